@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydicom.dataset import Dataset
 
+from voxtile_medical.archives.stored import open_stored
 from voxtile_medical.dicom_header.element_values import interpret
 from voxtile_medical.dicom_header.headers import _WANTED, FileHeader, _from_skimmed, _read_with_pydicom, read_header
 from voxtile_medical.dicom_header.skim import PREFIX_BYTES, Skimmed, Unusual
@@ -22,8 +23,8 @@ def both(path: Path) -> tuple[FileHeader, FileHeader] | None:
         skimmed = _from_skimmed(Skimmed(path.read_bytes()[: PREFIX_BYTES[1]], size, _WANTED), path.name, size)
     except Unusual:
         return None
-    with path.open("rb", buffering=0) as file:
-        return skimmed, _read_with_pydicom(file, path.name, size)
+    with open_stored(path) as file:
+        return skimmed, _read_with_pydicom(file, path.name)
 
 
 def test_the_walk_reads_what_pydicom_reads_on_real_files(test_data):

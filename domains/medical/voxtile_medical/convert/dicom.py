@@ -42,7 +42,7 @@ def convert_dicom(
     """Convert the DICOM series of a folder tree, whatever its file names, and judge each series by name.
 
     Args:
-        source: folder of DICOM files, or one file.
+        source: folder of DICOM files, zip and tar archives among them; or one file, archive or DICOMDIR.
         corpus: where the corpus is, or will be.
         reports: CSV, XLSX or Parquet of report texts; the columns study (StudyInstanceUID or accession number) and/or
             subject (PatientID), and text.

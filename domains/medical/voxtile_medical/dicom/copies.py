@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from voxtile.engine.parallel import PlanReader
+from voxtile_medical.archives.stored import same_bytes
 from voxtile_medical.dicom.series_kinds import kind_of
 from voxtile_medical.dicom_header.headers import FileHeader
 from voxtile_medical.dicom_planes.frames import CLASSIC_KEYS
@@ -20,7 +21,6 @@ from voxtile_medical.verdicts import Verdict
 CONFLICT = "conflicting-copies"
 COPY = "a copy of an instance that is used"
 SAME_PLANE = "the same plane as another file of its series, under another UID"
-_BLOCK_BYTES = 1 << 20
 # What must be equal beside the pixels: what they mean, and where they lie.
 _MEANING = (
     "RescaleSlope", "RescaleIntercept", "PixelPaddingValue", "PhotometricInterpretation", "PixelSpacing",
@@ -75,7 +75,7 @@ def same_pixels(root: Path, pair: Pair) -> bool:
         kind_of(one)
     except Verdict:  # nothing of it is used, for a reason that its row names
         return True
-    if one.size == other.size and _same_bytes(root / one.path, root / other.path):
+    if one.size == other.size and same_bytes(root / one.path, root / other.path):
         return True
     if any(one.values.get(name) != other.values.get(name) for name in _MEANING):
         return False
@@ -86,14 +86,6 @@ def same_pixels(root: Path, pair: Pair) -> bool:
         return np.array_equal(read_frames(root, one, layouts[0]), read_frames(root, other, layouts[1]))
     except Verdict:  # what cannot be decoded is not known to be equal
         return False
-
-
-def _same_bytes(one: Path, other: Path) -> bool:
-    with one.open("rb") as first, other.open("rb") as second:
-        while block := first.read(_BLOCK_BYTES):
-            if block != second.read(_BLOCK_BYTES):
-                return False
-    return True
 
 
 def _same_instance(group: Sequence[FileHeader]) -> list[Pair]:

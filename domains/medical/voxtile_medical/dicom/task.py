@@ -24,6 +24,7 @@ from voxtile_medical.dicom.series_kinds import VOLUME_MODALITIES, kind_of, refus
 from voxtile_medical.dicom.whole_series import whole_series
 from voxtile_medical.dicom_header.confidentiality import Profile
 from voxtile_medical.dicom_header.headers import FileHeader, NotUsable
+from voxtile_medical.dicom_header.scan import root_of
 from voxtile_medical.dicom_header.tree import DicomTree, is_mask, read_tree
 from voxtile_medical.series_roles.facts import role_facts
 from voxtile_medical.suv.compute import SuvChoice
@@ -151,7 +152,7 @@ class DicomTask(PlannedTask):
             "source": item.source,
             "licence": self.licence,
         }
-        root = self.source if self.source.is_dir() else self.source.parent
+        root = root_of(self.source)
         marks, instances = inputs["marks"], tuple(inputs["instances"])
         asked = (self.min_slices, self.suv)
         context = SeriesContext(

@@ -5,12 +5,10 @@ This runs for every file of a tree: ordinary files are skimmed, the others parse
 
 from __future__ import annotations
 
-import os
 import re
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass
-from io import BufferedReader, FileIO
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
@@ -24,6 +22,7 @@ from pydicom.uid import (
     ImplicitVRLittleEndian,
 )
 
+from voxtile_medical.archives.stored import StoredFile, open_stored
 from voxtile_medical.dicom_header.deflated import check_inflated_size
 from voxtile_medical.dicom_header.element_values import Values, interpret
 from voxtile_medical.dicom_header.pydicom_warnings import quiet_pydicom
@@ -40,6 +39,7 @@ _DEFLATED = DeflatedExplicitVRLittleEndian.encode()
 WRITTEN_BY = "ImplementationVersionName"  # (0002,0013); kept of the files of our phantoms alone
 PHANTOM_WRITER = "VOXTILE_PHANTOM"
 _CHARSET = 0x00080005
+_PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07", b"\x28\xb5\x2f\xfd")
 _WANTED = frozenset({*TAGS, _CHARSET})
 _UNDEFINED = 0xFFFFFFFF
 # (0020,000E) in explicit and implicit little endian, and in big endian.
@@ -77,7 +77,7 @@ class FileHeader:
         return str(values[0]) if values else ""
 
 
-_Reader: TypeAlias = "Callable[[FileIO, str, int], FileHeader | None]"
+_Reader: TypeAlias = "Callable[[StoredFile, str], FileHeader | None]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,9 +131,9 @@ def read_header(root: Path, path: str) -> FileHeader | NotUsable:
 def _guarded(root: Path, path: str, read: _Reader) -> FileHeader | NotUsable | None:
     size = -1
     try:
-        with open(f"{root}/{path}", "rb", buffering=0) as file:
-            size = os.fstat(file.fileno()).st_size
-            return read(file, path, size)
+        with open_stored(f"{root}/{path}") as file:
+            size = file.size
+            return read(file, path)
     except Verdict as verdict:
         return NotUsable(path, size, verdict.reason, verdict.detail, _series_of(root, path))
     except OSError as error:
@@ -155,30 +155,30 @@ def _guarded(root: Path, path: str, read: _Reader) -> FileHeader | NotUsable | N
 def _series_of(root: Path, path: str) -> str:
     """The SeriesInstanceUID among the first bytes of a damaged file; empty where there is none."""
     try:
-        with open(f"{root}/{path}", "rb", buffering=0) as file:
-            found = _SERIES_UID.search(os.pread(file.fileno(), LONG_PREFIX_BYTES[0], 0))
-    except OSError:
+        with open_stored(f"{root}/{path}") as file:
+            found = _SERIES_UID.search(file.read(LONG_PREFIX_BYTES[0]))
+    except (OSError, Verdict):
         return ""
     return found[1].decode("ascii") if found else ""
 
 
-def _glance(file: FileIO, path: str, size: int) -> FileHeader | None:
-    found = _skim(file, path, size, PREFIX_BYTES)
+def _glance(file: StoredFile, path: str) -> FileHeader | None:
+    found = _skim(file, path, PREFIX_BYTES)
     if found is None:
-        _sniff(file, path, size)
+        _sniff(file, path)
     return found
 
 
-def _read_long(file: FileIO, path: str, size: int) -> FileHeader | None:
-    return _skim(file, path, size, LONG_PREFIX_BYTES)
+def _read_long(file: StoredFile, path: str) -> FileHeader | None:
+    return _skim(file, path, LONG_PREFIX_BYTES)
 
 
-def _skim(file: FileIO, path: str, size: int, lengths: tuple[int, ...]) -> FileHeader | None:
+def _skim(file: StoredFile, path: str, lengths: tuple[int, ...]) -> FileHeader | None:
     for length in lengths:
         try:
-            return _from_skimmed(Skimmed(os.pread(file.fileno(), length, 0), size, _WANTED), path, size)
+            return _from_skimmed(Skimmed(file.read(length), file.size, _WANTED), path, file.size)
         except Unusual:
-            if size <= length and _DEFLATED not in os.pread(file.fileno(), 1024, 0):
+            if file.size <= length and _DEFLATED not in file.read(1024):
                 return None  # more bytes are not to be had
     return None
 
@@ -203,33 +203,31 @@ def _from_skimmed(found: Skimmed, path: str, size: int) -> FileHeader:
     return FileHeader(path, size, found.syntax, found.pixel_tag, offset, nbytes, False, values)
 
 
-def _read_with_pydicom(file: FileIO, path: str, size: int) -> FileHeader:
-    stream = BufferedReader(file)
-    try:
-        with quiet_pydicom():
-            if _DEFLATED in stream.read(1024):
-                check_inflated_size(stream, MAX_INFLATED_BYTES)
-            stream.seek(0)
-            return _parse(stream, path, size)
-    finally:
-        stream.detach()  # the caller closes the file
+def _read_with_pydicom(file: StoredFile, path: str) -> FileHeader:
+    with file.stream() as stream, quiet_pydicom():
+        if _DEFLATED in stream.read(1024):
+            check_inflated_size(stream, MAX_INFLATED_BYTES)
+        stream.seek(0)
+        return _parse(stream, path, file.size)
 
 
-def _sniff(file: FileIO, path: str, size: int) -> None:
+def _sniff(file: StoredFile, path: str) -> None:
     """Refuse what is not DICOM before a parser sees it."""
     if Path(path).name.upper() == "DICOMDIR":
         raise Verdict("dicomdir", "an index of a DICOM medium; the files that it lists are read directly")
     claims_dicom = Path(path).suffix.lower() in DICOM_SUFFIXES
-    if size == 0:
+    if file.size == 0:
         raise Verdict("empty-file" if claims_dicom else "not-dicom", "the file is empty; copy it again from its source")
-    head = os.pread(file.fileno(), 1024, 0)
+    head = file.read(1024)
     if head[128:132] == b"DICM":
-        if size < 140:
+        if file.size < 140:
             raise Verdict("truncated", "the file ends right after the DICOM preamble; copy it again from its source")
         return
     if _starts_like_a_dataset(head):
         return
-    what = "a zip archive; unpack it first" if head[:4] == b"PK\x03\x04" else "something else; rename or remove it"
+    what = "a zip archive; name it .zip or unpack it" if head[:4] == b"PK\x03\x04" else "something else; rename it"
+    if head.startswith(_PACKED) and not path.lower().endswith(".nii.gz"):
+        raise Verdict("unsupported-archive", "a compressed file that is not read; unpack it, or pack it as zip or tar")
     if claims_dicom:
         raise Verdict("not-dicom-content", f"the name says DICOM, but the content is {what}")
     raise Verdict("not-dicom", "not a DICOM file")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import struct
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,6 +9,7 @@ from pathlib import Path
 import pydicom
 from pydicom.dataelem import RawDataElement
 
+from voxtile_medical.archives.stored import open_stored, stored
 from voxtile_medical.dicom_header.headers import FileHeader
 from voxtile_medical.dicom_header.pydicom_warnings import quiet_pydicom
 from voxtile_medical.dicom_header.skim import MAX_ELEMENT_BYTES, PREFIX_BYTES, Skimmed, Unusual
@@ -77,10 +77,10 @@ def read_private(root: Path, header: FileHeader) -> PrivateElements:
     """
     path = root / header.path
     try:
-        with open(path, "rb", buffering=0) as file:
+        with open_stored(path) as file:
             for length in PREFIX_BYTES:
                 try:
-                    return PrivateElements(Skimmed(os.pread(file.fileno(), length, 0), header.size, _Wanted()).elements)
+                    return PrivateElements(Skimmed(file.read(length), header.size, _Wanted()).elements)
                 except Unusual:
                     continue
         return PrivateElements(_by_pydicom(path))
@@ -93,7 +93,7 @@ def read_private(root: Path, header: FileHeader) -> PrivateElements:
 def _by_pydicom(path: Path) -> dict[int, bytes]:
     found: dict[int, bytes] = {}
     with quiet_pydicom():
-        dataset = pydicom.dcmread(path, stop_before_pixels=True, force=True, defer_size=MAX_ELEMENT_BYTES)
+        dataset = pydicom.dcmread(stored(path), stop_before_pixels=True, force=True, defer_size=MAX_ELEMENT_BYTES)
         if not dataset.original_encoding[1]:
             return {}  # big endian: no scanner writes it
         for tag in dataset.keys():  # noqa: SIM118  (iterating a Dataset converts its elements)

@@ -6,8 +6,14 @@ import os
 from pathlib import Path
 
 from voxtile.errors import InputError
+from voxtile_medical.archives.entries import is_archive_name
 
 ODD_NAME = "the file name is not valid UTF-8; rename the file"
+
+
+def root_of(source: Path) -> Path:
+    """What the paths of a source's files are relative to: a folder or an archive itself, else the file's folder."""
+    return source if source.is_dir() or is_archive_name(source.name) else source.parent
 
 
 def list_files(source: Path) -> tuple[Path, list[str]]:

@@ -13,6 +13,7 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.tag import BaseTag, Tag
 
+from voxtile_medical.archives.stored import open_stored
 from voxtile_medical.dicom_header.element_values import Value, Values
 from voxtile_medical.dicom_header.headers import FileHeader
 from voxtile_medical.dicom_header.pydicom_warnings import quiet_pydicom
@@ -94,7 +95,7 @@ def enhanced_frames(root: Path, header: FileHeader, file: int) -> list[Frame]:
 
 
 def _read_frames(root: Path, header: FileHeader, file: int) -> list[Frame]:
-    with (root / header.path).open("rb") as stream:
+    with open_stored(root / header.path) as opened, opened.stream() as stream:
         dataset = pydicom.filereader.read_partial(
             stream,
             lambda tag, vr, length: tag in PIXEL_DATA,

@@ -14,6 +14,7 @@ from pathlib import Path
 import numpy as np
 import pydicom
 
+from voxtile_medical.archives.stored import stored
 from voxtile_medical.dicom_header.headers import FileHeader
 from voxtile_medical.dicom_header.pydicom_warnings import quiet_pydicom
 from voxtile_medical.dicom_planes.frames import Frame, classic_frame
@@ -66,7 +67,7 @@ def _csa(path: Path) -> tuple[int, np.ndarray[tuple[int], np.dtype[np.float64]]]
     """Number of planes, and the unit vector from one plane to the next (LPS)."""
     try:
         with quiet_pydicom():
-            dataset = pydicom.dcmread(path, stop_before_pixels=True, force=True)
+            dataset = pydicom.dcmread(stored(path), stop_before_pixels=True, force=True)
         csa = csareader.get_csa_header(dataset, "image")
         count = csareader.get_n_mosaic(csa) if csa else None
         normal = csareader.get_slice_normal(csa) if csa else None

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pydicom
 
+from voxtile_medical.archives.stored import stored
 from voxtile_medical.dicom_header.headers import FileHeader
 from voxtile_medical.dicom_header.pydicom_warnings import quiet_pydicom
 from voxtile_medical.dicom_planes.frames import Frame, floats, scale_of, stated
@@ -55,7 +56,9 @@ def nuclear_frames(root: Path, header: FileHeader, layout: PixelLayout, file: in
     """
     try:
         with quiet_pydicom():
-            dataset = pydicom.dcmread(root / header.path, stop_before_pixels=True, force=True, specific_tags=_ELEMENTS)
+            dataset = pydicom.dcmread(
+                stored(root / header.path), stop_before_pixels=True, force=True, specific_tags=_ELEMENTS
+            )
             detectors = [_place(item) for item in dataset.get("DetectorInformationSequence") or ()]
             vectors = {name: _vector(dataset.get(name)) for name in ("SliceVector", *_VECTORS)}
     except Exception as error:  # sequences of unknown writers: anything can be wrong with them

@@ -16,6 +16,7 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
+from voxtile_medical.archives.stored import stored
 from voxtile_medical.dicom_header.headers import FileHeader
 from voxtile_medical.dicom_header.pydicom_warnings import quiet_pydicom
 from voxtile_medical.dicom_planes.frames import Frame
@@ -70,7 +71,7 @@ def _read(path: Path) -> Dataset:
             tags = [_GROUP << 16 | 0x10 + block for block in range(0x20)]
             tags += [_GROUP << 16 | (0x10 + block) << 8 | _SCALE_SLOPE for block in range(0x20)]
             wanted: list[int] = [*tags, Tag("PerFrameFunctionalGroupsSequence")]
-            return pydicom.dcmread(path, stop_before_pixels=True, force=True, specific_tags=wanted)
+            return pydicom.dcmread(stored(path), stop_before_pixels=True, force=True, specific_tags=wanted)
     except Exception:  # private elements decide nothing that could be guessed instead
         return Dataset()
 

@@ -8,11 +8,10 @@ on some damaged streams, which costs one series.
 from __future__ import annotations
 
 import math
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -25,6 +24,7 @@ from pydicom.uid import (
     JPEGBaseline8Bit,
 )
 
+from voxtile_medical.archives.stored import open_stored
 from voxtile_medical.dicom_header.deflated import check_inflated_size
 from voxtile_medical.dicom_header.headers import FileHeader
 from voxtile_medical.dicom_header.pydicom_warnings import quiet_pydicom
@@ -170,12 +170,12 @@ def read_frames(root: Path, header: FileHeader, layout: PixelLayout, chosen: Seq
     if header.offset >= 0 and not layout.is_colour:
         native = _read_native(root, header, layout)
         return _clean(native if chosen is None else native[list(chosen)], root / header.path, header, layout)
-    path = root / header.path
-    refuse_if_changed(header, path.stat().st_size)
     check_length(header, layout)
+    path = root / header.path
     try:
-        with quiet_pydicom():
-            return _clean(_decode(path, header, layout, chosen), path, header, layout)
+        with quiet_pydicom(), open_stored(path) as file, file.stream() as stream:
+            refuse_if_changed(header, file.size)
+            return _clean(_decode(stream, header, layout, chosen), path, header, layout)
     except (MemoryError, Verdict):
         raise
     except Exception as error:  # decoders raise anything; the message may quote the header, so it is not kept
@@ -197,9 +197,9 @@ def refuse_if_changed(header: FileHeader, size: int) -> None:
 def _read_native(root: Path, header: FileHeader, layout: PixelLayout) -> PixelArray:
     check_length(header, layout)
     dtype = layout.dtype.newbyteorder(">" if header.big_endian else "<")
-    with open(f"{root}/{header.path}", "rb", buffering=0) as file:
-        refuse_if_changed(header, os.fstat(file.fileno()).st_size)
-        data = os.pread(file.fileno(), _stored_bytes(layout), header.offset)
+    with open_stored(f"{root}/{header.path}") as file:
+        refuse_if_changed(header, file.size)
+        data = file.read(_stored_bytes(layout), header.offset)
     if len(data) < _stored_bytes(layout):
         raise Verdict("pixel-data-too-short", "the pixel data end early; copy the file again")
     count = layout.frames * layout.rows * layout.columns
@@ -208,12 +208,12 @@ def _read_native(root: Path, header: FileHeader, layout: PixelLayout) -> PixelAr
     return values.astype(layout.dtype, copy=False)
 
 
-def _decode(path: Path, header: FileHeader, layout: PixelLayout, chosen: Sequence[int] | None) -> PixelArray:
+def _decode(stream: BinaryIO, header: FileHeader, layout: PixelLayout, chosen: Sequence[int] | None) -> PixelArray:
     tags = None if layout.photometric == "PALETTE COLOR" else _DECODE_TAGS
     if header.transfer_syntax == DeflatedExplicitVRLittleEndian:
-        with path.open("rb") as stream:
-            check_inflated_size(stream, layout.nbytes + MAX_HEADER_BYTES)
-    dataset = pydicom.dcmread(path, force=True, specific_tags=tags)
+        check_inflated_size(stream, layout.nbytes + MAX_HEADER_BYTES)
+        stream.seek(0)
+    dataset = pydicom.dcmread(stream, force=True, specific_tags=tags)
     if layout.photometric == "PALETTE COLOR":
         shown = _palette(dataset, layout)
         return shown if chosen is None else shown[list(chosen)]

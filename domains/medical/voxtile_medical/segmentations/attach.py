@@ -79,13 +79,14 @@ def attach_masks(
         read_names(label_names)
     names = MaskNames.of_corpus(corpus, key_file)
     tree = read_tree(folder, options.plan_reader)
-    tree_root = folder if folder.is_dir() else folder.parent
+    tree_root = tree.root
     patterns = [pattern.strip().lower() for pattern in label_pattern.split(",") if pattern.strip()]
     images = Images.of(corpus, names)
     label_maps = tuple(
         other.path
         for other in tree.others
         if is_nifti_name(other.path)
+        and (tree_root / other.path).is_file()
         and any(fnmatch(PurePosixPath(other.path).name.lower(), pattern) for pattern in patterns)
         and not _is_image(tree_root / other.path, other.path, images, names)
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import filecmp
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -14,6 +13,7 @@ from voxtile.engine.failure import Failure, how_lost
 from voxtile.engine.parallel import PlanReader
 from voxtile.engine.task import Item
 from voxtile.errors import InputError
+from voxtile_medical.archives.stored import same_bytes
 from voxtile_medical.dicom.series import Series, shared_mark
 from voxtile_medical.dicom_header.headers import FileHeader
 from voxtile_medical.dicom_header.tree import SEGMENTATION_CLASSES
@@ -79,7 +79,8 @@ class MaskPlan:
 
     def _repeated(self, header: FileHeader, first: str) -> Item:
         """An object under the UID of one before it: a copy where the files are equal."""
-        if filecmp.cmp(self._root / first, self._root / header.path, shallow=False):
+        paths = self._root / first, self._root / header.path
+        if self._reader.read(_same, paths, title="comparing copies") is True:
             return self._note(header.path, header.size, "duplicate-file", "a copy of an object that is used")
         why = "another object has its SOPInstanceUID and other content, and is used; give one of them its own UID"
         return self._note(header.path, header.size, "conflicting-copies", why)
@@ -198,6 +199,10 @@ class MaskPlan:
     def _table(self, path: str) -> list[str]:
         """A table of label names by its path and what it holds."""
         return [path, hashlib.sha256((self._root / path).read_bytes()).hexdigest()]
+
+
+def _same(paths: tuple[Path, Path]) -> bool:
+    return same_bytes(*paths)
 
 
 def read_pairs(path: Path, known: Iterable[str]) -> dict[str, str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 import pydicom
 from pydicom.dataset import Dataset
 
+from voxtile_medical.archives.stored import stored
 from voxtile_medical.dicom_header.pydicom_warnings import quiet_pydicom
 from voxtile_medical.verdicts import Verdict
 
@@ -44,7 +45,7 @@ def read_references(path: Path) -> References:
     """
     try:
         with quiet_pydicom():
-            dataset = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(_SEQUENCES))
+            dataset = pydicom.dcmread(stored(path), stop_before_pixels=True, specific_tags=list(_SEQUENCES))
             found = list(_series(dataset))
             rois = [
                 (str(item.ROINumber), str(item.get("ReferencedFrameOfReferenceUID") or ""))

@@ -20,6 +20,7 @@ from pydicom.dataelem import RawDataElement
 from pydicom.dataset import Dataset
 from pydicom.tag import Tag
 
+from voxtile_medical.archives.stored import stored
 from voxtile_medical.dicom_header.pydicom_warnings import quiet_pydicom
 from voxtile_medical.orientation import LPS_TO_RAS
 from voxtile_medical.segmentations.coded import code_of, side_of
@@ -84,7 +85,7 @@ class StructureSet:
     def __init__(self, path: Path, hides: bool, known: Mapping[str, Sequence[str]]) -> None:
         with quiet_pydicom():
             try:
-                dataset = pydicom.dcmread(path)
+                dataset = pydicom.dcmread(stored(path))
                 self.rois = tuple(_rois(dataset, identifiers_of(dataset, hides, known)))
             except Verdict:
                 raise

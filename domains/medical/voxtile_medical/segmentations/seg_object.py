@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pydicom
 from pydicom.dataset import Dataset
 
+from voxtile_medical.archives.stored import stored
 from voxtile_medical.verdicts import Verdict
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ def read_object(path: Path) -> Segmentation:
 
 def _read(path: Path) -> Dataset:
     try:
-        return pydicom.dcmread(path)
+        return pydicom.dcmread(stored(path))
     except Exception as error:  # a parser on hostile bytes: anything can happen, and it is reported by name
         raise Verdict("unreadable-header", f"the segmentation cannot be parsed ({type(error).__name__})") from error
 

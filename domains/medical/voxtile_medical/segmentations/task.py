@@ -11,6 +11,7 @@ from typing import Any
 from voxtile.engine.parallel import PlanReader
 from voxtile.engine.task import Item, Outcome
 from voxtile_medical.dicom_header.headers import FileHeader
+from voxtile_medical.dicom_header.scan import root_of
 from voxtile_medical.segmentations import label_map
 from voxtile_medical.segmentations.label_map import LabelMap
 from voxtile_medical.segmentations.label_names import Names, find_names, read_names
@@ -74,7 +75,7 @@ class MaskTask:
     @property
     def root(self) -> Path:
         """The folder that paths are relative to."""
-        return self.source if self.source.is_dir() else self.source.parent
+        return root_of(self.source)
 
     def items(self) -> Iterable[Item]:
         """One item a mask file that is not attached yet.

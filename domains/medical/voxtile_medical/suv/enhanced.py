@@ -13,6 +13,7 @@ from pathlib import Path
 import pydicom
 from pydicom.dataset import Dataset
 
+from voxtile_medical.archives.stored import stored
 from voxtile_medical.dicom_header.pydicom_warnings import quiet_pydicom
 from voxtile_medical.dicom_planes.enhanced import FrameGroups
 from voxtile_medical.dicom_planes.frames import Frame
@@ -68,7 +69,7 @@ def enhanced_pet(path: Path, frames: Sequence[Frame]) -> EnhancedPet:
     """
     try:
         with quiet_pydicom():
-            dataset = pydicom.dcmread(path, stop_before_pixels=True, force=True, specific_tags=list(_ELEMENTS))
+            dataset = pydicom.dcmread(stored(path), stop_before_pixels=True, force=True, specific_tags=list(_ELEMENTS))
             groups = dataset.PerFrameFunctionalGroupsSequence
             shared = (dataset.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
             pairs = [_of_frame(dataset, shared, groups[frame.index], frame) for frame in frames]

@@ -10,6 +10,7 @@ from typing import Any
 import pydicom
 from pydicom.dataset import Dataset
 
+from voxtile_medical.archives.stored import stored
 from voxtile_medical.dicom_header.pydicom_warnings import quiet_pydicom
 from voxtile_medical.suv.refused import SuvRefusedError, missing, named
 
@@ -88,7 +89,7 @@ def read_pet_header(path: Path) -> PetHeader:
             damaged.
     """
     with quiet_pydicom():
-        dataset = pydicom.dcmread(path, stop_before_pixels=True, force=True)
+        dataset = pydicom.dcmread(stored(path), stop_before_pixels=True, force=True)
         try:
             return pet_header(dataset)
         except (ValueError, TypeError, OverflowError) as error:

@@ -110,6 +110,19 @@ def test_the_b_value_of_a_short_ge_vector_is_that_of_its_shell(tmp_path, dicom, 
     assert found == [0.0, 750.0]
 
 
+def test_a_direction_that_the_standard_elements_lack_is_the_makers(tmp_path, dicom, noise):
+    def mark(dataset, v):
+        ge(dataset, *WEIGHTS[v])
+        if v:
+            dataset.DiffusionBValue = WEIGHTS[v][0]
+
+    write(dicom, tmp_path / "s", noise(4, 4, 5, 6), lambda v, k: 1 + 4 * v + k, mark, Manufacturer="GE MEDICAL SYSTEMS")
+    samples = dicom.convert(tmp_path / "s").samples
+    found = [json.loads(sample.row["attributes"]) for sample in samples]
+    assert [a["b_value_s_mm2"] for a in found] == [0.0, 1000.0, 1000.0, 2000.0]
+    assert [("diffusion_direction" in a) for a in found] == [False, True, True, True]
+
+
 def test_zeros_of_a_series_without_diffusion_are_no_b_values(tmp_path, dicom, noise):
     write(
         dicom,

@@ -10,7 +10,7 @@ import numpy as np
 from voxtile.corpus.source import StoredSample
 from voxtile.corpus.storage import write_atomically
 from voxtile.errors import CorpusError
-from voxtile.formats.geometry import channel_scaling, spacing_affine, volume_affine
+from voxtile.formats.geometry import Affine, channel_scaling, spacing_affine, volume_affine
 from voxtile.formats.optional import require
 
 SUFFIX = ".nii.gz"
@@ -44,7 +44,8 @@ def write_nifti(sample: StoredSample, out: Path) -> list[Path]:
     image = nib.Nifti1Image(array, affine if affine is not None else spacing_affine(row), dtype=array.dtype)
     code = _SCANNER if affine is not None else _UNKNOWN
     image.set_sform(image.affine, code)
-    image.set_qform(image.affine, code)
+    # A quaternion has no shear (gantry tilt): where there is one, the sform alone says where voxels lie.
+    image.set_qform(image.affine, code if _is_upright(image.affine) else _UNKNOWN)
     image.header.set_xyzt_units("mm")
     scale, offset = channel_scaling(row)
     if len(row.get("channels") or []) <= 1 and (scale, offset) != (1.0, 0.0):
@@ -53,3 +54,9 @@ def write_nifti(sample: StoredSample, out: Path) -> list[Path]:
     content = gzip.compress(data, mtime=0) if out.suffix == ".gz" else data
     write_atomically(out, content)
     return [out]
+
+
+def _is_upright(affine: Affine) -> bool:
+    """The axes are at right angles."""
+    axes = affine[:3, :3] / np.linalg.norm(affine[:3, :3], axis=0)
+    return bool(np.allclose(axes.T @ axes, np.eye(3), atol=1e-3))

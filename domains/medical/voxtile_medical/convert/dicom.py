@@ -14,6 +14,7 @@ from voxtile_datasets.intake.planner import IntakeOptions, Planner
 from voxtile_medical.dicom.task import DicomTask
 from voxtile_medical.dicom_header.confidentiality import DEFAULT, Profile
 from voxtile_medical.dicom_header.tree import read_tree
+from voxtile_medical.dicom_planes.geometry import GridChoice, TiltedChoice, UnequalChoice
 from voxtile_medical.segmentations.attach import run_masks
 from voxtile_medical.segmentations.samples import MaskNames
 from voxtile_medical.segmentations.task import MaskTask
@@ -36,6 +37,8 @@ def convert_dicom(
     licence: str | None = None,
     suv: SuvChoice = "bw",
     film_frames: int = 1,
+    tilted: TiltedChoice = "refuse",
+    unequal_steps: UnequalChoice = "refuse",
     masks: bool = True,
     **run: Any,  # noqa: ANN401
 ) -> None:
@@ -64,6 +67,11 @@ def convert_dicom(
             ledger and the sample's attributes name the tag. none leaves all in their own units.
         film_frames: how many frames of a film (ultrasound or angiography cine, multi-frame capture, planar
             scintigraphy) become pictures, evenly spaced.
+        tilted: what to make of planes that are stacked off their normal (gantry tilt), which their positions prove:
+            refuse them by name, store them unchanged with a sheared affine (shear), or make them upright by linear
+            interpolation (resample).
+        unequal_steps: refuse planes with steps that vary by name, or interpolate them linearly to their smallest step
+            (resample); a missing plane is refused in any case.
         masks: attach the segmentations (SEG) and structure sets (RTSTRUCT) of the tree to the series that they are of.
         run: how to run: workers, retry, dry_run, …
     """
@@ -92,6 +100,7 @@ def convert_dicom(
         planner=planner,
         tree=tree,
         profile=chosen,
+        grid=GridChoice(tilted, unequal_steps),
     )
     summary = run_task(task, corpus, options)
     if masks and tree.masks and options.dry_run:

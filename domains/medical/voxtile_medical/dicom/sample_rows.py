@@ -13,6 +13,7 @@ from voxtile_medical.dicom_header.attributes import attributes_of
 from voxtile_medical.dicom_header.element_values import Value, Values
 from voxtile_medical.dicom_header.headers import FileHeader
 from voxtile_medical.dicom_planes.frames import Frame
+from voxtile_medical.dicom_planes.geometry import REFUSE, GridChoice
 from voxtile_medical.dicom_planes.pixels import PixelLayout
 from voxtile_medical.dicom_planes.stored import Scale, padding_range
 from voxtile_medical.suv.compute import SuvChoice
@@ -32,6 +33,7 @@ class SeriesContext:
         marks: attributes that name the series and its frame of reference, hashed or not.
         instances: what stands for each file's instance; empty for volumes.
         film_frames: how many frames of a film become pictures.
+        grid: what is made of planes on no right-angled, evenly spaced grid.
     """
 
     root: Path
@@ -43,6 +45,7 @@ class SeriesContext:
     marks: Mapping[str, Any] = field(default_factory=dict)
     instances: tuple[str, ...] = ()
     film_frames: int = 1
+    grid: GridChoice = REFUSE
 
 
 def acquisition_attributes(header: FileHeader, layout: PixelLayout, frame: Frame | None = None) -> dict[str, Any]:

@@ -37,7 +37,8 @@ from voxtile_medical.dicom_planes.pixels import (
     read_frames,
     refuse_if_too_large,
 )
-from voxtile_medical.dicom_planes.stored import harmonise, padding_mask
+from voxtile_medical.dicom_planes.regular_grid import on_regular_grid
+from voxtile_medical.dicom_planes.stored import harmonise, padding_mask, padding_range
 from voxtile_medical.dicom_planes.uih_grid import is_uih_grid, uih_frames
 from voxtile_medical.dicom_planes.units import not_hu, units_of
 from voxtile_medical.dicom_planes.volumes import VolumeFrames, split_volumes
@@ -66,10 +67,12 @@ def volume_samples(context: SeriesContext) -> tuple[list[Sample], list[Verdict],
     reader = _FileReader(context, layout)
     for number, volume in enumerate(volumes):
         try:
-            stack = stack_frames(volume.frames, context.min_slices)
+            stack = stack_frames(volume.frames, context.min_slices, context.grid)
             sample, refusal = _volume(context, layout, reader, volume, stack, number, len(volumes))
             samples.append(sample)
-            if stack.steps is not None:
+            if stack.irregular:
+                verdicts.append(Verdict("resampled", f"{_irregular(stack)}; it is interpolated onto a regular grid"))
+            elif stack.steps is not None:
                 varies = f"the step between planes varies from {stack.steps[0]:.4g} to {stack.steps[1]:.4g} mm"
                 verdicts.append(Verdict("uneven-steps", f"{varies}; the affine has their mean"))
             if refusal is not None:
@@ -85,9 +88,17 @@ def volume_samples(context: SeriesContext) -> tuple[list[Sample], list[Verdict],
     return samples, verdicts, refused
 
 
-def volume_uid(context: SeriesContext, number: int, count: int) -> str:
-    """Uid of one of the volumes of a series."""
-    return sample_uid(context.content, f"volume {number}" if count > 1 else "")
+def volume_uid(context: SeriesContext, number: int, count: int, geometry: str = "") -> str:
+    """Uid of one of the volumes of a series; `geometry` says what was made of its grid."""
+    return sample_uid(context.content, f"volume {number}" if count > 1 else "", geometry)
+
+
+def _irregular(stack: Stack) -> str:
+    tilt = f"the planes are stacked {stack.tilt:.1f} degrees off their normal" if stack.tilt else ""
+    steps = (
+        f"the step between planes varies from {stack.steps[0]:.4g} to {stack.steps[1]:.4g} mm" if stack.steps else ""
+    )
+    return " and ".join(text for text in (tilt, steps) if text) or "the planes do not lie on a regular grid"
 
 
 def _frames(context: SeriesContext) -> tuple[PixelLayout, list[Frame]]:
@@ -182,12 +193,23 @@ def _volume(
         if numbers.fault:
             pet, refused = replace(pet, units="a.u."), Verdict("not-hu", numbers.fault)
         pet.facts.update({"not_hu": numbers.fault} if numbers.fault else {"ct_numbers": dict(numbers.peaks)})
-    array, affine = to_nearest_ras(values, stack.affine)
+    scanned = stack.affine
+    if stack.irregular:
+        low = padding_range(header.values, layout)
+        regular = on_regular_grid(values, stack.frames, padding, low[0] if low and not is_harmonised else values.min())
+        values, scanned = regular.values, regular.affine
+        padding = regular.empty if padding is not None or regular.empty.any() else None
+    array, affine = to_nearest_ras(values, scanned)
     attributes = acquisition_attributes(header, layout, stack.frames[0]) | _labels(volume.label) | pet.facts
     if stack.frames[0].gradient is not None:
         attributes["diffusion_direction"] = direction_ras(stack.frames[0].gradient)
     attributes |= context.marks
-    attributes |= instance_attributes(context.headers, stack.frames, np.linalg.inv(affine) @ stack.affine)
+    if stack.irregular:
+        attributes["resampled"] = "linear"
+    else:
+        attributes |= instance_attributes(context.headers, stack.frames, np.linalg.inv(affine) @ stack.affine)
+    if stack.tilt:
+        attributes["stack_tilt_deg"] = round(stack.tilt, 3)
     if count > 1:
         attributes |= {"volume": number, "volumes": count}
     if stack.steps is not None:
@@ -197,7 +219,7 @@ def _volume(
     if layout.photometric == "MONOCHROME1":
         attributes["photometric"] = "MONOCHROME1"
     row = context.row | {
-        "uid": volume_uid(context, number, count),
+        "uid": volume_uid(context, number, count, "resampled" if stack.irregular else ""),
         "kind": "volume",
         "modality": modality,
         "axes": "ZYX",

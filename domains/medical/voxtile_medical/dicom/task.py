@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -26,6 +26,7 @@ from voxtile_medical.dicom_header.confidentiality import Profile
 from voxtile_medical.dicom_header.headers import FileHeader, NotUsable
 from voxtile_medical.dicom_header.scan import root_of
 from voxtile_medical.dicom_header.tree import DicomTree, is_mask, read_tree
+from voxtile_medical.dicom_planes.geometry import REFUSE, GridChoice
 from voxtile_medical.series_roles.facts import role_facts
 from voxtile_medical.suv.compute import SuvChoice
 from voxtile_medical.verdicts import Verdict
@@ -43,6 +44,7 @@ class DicomTask(PlannedTask):
         allow_burned_in: keep pictures in which text may be burned.
         suv: which SUV PET volumes are made, where their headers allow it.
         film_frames: how many frames of a film become pictures.
+        grid: what is made of planes on no right-angled, evenly spaced grid.
         leave_masks: segmentations and structure sets are not listed; they are attached to the samples afterwards.
         planner: None in workers, which get the plan only.
         tree: the folder's headers, where they have been read already; None in workers.
@@ -62,6 +64,7 @@ class DicomTask(PlannedTask):
     planner: Planner | None = field(default=None, compare=False, repr=False)
     tree: DicomTree | None = field(default=None, compare=False, repr=False)
     profile: Profile = field(default_factory=Profile)
+    grid: GridChoice = REFUSE
 
     @property
     def name(self) -> str:
@@ -83,6 +86,7 @@ class DicomTask(PlannedTask):
             "suv": self.suv,
             **({} if self.film_frames == 1 else {"film_frames": self.film_frames}),
             **({} if self.profile.is_default else {"profile": sorted(self.profile.options)}),
+            **({} if self.grid == REFUSE else {"grid": asdict(self.grid)}),
         }
 
     @property
@@ -156,7 +160,7 @@ class DicomTask(PlannedTask):
         marks, instances = inputs["marks"], tuple(inputs["instances"])
         asked = (self.min_slices, self.suv)
         context = SeriesContext(
-            root, headers, inputs["content"], row, *asked, marks, instances, film_frames=self.film_frames
+            root, headers, inputs["content"], row, *asked, marks, instances, film_frames=self.film_frames, grid=self.grid
         )
         refused: list[Part] = []
         try:

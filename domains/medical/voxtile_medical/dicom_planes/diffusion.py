@@ -80,15 +80,24 @@ def _with(frame: Frame, gradient: Gradient | None, component: str | None) -> Fra
     if gradient is None:
         return replace(frame, keys=keys)
     # Behind the other keys, so that series which those tell apart keep the order of their volumes.
-    keys.setdefault("DiffusionBValue", gradient.b_value)
+    keys["DiffusionBValue"] = gradient.b_value
     keys.setdefault("DiffusionGradientOrientation", gradient.direction)
     return replace(frame, keys=keys, gradient=gradient.direction)
 
 
 def _gradient(header: FileHeader, private: PrivateElements, frame: Frame, ascends: bool) -> Gradient | None:
+    """The standard's elements; the makers' where they lack, as the direction does in files of GE."""
     stated = floats(header.values.get("DiffusionBValue"), 1)
-    if stated is not None:
-        return _unit(stated[0], floats(header.values.get("DiffusionGradientOrientation"), 3))
+    direction = floats(header.values.get("DiffusionGradientOrientation"), 3)
+    if stated is not None and direction is not None:
+        return _unit(stated[0], direction)
+    own = _of_maker(header, private, frame, ascends)
+    if stated is None or (own is not None and own.direction is not None):
+        return own
+    return _unit(stated[0], None)
+
+
+def _of_maker(header: FileHeader, private: PrivateElements, frame: Frame, ascends: bool) -> Gradient | None:
     maker = header.text("Manufacturer").upper()
     if maker.startswith("SIEMENS"):
         return _siemens(private)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Literal, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -23,8 +24,27 @@ EQUAL_STEPS = 0.05  # of a step: what varies less is not named
 ROUNDED_MM = 0.1  # to which some writers round positions
 GRID_TOLERANCE = 0.2  # of a step: how far a plane may lie from the regular grid
 TILT_DEGREES = 0.5  # between the stacking direction and the planes' normal; more is a sheared volume
+MOST_TILT_DEGREES = 45.0  # no gantry tilts by more than 30
 
+TiltedChoice: TypeAlias = Literal["refuse", "shear", "resample"]
+UnequalChoice: TypeAlias = Literal["refuse", "resample"]
 Points = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class GridChoice:
+    """What is made of planes that lie on no right-angled, evenly spaced grid.
+
+    Attributes:
+        tilted: stacked off their normal: refused, stored as they are with a sheared affine, or resampled.
+        unequal: with steps that vary: refused or resampled; missing planes are always refused.
+    """
+
+    tilted: TiltedChoice = "refuse"
+    unequal: UnequalChoice = "refuse"
+
+
+REFUSE = GridChoice()
 
 
 @dataclass(frozen=True)
@@ -35,15 +55,24 @@ class Stack:
         frames: ordered.
         affine: [4, 4], voxel (column, row, plane, 1) → RAS+ mm.
         steps: smallest and largest step between planes, mm, where they vary by more than rounding; else None.
+        tilt: degrees between the stacking direction and the planes' normal, where it is more than rounding; else 0.
+        irregular: the planes are to be resampled, and the affine is only a mean.
     """
 
     frames: tuple[Frame, ...]
     affine: Affine
     steps: tuple[float, float] | None = None
+    tilt: float = 0.0
+    irregular: bool = False
 
 
-def stack_frames(frames: Sequence[Frame], min_slices: int) -> Stack:
+def stack_frames(frames: Sequence[Frame], min_slices: int, choice: GridChoice = REFUSE) -> Stack:
     """Order the planes of one volume and find its affine.
+
+    Args:
+        frames: planes of one volume, in any order.
+        min_slices: fewest planes of a volume.
+        choice: what is made of planes on no right-angled, evenly spaced grid.
 
     Raises:
         Verdict: `mixed-orientations`, `invalid-orientation`, `inconsistent-size`, `duplicates`, `too-few-slices`,
@@ -61,15 +90,20 @@ def stack_frames(frames: Sequence[Frame], min_slices: int) -> Stack:
         raise Verdict("duplicates", "several planes lie at the same place and nothing in the header tells them apart")
     if len(frames) < min_slices:
         raise Verdict("too-few-slices", f"{len(frames)} planes; at least {min_slices} make a volume (--min-slices)")
-    _check_steps(steps, np.array([np.nan if frames[i].thickness is None else frames[i].thickness for i in order]))
+    thickness = np.array([np.nan if frames[i].thickness is None else frames[i].thickness for i in order])
+    unequal = _check_steps(steps, thickness, choice.unequal)
     step = (positions[-1] - positions[0]) / (len(positions) - 1) if len(positions) > 1 else normal
-    _check_grid(positions, step, normal)
+    tilt = _check_tilt(positions, step, normal, choice.tilted)
+    unequal |= _check_grid(positions, step, choice.unequal if not unequal else "resample")
     lps = np.eye(4)
     lps[:3, 0] = columns_to * frames[0].spacing[1]
     lps[:3, 1] = rows_to * frames[0].spacing[0]
     lps[:3, 2] = step
     lps[:3, 3] = positions[0]
-    return Stack(tuple(frames[i] for i in order), LPS_TO_RAS @ lps, _varying(steps, positions))
+    varying = _varying(steps, positions)
+    unequal |= varying is not None and choice.unequal == "resample"
+    irregular = unequal or (tilt > 0 and choice.tilted == "resample")
+    return Stack(tuple(frames[i] for i in order), LPS_TO_RAS @ lps, varying, tilt, irregular)
 
 
 def _directions(frames: Sequence[Frame]) -> tuple[Points, Points, Points]:
@@ -96,18 +130,24 @@ def _varying(steps: Points, positions: Points) -> tuple[float, float] | None:
     return float(steps.min()), float(steps.max())
 
 
-def _check_steps(steps: Points, thickness: Points) -> None:
-    """Equal steps, or the name of what is wrong: a gap of whole steps is a missing plane, unless slices get thicker."""
+def _check_steps(steps: Points, thickness: Points, unequal: UnequalChoice) -> bool:
+    """Whether steps are to be made equal; a gap of whole steps is a missing plane, unless slices get thicker.
+
+    Raises:
+        Verdict: `missing-slice`, or `unequal-steps` unless they are resampled.
+    """
     if len(steps) == 0:
-        return
+        return False
     typical = float(np.median(steps))
     if np.abs(steps - typical).max() <= STEP_TOLERANCE * typical:
-        return
+        return False
     if np.nanmax(thickness, initial=0.0) > (1 + STEP_TOLERANCE) * np.nanmin(thickness, initial=np.inf):
+        if unequal == "resample":
+            return True
         raise Verdict(
             "unequal-steps",
             f"slices are {np.nanmin(thickness):.4g} to {np.nanmax(thickness):.4g} mm thick, and the step between them "
-            f"varies from {steps.min():.4g} to {steps.max():.4g} mm",
+            f"varies from {steps.min():.4g} to {steps.max():.4g} mm; --unequal-steps resample makes them equal",
         )
     in_steps = steps / steps.min()
     if np.abs(in_steps - np.round(in_steps)).max() <= STEP_TOLERANCE:
@@ -116,19 +156,46 @@ def _check_steps(steps: Points, thickness: Points) -> None:
             "missing-slice",
             f"{missing} of {len(steps) + 1 + missing} planes are missing at a step of {steps.min():.4g} mm",
         )
-    raise Verdict("unequal-steps", f"the step between planes varies from {steps.min():.4g} to {steps.max():.4g} mm")
+    if unequal == "resample":
+        return True
+    raise Verdict(
+        "unequal-steps",
+        f"the step between planes varies from {steps.min():.4g} to {steps.max():.4g} mm; --unequal-steps resample "
+        "makes them equal",
+    )
 
 
-def _check_grid(positions: Points, step: Points, normal: Points) -> None:
-    """Planes above one another along their normal, on a regular grid."""
-    length = float(np.linalg.norm(step))
+def _check_tilt(positions: Points, step: Points, normal: Points, tilted: TiltedChoice) -> float:
+    """Degrees between the stacking direction and the planes' normal; 0 where rounding explains them.
+
+    Raises:
+        Verdict: `tilted`, unless that is wanted.
+    """
     if len(positions) < 2:
-        return
-    angle = float(np.degrees(np.arccos(np.clip(step @ normal / length, -1, 1))))
-    if angle > TILT_DEGREES:
+        return 0.0
+    angle = float(np.degrees(np.arccos(np.clip(step @ normal / np.linalg.norm(step), -1, 1))))
+    if angle <= TILT_DEGREES:
+        return 0.0
+    if tilted == "refuse" or angle > MOST_TILT_DEGREES:
         raise Verdict(
-            "tilted", f"the planes are stacked {angle:.1f} degrees off their normal (gantry tilt without correction)"
+            "tilted",
+            f"the planes are stacked {angle:.1f} degrees off their normal (gantry tilt without correction); --tilted "
+            "shear stores them with a sheared affine, --tilted resample makes them upright",
         )
+    return angle
+
+
+def _check_grid(positions: Points, step: Points, unequal: UnequalChoice) -> bool:
+    """Whether planes are to be brought onto a regular grid.
+
+    Raises:
+        Verdict: `unequal-steps`, unless they are resampled.
+    """
+    if len(positions) < 2:
+        return False
     grid = positions[0] + np.arange(len(positions))[:, None] * step
-    if np.linalg.norm(positions - grid, axis=1).max() > GRID_TOLERANCE * length:
-        raise Verdict("unequal-steps", "the planes do not lie on a regular grid")
+    if np.linalg.norm(positions - grid, axis=1).max() <= GRID_TOLERANCE * float(np.linalg.norm(step)):
+        return False
+    if unequal == "refuse":
+        raise Verdict("unequal-steps", "the planes do not lie on a regular grid; --unequal-steps resample makes them")
+    return True

@@ -160,7 +160,15 @@ class DicomTask(PlannedTask):
         marks, instances = inputs["marks"], tuple(inputs["instances"])
         asked = (self.min_slices, self.suv)
         context = SeriesContext(
-            root, headers, inputs["content"], row, *asked, marks, instances, film_frames=self.film_frames, grid=self.grid
+            root,
+            headers,
+            inputs["content"],
+            row,
+            *asked,
+            marks,
+            instances,
+            film_frames=self.film_frames,
+            grid=self.grid,
         )
         refused: list[Part] = []
         try:

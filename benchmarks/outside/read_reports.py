@@ -6,7 +6,8 @@ A label is read where a fact of one of the concepts that its finding may be call
 (history, question, condition) where no such fact is read. Which concepts those are the lexicon says of the finding's
 name alone, and `reports/terms.yaml` where people said otherwise. Findings that no concept names count as not read in
 the figures of all findings. A present fact that no label of its text accounts for is a false one. A label accounts for
-what its own words name more closely or more generally ("comedo necrosis" labelled as necrosis) and for the grade, score
+what its own words name more closely or more generally ("comedo necrosis" labelled as necrosis; of radiology what stands
+within its words and is of the same region, "cholecystectomy clips" labelled as the operation) and for the grade, score
 or stage that is its value; `--strict` counts these as false too, as the first figures did. Labels on which the
 two readers differ count in no figure. Places of radiology are compared where facts have such a place, in the names that
 facts give it ("lung base" is `base`).
@@ -20,7 +21,7 @@ import sys
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import yaml
@@ -31,7 +32,7 @@ from voxtile.words.tokens import words_of
 from voxtile_medical.reports.assertion.grammar import load_grammar
 from voxtile_medical.reports.assertion.statements import Statement
 from voxtile_medical.reports.composition import composed
-from voxtile_medical.reports.extract import read_report
+from voxtile_medical.reports.extract import ReportFact, read_report
 from voxtile_medical.reports.lexicon import Lexicon, load_lexicon
 from voxtile_medical.reports.mentions import mentions
 from voxtile_medical.reports.quantities.levels import levels
@@ -43,6 +44,10 @@ READERS: Mapping[str, tuple[Callable[[], Any], Callable[..., Any]]] = {
     "radiology": (load_lexicon, read_report),
     "pathology": (load_slide_lexicon, read_slide_report),
 }
+
+
+# Regions of concepts of radiology that are of no part of the body.
+_OF_ANY_REGION = frozenset(["general", "devices", "surgery"])
 
 
 @dataclass(frozen=True)
@@ -83,7 +88,7 @@ def main() -> None:
         reading = read(report.text, lexicon)
         facts = (*reading.facts, *getattr(reading, "elsewhere", ()))
         judged += judge(report, facts, names)
-        related = None if args.strict else getattr(lexicon, "is_kind_of", None)
+        related = None if args.strict else getattr(lexicon, "is_kind_of", partial(_is_of_region, lexicon))
         spare += ((report, fact) for fact in unaccounted(report, facts, names, related))
     print(f"{args.half}: {len(found)} texts, {len(judged)} labelled findings\n")
     _print(judged, spare)
@@ -170,14 +175,21 @@ def unaccounted(
         if fact.polarity != "present" or fact.concept in present or getattr(fact, "implied_by", None) is not None:
             continue
         if is_kind_of is None or not any(
-            _is_same_thing(fact, implied[fact.concept], said, names.get(said.finding, ()), is_kind_of)
+            _is_same_thing(report, fact, implied[fact.concept], said, names.get(said.finding, ()), is_kind_of)
             or _is_value_of(fact, said)
             for said in there
         ):
             yield fact
 
 
+def _is_of_region(lexicon: Lexicon, concept: str, others: frozenset[str]) -> bool:
+    """Whether a concept is of the region of one of others, or one of any region; radiology has no kinds of concepts."""
+    regions = {lexicon.concepts[other].region for other in others if other in lexicon.concepts}
+    return lexicon.concepts[concept].region in regions | _OF_ANY_REGION
+
+
 def _is_same_thing(
+    report: Report,
     fact: Any,
     implied: set[str],
     said: Said,
@@ -191,13 +203,21 @@ def _is_same_thing(
         or is_kind_of(fact.concept, frozenset(concepts))
         or any(is_kind_of(concept, frozenset([fact.concept])) for concept in concepts)
     )
-    words, own = words_of(said.words).words, words_of(fact.words).words
-    return related and bool(set(words) & set(own))
+    words = words_of(said.words).words
+    if isinstance(fact, ReportFact):
+        return related and set(words_of(_words(fact, report)).words) <= set(words)
+    return related and bool(set(words) & set(words_of(fact.words).words))
+
+
+def _words(fact: ReportFact, report: Report) -> str:
+    return " ".join(report.text[start:end] for start, end in fact.spans)
 
 
 def _is_value_of(fact: Any, said: Said) -> bool:
     """Whether a fact is the grade, score, stage or count that a label has as its value: "Gleason 4+3=7"."""
     if said.value is None:
+        return False
+    if isinstance(fact, ReportFact):
         return False
     details = dict(fact.attributes.details)
     stated = [details[name] for name in ("grade", "stage", "score", "category") if name in details]

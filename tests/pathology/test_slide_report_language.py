@@ -85,12 +85,12 @@ STAINS = [
         {"chromogranin": "present", "synaptophysin": "present", "ttf_1": "absent"},
     ),
     ("Staining for HMB45 was negative, as was Melan-A.", {"hmb45": "absent", "melan_a": "absent"}),
-    ("Adenocarcinoma with loss of SMAD4 expression.", {"adenocarcinoma": "present", "smad4": "absent"}),
+    ("Adenocarcinoma with loss of SMAD4 expression.", {"adenocarcinoma": "present", "smad4": "absent", "smad4_loss": "present"}),
     ("BRAF V600E immunostain is negative.", {"braf_v600e": "absent"}),
-    ("INI1 is lost.", {"ini1": "absent"}),
+    ("INI1 is lost.", {"ini1": "absent", "ini1_loss": "present"}),
     (
         "Calretinin is weakly positive; BAP1 shows loss of nuclear staining.",
-        {"bap1": "absent", "calretinin": "present"},
+        {"bap1": "absent", "bap1_loss": "present", "calretinin": "present"},
     ),
 ]
 

@@ -12,7 +12,7 @@ from functools import cached_property
 
 from voxtile.words.tokens import words_of
 from voxtile_medical.reports.lexicon import Lexicon
-from voxtile_medical.reports.mentions import Mention
+from voxtile_medical.reports.mentions import Mention, organs_of
 
 # Regions that a report of any part of the body can name.
 _ANYWHERE = frozenset(["general", "devices", "surgery", "vessels", "bones"])
@@ -101,7 +101,7 @@ class BodyRegions:
         return [region for _, region in sorted(named, key=lambda place: abs(place[0] - mention.start))]
 
     def _organs(self, words: Sequence[str]) -> Iterator[tuple[int, str]]:
-        for organ in self._lexicon.organs.find(words):
+        for organ in organs_of(words, self._lexicon):
             region = self._lexicon.organ_regions.get(organ.payload)
             if region is not None and region not in _ANYWHERE:
                 yield organ.start, region

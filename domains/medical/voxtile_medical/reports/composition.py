@@ -17,7 +17,7 @@ from voxtile.bounded_text import load_yaml
 from voxtile.words.phrases import Match, Phrases
 from voxtile_medical.reports.assertion.statements import Statement
 from voxtile_medical.reports.lexicon import Lexicon
-from voxtile_medical.reports.mentions import Mention
+from voxtile_medical.reports.mentions import Mention, organs_of
 
 TABLE = Path(__file__).with_name("composition.yaml")
 _FURTHEST = 12  # words between a change and its place
@@ -43,6 +43,7 @@ class Composition:
         wider: place → organ that it is a part of.
         pairs: (place, kind) → concept.
         anywhere: kind → concept of a change of any place.
+        of_findings: kinds that a finding can have as an organ can: "lesions, two of which enhance".
         narrows: concept that a place makes narrower → its kind.
     """
 
@@ -51,6 +52,7 @@ class Composition:
     wider: Mapping[str, str]
     pairs: Mapping[tuple[str, str], str]
     anywhere: Mapping[str, str]
+    of_findings: frozenset[str]
     narrows: Mapping[str, str]
 
     def concept(self, place: str, kind: str) -> str | None:
@@ -70,6 +72,7 @@ def load_composition(path: Path = TABLE) -> Composition:
         wider={place: entry["of"] for place, entry in places.items() if "of" in entry},
         pairs={(place, kind): name for place, found in data["pairs"].items() for kind, name in found.items()},
         anywhere={kind: entry["anywhere"] for kind, entry in kinds.items() if "anywhere" in entry},
+        of_findings=frozenset(kind for kind, entry in kinds.items() if entry.get("of_findings")),
         narrows={name: kind for kind, entry in kinds.items() for name in entry.get("narrows", ())},
     )
 
@@ -97,7 +100,7 @@ def composed(
     for change in table.kinds.find(statement.words.words):
         if not taken.isdisjoint(range(change.start, change.end)) or _describes(change, statement, named):
             continue
-        for mention in _made(change, statement, places, lexicon):
+        for mention in _made(change, statement, places, named, lexicon):
             if mention.concept not in there:
                 found.append(mention)
     return sorted(found, key=lambda mention: (mention.start, mention.concept))
@@ -106,7 +109,7 @@ def composed(
 def places_of(statement: Statement, lexicon: Lexicon) -> list[Match[str]]:
     """The places that a sentence names, the longest name at each word, in reading order."""
     words, table = statement.words.words, load_composition()
-    found = [*table.places.find(words), *lexicon.organs.find(words)]
+    found = [*table.places.find(words), *organs_of(words, lexicon)]
     longest = [
         place
         for place in found
@@ -169,18 +172,29 @@ def _narrowed(
 
 
 def _made(
-    change: Match[str], statement: Statement, places: Sequence[Match[str]], lexicon: Lexicon
+    change: Match[str],
+    statement: Statement,
+    places: Sequence[Match[str]],
+    named: Sequence[Mention],
+    lexicon: Lexicon,
 ) -> Iterator[Mention]:
-    """What a change makes with the places nearest to it."""
+    """What a change makes with the places nearest to it, or with the finding that it is said of."""
     table = load_composition()
     polarity = statement.polarity(change.start, change.end)
-    near = _nearest(change, statement, places)
-    if polarity is None or not near:
+    near = _nearest(change, statement, [place for place in places if not _is_own(place, change, table)])
+    is_of_finding = change.payload in table.of_findings and any(mention.end <= change.start for mention in named)
+    if polarity is None or not (near or is_of_finding):
         return
     concepts = [table.concept(place.payload, change.payload) for place in near]
     concept = next((name for name in concepts if name in lexicon.concepts), table.anywhere.get(change.payload))
     if concept is not None and concept in lexicon.concepts:
         yield Mention(concept, polarity, change.start, change.end)
+
+
+def _is_own(place: Match[str], change: Match[str], table: Composition) -> bool:
+    """Whether the words of a change only look like a place: "a meniscus climbs along the chest wall"."""
+    is_inside = change.start <= place.start and place.end <= change.end
+    return is_inside and table.concept(place.payload, change.payload) is None
 
 
 def _describes(change: Match[str], statement: Statement, named: Iterable[Mention]) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from voxtile.words.phrases import Match, Phrases
@@ -51,6 +51,9 @@ _STILL_THERE = frozenset(
 # Subjects that stand for the organs of the clause before: "the vertebrae are sclerotic, though none has collapsed".
 _PRONOUNS = frozenset(["none", "it", "they", "both", "neither", "all", "each", "which", "these", "this", "one"])
 _SUBJECT_WORDS = 3
+# What operations leave behind: "cholecystectomy clips".
+_TRACES = frozenset(["surgical_clips", "scar", "surgical_material", "postoperative_change", "seroma"])
+_WITH_POLES = frozenset(["testis", "spleen", "thyroid", "patella", "ovary", "parathyroid", "brain", "tonsil"])
 _WHOLE = frozenset(["no", "without", "any", "other", "of", "further", "additional", "significant"])
 
 
@@ -78,14 +81,14 @@ def mentions(statement: Statement, lexicon: Lexicon) -> list[Mention]:
     """All mentions of a sentence in reading order; at most one a concept and place."""
     words = statement.words.words
     named = lexicon.terms.find_reaching(words, statement.grammar.adjectives)
-    organs = [organ for organ in lexicon.organs.find(words) if not _is_adjective(organ, named)]
+    organs = [organ for organ in organs_of(words, lexicon) if not _is_adjective(organ, named)]
     organs = sorted([*organs, *_elliptic(words, lexicon.organs, organs)], key=lambda organ: organ.start)
     found: dict[tuple[str, int], Mention] = {}
     paired: dict[int, Match[str]] = {}
     for pair, quality in _of_qualities(statement, lexicon, organs, named):
         found.setdefault((pair.concept, pair.start), pair)
         paired.update(dict.fromkeys(range(pair.start, pair.end), quality))
-    for match in (*named, *_elliptic(words, lexicon.terms, named)):
+    for match in (*named, *_elliptic(words, lexicon.terms, named), *_operations(words, lexicon, named)):
         quality_there = next((paired[i] for i in range(match.start, match.end) if i in paired), None)
         if quality_there is not None and _is_general(match, quality_there, lexicon):
             continue
@@ -97,6 +100,14 @@ def mentions(statement: Statement, lexicon: Lexicon) -> list[Mention]:
     for more in (*several[0], *several[1], *_lingering(statement, found.values())):
         found.setdefault((more.concept, more.start), more)
     return sorted(found.values(), key=lambda named: (named.start, named.concept))
+
+
+def organs_of(words: Sequence[str], lexicon: Lexicon) -> list[Match[str]]:
+    """The organs that words name; a pole is the kidney's only where no other organ is named that has one."""
+    found = lexicon.organs.find(words)
+    if not any(organ.payload in _WITH_POLES for organ in found):
+        return found
+    return [organ for organ in found if words[organ.end - 1] != "pole" or organ.payload in _WITH_POLES]
 
 
 def closed_concepts(statement: Statement, lexicon: Lexicon) -> frozenset[str]:
@@ -210,6 +221,18 @@ def _elliptic(words: tuple[str, ...], names: Phrases[str], named: list[Match[str
             found = names.longest_at((*words[start:before], head), 0)
             if found is not None and found[0] == width + 1:
                 yield from (Match(start, before, concept) for concept in found[1])
+                break
+
+
+def _operations(words: tuple[str, ...], lexicon: Lexicon, named: list[Match[str]]) -> Iterator[Match[str]]:
+    """The operation that says of which kind its traces are: "cholecystectomy clips", "lumpectomy scar"."""
+    for match in named:
+        if match.payload not in _TRACES or match.end - match.start < 2:
+            continue
+        for end in range(match.end - 1, match.start, -1):
+            found = lexicon.terms.longest_at(words[:end], match.start)
+            if found is not None and found[0] == end:
+                yield from (Match(match.start, end, c) for c in found[1] if lexicon.concepts[c].region == "surgery")
                 break
 
 

@@ -33,6 +33,30 @@ _THINGS = {
     ("cyst", r"ovar"): "ovarian_cyst",
     ("cyst", r"kidney"): "renal_cyst",
 }
+# What findings of an organ are called after it: hyperplasia of the endometrium is "endometrial_hyperplasia".
+_CALLED = {
+    r"endometri": ("endometrial",),
+    r"uter": ("uterine", "endometrial"),
+    r"cervi": ("cervical", "endocervical"),
+    r"ovar": ("ovarian",),
+    r"kidney|renal": ("renal",),
+    r"breast": ("breast", "mammary"),
+    r"prostat": ("prostatic", "prostate"),
+    r"lung|bronch": ("pulmonary", "lung", "bronchial"),
+    r"^thyroid": ("thyroid",),
+    r"parathyroid": ("parathyroid",),
+    r"adrenal": ("adrenal",),
+    r"colon|rect|c[ae]+cum|sigmoid": ("colonic", "colorectal"),
+    r"stomach|gastric|antr": ("gastric",),
+    r"esophag": ("esophageal",),
+    r"liver|hepat": ("hepatic", "liver"),
+    r"pancrea": ("pancreatic",),
+    r"bladder": ("bladder", "urothelial"),
+    r"skin": ("cutaneous", "skin"),
+    r"nose|nasal|sinus": ("nasal", "sinonasal"),
+    r"testi": ("testicular",),
+    r"placenta": ("placental",),
+}
 _UNNAMED = frozenset(["carcinoma", "invasive_carcinoma", "adenocarcinoma"])
 # Concepts that a report may affirm at one place and deny at another.
 _BY_PLACE = frozenset(["margin_involvement", "lymph_node_metastasis", "tumour_invasion"])
@@ -70,6 +94,15 @@ def _of_organs(stated: Sequence[SlideFact], names: set[str], lexicon: Lexicon) -
             if is_there and closer in lexicon.concepts and closer not in names:
                 names.add(closer)
                 yield replace(fact, concept=closer, implied_by=general)
+    for fact in stated:
+        organ = fact.attributes.location or ""
+        called = (
+            f"{name}_{fact.concept}" for place, all_ in _CALLED.items() if re.search(place, organ) for name in all_
+        )
+        closer = next((name for name in called if name in lexicon.concepts), None)
+        if closer is not None and closer not in names and lexicon.is_kind_of(closer, frozenset([fact.concept])):
+            names.add(closer)
+            yield replace(fact, concept=closer, implied_by=fact.concept)
     if "metastasis" in names:
         return
     for fact in stated:

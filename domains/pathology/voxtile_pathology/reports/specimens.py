@@ -183,5 +183,8 @@ def side_in(text: str) -> str | None:
 
 def site_in(text: str) -> str | None:
     """The organ that a text names first, in lower case."""
-    match = _SITE.search(text)
+    match = _SITE.search(_BACK_TO_BACK.sub(" ", text))
     return match.group().lower() if match is not None else None
+
+
+_BACK_TO_BACK = re.compile(r"\bback[\s-]+to[\s-]+back\b", re.IGNORECASE)

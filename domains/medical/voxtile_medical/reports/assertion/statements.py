@@ -54,6 +54,9 @@ _TO_SUGGEST = frozenset({"to", "that", "which", "would", "might", "could"})
 _BE = frozenset({"is", "are", "was", "were"})
 _DUMMIES = frozenset({"there", "we", "i", "one"})
 _FIRST_WORDS = 5
+_NORMAL = frozenset({"normal", "unremarkable", "physiologic", "physiological", "preserved"})
+_NOT_NORMAL = frozenset({"than", "near", "not", "otherwise", "high", "low", "upper", "lower", "previously"})
+_LINKING = frozenset({"remains", "appears", "stays", "seems", "itself", "otherwise", "also"})
 
 
 class Statement:
@@ -101,6 +104,8 @@ class Statement:
         kinds |= {cue.payload for cue in self._behind.cues if cue.start >= end and self._behind.reaches_back(end, cue)}
         if "negation_after" in kinds and self._is_less_likely(start, end):
             kinds = (kinds - {"negation_after"}) | {"doubt_after"}
+        if kinds == {"negation_before", "history_after"} and self._has_gone(start):
+            return "absent"  # "clearing of the consolidation seen two weeks ago"
         if kinds & _NONE or self._is_complaint(start, end):
             return None
         if kinds & {"affirm_before", "affirm_after"} or self._is_excepted(end) or self._stays(start, end, kinds):
@@ -109,9 +114,27 @@ class Statement:
             return "uncertain"
         if kinds & DENIES or is_scored_zero(self.words.words, start, end):
             return "absent"
+        if self._is_normal(start, end):
+            return "absent"
         if kinds & _DOUBTS or self._is_question(end) or self._is_alternative(start, end):
             return "uncertain"
         return "present"
+
+    def _has_gone(self, start: int) -> bool:
+        """Whether a noun of what has gone denies what follows: "resolution of the"."""
+        cues = [c for c in self.cues if c.payload == "negation_before" and c.end <= start]
+        return bool(cues) and not _NOUNS_OF_DENIAL.isdisjoint(self.words.words[cues[-1].start : cues[-1].end])
+
+    def _is_normal(self, start: int, end: int) -> bool:
+        """Whether the words are said to be as they should be: "normal lung markings", "cord signal remains normal"."""
+        words = self.words.words
+        if start and words[start - 1] in _NORMAL and (start < 2 or words[start - 2] not in _NOT_NORMAL):
+            return True
+        position = end
+        while position < len(words) and (words[position] in self.grammar.auxiliaries or words[position] in _LINKING):
+            position += 1
+        is_said = position > end and position < len(words) and words[position] in _NORMAL
+        return is_said and self._clauses.ends(position + 1)
 
     def _stays(self, start: int, end: int, kinds: set[str]) -> bool:
         """Whether it is denied that the words have gone: "none of the nodules has resolved"."""

@@ -24,8 +24,10 @@ from voxtile.words.tokens import Words, normal_form
 TABLE = Path(__file__).with_name("spelling.yaml")
 _SHORTEST, _SHORTEST_PART, _LONG, _LONGEST = 4, 5, 8, 25  # letters; from _LONG on two slips are corrected, below one
 _MOST_SLIPS = 2
+_MOST_PARTS = 4  # words that a dictation hears in one of the field
 _INFLECTIONS = ("ed", "ing", "ly")
 # Endings that make another word: "projectional", "residual".
+_OPERATION = re.compile(r"(?:ectomy|otomy|ostomy|plasty)$").search
 _DERIVES = re.compile(r"(?:al|ed|ic|ly|ar|us|ive)$").search
 # Beginnings that are words of English too, but none of a report: "hyper expanded".
 _PARTS = frozenset(
@@ -42,7 +44,7 @@ _SOUNDS = tuple(
         ("ph", "f"),
         ("rh", "r"),
         ("ae|oe|ea|ee", "e"),
-        ("eu|ou|oo", "u"),
+        ("eu|ew|ou|oo", "u"),
         ("y", "i"),
         ("sc(?=[ei])|c(?=[ei])", "s"),
         ("ch|ck|qu|c|q|g", "k"),
@@ -76,15 +78,35 @@ class Speller:
         for word in self._field:
             if len(word) >= _LONG:
                 self._sounding.setdefault(_sound(word), set()).add(word)
+        self._long = frozenset(word for word in self._field if len(word) >= _LONG)
 
     def corrected(self, words: Words) -> Words:
         """The words with slips corrected, where they stand; a word that was written as two becomes one."""
-        words = self._put_together(words)
+        words = self._put_together(self._heard_as(words))
         found = tuple(
             self._of(word) if self._is_asked(word) and not self._is_short_form(word, words.text[start:end]) else word
             for word, start, end in zip(words.words, words.starts, words.ends, strict=True)
         )
         return words if found == words.words else Words(words.text, found, words.starts, words.ends)
+
+    def _heard_as(self, words: Words) -> Words:
+        """The words, those that sound together like one long word of the field as that: "new moth or ax"."""
+        spoken = [word.isalpha() and word not in self._long for word in words.words]
+        position, found, starts, ends = 0, [], [], []
+        while position < len(words):
+            whole, width = None, 1
+            for width in range(_MOST_PARTS, 2, -1):
+                parts = words.words[position : position + width]
+                if len(parts) == width and all(spoken[position : position + width]):
+                    whole = self._alike("".join(parts))
+                if whole is not None:
+                    break
+            width = width if whole is not None else 1
+            found.append(whole or words.words[position])
+            starts.append(words.starts[position])
+            ends.append(words.ends[position + width - 1])
+            position += width
+        return words if len(found) == len(words) else Words(words.text, tuple(found), tuple(starts), tuple(ends))
 
     def _put_together(self, words: Words) -> Words:
         """The words, those of the field that were written in two parts of which one is no word put together."""
@@ -138,6 +160,8 @@ class Speller:
         return self._found[word]
 
     def _nearest(self, word: str) -> str:
+        if word.startswith("post") and _OPERATION(word) and word.removeprefix("post") in self._field:
+            return word.removeprefix("post")  # "postlumpectomy scar": the scar of one
         if not word.isascii() or word in _known() or word.rstrip("s") in _known() or _is_compound(word):
             return word
         if any(word.endswith(end) and self._is_word(word.removesuffix(end)) for end in _INFLECTIONS):

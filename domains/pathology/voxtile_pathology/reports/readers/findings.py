@@ -94,9 +94,10 @@ def of_label(clause: Clause, lexicon: Lexicon) -> tuple[list[SlideFact], list[Pr
         ] if _is_answerless(named, lexicon, clause) else []
     facts = []
     for name in _of_one_answer(named, clause.label, words):
+        is_complete = name.concept in _BEST_IS_NOUGHT and _NOUGHT.match(clause.rest) is not None
         fact = SlideFact(
             name.concept,
-            polarity,
+            "present" if is_complete else polarity,
             words=f"{clause.label}: {clause.text}",
             evidence=(clause.evidence,),
             addendum=clause.addendum,
@@ -235,6 +236,9 @@ _SCORED_ITSELF = re.compile(
     r"\s*[:=(,]?\s*(?:(?:grade|stage|score)\s*[:=]?\s*)?(?:F\s?)?[1-4](?:[a-c]|\s*/\s*\d|\s?\+)?(?=\s*(?:[,;.)]|$))",
     re.IGNORECASE,
 )
+# Of these the score is the tumour that is left: 0 is a complete response (CAP, AJCC).
+_BEST_IS_NOUGHT = frozenset(["treatment_effect", "tumor_regression", "therapy_effect"])
+_NOUGHT = re.compile(r"\s*(?:score|grade|category)?\s*0\b", re.IGNORECASE)
 _SORTS = ("_deposit", "_staining")
 _STAINED = re.compile(r"\b(?:Ig[AGM]|C3|C1q|C4d|kappa|lambda|fibrinogen|albumin)\b", re.IGNORECASE)
 _DENIED = re.compile(r"\b(?:no|not|without|nor|neither|never|absence|lack)\b", re.IGNORECASE)
@@ -348,7 +352,7 @@ def _with_amounts(
         )
         fact = fact.detailed(grade=said)
         if re.fullmatch(r"[A-Za-z]?0", said):
-            fact = replace(fact, polarity="absent")
+            fact = replace(fact, polarity="present" if fact.concept in _BEST_IS_NOUGHT else "absent")
     elif (bare := _BARE_SCORE.match(after)) is not None:
         fact = fact.detailed(score=bare["score"])
         if bare["score"] == "0":

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 
 from voxtile.words.tokens import Words
-from voxtile_pathology.reports.fact import Problem, SlideFact
+from voxtile_pathology.reports.fact import Polarity, Problem, SlideFact
 from voxtile_pathology.reports.lexicon import Lexicon, Named, words_in
 from voxtile_pathology.reports.readers.result_facts import facts_of, repair
 from voxtile_pathology.reports.readers.result_words import AFTER, FURTHER, STRONG_BEFORE, WEAK_BEFORE, Result
 from voxtile_pathology.reports.text.clauses import Clause
+from voxtile_pathology.reports.text.language import language
 
 _SEPARATOR = re.compile(
     r"\s*(?:,|/|&|\+(?=\s*[A-Z])|and/or|,?\s*(?:and|or|nor|as well as|along with|together with|plus"
@@ -65,12 +67,14 @@ def results(clause: Clause, lexicon: Lexicon) -> tuple[list[SlideFact], list[Pro
         if result.name == "pending":
             problems.append(Problem("result-pending", f"'{text.strip()[:120]}' gives no result"))
             continue
+        doubted = _doubted(clause, group, words) if result.end == last else None
         for named in group:
             said = text[words.starts[named.start] : words.ends[named.end - 1]]
             concept = _as_its_list(named.concept, group, text[: last + 20], words.starts, lexicon)
             gene = f"{concept.removesuffix('_mutation')}_amplification"
             concept = gene if result.name in ("amplified", "not amplified") and gene in lexicon.concepts else concept
-            facts += facts_of(concept, said, result, clause, lexicon, text)
+            made = facts_of(concept, said, result, clause, lexicon, text)
+            facts += made if doubted is None else [replace(fact, polarity=doubted) for fact in made]
     for start, end in spans:
         clause.take(max(0, start - offset), max(0, end - offset))
     return [*facts, *repair(facts, lexicon)], problems
@@ -122,6 +126,14 @@ def _as_its_list(concept: str, group: list[Named], text: str, starts: tuple[int,
     last = group[-1]
     is_fused = last.concept.endswith("_rearrangement") and _FUSED.search(text[starts[last.start] :]) is not None
     return whole if is_fused and whole in lexicon.concepts else concept
+
+
+def _doubted(clause: Clause, group: list[Named], words: Words) -> Polarity | None:
+    """What the sentence says of a name that is its own result, where that is no statement: "MSI-high is unlikely"."""
+    if words.text != clause.rest:
+        return None
+    polarity = language().statement(clause.rest).polarity(group[0].start, group[-1].end)
+    return polarity if polarity in ("uncertain", "absent") else None
 
 
 def _of_name(said: str, last: int) -> Result | None:

@@ -67,6 +67,10 @@ _LABEL = re.compile(r"stage|FIGO|dukes|clark|breslow|thickness|depth|DOI", re.IG
 _LED = re.compile(
     r"(?<!clinical )(?<!clinically )\b(?:stage|staged(?: as)?|category|classified as|TNM)\s*[:=]?\s*\(?$", re.IGNORECASE
 )
+# "Fibrosis has progressed from stage 2 to stage 3": the stages are the fibrosis's.
+_OF_FIBROSIS = re.compile(
+    r"\b(?:fibrosis|bridging|chorioamnionitis|funisitis|steatohepatitis|cholangitis|sarcoid\w*)\b[^.;]*$", re.IGNORECASE
+)
 _NEAR = 4  # characters between the parts of one stage
 
 
@@ -90,6 +94,8 @@ def stages(clause: Clause, staged_otherwise: list[tuple[int, int]]) -> Iterator[
         ("clark_level", _CLARK),
     ):
         for match in pattern.finditer(text):
+            if concept == "stage_group" and _OF_FIBROSIS.search(text[: match.start()]):
+                continue
             if any(start < match.end() and match.start() < end for start, end in said) or any(
                 0 <= match.start() - offset - end <= 4 for _, end in staged_otherwise
             ):

@@ -90,6 +90,14 @@ _QUOTED = re.compile(
 )
 
 
+# "Fundic gland polyposis in a patient whose brother has FAP": what stands before is of the specimen.
+_IN_PATIENT = re.compile(
+    r"\s+in\s+(?:an?|this|our)\s+(?:[\w-]+\s+){0,3}?(?:patient|pt|man|woman|boy|girl|child|gentleman|lady|carrier)\b"
+    r"\s*,?\s*(?:whose|with|who|known|previously|after|on|treated)\b.*$",
+    re.IGNORECASE | re.DOTALL,
+)
+
+
 def of_specimen(clause: str) -> str:
     """A clause without what it tells of anything but the specimen; empty where that is all of it.
 
@@ -100,6 +108,7 @@ def of_specimen(clause: str) -> str:
         'histologically this is an angiolipoma'
     """
     clause = _QUOTED.sub(lambda match: match["lead"] + match["more"], clause)
+    clause = _IN_PATIENT.sub("", clause)
     told = _PATIENT.match(clause) or _OTHERS.match(clause) or _RELATIVE.search(clause) or _PAST.search(clause)
     if told is None:
         return clause

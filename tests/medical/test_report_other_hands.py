@@ -1,0 +1,49 @@
+"""Ways in which other people's reports say it: what is as it should be, has gone, was heard wrongly."""
+
+from __future__ import annotations
+
+import pytest
+
+from voxtile_medical.reports.extract import facts_of_report
+from voxtile_medical.reports.lexicon import load_lexicon
+
+
+def _read(text: str) -> set[tuple[str, str]]:
+    return {(fact.concept, fact.polarity) for fact in facts_of_report(text, load_lexicon())}
+
+
+@pytest.mark.parametrize(
+    ("text", "concept", "polarity"),
+    [
+        ("Normal lung markings.", "interstitial_opacity", "absent"),
+        ("The cord signal appears normal.", "cord_signal_abnormality", "absent"),
+        ("Lung markings are not normal.", "interstitial_opacity", "present"),
+        ("The hilar node has become undetectable.", "lymphadenopathy", "absent"),
+        ("Interval clearing of the basal consolidation seen three weeks ago.", "consolidation", "absent"),
+        ("A new moth or ax is not seen.", "pneumothorax", "absent"),
+        ("A cyst is probable, and a renal stone even more so.", "renal_stone", "uncertain"),
+        ("L4-5: Small disc bulge. No stenosis.", "spinal_stenosis", "absent"),
+        ("Thyroidectomy clips in the neck.", "thyroidectomy", "present"),
+        ("Postlumpectomy scar in the left breast.", "lumpectomy", "present"),
+        ("Mild hydroureter; the stent is coiled in the bladder.", "ureteral_stent", "present"),
+        ("A right adrenal nodule, perhaps an adenoma.", "adrenal_adenoma", "uncertain"),
+        ("The posterior fat pad is raised.", "joint_effusion", "present"),
+        ("Left lung base: meniscus climbing along the chest wall.", "pleural_effusion", "present"),
+        ("Several liver lesions, three of which enhance.", "enhancement", "present"),
+    ],
+)
+def test_it_is_read_as_it_is_meant(text: str, concept: str, polarity: str) -> None:
+    assert (concept, polarity) in _read(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "concept"),
+    [
+        ("The pulmonary arteries opacify well.", "lung_opacity"),
+        ("The anterior fat pad is not raised.", "epicardial_fat"),
+        ("Left testis with a 9 mm mass in the upper pole.", "renal_mass"),
+        ("Given the patient's recent pneumonia, the node is reactive.", "pneumonia"),
+    ],
+)
+def test_what_is_not_meant_is_not_read(text: str, concept: str) -> None:
+    assert concept not in {name for name, _ in _read(text)}

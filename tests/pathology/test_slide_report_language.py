@@ -85,7 +85,10 @@ STAINS = [
         {"chromogranin": "present", "synaptophysin": "present", "ttf_1": "absent"},
     ),
     ("Staining for HMB45 was negative, as was Melan-A.", {"hmb45": "absent", "melan_a": "absent"}),
-    ("Adenocarcinoma with loss of SMAD4 expression.", {"adenocarcinoma": "present", "smad4": "absent", "smad4_loss": "present"}),
+    (
+        "Adenocarcinoma with loss of SMAD4 expression.",
+        {"adenocarcinoma": "present", "smad4": "absent", "smad4_loss": "present"},
+    ),
     ("BRAF V600E immunostain is negative.", {"braf_v600e": "absent"}),
     ("INI1 is lost.", {"ini1": "absent", "ini1_loss": "present"}),
     (

@@ -1,7 +1,7 @@
 """Small inputs that no command of voxtile makes; run by the Python of the environment under test.
 
-made.py uid CORPUS | rows CORPUS | embedded CORPUS | xrays | chest | captioner | tokens | volumes | timm | few CORPUS |
-        exportable CORPUS | vision-model
+made.py uid CORPUS | subject CORPUS | rows CORPUS | embedded CORPUS | xrays | chest | captioner | tokens | volumes |
+        timm | few CORPUS | exportable CORPUS | vision-model
 """
 
 from __future__ import annotations
@@ -63,6 +63,13 @@ def uid(corpus: str) -> None:
         if folder.is_dir() and (found := ds.dataset(folder).head(1, columns=["uid"]).to_pylist()):
             print(found[0]["uid"])
             return
+
+
+def subject(corpus: str) -> None:
+    """Print a subject of a corpus."""
+    import pyarrow.dataset as ds
+
+    print(ds.dataset(Path(corpus, "tables", "samples")).head(1, columns=["subject"]).to_pylist()[0]["subject"])
 
 
 def rows(corpus: str) -> None:

@@ -116,6 +116,13 @@ DOCS = {
         given={"corpus": Shell("made few corpus")},
         exits={r"--model practice": 1},  # it repeats the prompt, and no opinion is read from that
     ),
+    ("docs/corpus.md", "A subject that is to be forgotten"): Scene(
+        given={"corpus": CT_CORPUS},
+        before={r"^voxtile forget .*--dry-run": "cp -r corpus small"},
+        run_as={
+            r"2ca75ff7ff92d0e9982b25d15b214d04|MRN4297632400000000": "$(made subject corpus)",
+        },
+    ),
     ("docs/corpus.md", "Damage"): Scene(
         given={"corpus": CT_CORPUS},
         before={r"^voxtile verify": 'rm "$(ls corpus/tables/captions/*.parquet | head -n 1)"'},

@@ -204,6 +204,15 @@ COMMANDS: Mapping[str, Entry | Group] = {
             "voxtile extract corpus 0123456789abcdef0123456789abcdef --to nifti",
         ),
     ),
+    "forget": Entry(
+        ENRICH,
+        "forget CORPUS… --subject ID",
+        Command(
+            "voxtile_datasets.forgetting.command:forget_subject",
+            "a subject taken out for good, and the search that proves it",
+            "voxtile forget corpus --subject 0123456789abcdef0123456789abcdef",
+        ),
+    ),
     "export-wds": Entry(
         ENRICH,
         "export-wds CORPUS OUT",

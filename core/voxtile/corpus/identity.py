@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import os
 import secrets
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -127,6 +128,20 @@ class KeyMap:
     def path_of(self, source: str) -> str | None:
         """Input path of a hashed source, or None if it is not known."""
         return self._paths.get(source)
+
+    def paths(self) -> dict[str, str]:
+        """Hashed source → input path, of all that are known."""
+        return dict(self._paths)
+
+    def forget(self, sources: Iterable[str]) -> None:
+        """Take sources out of the map for good, and write it.
+
+        Raises:
+            StorageError: the file cannot be written.
+        """
+        gone = set(sources)
+        self._paths = {source: path for source, path in self._paths.items() if source not in gone}
+        publish_all([(self.path, self._write)])
 
     def save(self) -> None:
         """Write the map, together with what another process has added since.

@@ -1,10 +1,11 @@
-"""What is left of an outcome whose samples the corpus has, or another job of the run stores."""
+"""What is left of an outcome whose samples the corpus has or has forgotten, or another job of the run stores."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Container
 from dataclasses import dataclass, replace
 
+from voxtile.corpus.forgotten import FORGOTTEN, ForgottenSubjects
 from voxtile.corpus.records import Row, Sample
 from voxtile.engine.earlier_runs import (
     ADDED,
@@ -96,6 +97,25 @@ def without_duplicates(
         return selected, list(kept), []
     reason = "duplicate" if not earlier else STORED_OTHERWISE if differing else CONVERTED_BEFORE
     return Outcome("dropped", reason=reason, parts=outcome.parts), [], []
+
+
+def without_forgotten(item: Item, outcome: Outcome, forgotten: ForgottenSubjects) -> tuple[Item, Outcome]:
+    """Leave out samples of forgotten subjects with all rows about them.
+
+    Returns:
+        The item, without its name where nothing else is in it, and the outcome.
+    """
+    gone = {sample.row["uid"] for sample in outcome.samples if sample.row["subject"] in forgotten}
+    if not gone:
+        return item, outcome
+    kept = {sample.row["uid"]: sample for sample in outcome.samples if sample.row["uid"] not in gone}
+    if not kept:
+        return replace(item, source=FORGOTTEN), Outcome("dropped", reason=FORGOTTEN)
+    parts = tuple(part for part in outcome.parts if part.uid not in gone)
+    left = replace(outcome, parts=parts)
+    return item, _selected(
+        left, kept, lambda _, row: row.get("uid") not in gone and row.get("subject") not in forgotten
+    )
 
 
 def _selected(outcome: Outcome, samples: dict[str, Sample], takes: Callable[[str, Row], bool]) -> Outcome:

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeAlias
 
+from voxtile.corpus.forgotten import ForgottenSubjects
 from voxtile.corpus.records import Row
 from voxtile.corpus.storage import StorageError
 from voxtile.corpus.writer import JobWriter
 from voxtile.engine.commit import announce, commit, write_ledger
-from voxtile.engine.duplicates import Claimed, without_duplicates
+from voxtile.engine.duplicates import Claimed, without_duplicates, without_forgotten
 from voxtile.engine.earlier_runs import USED, EarlierRows
 from voxtile.engine.failure import Failure, failure_of
 from voxtile.engine.plan import DoneItem, Job, TaskIdentity
@@ -36,6 +37,7 @@ class Setup:
         stop_on_failure: leave at the first failed item.
         known: file with the uids that other conversions have stored, if any.
         earlier: file with what earlier runs stored of inputs of this run, if any was converted before.
+        forgotten: subjects of whom nothing is stored any more.
     """
 
     task: Task
@@ -43,6 +45,7 @@ class Setup:
     stop_on_failure: bool = False
     known: Path | None = None
     earlier: Path | None = None
+    forgotten: ForgottenSubjects = field(default_factory=ForgottenSubjects)
 
     @property
     def scratch(self) -> Path:
@@ -172,13 +175,15 @@ def _fill(
             outcome = pickle.loads(ruling.read_bytes())  # written by our own worker
         else:
             outcome = ruling
+        if isinstance(outcome, Outcome):
+            item, outcome = without_forgotten(item, outcome, setup.forgotten)
         if isinstance(outcome, Outcome) and outcome.status == "failed":
             reason = outcome.reason or "failed"
             outcome = Failure(reason, "", outcome.detail or reason)
         failed = outcome if isinstance(outcome, Failure) else next(iter(_failed_parts(outcome)), None)
         if failed is not None and setup.stop_on_failure:
             raise stopped(item, failed)
-        _record(writer, draft, job, index, outcome, claimed)
+        _record(writer, draft, job, index, item, outcome, claimed)
     return draft
 
 
@@ -191,9 +196,8 @@ def stopped(item: Item, failure: Failure) -> RunFailedError:
 
 
 def _record(
-    writer: JobWriter, draft: _Draft, job: Job, index: int, outcome: Outcome | Failure, claimed: Claimed
+    writer: JobWriter, draft: _Draft, job: Job, index: int, item: Item, outcome: Outcome | Failure, claimed: Claimed
 ) -> None:
-    item = job.items[index]
     stored: list[str] = []
     added_to: list[str] = []
     reason: str | None
@@ -213,7 +217,7 @@ def _record(
         reason = (outcome.reason or "dropped") if status == "dropped" else _reason_of_use(outcome)
         draft.uids.update(dict.fromkeys([*stored, *added_to]))
         draft.failures.extend((item.source, failure) for failure in _failed_parts(outcome))
-    draft.items.append(_done_item(job, index, outcome, status, reason, len(stored)))
+    draft.items.append(_done_item(job.digests[index], item.source, outcome, status, reason, len(stored)))
     draft.ledger.append(_ledger_row(item, job, status, reason, next(iter([*stored, *added_to]), None), error_class))
     if isinstance(outcome, Outcome):
         draft.ledger.extend(_ledger_row(item, job, part.status, part.reason, part.uid) for part in outcome.parts)
@@ -233,16 +237,14 @@ def _ledger_row(
 
 
 def _done_item(
-    job: Job, index: int, outcome: Outcome | Failure, status: str, reason: str | None, samples: int
+    digest: str, source: str, outcome: Outcome | Failure, status: str, reason: str | None, samples: int
 ) -> DoneItem:
     """The item's row of the done file: failed where a part of it is, so that a retry does it again."""
     if isinstance(outcome, Outcome) and (failures := _failed_parts(outcome)):
         status, reason = "failed", failures[0].reason
     parts = outcome.parts if isinstance(outcome, Outcome) else ()
     left_out = Counter(part.reason for part in parts if part.status == "dropped")
-    return DoneItem(
-        job.digests[index], job.items[index].source, status, reason, samples, dict(sorted(left_out.items()))
-    )
+    return DoneItem(digest, source, status, reason, samples, dict(sorted(left_out.items())))
 
 
 def _reason_of_use(outcome: Outcome) -> str | None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TypeAlias
 
+from voxtile.corpus.forgotten import ForgottenSubjects
 from voxtile.corpus.header import CORPUS_FILE
 from voxtile.corpus.records import recorded_files
 from voxtile.corpus.writer import new_corpus
@@ -139,7 +140,8 @@ class _Run:
             shutil.rmtree(setup.scratch, ignore_errors=True)
 
     def _setup(self, own_stems: set[str], again: set[str]) -> Setup:
-        setup = Setup(self.task, self.root, self.options.on_error == "stop")
+        forgotten = ForgottenSubjects.of(self.root)
+        setup = Setup(self.task, self.root, self.options.on_error == "stop", forgotten=forgotten)
         shutil.rmtree(setup.scratch, ignore_errors=True)
         setup.scratch.mkdir()
         return replace(

@@ -10,7 +10,7 @@ import asyncio
 import fcntl
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -116,6 +116,23 @@ class ReplyCache:
         """Keys of all replies, in order."""
         with self._environment.begin(db=self._replies) as reading:
             yield from (bytes(key).hex() for key in reading.cursor().iternext(keys=True, values=False))
+
+    def copy_to(self, folder: Path, keys: Collection[str]) -> None:
+        """Write a new cache with some of the replies, and nothing of the others in any byte.
+
+        Args:
+            folder: an empty one.
+            keys: of the replies to copy.
+        """
+        environment, replies, models = _opened(folder, read_only=False)
+        with self._environment.begin() as reading, environment.begin(write=True) as writing:
+            for key in sorted(set(keys) & set(self.keys())):
+                name = bytes.fromhex(key)
+                writing.put(name, reading.get(name, db=self._replies), db=replies)
+            for name, about in reading.cursor(db=self._models):
+                writing.put(name, about, db=models)
+        environment.sync(True)
+        environment.close()
 
     def close(self) -> None:
         """Let go of the folder; the last one that shares it closes it."""

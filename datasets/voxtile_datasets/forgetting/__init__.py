@@ -1,0 +1,1 @@
+"""`voxtile forget`: a corpus without a subject, and the proof that nothing of it is left."""

@@ -95,6 +95,20 @@ def _imports() -> Mapping[str, Command]:
     }
 
 
+def _subjects() -> Mapping[str, Command]:
+    command = "voxtile_datasets.intake.subjects_command"
+    return {
+        "make": Command(
+            f"{command}:make_subject_table", "the table, from a list of people",
+            "voxtile subjects make corpus people.parquet --identifiers people.csv",
+        ),
+        "find": Command(
+            f"{command}:find_subjects", "who a pseudonym stands for, or what stands for somebody",
+            "voxtile subjects find people.parquet 0123456789abcdef0123456789abcdef",
+        ),
+    }  # fmt: skip
+
+
 def _captions() -> Mapping[str, Command]:
     command, example = "voxtile_datasets.captions.command", "voxtile caption"
     endpoint = "--provider openai --base-url http://127.0.0.1:8000/v1 --model M"
@@ -187,6 +201,14 @@ COMMANDS: Mapping[str, Entry | Group] = {
             "counts, drop reasons, licences; as a page with pictures too",
             "voxtile inspect corpus --html report.html",
         ),
+    ),
+    "subjects": Group(
+        ENRICH,
+        "subjects make|find …",
+        "who stands behind pseudonyms, in a table apart from the key",
+        "voxtile subjects make corpus people.parquet --identifiers people.csv",
+        "action",
+        _subjects,
     ),
     "verify": Entry(
         ENRICH,

@@ -16,6 +16,7 @@ from voxtile_datasets.deidentification.replace import Surrogates, deidentified
 from voxtile_datasets.intake.deidentify import Names, open_names
 from voxtile_datasets.intake.reports_file import Report, Reports, read_reports
 from voxtile_datasets.intake.splits_file import Splits
+from voxtile_datasets.intake.subject_table import SubjectTable
 
 SPLIT_SCHEME = "default"
 
@@ -31,6 +32,7 @@ class IntakeOptions:
         splits: table of the subjects' splits.
         split_fractions: shares of train, val and test for subjects that no table places.
         surrogates: report texts have made-up names and shifted dates, and no blanks.
+        subject_table: where it is written who the subjects are; None for nowhere.
     """
 
     deidentify: bool
@@ -39,6 +41,7 @@ class IntakeOptions:
     splits: Path | None
     split_fractions: str
     surrogates: bool = False
+    subject_table: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -52,6 +55,7 @@ class Planner:
         key_map: remembers which path a source name stands for; None where nothing is to be remembered.
         reader: how headers and tables are read.
         surrogate_key: by which names in report texts get their surrogates; None for blanks.
+        subjects: who the subjects are, where that is to be written.
     """
 
     names: Names
@@ -60,6 +64,7 @@ class Planner:
     key_map: KeyMap | None = None
     reader: PlanReader = field(default_factory=PlanReader)
     surrogate_key: KeyedHash | None = field(default=None, repr=False)
+    subjects: SubjectTable | None = field(default=None, repr=False)
 
     @classmethod
     def open(cls, corpus: Path, options: RunOptions, intake: IntakeOptions) -> Planner:
@@ -73,6 +78,10 @@ class Planner:
             raise ConfigError(
                 "--surrogates says how identifiers are replaced; leave --no-deidentify out, or --surrogates"
             )
+        if intake.subject_table is not None and not intake.deidentify:
+            raise ConfigError(
+                "--subject-table says who pseudonyms stand for; leave --no-deidentify out, or --subject-table"
+            )
         names, key_map = open_names(corpus, intake.deidentify, intake.key_file)
         return cls(
             names=names,
@@ -81,6 +90,7 @@ class Planner:
             key_map=None if options.dry_run else key_map,
             reader=options.plan_reader,
             surrogate_key=key_map.hasher if key_map is not None and intake.surrogates else None,
+            subjects=_table(corpus, intake) if not options.dry_run else None,
         )
 
     def texts(
@@ -106,6 +116,13 @@ class Planner:
             return texts
         surrogates = Surrogates(self.surrogate_key, subject) if self.surrogate_key is not None else None
         return [deidentified(text, people, numbers, places, surrogates) for text in texts]
+
+    def subject_name(self, subject: str) -> str:
+        """What the corpus calls a subject, by its own identifier."""
+        name = self.names.name("subject", subject)
+        if self.subjects is not None:
+            self.subjects.add(name, subject)
+        return name
 
     def source_name(self, path: str) -> str:
         """What the corpus calls an input."""
@@ -138,9 +155,20 @@ class Planner:
             yield self.note(f"report row {row}", row, "no-study", "nothing of this study or subject was found")
 
     def save(self) -> None:
-        """Save the key map: before the first sample is written, so that no run can lose its key."""
+        """Save the key map: before the first sample is written, so that no run can lose its key.
+
+        The table of subjects is saved with it.
+        """
         if self.key_map is not None:
             self.key_map.save()
+        if self.subjects is not None:
+            self.subjects.save()
+
+
+def _table(corpus: Path, intake: IntakeOptions) -> SubjectTable | None:
+    if intake.subject_table is None:
+        return None
+    return SubjectTable.of_corpus(corpus, intake.subject_table, intake.key_file)
 
 
 class PlannedTask:

@@ -31,6 +31,7 @@ def convert_dicom(
     profile: str = DEFAULT,
     allow_burned_in: bool = False,
     key_file: Path | None = None,
+    subject_table: Path | None = None,
     splits: Path | None = None,
     split_fractions: str = "0.8,0.1,0.1",
     min_slices: int = 3,
@@ -58,6 +59,8 @@ def convert_dicom(
             and frame of reference); basic keeps none of these. Their codes are in the manifest.
         allow_burned_in: keep ultrasound, secondary captures and images marked as having burned-in text.
         key_file: where the key and the map of sources are kept; default beside the corpus, CORPUS.sources.parquet.
+        subject_table: file to write who stands behind each subject (mode 0600, apart from the key); read it with:
+            voxtile subjects find FILE SUBJECT.
         splits: CSV or Parquet with the columns subject and split (train, val or test).
         split_fractions: shares of train, val and test for subjects that no file places.
         min_slices: fewest planes of a volume.
@@ -81,7 +84,7 @@ def convert_dicom(
         raise ConfigError("--profile says what de-identification keeps; leave --no-deidentify out, or --profile")
     if surrogates and chosen.dates == "full":
         raise ConfigError("--surrogates moves the days of texts and full-dates keeps those of headers; leave one out")
-    intake = IntakeOptions(deidentify, key_file, reports, splits, split_fractions, surrogates)
+    intake = IntakeOptions(deidentify, key_file, reports, splits, split_fractions, surrogates, subject_table)
     planner = Planner.open(corpus, options, intake)
     if isinstance(planner.names, HashedNames):
         planner = replace(planner, names=replace(planner.names, dates=chosen.dates))

@@ -32,6 +32,7 @@ def convert_nifti(
     deidentify: bool = True,
     surrogates: bool = False,
     key_file: Path | None = None,
+    subject_table: Path | None = None,
     splits: Path | None = None,
     split_fractions: str = "0.8,0.1,0.1",
     modality: str = "OT",
@@ -60,6 +61,8 @@ def convert_nifti(
         surrogates: write made-up names and shifted dates where report texts name people and days, instead of ___; the
             same for a subject wherever they stand.
         key_file: where the key and the map of sources are kept; default beside the corpus, CORPUS.sources.parquet.
+        subject_table: file to write who stands behind each subject (mode 0600, apart from the key); read it with:
+            voxtile subjects find FILE SUBJECT.
         splits: CSV or Parquet with the columns subject and split (train, val or test).
         split_fractions: shares of train, val and test for subjects that no file places.
         modality: DICOM modality (CT, MR, PT, …) of files whose name or dataset.json does not say.
@@ -79,7 +82,7 @@ def convert_nifti(
     options = RunOptions(**run)
     if label_names is not None:
         read_names(label_names)
-    intake = IntakeOptions(deidentify, key_file, reports, splits, split_fractions, surrogates)
+    intake = IntakeOptions(deidentify, key_file, reports, splits, split_fractions, surrogates, subject_table)
     planner = Planner.open(corpus, options, intake)
     patterns = tuple(pattern.strip() for pattern in label_pattern.split(",") if pattern.strip())
     task = NiftiTask(source, patterns, modality, units, no_affine, licence, deidentify, masks, subject_pattern, planner)

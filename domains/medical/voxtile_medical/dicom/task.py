@@ -211,7 +211,7 @@ def _series_item(planner: Planner, series: Series, path: str, profile: Profile) 
     inputs = pack(series.headers) | {
         "kind": "series",
         "content": names.name("content", series.content()),
-        "subject": names.name("subject", subject),
+        "subject": planner.subject_name(subject),
         "study": names.name("study", series.study),
         "datetime": names.date(series.date(), subject),
         "split": planner.splits.of(subject),

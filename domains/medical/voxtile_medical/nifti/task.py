@@ -125,7 +125,7 @@ class NiftiTask(PlannedTask):
             "path": path,
             "size": stat.st_size,
             "content": planner.names.name("content", path),
-            "subject": planner.names.name("subject", subject),
+            "subject": planner.subject_name(subject),
             "study": planner.names.name("study", study),
             "split": planner.splits.of(subject),
             "texts": self._texts(planner, path, subject, study),

@@ -50,6 +50,7 @@ def convert_wsi(
     deidentify: bool = True,
     surrogates: bool = False,
     key_file: Path | None = None,
+    subject_table: Path | None = None,
     splits: Path | None = None,
     split_fractions: str = "0.8,0.1,0.1",
     licence: str | None = None,
@@ -99,6 +100,8 @@ def convert_wsi(
         surrogates: write made-up names and shifted dates where report texts name people and days, instead of ___; the
             same for a subject wherever they stand.
         key_file: where the key and the map of sources are kept; default beside the corpus, CORPUS.sources.parquet.
+        subject_table: file to write who stands behind each subject (mode 0600, apart from the key); read it with:
+            voxtile subjects find FILE SUBJECT.
         splits: CSV or Parquet with the columns subject and split (train, val or test).
         split_fractions: shares of train, val and test for subjects that no file places.
         licence: licence to note with every sample.
@@ -134,7 +137,7 @@ def convert_wsi(
         licence=licence,
         deidentify=deidentify,
     )
-    intake = IntakeOptions(deidentify, key_file, reports, splits, split_fractions, surrogates)
+    intake = IntakeOptions(deidentify, key_file, reports, splits, split_fractions, surrogates, subject_table)
     planner = Planner.open(corpus, options, intake)
     limits = Limits(time_s=options.time_limit_s, memory_bytes=int(options.memory_limit_gb * 2**30))
     inputs = Inputs(

@@ -162,7 +162,7 @@ def _slide_inputs(
     return {
         "path": name,
         "content": planner.names.name("content", survey.content),
-        "subject": planner.names.name("subject", case.subject),
+        "subject": planner.subject_name(case.subject),
         "study": planner.names.name("study", case.study),
         "split": planner.splits.of(case.subject),
         "size": list(survey.size),

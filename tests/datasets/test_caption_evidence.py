@@ -50,7 +50,12 @@ DEPOSITS = [
 GENERAL = ["pulmonary_nodule", "lung_mass", "pleural_effusion"]
 HEALTHY = [fact("normal"), fact("pneumonia", polarity="absent")]
 PNEUMONIA = [fact("normal", polarity="absent"), fact("pneumonia")]
+LEFT_AND_RIGHT = [fact("adrenal_mass", 31, "mm", laterality="left"), fact("renal_stone", 9, "mm", laterality="right")]
 BODIES = [
+    # What stands in brackets behind a name is of it, whatever parts it there.
+    (LEFT_AND_RIGHT, (), "CT: adrenal mass (31 mm; left), renal stone (9 mm; right).", "supported"),
+    (LEFT_AND_RIGHT, (), "A renal stone (9 mm, left).", "contradicted"),
+    (LEFT_AND_RIGHT, (), "A renal stone (9 mm; left).", "contradicted"),
     # A place by words that mean one only beside others.
     (PANCREAS, (), "An 18 mm lesion of the pancreatic head.", "supported"),
     (PANCREAS, (), "An 18 mm lesion in the tail of the pancreas.", "contradicted"),

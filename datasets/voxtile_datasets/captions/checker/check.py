@@ -185,9 +185,17 @@ def _is_of_unnamed(fault: Fault, text: str, claims: Sequence[Claim], facts: Fact
 
 
 def _is_beside_name(detail: Detail, text: str, claims: Sequence[Claim]) -> bool:
-    """Whether a measurement is part of a name or its apposition: "a 12 mm pancreatic tumor", "a tumor of 12 mm"."""
+    """Whether a measurement is part of a name or its apposition: "a 12 mm pancreatic tumor", "a tumor of 12 mm".
+
+    All of a bracket behind a name is: "a stone (9 mm, left)".
+    """
     owner = next((claim for claim in claims if detail in claim.details), None)
-    if owner is None or detail.dimension not in _MEASURED:
+    if owner is None:
+        return False
+    between = text[owner.end : detail.start].lstrip()
+    if between.startswith("(") and ")" not in between:
+        return True
+    if detail.dimension not in _MEASURED:
         return False
     before = detail.end <= owner.start and not text[detail.end : owner.start].strip(" -")
     return before or text[owner.end : detail.start].strip().casefold() in ("of", "measuring", "measures")

@@ -15,7 +15,7 @@ from voxtile_datasets.captions.guards.context_guard import ContextGuard
 from voxtile_datasets.captions.guards.repeated_facts import REPEATS, NamedFault, is_repetition
 from voxtile_datasets.captions.providers.provider import OffSchemaError, ReplyError
 from voxtile_datasets.captions.providers.request import Reply, Request
-from voxtile_datasets.captions.strategies.retries import Judge, Tried, Try, best_of
+from voxtile_datasets.captions.strategies.retries import FindLeftOut, Judge, Tried, Try, best_of
 from voxtile_datasets.captions.strategies.strategy import VERDICTS, Ask, Check, Draft, Kind, StrategyOptions
 from voxtile_datasets.captions.strategies.structured import Form, words_form
 
@@ -172,6 +172,8 @@ class InstructedStrategy:
         lang: str = "en",
         fault: str | None = None,
         silence: Callable[[Verdict], str | None] | None = None,
+        left_out: FindLeftOut | None = None,
+        tries: int | None = None,
         **values: Any,  # noqa: ANN401
     ) -> Tried:
         """Ask one step until its text is accepted.
@@ -189,6 +191,8 @@ class InstructedStrategy:
             lang: of the text.
             fault: what the first request tells of an earlier step's text.
             silence: of `says_nothing`, where a text that names nothing of what is there will not do.
+            left_out: what an accepted text leaves out, for which it is asked once more; see `best_of`.
+            tries: requests at most; those of the options by default.
             values: for the template.
 
         Raises:
@@ -225,8 +229,9 @@ class InstructedStrategy:
             return (form or words_form("text")).read(reply)[0].text
 
         tried = await best_of(
-            make, forgiving(ask), limited, tries=self.options.tries, lang=lang, read=read, enough=accepted
-        )
+            make, forgiving(ask), limited, tries=tries or self.options.tries, lang=lang, read=read, enough=accepted,
+            left_out=left_out, again=1,
+        )  # fmt: skip
         if tried.verdict.verdict not in accepted:
             why = " ".join(fault.why for fault in tried.verdict.faults)
             raise ReplyError(tried.verdict.verdict, f"the best of the model's texts is {tried.verdict.verdict}: {why}")

@@ -53,7 +53,7 @@ class Tried:
 
 MakeRequest: TypeAlias = Callable[[Try], Request]
 Judge: TypeAlias = "Callable[[str], Verdict | str]"
-LeftOut: TypeAlias = "Callable[[Verdict], Collection[str]]"
+FindLeftOut: TypeAlias = "Callable[[str, Verdict], Collection[str]]"
 
 
 async def best_of(
@@ -65,7 +65,8 @@ async def best_of(
     lang: str = "en",
     read: Callable[[str], str] = clean,
     enough: Collection[str] = ("supported",),
-    left_out: LeftOut | None = None,
+    left_out: FindLeftOut | None = None,
+    again: int | None = None,
 ) -> Tried:
     """Ask until a text is supported and leaves nothing out; else the best one is kept, by its verdict, then by that.
 
@@ -79,8 +80,9 @@ async def best_of(
         lang: what the text must be written in, ISO 639-1.
         read: takes the text out of a reply; may raise a MalformedReplyError, whose message the model is told.
         enough: verdicts with which no further try is made.
-        left_out: what of the known a text of such a verdict does not say, by its verdict; with none of it, or by
-            default, no further try is made.
+        left_out: what of the known a text of such a verdict does not say; with none of it, or by default, no further
+            try is made.
+        again: tries at most after a text of such a verdict, for what it leaves out; as many as there are by default.
 
     Raises:
         ReplyError: every reply failed or was malformed (empty, one word, too long, another language, not what `judge`
@@ -90,9 +92,16 @@ async def best_of(
     best: Tried | None = None
     best_rank = (len(VERDICTS), 0)
     last: ReplyError | None = None
-    attempt = Try(0)
-    while attempt.number < tries and not (best and best.verdict.verdict in enough and best_rank[1] == 0):
-        reply = await ask(make(attempt))
+    attempt, left = Try(0), tries
+    while left > 0:
+        will_do = best is not None and best.verdict.verdict in enough
+        try:
+            reply = await ask(make(attempt))
+        except ReplyError:
+            if not will_do:
+                raise
+            break  # a text that will do is kept where more cannot be asked
+        left -= 1
         replies.append(reply)
         text, fault = _read(reply.text, read, lang)
         verdict = fault or judge(text)
@@ -101,10 +110,12 @@ async def best_of(
             last = ReplyError(reason, f"the model's text will not do: {verdict}")
             attempt = Try(attempt.number + 1, text, verdict)
             continue
-        missing = left_out(verdict) if left_out and verdict.verdict in enough else ()
+        missing = left_out(text, verdict) if left_out and verdict.verdict in enough else ()
         if best is None or (_rank(verdict), len(missing)) < best_rank:
             best, best_rank = Tried(text, verdict, ()), (_rank(verdict), len(missing))
-        faults = [fault.why for fault in verdict.faults] + [f"It leaves out: {', '.join(missing)}."] * bool(missing)
+        if best.verdict.verdict in enough:
+            left = 0 if not best_rank[1] else left if will_do or again is None else min(left, again)
+        faults = [fault.why for fault in verdict.faults] + [f"It leaves out: {'; '.join(missing)}."] * bool(missing)
         attempt = Try(attempt.number + 1, text, " ".join(faults) or None)
     if best is None:
         raise last or ReplyError("malformed", f"no text came of {tries} tries")

@@ -9,17 +9,18 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, ClassVar
 
-from voxtile_datasets.captions.context.model_input import chosen_facts, picture_name, quoted, words_of
+from voxtile_datasets.captions.context.model_input import chosen_facts, fact_line, picture_name, quoted, words_of
 from voxtile_datasets.captions.context.prompts import Prompt
 from voxtile_datasets.captions.context.sample import NO_FACTS, Row, SampleContext, UnsuitableError
+from voxtile_datasets.captions.guards.left_out import LeftOut, finding_words, left_out
 from voxtile_datasets.captions.guards.repeated_facts import REPEATS, NamedFault, is_repetition
 from voxtile_datasets.captions.guards.stray_words import stray_word
 from voxtile_datasets.captions.providers.provider import ReplyError
 from voxtile_datasets.captions.providers.request import Reply, Request
-from voxtile_datasets.captions.sentences import fact_from_row
 from voxtile_datasets.captions.strategies.instructed import InstructedStrategy
 from voxtile_datasets.captions.strategies.reply_form import clean
 from voxtile_datasets.captions.strategies.retries import Tried, Try, best_of
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
 
 WORDS = 120
 MOST_FACTS = 8  # sentences a caption, as many as the longest reports of one organ system have
+_MOST_TOLD = 24  # findings that a caption is asked to be completed by
+_WORDS_A_FINDING = 40
+_TRIES_A_FINDING = 2
+_OF_TEXTS = frozenset([*VERDICTS, REPEATS, "malformed", "unfit"])  # reasons that lie in what was said
 _LONGEST_SENTENCE = 48  # tokens
 _ORDERS = 2  # orders of the examples: each is a common beginning of prompts that a model's cache has to hold
 _TOP_P = 0.95
@@ -45,9 +50,14 @@ def rewrite(options: StrategyOptions) -> Strategy:
 
 @dataclass(frozen=True)
 class RewriteWhole(InstructedStrategy):
-    """One caption a sample from its template caption, or its raw one, and the facts; see the module."""
+    """One caption a sample from its template caption, or its raw one, and the facts; see the module.
+
+    A caption that leaves out a finding, a side, a size or a place is asked for once more. What is left out then, or all
+    of it where no caption was accepted, is asked for a finding at a time, and these sentences complete or replace it.
+    """
 
     name: ClassVar[str] = "rewrite"
+    version: ClassVar[str] = "2"
 
     async def captions(self, sample: SampleContext, ask: Ask, check: Check) -> list[Draft]:
         """See `Strategy.captions`."""
@@ -56,17 +66,87 @@ class RewriteWhole(InstructedStrategy):
             raise UnsuitableError(NO_FACTS, "the sample has no facts to say in other words")
         source = next(iter(sample.texts("template") or sample.texts("raw")), None)
         guarded = self.guarded(sample, check)
+        told = [row for row in sample.facts if fact_line(row) in lines][:_MOST_TOLD]
+        paid: list[Reply] = []
+
+        async def asked(request: Request) -> Reply:
+            paid.append(await ask(request))
+            return paid[-1]
 
         def judge(text: str) -> Verdict | str:
             is_copy = source is not None and words_of([text]) == words_of([source["text"]])
             return "The caption is the one to rewrite; use other words." if is_copy else guarded(text)
 
-        tried = await self.one(
-            "rewrite", sample, ask, judge, words=WORDS, form=fields_form("caption"), look=self.options.look,
-            silence=self.says_nothing(sample, check), facts=lines, text=quoted(source["text"]) if source else None,
-        )  # fmt: skip
+        def missing(text: str, _: Verdict | None = None) -> list[LeftOut]:
+            return [] if self.options.unchecked else left_out(text, told, check)
+
+        try:
+            tried = await self.one(
+                "rewrite", sample, asked, judge, words=WORDS, form=fields_form("caption"), look=self.options.look,
+                silence=self.says_nothing(sample, check), facts=lines,
+                text=quoted(source["text"]) if source else None,
+                left_out=lambda text, _: [part.line for part in missing(text)],
+            )  # fmt: skip
+            text, verdict = tried.text, tried.verdict
+        except ReplyError as error:
+            if self.options.unchecked or error.reason not in _OF_TEXTS:
+                raise
+            text, verdict = await self._by_finding("", missing(""), sample, asked, guarded, failure=error)
+        else:
+            if parts := missing(text):
+                begun = text if not any(part.is_named for part in parts) else ""
+                whole = await self._by_finding(begun, parts if begun else missing(""), sample, asked, guarded)
+                if len(missing(whole[0])) < len(parts):
+                    text, verdict = whole
         parents = (source["caption_id"],) if source else ()
-        return [self.draft("rewrite", sample, tried.text, tried.verdict, tried.replies, parents=parents)]
+        replies = tuple(sorted(paid, key=lambda reply: reply.request_sha))  # in one order, whoever answers first
+        return [self.draft("rewrite", sample, text, verdict, replies, parents=parents)]
+
+    async def _by_finding(
+        self,
+        begun: str,
+        parts: Sequence[LeftOut],
+        sample: SampleContext,
+        ask: Ask,
+        check: Check,
+        failure: ReplyError | None = None,
+    ) -> tuple[str, Verdict]:
+        """A text with a sentence more for each finding that the model words, and its verdict.
+
+        Raises:
+            ReplyError: `failure`, where the model words none or the whole is not accepted.
+        """
+        one = (self._sentence(part, sample, ask, check) for part in parts)
+        found = await asyncio.gather(*one, return_exceptions=True)
+        for error in found:
+            if isinstance(error, BaseException) and not isinstance(error, ReplyError):
+                raise error
+        sentences = [text for text in found if isinstance(text, str)]
+        text = " ".join(dict.fromkeys(part for part in (ended(begun), *sentences) if part))
+        verdict = self._complete(check(text))
+        if sentences and not isinstance(verdict, str) and verdict.verdict in self.accepted(sample):
+            return text, verdict
+        if failure is not None:
+            raise failure
+        return begun, check(begun)
+
+    async def _sentence(self, part: LeftOut, sample: SampleContext, ask: Ask, check: Check) -> str:
+        """A sentence that says a finding whole.
+
+        Raises:
+            ReplyError: none was accepted.
+        """
+
+        def judge(text: str) -> Verdict | str:
+            if rest := left_out(text, [part.row], check):
+                return f"The text leaves out: {', '.join(rest[0].what)}."
+            return check(text)
+
+        tried = await self.one(
+            "rewrite", sample, ask, judge, words=_WORDS_A_FINDING, form=fields_form("caption"), tries=_TRIES_A_FINDING,
+            accepted=self.strict, facts=(fact_line(part.row),), text=None,
+        )  # fmt: skip
+        return ended(tried.text)
 
 
 @dataclass(frozen=True)
@@ -117,7 +197,7 @@ class RewriteFacts:
         prompt = self.options.prompts.find("rewrite-fact", sample.modality)
         key = _digest(f"{self.options.seed}|{sample.uid}|{fact['concept']}|{fact['polarity']}|{fact.get('attributes')}")
         told, name = _named(fact, prompt, sample, key)
-        finding = _finding(fact, name)
+        finding = finding_words(fact, name)
         opposite = {**fact, "polarity": _OPPOSITE[fact["polarity"]]}
         copies = frozenset(words_of([part]) for row in sample.texts("template") for part in row["text"].split(". "))
 
@@ -148,7 +228,7 @@ class RewriteFacts:
         details = _details(check(f"{finding}.", [fact])) if not self.options.unchecked else frozenset()
         return await best_of(
             make, ask, judge, tries=self.options.tries, read=_sentence, enough=enough,
-            left_out=lambda verdict: sorted(details - _details(verdict)),
+            left_out=lambda _, verdict: sorted(details - _details(verdict)),
         )  # fmt: skip
 
     def _accepts(self, tried: Tried, check: Check) -> bool:
@@ -186,18 +266,14 @@ def _examples(prompt: Prompt, polarity: str, sample: SampleContext, turn: int) -
     return [*shown[first:], *shown[:first]]
 
 
-def _finding(fact: Row, name: str) -> str:
-    """What the model is told: `8 mm left nodule, right upper lobe`."""
-    worded = fact_from_row(fact)
-    finding = " ".join(part for part in (worded.size, worded.side, name) if part)
-    where = ", ".join(worded.levels) or worded.location
-    return f"{finding}, {where}" if where else finding
-
-
 def _sentence(reply: str) -> str:
     """The first line of a reply, with a full stop."""
     text = clean(reply.strip().split("\n", 1)[0])
-    text = text[:1].upper() + text[1:]
+    return ended(text[:1].upper() + text[1:])
+
+
+def ended(text: str) -> str:
+    """A text with a full stop at its end, where it has none."""
     return text if not text or text[-1] in ".!?" else f"{text}."
 
 

@@ -50,6 +50,8 @@ _ANSWERED = re.compile(
 )
 # "?vascular calcification", "(?) nodule"
 _DOUBTED = re.compile(r"(?<![^\s;,(\[:/|])\?(?=\s?[A-Za-z)\]])")
+# "stone (9 mm; right)" is one sentence
+_BRACKETS = re.compile(r"\([^()\n]{1,80}\)")
 # "HER2-", "ER−/PR−"
 _NEGATIVE = re.compile(r"(?<=[A-Z][A-Z0-9])[-−–](?=$|[\s,;.)/|])")
 _MEASURED = frozenset(["length", "area", "volume", "share", "uptake", "attenuation", "angle"])
@@ -104,6 +106,7 @@ def claims_of(
         return tuple(found)
     masked = _ANSWERED.sub(ANSWER, _masked(text, found))
     masked = _DOUBTED.sub(DOUBT, masked)
+    masked = _BRACKETS.sub(lambda match: match[0].replace(";", ","), masked)
     masked = _NEGATIVE.sub(MINUS, masked) if vocabulary.is_about_patients else masked
     said = [Claim("date", text[d.start : d.end], d.start, d.end, text=d.text) for d in dates(masked)]
     found += said

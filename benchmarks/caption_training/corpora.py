@@ -109,7 +109,7 @@ def build_he(corpus: Path) -> None:
 
 def build_ct(corpus: Path) -> None:
     source = corpus.with_name("source")
-    voxtile("phantom", "ct", source, "--n", 320, "--seed", PHANTOM_SEED)
+    voxtile("phantom", "ct", source, "--n", 1200, "--seed", PHANTOM_SEED)
     voxtile(
         "convert", "dicom", source / "dicom", corpus, "--no-deidentify", "--reports", source / "reports.csv",
         "--split-fractions", "0.4,0.15,0.45",

@@ -1,7 +1,9 @@
 """The texts of each source for the same samples: raw, templates, composed of a phrase bank, written by two models.
 
 A model is told facts and sees no picture, so that what it wrote of one sample is as true of each other sample with the
-same facts. It is asked about a few samples of each set of facts, and the others share these texts.
+same facts. It is asked about a few samples of each set of facts, and the others share these texts. Of reports of many
+findings, where no two samples have the same, each sentence is shared with those that have the same facts of what the
+sentence names. A number counts where the text says one.
 """
 
 from __future__ import annotations
@@ -19,12 +21,19 @@ from corpora import TRIALS, Trial, voxtile
 from voxtile.corpus.reader import Corpus
 from voxtile.data.sentences import split_sentences
 from voxtile.words.names import name_key
+from voxtile_datasets.captions.checker.extraction.extract import claims_of
+from voxtile_datasets.captions.checker.vocabulary import Vocabulary, installed_vocabularies
 
 Pool = Mapping[str, Sequence[str]]
 """Texts by uid."""
+Exactly = tuple[str, str, str, str]
+"""Concept, polarity, what is known of it in words, and in numbers."""
 
 ASKED = {"small": 42, "better": 42}
 """Samples that each model writes captions of, a corpus: as many as two shared cores allow."""
+ASKED_OF = {("he", "better"): 24, ("ct", "small"): 16, ("ct", "better"): 16}
+"""Fewer, where one takes longer."""
+_HOW_READ = frozenset(["evidence", "spans"])  # of a report
 REFUSED = ("contradicted", "unsupported")
 """Verdicts that leave a caption out of training where captions are checked."""
 
@@ -42,12 +51,13 @@ class Known:
     Attributes:
         uids: of the samples that have facts, in order.
         stated: (concept, polarity) of each sample's facts.
-        exactly: the same with side, size and so on: samples with equal ones share what a model wrote.
+        exactly: the same with side and place, then with value and unit: samples with equal ones share what a model
+            wrote.
     """
 
     uids: Sequence[str]
     stated: Mapping[str, frozenset[tuple[str, str]]]
-    exactly: Mapping[str, frozenset[tuple[str, ...]]]
+    exactly: Mapping[str, frozenset[Exactly]]
 
 
 def known(corpus: Corpus, trial: Trial) -> Known:
@@ -58,7 +68,7 @@ def known(corpus: Corpus, trial: Trial) -> Known:
         chosen = {uid for (uid,) in connection.execute(f"SELECT uid FROM samples WHERE {trial.where}").fetchall()}
     vectors = set(corpus.table("embeddings", columns=["uid"])["uid"].to_pylist()) & chosen
     stated: dict[str, set[tuple[str, str]]] = defaultdict(set)
-    exactly: dict[str, set[tuple[str, ...]]] = defaultdict(set)
+    exactly: dict[str, set[Exactly]] = defaultdict(set)
     for row in corpus.table("facts").to_pylist():
         uid = row["uid"]
         if uid not in vectors or splits.get(subjects[uid]) != "train":
@@ -68,7 +78,9 @@ def known(corpus: Corpus, trial: Trial) -> Known:
             continue
         fact = (name_key(row["concept"]), row["polarity"])
         stated[uid].add(fact)
-        exactly[uid].add((*fact, json.dumps([row["value"], row["unit"], row["attributes"]], default=str)))
+        words = {k: v for k, v in json.loads(row["attributes"] or "{}").items() if k not in _HOW_READ}
+        numbers = [row["value"], row["unit"], words.pop("size_mm", None)]
+        exactly[uid].add((*fact, json.dumps(words, sort_keys=True), json.dumps(numbers)))
     uids = sorted(uid for uid in stated if trial.absent or not trial.facts or _anything(stated[uid]))
     return Known(uids, _frozen(stated), _frozen(exactly))
 
@@ -109,7 +121,8 @@ def captioned(name: str, corpus: Path, models: Mapping[str, str]) -> None:
                 continue
             if not copy.exists():
                 shutil.copytree(corpus, copy)
-            uids = ", ".join(repr(uid) for uid in asked(facts, ASKED[model]))
+            count = ASKED_OF.get((name, model), ASKED[model])
+            uids = ", ".join(repr(uid) for uid in asked(facts, count))
             chosen = ("--where", f"uid IN ({uids})", "--absent", trial.absent, *source)
             replies = ("--replies", corpus.with_name(f"{model}.replies"), *flags)
             voxtile("caption", "model", copy, "--provider", "local", "--model", named, *chosen, *replies)
@@ -129,7 +142,8 @@ def pools(name: str, corpus: Path) -> dict[str, Pool]:
         for part, said, refused in ((f"{model}-unchecked", "unchecked", ()), (model, "checked", REFUSED)):
             copy = corpus.with_name(part)
             if copy.with_name(f"{part}.done").exists():
-                found[f"{model}, {said}"] = _shared(_of_kind(Corpus(copy), "rewrite", refused), facts)
+                own = _of_kind(Corpus(copy), "rewrite", refused)
+                found[f"{model}, {said}"] = shared(own, facts, trial.domain if trial.sentences else None)
     wanted = set(facts.uids)
     return {source: {uid: texts for uid, texts in pool.items() if uid in wanted} for source, pool in found.items()}
 
@@ -159,8 +173,32 @@ def _of_kind(store: Corpus, kind: str, refused: Sequence[str] = ()) -> dict[str,
     return dict(found)
 
 
-def _shared(own: Pool, facts: Known) -> Pool:
-    by: dict[frozenset[tuple[str, ...]], list[str]] = defaultdict(list)
-    for uid in facts.uids:
-        by[facts.exactly[uid]] += own.get(uid, ())
-    return {uid: by[facts.exactly[uid]] for uid in facts.uids if by[facts.exactly[uid]]}
+def shared(own: Pool, facts: Known, by_sentences: str | None = None) -> dict[str, list[str]]:
+    """What a model wrote of some samples, with all samples of which it is as true.
+
+    Args:
+        own: texts by uid.
+        facts: of all samples.
+        by_sentences: domain whose vocabulary says which findings a sentence names; None for whole texts.
+    """
+    vocabulary = installed_vocabularies()[by_sentences] if by_sentences else None
+    found: dict[str, list[str]] = defaultdict(list)
+    for uid, texts in own.items():
+        for text in (part for said in texts for part in (split_sentences(said) if vocabulary else [said])):
+            names = _named(text, vocabulary) if vocabulary else None
+            wanted = _about(facts.exactly[uid], names, text)
+            for other in facts.uids:
+                is_alike = bool(wanted) and _about(facts.exactly[other], names, text) == wanted
+                if (is_alike or other == uid) and text not in found[other]:
+                    found[other].append(text)
+    return {uid: texts for uid, texts in found.items() if texts}
+
+
+def _named(text: str, vocabulary: Vocabulary) -> frozenset[str]:
+    return frozenset(name_key(concept) for claim in claims_of(text, vocabulary) for concept in claim.concepts)
+
+
+def _about(rows: frozenset[Exactly], names: frozenset[str] | None, text: str) -> frozenset[tuple[str, ...]]:
+    """The facts of some concepts; their numbers only where a text says one."""
+    has_number = any(letter.isdecimal() for letter in text)
+    return frozenset(row if has_number else row[:3] for row in rows if names is None or row[0] in names)

@@ -335,12 +335,45 @@ def test_replies_that_are_no_caption_are_a_named_failure(corpus, model, capsys, 
     said = " ".join(capsys.readouterr().err.split())
     assert "voxtile: error: 1 of 1 inputs failed" in said
     assert "Traceback" not in said
-    assert len(model.prompts) == 2
+    requests = 2 if reason == "malformed" else 4  # what is not true is asked for a finding at a time
+    assert len(model.prompts) == requests
     assert not rows(corpus, "captions", kind="rewrite")
     [(asked_for, cached, failed)] = re.findall(r"openai: m │ (\d+) │ (\d+) │ (\d+ \w+) │", said)
-    assert (asked_for, cached, failed.split()[0]) == ("2", "0", "1")
+    assert (asked_for, cached, failed.split()[0]) == (str(requests), "0", "1")
     [(status, found)] = outcomes(corpus)
     assert (status, found if reason == "malformed" else "unknown") == ("failed", reason)
+
+
+@pytest.mark.parametrize(
+    ("reply", "kept"),
+    [
+        ("## Caption\n\n**The film shows pneumonia** and no *atelectasis*.\n\n---\n*Written from the facts.*", True),
+        ('```json\n{"caption": "- The film shows **pneumonia** and no atelectasis."}\n```', True),
+        ('{"caption": "The film shows pneumonia and no atelectasis.", "note": "Tell me if', True),
+        ('{"caption": "The film shows pneumonia and no atel', False),
+        ('{"capt', False),
+        ("| finding | state |\n|---|---|\n| pneumonia | present |", False),
+        ("- present: pneumonia\n- absent: atelectasis", False),
+        ('{"caption": "present: pneumonia, absent: atelectasis"}', "repeats-facts"),
+        ("No abnormality.", "contradicted"),
+        ("There is no atelectasis.", "unfit"),
+    ],
+)
+def test_what_small_models_answer_becomes_a_clean_caption_or_a_named_failure(corpus, model, capsys, reply, kept):
+    """Markdown, half a JSON, the facts once more, nothing but denials: each through the command."""
+    model.answer = lambda *_: reply
+    ending = main([
+        "caption", "model", str(corpus), "--provider", "openai", "--model", "m", "--base-url", model.url,
+        "--where", f"uid = '{0:032x}'", "--tries", "2",
+    ])  # fmt: skip
+    found = [row["text"] for row in rows(corpus, "captions", kind="rewrite")]
+    if kept is True:
+        assert (ending, found) == (0, ["The film shows pneumonia and no atelectasis."])
+        return
+    [(status, reason)] = outcomes(corpus)
+    assert (ending, found, status) == (1, [], "failed")
+    assert reason == (kept or "malformed")
+    assert "Traceback" not in capsys.readouterr().err
 
 
 def refused(capsys, *argv):

@@ -65,6 +65,30 @@ def test_texts_of_one_name_use_the_concepts_own(part):
     assert part("reasons").of_one_name(pool, stated) == {"a": ["A Forest is seen."], "b": ["A river or lake."]}
 
 
+def test_what_a_model_wrote_is_shared_where_it_is_as_true(part):
+    """Whole texts by all facts, sentences by those of the findings that they name, numbers where they are said."""
+    texts = part("texts")
+
+    def fact(concept, side, size):
+        return (concept, "present", f'{{"laterality": "{side}"}}', str(size))
+
+    exactly = {
+        "a": {fact("pleural_effusion", "left", None), fact("pulmonary_nodule", "left", 8)},
+        "b": {fact("pleural_effusion", "left", None), fact("pulmonary_nodule", "left", 5)},
+        "c": {fact("pleural_effusion", "right", None), fact("pulmonary_nodule", "left", 8)},
+    }
+    facts = texts.Known(list(exactly), {}, {uid: frozenset(rows) for uid, rows in exactly.items()})
+    effusion, nodule, sized = "A left pleural effusion.", "There is a lung nodule.", "A lung nodule of 8 mm."
+    own = {"a": [" ".join([effusion, nodule, sized])]}
+    assert texts.shared(own, facts, "medical") == {
+        "a": [effusion, nodule, sized],
+        "b": [effusion, nodule],
+        "c": [nodule, sized],
+    }
+    assert texts.shared({"a": [effusion]}, facts) == {"a": [effusion], "b": [effusion]}
+    assert texts.shared(own, facts) == own
+
+
 def test_wrong_texts_are_of_other_facts_and_as_many_as_said(part):
     stated = {f"u{i}": i % 4 for i in range(1000)}
     pool = {uid: [f"text {number}"] for uid, number in stated.items()}

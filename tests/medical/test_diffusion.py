@@ -4,11 +4,18 @@ from __future__ import annotations
 
 import json
 
+import nibabel as nib
 import numpy as np
+import pydicom
 import pytest
 from pydicom.dataset import Dataset
 from pydicom.sequence import Sequence
 from pydicom.uid import ImplicitVRLittleEndian, MRImageStorage
+
+from voxtile.cli.main import main
+from voxtile.corpus.reader import Corpus
+from voxtile.errors import ConfigError, CorpusError
+from voxtile.stages.extract import extract_sample
 
 OBLIQUE = np.array([[0.8, 0.6, 0.0], [-0.6, 0.8, 0.0], [0.0, 0.0, 1.0]])  # columns, rows and normal of the image, LPS
 WEIGHTS = [(0.0, None), (1000.0, (0.6, 0.0, 0.8)), (1000.0, (0.0, 1.0, 0.0)), (2000.0, (-0.36, 0.48, 0.8))]
@@ -97,6 +104,65 @@ def test_private_elements_tell_volumes_apart(tmp_path, dicom, noise, maker, impl
             found = np.array(attributes["diffusion_direction"])
             expected = np.array(direction) * [-1, -1, 1]  # LPS to RAS
             assert min(np.abs(found - expected).max(), np.abs(found + expected).max()) < 1e-4
+
+
+def test_a_series_is_written_as_one_file_with_its_gradients(tmp_path, dicom, noise):
+    volumes = noise(4, 4, 5, 6)
+    source, corpus = tmp_path / "s", tmp_path / "corpus"
+    write(
+        dicom,
+        source,
+        volumes,
+        lambda v, k: 1 + 4 * v + k,
+        lambda dataset, v: siemens(dataset, *WEIGHTS[v]),
+        Manufacturer="SIEMENS",
+    )
+    assert main(["convert", "dicom", str(source), str(corpus), "--workers", "1"]) == 0
+    rows = Corpus(corpus).table("samples").to_pylist()
+    extract_sample(corpus, rows[2]["uid"], to="nifti", out=tmp_path / "out.nii.gz", series=True)
+    image = nib.load(tmp_path / "out.nii.gz")
+    assert image.shape == (6, 5, 4, 4)
+    np.testing.assert_allclose(image.affine, np.array(rows[0]["affine"]).reshape(4, 4), atol=1e-5)
+    assert np.linalg.det(image.affine) > 0
+    for row in rows:
+        number = json.loads(row["attributes"])["volume"]
+        np.testing.assert_array_equal(
+            np.asarray(image.dataobj)[..., number].transpose(2, 1, 0), Corpus(corpus).source(row).array()
+        )
+    which = [next(v for v in range(4) if volumes[v].sum() == image.dataobj[..., k].sum()) for k in range(4)]
+    assert np.loadtxt(tmp_path / "out.bval").tolist() == [WEIGHTS[v][0] for v in which]
+    vectors = np.loadtxt(tmp_path / "out.bvec")
+    # By the rule of FSL, not by our code: x of the voxels, reversed as the affine is right-handed.
+    axes = image.affine[:3, :3] / np.linalg.norm(image.affine[:3, :3], axis=0)
+    for number, direction in enumerate(WEIGHTS[v][1] for v in which):
+        expected = np.zeros(3) if direction is None else (np.array(direction) * [-1, -1, 1]) @ axes * [-1, 1, 1]
+        np.testing.assert_allclose(vectors[:, number], expected, atol=1e-5)
+
+
+def test_what_is_no_whole_series_is_not_written_as_one(tmp_path, dicom, noise):
+    source, corpus = tmp_path / "s", tmp_path / "corpus"
+    volumes = noise(2, 4, 5, 6)
+    write(dicom, source, volumes, lambda v, k: 1 + 4 * v + k, lambda dataset, v: None)
+    (source / "1-3.dcm").unlink()
+    (source / "1-2.dcm").unlink()
+    dicom.write(tmp_path / "s" / "t", noise(3, 5, 6), SeriesInstanceUID="1.2.3", EchoTime=dicom.each([1, 1, 1]))
+    echoes = dicom.each([1.0] * 4 + [2.0] * 2)
+    paths = sorted(p for p in source.iterdir() if p.is_file())
+    for path, echo in zip(paths, echoes, strict=True):
+        dataset = pydicom.dcmread(path)
+        dataset.EchoTime = echo
+        dataset.save_as(path)
+    main(["convert", "dicom", str(source), str(corpus), "--workers", "1"])
+    by_count = {
+        json.loads(row["attributes"]).get("volumes"): row for row in Corpus(corpus).table("samples").to_pylist()
+    }
+    with pytest.raises(CorpusError, match="1 of the 2 volumes"):
+        extract_sample(corpus, by_count[2]["uid"], to="nifti", out=tmp_path / "out.nii", series=True)
+    with pytest.raises(CorpusError, match="not one of several volumes"):
+        extract_sample(corpus, by_count[None]["uid"], to="nifti", out=tmp_path / "out.nii", series=True)
+    with pytest.raises(ConfigError, match="for --to nifti only"):
+        extract_sample(corpus, by_count[2]["uid"], to="png", out=tmp_path / "out.png", series=True)
+    assert not list(tmp_path.glob("out*"))
 
 
 def test_the_b_value_of_a_short_ge_vector_is_that_of_its_shell(tmp_path, dicom, noise):

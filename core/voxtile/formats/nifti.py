@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from voxtile.corpus.source import StoredSample
 from voxtile.corpus.storage import write_atomically
@@ -30,7 +32,6 @@ def write_nifti(sample: StoredSample, out: Path) -> list[Path]:
         CorpusError: the sample is not a volume.
         MissingExtraError: nibabel is not installed.
     """
-    nib = require("nibabel", "medical")
     row = sample.meta
     order = _ORDERS.get(str(row.get("axes")))
     if row["codec"] != "b2nd" or order is None:
@@ -40,20 +41,42 @@ def write_nifti(sample: StoredSample, out: Path) -> list[Path]:
     array = sample.array().transpose(order)
     if array.dtype in (np.dtype(bool), np.dtype(np.float16)):  # NIfTI has neither
         array = array.astype(np.uint8 if array.dtype == bool else np.float32)
+    scale, offset = channel_scaling(row) if len(row.get("channels") or []) <= 1 else (1.0, 0.0)
     affine = volume_affine(row)
-    image = nib.Nifti1Image(array, affine if affine is not None else spacing_affine(row), dtype=array.dtype)
-    code = _SCANNER if affine is not None else _UNKNOWN
+    axes = affine if affine is not None else spacing_affine(row)
+    compress = out.suffix == ".gz"
+    content = nifti_bytes(array, axes, scale, offset, placed=affine is not None, compress=compress)
+    write_atomically(out, content)
+    return [out]
+
+
+def nifti_bytes(
+    array: npt.NDArray[Any], affine: Affine, scale: float, offset: float, *, compress: bool, placed: bool = True
+) -> bytes:
+    """A NIfTI-1 file.
+
+    Args:
+        array: [X, Y, Z] or [X, Y, Z, T] values as they are to be stored.
+        affine: [4, 4], voxel → RAS+ mm.
+        scale: physical = stored · scale + offset.
+        offset: as above.
+        compress: with gzip, without a time stamp.
+        placed: the affine says where the voxels lie, and not only how large they are.
+
+    Raises:
+        MissingExtraError: nibabel is not installed.
+    """
+    nib = require("nibabel", "medical")
+    image = nib.Nifti1Image(array, affine, dtype=array.dtype)
+    code = _SCANNER if placed else _UNKNOWN
     image.set_sform(image.affine, code)
     # A quaternion has no shear (gantry tilt): where there is one, the sform alone says where voxels lie.
     image.set_qform(image.affine, code if _is_upright(image.affine) else _UNKNOWN)
     image.header.set_xyzt_units("mm")
-    scale, offset = channel_scaling(row)
-    if len(row.get("channels") or []) <= 1 and (scale, offset) != (1.0, 0.0):
+    if (scale, offset) != (1.0, 0.0):
         image.header.set_slope_inter(scale, offset)
     data: bytes = image.to_bytes()
-    content = gzip.compress(data, mtime=0) if out.suffix == ".gz" else data
-    write_atomically(out, content)
-    return [out]
+    return gzip.compress(data, mtime=0) if compress else data
 
 
 def _is_upright(affine: Affine) -> bool:

@@ -13,7 +13,7 @@ from voxtile.corpus.reader import Corpus
 from voxtile.corpus.reference_roots import named_roots, only_references_in
 from voxtile.corpus.source import StoredSample
 from voxtile.errors import ConfigError
-from voxtile.formats import dicom, dicom_seg, geojson, geotiff, nifti, png
+from voxtile.formats import dicom, dicom_seg, geojson, geotiff, nifti, nifti_series, png
 
 
 @dataclass(frozen=True)
@@ -54,6 +54,7 @@ def extract_sample(
     window: tuple[float, float] | None = None,
     originals: Path | None = None,
     references: Path | None = None,
+    series: bool = False,
 ) -> None:
     """Write one sample as a file that other programs open.
 
@@ -68,6 +69,8 @@ def extract_sample(
         originals: for dicom-seg, folder of the DICOM series that the sample was converted from; the masks then belong
             to that series, with its identifiers. Without it they belong to the series that --to dicom writes.
         references: folder whose files may be copied where the sample is a reference to one.
+        series: for nifti, all volumes of the sample's series (time points, echoes, b-values) as one 4D file; of a
+            diffusion series with its .bval and .bvec beside it, as FSL and BIDS have them.
 
     Raises:
         ConfigError: the file exists already.
@@ -80,6 +83,8 @@ def extract_sample(
         raise ConfigError("--window changes the values and is for --to png only; leave it out")
     if originals is not None and to != "dicom-seg":
         raise ConfigError("--originals is for --to dicom-seg only; leave it out")
+    if series and to != "nifti":
+        raise ConfigError("--series is for --to nifti only; leave it out")
     target = out or Path(f"{uid}{_FORMATS[to].suffix}")
     if target.exists():
         raise ConfigError(f"'{target}' exists; move it away or name another file with --out")
@@ -88,6 +93,8 @@ def extract_sample(
     with only_references_in(named_roots(references)):
         if window is not None:
             files = png.write_png(sample, target, window)
+        elif series:
+            files = nifti_series.write_nifti_series(opened, sample, target)
         elif originals is not None:
             files = dicom_seg.write_dicom_seg(opened, sample, target, originals)
         else:

@@ -38,6 +38,10 @@ domain = Domain(
             "voxtile_medical.series_roles.command:facts_from_series",
             "what each series is in its study: T1, FLAIR, arterial phase, lung kernel, frontal view",
         ),
+        "series-choice": Command(
+            "voxtile_medical.series_roles.choice_command:facts_from_series_choice",
+            "which series of each study is trained on, by rules that one can read, and why",
+        ),
         "mentions": Command(
             "voxtile_medical.mentions.command:facts_from_mentions",
             "regions of the PET from sentences that name an SUVmax and a slice",

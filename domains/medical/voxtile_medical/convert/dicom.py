@@ -11,6 +11,8 @@ from voxtile.engine.run import RunOptions, run_task
 from voxtile.errors import ConfigError, InputError
 from voxtile_datasets.intake.deidentify import HashedNames
 from voxtile_datasets.intake.planner import IntakeOptions, Planner
+from voxtile_medical.burned_in.blank import TextChoice
+from voxtile_medical.burned_in.finder import require_finder
 from voxtile_medical.dicom.task import DicomTask
 from voxtile_medical.dicom_header.confidentiality import DEFAULT, Profile
 from voxtile_medical.dicom_header.tree import read_tree
@@ -30,6 +32,7 @@ def convert_dicom(
     surrogates: bool = False,
     profile: str = DEFAULT,
     allow_burned_in: bool = False,
+    find_text: TextChoice = "no",
     key_file: Path | None = None,
     subject_table: Path | None = None,
     splits: Path | None = None,
@@ -58,6 +61,9 @@ def convert_dicom(
             the series description), device-identity (model, serial number, software, station), uids (of study, series
             and frame of reference); basic keeps none of these. Their codes are in the manifest.
         allow_burned_in: keep ultrasound, secondary captures and images marked as having burned-in text.
+        find_text: look for text in the pixels (extra ocr). blank: what is found is made black, and ultrasound, films,
+            captures and images marked as having burned-in text are converted, too; refuse: pictures in which some is
+            found are left out. Photographs are refused all the same: they show people.
         key_file: where the key and the map of sources are kept; default beside the corpus, CORPUS.sources.parquet.
         subject_table: file to write who stands behind each subject (mode 0600, apart from the key); read it with:
             voxtile subjects find FILE SUBJECT.
@@ -89,6 +95,10 @@ def convert_dicom(
     if isinstance(planner.names, HashedNames):
         planner = replace(planner, names=replace(planner.names, dates=chosen.dates))
     tree = read_tree(source, planner.reader)
+    if allow_burned_in and find_text != "no":
+        raise InputError("--allow-burned-in keeps text and --find-text does not; give one of them")
+    if find_text != "no":
+        require_finder()
     if film_frames < 1:
         raise InputError(f"--film-frames is {film_frames}; give 1 or more")
     task = DicomTask(
@@ -100,6 +110,7 @@ def convert_dicom(
         suv=suv,
         leave_masks=masks,
         film_frames=film_frames,
+        find_text=find_text,
         planner=planner,
         tree=tree,
         profile=chosen,

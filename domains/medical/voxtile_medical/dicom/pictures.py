@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
+import numpy.typing as npt
 
 from voxtile.corpus.identity import sample_uid
 from voxtile.corpus.records import Sample
 from voxtile.engine.task import Part
+from voxtile_medical.burned_in.blank import blank_text, refuse_text
+from voxtile_medical.burned_in.finder import TextRegion
 from voxtile_medical.dicom.film_sign import film_sign, intent
 from voxtile_medical.dicom.films import chosen_frames
 from voxtile_medical.dicom.sample_rows import SeriesContext, acquisition_attributes, as_json, channel, window_limits
-from voxtile_medical.dicom.series_kinds import PICTURE_MODALITIES, modality_of
+from voxtile_medical.dicom.series_kinds import PICTURE_MODALITIES, modality_of, states_text
 from voxtile_medical.dicom_header.headers import FileHeader
 from voxtile_medical.dicom_planes.frames import scale_of, stated
 from voxtile_medical.dicom_planes.pixels import PixelArray, PixelLayout, check_length, layout_of, read_frames
@@ -47,6 +52,7 @@ def picture_samples(context: SeriesContext) -> tuple[list[Sample], list[Verdict]
             verdicts.append(verdict)
             continue
         samples += [sample for sample, _ in pictures]
+        verdicts += [verdict for sample, _ in pictures if (verdict := _said_of_text(sample))]
         faults = [(sample, fault) for sample, fault in pictures if fault]
         parts += [Part(sample.row["uid"], "dropped", "uncertain-polarity", fault) for sample, fault in faults]
         frames = layout_of(header).frames
@@ -95,6 +101,9 @@ def _picture(
         pixels = invert(pixels, layout)
         window = shown_window(window, layout, scale, scale, True) if window else None
         attributes["inverted_from"] = "MONOCHROME1"
+    pixels, blanked = _without_text(context, header, pixels)
+    if blanked is not None:
+        attributes["blanked"] = [[r.top, r.left, r.bottom, r.right] for r in blanked]
     if modality in PICTURE_MODALITIES and (meant := intent(header)):
         attributes["presentation_intent"] = meant
     if window:
@@ -108,10 +117,38 @@ def _picture(
         "units": "a.u.",
         "channels": [channel(name, "a.u.", scale) for name in (("R", "G", "B") if layout.is_colour else (modality,))],
         "spacing": spacing,
-        "valid_fraction": 1.0 if padding is None else float(1 - padding.mean()),
+        "valid_fraction": _valid_fraction(padding, blanked or [], pixels.shape),
         "attributes": as_json(attributes),
     }
     return Sample(row=row, payload=np.ascontiguousarray(pixels), preview=picture_preview(pixels, limits)), fault
+
+
+def _without_text(
+    context: SeriesContext, header: FileHeader, pixels: PixelArray
+) -> tuple[PixelArray, list[TextRegion] | None]:
+    """The picture as it may be kept, and what was blanked; None where text was not looked for."""
+    if context.find_text == "no":
+        return pixels, None
+    if context.find_text == "refuse":
+        refuse_text(pixels)
+        blanked: list[TextRegion] = []
+    else:
+        pixels, blanked = blank_text(pixels)
+    if states_text(header) and not blanked:
+        raise Verdict("burned-in", "BurnedInAnnotation is YES, and no text was found that could be blanked")
+    return pixels, blanked
+
+
+def _said_of_text(sample: Sample) -> Verdict | None:
+    places = len(json.loads(sample.row["attributes"]).get("blanked") or ())
+    return Verdict("text-blanked", f"text was blanked in {places} places") if places else None
+
+
+def _valid_fraction(padding: npt.NDArray[np.bool_] | None, blanked: list[TextRegion], shape: tuple[int, ...]) -> float:
+    valid = np.ones(shape[:2], dtype=bool) if padding is None else ~padding
+    for region in blanked:
+        valid[region.top : region.bottom, region.left : region.right] = False
+    return float(valid.mean())
 
 
 def check_picture(header: FileHeader) -> tuple[Scale, list[float] | None]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from voxtile.corpus.records import Row
+from voxtile_medical.burned_in.blank import TextChoice
 from voxtile_medical.dicom_header.attributes import attributes_of
 from voxtile_medical.dicom_header.element_values import Value, Values
 from voxtile_medical.dicom_header.headers import FileHeader
@@ -34,6 +35,7 @@ class SeriesContext:
         instances: what stands for each file's instance; empty for volumes.
         film_frames: how many frames of a film become pictures.
         grid: what is made of planes on no right-angled, evenly spaced grid.
+        find_text: whether text is looked for in the pixels, and what becomes of a picture in which there is some.
     """
 
     root: Path
@@ -46,6 +48,7 @@ class SeriesContext:
     instances: tuple[str, ...] = ()
     film_frames: int = 1
     grid: GridChoice = REFUSE
+    find_text: TextChoice = "no"
 
 
 def acquisition_attributes(header: FileHeader, layout: PixelLayout, frame: Frame | None = None) -> dict[str, Any]:

@@ -11,6 +11,7 @@ import numpy as np
 from voxtile.corpus.identity import sample_uid
 from voxtile.corpus.records import Sample
 from voxtile.engine.task import Part
+from voxtile_medical.burned_in.blank import refuse_text_in_planes
 from voxtile_medical.dicom.instances import instance_attributes
 from voxtile_medical.dicom.sample_rows import (
     SeriesContext,
@@ -176,6 +177,8 @@ def _volume(
     planes = np.empty((len(stack.frames), *first.shape), dtype=layout.dtype)
     for k, frame in enumerate(stack.frames):
         planes[k] = reader.plane(frame)
+    if context.find_text != "no":
+        refuse_text_in_planes(planes)
     padding = padding_mask(header.values, layout, planes)
     said = values_of(header, stack.frames[0])
     units = units_of(said, modality)

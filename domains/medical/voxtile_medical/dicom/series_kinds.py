@@ -17,6 +17,9 @@ _OTHER_MODALITIES = frozenset({"NM", "OPT", "IVOCT"})
 # Pictures with overlays burned in as a rule, and photographs, which show people.
 SCREEN_MODALITIES = frozenset({"US", "IVUS", "SC", "OT", "XA", "RF", "DG", "XC", "GM", "OP", "ES"})
 _KNOWN = VOLUME_MODALITIES | PICTURE_MODALITIES | SCREEN_MODALITIES | _OTHER_MODALITIES
+PHOTOGRAPHS = frozenset({"XC", "GM", "DG", "ES", "DMS"})
+_PHOTOGRAPH_CLASSES = frozenset({"77.1.1", "77.1.1.1", "77.1.2.1", "77.1.4", "77.1.4.1", "77.1.7"})  # visible light
+_BLANK = "--find-text blank looks for text and blanks it, --allow-burned-in keeps the picture as it is"
 _OBJECTS = """
     SEG SR PR KO RTSTRUCT RTPLAN RTDOSE RTRECORD REG FID ANN DOC PLAN ECG EPS HD AU RWV BMD SMR STAIN M3D TEXTUREMAP
 """
@@ -90,19 +93,32 @@ def is_screen(header: FileHeader) -> bool:
     )
 
 
-def refuse_burned_in(header: FileHeader) -> None:
+def states_text(header: FileHeader) -> bool:
+    """BurnedInAnnotation says that the pixels hold text that identifies."""
+    return header.text("BurnedInAnnotation") == "YES"
+
+
+def refuse_burned_in(header: FileHeader, *, looked_for: bool = False) -> None:
     """Fail closed where text may be burned into the pixels.
 
+    Args:
+        header: of a file.
+        looked_for: text is looked for in the pixels afterwards.
+
     Raises:
-        Verdict: `burned-in`, the header says so; `burned-in-risk`, ultrasound or secondary capture.
+        Verdict: `burned-in`, the header says so; `burned-in-risk`, ultrasound, secondary capture or a photograph.
     """
-    if header.text("BurnedInAnnotation") == "YES":
-        raise Verdict("burned-in", "BurnedInAnnotation is YES; --allow-burned-in keeps it")
+    modality, storage = header.text("Modality"), header.text("SOPClassUID").removeprefix(_STORAGE)
+    if states_text(header) and not looked_for:
+        raise Verdict("burned-in", f"BurnedInAnnotation is YES; {_BLANK}")
+    if modality in PHOTOGRAPHS or storage in _PHOTOGRAPH_CLASSES:
+        raise Verdict("burned-in-risk", "a photograph may show who the patient is; --allow-burned-in keeps it")
+    if looked_for:
+        return
     if is_screen(header):
-        raise Verdict(
-            "burned-in-risk",
-            "ultrasound, a saved screen or a photograph may identify the patient; --allow-burned-in keeps it",
-        )
+        raise Verdict("burned-in-risk", f"ultrasound, a film or a saved screen may name the patient; {_BLANK}")
+    if storage in _OCT_CLASSES and header.text("BurnedInAnnotation") != "NO":
+        raise Verdict("burned-in-risk", f"an OCT without BurnedInAnnotation NO, which its standard asks for; {_BLANK}")
 
 
 def modality_of(header: FileHeader) -> str:

@@ -14,6 +14,7 @@ from voxtile.engine.task import Item, Outcome, Part
 from voxtile.errors import InputError
 from voxtile_datasets.intake.planner import SPLIT_SCHEME, PlannedTask, Planner
 from voxtile_datasets.intake.reports_file import raw_captions
+from voxtile_medical.burned_in.blank import TextChoice
 from voxtile_medical.dicom.impossible_headers import bad_files
 from voxtile_medical.dicom.patients import studies_of_several
 from voxtile_medical.dicom.pictures import picture_samples
@@ -45,6 +46,7 @@ class DicomTask(PlannedTask):
         suv: which SUV PET volumes are made, where their headers allow it.
         film_frames: how many frames of a film become pictures.
         grid: what is made of planes on no right-angled, evenly spaced grid.
+        find_text: whether text is looked for in the pixels, and what becomes of a picture in which there is some.
         leave_masks: segmentations and structure sets are not listed; they are attached to the samples afterwards.
         planner: None in workers, which get the plan only.
         tree: the folder's headers, where they have been read already; None in workers.
@@ -61,6 +63,7 @@ class DicomTask(PlannedTask):
     suv: SuvChoice = "bw"
     leave_masks: bool = False
     film_frames: int = 1
+    find_text: TextChoice = "no"
     planner: Planner | None = field(default=None, compare=False, repr=False)
     tree: DicomTree | None = field(default=None, compare=False, repr=False)
     profile: Profile = field(default_factory=Profile)
@@ -85,6 +88,7 @@ class DicomTask(PlannedTask):
             "allow_burned_in": self.allow_burned_in,
             "suv": self.suv,
             **({} if self.film_frames == 1 else {"film_frames": self.film_frames}),
+            **({} if self.find_text == "no" else {"find_text": self.find_text}),
             **({} if self.profile.is_default else {"profile": sorted(self.profile.options)}),
             **({} if self.grid == REFUSE else {"grid": asdict(self.grid)}),
         }
@@ -131,7 +135,8 @@ class DicomTask(PlannedTask):
         if series.refusal is not None:
             yield _series_note(planner, series.headers, series.refusal.reason, series.refusal.detail)
             return
-        bad = bad_files(series, allow_burned_in=self.allow_burned_in or not self.deidentify)
+        kept = self.allow_burned_in or not self.deidentify
+        bad = bad_files(series, allow_burned_in=kept or self.find_text != "no")
         lost = {id(header) for header, _ in bad}
         sound = [header for header in series.headers if id(header) not in lost]
         if not bad or (sound and kind_of(series.first) == "picture"):
@@ -169,13 +174,14 @@ class DicomTask(PlannedTask):
             instances,
             film_frames=self.film_frames,
             grid=self.grid,
+            find_text=self.find_text,
         )
         refused: list[Part] = []
         try:
             kind = kind_of(headers[0])
             if not self.allow_burned_in and self.deidentify:
                 for header in headers:
-                    refuse_burned_in(header)
+                    refuse_burned_in(header, looked_for=self.find_text != "no" and kind == "picture")
             if kind == "volume":
                 samples, verdicts, refused = volume_samples(context)
             else:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-Aspect = Literal["weighting", "contrast", "phase", "kernel", "correction", "view"]
+Aspect = Literal["weighting", "contrast", "phase", "kernel", "correction", "view", "choice"]
 
 
 @dataclass(frozen=True)

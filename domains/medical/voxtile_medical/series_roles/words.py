@@ -30,6 +30,8 @@ _PATTERNS: dict[str, str] = {
     "soft": r"soft|soft tissue|weichteil|mediastin\w*|abdomen std|standard|std",
     "attenuation-corrected": r"ac|attenuation corrected|ctac|wb ac",
     "not-corrected": r"nac|uncorrected|non ac|no ac",
+    "mip": r"mips?|minips?|maximum intensity projection",
+    "mpr": r"mpr|reformat\w*",
     "frontal": r"pa|ap|frontal",
     "lateral": r"lat|lateral|ll|rl",
 }

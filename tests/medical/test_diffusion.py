@@ -189,6 +189,18 @@ def test_a_direction_that_the_standard_elements_lack_is_the_makers(tmp_path, dic
     assert [("diffusion_direction" in a) for a in found] == [False, True, True, True]
 
 
+def test_canon_leaves_the_b_value_out_of_unweighted_images(tmp_path, dicom, noise):
+    def mark(dataset, v):
+        if v:
+            dataset.DiffusionBValue, dataset.DiffusionGradientOrientation = WEIGHTS[v][0], list(WEIGHTS[v][1])
+
+    for maker, expected in (("TOSHIBA", [0.0, 1000.0]), ("Other", [None, 1000.0])):
+        folder = tmp_path / maker
+        write(dicom, folder, noise(2, 4, 5, 6), lambda v, k: 1 + 4 * v + k, mark, Manufacturer=maker)
+        samples = dicom.convert(folder).samples
+        assert [json.loads(s.row["attributes"]).get("b_value_s_mm2") for s in samples] == expected
+
+
 def test_zeros_of_a_series_without_diffusion_are_no_b_values(tmp_path, dicom, noise):
     write(
         dicom,

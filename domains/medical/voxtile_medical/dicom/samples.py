@@ -42,7 +42,7 @@ from voxtile_medical.dicom_planes.regular_grid import on_regular_grid
 from voxtile_medical.dicom_planes.stored import harmonise, padding_mask, padding_range
 from voxtile_medical.dicom_planes.uih_grid import is_uih_grid, uih_frames
 from voxtile_medical.dicom_planes.units import not_hu, units_of
-from voxtile_medical.dicom_planes.volumes import VolumeFrames, split_volumes
+from voxtile_medical.dicom_planes.volumes import VolumeFrames, split_volumes, unmerged
 from voxtile_medical.orientation import spacing_zyx, to_nearest_ras
 from voxtile_medical.plausible import check_spacing, is_finite
 from voxtile_medical.preview import CT_WINDOW, volume_preview
@@ -61,7 +61,7 @@ def volume_samples(context: SeriesContext) -> tuple[list[Sample], list[Verdict],
         Verdict: nothing of the series can be used.
     """
     layout, frames = _frames(context)
-    volumes = split_volumes(frames)
+    volumes = [part for volume in split_volumes(frames) for part in unmerged(volume, context.min_slices, context.grid)]
     samples: list[Sample] = []
     verdicts: list[Verdict] = []
     refused: list[Part] = []

@@ -12,7 +12,7 @@ from pathlib import PurePosixPath
 from typing import Any
 
 from voxtile_medical.dicom.patients import by_patient
-from voxtile_medical.dicom.series_kinds import VOLUME_MODALITIES, is_localizer
+from voxtile_medical.dicom.series_kinds import VOLUME_MODALITIES, filed_as
 from voxtile_medical.dicom_header.element_values import Values
 from voxtile_medical.dicom_header.headers import FileHeader
 from voxtile_medical.dicom_header.tags import DATES, DEVICE, IDENTIFYING, PEOPLE, PLACES
@@ -102,9 +102,9 @@ def shared_mark(series: str, patient: str) -> str:
 def group_series(headers: Iterable[FileHeader]) -> list[Series]:
     """Group headers by series and patient, in order of their first paths.
 
-    Localizers and objects of another modality that were filed under the same series are series of their own, and so are
-    planes in another frame of reference. A series without SeriesInstanceUID is what shares a folder, modality, series
-    number and study.
+    Localizers, screens, raw data and objects of another modality that were filed under the same series are series of
+    their own, and so are planes in another frame of reference. A series without SeriesInstanceUID is what shares a
+    folder, modality, series number and study.
     """
     groups: dict[tuple[str, ...], list[FileHeader]] = defaultdict(list)
     for header in sorted(headers, key=lambda h: h.path):
@@ -120,7 +120,7 @@ def group_series(headers: Iterable[FileHeader]) -> list[Series]:
 
 def _key(header: FileHeader) -> tuple[str, ...]:
     uid = header.text("SeriesInstanceUID")
-    kind = (header.text("Modality"), "localizer" if is_localizer(header) else "")
+    kind = (header.text("Modality"), filed_as(header))
     if uid:
         return (header.text("StudyInstanceUID"), uid, *kind)
     folder = str(PurePosixPath(header.path).parent)

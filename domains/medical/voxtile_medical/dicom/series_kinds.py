@@ -75,6 +75,19 @@ def kind_of(header: FileHeader) -> Literal["volume", "picture"]:
     raise Verdict("unsupported-modality", _UNSUPPORTED.get(modality, _NEITHER))
 
 
+def filed_as(header: FileHeader) -> str:
+    """What parts the objects that share a series UID: raw data, screens and localizers are no planes of its volume.
+
+    Some exports hold each image twice, as one enhanced file and as single planes.
+    """
+    storage = header.text("SOPClassUID").removeprefix(_STORAGE)
+    if storage in _OTHER_CLASSES or storage.startswith(_NOT_IMAGE_CLASSES):
+        return "other"
+    if is_localizer(header):
+        return "localizer"
+    return "screen" if is_screen(header) else "enhanced" if is_enhanced(header) else ""
+
+
 def is_localizer(header: FileHeader) -> bool:
     """ImageType says LOCALIZER (PS3.3 C.7.6.1.1.2)."""
     return "LOCALIZER" in header.values.get("ImageType", ())

@@ -60,6 +60,8 @@ def with_diffusion(root: Path, headers: Sequence[FileHeader], frames: Sequence[F
     ascends = _instances_ascend(headers, frames)
     found = [_gradient(headers[f.file], private[f.file], f, ascends) for f in frames]
     weighted = any(gradient is not None and gradient.b_value > 0 for gradient in found)
+    if weighted:
+        found = [g or _unstated(headers[f.file]) for g, f in zip(found, frames, strict=True)]
     components = [_component(headers[frame.file], private[frame.file]) for frame in frames]
     varied = len(set(components)) > 1
     return [
@@ -169,6 +171,11 @@ def _ge(values: Values, private: PrivateElements, frame: Frame, ascends: bool) -
     if int(np.argmax(np.abs(normal))) == 1:
         y = -y
     return _unit(b_value, _in_patient((x, y, -z if ascends else z), frame))
+
+
+def _unstated(header: FileHeader) -> Gradient | None:
+    """Canon leaves the b-value out of the unweighted images of a diffusion series."""
+    return Gradient(0.0) if header.text("Manufacturer").upper().startswith(("CANON", "TOSHIBA")) else None
 
 
 def _component(header: FileHeader, private: PrivateElements) -> str | None:

@@ -8,8 +8,11 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from voxtile_medical.dicom_planes.frames import Frame
-from voxtile_medical.dicom_planes.geometry import ORIENTATION_TOLERANCE, SAME_PLACE_MM
+from voxtile_medical.dicom_planes.frames import TIME_KEYS, Frame
+from voxtile_medical.dicom_planes.geometry import ORIENTATION_TOLERANCE, SAME_PLACE_MM, GridChoice, stack_frames
+from voxtile_medical.verdicts import Verdict
+
+_FEWEST = 3  # planes of a part of what was filed as one volume
 
 
 @dataclass(frozen=True)
@@ -38,6 +41,76 @@ def split_volumes(frames: Sequence[Frame]) -> list[VolumeFrames]:
         label: dict[str, Hashable] = {"StackID": name} if len(stacks) > 1 else {}
         volumes += _split(VolumeFrames(tuple(stacks[name]), label))
     return volumes
+
+
+def unmerged(volume: VolumeFrames, min_slices: int, choice: GridChoice) -> list[VolumeFrames]:
+    """Volumes that were filed as one: stacks of several directions, or acquisitions that lie between each other.
+
+    They are parted only where every part is a sound stack of at least three planes, so that a damaged volume does not
+    become a shorter one.
+
+    Args:
+        volume: planes that nothing else tells apart.
+        min_slices: fewest planes of a volume.
+        choice: as of `stack_frames`.
+    """
+    try:
+        stack_frames(volume.frames, min_slices, choice)
+    except Verdict as verdict:
+        if verdict.reason == "mixed-orientations":
+            found = [_by_orientation(volume)]
+        elif verdict.reason in ("unequal-steps", "missing-slice", "duplicates"):
+            names = [name for name in _key_names(volume.frames) if name not in TIME_KEYS]
+            found = [parts for name in names if _lie_between(parts := _by_value(volume, name))]
+        else:
+            found = []
+        return next((parts for parts in found if _are_sound(parts, min_slices, choice)), [volume])
+    return [volume]
+
+
+def _by_orientation(volume: VolumeFrames) -> list[VolumeFrames]:
+    alike: list[list[Frame]] = []
+    for frame in volume.frames:
+        group = next((group for group in alike if _same_direction(group[0], frame)), None)
+        if group is None:
+            alike.append([frame])
+        else:
+            group.append(frame)
+    return [VolumeFrames(tuple(group), {**volume.label, "Direction": k}) for k, group in enumerate(alike)]
+
+
+def _same_direction(one: Frame, other: Frame) -> bool:
+    return bool(np.abs(np.subtract(one.orientation, other.orientation)).max() <= ORIENTATION_TOLERANCE)
+
+
+def _by_value(volume: VolumeFrames, name: str) -> list[VolumeFrames]:
+    groups: dict[Hashable, list[Frame]] = defaultdict(list)
+    for frame in volume.frames:
+        groups[frame.keys.get(name)].append(frame)
+    return [VolumeFrames(tuple(groups[v]), {**volume.label, name: v}) for v in sorted(groups, key=_natural)]
+
+
+def _lie_between(parts: Sequence[VolumeFrames]) -> bool:
+    """Each part overlaps with another along the normal: one volume cannot be so, unlike one that was cut in two."""
+    orientation = parts[0].frames[0].orientation
+    normal = np.cross(orientation[:3], orientation[3:])
+    heights = [np.array([frame.position for frame in part.frames]) @ normal for part in parts]
+    spans = [(float(h.min()), float(h.max())) for h in heights]
+    return len(parts) > 1 and all(
+        any(low < other[1] and other[0] < high for k, other in enumerate(spans) if k != index)
+        for index, (low, high) in enumerate(spans)
+    )
+
+
+def _are_sound(parts: Sequence[VolumeFrames], min_slices: int, choice: GridChoice) -> bool:
+    if len(parts) < 2 or any(len(part.frames) < _FEWEST for part in parts):
+        return False
+    try:
+        for part in parts:
+            stack_frames(part.frames, min_slices, choice)
+    except Verdict:
+        return False
+    return True
 
 
 def _split(volume: VolumeFrames) -> list[VolumeFrames]:

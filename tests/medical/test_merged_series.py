@@ -1,0 +1,84 @@
+"""What was filed under one series UID and is no volume: parted where each part is sound, refused where it is not."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from pydicom.uid import EnhancedMRImageStorage, MRImageStorage, RawDataStorage
+
+
+def add(dicom, folder, volume, positions, start=1, **values):
+    """More files of the same series."""
+    folder.mkdir(exist_ok=True)
+    for k, plane in enumerate(volume):
+        dataset = dicom.make(plane, ImagePositionPatient=list(positions[k]), InstanceNumber=start + k, **values)
+        dataset.save_as(folder / f"{start + k:03d}.dcm", enforce_file_format=True)
+
+
+def sums(converted):
+    return sorted(int(sample.payload.sum()) for sample in converted.samples)
+
+
+@pytest.mark.parametrize("shift", [1.1, 4.4])
+def test_acquisitions_that_lie_between_each_other_are_two_volumes(tmp_path, dicom, noise, shift):
+    one, other = noise(2, 6, 5, 4)
+    add(dicom, tmp_path, one, [[0, 0, 3.0 * k] for k in range(6)], AcquisitionNumber=1)
+    add(dicom, tmp_path, other, [[0, 0, 3.0 * k + shift] for k in range(6)], start=7, AcquisitionNumber=2)
+    converted = dicom.convert(tmp_path)
+    assert converted.verdicts == ["used"]
+    assert sums(converted) == sorted([int(one.sum()), int(other.sum())])
+    keys = [json.loads(sample.row["attributes"])["volume_key"] for sample in converted.samples]
+    assert keys == [{"AcquisitionNumber": 1.0}, {"AcquisitionNumber": 2.0}]
+
+
+def test_a_volume_that_was_cut_in_two_is_not_two_volumes(tmp_path, dicom, noise):
+    add(dicom, tmp_path, noise(4, 5, 4), [[0, 0, 3.0 * k] for k in range(4)], AcquisitionNumber=1)
+    add(dicom, tmp_path, noise(4, 5, 4), [[0, 0, 20 + 5.0 * k] for k in range(4)], start=5, AcquisitionNumber=2)
+    converted = dicom.convert(tmp_path)
+    assert converted.verdicts == ["unequal-steps"]
+
+
+def test_stacks_of_several_directions_are_volumes_of_their_own(tmp_path, dicom, noise):
+    volumes = noise(3, 4, 5, 4)
+    for v, angle in enumerate((0.0, 12.0, 25.0)):  # as of the discs of a spine
+        c, s = np.cos(np.radians(angle)), np.sin(np.radians(angle))
+        orientation = [1.0, 0.0, 0.0, 0.0, float(c), float(s)]
+        places = [np.array([0, 0, 30.0 * v]) + 3.0 * k * np.array([0, -s, c]) for k in range(4)]
+        add(dicom, tmp_path, volumes[v], places, start=1 + 4 * v, ImageOrientationPatient=orientation)
+    converted = dicom.convert(tmp_path)
+    assert converted.verdicts == ["used"]
+    assert sums(converted) == sorted(int(volume.sum()) for volume in volumes)
+
+
+def test_planes_that_each_have_a_direction_are_refused(tmp_path, dicom, noise):
+    for k, plane in enumerate(noise(8, 1, 5, 4)):  # radial: no two alike
+        c, s = float(np.cos(np.radians(22.5 * k))), float(np.sin(np.radians(22.5 * k)))
+        add(dicom, tmp_path, plane, [[0, 0, 0]], start=1 + k, ImageOrientationPatient=[c, s, 0, 0, 0, 1])
+    assert dicom.convert(tmp_path).verdicts == ["mixed-orientations"]
+    assert dicom.convert(tmp_path, min_slices=1).verdicts == ["mixed-orientations"]
+
+
+def test_raw_data_under_the_series_uid_do_not_cost_the_images(tmp_path, dicom, noise):
+    volume = noise(4, 5, 4)
+    mr = {"Modality": "MR", "RescaleIntercept": 0}
+    raw = dicom.make(noise(5, 4), SOPClassUID=RawDataStorage, **mr)
+    del raw.PixelData
+    raw.save_as(tmp_path / "000.dcm", enforce_file_format=True)
+    places = [[0, 0, 3.0 * k] for k in range(4)]
+    add(dicom, tmp_path, volume, places, SOPClassUID=MRImageStorage, **mr)
+    converted = dicom.convert(tmp_path)
+    assert sorted(converted.verdicts) == ["not-an-image", "used"]
+    assert sums(converted) == [int(volume.sum())]
+
+
+def test_an_enhanced_file_beside_its_own_planes_is_a_series_of_its_own(tmp_path, dicom, noise):
+    volume = noise(4, 5, 4)
+    mr = {"Modality": "MR", "RescaleIntercept": 0}
+    enhanced = dicom.make(noise(5, 4), SOPClassUID=EnhancedMRImageStorage, NumberOfFrames=1, **mr)
+    enhanced.save_as(tmp_path / "000.dcm", enforce_file_format=True)
+    add(dicom, tmp_path, volume, [[0, 0, 3.0 * k] for k in range(4)], SOPClassUID=MRImageStorage, **mr)
+    converted = dicom.convert(tmp_path)
+    assert sorted(converted.verdicts) == ["no-geometry", "used"]
+    assert sums(converted) == [int(volume.sum())]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any, ClassVar, TypeAlias
 
 from voxtile.corpus.identity import KeyedHash, KeyMap
 from voxtile.engine.parallel import PlanReader
@@ -14,11 +14,12 @@ from voxtile.engine.task import Item
 from voxtile.errors import ConfigError
 from voxtile_datasets.deidentification.replace import Surrogates, deidentified
 from voxtile_datasets.intake.deidentify import Names, open_names
-from voxtile_datasets.intake.reports_file import Report, Reports, read_reports
+from voxtile_datasets.intake.reports_file import Report, ReportSource, read_reports
 from voxtile_datasets.intake.splits_file import Splits
 from voxtile_datasets.intake.subject_table import SubjectTable
 
 SPLIT_SCHEME = "default"
+ReadReports: TypeAlias = Callable[[Path, PlanReader], ReportSource]
 
 
 @dataclass(frozen=True)
@@ -60,15 +61,23 @@ class Planner:
 
     names: Names
     splits: Splits
-    reports: Reports | None = None
+    reports: ReportSource | None = None
     key_map: KeyMap | None = None
     reader: PlanReader = field(default_factory=PlanReader)
     surrogate_key: KeyedHash | None = field(default=None, repr=False)
     subjects: SubjectTable | None = field(default=None, repr=False)
 
     @classmethod
-    def open(cls, corpus: Path, options: RunOptions, intake: IntakeOptions) -> Planner:
+    def open(
+        cls, corpus: Path, options: RunOptions, intake: IntakeOptions, reports_of: ReadReports = read_reports
+    ) -> Planner:
         """Open the key map and read the report and split files.
+
+        Args:
+            corpus: where the corpus is, or will be.
+            options: how to run.
+            intake: what the conversion is told.
+            reports_of: reads the reports.
 
         Raises:
             InputError, ConfigError, CorpusError, StorageError: one of the files cannot be used, or surrogates are asked
@@ -86,7 +95,7 @@ class Planner:
         return cls(
             names=names,
             splits=Splits(names, intake.split_fractions, intake.splits),
-            reports=read_reports(intake.reports, options.plan_reader) if intake.reports else None,
+            reports=reports_of(intake.reports, options.plan_reader) if intake.reports else None,
             key_map=None if options.dry_run else key_map,
             reader=options.plan_reader,
             surrogate_key=key_map.hasher if key_map is not None and intake.surrogates else None,
@@ -111,11 +120,21 @@ class Planner:
             numbers: such numbers.
             places: such places.
         """
-        texts = [report.text for report in reports]
-        if not self.names.hides or not texts:
-            return texts
+        reports = list(reports)
+        if not self.names.hides or not reports:
+            return [report.text for report in reports]
         surrogates = Surrogates(self.surrogate_key, subject) if self.surrogate_key is not None else None
-        return [deidentified(text, people, numbers, places, surrogates) for text in texts]
+        known = tuple(people), tuple(numbers), tuple(places)
+        return [
+            deidentified(
+                report.text,
+                (*known[0], *report.people),
+                (*known[1], *report.numbers),
+                (*known[2], *report.places),
+                surrogates,
+            )
+            for report in reports
+        ]
 
     def subject_name(self, subject: str) -> str:
         """What the corpus calls a subject, by its own identifier."""
@@ -140,19 +159,8 @@ class Planner:
         """Rows of the report file that were not attached to anything."""
         if self.reports is None:
             return
-        for row in self.reports.too_long:
-            yield self.note(f"report row {row}", row, "text-too-long", "the text is not attached; shorten it")
-        for row in self.reports.torn:
-            detail = "a column stands twice and holds two different values in this row; keep one"
-            yield self.note(f"report row {row}", row, "repeated-column", detail)
-        for row in self.reports.nameless:
-            detail = "the row names no study and no patient, so that its text is nobody's"
-            yield self.note(f"report row {row}", row, "no-study-id", detail)
-        for row in self.reports.ambiguous():
-            detail = "several patients have this study number; name another number of the study, or the patient"
-            yield self.note(f"report row {row}", row, "ambiguous-study", detail)
-        for row in self.reports.unused():
-            yield self.note(f"report row {row}", row, "no-study", "nothing of this study or subject was found")
+        for note in self.reports.notes():
+            yield self.note(note.name, note.size, note.reason, note.detail)
 
     def save(self) -> None:
         """Save the key map: before the first sample is written, so that no run can lose its key.

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import pyarrow as pa
 
@@ -36,11 +37,53 @@ _KNOWN = (*STUDY_COLUMNS, *SUBJECT_COLUMNS, *TEXT_COLUMNS, *SECTION_COLUMNS, "sp
 
 @dataclass(frozen=True)
 class Report:
-    """One text of a report file; `row` counts from 1, `subject` is empty where the row names a study alone."""
+    """One text of a report file.
+
+    Attributes:
+        row: of the file, from 1.
+        text: what it says.
+        subject: empty where the row names a study alone.
+        people: names that the report's own header holds, which its text is to lose.
+        numbers: such numbers.
+        places: such places.
+    """
 
     row: int
     text: str
     subject: str = ""
+    people: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ()
+    places: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ReportNote:
+    """A report that is attached to nothing, as a row of the ledger.
+
+    Attributes:
+        name: what stands for it: `report row 7`, or its file.
+        size: a number that tells it from others of the same name.
+        reason: short machine-readable name.
+        detail: one sentence for people; holds no word of the report.
+    """
+
+    name: str
+    size: int
+    reason: str
+    detail: str
+
+
+class ReportSource(Protocol):
+    """Reports by the studies that they are of."""
+
+    def share(self, studies: frozenset[str]) -> None:
+        """Say which study numbers stand for several patients: by these, a report is nobody's."""
+
+    def of(self, studies: Iterable[str], subject: str) -> list[Report]:
+        """Reports of a study, by its numbers and its patient's."""
+
+    def notes(self) -> Iterable[ReportNote]:
+        """What was attached to nothing, after all studies have asked."""
 
 
 class Reports:
@@ -66,9 +109,9 @@ class Reports:
         self._by_subject = by_subject
         self._used: set[int] = set()
         self._shared: frozenset[str] = frozenset()
-        self.too_long = too_long
-        self.torn = torn
-        self.nameless = nameless
+        self._too_long = too_long
+        self._torn = torn
+        self._nameless = nameless
 
     def share(self, studies: frozenset[str]) -> None:
         """Say which study numbers stand for several patients: by these, a report is nobody's."""
@@ -81,14 +124,35 @@ class Reports:
         self._used.update(report.row for report in found)
         return found
 
-    def unused(self) -> list[int]:
+    def notes(self) -> Iterator[ReportNote]:
+        """Rows that were attached to nothing so far, with their reasons."""
+        told = (
+            (self._too_long, "text-too-long", "the text is not attached; shorten it"),
+            (
+                self._torn,
+                "repeated-column",
+                "a column stands twice and holds two different values in this row; keep one",
+            ),
+            (self._nameless, "no-study-id", "the row names no study and no patient, so that its text is nobody's"),
+            (
+                self._ambiguous(),
+                "ambiguous-study",
+                "several patients have this study number; name another number of the study, or the patient",
+            ),
+            (self._unused(), "no-study", "nothing of this study or subject was found"),
+        )
+        for rows, reason, detail in told:
+            for row in rows:
+                yield ReportNote(f"report row {row}", row, reason, detail)
+
+    def _unused(self) -> list[int]:
         """Rows that no study asked for so far."""
         rows = {
             report.row for table in (self._by_study, self._by_subject) for found in table.values() for report in found
         }
-        return sorted(rows - self._used - set(self.ambiguous()))
+        return sorted(rows - self._used - set(self._ambiguous()))
 
-    def ambiguous(self) -> list[int]:
+    def _ambiguous(self) -> list[int]:
         """Rows whose study number stands for several patients."""
         found = (self._by_study.get(study, ()) for study in self._shared)
         return sorted({report.row for reports in found for report in reports if not report.subject})

@@ -41,6 +41,7 @@ FAILURES = frozenset(
         "stray-bits",
         "unreadable-header",
         "unreadable-name",
+        "unreadable-report",
         "unreadable-value",
         "worker-died",
     }

@@ -17,6 +17,7 @@ from voxtile_medical.dicom.task import DicomTask
 from voxtile_medical.dicom_header.confidentiality import DEFAULT, Profile
 from voxtile_medical.dicom_header.tree import read_tree
 from voxtile_medical.dicom_planes.geometry import GridChoice, TiltedChoice, UnequalChoice
+from voxtile_medical.report_files.read import read_report_files
 from voxtile_medical.segmentations.attach import run_masks
 from voxtile_medical.segmentations.samples import MaskNames
 from voxtile_medical.segmentations.task import MaskTask
@@ -52,7 +53,8 @@ def convert_dicom(
         source: folder of DICOM files, zip and tar archives among them; or one file, archive or DICOMDIR.
         corpus: where the corpus is, or will be.
         reports: CSV, XLSX or Parquet of report texts; the columns study (StudyInstanceUID or accession number) and/or
-            subject (PatientID), and text.
+            subject (PatientID), and text. Or a file, folder or archive of DICOM SR, encapsulated PDF, HL7 v2 (ORU) and
+            FHIR DiagnosticReport (JSON, NDJSON).
         deidentify: replace identifiers by keyed hashes, shift dates, and remove identifiers from report texts.
         surrogates: write made-up names and shifted dates where report texts name people and days, instead of ___; the
             same for a subject wherever they stand.
@@ -91,7 +93,7 @@ def convert_dicom(
     if surrogates and chosen.dates == "full":
         raise ConfigError("--surrogates moves the days of texts and full-dates keeps those of headers; leave one out")
     intake = IntakeOptions(deidentify, key_file, reports, splits, split_fractions, surrogates, subject_table)
-    planner = Planner.open(corpus, options, intake)
+    planner = Planner.open(corpus, options, intake, read_report_files)
     if isinstance(planner.names, HashedNames):
         planner = replace(planner, names=replace(planner.names, dates=chosen.dates))
     tree = read_tree(source, planner.reader)

@@ -12,6 +12,7 @@ from voxtile_medical.dicom_header.scan import list_files
 from voxtile_medical.nifti.files import is_label_name, is_nifti_name
 from voxtile_medical.nifti.layouts import read_layout
 from voxtile_medical.nifti.task import LABELS, LABELS_ADVICE, NiftiTask, find_label_maps
+from voxtile_medical.report_files.read import read_report_files
 from voxtile_medical.segmentations.attach import run_masks
 from voxtile_medical.segmentations.label_names import read_names
 from voxtile_medical.segmentations.samples import MaskNames
@@ -83,7 +84,7 @@ def convert_nifti(
     if label_names is not None:
         read_names(label_names)
     intake = IntakeOptions(deidentify, key_file, reports, splits, split_fractions, surrogates, subject_table)
-    planner = Planner.open(corpus, options, intake)
+    planner = Planner.open(corpus, options, intake, read_report_files)
     patterns = tuple(pattern.strip() for pattern in label_pattern.split(",") if pattern.strip())
     task = NiftiTask(source, patterns, modality, units, no_affine, licence, deidentify, masks, subject_pattern, planner)
     summary = run_task(task, corpus, options)

@@ -61,7 +61,7 @@ def read_tree(source: Path, reader: PlanReader) -> DicomTree:
         files = only_listed(source, list_files(root)[1], reader)
     else:
         files = list_files(source)[1]
-    found, others = _with_members(root, files, reader)
+    found, others = with_members(root, files, reader)
     paths = [path for path in found if path == printable(path)]
     headers = _read_headers(root, paths, reader)
     others += [header for header in headers if isinstance(header, NotUsable)]
@@ -74,7 +74,7 @@ def read_tree(source: Path, reader: PlanReader) -> DicomTree:
     return DicomTree(root, usable, tuple(others))
 
 
-def _with_members(root: Path, files: list[str], reader: PlanReader) -> tuple[list[str], list[NotUsable]]:
+def with_members(root: Path, files: list[str], reader: PlanReader) -> tuple[list[str], list[NotUsable]]:
     """The paths of a tree, those of the members of archives in place of the archives, and what of these is not read."""
     archives = [path for path in files if is_archive_name(path)]
     own = {path: "" if root.name == path and root.is_file() else path for path in archives}

@@ -26,6 +26,7 @@ import pydicom
 AFFINE_TOLERANCE = 1e-4
 PEER_OPTIONS = ("-b", "y", "-ba", "n", "-z", "n", "-p", "n", "-d", "9", "-w", "2", "-f", "%f_%s_%t_%e_%j", "-o")
 MOST_DEGREES = 0.5  # between gradient directions
+ASKED = {"deidentify": False, "suv": "none", "min_slices": 1, "masks": False, "tilted": "shear"}
 UNNAMED = "(no SeriesInstanceUID)"
 
 
@@ -147,6 +148,16 @@ def affine_error(one: Any, other: Any) -> float:
     return float((np.abs(one - other) / scale).max())
 
 
+def pictures(corpus_path: Path) -> set[str]:
+    """Series that we store as pictures: screens, radiographs, films."""
+    from voxtile.corpus.reader import Corpus
+
+    if not (corpus_path / "corpus.json").exists():
+        return set()
+    rows = Corpus(corpus_path).table("samples", ["kind", "attributes"]).to_pylist()
+    return {json.loads(row["attributes"]).get("series", UNNAMED) for row in rows if row["kind"] == "image"}
+
+
 def refusals(corpus_path: Path, source: Path) -> dict[str, Counter[str]]:
     """Reasons of our ledger by SeriesInstanceUID of the file that a row names."""
     from voxtile.corpus.reader import Corpus
@@ -183,7 +194,7 @@ def compare(name: str, source: Path, work: Path, dcm2niix: str, simpleitk: bool)
         (work / name / "peer.log").write_text(done.stdout + done.stderr)
     if not corpus.exists():
         try:
-            convert_dicom(source, corpus, deidentify=False, suv="none", min_slices=1, masks=False, workers=1)
+            convert_dicom(source, corpus, **ASKED, workers=1)
         except VoxtileError as error:  # damaged files among them; the ledger names them
             print(f"{name}: {str(error)[:300]}", file=sys.stderr)
     ours: dict[str, list[Volume]] = defaultdict(list)
@@ -195,7 +206,14 @@ def compare(name: str, source: Path, work: Path, dcm2niix: str, simpleitk: bool)
     for series, volume in peer_volumes(out):
         theirs[series].append(volume)
     refused = refusals(corpus, source)
+    for volume in theirs.pop(UNNAMED, []) if UNNAMED not in ours else []:  # dcm2niix leaves out some UIDs
+        of = next((s for s, mine in ours.items() if any(same_values(m.array, volume.array) for m in mine)), UNNAMED)
+        theirs[of].append(volume)
+    shown = pictures(corpus)
     for series in sorted({*ours, *theirs}):
+        if series in shown and series not in ours:
+            tally.counts["series stored as pictures"] += 1
+            continue
         judge(series, ours.get(series, []), theirs.get(series, []), refused.get(series, Counter()), tally)
     if simpleitk:
         against_simpleitk(source, ours, tally)

@@ -82,3 +82,34 @@ def test_an_enhanced_file_beside_its_own_planes_is_a_series_of_its_own(tmp_path,
     converted = dicom.convert(tmp_path)
     assert sorted(converted.verdicts) == ["no-geometry", "used"]
     assert sums(converted) == [int(volume.sum())]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"ContrastBolusAgentPhase": ["ARTERIAL", "VENOUS", "DELAYED"]},
+        {"ConvolutionKernel": ["B30f", "B50f", "B70f"]},
+        {"NominalPercentageOfCardiacPhase": [0.0, 40.0, 75.0]},
+        {"TriggerTime": [0.0, 120.5, 241.0]},
+        {"AcquisitionTime": ["100000", "100030", "100100"]},
+        {"AcquisitionDateTime": ["20200312100000", "20200312100030", "20200313000100"]},
+        {"ContentTime": ["100000.1", "100000.2", "100000.3"]},
+    ],
+)
+def test_phases_of_a_study_are_volumes_of_their_own(tmp_path, dicom, noise, values):
+    volumes = noise(3, 4, 5, 4)
+    for v, volume in enumerate(volumes):
+        own = {name: choices[v] for name, choices in values.items()}
+        dicom.write(tmp_path / str(2 - v), volume, **own)  # instance numbers are the same in all
+    converted = dicom.convert(tmp_path)
+    assert converted.verdicts == ["used"]
+    assert sums(converted) == sorted(int(volume.sum()) for volume in volumes)
+    kernels = {json.loads(sample.row["attributes"]).get("kernel") for sample in converted.samples}
+    assert kernels == set(values.get("ConvolutionKernel", [None]))
+
+
+def test_images_that_were_saved_in_turns_are_not_told_apart_by_that(tmp_path, dicom, noise):
+    for v, volume in enumerate(noise(2, 4, 5, 4)):
+        times = [f"1000{10 + 2 * k + (v + k) % 2}.0" for k in range(4)]
+        dicom.write(tmp_path / str(v), volume, ContentTime=dicom.each(times))
+    assert dicom.convert(tmp_path).verdicts == ["duplicates"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 
 import numpy as np
 
@@ -12,6 +13,7 @@ from voxtile_medical.dicom_planes.frames import TIME_KEYS, Frame
 from voxtile_medical.dicom_planes.geometry import ORIENTATION_TOLERANCE, SAME_PLACE_MM, GridChoice, stack_frames
 from voxtile_medical.verdicts import Verdict
 
+_SAVED = "ContentTime"  # when an image was made, which need not be when it was measured
 _FEWEST = 3  # planes of a part of what was filed as one volume
 
 
@@ -131,15 +133,22 @@ def _split(volume: VolumeFrames) -> list[VolumeFrames]:
 
 def _split_in_time(volume: VolumeFrames, places: list[list[Frame]], most: int) -> list[VolumeFrames]:
     """The k-th plane in time at every place makes the k-th volume."""
-    names = sorted({name for frame in volume.frames for name in frame.times})
+    names = [*sorted({name for frame in volume.frames for name in frame.times} - {_SAVED}), _SAVED]
     for name in names:
         if any(len({f.times.get(name) for f in place} - {None}) != most or len(place) != most for place in places):
             continue
         ordered = [sorted(place, key=lambda f: f.times[name]) for place in places]
-        return [
-            VolumeFrames(tuple(place[k] for place in ordered), {**volume.label, "TimePoint": k}) for k in range(most)
-        ]
+        parts = [tuple(place[k] for place in ordered) for k in range(most)]
+        if name == _SAVED and not _follow(parts):
+            continue
+        return [VolumeFrames(part, {**volume.label, "TimePoint": k}) for k, part in enumerate(parts)]
     return _split_by_number(volume, places, most)
+
+
+def _follow(parts: Sequence[Sequence[Frame]]) -> bool:
+    """Each volume was saved before the next began: images that were saved in turns belong to nobody knows which."""
+    times = [[frame.times[_SAVED] for frame in part] for part in parts]
+    return all(max(before) <= min(after) for before, after in pairwise(times))
 
 
 def _split_by_number(volume: VolumeFrames, places: list[list[Frame]], most: int) -> list[VolumeFrames]:

@@ -154,7 +154,7 @@ class CorpusSummary:
         policies = {run.removed for run in made}
         if policies == {True}:
             profile = told_codes(shared_by(made).codes)
-            by = f" by DICOM PS3.15 annex E: {profile}" if profile else ""
+            by = f"; options of DICOM PS3.15 annex E: {profile}" if profile else ""
             return f"on: sources, subjects and studies are keyed hashes; {TEXTS_KEEP}{by}"
         if True in policies:
             return f"mixed: some runs were de-identified and some were not; {TEXTS_KEEP}"

@@ -123,6 +123,7 @@ DOCS = {
             r"2ca75ff7ff92d0e9982b25d15b214d04|MRN4297632400000000": "$(made subject corpus)",
         },
     ),
+    ("docs/medical-sources.md", "DICOMweb"): Scene(),
     ("docs/corpus.md", "Damage"): Scene(
         given={"corpus": CT_CORPUS},
         before={r"^voxtile verify": 'rm "$(ls corpus/tables/captions/*.parquet | head -n 1)"'},

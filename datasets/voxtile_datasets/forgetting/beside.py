@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from pathlib import Path
 
 from voxtile.corpus.drafts import draft_folder
@@ -23,6 +23,23 @@ def forgotten_sources(key_map: KeyMap, gone: Belongings) -> set[str]:
         for source, path in key_map.paths().items()
         if gone.owns_source(source) or not names.isdisjoint(Path(path).parts) or not names.isdisjoint(path.split("/"))
     }
+
+
+def forget_downloads(folder: Path, sources: Collection[str], paths: Mapping[str, str]) -> int:
+    """Remove the series that a subject's samples came from out of a folder of downloads; how many.
+
+    Args:
+        folder: where each series has a folder of its own.
+        sources: of the subject.
+        paths: hashed source → path, of the key map; empty where sources are paths themselves.
+    """
+    series = {(folder / paths.get(source, source)).parent.resolve() for source in sources}
+    own = [path for path in sorted(series) if folder.resolve() in path.parents and path.is_dir()]
+    for path in own:
+        shutil.rmtree(path)
+        if not any(path.parent.iterdir()) and path.parent != folder.resolve():
+            path.parent.rmdir()
+    return len(own)
 
 
 def replies_to_keep(root: Path, gone: Belongings) -> set[str]:

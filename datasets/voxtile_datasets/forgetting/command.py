@@ -23,11 +23,18 @@ from voxtile.engine.lock import corpus_lock
 from voxtile.errors import ConfigError, CorpusError, InputError
 from voxtile_datasets.captions.providers.cache import cache_of
 from voxtile_datasets.forgetting.belongings import Belongings, find_belongings, stored_subjects
-from voxtile_datasets.forgetting.beside import forget_replies, forgotten_sources, replies_to_keep, reply_texts
+from voxtile_datasets.forgetting.beside import (
+    forget_downloads,
+    forget_replies,
+    forgotten_sources,
+    replies_to_keep,
+    reply_texts,
+)
 from voxtile_datasets.forgetting.exchange import aside_of, exchange, put_back
 from voxtile_datasets.forgetting.needles import Needles, pixel_windows
 from voxtile_datasets.forgetting.rebuilt import Changes, build
 from voxtile_datasets.forgetting.search import Searched
+from voxtile_datasets.intake.downloads import downloads_of
 
 _MOST_WINDOWS = 3000  # stretches of pixels that are looked for; a slide has more patches
 
@@ -143,6 +150,9 @@ class _Forgetting:
 
     def _forget_beside(self, gone: Belongings) -> None:
         lines = []
+        downloads, paths = downloads_of(self.root), self.key_map.paths() if self.key_map else {}
+        if series := forget_downloads(downloads, gone.sources, paths):
+            lines.append(f"{series} series of '{downloads}'")
         if self.key_map is not None and (sources := forgotten_sources(self.key_map, gone)):
             self.key_map.forget(sources)
             lines.append(f"{len(sources)} rows of '{self.key_path}'")
@@ -171,6 +181,7 @@ class _Forgetting:
         searched.search_tree(tree, needles, shown=self.root)
         searched.search_file(self.key_path, needles)
         searched.search_tree(self.replies, needles)
+        searched.search_tree(downloads_of(self.root), needles)
         searched.search_pieces(str(self.replies), reply_texts(self.replies), needles)
         if searched.found:
             where, kinds = next(iter(sorted(searched.found.items())))

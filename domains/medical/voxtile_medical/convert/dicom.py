@@ -17,6 +17,7 @@ from voxtile_medical.dicom.task import DicomTask
 from voxtile_medical.dicom_header.confidentiality import DEFAULT, Profile
 from voxtile_medical.dicom_header.tree import read_tree
 from voxtile_medical.dicom_planes.geometry import GridChoice, TiltedChoice, UnequalChoice
+from voxtile_medical.dicomweb.fetch import fetch_source
 from voxtile_medical.report_files.read import read_report_files
 from voxtile_medical.segmentations.attach import run_masks
 from voxtile_medical.segmentations.samples import MaskNames
@@ -28,6 +29,8 @@ def convert_dicom(
     source: Path,
     corpus: Path,
     *,
+    query: tuple[str, ...] = (),
+    downloads: Path | None = None,
     reports: Path | None = None,
     deidentify: bool = True,
     surrogates: bool = False,
@@ -50,8 +53,13 @@ def convert_dicom(
     """Convert the DICOM series of a folder tree, whatever its file names, and judge each series by name.
 
     Args:
-        source: folder of DICOM files, zip and tar archives among them; or one file, archive or DICOMDIR.
+        source: folder of DICOM files, zip and tar archives among them; or one file, archive or DICOMDIR; or the address
+            of a DICOMweb service, a study or a series of it (https://HOST/dicom-web/studies/UID).
         corpus: where the corpus is, or will be.
+        query: what to ask a DICOMweb service for, as KEYWORD=VALUE (Modality=CT, StudyDate=20200101-20201231,
+            PatientID=…); repeat it for further ones, all of which must hold.
+        downloads: folder for the files that come from a DICOMweb service, which name patients; default beside the
+            corpus, CORPUS.dicomweb.
         reports: CSV, XLSX or Parquet of report texts; the columns study (StudyInstanceUID or accession number) and/or
             subject (PatientID), and text. Or a file, folder or archive of DICOM SR, encapsulated PDF, HL7 v2 (ORU) and
             FHIR DiagnosticReport (JSON, NDJSON).
@@ -92,11 +100,20 @@ def convert_dicom(
         raise ConfigError("--profile says what de-identification keeps; leave --no-deidentify out, or --profile")
     if surrogates and chosen.dates == "full":
         raise ConfigError("--surrogates moves the days of texts and full-dates keeps those of headers; leave one out")
+    fetched = fetch_source(source, corpus, query, downloads, dry_run=options.dry_run)
+    if fetched is None and (query or downloads is not None):
+        raise ConfigError("--query and --downloads are for the address of a DICOMweb service; leave them out")
+    if fetched is not None and options.dry_run:
+        output().print(f"{fetched.series} series would be retrieved into '{fetched.folder}'", markup=False)
+        return
+    source = source if fetched is None else fetched.folder
     intake = IntakeOptions(deidentify, key_file, reports, splits, split_fractions, surrogates, subject_table)
     planner = Planner.open(corpus, options, intake, read_report_files)
     if isinstance(planner.names, HashedNames):
         planner = replace(planner, names=replace(planner.names, dates=chosen.dates))
     tree = read_tree(source, planner.reader)
+    if fetched is not None:
+        tree = replace(tree, others=tree.others + fetched.lost)
     if allow_burned_in and find_text != "no":
         raise InputError("--allow-burned-in keeps text and --find-text does not; give one of them")
     if find_text != "no":
@@ -128,3 +145,5 @@ def convert_dicom(
         )
         run_masks(attached, options).raise_if_failed()
     summary.raise_if_failed()
+    if fetched is not None:
+        fetched.raise_if_lost()

@@ -86,6 +86,8 @@ class Domain:
             `voxtile_medical.reports.assertion.english.English`; or None.
         report_words: YAML files, or folders of them, that hold the words of the domain's reports: names of findings
             and the like, which de-identification does not take for names of people.
+        deidentifier: function of a text and, by the keyword `numbers`, of what is known of whose it is, that gives the
+            text without what identifies somebody; for `voxtile import … --deidentify-texts`; or None.
         wordings: wording-bank files (YAML) for template captions.
         phrases: phrase bank (YAML): names, wordings and visual descriptions of its concepts for template captions; or
             None.
@@ -118,6 +120,7 @@ class Domain:
     readers: Mapping[str, Command] = field(default_factory=_nothing)
     report_language: Command | None = None
     report_words: tuple[Path, ...] = ()
+    deidentifier: Command | None = None
     wordings: tuple[Path, ...] = ()
     phrases: Path | None = None
     claims: tuple[Path, ...] = ()

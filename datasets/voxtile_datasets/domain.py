@@ -20,6 +20,9 @@ domain = Domain(
     facts={
         "labels": Command("voxtile_datasets.captions.labels:facts_from_labels", "a label table (CSV or Parquet)"),
     },
+    deidentifier=Command(
+        "voxtile_datasets.deidentification.replace:deidentified", "names, days, numbers and places out of report texts"
+    ),
     claims=(Path(__file__).parent / "captions" / "checker" / "vocabularies" / "general.yaml",),
     scores={
         "text": Command("voxtile_datasets.curation.scores.text:score_texts", "captions: length, letters, repetition"),

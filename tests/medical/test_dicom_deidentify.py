@@ -350,3 +350,21 @@ def test_surrogates_without_deidentification_are_refused_in_a_sentence(tmp_path,
     dicom.write(tmp_path / "source", noise(3, 8, 8))
     with pytest.raises(ConfigError, match="--surrogates"):
         convert_dicom(tmp_path / "source", tmp_path / "corpus", deidentify=False, surrogates=True, engine="inline")
+
+
+@pytest.mark.parametrize(
+    ("person", "text", "expected"),
+    [
+        ("Wang^XiaoDong=王^小东", "患者王小东，男，63岁。王小东先生", "患者___，男，63岁。___先生"),
+        ("Yamada^Tarou=山田^太郎=やまだ^たろう", "山田太郎様、やまだ たろう (Yamada)", "___様、___ ___ (___)"),
+        ("Hong^Gildong=洪^吉洞=홍^길동", "환자 홍길동님은", "환자 ___님은"),
+        ("ประเสริฐ^สมชาย", "ผู้ป่วยประเสริฐ สมชายมา", "ผู้ป่วย___ ___มา"),
+        ("Zhang^XiaoDong=\x1b$)A张三^\x1b$)A小东先生", "张三小东先生 was seen; 小东先生 too", "___ was seen; ___ too"),
+        ("MÃ¼ller-LÃ¶w^JÃ¼rgen", "Müller-Löw, Jürgen", "___, ___"),  # UTF-8 without a character set
+        ("ÕÅÈýÏÈ^Ð¡¶«", "张三先，小东", "___，___"),  # GB 2312 without its escape
+        ("Müller^Jörg", "Müllerian duct; Jörg", "Müllerian duct; ___"),
+        ("Люксембург^Роза", "Роза Люксембург, розацеа", "___ ___, розацеа"),
+    ],
+)
+def test_names_of_headers_in_every_script_are_found_in_texts(person, text, expected):
+    assert scrub(text, (person,)) == expected

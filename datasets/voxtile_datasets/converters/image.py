@@ -28,6 +28,7 @@ from voxtile.stages.ingest.table import read_table
 from voxtile.stages.ingest.text import caption_rows, check_texts
 from voxtile_datasets.converters import folders
 from voxtile_datasets.converters.metadata import without_metadata
+from voxtile_datasets.deidentification.replace import deidentified
 
 READ_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp"})
 OTHER_SUFFIXES = frozenset({".tif", ".tiff", ".bmp", ".gif", ".jp2", ".j2k", ".dcm", ".svs", ".heic", ".avif", ".tga"})
@@ -156,8 +157,14 @@ class ImageTask:
             "study": self.hidden("study", picture.study) if picture.study else None,
             "split": picture.split or split_of(hidden, self.fractions),
             "classes": picture.classes,
-            "texts": picture.texts,
+            "texts": self._told(picture),
         }
+
+    def _told(self, picture: folders.Picture) -> list[str]:
+        if self.hasher is None:
+            return picture.texts
+        known = [name for name in (picture.subject, picture.study) if name]
+        return [deidentified(text, numbers=known) for text in picture.texts]
 
     def _labels(self, uid: str, classes: Mapping[str, Sequence[str]]) -> dict[str, list[Row]]:
         facts: list[Row] = []
@@ -209,8 +216,8 @@ def convert_image(
         licence: of the pictures, e.g. "CC BY 4.0".
         modality: what the pictures are, e.g. RGB, CR, SM.
         body_part: what they show, e.g. chest; template captions name it.
-        deidentify: replace paths, subjects and studies by keyed hashes and cut EXIF, comments and text chunks out of
-            the files; text in the pixels is not looked for.
+        deidentify: replace paths, subjects and studies by keyed hashes, remove identifiers from texts, and cut EXIF,
+            comments and text chunks out of the files; text in the pixels is not looked for.
         key_file: where the key and the map of paths are kept; beside the corpus if not given.
         run: options of the run.
 

@@ -120,12 +120,13 @@ def _found(text: str, people: Iterable[str], numbers: Iterable[str], places: Ite
 
 @cache
 def _drawn(given: bool) -> tuple[str, ...]:
-    """The most common family names, or given names."""
+    """The most common family names, or given names, which name no finding: Murphy has a sign, and NASH is a liver."""
     names = ("dist.female.first", "dist.male.first") if given else ("dist.all.last",)
     lists = [
         (files("names") / name).read_text(encoding="ascii").splitlines()[: _COMMON // len(names)] for name in names
     ]
-    return tuple(sorted({line.split()[0].lower() for group in lists for line in group}))
+    found = {line.split()[0].lower() for group in lists for line in group}
+    return tuple(sorted(found - report_words()))
 
 
 def _moved_numeric(match: re.Match[str], shift: timedelta) -> str | None:
@@ -150,7 +151,8 @@ def _moved_spelt(match: re.Match[str], shift: timedelta) -> str | None:
     number = _MONTHS.index(name[:3].lower()) + 1
     moved = date(int(year or year2), number, int(day or day2)) + shift
     spelt = _LONG_MONTHS[moved.month - 1]
-    spelt = spelt[:3] if len(name) < 5 and name.lower() != "june" and name.lower() != "july" else spelt
+    # "22 Apr" is read for an abdominoperineal resection where it stands in small letters as in capitals.
+    spelt = spelt[:3] if len(name) < 5 and name.lower() not in ("june", "july") and moved.month != 4 else spelt
     spelt = spelt.upper() if name.isupper() else spelt
     if month:
         return f"{moved.day}{gap}{spelt}{gap2}{moved.year}"

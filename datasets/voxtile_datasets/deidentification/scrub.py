@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from voxtile_datasets.deidentification.identifier import IdentifierKind
+from voxtile_datasets.deidentification.scripts import joined_names, readings, stands_without_spaces
 
 BLANK = "___"
 MIN_NUMBER_LENGTH = 4  # an identifier shorter than this ("12") would blank half of a report
@@ -126,13 +127,16 @@ def _known(
     people: tuple[str, ...], numbers: tuple[str, ...], places: tuple[str, ...]
 ) -> tuple[tuple[IdentifierKind, re.Pattern[str]], ...]:
     """Patterns for the identifiers of a study, longest first."""
+    people = tuple(reading for person in people for reading in readings(person))
     parts = {part for person in people for part in re.split(r"[\^=\s,.]+", person) if len(part) > 1}
+    parts |= {name for person in people for name in joined_names(person)}
     parts |= {plain for part in parts if (plain := _without_accents(part)) != part}
     long_parts = {part for part in parts if len(part) > 2}
     # Two letters are a name only where they are written as one: "Li" and "LI", but not the "no" of "no effusion".
     short_parts = {form for part in parts - long_parts for form in (part.capitalize(), part.upper())}
     codes = {number for number in numbers if len(number) >= MIN_NUMBER_LENGTH}
-    phrases = {re.sub(r"\s+", " ", place) for place in places if len(place) >= MIN_NUMBER_LENGTH}
+    told = (reading for place in places for reading in readings(place))
+    phrases = {re.sub(r"\s+", " ", place) for place in told if len(place) >= MIN_NUMBER_LENGTH}
     patterns: list[tuple[IdentifierKind, re.Pattern[str] | None]] = [
         ("number", _any_of(codes, re.IGNORECASE)),
         ("place", _any_of(phrases, re.IGNORECASE)),
@@ -145,8 +149,16 @@ def _known(
 def _any_of(words: set[str], flags: re.RegexFlag, ending: str = "") -> re.Pattern[str] | None:
     if not words:
         return None
-    choices = "|".join(re.escape(word).replace(r"\ ", r"\s+") for word in sorted(words, key=lambda w: (-len(w), w)))
-    return re.compile(rf"(?<![^\W_])(?:{choices}){ending}(?![^\W_])", flags)
+    apart, together = (
+        "|".join(
+            re.escape(word).replace(r"\ ", r"\s+")
+            for word in sorted(words, key=lambda w: (-len(w), w))
+            if stands_without_spaces(word) == spaceless
+        )
+        for spaceless in (False, True)
+    )
+    whole = [rf"(?<![^\W_])(?:{apart}){ending}(?![^\W_])"] if apart else []
+    return re.compile("|".join([*whole, *([together] if together else [])]), flags)
 
 
 def _without_accents(text: str) -> str:

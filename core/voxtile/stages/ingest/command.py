@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from voxtile.corpus.splits import parse_fractions
 from voxtile.engine.run import RunOptions, run_task
+from voxtile.stages.ingest.deidentifier import installed_deidentifier
 from voxtile.stages.ingest.listing import CsvTask
 from voxtile.stages.ingest.pairs import PairOptions
 from voxtile.stages.ingest.rows import ParquetTask
@@ -24,20 +25,26 @@ class ImportOptions(RunOptions):
         licence: of the images and texts, e.g. "CC BY 4.0".
         modality: what the pictures are; RGB for photographs.
         split_fractions: shares of train, val and test, for subjects without a split.
+        deidentify_texts: remove names, days, numbers and places from the texts, as conversions with --reports do; paths
+            and subjects stay as they are.
     """
 
     licence: str | None = None
     modality: str = "RGB"
     split_fractions: str = "0.8,0.1,0.1"
+    deidentify_texts: bool = False
 
     @property
     def pairs(self) -> PairOptions:
         """How pairs are read.
 
         Raises:
-            ConfigError: the shares are none.
+            ConfigError: the shares are none, or nothing installed removes identifiers.
         """
-        return PairOptions(self.licence, self.modality, parse_fractions(self.split_fractions))
+        if self.deidentify_texts:
+            installed_deidentifier()
+        fractions = parse_fractions(self.split_fractions)
+        return PairOptions(self.licence, self.modality, fractions, self.deidentify_texts)
 
 
 def import_wds(

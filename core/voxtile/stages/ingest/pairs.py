@@ -19,6 +19,7 @@ from voxtile.corpus.splits import split_of
 from voxtile.engine.parallel import PlanReader
 from voxtile.engine.task import Item, Outcome, Status
 from voxtile.errors import InputError
+from voxtile.stages.ingest.deidentifier import without_identifiers
 from voxtile.stages.ingest.duplicates import Duplicates, First
 from voxtile.stages.ingest.picture import Picture, PictureError, read_picture
 from voxtile.stages.ingest.text import Texts, caption_rows, check_texts
@@ -57,11 +58,13 @@ class PairOptions:
         licence: written to every sample.
         modality: written to every sample.
         fractions: split → share of the subjects; a subject is a different image here unless the source names subjects.
+        deidentify_texts: texts lose what identifies somebody.
     """
 
     licence: str | None = None
     modality: str = "RGB"
     fractions: Mapping[str, float] = field(default_factory=dict)
+    deidentify_texts: bool = False
 
 
 @dataclass(frozen=True)
@@ -93,7 +96,8 @@ class PairTask(ABC):
     def config(self) -> Mapping[str, Any]:
         """Everything of the options."""
         options = self.options
-        return {"licence": options.licence, "modality": options.modality, "fractions": dict(options.fractions)}
+        said = {"licence": options.licence, "modality": options.modality, "fractions": dict(options.fractions)}
+        return said | ({"deidentify_texts": True} if options.deidentify_texts else {})
 
     @abstractmethod
     def pairs(self) -> Iterator[Pair]:
@@ -139,7 +143,7 @@ class PairTask(ABC):
         except PictureError as error:
             status: Status = "dropped" if error.reason == NO_IMAGE else "failed"
             return Outcome(status, error.reason, f"{item.source}: {error}")
-        texts = check_texts(self.texts(where))
+        texts = self._told(where)
         uid = sample_uid(hashlib.sha256(data).hexdigest())
         captions = caption_rows(uid, texts.accepted, source=item.source)
         if "first" in item.inputs:
@@ -153,6 +157,12 @@ class PairTask(ABC):
             samples=(Sample(row, picture.payload, picture.preview),),
             tables={"captions": captions, "splits": [split]},
         )
+
+    def _told(self, where: Mapping[str, Any]) -> Texts:
+        texts = check_texts(self.texts(where))
+        if not self.options.deidentify_texts:
+            return texts
+        return Texts(without_identifiers(texts.accepted, [where.get("subject") or ""]), texts.refused)
 
     def _duplicate(self, item: Item, captions: list[Row]) -> Outcome:
         first = item.inputs["first"]

@@ -13,6 +13,8 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import encapsulate
 from pydicom.uid import UID
 
+from voxtile_medical.dicom import odd_planes
+
 ROOT = "1.2.840.10008.5.1.4.1.1."
 JPEG_XL = "1.2.840.10008.1.2.4.110"
 AXIAL = [1, 0, 0, 0, 1, 0]
@@ -292,3 +294,21 @@ def test_a_palette_without_its_table_is_named(tmp_path, dicom, noise):
     values = {"Modality": "US", "SOPClassUID": ROOT + "6.1", "PhotometricInterpretation": "PALETTE COLOR"}
     save(dicom.make(noise(4, 5, dtype="uint8", high=256), **values), tmp_path / "x")
     assert dicom.convert(tmp_path).verdicts == ["unsupported-pixels"]
+
+
+def test_a_series_with_a_thousand_localizers_is_a_row_that_counts_them_and_its_slices_are_used(tmp_path, dicom, noise):
+    dicom.write(tmp_path / "ct", noise(4, 6, 6))
+    dicom.write(tmp_path / "scouts", noise(1000, 2, 2), ImageType=["ORIGINAL", "PRIMARY", "LOCALIZER"])
+    converted = dicom.convert(tmp_path)
+    assert converted.verdicts == ["used", "localizer"]
+    assert "1000 localizers" in converted.outcomes[1].detail
+
+
+def test_planes_of_very_many_directions_are_not_compared_each_with_each(tmp_path, dicom, noise, monkeypatch):
+    calls = []
+    alike = odd_planes._are_alike
+    monkeypatch.setattr(odd_planes, "_are_alike", lambda a, b: calls.append(1) or alike(a, b))
+    turned = [[float(np.cos(k / 90)), float(np.sin(k / 90)), 0, 0, 0, -1] for k in range(150)]
+    dicom.write(tmp_path, noise(150, 2, 2), ImageOrientationPatient=dicom.each(turned))
+    assert dicom.convert(tmp_path).verdicts == ["mixed-orientations"]
+    assert len(calls) < 40 * 40

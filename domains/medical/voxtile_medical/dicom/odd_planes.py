@@ -18,6 +18,7 @@ from voxtile_medical.dicom_planes.geometry import ORIENTATION_TOLERANCE
 from voxtile_medical.verdicts import Verdict
 
 REASON = "odd-plane"
+MOST_KINDS = 32  # of planes by direction and size; more are no volume with a few odd planes
 MOST_SHARE = 1 / 3  # of the planes that make the volume
 _NEAR_STEPS = 1.5
 
@@ -39,6 +40,8 @@ def odd_planes(headers: Sequence[FileHeader], min_slices: int) -> tuple[FileHead
         group = next((group for group in alike if _are_alike(group[0], header)), None)
         if group is None:
             alike.append([header])
+            if len(alike) > MOST_KINDS:
+                return ()
         else:
             group.append(header)
     most = max(alike, key=len)

@@ -187,6 +187,8 @@ class DicomTask(PlannedTask):
             else:
                 samples, verdicts, refused = picture_samples(context)
         except Verdict as verdict:
+            if verdict.reason == "localizer" and len(headers) > 1:
+                verdict = Verdict("localizer", f"{len(headers)} localizers (ImageType says so)")
             return verdict.outcome()
         if self.deidentify and not self.profile.is_default:
             samples = [_kept(sample, self.profile) for sample in samples]

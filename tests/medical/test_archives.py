@@ -31,7 +31,9 @@ def archive(folder, path):
             for file in sorted(folder.rglob("*")):
                 packed.write(file, file.relative_to(folder))
     else:
-        with tarfile.open(path, "w:gz" if path.suffix in (".tgz", ".gz") else "w") as packed:
+        with tarfile.open(
+            path, "w:gz" if path.suffix in (".tgz", ".gz") else "w", format=tarfile.USTAR_FORMAT
+        ) as packed:
             packed.add(folder, arcname=".")
     return path
 
@@ -195,7 +197,8 @@ def test_damaged_archives_give_no_part_of_a_series(tmp_path, dicom, slices, stud
     (source / "cut.zip").write_bytes(whole[:-200])
     for name in ("cut.tar", "cut.tar.gz", "bit.tar", "bit.tar.gz"):
         data = archive(tmp_path / "slices", source / name).read_bytes()
-        middle = len(data) // 2 if name.endswith("gz") else data.index(b"slice-002")
+        # A bit of the checksum of gzip, or of the name in a header, which Python then takes for the end.
+        middle = len(data) - 8 if name.endswith("gz") else data.index(b"slice-002")
         bit = data[:middle] + bytes([data[middle] ^ 1]) + data[middle + 1 :]
         (source / name).write_bytes(data[: len(data) // 2] if name.startswith("cut") else bit)
     (source / "no.zip").write_bytes(b"no archive")

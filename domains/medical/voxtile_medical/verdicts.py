@@ -35,6 +35,7 @@ FAILURES = frozenset(
         "unreadable-archive",
         "unreadable-index",
         "unreadable-segmentation",
+        "unreadable-sidecar",
         "unsafe-name",
         "unreadable-contours",
         "size-mismatch",

@@ -51,7 +51,8 @@ def convert_nifti(
 
     The folders of public collections are known: TotalSegmentator and AbdomenAtlas (s0001/ct.nii.gz beside
     segmentations), the Decathlon and nnU-Net (imagesTr, labelsTr, dataset.json), BraTS, CT-RATE and BIDS say whose an
-    image is and what is a label map.
+    image is and what is a label map. Sidecars of BIDS and of dcm2niix (.json, .bval, participants.tsv) say how an image
+    was acquired; of them, what is a number within its limits or a word of a closed list is kept.
 
     Args:
         source: folder of NIfTI files, or one file.

@@ -21,13 +21,16 @@ from voxtile.errors import InputError
 from voxtile_datasets.intake.planner import SPLIT_SCHEME, PlannedTask, Planner
 from voxtile_datasets.intake.reports_file import raw_captions
 from voxtile_datasets.intake.subject_pattern import subject_finder
+from voxtile_medical.dicom_header.attributes import attributes_of
 from voxtile_medical.dicom_header.scan import ODD_NAME, list_files
+from voxtile_medical.nifti.bids import Sidecars
 from voxtile_medical.nifti.files import is_label_name, is_nifti_name, modality_of, stem_of
 from voxtile_medical.nifti.header import NiftiHeader, NoAffine, is_packed, read_nifti_header
 from voxtile_medical.nifti.layouts import Layout, read_layout
 from voxtile_medical.orientation import spacing_zyx, to_nearest_ras
 from voxtile_medical.plausible import check_position, check_scale, check_spacing
 from voxtile_medical.preview import volume_preview
+from voxtile_medical.series_roles.facts import role_facts
 from voxtile_medical.verdicts import Verdict
 
 MAX_TRAILING_BLOCKS = 16  # MiB after the last value that are read to reach the checksum
@@ -104,9 +107,15 @@ class NiftiTask(PlannedTask):
                 f"'{self.source}' holds no file that ends in .nii or .nii.gz; give a folder of NIfTI files"
             )
         layout = read_layout(root, paths)
+        sidecars = Sidecars.of_tree(root, found)
         left = set(find_label_maps(root, paths, self.label_patterns, layout)) if self.leave_masks else set()
         items = [
-            self._item(planner, root, path, layout) for path in paths if path == printable(path) and path not in left
+            self._item(planner, root, path, layout, sidecars)
+            for path in paths
+            if path == printable(path) and path not in left
+        ]
+        items += [
+            planner.note(path, 0, "unreadable-sidecar", detail) for path, detail in sorted(sidecars.faults.items())
         ]
         odd = [printable(path) for path in paths if path != printable(path)]
         items += [planner.note(path, 0, "unreadable-name", ODD_NAME) for path in odd]
@@ -114,7 +123,7 @@ class NiftiTask(PlannedTask):
         planner.save()
         return items
 
-    def _item(self, planner: Planner, root: Path, path: str, layout: Layout) -> Item:
+    def _item(self, planner: Planner, root: Path, path: str, layout: Layout, sidecars: Sidecars) -> Item:
         subject, study = layout.subject_of(path), layout.study_of(path)
         is_label_map = path in layout.labels or is_label_name(path, self.label_patterns)
         if self.subject_pattern is not None and not is_label_map:
@@ -134,6 +143,8 @@ class NiftiTask(PlannedTask):
             inputs["is_label_map"] = True
         if path in layout.modalities:
             inputs["modality"] = layout.modalities[path]
+        if not is_label_map and (facts := sidecars.facts_of(path)):
+            inputs["sidecar"] = facts
         return Item(planner.source_name(path), inputs, cost=stat.st_size)
 
     @staticmethod
@@ -171,11 +182,15 @@ class NiftiTask(PlannedTask):
         captions = [row for sample in samples for row in raw_captions(sample.row["uid"], inputs["texts"])]
         split = {"scheme": SPLIT_SCHEME, "subject": inputs["subject"], "split": inputs["split"]}
         tables = {"splits": [split]} | ({"captions": captions} if captions else {})
+        roles = [fact for sample in samples for fact in role_facts(sample.row)]
+        if roles:
+            tables["facts"] = roles
         return Outcome("used", samples=tuple(samples), tables=tables)
 
     def _modality(self, inputs: Mapping[str, Any]) -> str:
-        """By the file's name, what the user says, or the collection's dataset.json."""
-        told = self.modality if self.modality != UNKNOWN else inputs.get("modality", UNKNOWN)
+        """By the file's name, what the user says, its sidecar, or the collection's dataset.json."""
+        stated = inputs.get("sidecar", {}).get("modality") or inputs.get("modality", UNKNOWN)
+        told = self.modality if self.modality != UNKNOWN else stated
         return modality_of(inputs["path"]) or str(told)
 
     @staticmethod
@@ -189,7 +204,9 @@ class NiftiTask(PlannedTask):
         inputs = item.inputs
         array, affine = to_nearest_ras(volume, header.affine)
         modality = self._modality(inputs)
-        units = self.units or DEFAULT_UNITS.get(modality, "a.u.")
+        sidecar = inputs.get("sidecar", {})
+        stated = sidecar.get("units") if modality == "PT" else None
+        units = self.units or stated or DEFAULT_UNITS.get(modality, "a.u.")
         channel = {
             "name": modality,
             "wavelength_nm": None,
@@ -197,9 +214,12 @@ class NiftiTask(PlannedTask):
             "scale": header.slope,
             "offset": header.intercept,
         }
-        attributes: dict[str, Any] = {"affine_from": header.affine_from}
+        attributes: dict[str, Any] = {**sidecar.get("attributes", {}), "affine_from": header.affine_from}
         if header.volumes > 1:
             attributes |= {"volume": number, "volumes": header.volumes}
+        b_values = sidecar.get("b_values", ())
+        if len(b_values) == header.volumes:  # else they are of another image
+            attributes |= attributes_of({"DiffusionBValue": (b_values[number],)})
         spacing = spacing_zyx(affine)
         row: Row = {
             "uid": sample_uid(content, f"volume {number}" if header.volumes > 1 else ""),

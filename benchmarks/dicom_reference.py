@@ -65,7 +65,7 @@ def peer_volumes(out: Path) -> Iterator[tuple[str, Volume]]:
         path = sidecar.with_suffix(".nii")
         if not path.exists():
             continue
-        series = json.loads(sidecar.read_text(errors="replace")).get("SeriesInstanceUID", UNNAMED)
+        series = json.loads(sidecar.read_text(errors="replace"), strict=False).get("SeriesInstanceUID", UNNAMED)
         image = nib.load(path)
         if image.dataobj.dtype.fields:  # RGB
             yield series, Volume(f"{path.name} (colour)", None, image.affine)
@@ -206,9 +206,11 @@ def compare(name: str, source: Path, work: Path, dcm2niix: str, simpleitk: bool)
     for series, volume in peer_volumes(out):
         theirs[series].append(volume)
     refused = refusals(corpus, source)
-    for volume in theirs.pop(UNNAMED, []) if UNNAMED not in ours else []:  # dcm2niix leaves out some UIDs
-        of = next((s for s, mine in ours.items() if any(same_values(m.array, volume.array) for m in mine)), UNNAMED)
-        theirs[of].append(volume)
+    alone = {series: mine for series, mine in ours.items() if series not in theirs}
+    for unknown in [series for series in theirs if series not in ours]:  # dcm2niix makes up some UIDs
+        for volume in theirs.pop(unknown):
+            of = (s for s, mine in alone.items() if any(same_values(m.array, volume.array) for m in mine))
+            theirs[next(of, unknown)].append(volume)
     shown = pictures(corpus)
     for series in sorted({*ours, *theirs}):
         if series in shown and series not in ours:

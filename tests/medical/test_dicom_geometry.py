@@ -141,6 +141,12 @@ def test_two_slices_are_a_volume_when_asked(tmp_path, dicom, noise):
     assert dicom.convert(tmp_path, min_slices=2).verdicts == ["used"]
 
 
+def test_a_single_plane_is_as_thick_as_it_says(tmp_path, dicom, noise):
+    dicom.write(tmp_path, noise(1, 3, 3), SliceThickness=5)
+    (sample,) = dicom.convert(tmp_path, min_slices=1).samples
+    assert sample.row["spacing"] == [5.0, 1.0, 1.0]
+
+
 def test_a_drifting_stack_is_tilted_and_a_tilt_tag_alone_is_not(tmp_path, dicom, noise):
     drifting = [[0, 0.5 * k, 2.0 * k] for k in range(5)]
     dicom.write(tmp_path / "a", noise(5, 3, 3), drifting, SeriesInstanceUID="1.2.1")

@@ -121,11 +121,20 @@ def test_a_missing_plane_is_never_made_up(tmp_path, dicom):
     assert dicom.convert(tmp_path, grid=GridChoice("resample", "resample")).verdicts == ["missing-slice"]
 
 
-def test_one_narrow_step_does_not_make_thousands_of_planes(tmp_path, dicom):
-    write(dicom, tmp_path, places_of(0, np.array([0, 0.35, 6, 9.4, 15, 18, 21.7, 24, 27])))
+def test_the_narrow_step_between_two_parts_of_a_scan_does_not_decide(tmp_path, dicom):
+    heights = np.cumsum([0, 4.0, 4, 4, 4, 1.1, 7, 7, 7])
+    write(dicom, tmp_path, places_of(0, heights), SliceThickness=dicom.each([4] * 5 + [7] * 4))
+    assert dicom.convert(tmp_path).verdicts == ["unequal-steps"]
+    (sample,) = dicom.convert(tmp_path, grid=GridChoice(unequal="resample")).samples
+    assert sorted(sample.row["spacing"])[2] == pytest.approx(4.0)
+    check_field(sample, least_share=0.99)
+
+
+def test_a_gap_is_not_filled_with_many_planes(tmp_path, dicom):
+    write(dicom, tmp_path, places_of(0, np.array([0, 3.0, 6.5, 9.5, 100.3, 103.3, 106.3, 109.8, 112.8])))
     (outcome,) = dicom.convert(tmp_path, grid=GridChoice(unequal="resample")).outcomes
     assert outcome.reason == "unequal-steps"
-    assert "would make" in outcome.detail
+    assert "would make 38 planes of 9" in outcome.detail
 
 
 def test_padding_is_not_blended(tmp_path, dicom):

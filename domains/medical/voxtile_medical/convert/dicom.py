@@ -89,8 +89,8 @@ def convert_dicom(
         tilted: what to make of planes that are stacked off their normal (gantry tilt), which their positions prove:
             refuse them by name, store them unchanged with a sheared affine (shear), or make them upright by linear
             interpolation (resample).
-        unequal_steps: refuse planes with steps that vary by name, or interpolate them linearly to their smallest step
-            (resample); a missing plane is refused in any case.
+        unequal_steps: refuse planes with steps that vary by name, or interpolate them linearly to the smallest step of
+            at least half the usual one (resample); a missing plane is refused in any case.
         masks: attach the segmentations (SEG) and structure sets (RTSTRUCT) of the tree to the series that they are of.
         run: how to run: workers, retry, dry_run, …
     """

@@ -92,7 +92,8 @@ def stack_frames(frames: Sequence[Frame], min_slices: int, choice: GridChoice = 
         raise Verdict("too-few-slices", f"{len(frames)} planes; at least {min_slices} make a volume (--min-slices)")
     thickness = np.array([np.nan if frames[i].thickness is None else frames[i].thickness for i in order])
     unequal = _check_steps(steps, thickness, choice.unequal)
-    step = (positions[-1] - positions[0]) / (len(positions) - 1) if len(positions) > 1 else normal
+    alone = normal * (frames[0].thickness or 1.0)  # a single plane is as thick as it says
+    step = (positions[-1] - positions[0]) / (len(positions) - 1) if len(positions) > 1 else alone
     tilt = _check_tilt(positions, step, normal, choice.tilted)
     unequal |= _check_grid(positions, step, choice.unequal if not unequal else "resample")
     lps = np.eye(4)

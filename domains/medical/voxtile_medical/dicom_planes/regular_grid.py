@@ -1,7 +1,8 @@
 """Planes that lie on no right-angled, evenly spaced grid, interpolated onto one: gantry tilt, steps that vary.
 
 Within a plane they are shifted (the planes stay parallel), between planes interpolated, linearly in both. The step is
-the smallest there is, as of dcm2niix; no plane is cut: the picture grows by what the planes are shifted.
+the smallest of at least half the usual one: where a head is scanned in two parts, the one between these may be tiny.
+No plane is cut: the picture grows by what the planes are shifted, as of dcm2niix.
 """
 
 from __future__ import annotations
@@ -85,9 +86,11 @@ def on_regular_grid(
 
 
 def _step(heights: npt.NDArray[np.float64]) -> float:
-    """The smallest step, mm; the mean where they are equal, rounding aside."""
+    """The smallest step of at least half the usual one, mm; the mean where they are equal, rounding aside."""
     steps = np.diff(heights)
-    return float(steps.mean() if np.ptp(steps) < 0.05 * steps.mean() else steps.min())
+    if np.ptp(steps) < 0.05 * steps.mean():
+        return float(steps.mean())
+    return float(steps[steps >= np.median(steps) / 2].min())
 
 
 def _targets(heights: npt.NDArray[np.float64], count: int) -> list[tuple[int, float]]:
@@ -95,9 +98,7 @@ def _targets(heights: npt.NDArray[np.float64], count: int) -> list[tuple[int, fl
     step = _step(heights)
     planes = int(np.floor(heights[-1] / step + 0.01)) + 1
     if planes > MOST_PLANES * count:
-        raise Verdict(
-            "unequal-steps", f"resampling to the smallest step of {step:.4g} mm would make {planes} planes of {count}"
-        )
+        raise Verdict("unequal-steps", f"resampling to a step of {step:.4g} mm would make {planes} planes of {count}")
     if planes == count and np.ptp(np.diff(heights)) < 0.05 * step:
         return [(k, 0.0) for k in range(count)]
     found: list[tuple[int, float]] = []

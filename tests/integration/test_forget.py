@@ -29,6 +29,7 @@ from voxtile_datasets.captions.providers.request import Reply
 from voxtile_datasets.curation.command import curate_corpus
 from voxtile_datasets.forgetting import command
 from voxtile_datasets.forgetting.command import forget_subject
+from voxtile_datasets.intake.subject_table import SubjectTable
 
 INLINE = ("--engine", "inline")
 PAID = {"cost_usd": 0.0, "latency_s": 0.1, "finish": "stop", "created": "now", "cached": False}
@@ -177,6 +178,20 @@ def test_the_original_number_of_a_patient_does_it_too_and_leaves_the_key_map(mad
     assert left.paths().keys() == keys.paths().keys() - own
     assert left.hash("subject", number) == subject  # the key is the same
     assert subject not in Corpus(corpus).table("samples")["subject"].to_pylist()
+
+
+def test_the_table_of_subjects_names_a_patient_and_loses_the_row(made, tmp_path):
+    corpus, table = copied(made("ct"), tmp_path), tmp_path / "who.parquet"
+    subjects = sorted(set(Corpus(corpus).table("samples")["subject"].to_pylist()))
+    (tmp_path / "corpus.sources.parquet").unlink()
+    who = SubjectTable(table)
+    for number, subject in enumerate(subjects):
+        who.add(subject, f"patient-{number}")
+    who.save()
+    forget_subject(corpus, subject=("patient-0",), subject_table=table)
+    assert SubjectTable(table).identifier_of(subjects[0]) is None
+    assert len(SubjectTable(table)) == len(subjects) - 1
+    assert subjects[0] not in Corpus(corpus).table("samples")["subject"].to_pylist()
 
 
 def test_converted_again_a_forgotten_patient_stays_away(made, tmp_path, capsys):

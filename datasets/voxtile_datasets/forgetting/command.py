@@ -35,6 +35,7 @@ from voxtile_datasets.forgetting.needles import Needles, pixel_windows
 from voxtile_datasets.forgetting.rebuilt import Changes, build
 from voxtile_datasets.forgetting.search import Searched
 from voxtile_datasets.intake.downloads import downloads_of
+from voxtile_datasets.intake.subject_table import SubjectTable
 
 _MOST_WINDOWS = 3000  # stretches of pixels that are looked for; a slide has more patches
 
@@ -43,6 +44,7 @@ def forget_subject(
     *corpus: Path,
     subject: tuple[str, ...],
     key_file: Path | None = None,
+    subject_table: Path | None = None,
     replies: Path | None = None,
     dry_run: bool = False,
 ) -> None:
@@ -59,8 +61,10 @@ def forget_subject(
     Args:
         corpus: one corpus, or several.
         subject: a subject (patient, slide, place) as the corpus calls it, or by its original identifier where the key
-            is there; repeat it for further ones.
+            or the table of subjects is there; repeat it for further ones.
         key_file: where the key and the map of sources are kept; default beside the corpus, CORPUS.sources.parquet.
+        subject_table: the file that says who stands behind the pseudonyms, as `voxtile subjects` keeps it; it loses
+            the subjects' rows.
         replies: folder of replies of language models; default beside the corpus, CORPUS.replies.
         dry_run: say what would go, and write nothing.
 
@@ -77,7 +81,8 @@ def forget_subject(
         place = root.resolve()
         put_back(place)
         check_corpus(place)
-        one = _Forgetting(place, key_map_path(place, key_file), replies or cache_of(place))
+        table = SubjectTable.of_corpus(place, subject_table, key_file) if subject_table is not None else None
+        one = _Forgetting(place, key_map_path(place, key_file), replies or cache_of(place), table)
         unknown.append(one.run(subject, dry_run))
     nowhere = set.intersection(*unknown)
     if nowhere:
@@ -91,6 +96,7 @@ class _Forgetting:
     root: Path
     key_path: Path
     replies: Path
+    table: SubjectTable | None = None
     key_map: KeyMap | None = field(init=False)
 
     def __post_init__(self) -> None:
@@ -103,6 +109,7 @@ class _Forgetting:
         here = {name: found for name, found in names.items() if found in stored}
         before = {name: found for name, found in names.items() if found is not None and found not in stored}
         originals = {name for name, found in names.items() if found not in (None, name)}
+        originals |= {one for found in names.values() if found and (one := self._original_of(found)) is not None}
         paths = self.key_map.paths() if self.key_map else {}
         gone = find_belongings(self.root, set(here.values()), originals, paths)
         if dry_run:
@@ -118,12 +125,19 @@ class _Forgetting:
                     self._rewrite(gone, needles)
                 else:
                     self._prove(self.root, needles)
+                if self.table is not None:  # last, since a run that was killed needs it to know who is meant
+                    self._forget_row(self.table, {found for found in names.values() if found is not None}, needles)
         return {name for name, found in names.items() if found is None}
 
     def _as_stored(self, name: str, stored: set[str], earlier: ForgottenSubjects) -> str | None:
         hashed = [self.key_map.hash("subject", name)] if self.key_map else []
+        if self.table is not None and (listed := self.table.subject_of(name)) is not None:
+            hashed.append(listed)
         known = [one for one in (name, *hashed) if one in stored]
         return next(iter(known + [one for one in (name, *hashed) if one in earlier]), None)
+
+    def _original_of(self, subject: str) -> str | None:
+        return self.table.identifier_of(subject) if self.table is not None else None
 
     def _clear(self) -> None:
         """What killed runs left: of this command and of others."""
@@ -161,6 +175,14 @@ class _Forgetting:
             lines.append(f"{number} replies of '{self.replies}' that no caption of another subject came from")
         for line in lines:
             _print(f"  {line}")
+
+    def _forget_row(self, table: SubjectTable, subjects: set[str], needles: Needles) -> None:
+        if rows := table.forget(subjects):
+            _print(f"  {rows} rows of '{table.path}'")
+        searched = Searched()
+        searched.search_file(table.path, needles)
+        if searched.found:
+            raise CorpusError(f"'{table.path}' still names the subject; remove that row by hand")
 
     def _needles(self, gone: Belongings, names: Iterable[str]) -> Needles:
         needles = Needles()

@@ -88,6 +88,22 @@ class SubjectTable:
             found.append((subject, self._identifiers[subject]))
         return found
 
+    def forget(self, subjects: Iterable[str]) -> int:
+        """Take subjects out of the table for good, and write it; how many there were.
+
+        Raises:
+            StorageError: the file cannot be written.
+        """
+        gone = set(subjects) & self._identifiers.keys()
+        if gone:
+            self._identifiers = {s: i for s, i in self._identifiers.items() if s not in gone}
+            publish_all([(self.path, self._write)])
+        return len(gone)
+
+    def subject_of(self, identifier: str) -> str | None:
+        """The pseudonym of an identifier."""
+        return next((subject for subject, one in self._identifiers.items() if one == printable(identifier)), None)
+
     def save(self) -> None:
         """Write the table, together with what another process has added since.
 

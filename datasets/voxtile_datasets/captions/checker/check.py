@@ -9,7 +9,7 @@ are silent.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
@@ -19,11 +19,11 @@ from voxtile_datasets.captions.checker.completeness import completeness
 from voxtile_datasets.captions.checker.extraction.claims import Claim, Detail
 from voxtile_datasets.captions.checker.extraction.extract import claims_of
 from voxtile_datasets.captions.checker.extraction.identity import is_of_birth
-from voxtile_datasets.captions.checker.extraction.numbers.amount import SHARE
 from voxtile_datasets.captions.checker.judging.agreement import agrees_with_any
 from voxtile_datasets.captions.checker.judging.fact_lookup import Facts
 from voxtile_datasets.captions.checker.judging.judge import judge
 from voxtile_datasets.captions.checker.judging.neighbours import of_neighbours
+from voxtile_datasets.captions.checker.judging.substitutes import in_place_of_another
 from voxtile_datasets.captions.checker.judging.unseen import stories
 from voxtile_datasets.captions.checker.verdict import ORDER, Fault, Verdict, worst
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary
@@ -82,7 +82,7 @@ def check(text: str, known: Known, vocabulary: Vocabulary) -> Verdict:
     of_birth = is_of_birth(text)
     for claim in claims:
         faults += judge(claim, facts, about_birth=of_birth)
-    faults = [_in_place_of_another(fault, claims, facts) for fault in faults]
+    faults = [in_place_of_another(fault, claims, facts) for fault in faults]
     faults = [fault for fault in faults if not _is_of_unnamed(fault, text, claims, facts)]
     if vocabulary.natural:
         faults = stories(faults, text)
@@ -96,72 +96,6 @@ def check(text: str, known: Known, vocabulary: Vocabulary) -> Verdict:
     told = completeness(claims, facts)
     judgement = worst([f.judgement for f in faults]) if faults else "supported"
     return Verdict(judgement, tuple(faults), claims, told.share, told.left_out)
-
-
-def _in_place_of_another(fault: Fault, claims: Sequence[Claim], facts: Facts) -> Fault:
-    """What is not known is invented where a text has it in place of what the facts state: a railway for the road."""
-    claim = next((c for c in claims if c.kind == "concept" and (c.start, c.end) == (fault.start, fault.end)), None)
-    if fault.judgement != "unknown" or fault.kind != "concept" or claim is None or claim.polarity != "present":
-        return fault
-    vocabulary = facts.vocabulary
-    said = {
-        c
-        for other in claims
-        if other.kind == "concept"
-        for name in other.concepts
-        for c in (_related(name, vocabulary) if not _is_wide(name, vocabulary) else vocabulary.above(name))
-    }
-    if name := _of_same_size(claim, said, facts):
-        why = f"'{fault.words}' is not in the facts: what they state of that size is {name.replace('_', ' ')}."
-        return replace(fault, judgement="unsupported", why=why)
-    if vocabulary.natural and (name := _of_same_share(claim, said, facts)):
-        why = f"'{fault.words}' is not in the facts: what they state of that share is {name.replace('_', ' ')}."
-        return replace(fault, judgement="unsupported", why=why)
-    if vocabulary.natural and facts.scoped & {c for name in claim.concepts for c in _related(name, vocabulary)}:
-        return fault  # an open scope leaves it open
-    for concept in claim.concepts:
-        alike = vocabulary.alike.get(concept, frozenset()) - vocabulary.kin(concept) - said
-        stems = {word[:_STEM] for word in concept.split("_")}
-        alike = frozenset(name for name in alike if not _is_named_alike(name, stems))
-        if missing := sorted(name for name in alike if facts.rows(name) and facts.strength(name) == "present"):
-            why = f"'{fault.words}' is not in the facts: they state {missing[0].replace('_', ' ')} in its place."
-            return replace(fault, judgement="unsupported", why=why)
-    return fault
-
-
-def _is_wide(name: str, vocabulary: Vocabulary) -> bool:
-    """Whether so much is a kind of a concept that its name says nothing of which one is meant: a lesion."""
-    return len(vocabulary.below(name)) > _WIDEST
-
-
-def _of_same_share(claim: Claim, said: set[str], facts: Facts) -> str | None:
-    """What of the facts has the share of the picture that a claim gives to another cover, and is not named itself."""
-    shares = [d for d in claim.details if d.dimension == SHARE and any(letter.isdecimal() for letter in d.words)]
-    if len(shares) != 1:
-        return None
-    low, high = shares[0].bounds[0]
-    unsaid = [name for name in sorted(facts.present() - said) if low <= facts.share(name) <= high]
-    return unsaid[0] if len(unsaid) == 1 else None
-
-
-def _of_same_size(claim: Claim, said: set[str], facts: Facts) -> str | None:
-    """What of the facts has the size that a claim gives to something else, and is not named itself."""
-    sizes = [d for d in claim.details if d.kind == "number" and d.dimension in ("length", "uptake", "volume")]
-    if not sizes or not facts.vocabulary.has_sides:
-        return None
-    named = {c for concept in claim.concepts for c in facts.vocabulary.above(concept)}
-    if set(words_of(claim.words).words) <= _GENERAL:
-        return None  # "a soft tissue mass" may be what the facts call by another name
-    said = said - named
-    stems = {word[:_STEM] for word in words_of(f"{claim.words} {' '.join(claim.concepts)}".replace("_", " ")).words}
-    kin = {c for concept in claim.concepts for c in facts.vocabulary.kin(concept)}
-    unsaid = sorted(n for n in facts.present() - said - kin if not _is_named_alike(n, stems))
-    return next((n for n in unsaid if all(agrees_with_any(d, facts.rows_of(n), facts.vocabulary) for d in sizes)), None)
-
-
-def _is_named_alike(name: str, stems: set[str]) -> bool:
-    """Whether a concept's name has a word that begins like one of others: a cavity and a cavitating lesion."""
-    return any(word[:_STEM] in stems for word in name.split("_") if len(word) >= _STEM)
 
 
 def _is_of_unnamed(fault: Fault, text: str, claims: Sequence[Claim], facts: Facts) -> bool:
@@ -179,7 +113,7 @@ def _is_of_unnamed(fault: Fault, text: str, claims: Sequence[Claim], facts: Fact
         return False
     if detail.kind == "count" and facts.vocabulary.natural:
         return False  # many things are two or three
-    said = {c for claim in claims for name in claim.concepts for c in _related(name, facts.vocabulary)}
+    said = {c for claim in claims for name in claim.concepts for c in facts.vocabulary.related(name)}
     rows = [row for name in facts.present() - said for row in facts.rows_of(name)]
     return agrees_with_any(detail, rows, facts.vocabulary)
 
@@ -207,10 +141,6 @@ def _is_far(detail: Detail, claims: Sequence[Claim]) -> bool:
     return owner is not None and detail.kind == "place" and detail.start - owner.end > _FAR
 
 
-def _related(concept: str, vocabulary: Vocabulary) -> frozenset[str]:
-    return vocabulary.above(concept) | vocabulary.below(concept)
-
-
 @lru_cache(maxsize=1000)
 def _names(concepts: frozenset[str]) -> Phrases[str] | None:
     """Phrases of concepts that only the facts know, by their own names."""
@@ -218,15 +148,6 @@ def _names(concepts: frozenset[str]) -> Phrases[str] | None:
     return Phrases((phrase, name) for phrase, name in named if phrase.strip()) if named else None
 
 
-# General words for what facts may call by a name of its own: "a soft tissue mass", "a bulge", "a simple cyst".
-_GENERAL = frozenset(
-    ["mass", "lesion", "tumor", "growth", "lump", "bump", "bulge", "swelling", "nodule", "cyst", "collection", "focus",
-     "spot", "shadow", "area", "node", "deposit", "clot", "bleed", "stone", "soft", "tissue", "simple", "solid",
-     "cystic", "round", "rounded", "focal", "target", "space", "occupying", "finding", "abnormality", "thing",
-     "structure", "a", "fluid", "in", "it", "of", "the", "opacity", "density", "patch", "neoplasm"]
-)  # fmt: skip
-_STEM = 5  # letters that two forms of a word share
-_WIDEST = 12  # kinds of a concept whose name still tells which one is meant
 _FAR = 20  # characters
 _MEASURED = frozenset(["length", "volume", "area", "uptake", "attenuation", "angle"])
 _BRACKETS = str.maketrans("", "", "()[]|")

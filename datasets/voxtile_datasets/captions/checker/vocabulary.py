@@ -205,6 +205,10 @@ class Vocabulary:
         """The concept and all that are more special."""
         return self._below.get(name) or frozenset([name])
 
+    def related(self, name: str) -> frozenset[str]:
+        """The concept, all that are more general and all that are more special."""
+        return self.above(name) | self.below(name)
+
     def kin(self, name: str) -> frozenset[str]:
         """Concepts that are easily told of the same thing."""
         return self._kin.get(name, frozenset())

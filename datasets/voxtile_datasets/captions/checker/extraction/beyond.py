@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from voxtile.words.phrases import Match
-from voxtile_datasets.captions.checker.extraction.claims import Claim
+from voxtile_datasets.captions.checker.extraction.claims import AGENT, Claim
 from voxtile_datasets.captions.checker.extraction.events import events
 from voxtile_datasets.captions.checker.extraction.naming.mention import Mention, is_simile
 from voxtile_datasets.captions.checker.extraction.scenes.acts import acts
@@ -46,6 +46,7 @@ _ADVERBS = frozenset(["also", "just", "even", "only", "still", "always", "often"
 _ARTICLES = frozenset(["the", "a", "an", "its", "their", "some", "any", "our", "your"])
 _SERVING = frozenset(["serve", "serving", "served", "await", "awaits", "awaiting", "invite", "invites"])
 _PLACE = frozenset(["place", "room", "space", "spot", "somewhere"])
+_AVOIDING = (("keep", "clear"), ("steer", "clear"), ("keep", "away"), ("stay", "clear"), ("stay", "away"))
 _CALLS = frozenset(
     ["beware", "rejoice", "note", "look", "take", "find", "watch", "see", "count", "listen", "attention"]
 )
@@ -106,7 +107,10 @@ def beyond_the_picture(statement: Statement, mentions: Sequence[Mention], vocabu
         first, last = words.starts[match.start], words.ends[match.end - 1]
         directions = _directions(statement, match) if match.payload == "change" else ()
         kind = _kind(match.payload)
-        yield Claim("beyond", words.text[first:last], first, last, directions, others=tuple(named), text=kind)
+        agent = AGENT if words.words[match.end : match.end + 1] == ("by",) else None
+        yield Claim(
+            "beyond", words.text[first:last], first, last, directions, relation=agent, others=tuple(named), text=kind
+        )
 
 
 def _directions(statement: Statement, match: Match[str]) -> tuple[str, ...]:
@@ -166,6 +170,8 @@ def _is_talk(statement: Statement, match: Match[str], mentions: Sequence[Mention
             before -= 1
         if before >= 0 and words[before] in _TALKERS:
             return True
+    if match.payload == "advice" and words[start : start + 2] in _AVOIDING and start and words[start - 1] == "to":
+        return any(m.end == start - 1 for m in mentions)  # "turbines to keep clear of"
     if match.payload == "advice":
         return start + 1 < len(words) and words[end - 1] == "beware" and _is_address(words, 0, start)
     if match.payload not in _UNSEEN:

@@ -14,6 +14,7 @@ DetailKind: TypeAlias = Literal[
 ]
 
 
+AGENT = "by"  # relation of what is said to have been done by somebody or something
 PART = "part"  # dimension of a place that is told by words of position alone: "the lateral compartment"
 
 
@@ -60,7 +61,7 @@ class Claim:
         polarity: present, absent or uncertain.
         details: what is said of it.
         denies: concepts that a statement of normality denies.
-        relation, others: of a relation its kind (`north`, `beside`, `in`, `crossing`, …) and the second concept; of a
+        relation, others: of `beyond` AGENT where it names who did it; of a relation its kind (`north`, `beside`, `in`, `crossing`, …) and the second concept; of a
             cause the concepts that its words name.
         text: of `imaging` the aspect, of `beyond` the kind; of a `concept` that is denied "past" where the denial is of
             an earlier date, "change" where it is of a change; of a date in ISO 8601 as far as it is said (`2023-04`),

@@ -100,11 +100,15 @@ def _is_named_before(statement: Statement, item: Found) -> bool:
     """Whether a share in figures follows a word of its own that names something: "rice .68, broadleaf .25"."""
     words, first = statement.words.words, statement.item_around(item.start)[0]
     named = words[item.start - 1] if item.start > first else ""
-    return words[item.start][0].isdecimal() and item.start - first == 1 and _is_content(named)
+    return words[item.start][0].isdecimal() and item.start - first == 1 and is_content(named)
 
 
-def _is_content(word: str) -> bool:
-    """Whether a word in normal form is of no closed class, so that it names or describes something."""
+def is_content(word: str) -> bool:
+    """Whether a word in normal form is of no closed class, so that it names or describes something.
+
+    Args:
+        word: of a sentence.
+    """
     return len(word) >= _SHORTEST and word.isalpha() and word not in _COMMON
 
 

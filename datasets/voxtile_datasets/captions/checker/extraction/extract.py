@@ -15,6 +15,7 @@ from voxtile_datasets.captions.checker.extraction.details import Found, found_de
 from voxtile_datasets.captions.checker.extraction.grammar import load_grammar
 from voxtile_datasets.captions.checker.extraction.identity import dates, leaks
 from voxtile_datasets.captions.checker.extraction.imaging import mentions_of_imaging
+from voxtile_datasets.captions.checker.extraction.naming.diseases import unread_diseases
 from voxtile_datasets.captions.checker.extraction.naming.mention import Mention
 from voxtile_datasets.captions.checker.extraction.naming.mentions import Finder
 from voxtile_datasets.captions.checker.extraction.numbers.amount import COUNT, SHARE
@@ -221,6 +222,7 @@ def _read(sentence: str, vocabulary: Vocabulary, extra: Phrases[str] | None) -> 
     ]
     claims = [dated(claim, statement, changed) for claim in claims] if vocabulary.natural else claims
     claims += changed
+    claims += unread_diseases(statement, mentions, vocabulary) if vocabulary.is_about_patients else []
     in_bodies = vocabulary.is_about_patients and vocabulary.has_sides
     named = [mention for mention in mentions if not mention.is_normality]
     claims += _relation_claims(statement, named, in_bodies=in_bodies)

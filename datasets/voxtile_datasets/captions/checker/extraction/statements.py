@@ -229,6 +229,8 @@ class Statement:
             kind = {"denied": "denies", "doubted": "doubts"}[cue.payload] if self._begins_answer(cue) else cue.payload
             if kind in ("denies", "denied") and self._answers(cue):
                 continue
+            if kind == "denies" and self._is_of_what_stands_before(cue):
+                continue
             if kind == "denies_clause":
                 self._add(self._denials, cue.end, size)
             elif kind in _BEFORE:
@@ -258,6 +260,13 @@ class Statement:
         else:
             return False
         return True
+
+    def _is_of_what_stands_before(self, cue: Match[str]) -> bool:
+        """Whether a denial ends with a preposition and its object stands before: "turbines to keep clear of, …"."""
+        words = self.words.words
+        following = words[cue.end : cue.end + 1]
+        is_open = cue.end - cue.start > 1 and words[cue.end - 1] in ("of", "from", "for", "by")
+        return is_open and bool(following) and (following[0] in _SEPARATORS or following[0] in _MARKS)
 
     def _begins_answer(self, cue: Match[str]) -> bool:
         """Whether what stands after a colon is of what follows: "Pleura: no effusion", "Heart: possible failure"."""
@@ -376,6 +385,8 @@ class Statement:
                 return
             number -= 1
             before = self.items[number]
+            if any(cue.payload == "denies" and cue.start == before.start for cue in self._cues):
+                return  # "not a roof, nowhere to land" denies the roof once
             if self._has_verb(before.start, before.end) or ":" in self.words.words[before.start : before.end]:
                 return  # "tissue: mucosa, tumour: none"
             self._add(counts, before.start, before.end)

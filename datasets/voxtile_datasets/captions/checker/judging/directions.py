@@ -31,10 +31,27 @@ def judge_direction(claim: Claim, known: frozenset[str], facts: Facts) -> list[F
         return [_fault(claim, "contradicted", why)]
     if facts.vocabulary.is_about_patients and facts.vocabulary.has_sides:
         return []  # bodies are alike, and facts seldom say where one part lies of another
+    if not known and kind in _COMPASS and (places := _opposite_places(claim, kind, facts)):
+        why = f"'{claim.words}' is wrong: by the facts {subject} lies in the {' and '.join(sorted(places))}."
+        return [_fault(claim, "contradicted", why)]
     if all(facts.strength(names[0]) == "present" for names in (claim.concepts, claim.others)):
         why = f"'{claim.words}' is not in the facts: they do not say in which direction {subject} lies of {other}."
         return [_fault(claim, "unknown" if facts.vocabulary.natural else "unsupported", why)]
     return []
+
+
+def _opposite_places(claim: Claim, kind: str, facts: Facts) -> set[str]:
+    """Where in the picture the first of two lies by the facts, if that is opposite to where it is said to lie.
+
+    A pool in the south of the picture is not north of courts of which no place is known.
+    """
+    places, others = (
+        {p for concept in concepts for row in facts.rows(concept) for p in row.positions}
+        for concepts in (claim.concepts, claim.others)
+    )
+    said = set(kind.split("-"))
+    is_opposite = bool(places) and all({OPPOSITE[part] for part in said} & set(place.split("-")) for place in places)
+    return places if is_opposite and not others else set()
 
 
 def _in_part(claim: Claim, kind: str, facts: Facts) -> list[Fault]:

@@ -85,7 +85,8 @@ class Facts:
         """Whether the sample is of two dates, so that what changed between them can be a fact."""
         if self.vocabulary.is_about_patients:
             return False
-        return len({date for date in self.dates if date[:4].isdecimal()}) > 1 or any(r.changes for r in self.all_rows())
+        days = {date[:10] for date in self.dates if date[:4].isdecimal()}  # the hour makes no other day
+        return len(days) > 1 or any(row.changes for row in self.all_rows())
 
     def spans(self) -> tuple[float, ...]:
         """Seconds between the first and the last date of the sample; none where there are not two."""
@@ -256,6 +257,11 @@ class Facts:
             for second in about[1]:
                 found |= self._relations.get((first, second), set())
         return frozenset(found)
+
+    def partners(self, concept: str, kinds: frozenset[str]) -> frozenset[str]:
+        """What facts relate to a concept in one of some ways: what a bridge crosses."""
+        names = self.vocabulary.related(concept)
+        return frozenset(b for (a, b), found in self._relations.items() if a in names and found & kinds)
 
     def is_sum(self, detail: Detail) -> bool:
         """Whether a share is that of two or three things together, or of what they leave: "bog and heath make half"."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from voxtile.words.tokens import words_of
-from voxtile_datasets.captions.checker.extraction.claims import Claim
+from voxtile_datasets.captions.checker.extraction.claims import AGENT, Claim
 from voxtile_datasets.captions.checker.judging.fact_lookup import Facts
 from voxtile_datasets.captions.checker.verdict import Fault, Judgement
 
@@ -88,13 +88,37 @@ def judge_beyond(claim: Claim, facts: Facts) -> list[Fault]:
         return []
     if any(facts.strength(concept) in ("present", "uncertain") for concept in claim.others):
         return []  # "hydronephrosis due to a stone" where the stone is a fact
-    if aspect in _OF_TWO_DATES and facts.is_pair:
+    if aspect in _OF_TWO_DATES and (facts.is_pair or _is_seen(claim, facts)):
         return []
     if aspect == "change" and (known := frozenset(c for row in facts.all_rows() for c in row.changes)):
         return _change(claim, known)
     is_open = aspect in _OPEN and not facts.vocabulary.is_about_patients
     judgement: Judgement = "unknown" if is_open else "unsupported"
     return [_fault(claim, aspect, judgement, f"'{claim.words}' is not in the facts: {_BEYOND[aspect]}.")]
+
+
+def _is_seen(claim: Claim, facts: Facts) -> bool:
+    """Whether facts state what an event leaves behind, so that it can be told by it: a slick of what was spilled.
+
+    Who or what did it is another matter: "leaked by one of the ships".
+    """
+    if not facts.vocabulary.natural or claim.relation == AGENT:
+        return False
+    told = {word[:_STEM] for word in words_of(claim.words).words}
+    return any(
+        told & stems and any(facts.strength(name) == "present" for name in names) for stems, names in _AFTERMATHS
+    )
+
+
+_STEM = 4  # letters that forms of a verb share
+# Beginnings of words for what happened, and what is there afterwards.
+_AFTERMATHS: tuple[tuple[frozenset[str], tuple[str, ...]], ...] = (
+    (frozenset(["spil", "leak", "disc", "pour", "oozi", "ooze"]), ("oil_slick",)),
+    (frozenset(["burn", "scor", "fire", "char", "torc", "blaz", "wild"]), ("burnt",)),
+    (frozenset(["floo", "inun", "drow", "subm", "over"]), ("flood", "flooded_forest", "flooded land", "water")),
+    (frozenset(["froz", "froz", "free", "iced", "ice"]), ("sea_ice", "snow and ice", "snow", "glacier", "winter")),
+    (frozenset(["fell", "logg", "clea", "cut"]), ("clearcut", "deforestation", "bare_soil")),
+)
 
 
 def _change(claim: Claim, known: frozenset[str]) -> list[Fault]:

@@ -332,7 +332,7 @@ def _relation(claim: Claim, facts: Facts) -> list[Fault]:
     if kind in OPPOSITE:
         return judge_direction(claim, known & OPPOSITE.keys(), facts)
     if not known:
-        return []
+        return _crossing_of_another(claim, kind, facts)
     names = f"{claim.concepts[0]} and {claim.others[0]}".replace("_", " ")
     if kind == "in" and "in of" in known and "in" not in known:
         return [_fault(claim, "relation", "contradicted", f"'{claim.words}' is the wrong way round for {names}.")]
@@ -347,6 +347,18 @@ def _relation(claim: Claim, facts: Facts) -> list[Fault]:
     return [_fault(claim, "relation", "unknown", f"'{claim.words}' is not known: the facts do not relate {names} so.")]
 
 
+def _crossing_of_another(claim: Claim, kind: str, facts: Facts) -> list[Fault]:
+    """What is wrong where a bridge is said to cross one thing and the facts have it cross another."""
+    if kind not in _CROSSING or not facts.vocabulary.natural:
+        return []
+    crossed = sorted(frozenset().union(*(facts.partners(c, _CROSSING) for c in claim.concepts)) - {*claim.others})
+    if not crossed or any(facts.strength(other) != "present" for other in claim.others[:1]):
+        return []
+    why = f"'{claim.words}' is not in the facts: they say it of {crossed[0].replace('_', ' ')}."
+    return [_fault(claim, "relation", "unsupported", why)]
+
+
+_CROSSING = frozenset(["crossing", "through"])
 _COMPARED = {"more": (1.0, math.inf), "less": (0.0, 1.0), "equal": (0.8, 1.25)}  # first by second
 
 

@@ -27,7 +27,9 @@ _GERUNDS = frozenset(["crossing", "landing", "parking", "farming"])
 _INFINITIVES = frozenset(
     ["park", "cross", "drive", "walk", "sail", "land", "dock", "ship", "house", "water", "fence", "span"]
 )
-_SUBJECTS = frozenset(["they", "you", "we", "i", "who", "can", "could", "will", "would", "may", "might"])
+_SUBJECTS = frozenset(
+    ["they", "you", "we", "i", "who", "that", "which", "can", "could", "will", "would", "may", "might"]
+)
 _OBJECTS = frozenset(["the", "a", "an", "them", "it", "its", "their", "this", "these", "those", "both", "over"])
 _DETERMINING = frozenset(
     ["a", "an", "the", "this", "that", "one", "two", "three", "four", "several", "some", "no", "each"]

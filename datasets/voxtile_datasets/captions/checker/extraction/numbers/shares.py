@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from voxtile_datasets.captions.checker.extraction.grammar import Grammar
 from voxtile_datasets.captions.checker.extraction.numbers.amount import SHARE, Amount
 from voxtile_datasets.captions.checker.extraction.numbers.parts_of_whole import part_of_whole
@@ -26,13 +28,25 @@ _SPREADING = frozenset(
 )  # fmt: skip
 _SEEING = [("see",), ("find",), ("notice",), ("look",), ("spot",), ("get",), ("concern",)]
 _REST = frozenset(["rest", "remainder", "remaining", "else", "balance"])
+_TO_REST = 3  # words from a share to what it is a share of
+_SOME = 0.001
 _NO_SHARES = [(2.0, 4), (1.0, 2)]  # two quarters of a town
 # After "a third" these make a share of it: "a third under snow".
 _AFTER_SHARE = frozenset(["under", "is", "are", "was", "each", "covered", "being", "the", "and", "to", "goes", "go"])
 
 
 def share_at(texts: tuple[str, ...], position: int, grammar: Grammar) -> Amount | None:
-    """Such as "most of", "about half of", "more than a quarter of the picture", "three fifths", "mostly"."""
+    """Such as "most of", "about half of", "more than a quarter of the picture", "three fifths", "mostly".
+
+    Of "most of the rest" nobody knows how much that is of the whole.
+    """
+    amount = _share_at(texts, position, grammar)
+    if amount is not None and _REST & set(texts[amount.end : amount.end + _TO_REST]):
+        return replace(amount, bounds=((_SOME, 1.0),))
+    return amount
+
+
+def _share_at(texts: tuple[str, ...], position: int, grammar: Grammar) -> Amount | None:
     start = position
     if start and texts[start] in grammar.fractions and texts[start - 1] in grammar.numbers:
         return None  # of "the northern two fifths"

@@ -27,6 +27,7 @@ _LABELS = frozenset(
      "number", "page", "view", "band", "class", "channel", "step", "version"]
 )  # fmt: skip
 _LARGEST_DIGIT = 10
+_GROUPS = {"pair": 2, "trio": 3, "quartet": 4}
 _SHARING = frozenset(["each", "either", "every", "per"])
 _AFTER_COUNT = 4  # words
 _ONE = [("a",), ("an",)]
@@ -258,6 +259,8 @@ def _number(words: Words, position: int, grammar: Grammar) -> tuple[str, float, 
             digits, end = digits + str(grammar.numbers[texts[end]]), end + 1
         if digits:
             return f"{total}.{digits}", float(f"{total}.{digits}"), end
+    if texts[position : position + 1] and texts[position] in _GROUPS and texts[position + 1 : position + 2] == ("of",):
+        total, position = total * _GROUPS[texts[position]], position + 2  # "two pairs of courts"
     return str(total), float(total), position
 
 

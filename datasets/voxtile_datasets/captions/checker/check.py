@@ -14,7 +14,6 @@ from functools import lru_cache
 from typing import Any
 
 from voxtile.words.phrases import Phrases
-from voxtile.words.tokens import words_of
 from voxtile_datasets.captions.checker.completeness import completeness
 from voxtile_datasets.captions.checker.extraction.claims import Claim, Detail
 from voxtile_datasets.captions.checker.extraction.extract import claims_of

@@ -14,6 +14,7 @@ from voxtile.errors import ConfigError
 from voxtile.words.phrases import Phrases
 from voxtile.words.tokens import words_of
 from voxtile_datasets.captions.checker.aspects import Aspect, compile_aspects
+from voxtile_datasets.captions.checker.concept_terms import terms_of
 from voxtile_datasets.captions.checker.normal_looks import denied_by_normality
 from voxtile_datasets.captions.checker.verb_forms import forms_of
 from voxtile_datasets.captions.checker.vocabulary_file import Joined, read_files
@@ -21,7 +22,6 @@ from voxtile_datasets.captions.checker.vocabulary_file import Joined, read_files
 Pair: TypeAlias = tuple[str, str]  # structure, quality
 NORMAL = "normal"
 _FINDING = " finding"  # of a region
-_SHORTEST_WORD = 4  # shorter names in facts are codes: adi, tum
 _SIDES = frozenset(["left", "right"])
 _JOINING = frozenset(["of", "in", "the"])
 
@@ -283,7 +283,11 @@ def _compile(joined: Joined) -> Vocabulary:
         name="+".join(joined.names),
         sha256=joined.sha256,
         concepts=_concepts(entries, joined.exclusive),
-        terms=Phrases((phrase, name) for name, entry in entries.items() for phrase in _terms(entry)),
+        terms=Phrases(
+            (phrase, name)
+            for name, entry in entries.items()
+            for phrase in terms_of(name, entry, is_named_so=bool(tables["natural"]))
+        ),
         structures=Phrases((phrase, name) for name, entry in anatomy.items() for phrase in entry.get("terms", ())),
         qualities=_flat(tables["qualities"]),
         pairs=_pairs(entries),
@@ -342,12 +346,6 @@ def _concepts(entries: Mapping[str, Mapping[str, Any]], exclusive: Sequence[Sequ
             is_optional=bool(entry.get("optional")),
         )
     return found
-
-
-def _terms(entry: Mapping[str, Any]) -> list[str]:
-    """Names of a concept in texts: its terms, and its other names in facts as far as they are words."""
-    aliases = (str(alias).replace("_", " ") for alias in entry.get("aliases", ()))
-    return [*map(str, entry.get("terms", ())), *(alias for alias in aliases if len(alias) > _SHORTEST_WORD)]
 
 
 def _pairs(entries: Mapping[str, Mapping[str, Any]]) -> dict[Pair, tuple[str, ...]]:

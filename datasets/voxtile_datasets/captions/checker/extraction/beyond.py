@@ -47,6 +47,11 @@ _ARTICLES = frozenset(["the", "a", "an", "its", "their", "some", "any", "our", "
 _SERVING = frozenset(["serve", "serving", "served", "await", "awaits", "awaiting", "invite", "invites"])
 _PLACE = frozenset(["place", "room", "space", "spot", "somewhere"])
 _AVOIDING = (("keep", "clear"), ("steer", "clear"), ("keep", "away"), ("stay", "clear"), ("stay", "away"))
+# Names of places that are common words, too, in a text without capitals.
+_COMMON_PLACES = frozenset(
+    ["china", "java", "turkey", "jersey", "nice", "reading", "bath", "cork", "split", "mobile", "orange", "lima", "chad",
+     "jordan", "georgia", "phoenix", "hull", "essen", "tours", "lens", "bergen", "champagne", "bordeaux", "burgundy"]
+)  # fmt: skip
 _CALLS = frozenset(
     ["beware", "rejoice", "note", "look", "take", "find", "watch", "see", "count", "listen", "attention"]
 )
@@ -94,7 +99,8 @@ def beyond_the_picture(statement: Statement, mentions: Sequence[Mention], vocabu
         if match.payload != "cause" and names.issuperset(range(match.start, match.end)):
             continue
         if match.payload == "place" and not words.text[words.starts[match.start]].isupper():
-            continue  # china, java
+            if any(letter.isupper() for letter in words.text) or words.words[match.start] in _COMMON_PLACES:
+                continue  # china, java
         if match.payload in _DENIABLE and statement.polarity(match.start, match.end) == "absent":
             continue
         if vocabulary.natural and (_is_talk(statement, match, mentions) or match.end in harmless):

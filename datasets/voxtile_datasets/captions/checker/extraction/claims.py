@@ -15,6 +15,7 @@ DetailKind: TypeAlias = Literal[
 
 
 AGENT = "by"  # relation of what is said to have been done by somebody or something
+LOCAL = "local"  # text of what is denied of one thing alone
 PART = "part"  # dimension of a place that is told by words of position alone: "the lateral compartment"
 
 
@@ -61,10 +62,10 @@ class Claim:
         polarity: present, absent or uncertain.
         details: what is said of it.
         denies: concepts that a statement of normality denies.
-        relation, others: of `beyond` AGENT where it names who did it; of a relation its kind (`north`, `beside`, `in`, `crossing`, …) and the second concept; of a
-            cause the concepts that its words name.
+        relation, others: of a relation its kind (`north`, `beside`, `in`, `crossing`, …) and the second concept; of a
+            cause the concepts that its words name; of what no picture shows AGENT where it tells who did it.
         text: of `imaging` the aspect, of `beyond` the kind; of a `concept` that is denied "past" where the denial is of
-            an earlier date, "change" where it is of a change; of a date in ISO 8601 as far as it is said (`2023-04`),
+            an earlier date, "change" where it is of a change, LOCAL where it is of what a pronoun stands for; of a date in ISO 8601 as far as it is said (`2023-04`),
             of an identity what kind of one it is.
         words, start, end: where the text says it, half-open in characters.
     """

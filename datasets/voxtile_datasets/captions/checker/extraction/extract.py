@@ -10,8 +10,14 @@ from functools import lru_cache
 from voxtile.words.phrases import Phrases
 from voxtile.words.tokens import Words, words_of
 from voxtile_datasets.captions.checker.extraction.beyond import beyond_the_picture
-from voxtile_datasets.captions.checker.extraction.claims import Claim, Detail
+from voxtile_datasets.captions.checker.extraction.claims import LOCAL, Claim, Detail
 from voxtile_datasets.captions.checker.extraction.details import Found, found_details
+from voxtile_datasets.captions.checker.extraction.dialogue import (
+    affirmed,
+    at_answer,
+    spans_of_questions,
+    statement_of,
+)
 from voxtile_datasets.captions.checker.extraction.grammar import load_grammar
 from voxtile_datasets.captions.checker.extraction.identity import dates, leaks
 from voxtile_datasets.captions.checker.extraction.imaging import mentions_of_imaging
@@ -42,11 +48,13 @@ _EXCEPTING = re.compile(
 )
 # "Tumour cells? None.", "Maize? Not a plant of it."
 _ANSWERED = re.compile(
-    r"\?(?=\s+(?:(?:forget it|sorry|sadly|alas|nope|well|unfortunately|hardly|far from it|think again|not here)"
+    r"\?(?=\s+(?:(?:it|they|there|i|we|one|you|that|this|he|she)\s+(?:(?:is|are|was|were|do|does|did|has|have|can|could"
+    r"|would|will)\s+not|cannot|\w+n['’]t)\b"
+    r"|(?:(?:forget it|sorry|sadly|alas|nope|well|unfortunately|hardly|far from it|think again|not here)"
     r"[,!;:]?\s+)?"
     r"(?:in vain|none|absent|nil|negative|nowhere|nothing|nope|never"
     r"|not (?:a|an|one|any|here|there|in|on|so|seen)"
-    r"|no(?=\s*[.,;!]|\s+(?:sign|trace|such|hint)))\b)",
+    r"|neither(?!\s+of)|not at all|there (?:is|are) none|no(?=\s*[.,;!]|\s+(?:sign|trace|such|hint)))\b))",
     re.IGNORECASE,
 )
 # "?vascular calcification", "(?) nodule"
@@ -56,6 +64,9 @@ _BRACKETS = re.compile(r"\([^()\n]{1,80}\)")
 # "HER2-", "ER−/PR−"
 _NEGATIVE = re.compile(r"(?<=[A-Z][A-Z0-9])[-−–](?=$|[\s,;.)/|])")
 _MEASURED = frozenset(["length", "area", "volume", "share", "uptake", "attenuation", "angle"])
+_WITHIN = frozenset(["in", "inside", "within", "on", "of", "around"])
+_POINTING = frozenset(["it", "them", "these", "those", "either"])
+_CLAUSE_END = re.compile(r"[,;]|\band\b")
 _LONGEST_NAME = 40  # characters
 _LENSES = 10  # magnifications of less are of no objective but the 4x
 _NOTHING = 0.006  # a share that rounds to 0 %
@@ -105,7 +116,8 @@ def claims_of(
     ]
     if not is_english:
         return tuple(found)
-    masked = _ANSWERED.sub(ANSWER, _masked(text, found))
+    masked, questions = spans_of_questions(_masked(text, found))
+    masked = _ANSWERED.sub(ANSWER, masked)
     masked = _DOUBTED.sub(DOUBT, masked)
     masked = _BRACKETS.sub(lambda match: match[0].replace(";", ","), masked)
     masked = _NEGATIVE.sub(MINUS, masked) if vocabulary.is_about_patients else masked
@@ -118,10 +130,15 @@ def claims_of(
     masked = _masked(masked, [claim for claim in numbers if not (claim.details and claim.details[0].is_vague)])
     last: Claim | None = None
     before: tuple[str, ...] = ()
+    asked: tuple[str, int] | None = None
     for begin, sentence in _sentences(masked):
-        if _QUESTION.fullmatch(sentence):
-            continue  # it states nothing; its answer does
+        if _is_question(sentence, begin, questions):
+            asked = sentence, begin  # it states nothing; its answer does
+            continue
         read = _read(sentence, vocabulary, extra)
+        if asked is not None:
+            read = _answering(asked, sentence, begin, read, vocabulary, extra)
+            asked = None
         moved = [claim.moved(begin) for claim in read.claims]
         moved = (
             _pointed_back(moved, last, is_scene=bool(vocabulary.natural))
@@ -132,6 +149,35 @@ def claims_of(
         before = tuple(c for claim in moved if claim.kind == "concept" for c in claim.concepts) or before
         last = next((c for c in reversed(moved) if c.kind == "concept" and c.polarity != "absent"), last)
     return tuple(sorted(_with_exceptions(text, found), key=lambda claim: (claim.start, claim.end)))
+
+
+def _is_question(sentence: str, begin: int, questions: Sequence[tuple[int, int]]) -> bool:
+    """Whether a sentence asks, and no denial answers it at once."""
+    start = begin + len(sentence) - len(sentence.lstrip())
+    is_marked = any(first <= start < last for first, last in questions) and ANSWER not in sentence
+    return is_marked or bool(_QUESTION.fullmatch(sentence))
+
+
+def _answering(
+    asked: tuple[str, int], answer: str, begin: int, read: _Read, vocabulary: Vocabulary, extra: Phrases[str] | None
+) -> _Read:
+    """What an answer says together with its question: "How many cars? Nine.", "Is there a town? Yes."."""
+    question, at = asked
+    named = _read(question, vocabulary, extra).claims
+    if affirmed(question, answer):
+        return _Read((*(claim.moved(at - begin) for claim in named), *read.claims), read.points_back)
+    ends = [m.start() for m in _CLAUSE_END.finditer(answer)] or [len(answer)]
+    end = ends[0] if any(claim.start >= ends[0] for claim in read.claims) else len(answer)
+    if any(c.kind in ("concept", "normal", "relation", "imaging") and c.start < end for c in read.claims):
+        return read
+    said = statement_of(question, named, answer[:end])
+    if said is None:
+        return read
+    numbers = numbers_of_imaging(said, about_patients=vocabulary.is_about_patients, in_bodies=vocabulary.has_sides)
+    told = numbers or _read(said, vocabulary, extra).claims
+    first, last = len(answer) - len(answer.lstrip()), len(answer[:end].rstrip())
+    kept = [claim for claim in read.claims if claim.start >= end]
+    return _Read((*at_answer(told, first, last, answer[first:last]), *kept), points_back=False) if told else read
 
 
 def _is_count_of_named(text: str, number: Claim, vocabulary: Vocabulary) -> bool:
@@ -220,6 +266,11 @@ def _read(sentence: str, vocabulary: Vocabulary, extra: Phrases[str] | None) -> 
     claims = [
         _graded(_concept_claim(words, mention, owned.get(i, [])), vocabulary) for i, mention in enumerate(mentions)
     ]
+    if vocabulary.has_sides:
+        claims = [
+            replace(claim, text=LOCAL) if _is_of_pronoun(words, mention) else claim
+            for claim, mention in zip(claims, mentions, strict=True)
+        ]
     claims = [dated(claim, statement, changed) for claim in claims] if vocabulary.natural else claims
     claims += changed
     claims += unread_diseases(statement, mentions, vocabulary) if vocabulary.is_about_patients else []
@@ -239,6 +290,12 @@ def _read(sentence: str, vocabulary: Vocabulary, extra: Phrases[str] | None) -> 
             Claim("loose", sentence[first:last], first, last, details=tuple(stray), others=named_here, text="stray")
         )
     return _Read(tuple(claims), points_back or _is_fragment(words))
+
+
+def _is_of_pronoun(words: Words, mention: Mention) -> bool:
+    """Whether something is denied of what a pronoun stands for alone: "enlargement of the spleen but no lesion in it"."""
+    after = words.words[mention.end : mention.end + 2]
+    return mention.polarity == "absent" and len(after) == 2 and after[0] in _WITHIN and after[1] in _POINTING
 
 
 def _stray(statement: Statement, loose: Sequence[Detail], mentions: Sequence[Mention]) -> list[Detail]:

@@ -254,6 +254,7 @@ class Statement:
         asked = next((i for i in range(cue.start - 1, max(-1, cue.start - _LATEST), -1) if words[i] == ANSWER), -1)
         if asked >= 0:  # all that was asked: "Is there a playground or a pool? Not here"
             self._add(self._denials, 0, asked)
+            self._reaches.append((self._denials, cue.start, 0, asked, False))
         elif before and before[0] in ("=", ":") and not (after and after[0].isalnum()):
             item = self.items[max(0, self._item_at[cue.start - 1])]
             self._add(self._denials, item.start, cue.start - 1)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from voxtile_datasets.captions.checker.extraction.claims import Claim
+from voxtile_datasets.captions.checker.extraction.claims import LOCAL, Claim
 from voxtile_datasets.captions.checker.extraction.numbers.amount import COUNT, SHARE
 from voxtile_datasets.captions.checker.extraction.relations import OPPOSITE, PASSIVE
 from voxtile_datasets.captions.checker.judging.changes import is_of_change, judge_change
@@ -99,6 +99,7 @@ def _badness(faults: Sequence[Fault]) -> int:
     return ORDER.index(worst([fault.judgement for fault in faults]))
 
 
+_WIDE_KINDS = 12  # kinds of what is named so generally that it can be elsewhere
 _ROUNDED = 0.03  # shares are stated as whole percents
 
 
@@ -265,6 +266,8 @@ def _is_of_region(names: frozenset[str], region: set[str], facts: Facts) -> bool
 def _absence(claim: Claim, concept: str, known: str | None, facts: Facts) -> tuple[Judgement, str]:
     name = concept.replace("_", " ")
     if known == "present":
+        if claim.text == LOCAL and len(facts.vocabulary.below(concept)) > _WIDE_KINDS:
+            return "unknown", f"Whether there is '{claim.words}' of that alone is not known."
         if is_no_mass(claim, concept, facts):
             return "supported", ""
         if is_other(claim, facts.rows(concept), facts.vocabulary) or is_of_change(claim, concept, facts):

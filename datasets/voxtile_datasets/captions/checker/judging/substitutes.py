@@ -1,4 +1,4 @@
-"""What a text names in place of what the facts state: a railway for the road, another tumour for the one that is there."""
+"""What a text names in place of what the facts state: a railway for the road, one kind of tumour for another."""
 
 from __future__ import annotations
 

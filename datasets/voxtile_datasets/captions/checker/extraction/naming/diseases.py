@@ -15,8 +15,8 @@ from voxtile_datasets.captions.checker.extraction.naming.mention import Mention
 from voxtile_datasets.captions.checker.extraction.statements import Statement
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 
-# Greek and Latin endings of names of tumours and other diseases (Dorland's Illustrated Medical Dictionary, "-oma", "-itis",
-# "-osis", …); two letters at least stand before them.
+# Greek and Latin endings of names of tumours and other diseases (Dorland's Illustrated Medical Dictionary: "-oma",
+# "-itis", "-iasis", …); two letters at least stand before them.
 _TUMOUR = re.compile(r"\w{2,}(?:oma|omas|omata|omatosis)")
 _DISEASE = re.compile(
     r"\w{2,}(?:oma|omas|omata|omatosis|itis|itides|iasis|ectasis|ectasia|malacia|rrhage|plasia|pathy|penia|sclerosis"

@@ -8,7 +8,7 @@ from voxtile.words.phrases import Match
 from voxtile_datasets.captions.checker.extraction.claims import Polarity
 from voxtile_datasets.captions.checker.extraction.naming.mention import OPPOSITE, Mention
 from voxtile_datasets.captions.checker.extraction.naming.structures import Structures
-from voxtile_datasets.captions.checker.extraction.statements import Statement
+from voxtile_datasets.captions.checker.extraction.statements import ANSWER, Statement
 from voxtile_datasets.captions.checker.vocabulary import NORMAL, Vocabulary
 
 _ALONE = 5  # words beside one that says that all is normal
@@ -101,7 +101,8 @@ class Normality:
         polarity = self.statement.polarity(normal.start, normal.end)
         if self.words[max(0, normal.start - 2) : normal.start] == _FAR_FROM:
             return "absent"
-        if polarity == "absent" and not self.statement.is_denied_within(normal.start):
+        is_asked = ANSWER in self.words[normal.end :]
+        if polarity == "absent" and not is_asked and not self.statement.is_denied_within(normal.start):
             return "present"
         return polarity
 

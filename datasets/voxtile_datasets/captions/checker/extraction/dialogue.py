@@ -92,7 +92,8 @@ def statement_of(question: str, asked: Sequence[Claim], answer: str) -> str | No
     is_count = "many" in asks or "number" in asks or (bool(asks) and asks[0] == "count")
     if is_count or not _opens_with_place(words):
         return f"{said} {named[0]}"
-    return f"{named[0]}, {said}"
+    is_bare = bool(grammar.directions.longest_at(words, 0))
+    return f"{named[0]} in the {said}" if is_bare else f"{named[0]} {said}"
 
 
 def _is_other_first(asks: tuple[str, ...], named: str) -> bool:

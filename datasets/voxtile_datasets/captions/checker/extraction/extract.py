@@ -66,6 +66,7 @@ _NEGATIVE = re.compile(r"(?<=[A-Z][A-Z0-9])[-−–](?=$|[\s,;.)/|])")
 _MEASURED = frozenset(["length", "area", "volume", "share", "uptake", "attenuation", "angle"])
 _WITHIN = frozenset(["in", "inside", "within", "on", "of", "around"])
 _POINTING = frozenset(["it", "them", "these", "those", "either"])
+_DENYING = re.compile(r"(?:without|no)\s+(?:(?:any|other|focal|further)\s+)*(?:lesion|abnormality|finding)", re.I)
 _CLAUSE_END = re.compile(r"[,;]|\band\b")
 _LONGEST_NAME = 40  # characters
 _LENSES = 10  # magnifications of less are of no objective but the 4x
@@ -192,14 +193,18 @@ def _is_count_of_named(text: str, number: Claim, vocabulary: Vocabulary) -> bool
 
 def _with_exceptions(text: str, claims: Sequence[Claim]) -> list[Claim]:
     """Statements of normality with what the text excepts: "apart from a nodule the lungs are clear"."""
-    if not _EXCEPTING.search(text):
-        return list(claims)
+    is_excepting = bool(_EXCEPTING.search(text))
     named = tuple(
         dict.fromkeys(
             c for claim in claims if claim.kind == "concept" and claim.polarity != "absent" for c in claim.concepts
         )
     )
-    return [replace(claim, others=named) if claim.kind == "normal" else claim for claim in claims]
+    return [
+        replace(claim, others=named)
+        if claim.kind == "normal" and (is_excepting or _DENYING.match(claim.words))
+        else claim
+        for claim in claims
+    ]
 
 
 def _sentences(text: str) -> Iterator[tuple[int, str]]:
@@ -283,6 +288,9 @@ def _read(sentence: str, vocabulary: Vocabulary, extra: Phrases[str] | None) -> 
     if loose and (points_back or _is_fragment(words)):
         first, last = min(d.start for d in loose), max(d.end for d in loose)
         claims.append(Claim("loose", sentence[first:last], first, last, details=tuple(loose)))
+    elif vocabulary.natural and not mentions and (placed := [d for d in loose if d.kind == "position"]):
+        first, last = placed[0].start, placed[-1].end
+        claims.append(Claim("loose", sentence[first:last], first, last, details=tuple(placed), text="stray"))
     elif vocabulary.is_about_patients and (stray := _stray(statement, loose, mentions)):
         first, last = min(d.start for d in stray), max(d.end for d in stray)
         named_here = tuple(c for m in mentions if m.polarity == "present" and not m.is_normality for c in m.concepts)
@@ -293,7 +301,7 @@ def _read(sentence: str, vocabulary: Vocabulary, extra: Phrases[str] | None) -> 
 
 
 def _is_of_pronoun(words: Words, mention: Mention) -> bool:
-    """Whether something is denied of what a pronoun stands for alone: "enlargement of the spleen but no lesion in it"."""
+    """Whether something is denied of what a pronoun stands for alone: "an enlarged spleen but no lesion in it"."""
     after = words.words[mention.end : mention.end + 2]
     return mention.polarity == "absent" and len(after) == 2 and after[0] in _WITHIN and after[1] in _POINTING
 

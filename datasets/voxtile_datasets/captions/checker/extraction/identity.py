@@ -45,12 +45,14 @@ _DATE_SAID = re.compile(
     r"|\b(?:in|of|from|year|since|during|by|the|this|a|spring|summer|autumn|fall|winter)\s+(?P<alone>(?:19|20)\d{2})\b"
     r"(?!\s*(?:m|km|ha|cars?|houses?|buildings?|trees?|people|metres?|meters?|%)\b)"
     r"|(?<![\w.,-])(?P<bare>(?:19|20)\d{2})(?=\s*(?:[:;,)–—]|and\b|to\b|versus\b|vs\b|\.(?!\d)|$))"
+    r"|\b(?:spring|summer|autumn|fall|winter|in|of|since|from|by)\s+['’](?P<short>\d\d)\b"
     r"|\b(?P<decade>(?:19|20)\d)0s\b",
     re.IGNORECASE,
 )
 _VERBS = ("may", "march")
 _LINKING = frozenset(["de", "la", "van", "von", "der", "den", "di", "da", "el", "al", "bin", "du", "del"])
 _PLACING = frozenset(["in", "near", "at", "from", "of", "for", "by", "with", "to", "and"])
+_CENTURY = 50  # of years in two digits: from here on of the last
 _LONG_NUMBER = 3  # digits; shorter numbers name no record by themselves
 _LONG_WORD, _FEWEST_IN_TITLE = 4, 3
 
@@ -114,6 +116,10 @@ def dates(text: str) -> list[SaidDate]:
         part = match.groupdict()
         if part["decade"]:
             found.append(SaidDate(part["decade"], *match.span()))
+            continue
+        if part["short"]:
+            century = "19" if int(part["short"]) >= _CENTURY else "20"
+            found.append(SaidDate(century + part["short"], match.start("short") - 1, match.end("short")))
             continue
         if part["bare"]:
             found.append(SaidDate(part["bare"], *match.span()))

@@ -174,6 +174,8 @@ def _owner(statement: Statement, item: Found, mentions: Sequence[Mention], vocab
         return following
     if following is not None and _stands_before(statement, item, mentions[following], vocabulary):
         return following
+    if following is not None and _counts_subject(statement, item, mentions[following], vocabulary):
+        return following
     kind = item.detail.kind
     if kind == "count" and before is not None:
         gap = statement.words.words[mentions[before].end : item.start]
@@ -198,6 +200,13 @@ def _owner(statement: Statement, item: Found, mentions: Sequence[Mention], vocab
     if before is not None or following is None:
         return before if before is None or not _is_elsewhere(statement, item, mentions[before]) else None
     return following if kind == "number" or _introduces(statement, item, mentions[following]) else None
+
+
+def _counts_subject(statement: Statement, item: Found, mention: Mention, vocabulary: Vocabulary) -> bool:
+    """Whether a count is of the part of the body whose state a name tells: "four vertebrae are fractured"."""
+    gap = statement.words.words[item.end : mention.start]
+    is_of_part = item.detail.kind == "count" and mention.structure is not None and 1 < len(gap) <= _PREDICATED
+    return is_of_part and gap[0] in vocabulary.field_words and gap[1] in ("is", "are", "was", "were", "have", "has")
 
 
 def _goes_on_after_brackets(statement: Statement, mention: Mention, item: Found) -> bool:

@@ -81,7 +81,8 @@ def _position(
         last >= len(words) or words[last] in _MARKS or words[last] in grammar.verbs or words[last] in ("and", "there")
     )
     if is_bearing:
-        return Position(start, last, value, is_vague=True) if before == "the" else None
+        is_bare = before in ("in", "at", "on", "to") and (bool(part) or closes)  # "in north, with a breakwater"
+        return Position(start, last, value, is_vague=True) if before == "the" or is_bare else None
     if value == "centre":
         return Position(start, last, value, is_vague=True) if in_pictures and before == "the" else None
     if in_pictures:

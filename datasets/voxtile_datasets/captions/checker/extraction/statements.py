@@ -98,6 +98,8 @@ class Statement:
         inside = {i for cue in self._cues for i in range(cue.start + 1, cue.end)}
         self._cue_starts |= {i for i in inside if words.words[i] == "no"}  # within "shows no"
         self._covered = {i for cue in harmless for i in range(cue.start, cue.end)}
+        backward = [cue for cue in self._cues if cue.payload == "denied"]
+        self.verbal = frozenset(i for cue in backward for i in range(cue.start, cue.end))  # of "are not met"
         self.items = self._split([cue for cue in found if cue.payload == "breaks"])
         self._item_at = [-1] * size
         for number, item in enumerate(self.items):

@@ -16,6 +16,14 @@ _NO_MASSES = re.compile(
 )
 
 
+def is_mass_of_none(claim: Claim, concept: str, facts: Facts) -> bool:
+    """Whether a tumour is claimed where closed scopes looked for kinds of it and facts state no lesion of any kind."""
+    if concept not in _GENERAL or not facts.closed or not _MASSES & set(words_of(claim.words).words):
+        return False
+    kinds = facts.vocabulary.below(concept)
+    return bool(facts.closed & kinds) and not facts.present() & kinds
+
+
 def is_no_mass(claim: Claim, concept: str, facts: Facts) -> bool:
     """Whether a denial is of masses alone, and all that the facts state of the kind are nodules, cysts and the like."""
     if concept not in _GENERAL or not _MASSES & set(words_of(claim.words).words):

@@ -12,7 +12,7 @@ from voxtile_datasets.captions.checker.judging.changes import is_of_change, judg
 from voxtile_datasets.captions.checker.judging.details import detail_faults, is_other
 from voxtile_datasets.captions.checker.judging.directions import judge_direction
 from voxtile_datasets.captions.checker.judging.fact_lookup import Facts
-from voxtile_datasets.captions.checker.judging.general_words import is_no_mass
+from voxtile_datasets.captions.checker.judging.general_words import is_mass_of_none, is_no_mass
 from voxtile_datasets.captions.checker.judging.held import row_that_is_denied, row_that_names
 from voxtile_datasets.captions.checker.judging.imaging import judge_beyond, judge_imaging
 from voxtile_datasets.captions.checker.judging.loose import judge_loose
@@ -190,7 +190,8 @@ def _presence(claim: Claim, concept: str, facts: Facts) -> tuple[Judgement, str]
     if concept not in facts.vocabulary.concepts and facts.rows(concept):
         return "supported", ""  # a structure that was measured, or that something else is said to lie beside
     there = facts.present()
-    if facts.is_optional(concept) and facts.has_whole(concept):
+    is_open = bool(set(claim.concepts) & facts.scoped) and not facts.closed
+    if facts.is_optional(concept) and facts.has_whole(concept) and not is_open:
         return (
             "unsupported",
             f"'{claim.words}' is not in the facts: not each such thing has it, and they do not name it.",
@@ -219,7 +220,7 @@ def _presence(claim: Claim, concept: str, facts: Facts) -> tuple[Judgement, str]
     if kinds := facts.all_kinds_absent(concept):
         what = kinds[0].replace("_", " ")
         return "contradicted", f"'{claim.words}' is wrong: the facts say that there is no {what}."
-    if facts.is_closed(concept):
+    if facts.is_closed(concept) or is_mass_of_none(claim, concept, facts):
         return (
             "unsupported",
             f"'{claim.words}' is not in the facts, which list everything of the kind: leave {name} out.",

@@ -34,6 +34,7 @@ def _stray(claim: Claim, rows: Sequence[Fact], facts: Facts) -> list[Fault]:
         if agrees_with_any(detail, rows, facts.vocabulary) or facts.metadata.has(detail):
             continue
         sided = detail.kind == "side" and any(row.sides for row in rows)
+        sided = sided or (detail.kind == "position" and any(row.positions for row in rows))
         sided = sided or (detail.kind == "place" and any(row.places for row in rows))
         if sided or detail.kind == "number":
             why = f"'{detail.words}' is not in the facts: nothing of them has it."

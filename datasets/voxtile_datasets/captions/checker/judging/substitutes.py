@@ -37,6 +37,9 @@ def in_place_of_another(fault: Fault, claims: Sequence[Claim], facts: Facts) -> 
     if vocabulary.natural and (name := _of_same_share(claim, said, facts)):
         why = f"'{fault.words}' is not in the facts: what they state of that share is {name.replace('_', ' ')}."
         return replace(fault, judgement="unsupported", why=why)
+    if vocabulary.natural and (name := _of_same_count(claim, said, facts)):
+        why = f"'{fault.words}' is not in the facts: what they state of that number is {name.replace('_', ' ')}."
+        return replace(fault, judgement="unsupported", why=why)
     if vocabulary.natural and facts.scoped & {c for name in claim.concepts for c in vocabulary.related(name)}:
         return fault  # an open scope leaves it open
     for concept in claim.concepts:
@@ -75,6 +78,16 @@ def _of_same_share(claim: Claim, said: set[str], facts: Facts) -> str | None:
     return unsaid[0] if len(unsaid) == 1 else None
 
 
+def _of_same_count(claim: Claim, said: set[str], facts: Facts) -> str | None:
+    """What of the facts is as many as a claim gives of something else, two at least, and is not named itself."""
+    counts = [d for d in claim.details if d.kind == "count" and not d.is_vague and d.bounds[0][0] == d.bounds[0][1]]
+    if len(counts) != 1 or counts[0].bounds[0][0] < _SEVERAL:
+        return None
+    said = said - {c for concept in claim.concepts for c in facts.vocabulary.above(concept)}
+    unsaid = [n for n in sorted(facts.present() - said) if any(row.counts for row in facts.rows_of(n))]
+    return next((n for n in unsaid if agrees_with_any(counts[0], facts.rows_of(n), facts.vocabulary)), None)
+
+
 def _of_same_size(claim: Claim, said: set[str], facts: Facts) -> str | None:
     """What of the facts has the size that a claim gives to something else, and is not named itself."""
     sizes = [d for d in claim.details if d.kind == "number" and d.dimension in ("length", "uptake", "volume")]
@@ -107,5 +120,6 @@ _GENERAL = frozenset(
      "cystic", "round", "rounded", "focal", "target", "space", "occupying", "finding", "abnormality", "thing",
      "structure", "a", "fluid", "in", "it", "of", "the", "opacity", "density", "patch", "neoplasm"]
 )  # fmt: skip
+_SEVERAL = 2
 _STEM = 5  # letters that two forms of a word share
 _WIDEST = 12  # kinds of a concept whose name still tells which one is meant

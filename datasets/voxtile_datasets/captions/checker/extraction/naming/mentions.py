@@ -51,6 +51,7 @@ class Finder:
         self.vocabulary = vocabulary
         self.words = statement.words.words
         self.terms = _by_place(vocabulary.terms.find(self.words))
+        self.terms = {p: names for p, names in self.terms.items() if not statement.verbal.issuperset(range(*p))}
         if extra is not None:
             for place, names in _by_place(extra.find(self.words)).items():
                 self.terms.setdefault(place, names)

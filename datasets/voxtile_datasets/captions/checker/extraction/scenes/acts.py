@@ -14,7 +14,7 @@ _DOING = """
 burn scorch destroy flood drain kill strip clear fell divert pollute ruin wreck flatten damage erode empty
 swallow consume devour raze devastate ravage uproot breach cause trigger spark ignite drown strand ground
 poison dry blacken char level bulldoze plunder overgraze overfish trample blow sweep wash tear drive push
-force turn shrink
+force turn shrink leave set make cut
 """
 _CAUSING = frozenset(form for verb in _DOING.split() for form in forms_of(verb))
 _ASKING = frozenset(

@@ -49,8 +49,9 @@ _PLACE = frozenset(["place", "room", "space", "spot", "somewhere"])
 _AVOIDING = (("keep", "clear"), ("steer", "clear"), ("keep", "away"), ("stay", "clear"), ("stay", "away"))
 # Names of places that are common words, too, in a text without capitals.
 _COMMON_PLACES = frozenset(
-    ["china", "java", "turkey", "jersey", "nice", "reading", "bath", "cork", "split", "mobile", "orange", "lima", "chad",
-     "jordan", "georgia", "phoenix", "hull", "essen", "tours", "lens", "bergen", "champagne", "bordeaux", "burgundy"]
+    ["china", "java", "turkey", "jersey", "nice", "reading", "bath", "cork", "split", "mobile", "orange", "lima",
+     "chad", "jordan", "georgia", "phoenix", "hull", "essen", "tours", "lens", "bergen", "champagne", "bordeaux",
+     "burgundy"]
 )  # fmt: skip
 _CALLS = frozenset(
     ["beware", "rejoice", "note", "look", "take", "find", "watch", "see", "count", "listen", "attention"]
@@ -98,9 +99,8 @@ def beyond_the_picture(statement: Statement, mentions: Sequence[Mention], vocabu
             continue
         if match.payload != "cause" and names.issuperset(range(match.start, match.end)):
             continue
-        if match.payload == "place" and not words.text[words.starts[match.start]].isupper():
-            if any(letter.isupper() for letter in words.text) or words.words[match.start] in _COMMON_PLACES:
-                continue  # china, java
+        if match.payload == "place" and not _is_place_name(statement, match.start):
+            continue
         if match.payload in _DENIABLE and statement.polarity(match.start, match.end) == "absent":
             continue
         if vocabulary.natural and (_is_talk(statement, match, mentions) or match.end in harmless):
@@ -117,6 +117,14 @@ def beyond_the_picture(statement: Statement, mentions: Sequence[Mention], vocabu
         yield Claim(
             "beyond", words.text[first:last], first, last, directions, relation=agent, others=tuple(named), text=kind
         )
+
+
+def _is_place_name(statement: Statement, position: int) -> bool:
+    """Whether a word is written as a name, and is not china or java; a sentence may lack capitals altogether."""
+    words = statement.words
+    has_capitals = any(letter.isupper() for letter in words.text)
+    is_common = has_capitals or words.words[position] in _COMMON_PLACES
+    return words.text[words.starts[position]].isupper() or not is_common
 
 
 def _directions(statement: Statement, match: Match[str]) -> tuple[str, ...]:

@@ -65,8 +65,8 @@ class Claim:
         relation, others: of a relation its kind (`north`, `beside`, `in`, `crossing`, …) and the second concept; of a
             cause the concepts that its words name; of what no picture shows AGENT where it tells who did it.
         text: of `imaging` the aspect, of `beyond` the kind; of a `concept` that is denied "past" where the denial is of
-            an earlier date, "change" where it is of a change, LOCAL where it is of what a pronoun stands for; of a date in ISO 8601 as far as it is said (`2023-04`),
-            of an identity what kind of one it is.
+            an earlier date, "change" where it is of a change, LOCAL where it is of what a pronoun stands for; of a date
+            in ISO 8601 as far as it is said (`2023-04`), of an identity what kind of one it is.
         words, start, end: where the text says it, half-open in characters.
     """
 

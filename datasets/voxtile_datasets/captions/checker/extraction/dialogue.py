@@ -1,4 +1,4 @@
-"""Questions and their answers as statements: "Q: Is there a town? A: None.", "Count the piers: six", "Where? In the east."."""
+"""Questions and their answers as statements: "Q: Is there a town? A: None.", "Where is the pier? In the east."."""
 
 from __future__ import annotations
 

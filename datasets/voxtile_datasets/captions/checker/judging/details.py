@@ -58,8 +58,8 @@ def detail_faults(claim: Claim, concept: str, facts: Facts) -> list[Fault]:
             detail, rows, concept, facts
         ):
             continue
-        if is_of_any and not fitting and ((listed and not is_in_pairs) or any(d.is_apart for d in details)):
-            continue  # "T8, L3, R iliac bone, L rib": one of each; "…, and nodes in the middle of the chest"
+        if is_of_any and not fitting and listed and not is_in_pairs:
+            continue  # "T8, L3, R iliac bone, L rib": one of each
         if fault := _fault(detail, rows, concept, facts):
             faults.append(fault)
     return faults

@@ -253,7 +253,8 @@ def _run(text: str, words: Sequence[re.Match[str]], index: int) -> int | None:
 
 
 def _is_capitalised(word: str) -> bool:
-    return word[0].isupper() and bool(_NAME.fullmatch(word)) and (len(word) == 1 or not word.isupper())
+    is_acronym = word.isupper() or (len(word) > 2 and word[-1] == "s" and word[:-1].isupper())  # WTGs
+    return word[0].isupper() and bool(_NAME.fullmatch(word)) and (len(word) == 1 or not is_acronym)
 
 
 def _judged(

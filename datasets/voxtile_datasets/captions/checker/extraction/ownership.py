@@ -14,6 +14,7 @@ from voxtile_datasets.captions.checker.extraction.numbers.amount import COUNT, S
 from voxtile_datasets.captions.checker.extraction.scenes.owners import owner_in_scene
 from voxtile_datasets.captions.checker.extraction.share_owners import is_of_unnamed, share_owner, sole_owner
 from voxtile_datasets.captions.checker.extraction.statements import Statement
+from voxtile_datasets.captions.checker.extraction.telegraphic import head_of_compound, owner_of_short_form
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 
 _JOINING = frozenset(["and", "or", ",", "nor", "/", "&", "+", ":", "(", ")"])
@@ -138,6 +139,8 @@ def _owner(statement: Statement, item: Found, mentions: Sequence[Mention], vocab
         return None
     if (noted := _noted_after(statement, item, mentions)) is not None:
         return noted
+    if (short := owner_of_short_form(statement, item, mentions)) is not None:
+        return short
     if is_of_unknown(statement, item, mentions, vocabulary):
         return None
     if vocabulary.natural and (told := owner_in_scene(statement, item, mentions, inside)) is not None:
@@ -173,7 +176,7 @@ def _owner(statement: Statement, item: Found, mentions: Sequence[Mention], vocab
     if item.detail.kind == "number" and following is not None and _measures(statement, item, mentions[following]):
         return following
     if following is not None and _stands_before(statement, item, mentions[following], vocabulary):
-        return following
+        return head_of_compound(mentions, following) if item.detail.kind == "count" else following
     if following is not None and _counts_subject(statement, item, mentions[following], vocabulary):
         return following
     kind = item.detail.kind

@@ -14,7 +14,26 @@ _COMPASS = {
     "SSW": "southwest", "WSW": "southwest",
 }  # fmt: skip
 _ONE_LETTER = {"N": "north", "S": "south", "E": "east", "W": "west"}
-_AFTER_LETTER = frozenset(["of", "edge", "corner", "part", "side", "half", "third", "end", "margin", "quarter", ")"])
+_AFTER_LETTER = frozenset(
+    [
+        "of",
+        "edge",
+        "corner",
+        "part",
+        "side",
+        "half",
+        "third",
+        "end",
+        "margin",
+        "quarter",
+        "sector",
+        "quadrant",
+        "zone",
+        "bank",
+        "shore",
+        ")",
+    ]
+)
 _BEFORE_LETTER = frozenset(["the", "to", "lies", "due", "km", "m", "("])
 
 

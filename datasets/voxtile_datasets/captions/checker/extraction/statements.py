@@ -13,6 +13,7 @@ from voxtile_datasets.captions.checker.extraction.grammar import Grammar
 ANSWER = "‽"  # stands for a question mark that a denial answers
 DOUBT = "⁇"  # stands for one before a word, which doubts it
 MINUS = "⁻"  # stands for one after a name, which denies it: "HER2-"
+NONE = "∅"  # stands for one after a name of which there is none: "Mucin –"
 _LATEST = 5  # words between a question and its answer: "Beaches? Forget it, none."
 _OWN_SIGNS = frozenset([ANSWER, DOUBT, MINUS])
 _BEFORE = frozenset(["denies", "doubts", "elsewhere"])
@@ -35,22 +36,11 @@ _TAKING_WITH = frozenset(
 )  # fmt: skip
 # After these stands where something denied is missing: "no church belongs to this picture of a park".
 _BELONGS = frozenset(
-    [
-        "belong",
-        "belongs",
-        "disturb",
-        "disturbs",
-        "interrupt",
-        "interrupts",
-        "break",
-        "breaks",
-        "mar",
-        "accompany",
-        "accompanies",
-    ]
-)
-
-
+    ["belong", "belongs", "disturb", "disturbs", "interrupt", "interrupts", "break", "breaks", "mar", "accompany",
+     "accompanies"]
+)  # fmt: skip
+# After a name alone, as notes and other languages have it: "cloud not have", "building no exist".
+_SHORT = frozenset(["have", "has", "exist", "exists", "appear", "appears"])
 # What these stand before is there: a denial is of what is named before it.
 _SOMEWHERE = frozenset(["on", "over", "along", "upon", "across"])
 _NEUTRAL = frozenset(["sign", "trace", "hint", "evidence", "indication", "suspicion", "suggestion", "kind", "sort"])
@@ -231,6 +221,9 @@ class Statement:
             kind = {"denied": "denies", "doubted": "doubts"}[cue.payload] if self._begins_answer(cue) else cue.payload
             if kind in ("denies", "denied") and self._answers(cue):
                 continue
+            if kind in ("denies", "denied") and self._is_short_form(cue):
+                self._add(self._denials, self.items[self._item_at[cue.start]].start, cue.start)
+                continue
             if kind == "denies" and self._is_of_what_stands_before(cue):
                 continue
             if kind == "denies_clause":
@@ -263,6 +256,16 @@ class Statement:
         else:
             return False
         return True
+
+    def _is_short_form(self, cue: Match[str]) -> bool:
+        """Whether a bare "no" or "not have" ends the part of an enumeration that it denies: "helipad no, cloud …"."""
+        words, number = self.words.words, self._item_at[cue.start]
+        if number < 0 or words[cue.start] not in ("no", "not") or cue.start == self.items[number].start:
+            return False
+        end = self.items[number].end - (words[self.items[number].end - 1] in (".", "!"))
+        bare = cue.end == end and words[cue.end - 1] in _SHORT | {"no"}
+        followed = cue.end == end - 1 and words[cue.end] in _SHORT
+        return (bare or followed) and words[cue.start - 1] not in self.grammar.verbs
 
     def _is_of_what_stands_before(self, cue: Match[str]) -> bool:
         """Whether a denial ends with a preposition and its object stands before: "turbines to keep clear of, …"."""

@@ -122,7 +122,7 @@ class Facts:
             return "present" if max(found) == 2 else "uncertain"
         if not found and concept in self._implied:
             return "present"
-        if not found and any(self.strength(whole) == "present" for whole in self._wholes(concept)):
+        if not found and any(self.strength(whole) == "present" for whole in self.wholes(concept)):
             return "present" if not self.is_optional(concept) or self._is_named(concept) else None
         absent = any(self._strength.get(name) == 0 for name in self.vocabulary.above(concept))
         return "absent" if absent else None
@@ -164,7 +164,7 @@ class Facts:
 
         A colour of the whole counts for its parts where no row tells of the part itself.
         """
-        wholes = self._wholes(concept)
+        wholes = self.wholes(concept)
         rows = [row for whole in wholes for row in self.rows(whole)]
         named = [row for row in rows if any(c == concept for c in self._named_in(row.part))]
         if named:
@@ -181,13 +181,14 @@ class Facts:
 
     def has_whole(self, concept: str) -> bool:
         """Whether the facts state something of which a concept is a part."""
-        return any(self.strength(whole) == "present" for whole in self._wholes(concept))
+        return any(self.strength(whole) == "present" for whole in self.wholes(concept))
 
     def _is_named(self, concept: str) -> bool:
-        rows = [row for whole in self._wholes(concept) for row in self.rows(whole)]
+        rows = [row for whole in self.wholes(concept) for row in self.rows(whole)]
         return any(name == concept for row in rows for name in self._named_in(row.part))
 
-    def _wholes(self, concept: str) -> tuple[str, ...]:
+    def wholes(self, concept: str) -> tuple[str, ...]:
+        """What a concept can be a part of."""
         entry = self.vocabulary.concepts.get(concept)
         return entry.part_of if entry is not None else ()
 

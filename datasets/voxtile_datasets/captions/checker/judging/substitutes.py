@@ -74,7 +74,8 @@ def _of_same_share(claim: Claim, said: set[str], facts: Facts) -> str | None:
     if len(shares) != 1:
         return None
     low, high = shares[0].bounds[0]
-    unsaid = [name for name in sorted(facts.present() - said) if low <= facts.share(name) <= high]
+    kin = {c for concept in claim.concepts for c in facts.vocabulary.kin(concept)}
+    unsaid = [name for name in sorted(facts.present() - said - kin) if low <= facts.share(name) <= high]
     return unsaid[0] if len(unsaid) == 1 else None
 
 

@@ -85,8 +85,15 @@ class Finder:
                 found.setdefault((all_normal.start, all_normal.concepts), all_normal)
         for mention in Normality(self.statement, self.vocabulary, self.structures).find():
             found.setdefault((mention.start, mention.denies or mention.concepts), mention)
+        is_general = bool(self.vocabulary.natural) and "can" in self.words
         told = (self._within_structure(mention) for mention in self._most_telling(found.values()))
-        return sorted((m for m in told if m is not None), key=lambda m: (m.start, m.end))
+        found_here = (m for m in told if m is not None and not (is_general and self._is_recorded(m)))
+        return sorted(found_here, key=lambda m: (m.start, m.end))
+
+    def _is_recorded(self, mention: Mention) -> bool:
+        """Whether a name is of a season or an hour, which of what something can do is not said: "sees in the dark"."""
+        known = self.vocabulary.concepts
+        return bool(mention.concepts) and all(c in known and known[c].is_recorded for c in mention.concepts)
 
     def _within_structure(self, mention: Mention) -> Mention | None:
         """A general denial as one of the part of the body that its clause is of: "the bladder holds no stone"."""

@@ -18,6 +18,7 @@ _FAR_FROM = ("far", "from")
 _DENYING = frozenset(["not", "non", "n"])
 _DENYING_FORMS = frozenset(["undilated", "nonenlarged", "nondilated", "subcentimeter", "decompressed"])
 _OPENERS = frozenset(["okay", "ok", "fine", "well"])  # "Okay, a quick tour"
+_POSSESSING = frozenset(["your", "our", "my", "his", "her", "their", "its", "the"])
 _OF = frozenset(["of", "from", "for"])  # "clear of" denies and does not say that all is well
 _OF_THE = 3  # words of "CT of the" between the picture and what it is of
 _ARTICLES = frozenset(["a", "an", "the", "some"])
@@ -81,6 +82,8 @@ class Normality:
                 continue
             if not normal.start and following == "," and self.words[0] in _OPENERS:
                 continue
+            if following in _POSSESSING:
+                continue  # "kidneys clean your blood"
             if following in _OF and (following != "of" or normal.payload != NORMAL):
                 continue
             polarity = self._polarity_of_normality(normal)

@@ -103,7 +103,7 @@ _SENSOR = (
 # Of pictures of the ground, of which no length stands beside the word for the picture.
 _RESOLUTION_BESIDE = re.compile(
     rf"""
-    \b(?P<value>{_NUMBER}|{_WORDED})[ -]?(?P<unit>{_UNIT})[ -]{_PICTURE}\b
+    \b(?P<value>{_NUMBER}|{_WORDED})[ -]?(?P<unit>{_UNIT})[ -](?:{_PICTURE}|SAR|RGB|radar|ortho\w*)\b
     |\b{_SENSOR}[ ](?:taken[ ]|acquired[ ])?(?:at|with)[ ](?P<value2>{_NUMBER}|{_WORDED}|half[ ]a)[ -]?
         (?P<unit2>{_UNIT})\b
         (?![ ](?:wide|long|high|deep|tall|above|from|across|north|south|east|west))

@@ -244,8 +244,8 @@ def _number(words: Words, position: int, grammar: Grammar) -> tuple[str, float, 
         before = words.text[max(0, words.starts[position] - 2) : words.starts[position]]
         is_negative = before.endswith(("-", "−")) and not before[:-1].strip(" (")
         return text, -value if is_negative else value, position + 1
-    if text not in grammar.numbers:
-        return None
+    if text not in grammar.numbers or texts[position + 1 : position + 2] in (("dozen",), ("score",)):
+        return None  # "three dozen" is no exact number
     total = 0
     while position < len(texts) and texts[position] in grammar.numbers:
         value = grammar.numbers[texts[position]]

@@ -190,7 +190,8 @@ def _presence(claim: Claim, concept: str, facts: Facts) -> tuple[Judgement, str]
     if concept not in facts.vocabulary.concepts and facts.rows(concept):
         return "supported", ""  # a structure that was measured, or that something else is said to lie beside
     there = facts.present()
-    is_open = not facts.closed and bool(facts.scoped & {*claim.concepts, *facts.wholes(concept)})
+    missing = {whole for whole in facts.wholes(concept) if facts.strength(whole) != "present"}
+    is_open = not facts.closed and bool(facts.scoped & {*claim.concepts, *missing})
     if facts.is_optional(concept) and facts.has_whole(concept) and not is_open:
         return (
             "unsupported",

@@ -27,10 +27,10 @@ from voxtile_datasets.captions.checker.extraction.naming.mentions import Finder
 from voxtile_datasets.captions.checker.extraction.numbers.amount import COUNT, SHARE
 from voxtile_datasets.captions.checker.extraction.numbers.imaging_numbers import MAGNIFICATION, numbers_of_imaging
 from voxtile_datasets.captions.checker.extraction.ownership import given, normal_places
-from voxtile_datasets.captions.checker.extraction.plain_words import plain_words
+from voxtile_datasets.captions.checker.extraction.plain_words import plain_words, with_signs
 from voxtile_datasets.captions.checker.extraction.relations import PASSIVE, relations
 from voxtile_datasets.captions.checker.extraction.scenes.changes import changes, dated
-from voxtile_datasets.captions.checker.extraction.statements import ANSWER, DOUBT, MINUS, NONE, Statement
+from voxtile_datasets.captions.checker.extraction.statements import ANSWER, Statement
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 
 # A full stop ends a sentence unless a digit or a small letter of an abbreviation follows at once.
@@ -46,31 +46,11 @@ _EXCEPTING = re.compile(
     r"|elsewhere|(?:the )?(?:rest|remainder)|remaining|else|further|nothing but|beyond|only)\b",
     re.IGNORECASE,
 )
-# "Tumour cells? None.", "Maize? Not a plant of it."
-_ANSWERED = re.compile(
-    r"\?(?=\s+(?:(?:it|they|there|i|we|one|you|that|this|he|she)\s+(?:(?:is|are|was|were|do|does|did|has|have|can|could"
-    r"|would|will)\s+not|cannot|\w+n['’]t)\b"
-    r"|(?:(?:forget it|sorry|sadly|alas|nope|well|unfortunately|hardly|far from it|think again|not here)"
-    r"[,!;:]?\s+)?"
-    r"(?:in vain|none|absent|nil|negative|nowhere|nothing|nope|never"
-    r"|not (?:a|an|one|any|here|there|in|on|so|seen)"
-    r"|neither(?!\s+of)|not at all|there (?:is|are) none|no(?=\s*[.,;!]|\s+(?:sign|trace|such|hint)))\b))",
-    re.IGNORECASE,
-)
-# "?vascular calcification", "(?) nodule"
-_DOUBTED = re.compile(r"(?<![^\s;,(\[:/|])\?(?=\s?[A-Za-z)\]])")
-# "stone (9 mm; right)" is one sentence
-_BRACKETS = re.compile(r"\([^()\n]{1,80}\)")
-# "HER2-", "ER−/PR−"
-_NEGATIVE = re.compile(r"(?<=[A-Z][A-Z0-9])[-−–](?=$|[\s,;.)/|])")
-# "Mucin –" at the end of a line
-_NONE = re.compile(r"(?<=[a-z] )[-−–](?=[ \t]*(?:$|[\n,;|]))")
 _MEASURED = frozenset(["length", "area", "volume", "share", "uptake", "attenuation", "angle"])
 _WITHIN = frozenset(["in", "inside", "within", "on", "of", "around"])
 _POINTING = frozenset(["it", "them", "these", "those", "either"])
 _DENYING = re.compile(r"(?:without|no)\s+(?:(?:any|other|focal|further)\s+)*(?:lesion|abnormality|finding)", re.I)
 _CLAUSE_END = re.compile(r"[,;]|\band\b")
-_ABBREVIATED = re.compile(r"\b(vs|approx|ca|cf|fig|incl|resp)\.", re.IGNORECASE)
 _LONGEST_NAME = 40  # characters
 _LENSES = 10  # magnifications of less are of no objective but the 4x
 _NOTHING = 0.006  # a share that rounds to 0 %
@@ -121,10 +101,7 @@ def claims_of(
     if not is_english:
         return tuple(found)
     masked, questions = spans_of_questions(_masked(text, found))
-    masked = _ABBREVIATED.sub(r"\1 ", _ANSWERED.sub(ANSWER, masked))
-    masked = _NONE.sub(NONE, _DOUBTED.sub(DOUBT, masked.replace(NONE, "ø")))
-    masked = _BRACKETS.sub(lambda match: match[0].replace(";", ","), masked)
-    masked = _NEGATIVE.sub(MINUS, masked) if vocabulary.is_about_patients else masked
+    masked = with_signs(masked, about_patients=vocabulary.is_about_patients)
     said = [Claim("date", text[d.start : d.end], d.start, d.end, text=d.text) for d in dates(masked)]
     found += said
     masked = _masked(masked, said)

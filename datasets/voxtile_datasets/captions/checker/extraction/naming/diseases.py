@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 from voxtile_datasets.captions.checker.extraction.claims import Claim
-from voxtile_datasets.captions.checker.extraction.common_words import is_content
+from voxtile_datasets.captions.checker.extraction.naming.closed_classes import is_content
 from voxtile_datasets.captions.checker.extraction.naming.mention import Mention
 from voxtile_datasets.captions.checker.extraction.statements import Statement
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary

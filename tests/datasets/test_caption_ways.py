@@ -75,7 +75,9 @@ def test_both_forms_write_the_same_captions(corpora, capsys):
     assert main(["caption", str(old), "--provider", "template", "--kind", "fact", "--engine", "inline"]) == 0
     first, second = (sorted(Corpus(root).table("captions")["text"].to_pylist()) for root in (new, old))
     assert first == second
-    assert first
+    assert f"{len(first)} captions were added, {len(first)} in all; 'voxtile inspect {new}'" in capsys.readouterr().err
+    assert main(["caption", "template", str(new), "--kind", "fact", "--engine", "inline"]) == 0
+    assert "added" not in capsys.readouterr().err  # nothing is made twice
 
 
 def test_helps_and_mistakes(capsys, tmp_path, monkeypatch):

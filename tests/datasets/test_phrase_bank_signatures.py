@@ -152,8 +152,8 @@ def test_signed_lines_alone_are_used_and_the_rest_falls_back_with_a_count(bank, 
     caption_by_template(corpus, bank=bank, signed_only=True, described=1.0, variants=5, engine="inline")
     said = " ".join(capsys.readouterr().out.split())
     assert (
-        "2 of 6 present facts are of 1 concepts that 'own@1' has no entry for, and are worded as without it: hernia"
-        in said
+        "2 of 6 present facts are of 1 concepts that 'own@1' has no signed entry for, and are worded as without it: "
+        "hernia" in said
     )
     made = texts(corpus)
     own = [text for text in made if "hernia" not in text.lower() and "herniation" not in text.lower()]

@@ -20,6 +20,7 @@ from voxtile.corpus.parts import part_paths
 from voxtile.corpus.reader import Corpus
 from voxtile.engine.run import run_task
 from voxtile.errors import ConfigError, InputError
+from voxtile_datasets.captions.added import counted_captions
 from voxtile_datasets.captions.context.beside_picture import read_context
 from voxtile_datasets.captions.context.contexts import Contexts
 from voxtile_datasets.captions.context.model_input import words_of
@@ -169,7 +170,8 @@ def _caption(
         if settings.dry_run:
             _say_estimate(task, provider, contexts, chosen)
             return
-        summary = run_task(task, corpus, settings)
+        with counted_captions(corpus):
+            summary = run_task(task, corpus, settings)
         Console(stderr=True).print(spend_table([provider.spend]))
         _say_repeated(told.counts[REPEATS])
         if summary.reasons["dropped"][NO_FACTS] == len(chosen):
@@ -217,7 +219,9 @@ def _say_estimate(task: CaptionTask, provider: CachedProvider, contexts: Context
     total = round(counts.total() * len(uids) / max(1, len(found)))
     guess = estimate(requests, total, model=provider.model, price=provider.price, cache=provider.cache)
     Console(stderr=True).print(
-        f"{len(uids):,} samples, first tries alone (each may be asked --tries times): {guess}", highlight=False
+        f"{len(uids):,} samples, first tries alone (each may be asked --tries times, and rewrite asks for what "
+        f"a caption leaves out besides): {guess}",
+        highlight=False,
     )
 
 

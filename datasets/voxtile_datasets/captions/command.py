@@ -14,6 +14,7 @@ from voxtile.corpus.reader import Corpus
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.errors import ConfigError
 from voxtile_datasets.captions.absences import absences_for
+from voxtile_datasets.captions.added import counted_captions
 from voxtile_datasets.captions.known_facts import disputed, findings_of
 from voxtile_datasets.captions.phrase_bank.bank_file import find_phrase_bank, is_phrase_bank, load_phrase_bank
 from voxtile_datasets.captions.phrase_bank.compose import Composition
@@ -94,7 +95,8 @@ def caption_by_template(
     )
     banks = installed_banks([bank] if bank and not phrases else [])
     task = TemplateTask(str(corpus), banks, kind, variants, said, sources, facts_source, caption_kind, composition)
-    summary = run_task(task, corpus, RunOptions(**run))
+    with counted_captions(corpus):
+        summary = run_task(task, corpus, RunOptions(**run))
     _say_disputed(corpus, sources, facts_source)
     if composition is not None:
         _say_changed(composition)
@@ -146,7 +148,8 @@ def _say_fallbacks(corpus: Path, composition: Composition, banks: tuple[Bank, ..
         more = f" and {len(lacking) - _MOST_NAMED} more" if len(lacking) > _MOST_NAMED else ""
         output().print(
             f"{sum(lacking.values()):,} of {sum(counts.values()):,} present facts are of {len(lacking)} concepts that "
-            f"'{composition.bank.identity}' has no entry for, and are worded as without it: {listed}{more}",
+            f"'{composition.bank.identity}' has no {'signed ' * composition.signed_only}entry for, and are worded as "
+            f"without it: {listed}{more}",
             highlight=False, markup=False,
         )  # fmt: skip
 

@@ -60,17 +60,32 @@ def test_planes_that_each_have_a_direction_are_refused(tmp_path, dicom, noise):
     assert dicom.convert(tmp_path, min_slices=1).verdicts == ["mixed-orientations"]
 
 
-def test_raw_data_under_the_series_uid_do_not_cost_the_images(tmp_path, dicom, noise):
+@pytest.mark.parametrize(
+    ("storage", "verdict"),
+    [
+        (RawDataStorage, "not-an-image"),
+        ("1.3.46.670589.11.0.0.12.2", "no-pixel-data"),  # Philips: series data, in every classic export
+    ],
+)
+def test_raw_data_under_the_series_uid_do_not_cost_the_images(tmp_path, dicom, noise, storage, verdict):
     volume = noise(4, 5, 4)
     mr = {"Modality": "MR", "RescaleIntercept": 0}
-    raw = dicom.make(noise(5, 4), SOPClassUID=RawDataStorage, **mr)
+    raw = dicom.make(noise(5, 4), SOPClassUID=storage, **mr)
     del raw.PixelData
     raw.save_as(tmp_path / "000.dcm", enforce_file_format=True)
     places = [[0, 0, 3.0 * k] for k in range(4)]
     add(dicom, tmp_path, volume, places, SOPClassUID=MRImageStorage, **mr)
     converted = dicom.convert(tmp_path)
-    assert sorted(converted.verdicts) == ["not-an-image", "used"]
+    assert sorted(converted.verdicts) == sorted([verdict, "used"])
     assert sums(converted) == [int(volume.sum())]
+
+
+def test_a_plane_without_pixels_costs_its_series(tmp_path, dicom, noise):
+    add(dicom, tmp_path, noise(4, 5, 4), [[0, 0, 3.0 * k] for k in range(4)])
+    last = dicom.make(noise(5, 4), ImagePositionPatient=[0, 0, 12], InstanceNumber=5)
+    del last.PixelData
+    last.save_as(tmp_path / "005.dcm", enforce_file_format=True)
+    assert "used" not in dicom.convert(tmp_path).verdicts
 
 
 def test_an_enhanced_file_beside_its_own_planes_is_a_series_of_its_own(tmp_path, dicom, noise):

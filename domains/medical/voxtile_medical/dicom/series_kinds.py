@@ -78,9 +78,12 @@ def kind_of(header: FileHeader) -> Literal["volume", "picture"]:
 def filed_as(header: FileHeader) -> str:
     """What parts the objects that share a series UID: raw data, screens and localizers are no planes of its volume.
 
-    Some exports hold each image twice, as one enhanced file and as single planes.
+    Some exports hold each image twice, as one enhanced file and as single planes; those of Philips have objects of
+    private classes without pixels under the UIDs of the images. A plane of a scanner without pixels is a damaged one.
     """
     storage = header.text("SOPClassUID").removeprefix(_STORAGE)
+    if header.pixel_tag == 0 and storage and storage not in _MEASURED_CLASSES:
+        return "other"
     if storage in _OTHER_CLASSES or storage.startswith(_NOT_IMAGE_CLASSES):
         return "other"
     if is_localizer(header):

@@ -157,3 +157,8 @@ def test_no_surrogate_is_what_a_finding_is_called_after():
     drawn = {surrogates.of(f"Q{a}{b}{c}", "name").lower() for a in letters for b in letters for c in letters[:6]}
     assert len(drawn) > 300
     assert not drawn & report_words()
+
+
+def test_a_plural_in_ies_of_a_word_of_reports_is_no_name():
+    text = "Small interval change. Lucencies throughout the chest. Seen by Dr. Menzies."
+    assert deidentified(text) == "Small interval change. Lucencies throughout the chest. Seen by Dr. ___."

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
+from pathlib import Path
 
 import pydicom
 import pytest
@@ -15,7 +17,8 @@ from voxtile.stages.extract import extract_sample
 from voxtile.stages.inspect.summary import summarise
 from voxtile_datasets.cards.provenance import deidentification, read_runs
 from voxtile_medical.convert.dicom import convert_dicom
-from voxtile_medical.dicom_header.confidentiality import DEFAULT, OPTIONS, Profile
+from voxtile_medical.dicom.task import DicomTask
+from voxtile_medical.dicom_header.confidentiality import CLEAN_PIXELS, DEFAULT, OPTIONS, Profile
 
 STUDY, SERIES, FRAME = "1.2.826.5.1", "1.2.826.5.2", "1.2.826.5.3"
 HEADER = {
@@ -125,4 +128,9 @@ def test_the_names_of_options_are_those_of_the_standard():
     meanings = {code.value: code.meaning for code in found}
     for code in Profile.of(",".join(OPTIONS.keys() - {"full-dates"})).codes:
         assert meanings[code.value] == code.meaning
+    assert meanings[CLEAN_PIXELS.value] == CLEAN_PIXELS.meaning
     assert Profile.of(DEFAULT).is_default
+    task = DicomTask(Path(), find_text="blank")
+    assert CLEAN_PIXELS in task.confidentiality_codes
+    assert CLEAN_PIXELS not in replace(task, find_text="no").confidentiality_codes
+    assert replace(task, deidentify=False).confidentiality_codes == ()

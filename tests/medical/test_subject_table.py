@@ -12,6 +12,7 @@ from voxtile.cli.main import main
 from voxtile.corpus.identity import KeyMap
 from voxtile.corpus.reader import Corpus
 from voxtile.errors import ConfigError, CorpusError, InputError
+from voxtile_datasets.forgetting.command import forget_subject
 from voxtile_datasets.intake.subject_table import SubjectTable
 from voxtile_datasets.intake.subjects_command import find_subjects, make_subject_table
 from voxtile_medical.convert.dicom import convert_dicom
@@ -23,7 +24,7 @@ PEOPLE = ("ZQ77 Quintero", "ZQ78 Xerxes")
 def source(tmp_path, dicom, noise):
     for k, person in enumerate(PEOPLE):
         uids = {"StudyInstanceUID": f"1.2.{k}", "SeriesInstanceUID": f"1.3.{k}"}
-        dicom.write(tmp_path / "source" / str(k), noise(3, 8, 8), PatientID=person, **uids)
+        dicom.write(tmp_path / "source" / str(k), noise(3, 8, 8, seed=k), PatientID=person, **uids)
     return tmp_path / "source"
 
 
@@ -70,6 +71,18 @@ def test_without_being_asked_nothing_says_who_they_are(source):
     assert not [p for p in found if b"Quintero" in p.read_bytes()]
     assert {p.name for p in source.parent.iterdir()} == {"source", "corpus", "corpus.sources.parquet"}
     assert corpus.exists()
+
+
+def test_who_is_forgotten_goes_from_the_table_and_does_not_come_back(source, tmp_path, capsys):
+    table = tmp_path / "people.parquet"
+    corpus = convert(source, subject_table=table)
+    forget_subject(corpus, subject=(PEOPLE[0],), subject_table=table, dry_run=True)
+    assert len(SubjectTable(table)) == 2
+    forget_subject(corpus, subject=(PEOPLE[0],), subject_table=table)
+    assert "1 rows of" in capsys.readouterr().out
+    convert(source, subject_table=table, min_slices=2)
+    assert [identifier for _, identifier in SubjectTable(table).find(PEOPLE[1:])] == [PEOPLE[1]]
+    assert len(SubjectTable(table)) == 1
 
 
 @pytest.mark.parametrize("place", ["corpus/people.parquet", "corpus.sources.parquet"])

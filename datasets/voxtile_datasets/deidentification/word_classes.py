@@ -104,6 +104,7 @@ def _is_formed(word: str, vocabulary: frozenset[str]) -> bool:
     if _ENDINGS.search(word):
         return True
     stems = [re.sub(ending, "", word) for ending in (r"(?:es|s)$", r"(?:ings?|ed|ly|al)$", r"(?<=a)e$")]
+    stems.append(re.sub(r"ies$", "y", word))
     prefix = _PREFIXES.match(word)
     if prefix:
         stems.append(word[prefix.end() :])

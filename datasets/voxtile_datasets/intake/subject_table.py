@@ -14,6 +14,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from voxtile.corpus.forgotten import ForgottenSubjects
 from voxtile.corpus.identity import key_map_path, printable
 from voxtile.corpus.storage import publish_all
 from voxtile.errors import ConfigError, CorpusError, InputError
@@ -39,6 +40,7 @@ class SubjectTable:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._identifiers = _load(path) if path.exists() else {}
+        self._forgotten: ForgottenSubjects | None = None
 
     @classmethod
     def of_corpus(cls, corpus: Path, path: Path, key_file: Path | None = None) -> SubjectTable:
@@ -51,17 +53,21 @@ class SubjectTable:
             raise ConfigError(f"the table of subjects '{path}' lies inside the corpus '{corpus}'; keep it elsewhere")
         if path.resolve() == key_map_path(corpus, key_file).resolve():
             raise ConfigError(f"'{path}' is the file of the key; keep the table of subjects in another one")
-        return cls(path)
+        table = cls(path)
+        table._forgotten = ForgottenSubjects.of(corpus)
+        return table
 
     def __len__(self) -> int:
         return len(self._identifiers)
 
     def add(self, subject: str, identifier: str) -> None:
-        """Note who a pseudonym stands for; kept in memory until `save`.
+        """Note who a pseudonym stands for; kept in memory until `save`. Who was forgotten is not noted again.
 
         Raises:
             CorpusError: it stands for somebody else already, by another key.
         """
+        if self._forgotten is not None and subject in self._forgotten:
+            return
         shown = printable(identifier)
         if self._identifiers.setdefault(subject, shown) != shown:
             raise CorpusError(f"subject {subject} stands for somebody else in '{self.path}'; name a table of this key")

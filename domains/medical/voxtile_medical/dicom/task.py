@@ -23,7 +23,7 @@ from voxtile_medical.dicom.samples import volume_samples
 from voxtile_medical.dicom.series import Series, pack, unpack
 from voxtile_medical.dicom.series_kinds import VOLUME_MODALITIES, kind_of, refuse_burned_in
 from voxtile_medical.dicom.whole_series import whole_series
-from voxtile_medical.dicom_header.confidentiality import Profile
+from voxtile_medical.dicom_header.confidentiality import CLEAN_PIXELS, Profile
 from voxtile_medical.dicom_header.headers import FileHeader, NotUsable
 from voxtile_medical.dicom_header.scan import root_of
 from voxtile_medical.dicom_header.tree import DicomTree, is_mask, read_tree
@@ -96,7 +96,9 @@ class DicomTask(PlannedTask):
     @property
     def confidentiality_codes(self) -> tuple[Code, ...]:
         """Of the profile and its options, for the manifest."""
-        return self.profile.codes if self.deidentify else ()
+        if not self.deidentify:
+            return ()
+        return tuple(sorted((*self.profile.codes, *([CLEAN_PIXELS] if self.find_text == "blank" else []))))
 
     def items(self) -> Iterable[Item]:
         """One item a series, and one for each file or report that cannot be used.

@@ -16,6 +16,7 @@ from voxtile_datasets.deidentification.scrub import clean_control_characters, sc
 from voxtile_medical.dicom_header.element_values import Values
 
 BASIC = "basic"
+CLEAN_PIXELS = Code("113101", "Clean Pixel Data Option")  # where text in pixels is looked for and blanked
 _BASIC_CODE = Code("113100", "Basic Application Confidentiality Profile")
 OPTIONS: Mapping[str, Code] = {
     "clean-descriptors": Code("113105", "Clean Descriptors Option"),

@@ -6,6 +6,7 @@ They are interpreted once for each distinct encoding (`lru_cache`), since most a
 from __future__ import annotations
 
 import math
+import re
 import struct
 from collections.abc import Iterable
 from functools import lru_cache
@@ -23,6 +24,7 @@ MAX_VALUES = 256  # of an element; no wanted one has as many
 MAX_CACHED_BYTES = 256  # longer values are not the same in all files of a series
 _FREE_TEXT = "SeriesDescription"  # read as words of a closed list only
 _TEXT = frozenset({"PN", "LO", "SH", "ST", "LT"})  # may use the file's character set
+_ESCAPES = re.compile(r"\x1b\$?[()\-.]?[@-~]")  # of code extensions (PS3.3 table C.12-4)
 _NUMERIC = {"US": ("H", int), "SS": ("h", int), "FD": ("d", float), "FL": ("f", float), "UL": ("I", int)}
 
 
@@ -80,4 +82,5 @@ def _finite(numbers: Iterable[float]) -> tuple[float, ...]:
 
 def _decode(raw: bytes, charset: bytes | None) -> str:
     names = [part.strip() for part in charset.decode("latin-1").rstrip(" \0").split("\\")] if charset else [""]
-    return str(decode_bytes(raw, convert_encodings(names), {ord(c) for c in "\\^="}))
+    text = str(decode_bytes(raw, convert_encodings(names), {ord(c) for c in "\\^="}))
+    return _ESCAPES.sub("", text)  # pydicom leaves those of ISO 2022 IR 58 in the names

@@ -19,7 +19,7 @@ from pydicom.uid import JPEG2000Lossless
 
 import voxtile_medical
 from voxtile.corpus.reader import Corpus
-from voxtile.errors import RunFailedError
+from voxtile.errors import InputError, RunFailedError
 from voxtile_medical.archives import entries
 from voxtile_medical.convert.dicom import convert_dicom
 
@@ -174,6 +174,16 @@ def test_members_that_are_not_read_are_told_by_name(tmp_path, dicom, slices):
     assert len(result.samples) == 1
     reasons = {"soft": "not-a-file", "hard": "not-a-file", "device": "not-a-file", "../up": "unsafe-name"}
     assert refused(result) == reasons
+
+
+def test_archives_of_macos_and_empty_ones(tmp_path, dicom, slices):
+    beside = {f"__MACOSX/._{name}": b"\x00\x05\x16\x07\x00\x02\x00\x00Mac OS X" for name in slices}
+    result = dicom.convert(zipped(tmp_path / "x.zip", {**slices, **beside}))
+    assert result.verdicts == ["used", *["not-dicom"] * len(slices)]
+    zipped(tmp_path / "slices" / "empty.zip", {})
+    assert refused(dicom.convert(tmp_path / "slices")) == {"empty.zip": "not-dicom"}
+    with pytest.raises(InputError, match="holds no readable DICOM file"):
+        dicom.convert(tmp_path / "slices" / "empty.zip")
 
 
 def test_an_encrypted_slice_costs_its_series(tmp_path, dicom, slices):

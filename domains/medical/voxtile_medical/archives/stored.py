@@ -32,7 +32,9 @@ class StoredFile(Protocol):
     def __enter__(self) -> StoredFile:
         """Itself."""
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
+    ) -> None:
         """Close it."""
 
     def read(self, length: int, offset: int = 0) -> bytes:
@@ -132,9 +134,7 @@ class _Member:
     def __enter__(self) -> _Member:
         return self
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._whole = None
 
     def read(self, length: int, offset: int = 0) -> bytes:

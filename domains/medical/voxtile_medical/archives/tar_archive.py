@@ -6,7 +6,7 @@ import tarfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO, cast
 
 from indexed_gzip import IndexedGzipFile, ZranError
 
@@ -58,7 +58,7 @@ class TarMembers:
             with tarfile.open(fileobj=self._stream, mode="r:", ignore_zeros=False) as tar:
                 while (member := tar.next()) is not None:
                     self._check_size(member.offset_data + member.size)
-                    tar.members = []  # else it keeps all of them
+                    cast(Any, tar).members = []  # else it keeps all of them
                     if member.isdir():
                         continue
                     entry = _entry(member, names)

@@ -39,6 +39,7 @@ _DEFLATED = DeflatedExplicitVRLittleEndian.encode()
 WRITTEN_BY = "ImplementationVersionName"  # (0002,0013); kept of the files of our phantoms alone
 PHANTOM_WRITER = "VOXTILE_PHANTOM"
 _CHARSET = 0x00080005
+_APPLE_DOUBLE = b"\x00\x05\x16\x07"
 _PACKED = (b"\x1f\x8b", b"BZh", b"\xfd7zXZ\0", b"7z\xbc\xaf\x27\x1c", b"Rar!\x1a\x07", b"\x28\xb5\x2f\xfd")
 _WANTED = frozenset({*TAGS, _CHARSET})
 _UNDEFINED = 0xFFFFFFFF
@@ -225,6 +226,8 @@ def _sniff(file: StoredFile, path: str) -> None:
         return
     if _starts_like_a_dataset(head):
         return
+    if head.startswith(_APPLE_DOUBLE):
+        raise Verdict("not-dicom", "what macOS leaves beside a file of this name")
     what = "a zip archive; name it .zip or unpack it" if head[:4] == b"PK\x03\x04" else "something else; rename it"
     if head.startswith(_PACKED) and not path.lower().endswith(".nii.gz"):
         raise Verdict("unsupported-archive", "a compressed file that is not read; unpack it, or pack it as zip or tar")

@@ -86,6 +86,8 @@ def with_members(root: Path, files: list[str], reader: PlanReader) -> tuple[list
             refused.append(NotUsable(path, -1, result.reason, f"listing the archive {how_lost(result)}; unpack it"))
             continue
         entries = list(result)
+        if not entries:
+            refused.append(NotUsable(path, (root / own[path]).stat().st_size, "not-dicom", "an archive without a file"))
         if entries and not entries[-1].path:  # what is missing behind the damage would be missing without a word
             refused.append(NotUsable(path, entries[-1].size, entries[-1].reason, entries[-1].detail))
             continue

@@ -124,7 +124,9 @@ class Sidecars:
         name = BidsName.of(stem_of(path))
         attributes = attributes_of(self._values(told, name))
         entities: dict[str, Any] = {key: int(v) for key in _COUNTED if (v := name.entities.get(key, "")).isdigit()}
-        entities |= {key: v for key, words in _ENTITY_WORDS.items() if (v := name.entities.get(key)) in words}
+        entities |= {
+            key: name.entities[key] for key, words in _ENTITY_WORDS.items() if name.entities.get(key, "") in words
+        }
         facts: dict[str, Any] = {"attributes": attributes | ({"bids": entities} if entities else {})}
         if told.get("Modality") in _MODALITIES:
             facts["modality"] = told["Modality"]

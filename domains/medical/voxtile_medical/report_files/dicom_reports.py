@@ -10,24 +10,17 @@ from pydicom.dataset import Dataset
 
 from voxtile_medical.dicom_header.pydicom_warnings import quiet_pydicom
 from voxtile_medical.dicom_header.tags import NUMBERS, PEOPLE, PLACES
-from voxtile_medical.report_files.document import Document, NotReadError, Status, digits, said
+from voxtile_medical.report_files.document import STORAGE, Document, NotReadError, Status, digits, is_document, said
 from voxtile_medical.report_files.pdf import text_of_pdf
 
-_STORAGE = "1.2.840.10008.5.1.4.1.1."
 # Basic Text, Enhanced, Comprehensive, Comprehensive 3D and Extensible SR.
-TEXT_CLASSES = frozenset(f"{_STORAGE}88.{number}" for number in (11, 22, 33, 34, 35))
-PDF_CLASS = f"{_STORAGE}104.1"
-_SR, _ENCAPSULATED = f"{_STORAGE}88.", f"{_STORAGE}104."
+TEXT_CLASSES = frozenset(f"{STORAGE}88.{number}" for number in (11, 22, 33, 34, 35))
+PDF_CLASS = f"{STORAGE}104.1"
 _ADDENDUM_CODES = frozenset({("LN", "55107-7")})  # Addendum Document
 _MAX_DEPTH = 16
 _MAX_ITEMS = 20_000
 # Who observed, in which language and of what: not what was found.
 _CONTEXT = frozenset({"HAS OBS CONTEXT", "HAS CONCEPT MOD", "HAS ACQ CONTEXT", "SELECTED FROM"})
-
-
-def is_document(storage: str) -> bool:
-    """Objects of this storage class are documents, of whatever kind."""
-    return storage.startswith((_SR, _ENCAPSULATED))
 
 
 def dicom_report(stream: BinaryIO) -> Document | None:
@@ -82,7 +75,7 @@ def _document(dataset: Dataset, storage: str) -> Document:
         replaces=() if status == "addendum" else said(*earlier),
         amends=said(*earlier) if status == "addendum" else (),
         people=said(*_named(dataset, PEOPLE), *_of_kind(dataset)),
-        numbers=said(*_named(dataset, NUMBERS)),
+        numbers=said(*_named(dataset, (*NUMBERS, "PatientBirthDate"))),
         places=said(*_named(dataset, PLACES)),
     )
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 Status: TypeAlias = Literal["final", "addendum", "preliminary", "void"]
+STORAGE = "1.2.840.10008.5.1.4.1.1."  # of storage classes (PS3.6 annex A)
 _UID = re.compile(r"\d+(?:\.\d+){3,}")
 
 
@@ -53,6 +54,16 @@ class NotReadError(Exception):
         super().__init__(reason, detail)
         self.reason = reason
         self.detail = detail
+
+
+def is_document(storage: str) -> bool:
+    """Objects of this storage class of DICOM are documents, of whatever kind: SR, or encapsulated."""
+    return storage.startswith((f"{STORAGE}88.", f"{STORAGE}104."))
+
+
+def is_hl7(head: bytes) -> bool:
+    """The first bytes of a file are those of a message of HL7 v2, or of a batch."""
+    return re.match(rb"\x0b?(?:MSH|FHS|BHS)[^\w\s]", head.removeprefix(b"\xef\xbb\xbf").lstrip()) is not None
 
 
 def is_uid(number: str) -> bool:

@@ -107,8 +107,9 @@ def _document(report: Resource, index: Mapping[str, Resource]) -> Document:
     )
     own = said(*(number for resource in patients for number in _identifiers(resource)))
     status = _STATUS.get(str(report.get("status")), "preliminary")
-    meta = report.get("meta") if isinstance(report.get("meta"), Mapping) else {}
-    moments = (report.get("issued"), meta.get("lastUpdated"), report.get("effectiveDateTime"))
+    meta = report.get("meta")
+    updated = meta.get("lastUpdated") if isinstance(meta, Mapping) else None
+    moments = (report.get("issued"), updated, report.get("effectiveDateTime"))
     return Document(
         text=_text(report),
         studies=numbers,

@@ -41,11 +41,6 @@ _MESSAGE = re.compile(rb"(?m)^[\x0b]?(?=MSH[^\w\s])")
 _TEXTS = frozenset({"TX", "FT", "ST", "NM", "CE", "CWE"})
 
 
-def is_hl7(head: bytes) -> bool:
-    """The first bytes of a file are those of a message or a batch."""
-    return re.match(rb"\x0b?(?:MSH|FHS|BHS)[^\w\s]", head.removeprefix(b"\xef\xbb\xbf").lstrip()) is not None
-
-
 def hl7_reports(content: bytes) -> Iterator[Document | NotReadError]:
     """The reports of all messages of a file, in their order."""
     starts = [match.end() for match in _MESSAGE.finditer(content.replace(b"\r\n", b"\r").replace(b"\r", b"\n"))]
@@ -130,7 +125,7 @@ def _of_group(message: Any, header: list[Any], group: list[Any]) -> Iterator[Doc
             *(name for n in (5, 6, 9) for name in _field(patient, n).split("~") if patient),
             *(_person(request, number) for number in (10, 16, 28, 32, 33, 34, 35)),
         ),
-        "numbers": said(*studies, *(_component(patient, n, 0) for n in (2, 3, 4, 13, 14, 18, 19) if patient)),
+        "numbers": said(*studies, *(_component(patient, n, 0) for n in (2, 3, 4, 7, 13, 14, 18, 19) if patient)),
         "places": said(
             *(_component(patient, n, k) for n, k in ((11, 0), (11, 2)) if patient), _component(message[0], 4, 0)
         ),

@@ -17,10 +17,7 @@ from voxtile_medical.archives.stored import open_stored
 from voxtile_medical.dicom_header.headers import FileHeader, read_header
 from voxtile_medical.dicom_header.scan import list_files, root_of
 from voxtile_medical.dicom_header.tree import with_members
-from voxtile_medical.report_files.dicom_reports import dicom_report, is_document
-from voxtile_medical.report_files.document import Document, NotReadError, is_uid
-from voxtile_medical.report_files.fhir_resources import fhir_reports
-from voxtile_medical.report_files.hl7_messages import hl7_reports, is_hl7
+from voxtile_medical.report_files.document import Document, NotReadError, is_document, is_hl7, is_uid
 from voxtile_medical.report_files.versions import WHY, final_versions
 from voxtile_medical.verdicts import Verdict
 
@@ -88,8 +85,7 @@ def _documents(root: Path, path: str) -> Iterator[Document | NotReadError]:
         if kind in ("hl7", "json"):
             if file.size > MAX_FILE_BYTES:
                 raise NotReadError("too-large", f"a file of more than {MAX_FILE_BYTES >> 20} MiB; split it")
-            read = hl7_reports if kind == "hl7" else fhir_reports
-            yield from read(file.read(file.size).removeprefix(b"\xef\xbb\xbf"))
+            yield from _messages(kind, file.read(file.size).removeprefix(b"\xef\xbb\xbf"))
             return
         if kind == "pdf":
             raise NotReadError(
@@ -98,6 +94,8 @@ def _documents(root: Path, path: str) -> Iterator[Document | NotReadError]:
         header = read_header(root, path)
         if isinstance(header, FileHeader):
             if is_document(header.text("SOPClassUID")):
+                from voxtile_medical.report_files.dicom_reports import dicom_report
+
                 with file.stream() as stream:
                     found = dicom_report(stream)
                 yield from [found] if found else ()
@@ -109,6 +107,16 @@ def _documents(root: Path, path: str) -> Iterator[Document | NotReadError]:
                 "not-a-report" if header.reason.startswith("not-dicom") else header.reason,
                 "neither DICOM SR, PDF in DICOM, HL7 v2 nor FHIR JSON",
             )
+
+
+def _messages(kind: str, content: bytes) -> Iterator[Document | NotReadError]:
+    if kind == "hl7":  # imported here, since most conversions have reports in a table, or none
+        from voxtile_medical.report_files.hl7_messages import hl7_reports
+
+        return hl7_reports(content)
+    from voxtile_medical.report_files.fhir_resources import fhir_reports
+
+    return fhir_reports(content)
 
 
 def _is_document(path: Path) -> bool:

@@ -10,6 +10,7 @@ python benchmarks/dicom_reference.py --dcm2niix PEER/bin/dcm2niix [--simpleitk] 
 
 import argparse
 import json
+import re
 import subprocess
 import sys
 import tempfile
@@ -65,7 +66,9 @@ def peer_volumes(out: Path) -> Iterator[tuple[str, Volume]]:
         path = sidecar.with_suffix(".nii")
         if not path.exists():
             continue
-        series = json.loads(sidecar.read_text(errors="replace"), strict=False).get("SeriesInstanceUID", UNNAMED)
+        # Not parsed: texts of broken headers make it no JSON.
+        named = re.search(r'"SeriesInstanceUID": "([^"]*)"', sidecar.read_text(errors="replace"))
+        series = named[1] if named else UNNAMED
         image = nib.load(path)
         if image.dataobj.dtype.fields:  # RGB
             yield series, Volume(f"{path.name} (colour)", None, image.affine)

@@ -291,3 +291,21 @@ def test_components_of_a_complex_image_are_volumes_of_their_own(tmp_path, dicom,
         }
         expected = zip(volumes, ("MAGNITUDE", "PHASE", "REAL"), strict=True)
         assert found == {int(volume.sum()): component for volume, component in expected}
+
+
+def test_labelled_and_control_images_of_perfusion_are_volumes_of_their_own(tmp_path, dicom, noise):
+    """Philips multi-phase ASL: the trigger time of each plane is its own, so that the label has to be known first."""
+    volumes = noise(4, 4, 5, 6)
+
+    def mark(dataset, v):
+        block = dataset.private_block(0x2005, "Philips MR Imaging DD 005", create=True)
+        block.add_new(0x29, "CS", ("CONTROL", "LABEL")[v % 2])
+        dataset.TriggerTime = 300.0 + 250 * (v // 2) + 10 * float(dataset.ImagePositionPatient[2])
+
+    order = [1, 3, 4, 5, 2, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16]
+    write(dicom, tmp_path / "s", volumes, lambda v, k: order[4 * v + k], mark, Manufacturer="Philips")
+    found = {
+        int(sample.payload.sum()): json.loads(sample.row["attributes"])["asl_context"]
+        for sample in dicom.convert(tmp_path / "s").samples
+    }
+    assert found == {int(volume.sum()): ("CONTROL", "LABEL")[v % 2] for v, volume in enumerate(volumes)}

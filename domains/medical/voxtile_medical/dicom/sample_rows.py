@@ -75,6 +75,7 @@ _OF_FRAME = {
     "DiffusionBValue": "DiffusionBValue",
     "RescaleType": "RescaleType",
     "ComplexImageComponent": "ComplexImageComponent",
+    "ASLContext": "ASLContext",
 }
 
 

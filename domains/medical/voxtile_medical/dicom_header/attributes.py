@@ -66,6 +66,7 @@ _WORDS: Mapping[str, tuple[str, frozenset[str]]] = {
     "AcquisitionContrast": ("acquisition_contrast", frozenset(_CONTRASTS.split())),
     "ContrastBolusAgentPhase": ("contrast_phase", frozenset(_PHASES.split())),
     "ComplexImageComponent": ("complex_component", frozenset({"MAGNITUDE", "PHASE", "REAL", "IMAGINARY", "MIXED"})),
+    "ASLContext": ("asl_context", frozenset({"LABEL", "CONTROL", "M_ZERO_SCAN"})),
     "PresentationLUTShape": ("presentation", frozenset({"IDENTITY", "INVERSE"})),
     "BodyPartExamined": ("body_part", frozenset(_BODY_PARTS.split())),
 }

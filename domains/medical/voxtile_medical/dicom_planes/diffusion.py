@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -25,11 +25,14 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # as in `mosaic`
     from nibabel.nicom import csareader
 
+_PHILIPS_LABEL = "Philips MR Imaging DD 005"
 _PHILIPS, _PHILIPS_MR = "Philips Imaging DD 001", "Philips MR Imaging DD 001"
 _GE_ACQUISITION, _GE_PARAMETERS = "GEMS_ACQU_01", "GEMS_PARM_01"
 _SIEMENS, _SIEMENS_CSA, _UIH = "SIEMENS MR HEADER", "SIEMENS CSA HEADER", "Image Private Header"
 _GE_BIAS = 1_000_000_000  # that GE adds to some b-values
 _SHORTEST = 1e-3  # of a direction; b = 0 and isotropic images have none
+_TOLD = ("ComplexImageComponent", "ASLContext")
+_LABELS = frozenset({"CONTROL", "LABEL"})
 _GE_COMPONENTS = ("MAGNITUDE", "PHASE", "REAL", "IMAGINARY")
 
 
@@ -62,11 +65,11 @@ def with_diffusion(root: Path, headers: Sequence[FileHeader], frames: Sequence[F
     weighted = any(gradient is not None and gradient.b_value > 0 for gradient in found)
     if weighted:
         found = [g or _unstated(headers[f.file]) for g, f in zip(found, frames, strict=True)]
-    components = [_component(headers[frame.file], private[frame.file]) for frame in frames]
-    varied = len(set(components)) > 1
+    told = [_told_apart(headers[frame.file], private[frame.file]) for frame in frames]
+    varied = {name for name in _TOLD if len({values.get(name) for values in told}) > 1}
     return [
-        _with(frame, gradient if weighted else None, component if varied else None)
-        for frame, gradient, component in zip(frames, found, components, strict=True)
+        _with(frame, gradient if weighted else None, {name: values.get(name) for name in sorted(varied)})
+        for frame, gradient, values in zip(frames, found, told, strict=True)
     ]
 
 
@@ -75,10 +78,11 @@ def direction_ras(direction: Vector) -> list[float]:
     return [round(float(v), 6) + 0.0 for v in LPS_TO_RAS[:3, :3] @ np.array(direction)]
 
 
-def _with(frame: Frame, gradient: Gradient | None, component: str | None) -> Frame:
+def _with(frame: Frame, gradient: Gradient | None, told: Mapping[str, str | None]) -> Frame:
     keys: dict[str, Hashable] = dict(frame.keys)
-    if component is not None:
-        keys.setdefault("ComplexImageComponent", component)
+    for name, value in told.items():
+        if value is not None:
+            keys.setdefault(name, value)
     if gradient is None:
         return replace(frame, keys=keys)
     # Behind the other keys, so that series which those tell apart keep the order of their volumes.
@@ -178,12 +182,14 @@ def _unstated(header: FileHeader) -> Gradient | None:
     return Gradient(0.0) if header.text("Manufacturer").upper().startswith(("CANON", "TOSHIBA")) else None
 
 
-def _component(header: FileHeader, private: PrivateElements) -> str | None:
-    """GE's (0043,xx2F); the other makers' ImageType says it."""
-    if not header.text("Manufacturer").upper().startswith("GE"):
-        return None
-    found = private.binary(_GE_PARAMETERS, 0x0043, 0x2F, "h")
-    return _GE_COMPONENTS[int(found[0])] if found and 0 <= found[0] < len(_GE_COMPONENTS) else None
+def _told_apart(header: FileHeader, private: PrivateElements) -> dict[str, str]:
+    """What else tells images of one place apart: GE's part of a complex image, Philips' label of spins."""
+    maker = header.text("Manufacturer").upper()
+    if maker.startswith("GE"):
+        found = private.binary(_GE_PARAMETERS, 0x0043, 0x2F, "h")
+        return {_TOLD[0]: _GE_COMPONENTS[int(found[0])]} if found and 0 <= found[0] < len(_GE_COMPONENTS) else {}
+    label = (private.raw(_PHILIPS_LABEL, 0x2005, 0x29) or b"").strip(b" \0").decode("latin-1")
+    return {_TOLD[1]: label} if maker.startswith("PHILIPS") and label in _LABELS else {}
 
 
 def _in_patient(vector: Sequence[float], frame: Frame) -> npt.NDArray[np.float64]:

@@ -218,6 +218,9 @@ def _keys(groups: FrameGroups, dimensions: list[Any]) -> dict[str, Hashable]:
         for number, (pointer, index) in enumerate(zip(dimensions, listed, strict=False)):
             if pointer not in _SPATIAL:
                 keys[f"Dimension{number + 1}"] = int(index)
+    label = groups.value("MRArterialSpinLabelingSequence", "ASLContext")
+    if label is not None:
+        keys["ASLContext"] = str(label)
     return keys
 
 

@@ -124,6 +124,11 @@ DOCS = {
         },
     ),
     ("docs/medical-sources.md", "DICOMweb"): Scene(),
+    ("docs/medical-sources.md", "Results back"): Scene(
+        given={"corpus": From(("docs/medical-facts.md", "Masks and contours"), "corpus")},
+        before={r"--to dicom-seg": "mkdir -p results"},
+        run_as={r" --originals scan": ""},  # the scan of another sample than the first one
+    ),
     ("docs/corpus.md", "Damage"): Scene(
         given={"corpus": CT_CORPUS},
         before={r"^voxtile verify": 'rm "$(ls corpus/tables/captions/*.parquet | head -n 1)"'},

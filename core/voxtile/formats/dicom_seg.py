@@ -83,7 +83,7 @@ def write_dicom_seg(corpus: Corpus, sample: StoredSample, out: Path, originals: 
         raise CorpusError(f"no DICOM series is written for {modality}; give the sample's own with --originals FOLDER")
     regions = _regions(corpus, sample)
     known = confidentiality_of(corpus.roots[sample.meta.get("corpus") or 0], sample.meta)
-    sources = _originals(originals, sample) if originals else slice_headers(sample, known)
+    sources = original_series(originals, sample) if originals else slice_headers(sample, known)
     files: list[tuple[Path, Callable[[Path], None]]] = []
     for is_share in (False, True):
         chosen = [region for region in regions if (region.mask.dtype == np.uint8) == is_share]
@@ -244,7 +244,7 @@ def _description(region: _Region, number: int) -> Any:  # noqa: ANN401 - a highd
     )
 
 
-def _originals(folder: Path, sample: StoredSample) -> list[Dataset]:
+def original_series(folder: Path, sample: StoredSample) -> list[Dataset]:
     """The series of a folder that has the sample's number of slices.
 
     Raises:

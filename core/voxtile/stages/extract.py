@@ -13,7 +13,7 @@ from voxtile.corpus.reader import Corpus
 from voxtile.corpus.reference_roots import named_roots, only_references_in
 from voxtile.corpus.source import StoredSample
 from voxtile.errors import ConfigError
-from voxtile.formats import dicom, dicom_seg, geojson, geotiff, nifti, nifti_series, png
+from voxtile.formats import dicom, dicom_seg, dicom_sr, geojson, geotiff, nifti, nifti_series, png
 
 
 @dataclass(frozen=True)
@@ -41,15 +41,19 @@ _FORMATS: Mapping[str, _Format] = {
     "geotiff": _Format(geotiff.SUFFIX, _of_pixels(geotiff.write_geotiff)),
     "dicom": _Format(dicom.SUFFIX, _series),
     "dicom-seg": _Format(dicom_seg.SUFFIX, dicom_seg.write_dicom_seg),
+    "dicom-sr": _Format(dicom_sr.SUFFIX, dicom_sr.write_dicom_sr),
     "geojson": _Format(geojson.SUFFIX, _regions),
 }
+
+# Forms that may belong to the series that a sample was converted from.
+_OF_ORIGINALS = {"dicom-seg": dicom_seg.write_dicom_seg, "dicom-sr": dicom_sr.write_dicom_sr}
 
 
 def extract_sample(
     corpus: Path,
     uid: str,
     *,
-    to: Literal["nifti", "png", "geotiff", "dicom", "dicom-seg", "geojson"],
+    to: Literal["nifti", "png", "geotiff", "dicom", "dicom-seg", "dicom-sr", "geojson"],
     out: Path | None = None,
     window: tuple[float, float] | None = None,
     originals: Path | None = None,
@@ -62,12 +66,13 @@ def extract_sample(
         corpus: folder of the corpus.
         uid: the sample; `voxtile inspect` lists them.
         to: nifti for volumes, geotiff for georeferenced tiles, dicom for CT, MR and PET volumes, dicom-seg for the
-            masks of a volume, png for anything, geojson for the regions of a picture (of a slide's overview: its tissue
-            mask), as QuPath reads it.
+            masks of a volume, dicom-sr for its findings as a measurement report (TID 1500), png for anything, geojson
+            for the regions of a picture (of a slide's overview: its tissue mask), as QuPath reads it.
         out: file to write (for dicom a folder); by default the uid and the format's suffix, here.
         window: low and high value, in the sample's units, that become black and white in a png.
-        originals: for dicom-seg, folder of the DICOM series that the sample was converted from; the masks then belong
-            to that series, with its identifiers. Without it they belong to the series that --to dicom writes.
+        originals: for dicom-seg and dicom-sr, folder of the DICOM series that the sample was converted from; masks and
+            findings then belong to that series, with its identifiers. Without it they belong to the series that --to
+            dicom writes.
         references: folder whose files may be copied where the sample is a reference to one.
         series: for nifti, all volumes of the sample's series (time points, echoes, b-values) as one 4D file; of a
             diffusion series with its .bval and .bvec beside it, as FSL and BIDS have them.
@@ -81,8 +86,8 @@ def extract_sample(
         raise ConfigError(f"samples are not written as '{to}'; choose one of: {', '.join(_FORMATS)}")
     if window is not None and to != "png":
         raise ConfigError("--window changes the values and is for --to png only; leave it out")
-    if originals is not None and to != "dicom-seg":
-        raise ConfigError("--originals is for --to dicom-seg only; leave it out")
+    if originals is not None and to not in _OF_ORIGINALS:
+        raise ConfigError("--originals is for --to dicom-seg and dicom-sr only; leave it out")
     if series and to != "nifti":
         raise ConfigError("--series is for --to nifti only; leave it out")
     target = out or Path(f"{uid}{_FORMATS[to].suffix}")
@@ -96,7 +101,7 @@ def extract_sample(
         elif series:
             files = nifti_series.write_nifti_series(opened, sample, target)
         elif originals is not None:
-            files = dicom_seg.write_dicom_seg(opened, sample, target, originals)
+            files = _OF_ORIGINALS[to](opened, sample, target, originals)
         else:
             files = _FORMATS[to].write(opened, sample, target)
     number = f" ({len(files)} files)" if len(files) > 1 else ""

@@ -52,6 +52,13 @@ domain = Domain(
             "voxtile facts corpus --from reports --vocabulary chexpert-14",
         ),
     },
+    exports={
+        "dicomweb": Command(
+            "voxtile_medical.dicomweb.send:export_dicomweb",
+            "DICOM files to an archive by its DICOMweb address: segmentations, reports, series",
+            "voxtile export found https://pacs.example/dicom-web --to dicomweb",
+        ),
+    },
     report_language=Command("voxtile_medical.reports.assertion.english:English", "how reports affirm, deny and doubt"),
     describers={
         "report": Command(

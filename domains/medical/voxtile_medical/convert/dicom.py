@@ -37,6 +37,7 @@ def convert_dicom(
     profile: str = DEFAULT,
     allow_burned_in: bool = False,
     find_text: TextChoice = "no",
+    deface: bool = False,
     key_file: Path | None = None,
     subject_table: Path | None = None,
     splits: Path | None = None,
@@ -74,6 +75,8 @@ def convert_dicom(
         find_text: look for text in the pixels (extra ocr). blank: what is found is made black, and ultrasound, films,
             captures and images marked as having burned-in text are converted, too; refuse: pictures in which some is
             found are left out. Photographs are refused all the same: they show people.
+        deface: take the face off heads in CT and MR; volumes of which it is not certain whether they show one are left
+            out.
         key_file: where the key and the map of sources are kept; default beside the corpus, CORPUS.sources.parquet.
         subject_table: file to write who stands behind each subject (mode 0600, apart from the key); read it with:
             voxtile subjects find FILE SUBJECT.
@@ -130,6 +133,7 @@ def convert_dicom(
         leave_masks=masks,
         film_frames=film_frames,
         find_text=find_text,
+        deface=deface,
         planner=planner,
         tree=tree,
         profile=chosen,

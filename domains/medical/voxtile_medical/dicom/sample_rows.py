@@ -36,6 +36,7 @@ class SeriesContext:
         film_frames: how many frames of a film become pictures.
         grid: what is made of planes on no right-angled, evenly spaced grid.
         find_text: whether text is looked for in the pixels, and what becomes of a picture in which there is some.
+        deface: the face is taken off heads.
     """
 
     root: Path
@@ -49,6 +50,7 @@ class SeriesContext:
     film_frames: int = 1
     grid: GridChoice = REFUSE
     find_text: TextChoice = "no"
+    deface: bool = False
 
 
 def acquisition_attributes(header: FileHeader, layout: PixelLayout, frame: Frame | None = None) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from voxtile.corpus.identity import sample_uid
 from voxtile.corpus.records import Sample
 from voxtile.engine.task import Part
 from voxtile_medical.burned_in.blank import refuse_text_in_planes
+from voxtile_medical.deface.peel import without_face
 from voxtile_medical.dicom.instances import instance_attributes
 from voxtile_medical.dicom.sample_rows import (
     SeriesContext,
@@ -22,6 +23,7 @@ from voxtile_medical.dicom.sample_rows import (
     window_limits,
 )
 from voxtile_medical.dicom.series_kinds import modality_of
+from voxtile_medical.dicom_header.attributes import attributes_of
 from voxtile_medical.dicom_planes.ct_numbers import CtNumbers, ct_numbers
 from voxtile_medical.dicom_planes.diffusion import direction_ras, with_diffusion
 from voxtile_medical.dicom_planes.enhanced import enhanced_frames, is_enhanced
@@ -203,6 +205,10 @@ def _volume(
         values, scanned = regular.values, regular.affine
         padding = regular.empty if padding is not None or regular.empty.any() else None
     array, affine = to_nearest_ras(values, scanned)
+    if context.deface:
+        part, linear = attributes_of(said).get("body_part"), (scale.slope, scale.intercept)
+        array, faceless = without_face(array, spacing_zyx(affine), modality, pet.units, linear, part)
+        pet.facts.update(faceless)
     attributes = acquisition_attributes(header, layout, stack.frames[0]) | _labels(volume.label) | pet.facts
     if stack.frames[0].gradient is not None:
         attributes["diffusion_direction"] = direction_ras(stack.frames[0].gradient)

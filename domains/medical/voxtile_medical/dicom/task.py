@@ -47,6 +47,7 @@ class DicomTask(PlannedTask):
         film_frames: how many frames of a film become pictures.
         grid: what is made of planes on no right-angled, evenly spaced grid.
         find_text: whether text is looked for in the pixels, and what becomes of a picture in which there is some.
+        deface: the face is taken off heads in CT and MR.
         leave_masks: segmentations and structure sets are not listed; they are attached to the samples afterwards.
         planner: None in workers, which get the plan only.
         tree: the folder's headers, where they have been read already; None in workers.
@@ -64,6 +65,7 @@ class DicomTask(PlannedTask):
     leave_masks: bool = False
     film_frames: int = 1
     find_text: TextChoice = "no"
+    deface: bool = False
     planner: Planner | None = field(default=None, compare=False, repr=False)
     tree: DicomTree | None = field(default=None, compare=False, repr=False)
     profile: Profile = field(default_factory=Profile)
@@ -89,6 +91,7 @@ class DicomTask(PlannedTask):
             "suv": self.suv,
             **({} if self.film_frames == 1 else {"film_frames": self.film_frames}),
             **({} if self.find_text == "no" else {"find_text": self.find_text}),
+            **({"deface": True} if self.deface else {}),
             **({} if self.profile.is_default else {"profile": sorted(self.profile.options)}),
             **({} if self.grid == REFUSE else {"grid": asdict(self.grid)}),
         }
@@ -177,6 +180,7 @@ class DicomTask(PlannedTask):
             film_frames=self.film_frames,
             grid=self.grid,
             find_text=self.find_text,
+            deface=self.deface,
         )
         refused: list[Part] = []
         try:

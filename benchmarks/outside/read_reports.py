@@ -107,10 +107,21 @@ def corrected() -> Mapping[str, Mapping[str, Sequence[str]]]:
 
 def concepts_of(report: Report, lexicon: Any) -> Mapping[str, Sequence[str]]:
     """The concepts that each finding of a report may be read as."""
-    return {
-        said.finding: corrected().get(report.domain, {}).get(_plain(said.finding), _named(said.finding, lexicon))
-        for said in report.says
-    }
+    return {said.finding: _concepts(said.finding, report.domain, lexicon) for said in report.says}
+
+
+def _concepts(finding: str, domain: str, lexicon: Any) -> Sequence[str]:
+    """The concepts of the table; else those that the lexicon names, with closer ones of that name.
+
+    Where it names none, those of the table for what the name ends with: "circumferential margin involvement".
+    """
+    table, words = corrected().get(domain, {}), _plain(finding).split()
+    if _plain(finding) in table:
+        return table[_plain(finding)]
+    named = _named(finding, lexicon)
+    closer = [c for c in lexicon.concepts if any(c.endswith(f"_{name}") for name in named)]
+    ends = (table[end] for first in range(1, len(words)) if (end := " ".join(words[first:])) in table)
+    return [*named, *closer] if named else next(ends, [])
 
 
 def _plain(finding: str) -> str:

@@ -164,6 +164,7 @@ def _narrowed(
     candidates = [place.payload for place in near]
     if not places and before is not None and kind in _GOING_ON:
         candidates = [before]
+    candidates += [place.payload for place in reversed(places) if place.end <= mention.start and not near]
     for place in candidates:
         concept = table.concept(place, kind)
         if concept is not None and concept in lexicon.concepts:

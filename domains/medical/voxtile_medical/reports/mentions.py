@@ -45,8 +45,26 @@ _NONE_THERE = frozenset(["none", "not", "nil", "no", "negative", "clear"])
 _SIDES = frozenset(["left", "right"])
 _CLOSING = frozenset([",", ";", "."])
 _BUT = frozenset(["but", "yet", "and", "though", "while", "still"])
+_MOST_BEFORE_SIDE = 3  # words of a name before the side that stands within it
 _STILL_THERE = frozenset(
-    ["linger", "lingers", "persist", "persists", "remain", "remains", "stay", "stays", "continues"]
+    [
+        "ly",
+        "lie",
+        "lies",
+        "sits",
+        "terminates",
+        "ends",
+        "projects",
+        "linger",
+        "lingers",
+        "persist",
+        "persists",
+        "remain",
+        "remains",
+        "stay",
+        "stays",
+        "continues",
+    ]
 )
 # Subjects that stand for the organs of the clause before: "the vertebrae are sclerotic, though none has collapsed".
 _PRONOUNS = frozenset(["none", "it", "they", "both", "neither", "all", "each", "which", "these", "this", "one"])
@@ -80,7 +98,7 @@ class Mention:
 def mentions(statement: Statement, lexicon: Lexicon) -> list[Mention]:
     """All mentions of a sentence in reading order; at most one a concept and place."""
     words = statement.words.words
-    named = lexicon.terms.find_reaching(words, statement.grammar.adjectives)
+    named = _with_sided(words, lexicon, lexicon.terms.find_reaching(words, statement.grammar.adjectives))
     organs = [organ for organ in organs_of(words, lexicon) if not _is_adjective(organ, named)]
     organs = sorted([*organs, *_elliptic(words, lexicon.organs, organs)], key=lambda organ: organ.start)
     found: dict[tuple[str, int], Mention] = {}
@@ -100,6 +118,27 @@ def mentions(statement: Statement, lexicon: Lexicon) -> list[Mention]:
     for more in (*several[0], *several[1], *_lingering(statement, found.values())):
         found.setdefault((more.concept, more.start), more)
     return sorted(found.values(), key=lambda named: (named.start, named.concept))
+
+
+def _with_sided(words: tuple[str, ...], lexicon: Lexicon, named: list[Match[str]]) -> list[Match[str]]:
+    """The names of findings, those within which a side stands in place of the shorter ones: "dense left MCA sign"."""
+    found = list(named)
+    for position, word in enumerate(words):
+        if word not in _SIDES or not 0 < position < len(words) - 1:
+            continue
+        without = (*words[max(0, position - _MOST_BEFORE_SIDE) : position], *words[position + 1 :])
+        at = min(position, _MOST_BEFORE_SIDE)
+        for first in range(at):
+            longest = lexicon.terms.longest_at(without, first)
+            if longest is None or longest[0] <= at:
+                continue
+            start, end = position - at + first, position - at + longest[0] + 1
+            if any(match.start <= start and end <= match.end for match in found):
+                break
+            found = [match for match in found if match.end <= start or end <= match.start]
+            found += [Match(start, end, concept) for concept in longest[1]]
+            break
+    return sorted(found, key=lambda match: match.start)
 
 
 def organs_of(words: Sequence[str], lexicon: Lexicon) -> list[Match[str]]:
@@ -162,12 +201,13 @@ def _lingering(statement: Statement, found: Iterable[Mention]) -> Iterator[Menti
     """What has gone at one side or place and is still at another: "cleared on the left but lingers on the right"."""
     words = statement.words.words
     for position, word in enumerate(words):
-        if word not in _STILL_THERE or not position or words[position - 1] not in _BUT:
+        before = next((w for w in reversed(words[:position]) if not statement.grammar.is_adverb(w)), "")
+        if word not in _STILL_THERE or before not in _BUT:
             continue
-        before = [m for m in found if m.end <= position and not m.is_closed]
+        gone = [m for m in found if m.end <= position and not m.is_closed]
         part = statement.parts[statement.part_of(position)]
-        if before and before[-1].polarity == "absent" and not any(position < m.start < part.end for m in found):
-            yield Mention(max(before, key=lambda m: m.start).concept, "present", position, position + 1)
+        if gone and gone[-1].polarity == "absent" and not any(position < m.start < part.end for m in found):
+            yield Mention(max(gone, key=lambda m: m.start).concept, "present", position, position + 1)
 
 
 def _judged(statement: Statement, lexicon: Lexicon, concept: str, start: int, end: int) -> Mention | None:

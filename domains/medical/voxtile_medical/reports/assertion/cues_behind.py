@@ -26,6 +26,8 @@ _VAIN = frozenset({"vain", "success", "avail"})
 # "Effusion and consolidation is absent" says it of the last alone where a comma stands before.
 _SINGULAR = frozenset({"is", "was", "has", "does"})
 MOST_OF_A_NAME = 3
+_ANSWERS = frozenset({"yes", "no", "y", "n", "present", "absent"})
+_LONGEST_ENTRY = 6  # words of a name in a form, its mark and its answer
 
 
 class CuesBehind:
@@ -57,9 +59,19 @@ class CuesBehind:
         return (
             cue.end >= len(words)
             or words[cue.end] in ENDS
+            or self._is_of_form(cue)
             or cue.end in self._clauses.breaks
             or self._clauses.ends(cue.end)
         )
+
+    def _is_of_form(self, cue: Match[str]) -> bool:
+        """Whether a form goes on with the next name and its answer: "pneumothorax no / nodule yes 6 mm"."""
+        words = self._words
+        following = words[cue.end : cue.end + _LONGEST_ENTRY]
+        answer = next((i for i, word in enumerate(following) if word in _ANSWERS), 0)
+        is_entry = answer > 0 and not set(following[:answer]) & (self._grammar.verbs | {",", ".", ":"})
+        name = words[cue.start - 1]
+        return is_entry and name.isalpha() and name not in self._grammar.verbs | self._grammar.auxiliaries
 
     def with_auxiliaries(self, cue: Match[str]) -> Match[str]:
         """A cue with the auxiliaries and adverbs before it: "could, with certainty, not be seen"."""

@@ -49,7 +49,7 @@ _DENIALS_BEFORE = frozenset({"negation_before", "negation_front", "none_of"})
 _FINDERS = frozenset({"no", "nothing", "without", "not", "never", "hardly", "scarcely"})
 _CONTRASTS = frozenset({"but", "however", "although", "though", "while", "whereas", "yet"})
 _INVERTED_CONDITIONS = frozenset({"should", "were"})
-_FURTHEST_TO = 8
+_FURTHEST_TO, _FURTHEST_BEING = 8, 6
 _TO_SUGGEST = frozenset({"to", "that", "which", "would", "might", "could"})
 _BE = frozenset({"is", "are", "was", "were"})
 _DUMMIES = frozenset({"there", "we", "i", "one"})
@@ -208,6 +208,8 @@ class Statement:
         while end < len(words) and words[end] not in stops:
             if words[end] in CLAUSE_ENDS or (end in self._clauses.breaks and self._parts_clauses(end, kind)):
                 break
+            if kind == "negation_front" and words[end] == "," and "being" in words[end + 1 : end + _FURTHEST_BEING]:
+                break  # "nowhere is tumor seen, the carcinoma being confined to the mucosa"
             if (
                 kind == "frame"
                 and words[end] == ","

@@ -8,9 +8,13 @@ from pathlib import Path
 
 from voxtile.bounded_text import load_yaml
 from voxtile.words.tokens import words_of
+from voxtile_medical.reports.text.spelling import english_words
 
 LANGUAGES = Path(__file__).with_name("languages.yaml")
 _FEWEST_WORDS = 6
+_LONG, _FEWEST_LONG = 4, 3  # letters of a long word; fewest words of so many that tell a language
+_MOST_ACCENTED = 2  # words with accents that an English text of no small words may have is one less
+_STRANGE, _STRANGE_BESIDE = 0.5, 0.85  # share of them that neither English nor the field knows; beside words of English
 _LAST_LATIN_LETTER = 0x24F
 
 
@@ -29,9 +33,19 @@ def other_language(text: str, known: frozenset[str]) -> str | None:
     if foreign > 0.3 * len(letters):
         return "a language of another script"
     words = [word for word in words_of(sample.lower()).words if word.isalpha()]
+    small, others, sure = _small_words()
+    said = sum(word in small for word in words)
+    surest = max(sure, key=lambda name: sum(word in sure[name] for word in words))
+    if sum(word in sure[surest] for word in words) > said:
+        return surest
+    long = [word for word in words if len(word) >= _LONG]
+    strange = sum(_is_strange(word, known) for word in long)
+    share = _STRANGE if said == 0 else _STRANGE_BESIDE  # "in", "a" and "no" are words of other languages, too
+    accented = sum(not word.isascii() for word in long)
+    if (len(long) >= _FEWEST_LONG and strange >= share * len(long)) or (said == 0 and accented >= _MOST_ACCENTED):
+        return "a language other than English"
     if len(words) < _FEWEST_WORDS:
         return None
-    small, others = _small_words()
     counts = Counter(words)
     foreign_words = frozenset().union(*others.values())  # "la" is a left atrium, too
     english = sum(n for word, n in counts.items() if word in small or (word in known and word not in foreign_words))
@@ -40,7 +54,15 @@ def other_language(text: str, known: frozenset[str]) -> str | None:
     return language if scores[language] > english and scores[language] >= 0.08 * len(words) else None
 
 
+def _is_strange(word: str, known: frozenset[str]) -> bool:
+    """Whether neither English nor a field knows a word or what it is a plural of."""
+    return not (word in known or word in english_words() or word.rstrip("s") in english_words())
+
+
 @cache
-def _small_words() -> tuple[frozenset[str], dict[str, frozenset[str]]]:
+def _small_words() -> tuple[frozenset[str], dict[str, frozenset[str]], dict[str, frozenset[str]]]:
+    """Small words of English, of other languages, and those that tell the language of a text of a few words."""
     data = load_yaml(LANGUAGES.read_text(encoding="utf-8"))
-    return frozenset(data["english"].split()), {k: frozenset(words.split()) for k, words in data["others"].items()}
+    english = frozenset(data["english"].split())
+    others, sure = ({k: frozenset(words.split()) for k, words in data[key].items()} for key in ("others", "sure"))
+    return english, others, sure

@@ -38,6 +38,7 @@ _OF_TIME = re.compile(
 _OF_TODAY = re.compile(r"\b(?:current|today|now|this (?:study|exam|scan)|present)\b", re.I)
 _OF_NUMBER = re.compile(r"\W*(?:no|nr|number|lesion|nodule|id|target|#)?\W*$", re.I)
 _LONGEST_TITLE = 8  # words
+_LONGEST_NAME = 5  # words of the first cell of a row
 _SHORT_LINE = 55  # characters; a shorter one was ended by whoever wrote it, not by the width of the page
 _LONGEST_LABEL = 60
 _NOT_LABELS = re.compile(
@@ -144,11 +145,19 @@ def _table(report: str, lines: Sequence[Span], first: int) -> list[list[Span]]:
     rows: list[list[Span]] = []
     for line in lines[first:]:
         cells = _row(report, line)
-        if not cells or (rows and not _RULE.match(report[slice(*line)]) and len(cells) != len(rows[0])):
+        if not cells or (rows and not _RULE.match(report[slice(*line)]) and not _is_row_of(report, cells, rows)):
             break
         rows.append(cells)
     has_columns = len(rows) > 1 and len(rows[0]) > 1
     return rows if has_columns or (rows and "..." in report[slice(*lines[first])] and len(rows[0]) > 1) else []
+
+
+def _is_row_of(report: str, cells: list[Span], rows: Sequence[list[Span]]) -> bool:
+    """Whether cells make another row: as many as the first has, or fewer or more beside a short name without a mark."""
+    if len(cells) == len(rows[0]):
+        return True
+    names = [report[slice(*row[0])] for row in (*rows, cells)]
+    return all(len(name.split()) <= _LONGEST_NAME and name[-1:] not in ".;:" for name in names)
 
 
 def _row(report: str, line: Span) -> list[Span]:
@@ -211,6 +220,9 @@ def _cells(report: str, rows: Sequence[list[Span]]) -> Iterator[Block]:
     for row in rows[1 if has_header else 0 :]:
         if not has_header:
             yield Block(row[1][0], row[-1][1], (row[0],))
+            continue
+        if len(row) > len(header):
+            yield Block(row[1][0], row[-1][1], (row[0],))  # no column of the header is sure to be that of a cell
             continue
         for column, (start, end) in enumerate(row[1:], start=1):
             if report[start:end].strip(" -–—"):

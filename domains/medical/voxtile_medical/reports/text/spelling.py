@@ -145,7 +145,7 @@ class Speller:
         return word in self._field or word in self._short
 
     def _is_word(self, word: str) -> bool:
-        return word in _known() or self._is_of_field(word)
+        return word in english_words() or self._is_of_field(word)
 
     def _is_asked(self, word: str) -> bool:
         return _SHORTEST <= len(word) <= _LONGEST and not self._is_of_field(word) and word.isalpha()
@@ -162,7 +162,7 @@ class Speller:
     def _nearest(self, word: str) -> str:
         if word.startswith("post") and _OPERATION(word) and word.removeprefix("post") in self._field:
             return word.removeprefix("post")  # "postlumpectomy scar": the scar of one
-        if not word.isascii() or word in _known() or word.rstrip("s") in _known() or _is_compound(word):
+        if not word.isascii() or word in english_words() or word.rstrip("s") in english_words() or _is_compound(word):
             return word
         if any(word.endswith(end) and self._is_word(word.removesuffix(end)) for end in _INFLECTIONS):
             return word  # "centered"
@@ -202,7 +202,7 @@ class Speller:
 
 def _is_compound(word: str) -> bool:
     """Whether a word is put together of two that are known: "costovertebral"."""
-    known = _known()
+    known = english_words()
     return any(
         word[:at] in known and word[at:] in known for at in range(_SHORTEST_PART, len(word) - _SHORTEST_PART + 1)
     )
@@ -227,8 +227,8 @@ def _pairs() -> tuple[list[list[str]], list[list[str]]]:
 
 
 @cache
-def _known() -> frozenset[str]:
-    """Words of English, and of medicine beside the lexicon's."""
+def english_words() -> frozenset[str]:
+    """Words of English in normal form, and of medicine beside the lexicon's."""
     listed = (files("symspellpy") / "frequency_dictionary_en_82_765.txt").read_text(encoding="utf-8-sig")
     english = {normal_form(line.split(" ", 1)[0]) for line in listed.splitlines()}
     return frozenset(english | {normal_form(word) for word in load_yaml(TABLE.read_text(encoding="utf-8"))["known"]})

@@ -6,7 +6,7 @@ from voxtile_pathology.reports.lexicon import load_lexicon
 from voxtile_pathology.reports.read import read_slide_report
 
 PART = (
-    "Prostate, left base: adenocarcinoma, Gleason 3+4=7, 35% of core. Margins negative. ER positive (90%), PR negative. "
+    "Prostate, left base: adenocarcinoma, Gleason 3+4=7, 35% of core. Margins negative. ER positive (90%). "
     "pT2 pN0. Lymph nodes: 0/12. There is no necrosis, and the stroma shows chronic inflammation.\n"
 )
 LONG = 200_000

@@ -12,7 +12,8 @@ from functools import cached_property
 
 from voxtile.words.tokens import words_of
 from voxtile_medical.reports.lexicon import Lexicon
-from voxtile_medical.reports.mentions import Mention, organs_of
+from voxtile_medical.reports.mentions import Mention
+from voxtile_medical.reports.names import organs_of
 
 # Regions that a report of any part of the body can name.
 _ANYWHERE = frozenset(["general", "devices", "surgery", "vessels", "bones"])

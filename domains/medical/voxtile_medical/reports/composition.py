@@ -17,7 +17,8 @@ from voxtile.bounded_text import load_yaml
 from voxtile.words.phrases import Match, Phrases
 from voxtile_medical.reports.assertion.statements import Statement
 from voxtile_medical.reports.lexicon import Lexicon
-from voxtile_medical.reports.mentions import Mention, organs_of
+from voxtile_medical.reports.mentions import Mention
+from voxtile_medical.reports.names import organs_of
 
 TABLE = Path(__file__).with_name("composition.yaml")
 _FURTHEST = 12  # words between a change and its place

@@ -5,8 +5,7 @@ both in one clause), `borderline` (pairs that leave it open), `unless` (phrases 
 `denies` (concepts that its denial denies too), `elsewhere` (phrases that name another concept in another region),
 and which attributes it can have. `anatomy`, `normal` and `qualities`
 are what the pairs are made of; `complete` is said of the whole examination; `include` names further files beside it.
-`wordings` lists further phrases by concept: what else the field, letters to patients and learners of English call it;
-`signs` the named signs of it.
+`wordings` lists further phrases by concept: what else the field, letters to patients and learners of English call it.
 """
 
 from __future__ import annotations
@@ -168,7 +167,7 @@ def load_lexicon(path: Path = LEXICON) -> Lexicon:
         for name, entry in data["concepts"].items():
             if not isinstance(entry, dict) or not {"terms"} <= entry.keys() <= _KEYS:
                 raise ValueError(f"concept '{name}' must have terms, and keys among {', '.join(sorted(_KEYS))}")
-        for name, phrases in (*data.get("wordings", {}).items(), *data.get("signs", {}).items()):
+        for name, phrases in data.get("wordings", {}).items():
             data["concepts"][name] = {**data["concepts"][name], "terms": [*data["concepts"][name]["terms"], *phrases]}
         return _compile(data)
     except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:

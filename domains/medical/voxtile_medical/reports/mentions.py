@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from voxtile.words.phrases import Match, Phrases
+from voxtile.words.phrases import Match
 from voxtile_medical.reports.assertion.statements import Polarity, Statement
 from voxtile_medical.reports.lexicon import Lexicon
+from voxtile_medical.reports.names import SIDES, completed_by_head, operations_in, organs_of, with_sides_within
 
 _LINKS = frozenset(["of", "in", "the", "within", "along", "throughout", "involving", "at", "a", "are", "is"])
 _ENUMERATING = frozenset([",", "and", "or", "/", "the", "both", "&", "nor"])
@@ -42,10 +43,8 @@ _OPENS = 2  # words before the organ that a clause is about: "both kidneys", "th
 # "No acute abnormality" says nothing of what is old.
 _PLACING = frozenset(["on", "in", "at", "of", "measuring", "being", ",", "within", "decreased", "increased", "now"])
 _NONE_THERE = frozenset(["none", "not", "nil", "no", "negative", "clear"])
-_SIDES = frozenset(["left", "right"])
 _CLOSING = frozenset([",", ";", "."])
 _BUT = frozenset(["but", "yet", "and", "though", "while", "still"])
-_MOST_BEFORE_SIDE = 3  # words of a name before the side that stands within it
 _STILL_THERE = frozenset(
     [
         "ly",
@@ -69,9 +68,6 @@ _STILL_THERE = frozenset(
 # Subjects that stand for the organs of the clause before: "the vertebrae are sclerotic, though none has collapsed".
 _PRONOUNS = frozenset(["none", "it", "they", "both", "neither", "all", "each", "which", "these", "this", "one"])
 _SUBJECT_WORDS = 3
-# What operations leave behind: "cholecystectomy clips".
-_TRACES = frozenset(["surgical_clips", "scar", "surgical_material", "postoperative_change", "seroma"])
-_WITH_POLES = frozenset(["testis", "spleen", "thyroid", "patella", "ovary", "parathyroid", "brain", "tonsil"])
 _WHOLE = frozenset(["no", "without", "any", "other", "of", "further", "additional", "significant"])
 
 
@@ -98,15 +94,15 @@ class Mention:
 def mentions(statement: Statement, lexicon: Lexicon) -> list[Mention]:
     """All mentions of a sentence in reading order; at most one a concept and place."""
     words = statement.words.words
-    named = _with_sided(words, lexicon, lexicon.terms.find_reaching(words, statement.grammar.adjectives))
+    named = with_sides_within(words, lexicon, lexicon.terms.find_reaching(words, statement.grammar.adjectives))
     organs = [organ for organ in organs_of(words, lexicon) if not _is_adjective(organ, named)]
-    organs = sorted([*organs, *_elliptic(words, lexicon.organs, organs)], key=lambda organ: organ.start)
+    organs = sorted([*organs, *completed_by_head(words, lexicon.organs, organs)], key=lambda organ: organ.start)
     found: dict[tuple[str, int], Mention] = {}
     paired: dict[int, Match[str]] = {}
     for pair, quality in _of_qualities(statement, lexicon, organs, named):
         found.setdefault((pair.concept, pair.start), pair)
         paired.update(dict.fromkeys(range(pair.start, pair.end), quality))
-    for match in (*named, *_elliptic(words, lexicon.terms, named), *_operations(words, lexicon, named)):
+    for match in (*named, *completed_by_head(words, lexicon.terms, named), *operations_in(words, lexicon, named)):
         quality_there = next((paired[i] for i in range(match.start, match.end) if i in paired), None)
         if quality_there is not None and _is_general(match, quality_there, lexicon):
             continue
@@ -118,35 +114,6 @@ def mentions(statement: Statement, lexicon: Lexicon) -> list[Mention]:
     for more in (*several[0], *several[1], *_lingering(statement, found.values())):
         found.setdefault((more.concept, more.start), more)
     return sorted(found.values(), key=lambda named: (named.start, named.concept))
-
-
-def _with_sided(words: tuple[str, ...], lexicon: Lexicon, named: list[Match[str]]) -> list[Match[str]]:
-    """The names of findings, those within which a side stands in place of the shorter ones: "dense left MCA sign"."""
-    found = list(named)
-    for position, word in enumerate(words):
-        if word not in _SIDES or not 0 < position < len(words) - 1:
-            continue
-        without = (*words[max(0, position - _MOST_BEFORE_SIDE) : position], *words[position + 1 :])
-        at = min(position, _MOST_BEFORE_SIDE)
-        for first in range(at):
-            longest = lexicon.terms.longest_at(without, first)
-            if longest is None or longest[0] <= at:
-                continue
-            start, end = position - at + first, position - at + longest[0] + 1
-            if any(match.start <= start and end <= match.end for match in found):
-                break
-            found = [match for match in found if match.end <= start or end <= match.start]
-            found += [Match(start, end, concept) for concept in longest[1]]
-            break
-    return sorted(found, key=lambda match: match.start)
-
-
-def organs_of(words: Sequence[str], lexicon: Lexicon) -> list[Match[str]]:
-    """The organs that words name; a pole is the kidney's only where no other organ is named that has one."""
-    found = lexicon.organs.find(words)
-    if not any(organ.payload in _WITH_POLES for organ in found):
-        return found
-    return [organ for organ in found if words[organ.end - 1] != "pole" or organ.payload in _WITH_POLES]
 
 
 def closed_concepts(statement: Statement, lexicon: Lexicon) -> frozenset[str]:
@@ -191,8 +158,8 @@ def _elsewhere(statement: Statement, found: Iterable[Mention]) -> Iterator[Menti
         if not before or cue.end - cue.start > 1:
             continue
         follows = cue.end < len(words) and words[cue.end] in ("on", "in", "at") and words[cue.start] != "nil"
-        is_side = words[cue.start - 1] in _SIDES and (cue.end >= len(words) or words[cue.end] in _CLOSING)
-        if (follows and _SIDES & set(words[cue.end : cue.end + 4])) or is_side:
+        is_side = words[cue.start - 1] in SIDES and (cue.end >= len(words) or words[cue.end] in _CLOSING)
+        if (follows and SIDES & set(words[cue.end : cue.end + 4])) or is_side:
             last = max(before, key=lambda m: m.start)
             yield Mention(last.concept, "absent", cue.start, cue.end)
 
@@ -242,38 +209,6 @@ def _is_part(statement: Statement, quality: Match[str], named: Iterable[Match[st
         for name in named
         if name.end - name.start > quality.end - quality.start
     )
-
-
-def _elliptic(words: tuple[str, ...], names: Phrases[str], named: list[Match[str]]) -> Iterator[Match[str]]:
-    """The first name of "pleural or pericardial effusion", "popliteal and peroneal vein": their head completes it."""
-    covered = {position for match in named for position in range(match.start, match.end)}
-    for match in named:
-        head = words[match.end - 1]
-        before = match.start - 1
-        if match.end - match.start < 2 or before < 1 or words[before] not in ("or", "and", "/", ","):
-            continue
-        if before - 1 in covered:
-            continue
-        for width in (2, 1):
-            start = before - width
-            if start < 0:
-                continue
-            found = names.longest_at((*words[start:before], head), 0)
-            if found is not None and found[0] == width + 1:
-                yield from (Match(start, before, concept) for concept in found[1])
-                break
-
-
-def _operations(words: tuple[str, ...], lexicon: Lexicon, named: list[Match[str]]) -> Iterator[Match[str]]:
-    """The operation that says of which kind its traces are: "cholecystectomy clips", "lumpectomy scar"."""
-    for match in named:
-        if match.payload not in _TRACES or match.end - match.start < 2:
-            continue
-        for end in range(match.end - 1, match.start, -1):
-            found = lexicon.terms.longest_at(words[:end], match.start)
-            if found is not None and found[0] == end:
-                yield from (Match(match.start, end, c) for c in found[1] if lexicon.concepts[c].region == "surgery")
-                break
 
 
 def _of_qualities(

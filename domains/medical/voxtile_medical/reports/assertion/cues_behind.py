@@ -26,7 +26,7 @@ _VAIN = frozenset({"vain", "success", "avail"})
 # "Effusion and consolidation is absent" says it of the last alone where a comma stands before.
 _SINGULAR = frozenset({"is", "was", "has", "does"})
 MOST_OF_A_NAME = 3
-_ANSWERS = frozenset({"yes", "no", "y", "n", "present", "absent"})
+_ANSWERS = frozenset({"yes", "no", "y", "n"})
 _LONGEST_ENTRY = 6  # words of a name in a form, its mark and its answer
 
 
@@ -71,7 +71,7 @@ class CuesBehind:
         answer = next((i for i, word in enumerate(following) if word in _ANSWERS), 0)
         is_entry = answer > 0 and not set(following[:answer]) & (self._grammar.verbs | {",", ".", ":"})
         name = words[cue.start - 1]
-        return is_entry and name.isalpha() and name not in self._grammar.verbs | self._grammar.auxiliaries
+        return is_entry and name.isalpha() and name not in self._grammar.verbs | self._grammar.auxiliaries | self._grammar.sees
 
     def with_auxiliaries(self, cue: Match[str]) -> Match[str]:
         """A cue with the auxiliaries and adverbs before it: "could, with certainty, not be seen"."""

@@ -70,8 +70,8 @@ class CuesBehind:
         following = words[cue.end : cue.end + _LONGEST_ENTRY]
         answer = next((i for i, word in enumerate(following) if word in _ANSWERS), 0)
         is_entry = answer > 0 and not set(following[:answer]) & (self._grammar.verbs | {",", ".", ":"})
-        name = words[cue.start - 1]
-        return is_entry and name.isalpha() and name not in self._grammar.verbs | self._grammar.auxiliaries | self._grammar.sees
+        verbs = self._grammar.verbs | self._grammar.auxiliaries | self._grammar.sees
+        return is_entry and words[cue.start - 1].isalpha() and words[cue.start - 1] not in verbs
 
     def with_auxiliaries(self, cue: Match[str]) -> Match[str]:
         """A cue with the auxiliaries and adverbs before it: "could, with certainty, not be seen"."""

@@ -20,12 +20,13 @@ from voxtile_datasets.captions.checker.check import check
 from voxtile_datasets.captions.checker.verdict import Verdict
 from voxtile_datasets.captions.checker.vocabulary import installed_vocabularies
 
-SETS = tuple(name for name in ("develop", "develop-2", "check-1", "check-2", "check-3") if name not in UNSEEN)
+_FRESH = ("fresh-1", "fresh-2", "fresh-3", "fresh-4")
+SETS = tuple(n for n in ("develop", "develop-2", "check-1", "check-2", "check-3", *_FRESH) if n not in UNSEEN)
 _NAMED = {
     "tumour": re.compile(r"tumou?r|carcinoma|cancer|malignan|neoplas|metasta", re.I),
     "necrosis": re.compile(r"necro|dead tissue|dead cells", re.I),
 }
-_DENIED = frozenset(["finding-denied", "denial-of-present", "negation-dropped", "normality"])
+_DENIED = frozenset(["finding-denied", "denial-of-present", "negation-dropped", "normality", "denied-present"])
 
 
 def subjects_of(caption: Caption) -> list[str]:

@@ -86,20 +86,12 @@ _CLASSES = {
     "CR": "1.2.840.10008.5.1.4.1.1.1",
     "DX": "1.2.840.10008.5.1.4.1.1.1.1",
     "SR": "1.2.840.10008.5.1.4.1.1.88.11",
+    "RTSTRUCT": "1.2.840.10008.5.1.4.1.1.481.3",
     "OT": "1.2.840.10008.5.1.4.1.1.7",
 }
-KINDS = (
-    "CT",
-    "MR",
-    "PT",
-    "CR",
-    "CT",
-    "DX",
-    "MR",
-    "CT",
-    "OT",
-    "SR",
-)  # the last two are refused, and are rows of the ledger
+# A structure set is of the CT before it. The last two are refused, and are rows of the ledger.
+KINDS = ("CT", "RTSTRUCT", "MR", "PT", "CR", "DX", "CT", "MR", "OT", "SR")
+_SINGLE = ("CR", "DX", "OT", "SR", "RTSTRUCT")
 
 
 @dataclass
@@ -144,7 +136,7 @@ def write_objects(folder: Path, count: int = 40) -> Planted:
     """
     # A planted value is often none of its kind.
     config.settings.writing_validation_mode = config.settings.reading_validation_mode = config.IGNORE
-    planted = Planted()
+    planted, before = Planted(), Dataset()
     for number in range(count):
         kind = KINDS[number % len(KINDS)]
         planted.kinds.append(kind)
@@ -152,11 +144,16 @@ def write_objects(folder: Path, count: int = 40) -> Planted:
         own.mkdir(parents=True)
         planted.add(f"ZQFOLDER{number:02d}", f"Qzperson{number:02d}")
         dataset = _object(kind, number)
+        if kind == "RTSTRUCT":
+            _add_structure(dataset, before, planted)
         _plant(dataset, number, planted)
-        for plane in range(1 if kind in ("CR", "DX", "OT", "SR") else 3):
+        for plane in range(1 if kind in _SINGLE else 3):
             _set_plane(dataset, number, plane)
             planted.add(f"ZQFILE{number:02d}x{plane}", str(dataset.SOPInstanceUID))
             dataset.save_as(own / f"ZQFILE{number:02d}x{plane}.dcm", enforce_file_format=True)
+        before = dataset
+        if kind == "RTSTRUCT":
+            continue
         planted.reports[str(dataset.StudyInstanceUID)] = _report(dataset, number, planted)
     with folder.with_name("reports.csv").open("w", encoding="utf-8", newline="") as file:
         csv.writer(file).writerows([("study", "text"), *planted.reports.items()])
@@ -170,7 +167,7 @@ def _object(kind: str, number: int) -> Dataset:
     dataset.SOPClassUID = dataset.file_meta.MediaStorageSOPClassUID = _CLASSES[kind]
     dataset.Modality = kind
     dataset.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL"]
-    if kind == "SR":
+    if kind in ("SR", "RTSTRUCT"):
         return dataset
     dataset.Rows, dataset.Columns = _SIZE
     dataset.SamplesPerPixel, dataset.PhotometricInterpretation = 1, "MONOCHROME2"
@@ -189,6 +186,29 @@ def _object(kind: str, number: int) -> Dataset:
     return dataset
 
 
+def _add_structure(dataset: Dataset, image: Dataset, planted: Planted) -> None:
+    """A structure on the first plane of an image, whose name names the patient and the day."""
+    for keyword in ("StudyInstanceUID", "FrameOfReferenceUID", "PatientID", "AccessionNumber"):
+        dataset[keyword] = image[keyword]
+    series, study, frame = Dataset(), Dataset(), Dataset()
+    series.SeriesInstanceUID, study.ReferencedSOPInstanceUID = image.SeriesInstanceUID, image.StudyInstanceUID
+    study.ReferencedSOPClassUID = "1.2.840.10008.3.1.2.3.1"
+    study.RTReferencedSeriesSequence, frame.RTReferencedStudySequence = [series], [study]
+    frame.FrameOfReferenceUID = image.FrameOfReferenceUID
+    dataset.ReferencedFrameOfReferenceSequence = [frame]
+    structure, contours, contour, seen = Dataset(), Dataset(), Dataset(), Dataset()
+    structure.ROINumber = contours.ReferencedROINumber = seen.ReferencedROINumber = seen.ObservationNumber = 1
+    structure.ReferencedFrameOfReferenceUID = image.FrameOfReferenceUID
+    structure.ROIName = f"Liver {str(image.PatientName).split('^')[0]} {image.PatientID} {DAY}"
+    contour.ContourGeometricType, contour.NumberOfContourPoints = "CLOSED_PLANAR", 4
+    contour.ContourData = [2, 2, 0, 8, 2, 0, 8, 8, 0, 2, 8, 0]
+    contours.ContourSequence = [contour]
+    seen.ROIInterpreter, seen.RTROIInterpretedType = "Zqinterpreter^Qzinterpreter", "ORGAN"
+    planted.add("Zqinterpreter", "Qzinterpreter")
+    dataset.StructureSetROISequence, dataset.ROIContourSequence = [structure], [contours]
+    dataset.RTROIObservationsSequence = [seen]
+
+
 def _set_plane(dataset: Dataset, number: int, plane: int) -> None:
     dataset.SOPInstanceUID = dataset.file_meta.MediaStorageSOPInstanceUID = f"1.2.777.9.{number}.{plane}"
     if "Rows" in dataset:
@@ -200,7 +220,7 @@ def _set_plane(dataset: Dataset, number: int, plane: int) -> None:
 
 def _plant(dataset: Dataset, number: int, planted: Planted) -> None:
     """Fill a header; what is there already stays."""
-    charset, name, _ = _NAMES[number % len(_NAMES)]
+    charset, name, _ = _NAMES[(number - (dataset.Modality == "RTSTRUCT")) % len(_NAMES)]
     if charset is not None:
         dataset.SpecificCharacterSet = charset
     for tag, vr, keyword in _elements():
@@ -216,7 +236,8 @@ def _plant(dataset: Dataset, number: int, planted: Planted) -> None:
             dataset.add_new(tag, vr, value)
             planted.add(*value.split("^"))
     dataset.PatientBirthDate = BIRTH
-    dataset.PatientName = dataset.ReferringPhysicianName = dataset.OperatorsName = name
+    dataset.ReferringPhysicianName = dataset.OperatorsName = name
+    dataset.PatientName = name
     _set_escape(dataset)
     planted.add(BIRTH, *(part for group in name.split("=") for part in group.split("^")))
     for creator, group in (("ZQ MAKER", 0x0009), ("ZQ OTHER MAKER", 0x2001)):

@@ -37,6 +37,8 @@ def test_nothing_planted_is_in_any_byte_that_comes_out(tmp_path, leaks, surrogat
     assert files > 15
     (text, *_) = Corpus(tmp_path / "out" / "corpus").table("captions")["text"].to_pylist()
     assert "Nodule of 12 mm in the left lower lobe. No pleural effusion." in text
+    regions = Corpus(tmp_path / "out" / "corpus").table("regions")["phrase"].to_pylist()
+    assert regions == (["Liver"] if surrogates else [])
 
 
 def test_the_search_finds_what_is_not_hidden(tmp_path, leaks):

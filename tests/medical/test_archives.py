@@ -202,6 +202,10 @@ def test_damaged_archives_give_no_part_of_a_series(tmp_path, dicom, slices, stud
     at = whole.index(slices["slice-001.dcm"]) + len(slices["slice-001.dcm"]) - 20
     (tmp_path / "x.zip").write_bytes(whole[:at] + b"\xaa" + whole[at + 1 :])  # a pixel
     assert sorted(dicom.convert(tmp_path / "x.zip").verdicts) == ["damaged-member", "incomplete-series"]
+    renamed = whole.replace(b"slice-003.dcm", b"slice~xyz.dcm")  # in the directory and before the member ...
+    renamed = renamed.replace(b"slice~xyz.dcm", b"slice-003.dcm", 1)  # ... and in the directory alone
+    (tmp_path / "x.zip").write_bytes(renamed)
+    assert sorted(dicom.convert(tmp_path / "x.zip").verdicts) == ["damaged-member", "incomplete-series"]
     source = tmp_path / "in"
     dicom.write(source / "good", np.zeros((3, 4, 4), "uint16"), SeriesInstanceUID="1.9")
     (source / "cut.zip").write_bytes(whole[:-200])

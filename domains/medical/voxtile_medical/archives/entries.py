@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 
+DAMAGED = "damaged-member"
 SUFFIXES = (".zip", ".tar", ".tar.gz", ".tgz")
 MAX_ENTRIES = 1_000_000
 MAX_MEMBER_BYTES = (2 << 30) + (64 << 20)  # the largest volume that is read, and a header
@@ -58,6 +59,12 @@ def is_archive_name(path: str) -> bool:
 def runs_through(path: str) -> bool:
     """The path may be that of a member: one of its folders is named like an archive."""
     return _THROUGH.search(path) is not None
+
+
+def archive_of(path: str) -> str:
+    """The archive that a path runs through; empty where none of its folders is named like one."""
+    found = _THROUGH.search(path)
+    return path[: found.end()] if found else ""
 
 
 class EntryNames:

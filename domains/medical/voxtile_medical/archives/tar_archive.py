@@ -12,7 +12,7 @@ from indexed_gzip import IndexedGzipFile, ZranError
 
 from voxtile.corpus.identity import printable
 from voxtile_medical.archives import entries
-from voxtile_medical.archives.entries import ArchiveFault, Entry, EntryNames, refuse_bomb
+from voxtile_medical.archives.entries import DAMAGED, ArchiveFault, Entry, EntryNames, refuse_bomb
 
 _GZIP = b"\x1f\x8b"
 _POINTS_EVERY = 8 << 20  # bytes, unpacked, between the points at which decompression can start
@@ -91,9 +91,9 @@ class TarMembers:
             self._stream.seek(offset)
             found = self._stream.read(wanted)
         except _FAULTS as error:
-            raise ArchiveFault("damaged-member", _DAMAGED) from error
+            raise ArchiveFault(DAMAGED, _DAMAGED) from error
         if len(found) < wanted:
-            raise ArchiveFault("damaged-member", _DAMAGED)
+            raise ArchiveFault(DAMAGED, _DAMAGED)
         return found
 
     def _place(self, path: str) -> tuple[int, int]:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
-from voxtile_medical.archives.entries import ArchiveFault, Entry, EntryNames, refuse_bomb
+from voxtile_medical.archives.entries import DAMAGED, ArchiveFault, Entry, EntryNames, refuse_bomb
 
 _ENCRYPTED = 0x1  # general purpose bit 0 (APPNOTE 4.4.4)
 _UTF8 = 0x800
@@ -63,7 +63,7 @@ class ZipMembers:
                 return stream.read(length) if length >= 0 else stream.read()
         except (BadZipFile, EOFError, zlib.error, OSError, NotImplementedError, RuntimeError, ValueError) as error:
             detail = "the archive is damaged where this member is; copy it again from its source"
-            raise ArchiveFault("damaged-member", detail) from error
+            raise ArchiveFault(DAMAGED, detail) from error
 
 
 def _entry(info: ZipInfo, names: EntryNames) -> Entry:

@@ -1,7 +1,7 @@
 """Which series a damaged file was a part of: without its first or last slice a volume is shorter and looks whole.
 
 By the SeriesInstanceUID that can still be read; else by the file's name, where it is one of a numbered row (`IM0019`)
-whose neighbours are slices.
+whose neighbours are slices; and a damaged member of an archive that neither tells is of any series of the archive.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from itertools import pairwise
 from pathlib import PurePosixPath
 from statistics import median
 
+from voxtile_medical.archives.entries import DAMAGED, archive_of
 from voxtile_medical.dicom_header.headers import FileHeader, NotUsable
 
 _NEVER_SLICES = frozenset({"dicomdir", "unreadable-name"})
@@ -45,6 +46,9 @@ def damaged_slices(groups: Sequence[Sequence[FileHeader]], others: Iterable[NotU
         if other.reason in _NEVER_SLICES:
             continue
         indices = of_uid.get(other.series, []) if other.series else _by_name(other.path, rows, groups)
+        if not indices and other.reason == DAMAGED:  # its name may be what is damaged: it may be of any series there
+            archive = archive_of(other.path)
+            indices = [k for k, group in enumerate(groups) if any(archive_of(h.path) == archive for h in group)]
         for index in indices:
             found[index].append(other)
     return found

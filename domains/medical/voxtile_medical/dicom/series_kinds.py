@@ -63,7 +63,10 @@ def kind_of(header: FileHeader) -> Literal["volume", "picture"]:
     if storage in _OTHER_CLASSES:
         raise Verdict(*_OTHER_CLASSES[storage])
     if modality in NOT_IMAGES or storage.startswith(_NOT_IMAGE_CLASSES):
-        raise Verdict("not-an-image", "an object that describes images (segmentation, report, plan, …) and is not one")
+        raise Verdict(
+            "not-an-image",
+            "an object that describes images (segmentation, plan, …) and is not one; reports are for --reports",
+        )
     if is_localizer(header):
         raise Verdict("localizer", "a localizer (ImageType says so)")
     if is_screen(header):

@@ -157,7 +157,8 @@ def _series_of(root: Path, path: str) -> str:
     """The SeriesInstanceUID among the first bytes of a damaged file; empty where there is none."""
     try:
         with open_stored(f"{root}/{path}") as file:
-            found = _SERIES_UID.search(file.read(LONG_PREFIX_BYTES[0]))
+            # One byte less than all: of a whole member, the checksum is that of its damage.
+            found = _SERIES_UID.search(file.read(max(0, min(LONG_PREFIX_BYTES[0], file.size - 1))))
     except (OSError, Verdict):
         return ""
     return found[1].decode("ascii") if found else ""

@@ -140,9 +140,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--half", choices=FONTS, default="develop")
     parser.add_argument("--count", type=int, default=84)
+    parser.add_argument("--pictures", type=int, help="only the last so many, which are small")
     arguments = parser.parse_args()
     rng = np.random.default_rng(29 if arguments.half == "develop" else 31)
-    clean = pictures()
+    clean = dict(list(pictures().items())[-arguments.pictures :] if arguments.pictures else pictures())
     usable = {}
     for name, picture in clean.items():
         started = time.process_time()

@@ -255,6 +255,12 @@ def test_a_palette_has_its_colours_in_either_byte_order(tmp_path, dicom, big_end
     pydicom.dcmwrite(tmp_path / "palette", made, **order, force_encoding=True)
     (sample,) = dicom.convert(tmp_path, allow_burned_in=True).samples
     np.testing.assert_array_equal(sample.payload, colours[index])
+    if not big_endian:  # an old file without preamble and meta information
+        del made.file_meta
+        for implicit in (False, True):
+            pydicom.dcmwrite(tmp_path / "palette", made, implicit_vr=implicit, little_endian=True)
+            (sample,) = dicom.convert(tmp_path, allow_burned_in=True).samples
+            np.testing.assert_array_equal(sample.payload, colours[index])
 
 
 def test_a_conversion_type_alone_is_no_screenshot(tmp_path, dicom, noise):

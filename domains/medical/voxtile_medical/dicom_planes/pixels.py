@@ -21,6 +21,8 @@ from pydicom.pixels.processing import apply_color_lut
 from pydicom.uid import (
     DeflatedExplicitVRLittleEndian,
     ExplicitVRBigEndian,
+    ExplicitVRLittleEndian,
+    ImplicitVRLittleEndian,
     JPEGBaseline8Bit,
 )
 
@@ -269,7 +271,10 @@ def _plugin(syntax: str, available: Sequence[str]) -> str:
 def _palette(dataset: pydicom.Dataset, layout: PixelLayout) -> PixelArray:
     if "RedPaletteColorLookupTableDescriptor" not in dataset:
         raise Verdict("unsupported-pixels", "its values are entries of a colour table, which the file does not hold")
-    big_endian = dataset.file_meta.get("TransferSyntaxUID") == ExplicitVRBigEndian
+    if "TransferSyntaxUID" not in dataset.file_meta:  # old files begin with their first element
+        implicit = bool(dataset.original_encoding[0])
+        dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
+    big_endian = dataset.file_meta.TransferSyntaxUID == ExplicitVRBigEndian
     for colour in ("Red", "Green", "Blue") if big_endian else ():  # pydicom takes them for little endian
         name = f"{colour}PaletteColorLookupTableData"
         if name in dataset and dataset[name].VR == "OW":

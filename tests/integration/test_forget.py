@@ -248,7 +248,10 @@ def test_what_a_file_of_ones_own_holds_is_named_before_anything_changes(tmp_path
     with pytest.raises(CorpusError, match=r"notes\.txt' holds uids of the subject; the corpus is as it was"):
         forget_subject(root, subject=("patient-1",))
     (root / "notes.txt").unlink()
-    pq.write_table(pa.table({"said": ["of patient-1, a copy"]}), root / "copy.parquet", compression="zstd")
+    letters = np.random.default_rng(0).choice(list("abcdefgh"), 4000)
+    said = pa.table({"said": ["".join(letters[:2000]) + " of patient-1, a copy " + "".join(letters[2000:])]})
+    pq.write_table(said, root / "copy.parquet", compression="zstd", write_statistics=False)
+    assert b"patient-1" not in (root / "copy.parquet").read_bytes()  # it is compressed
     with pytest.raises(CorpusError, match=r"copy\.parquet' holds subjects"):
         forget_subject(root, subject=("patient-1",))
     (root / "copy.parquet").write_bytes(b"PAR1 but damaged")

@@ -92,7 +92,7 @@ def list_series(server: Server, query: tuple[str, ...]) -> list[RemoteSeries]:
         studies = sorted({_uid(row, "0020000D") for row in _pages(server, search, "its studies")})
     found: dict[str, RemoteSeries] = {}
     for study in studies:
-        wanted = of_series | ({"SeriesInstanceUID": address.series} if address.series else {})
+        wanted = dict(of_series) | ({"SeriesInstanceUID": address.series} if address.series else {})
         search = partial(server.client.search_for_series, study, search_filters=wanted)
         for row in _pages(server, search, "the series of a study"):
             series = RemoteSeries(study, _uid(row, "0020000E"), _count(row))

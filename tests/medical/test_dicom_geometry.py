@@ -164,7 +164,7 @@ def test_a_drifting_stack_is_tilted_and_a_tilt_tag_alone_is_not(tmp_path, dicom,
         ({"ImageOrientationPatient": [0, 0, 0, 0, 0, 0]}, "invalid-orientation"),
         ({"ImageType": ["ORIGINAL", "PRIMARY", "LOCALIZER"]}, "localizer"),
         ({"Modality": "SEG"}, "not-an-image"),
-        ({"Modality": "NM", "SOPClassUID": "1.2.840.10008.5.1.4.1.1.20"}, "unsupported-modality"),
+        ({"Modality": "LS", "SOPClassUID": "1.2.840.10008.5.1.4.1.1.200"}, "unsupported-modality"),
     ],
 )
 def test_series_that_are_no_volume_are_named(tmp_path, dicom, noise, values, verdict):

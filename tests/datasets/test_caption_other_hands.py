@@ -40,6 +40,8 @@ SPINE = Known(
     left_open("osteophyte"),
     metadata={"modality": "CR", "body_part": "spine"},
 )
+CYSTS = Known([fact("liver_cyst", value=4, unit="count")], closed("liver_cyst", "cirrhosis"))
+SLIDE = Known([fact("phyllodes_tumor")], left_open("necrosis"), metadata={"stain": "H&E", "magnification": "10x"})
 CHEST = Known(
     [fact("pleural_effusion", "absent"), fact("pneumonia", laterality="right"), fact("pulmonary_nodule", "absent")],
     closed("pleural_effusion", "pneumonia", "cavity", "pulmonary_nodule", "pneumothorax"),
@@ -80,6 +82,8 @@ WOOD = Known(
         ("pathology", KIDNEY, "Section of kidney with an oncoblastoma."),
         ("pathology", COLON, "A hyperplastic polyp of the colon."),
         ("medical", LIVER, "The liver is cirrhotic with one tumour inside."),
+        ("medical", CYSTS, "Four splenic cysts."),
+        ("pathology", SLIDE, "Sixtyfold oil-immersion view of a phyllodes tumour."),
         # questions and answers
         ("medical", CHEST, "Q: Is the lung infected? A: No, the lungs show no pneumonia."),
         ("medical", CHEST, "Q: Is there a pneumonia? A: Not at all."),

@@ -37,7 +37,7 @@ def in_place_of_another(fault: Fault, claims: Sequence[Claim], facts: Facts) -> 
     if vocabulary.natural and (name := _of_same_share(claim, said, facts)):
         why = f"'{fault.words}' is not in the facts: what they state of that share is {name.replace('_', ' ')}."
         return replace(fault, judgement="unsupported", why=why)
-    if vocabulary.natural and (name := _of_same_count(claim, said, facts)):
+    if (vocabulary.natural or vocabulary.has_sides) and (name := _of_same_count(claim, said, facts)):
         why = f"'{fault.words}' is not in the facts: what they state of that number is {name.replace('_', ' ')}."
         return replace(fault, judgement="unsupported", why=why)
     if vocabulary.natural and facts.scoped & {c for name in claim.concepts for c in vocabulary.related(name)}:
@@ -82,7 +82,7 @@ def _of_same_share(claim: Claim, said: set[str], facts: Facts) -> str | None:
 def _of_same_count(claim: Claim, said: set[str], facts: Facts) -> str | None:
     """What of the facts is as many as a claim gives of something else, two at least, and is not named itself."""
     counts = [d for d in claim.details if d.kind == "count" and not d.is_vague and d.bounds[0][0] == d.bounds[0][1]]
-    if len(counts) != 1 or counts[0].bounds[0][0] < _SEVERAL:
+    if len(counts) != 1 or counts[0].bounds[0][0] < _SEVERAL or set(words_of(claim.words).words) <= _GENERAL:
         return None
     said = said - {c for concept in claim.concepts for c in facts.vocabulary.above(concept)}
     unsaid = [n for n in sorted(facts.present() - said) if any(row.counts for row in facts.rows_of(n))]

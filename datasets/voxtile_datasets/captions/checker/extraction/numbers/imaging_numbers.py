@@ -67,6 +67,7 @@ _MAGNIFICATION = re.compile(
     |\b(?:magnif\w+|enlarge[dm]\w*)[ ](?:of[ ]|by[ ]|to[ ]|at[ ])?(?P<of>{_NUMBER})\b(?![ ]?(?:%|mm|cm|node|lymph))
     |\b(?:magnified|enlarged|enlargement|magnification)[ ](?:of[ ]|by[ ]|at[ ]|about[ ])?
         (?P<times>{_WORDED})[ -](?:times|fold)\b
+    |\b(?P<fold2>{"|".join(_FOLD)}|\d+)[ -]?fold[ ](?:oil[ -]immersion[ ])?(?:view|field|image|objective)
     |\b(?P<times2>{_WORDED}|{_NUMBER})[ ]times[ ](?:magnif\w+|enlarge\w+|its|life|actual|natural)
     """,
     re.IGNORECASE | re.VERBOSE,
@@ -171,7 +172,7 @@ def _sexes(text: str) -> Iterator[Claim]:
 
 def _magnifications(text: str) -> Iterator[Claim]:
     for match in _MAGNIFICATION.finditer(text):
-        fold = (match["fold"] or "").lower()
+        fold = (match["fold"] or match["fold2"] or "").lower()
         said = match["before"] or match["after"] or match["of"] or match["times"] or match["times2"]
         value = _number(said or str(_FOLD.get(fold, fold)))
         if value is not None and value >= 1:

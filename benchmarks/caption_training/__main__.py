@@ -38,7 +38,6 @@ from voxtile.words.names import name_key
 
 FIGURES = ("task", "own", "sentences")
 COMPONENTS = 128  # of the vectors, by the training split
-CHOSEN = Settings()
 HERE = Path(__file__).parent
 
 
@@ -52,6 +51,7 @@ class Bench:
         self.pools = texts.pools(name, self.path)
         self.vectors = _components(corpus, self.facts.uids)
         self.judge = judging.judge(name, self.trial.task, corpus, split)
+        self._true_of = texts.true_of(self.facts, self.trial.domain) if self.trial.sentences else None
 
     def sources(self) -> Mapping[str, list[texts.Pool]]:
         """Texts by name of the source, mixtures among them."""
@@ -62,12 +62,13 @@ class Bench:
         return found
 
     def run(
-        self, source: str, pools: list[texts.Pool], tower: str, seed: int, settings: Settings = CHOSEN
+        self, source: str, pools: list[texts.Pool], tower: str, seed: int, settings: Settings | None = None
     ) -> dict[str, Any]:
         """Train and score; the row without its scores, which are kept beside."""
+        settings = settings or Settings(steps=self.trial.steps)
         model = train(
             self.vectors, pools, self.facts.stated, tower=tower, seed=seed, settings=settings,
-            sentences=self.trial.sentences,
+            sentences=self.trial.sentences, true_of=self._true_of,
         )  # fmt: skip
         scored = judging.scores(model, self.judge, self.vectors, self._own(pools))
         row = {

@@ -40,6 +40,7 @@ class Trial:
         of_slides: raw texts are reports of slides, and samples their patches.
         sentences: captions are drawn sentence by sentence, for reports of many.
         absent: absent findings that captions mention at most.
+        steps: of a training.
     """
 
     build: Callable[[Path], None]
@@ -52,6 +53,7 @@ class Trial:
     of_slides: bool = False
     sentences: bool = False
     absent: int = 0
+    steps: int = 120
 
 
 def voxtile(*command: object) -> None:
@@ -135,7 +137,7 @@ TRIALS = {
     ),
     "ct": Trial(
         build_ct, "medical", "medical/ct-findings", facts="reports", tower="medical/ct", where="kind = 'volume'",
-        sentences=True, absent=2,
+        sentences=True, absent=2, steps=400,
     ),
 }  # fmt: skip
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
@@ -192,6 +192,21 @@ def shared(own: Pool, facts: Known, by_sentences: str | None = None) -> dict[str
                 if (is_alike or other == uid) and text not in found[other]:
                     found[other].append(text)
     return {uid: texts for uid, texts in found.items() if texts}
+
+
+def true_of(facts: Known, domain: str) -> Callable[[str], frozenset[str]]:
+    """What finds the samples of which a sentence is true: their facts hold each finding that it states or denies.
+
+    Sides and sizes are not compared, and of a sentence that names no finding nothing is known.
+    """
+    vocabulary = installed_vocabularies()[domain]
+
+    def holders(text: str) -> frozenset[str]:
+        claims = [claim for claim in claims_of(text, vocabulary) if claim.kind == "concept" and claim.concepts]
+        said = [{(name_key(name), claim.polarity) for name in claim.concepts} for claim in claims]
+        return frozenset(uid for uid in facts.uids if said and all(one & facts.stated[uid] for one in said))
+
+    return holders
 
 
 def _named(text: str, vocabulary: Vocabulary) -> frozenset[str]:

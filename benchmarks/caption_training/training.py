@@ -5,7 +5,7 @@ Shape letters: N samples, B of a batch, W of a vector.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Container, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -30,7 +30,8 @@ class Settings:
     Attributes:
         rate: largest learning rate.
         steps: of the optimiser.
-        same_facts: images with equal facts are no negatives of each other's texts, beside those with equal texts.
+        same_facts: images with equal facts are no negatives of each other's texts, beside those with equal texts; of
+            sentences, images of which they are true.
     """
 
     rate: float = 2e-3
@@ -67,6 +68,7 @@ def train(
     seed: int,
     settings: Settings,
     sentences: bool = False,
+    true_of: Callable[[str], Container[str]] | None = None,
 ) -> Trained:
     """Train on the samples that every source has texts of.
 
@@ -78,6 +80,7 @@ def train(
         seed: of weights and draws.
         settings: of the optimiser.
         sentences: single sentences of the texts are drawn.
+        true_of: the samples of which a sentence is true; by default those with equal facts.
     """
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
@@ -95,6 +98,7 @@ def train(
     images = torch.from_numpy(np.stack([vectors[uid] for uid in uids]))
     groups = {group: number for number, group in enumerate(dict.fromkeys(facts[uid] for uid in uids))}
     group = torch.tensor([groups[facts[uid]] for uid in uids])
+    truth = torch.tensor([[uid in of for uid in uids] for of in map(true_of, every)]) if true_of else None
     text_part = [*encoder.text.parameters(), *encoder.text_projection.parameters()]
     mine = {id(parameter) for parameter in text_part}
     rest = [parameter for parameter in encoder.parameters() if id(parameter) not in mine]
@@ -109,7 +113,9 @@ def train(
         longest = int((tokens[different] != 0).sum(1).max())
         used = tokens[different][:, : -(-longest // STRIDE) * STRIDE]  # few shapes: kernels are made for each
         positives = drawn[:, None] == drawn[None]
-        if settings.same_facts:
+        if settings.same_facts and truth is not None:
+            positives |= truth[drawn][:, chosen].T
+        elif settings.same_facts:
             positives |= group[chosen][:, None] == group[chosen][None]
         seen = encoder.encode_samples(images[chosen][:, :, None, None])[0]
         said = encoder.encode_texts(used)[0][which]

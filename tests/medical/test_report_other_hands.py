@@ -30,6 +30,9 @@ def _read(text: str) -> set[tuple[str, str]]:
         ("The posterior fat pad is raised.", "joint_effusion", "present"),
         ("Left lung base: meniscus climbing along the chest wall.", "pleural_effusion", "present"),
         ("Several liver lesions, three of which enhance.", "enhancement", "present"),
+        ("Recurrence at the anastomosis is not pointed out.", "recurrence", "absent"),
+        ("An osteoma appears the most probable.", "benign_bone_tumor", "uncertain"),
+        ("The left hemidiaphragm is tented.", "diaphragm_elevation", "present"),
     ],
 )
 def test_it_is_read_as_it_is_meant(text: str, concept: str, polarity: str) -> None:
@@ -42,6 +45,8 @@ def test_it_is_read_as_it_is_meant(text: str, concept: str, polarity: str) -> No
         ("The pulmonary arteries opacify well.", "lung_opacity"),
         ("The anterior fat pad is not raised.", "epicardial_fat"),
         ("Left testis with a 9 mm mass in the upper pole.", "renal_mass"),
+        ("Positive family anamnesis for aortic aneurysm.", "aortic_aneurysm"),
+        ("Clinical profile: post COVID cough, pneumonia?\nFindings: Clear lungs.", "covid"),
         ("Given the patient's recent pneumonia, the node is reactive.", "pneumonia"),
     ],
 )

@@ -19,6 +19,7 @@ def _read(text: str) -> set[tuple[str, str]]:
         ("Lynch syndrome is doubted; MSI-high status is unlikely.", "microsatellite_instability", "uncertain"),
         ("Endometrium, curettings: proliferative phase, no hyperplasia.", "endometrial_hyperplasia", "absent"),
         ("Treatment effect: score 0.", "treatment_effect", "present"),
+        ("C/F: neck swelling, ?lymphoma\nFNAC: caseous necrosis.", "caseous_necrosis", "present"),
         ("PTEN is lost in the tumor cells.", "pten_loss", "present"),
         ("The glands lie back to back.", "gland_crowding", "present"),
     ],

@@ -23,7 +23,8 @@ _HEADINGS = {
     "impression": """impression|impressions|conclusion|conclusions|opinion|summary|assessment|diagnosis|final diagnosis|
         imp|concl|interpretation|radiological diagnosis|final impression|overall impression|comment|comments|
         conclusion/opinion|key findings|bottom line|impression and plan|impression/plan|radiologic impression|
-        summary of findings|diagnostic impression|final report|radiological impression|in summary|in conclusion""",
+        summary of findings|beurteilung|judgement|judgment|
+        diagnostic impression|final report|radiological impression|in summary|in conclusion""",
     "indication": """indication|indications|clinical indication|clinical indications|ci|reason for exam|
         reason for examination|reason for study|reason for the exam|reason for this examination|reason for visit|
         reason for scan|reason for referral|reason for request|reason for imaging|reason|referral|
@@ -32,6 +33,7 @@ _HEADINGS = {
         clinical diagnosis|provisional diagnosis|working diagnosis|clinical hx|clin info|clin hx|clinical|
         indication for exam|indications for exam|indication/history|history/indication|order diagnosis|
         preoperative diagnosis|pre-op diagnosis|question|query|request|requested|symptoms|signs and symptoms|
+        clinical profile|clinical picture|clinical features|klinik|fragestellung|c/o|c/f|k/c/o|anamnesis and question|
         chief complaint|presenting complaint|presentation|complaint|ind|indic|rfe|referring diagnosis""",
     "history": """history|clinical history|past history|medical history|past medical history|family history|pmh|pmhx|
         hx|fhx|fh|psh|pshx|surgical history|past surgical history|prior surgery|previous surgery|surgeries|
@@ -47,7 +49,7 @@ _HEADINGS = {
         radiation dose|dose|ctdi|acquisition|modality|exam date|date of exam|procedure description|sequences|method|
         methods|methodology|limitations|study quality|image quality|technical quality|tech|scanner""",
     "recommendation": """recommendation|recommendations|plan|follow-up|follow up|followup|advice|suggestion|
-        suggestions|recommended follow-up|management|recs|rec|next steps|further management""",
+        suggestions|adv|advised|recommended follow-up|management|recs|rec|next steps|further management""",
     "signature": """signed|signed by|electronically signed by|electronically signed|dictated by|reported by|
         transcribed by|attending|radiologist|verified by|approved by|addendum by|read by|resident|
         communication|communicated to|notification|results communicated|critical result""",

@@ -148,8 +148,8 @@ def _ball(radius_mm: float, grid: Sequence[float]) -> Mask:
     return ball
 
 
-def _extent(along: Mask, mm: float) -> float:
-    found = np.nonzero(along)[0]
+def _extent(along: npt.ArrayLike, mm: float) -> float:
+    found = np.nonzero(np.asarray(along))[0]
     return float((found.max() - found.min() + 1) * mm)
 
 

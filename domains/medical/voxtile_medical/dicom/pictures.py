@@ -52,7 +52,7 @@ def picture_samples(context: SeriesContext) -> tuple[list[Sample], list[Verdict]
             verdicts.append(verdict)
             continue
         samples += [sample for sample, _ in pictures]
-        verdicts += [verdict for sample, _ in pictures if (verdict := _said_of_text(sample))]
+        verdicts += [said_of for sample, _ in pictures if (said_of := _said_of_text(sample))]
         faults = [(sample, fault) for sample, fault in pictures if fault]
         parts += [Part(sample.row["uid"], "dropped", "uncertain-polarity", fault) for sample, fault in faults]
         frames = layout_of(header).frames

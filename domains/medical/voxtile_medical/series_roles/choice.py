@@ -46,7 +46,7 @@ class Rule:
             return bool(held & set(self.wanted)) == (self.test == "has")
         if not isinstance(value, int | float):
             return False
-        return value < self.wanted if self.test == "below" else value > self.wanted
+        return bool(value < self.wanted if self.test == "below" else value > self.wanted)
 
     def best(self, candidates: Mapping[str, Values]) -> set[str]:
         """The samples that a rule of `prefer` keeps; all where none passes."""
@@ -129,7 +129,7 @@ def values_of(row: Mapping[str, Any]) -> dict[str, Any]:
     slices = attributes.get("instances") or {}
     shape = row.get("shape") or ()
     axis = slices.get("axis", 0)
-    found = {name: row.get(name) for name in ("modality", "kind", "units")} | attributes
+    found: dict[str, Any] = {name: row.get(name) for name in ("modality", "kind", "units")} | attributes
     found["roles"] = [role.role for role in roles]
     found["weighting"] = next((role.role for role in roles if role.aspect == "weighting"), None)
     if row.get("kind") == "volume" and len(shape) >= 3:

@@ -99,19 +99,19 @@ def _of_organs(stated: Sequence[SlideFact], names: set[str], lexicon: Lexicon) -
         called = (
             f"{name}_{fact.concept}" for place, all_ in _CALLED.items() if re.search(place, organ) for name in all_
         )
-        closer = next((name for name in called if name in lexicon.concepts), None)
-        if closer is not None and closer not in names and lexicon.is_kind_of(closer, frozenset([fact.concept])):
-            names.add(closer)
-            yield replace(fact, concept=closer, implied_by=fact.concept)
+        own = next((name for name in called if name in lexicon.concepts), None)
+        if own is not None and own not in names and lexicon.is_kind_of(own, frozenset([fact.concept])):
+            names.add(own)
+            yield replace(fact, concept=own, implied_by=fact.concept)
     if "metastasis" in names:
         return
     for fact in stated:
         site = fact.attributes.location or ""
-        organ = next((concept for word, concept in _CARCINOMAS.items() if re.search(word, site)), None)
+        cancer = next((concept for word, concept in _CARCINOMAS.items() if re.search(word, site)), None)
         is_carcinoma = fact.concept in _UNNAMED and fact.polarity != "absent" and fact.implied_by is None
-        if is_carcinoma and organ is not None and organ in lexicon.concepts and organ not in names:
-            names.add(organ)
-            yield replace(fact, concept=organ, implied_by=fact.concept)
+        if is_carcinoma and cancer is not None and cancer in lexicon.concepts and cancer not in names:
+            names.add(cancer)
+            yield replace(fact, concept=cancer, implied_by=fact.concept)
 
 
 def _denied(found: Sequence[SlideFact], lexicon: Lexicon) -> Iterator[SlideFact]:

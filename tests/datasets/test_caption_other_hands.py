@@ -89,6 +89,7 @@ WOOD = Known(
         ("medical", CHEST, "Q: Is there a pneumonia? A: Not at all."),
         ("medical", CHEST, "Is there an effusion? Yes."),
         ("remote_sensing", RIVER, "Q: Count the piers. A: Six."),
+        ("remote_sensing", RIVER, "River at west, pier six pieces, pool no."),
         ("remote_sensing", RIVER, "Q: Where does the river run? A: In the east."),
         ("remote_sensing", RIVER, "Q: State the pixel size. A: Fifty centimetres."),
         # what follows from one place or one crossing

@@ -94,7 +94,9 @@ class Mention:
 def mentions(statement: Statement, lexicon: Lexicon) -> list[Mention]:
     """All mentions of a sentence in reading order; at most one a concept and place."""
     words = statement.words.words
-    named = with_sides_within(words, lexicon, lexicon.terms.find_reaching(words, statement.grammar.adjectives))
+    named = with_sides_within(
+        words, lexicon, statement.grammar.modifiers, lexicon.terms.find_reaching(words, statement.grammar.adjectives)
+    )
     organs = [organ for organ in organs_of(words, lexicon) if not _is_adjective(organ, named)]
     organs = sorted([*organs, *completed_by_head(words, lexicon.organs, organs)], key=lambda organ: organ.start)
     found: dict[tuple[str, int], Mention] = {}

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from voxtile.words.phrases import Match, Phrases
+from voxtile_medical.reports.assertion.grammar import Modifier
 from voxtile_medical.reports.lexicon import Lexicon
 
 SIDES = frozenset(["left", "right"])
+_OF_TIME = frozenset(["acute", "subacute", "chronic", "old", "fresh", "recent"])
 # What operations leave behind: "cholecystectomy clips".
 _TRACES = frozenset(["surgical_clips", "scar", "surgical_material", "postoperative_change", "seroma"])
 _WITH_POLES = frozenset(["testis", "spleen", "thyroid", "patella", "ovary", "parathyroid", "brain", "tonsil"])
@@ -22,7 +24,9 @@ def organs_of(words: Sequence[str], lexicon: Lexicon) -> list[Match[str]]:
     return [organ for organ in found if words[organ.end - 1] != "pole" or organ.payload in _WITH_POLES]
 
 
-def with_sides_within(words: tuple[str, ...], lexicon: Lexicon, named: list[Match[str]]) -> list[Match[str]]:
+def with_sides_within(
+    words: tuple[str, ...], lexicon: Lexicon, said: Phrases[Modifier], named: list[Match[str]]
+) -> list[Match[str]]:
     """The names of findings, those within which a side stands in place of the shorter ones: "dense left MCA sign"."""
     found = list(named)
     for position, word in enumerate(words):
@@ -35,6 +39,8 @@ def with_sides_within(words: tuple[str, ...], lexicon: Lexicon, named: list[Matc
             if longest is None or longest[0] <= at:
                 continue
             start, end = position - at + first, position - at + longest[0] + 1
+            if said.longest_at(words, start) is not None or words[start] in _OF_TIME:
+                break  # "new left lacunar infarct": an attribute is no part of the name
             after = lexicon.terms.longest_at(words, position + 1)
             if after is not None and after[0] == end and set(after[1]) & set(longest[1]):
                 break  # "small left lacunar infarct": what stands before the side is no part of the name

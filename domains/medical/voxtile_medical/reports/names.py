@@ -46,7 +46,10 @@ def with_sides_within(
                 break  # "small left lacunar infarct": what stands before the side is no part of the name
             within = [match for match in found if match.start < end and start < match.end]
             if any(
-                match.end - match.start >= longest[0] - first or match.start <= position < match.end for match in within
+                match.end - match.start >= longest[0] - first
+                or match.start < start
+                or match.start <= position < match.end
+                for match in within
             ):
                 break
             found = [match for match in found if match not in within]

@@ -366,8 +366,8 @@ def _as_plane(read: Dataset) -> Plane:
     corner = np.array([float(v) for v in read.ImagePositionPatient])
     lps = np.stack([along[0] * columns, along[1] * rows, corner], axis=1)
     affine = np.diag([-1.0, -1.0, 1.0]) @ lps
-    slope, intercept = (1, 0) if read.get("RescaleSlope") in (None, "") else (read.RescaleSlope, read.RescaleIntercept)
-    values = read.pixel_array.astype(np.float64) * float(slope) + float(intercept or 0)
+    slope, intercept = (read.get(name) for name in ("RescaleSlope", "RescaleIntercept"))
+    values = read.pixel_array.astype(np.float64) * float(1 if slope in (None, "") else slope) + float(intercept or 0)
     return Plane(tuple(str(read.get(keyword, "")) for keyword in KEY), affine, values)
 
 
@@ -390,7 +390,7 @@ def judge(
         y, x = np.mgrid[: plane.values.shape[0], : plane.values.shape[1]]
         world = np.einsum("ij,jyx->iyx", plane.affine, np.stack([x, y, np.ones_like(x)]).astype(np.float64))
         index = np.einsum("ij,jyx->iyx", inverse[:3, :3], world) + inverse[:3, 3][:, None, None]
-        near = np.rint(index)
+        near = np.rint(np.nan_to_num(index, nan=-1e6, posinf=1e6, neginf=-1e6).clip(-1e6, 1e6))
         if np.abs(index - near).max() > 0.02:  # of a voxel: planes are not read at another's place
             continue
         i, j, k = near.astype(int)

@@ -96,6 +96,8 @@ def test_positions_rounded_to_a_tenth_of_a_millimetre_are_one_volume(tmp_path, d
         ([0, 2, 6, 12], "missing-slice"),
         ([0, 2, 4, 6, 9], "unequal-steps"),
         ([0, 2, 4.9, 6, 8], "unequal-steps"),
+        ([0, 4, 10], "unequal-steps"),  # every other plane of a series, and then every third
+        ([0, 3.27, 7.52], "unequal-steps"),
         ([0, 2, 2, 4, 6], "duplicates"),
         ([0, 2], "too-few-slices"),
     ],
@@ -125,6 +127,7 @@ def test_slices_that_get_thicker_are_no_missing_slices(tmp_path, dicom, noise, h
         (np.cumsum([0, 3, 3, 3.25, 3, 3]), [3.0, 3.25]),
         (np.arange(6) * 3.0, None),
         (np.round(np.arange(12) * 0.625, 1), None),  # rounded by its writer
+        (np.round(np.arange(12) * 0.5 + 0.04 * np.arange(12), 1), None),
         (np.arange(6) * 3.0 + [0, 0.01, 0, -0.01, 0.01, 0], None),
     ],
 )

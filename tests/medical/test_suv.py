@@ -369,3 +369,13 @@ def test_elements_that_are_no_numbers_are_refused(keyword):
     broken = type(header)({**header.values, keyword: "abc", **without_series})
     with pytest.raises(SuvRefusedError, match=keyword):
         suv_of([broken], "BW")
+
+
+@pytest.mark.parametrize("vr", [b"XX", b"FD"])
+def test_a_damaged_element_costs_the_suv_and_not_the_image(tmp_path, dicom, noise, vr):
+    elements = {"Modality": "PT", "SOPClassUID": PositronEmissionTomographyImageStorage, "Units": "BQML"}
+    for path in dicom.write(tmp_path, noise(3, 4, 4), PatientWeight="70.5", RescaleIntercept=0, **elements):
+        path.write_bytes(path.read_bytes().replace(b"\x10\x00\x30\x10DS", b"\x10\x00\x30\x10" + vr))
+    (outcome,) = dicom.convert(tmp_path).outcomes
+    assert outcome.samples[0].row["units"] == "BQML"
+    assert [part.reason for part in outcome.parts] == ["suv-implausible-value"]

@@ -91,7 +91,7 @@ def stack_frames(frames: Sequence[Frame], min_slices: int, choice: GridChoice = 
     if len(frames) < min_slices:
         raise Verdict("too-few-slices", f"{len(frames)} planes; at least {min_slices} make a volume (--min-slices)")
     thickness = np.array([np.nan if frames[i].thickness is None else frames[i].thickness for i in order])
-    unequal = _check_steps(steps, thickness, choice.unequal)
+    unequal = _check_steps(steps, thickness, _rounding(positions), choice.unequal)
     alone = normal * (frames[0].thickness or 1.0)  # a single plane is as thick as it says
     step = (positions[-1] - positions[0]) / (len(positions) - 1) if len(positions) > 1 else alone
     tilt = _check_tilt(positions, step, normal, choice.tilted)
@@ -125,13 +125,18 @@ def _varying(steps: Points, positions: Points) -> tuple[float, float] | None:
     if len(steps) == 0:
         return None
     spread = float(np.ptp(steps))
-    rounded = np.abs(positions * 10 - np.round(positions * 10)).max() < 1e-4
-    if spread <= max(EQUAL_STEPS * float(np.mean(steps)), 2 * ROUNDED_MM + 1e-6 if rounded else 0.0):
+    if spread <= max(EQUAL_STEPS * float(np.mean(steps)), _rounding(positions)):
         return None
     return float(steps.min()), float(steps.max())
 
 
-def _check_steps(steps: Points, thickness: Points, unequal: UnequalChoice) -> bool:
+def _rounding(positions: Points) -> float:
+    """By how many mm steps differ because positions were rounded; 0 where they were not."""
+    rounded = np.abs(positions * 10 - np.round(positions * 10)).max() < 1e-4
+    return 2 * ROUNDED_MM + 1e-6 if rounded else 0.0
+
+
+def _check_steps(steps: Points, thickness: Points, rounding: float, unequal: UnequalChoice) -> bool:
     """Whether steps are to be made equal; a gap of whole steps is a missing plane, unless slices get thicker.
 
     Raises:
@@ -140,7 +145,7 @@ def _check_steps(steps: Points, thickness: Points, unequal: UnequalChoice) -> bo
     if len(steps) == 0:
         return False
     typical = float(np.median(steps))
-    if np.abs(steps - typical).max() <= STEP_TOLERANCE * typical:
+    if np.ptp(steps) <= max(STEP_TOLERANCE * typical, rounding):
         return False
     if np.nanmax(thickness, initial=0.0) > (1 + STEP_TOLERANCE) * np.nanmin(thickness, initial=np.inf):
         if unequal == "resample":

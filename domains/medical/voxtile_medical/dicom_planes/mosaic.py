@@ -71,7 +71,7 @@ def _csa(path: Path) -> tuple[int, np.ndarray[tuple[int], np.dtype[np.float64]]]
         csa = csareader.get_csa_header(dataset, "image")
         count = csareader.get_n_mosaic(csa) if csa else None
         normal = csareader.get_slice_normal(csa) if csa else None
-    except (csareader.CSAReadError, KeyError, ValueError, TypeError, IndexError):
+    except Exception:  # damaged headers: anything can be wrong with them
         count, normal = None, None
     if not count or normal is None:
         raise Verdict("no-geometry", "a mosaic without the Siemens private header that says how it is tiled")

@@ -89,11 +89,12 @@ def read_pet_header(path: Path) -> PetHeader:
             damaged.
     """
     with quiet_pydicom():
-        dataset = pydicom.dcmread(stored(path), stop_before_pixels=True, force=True)
         try:
-            return pet_header(dataset)
-        except (ValueError, TypeError, OverflowError) as error:
-            why = f"an element cannot be read ({type(error).__name__}: {error})"
+            return pet_header(pydicom.dcmread(stored(path), stop_before_pixels=True, force=True))
+        except SuvRefusedError:
+            raise
+        except Exception as error:  # pydicom raises anything; the message may quote the header, so it is not kept
+            why = f"an element cannot be read ({type(error).__name__})"
             raise SuvRefusedError("implausible-value", "the PET elements", why) from error
 
 

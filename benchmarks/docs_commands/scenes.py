@@ -218,10 +218,35 @@ DOCS = {
         },
         run_as={r"convert nifti SOURCE corpus": "convert nifti volumes nifti-corpus"},
     ),
+    ("docs/de-identification.md", "What is kept of a DICOM header"): Scene(
+        given={"corpus": CT_CORPUS},
+        run_as={r"^voxtile extract --to dicom$": "voxtile extract corpus UID --to dicom --out extracted"},
+        spans=("voxtile extract --to dicom",),
+    ),
+    ("docs/de-identification.md", "Who a subject is"): Scene(
+        given={
+            "corpus": CT_CORPUS,
+            "corpus.sources.parquet": From(CT, "corpus.sources.parquet"),
+            "list.csv": Phantom("ct", 100, "reports.csv"),
+        },
+        run_as={r"\bCORPUS\b": "corpus", r"\bSUBJECT$": "MRN4297632400000000"},
+        spans=(
+            "voxtile subjects make CORPUS people.parquet --identifiers list.csv",
+            "voxtile subjects find people.parquet SUBJECT",
+        ),
+    ),
+    ("docs/de-identification.md", "Text in pixels"): Scene(
+        given={"SOURCE": SCAN}, spans=("voxtile convert dicom SOURCE corpus --find-text blank",)
+    ),
+    ("docs/de-identification.md", "Faces"): Scene(
+        given={"SOURCE": SCAN}, spans=("voxtile convert dicom SOURCE corpus --deface",)
+    ),
     ("docs/medical-facts.md", "Mentions"): Scene(),
     ("docs/medical-facts.md", "Measurements"): Scene(),
     ("docs/medical-facts.md", "Series and studies"): Scene(
-        given={"corpus": CT_CORPUS}, spans=("voxtile facts corpus --from series",)
+        given={"corpus": CT_CORPUS},
+        run_as={r"^voxtile extract CORPUS (.*) --series$": r"voxtile extract corpus \1 --series --out series"},
+        spans=("voxtile facts corpus --from series", "voxtile extract CORPUS UID --to nifti --series"),
     ),
     ("docs/medical-facts.md", "MR"): Scene(),
     ("docs/medical-facts.md", "One study's page"): Scene(

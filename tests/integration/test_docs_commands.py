@@ -32,7 +32,9 @@ def test_every_command_of_a_block_is_run_or_left_out_with_a_reason(tmp_path):
     assert len(shown) > 100
     in_blocks = {text: plan for (place, text), plan in planned.items() if place in dict(shown)}
     left_out = [text for text, plan in in_blocks.items() if not plan.startswith(text.split()[0]) and "(" not in plan]
-    assert len(left_out) < 15, left_out
+    servers = [text for text in left_out if "https://pacs.example" in text]  # tests/medical runs them with Orthanc
+    assert len(left_out) - len(servers) < 15, left_out
+    assert len(servers) < 5
 
 
 def test_a_command_that_nobody_planned_is_named(tmp_path):

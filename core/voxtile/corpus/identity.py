@@ -18,6 +18,7 @@ from voxtile.corpus.storage import publish_all, storage_errors
 from voxtile.errors import ConfigError, CorpusError
 
 KEY_MAP_SUFFIX = ".sources.parquet"
+DOWNLOADS_SUFFIX = ".dicomweb"
 _KEY_FIELD = b"voxtile_key"
 _KEY_BYTES = 32
 _SCHEMA = pa.schema([pa.field("source", pa.string(), nullable=False), pa.field("path", pa.string(), nullable=False)])
@@ -216,3 +217,8 @@ def file_edges(path: Path) -> tuple[int, str]:
         head = file.read(EDGE)
         file.seek(max(0, size - EDGE))
         return size, edge_digest(size, head, file.read(EDGE))
+
+
+def downloads_of(corpus: Path) -> Path:
+    """Folder of files that came from a server, if not said otherwise: beside the corpus, for they name patients."""
+    return corpus.resolve().with_name(corpus.resolve().name + DOWNLOADS_SUFFIX)

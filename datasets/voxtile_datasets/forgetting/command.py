@@ -15,7 +15,7 @@ from voxtile.console import output
 from voxtile.corpus.drafts import draft_folder
 from voxtile.corpus.forgotten import ForgottenSubjects
 from voxtile.corpus.header import check_corpus
-from voxtile.corpus.identity import KeyMap, key_map_path
+from voxtile.corpus.identity import KeyMap, downloads_of, key_map_path
 from voxtile.corpus.parts import part_dataset, part_paths, read_parts, table_schema
 from voxtile.corpus.shards.memory_maps import map_payload
 from voxtile.engine.commit import remove_leftovers
@@ -34,7 +34,6 @@ from voxtile_datasets.forgetting.exchange import aside_of, exchange, put_back
 from voxtile_datasets.forgetting.needles import Needles, pixel_windows
 from voxtile_datasets.forgetting.rebuilt import Changes, build
 from voxtile_datasets.forgetting.search import Searched
-from voxtile_datasets.intake.downloads import downloads_of
 from voxtile_datasets.intake.subject_table import SubjectTable
 
 _MOST_WINDOWS = 3000  # stretches of pixels that are looked for; a slide has more patches

@@ -1,5 +1,6 @@
 from .convert.dicom import convert_dicom as convert_dicom
 from .convert.nifti import convert_nifti as convert_nifti
+from .dicomweb.send import export_dicomweb as export_dicomweb
 from .measurements.command import facts_from_masks as facts_from_masks
 from .mentions.command import facts_from_mentions as facts_from_mentions
 from .phantom.ct.command import write_ct_phantom as write_ct_phantom
@@ -7,16 +8,19 @@ from .phantom.mr.command import write_mr_phantom as write_mr_phantom
 from .phantom.petct.command import write_petct_phantom as write_petct_phantom
 from .reports.command import facts_from_reports as facts_from_reports
 from .reports.compose.command import describe_with_report as describe_with_report
+from .series_roles.choice_command import facts_from_series_choice as facts_from_series_choice
 from .series_roles.command import facts_from_series as facts_from_series
 
 __all__ = [
     "convert_dicom",
     "convert_nifti",
     "describe_with_report",
+    "export_dicomweb",
     "facts_from_masks",
     "facts_from_mentions",
     "facts_from_reports",
     "facts_from_series",
+    "facts_from_series_choice",
     "write_ct_phantom",
     "write_mr_phantom",
     "write_petct_phantom",

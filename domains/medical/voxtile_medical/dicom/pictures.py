@@ -13,7 +13,6 @@ from voxtile.engine.task import Part
 from voxtile_medical.burned_in.blank import blank_text, refuse_text
 from voxtile_medical.burned_in.finder import TextRegion
 from voxtile_medical.dicom.film_sign import film_sign, intent
-from voxtile_medical.dicom.films import chosen_frames
 from voxtile_medical.dicom.sample_rows import SeriesContext, acquisition_attributes, as_json, channel, window_limits
 from voxtile_medical.dicom.series_kinds import PICTURE_MODALITIES, modality_of, states_text
 from voxtile_medical.dicom_header.headers import FileHeader
@@ -169,3 +168,18 @@ def check_picture(header: FileHeader) -> tuple[Scale, list[float] | None]:
             check_spacing(spacing, modality, name=name)
             return scale, list(spacing)
     return scale, None
+
+
+def chosen_frames(count: int, wanted: int) -> tuple[int, ...]:
+    """Frames of a film (cine, multi-frame capture, planar scintigraphy), evenly spaced, each in the middle of its part.
+
+    Args:
+        count: frames of the film.
+        wanted: how many pictures; all frames where there are fewer.
+
+    >>> chosen_frames(60, 1), chosen_frames(60, 3), chosen_frames(2, 3)
+    ((30,), (10, 30, 50), (0, 1))
+    """
+    if count <= wanted:
+        return tuple(range(count))
+    return tuple((2 * part + 1) * count // (2 * wanted) for part in range(wanted))

@@ -12,9 +12,9 @@ from typing import Any
 from rich.console import Console
 from rich.progress import track
 
+from voxtile.corpus.identity import downloads_of
 from voxtile.corpus.storage import storage_errors, sync
 from voxtile.errors import InputError, RunFailedError
-from voxtile_datasets.intake.downloads import downloads_of
 from voxtile_medical.dicom_header.headers import FileHeader, NotUsable, glance
 from voxtile_medical.dicomweb.address import TIMEOUT_S, Address, Server, ServerError, filters, is_uid
 from voxtile_medical.dicomweb.multipart import boundary_of, save_parts

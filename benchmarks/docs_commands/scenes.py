@@ -124,11 +124,6 @@ DOCS = {
         },
     ),
     ("docs/medical-sources.md", "DICOMweb"): Scene(),
-    ("docs/medical-sources.md", "Results back"): Scene(
-        given={"corpus": From(("docs/medical-facts.md", "Masks and contours"), "corpus")},
-        before={r"--to dicom-seg": "mkdir -p results"},
-        run_as={r" --originals scan": ""},  # the scan of another sample than the first one
-    ),
     ("docs/corpus.md", "Damage"): Scene(
         given={"corpus": CT_CORPUS},
         before={r"^voxtile verify": 'rm "$(ls corpus/tables/captions/*.parquet | head -n 1)"'},
@@ -220,7 +215,9 @@ DOCS = {
     ),
     ("docs/de-identification.md", "What is kept of a DICOM header"): Scene(
         given={"corpus": CT_CORPUS},
-        run_as={r"^voxtile extract --to dicom$": "voxtile extract corpus UID --to dicom --out extracted"},
+        run_as={
+            r"^voxtile extract --to dicom$": "voxtile extract corpus $(made uid corpus) --to dicom --out extracted"
+        },
         spans=("voxtile extract --to dicom",),
     ),
     ("docs/de-identification.md", "Who a subject is"): Scene(
@@ -236,12 +233,19 @@ DOCS = {
         ),
     ),
     ("docs/de-identification.md", "Text in pixels"): Scene(
-        given={"SOURCE": SCAN}, spans=("voxtile convert dicom SOURCE corpus --find-text blank",)
+        given={"SOURCE": SCAN},
+        before={r"--find-text": 'pip install --quiet "$WHEEL[ocr]"'},
+        spans=("voxtile convert dicom SOURCE corpus --find-text blank",),
     ),
     ("docs/de-identification.md", "Faces"): Scene(
         given={"SOURCE": SCAN}, spans=("voxtile convert dicom SOURCE corpus --deface",)
     ),
     ("docs/medical-facts.md", "Mentions"): Scene(),
+    ("docs/medical-sources.md", "Results back"): Scene(
+        given={"corpus": From(("docs/medical-facts.md", "Masks and contours"), "corpus")},
+        before={r"--to dicom-seg": "mkdir -p results"},
+        run_as={r" --originals scan": ""},  # the scan of another sample than the first one
+    ),
     ("docs/medical-facts.md", "Measurements"): Scene(),
     ("docs/medical-facts.md", "Series and studies"): Scene(
         given={"corpus": CT_CORPUS},

@@ -15,9 +15,10 @@ import pytest
 
 from voxtile.cli import lightning
 from voxtile.cli import main as cli
+from voxtile.cli.entries import Entry, Group
 from voxtile.cli.options import build_command, call
 from voxtile.cli.signature import imported_signature, shown_class, signature_of
-from voxtile.cli.table import COMMANDS, Entry, Group
+from voxtile.cli.table import COMMANDS
 from voxtile.cli.training_help import SECTIONS, WITHOUT_SECTION, check_words
 from voxtile.domain import Command
 from voxtile.engine.run import RunOptions

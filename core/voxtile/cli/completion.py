@@ -10,9 +10,10 @@ from typing import Any, Literal
 
 from click.shell_completion import CompletionItem, ShellComplete, get_completion_class
 
+from voxtile.cli.entries import Entry
 from voxtile.cli.session import COMPLETE, EVERYWHERE
 from voxtile.cli.signature import signature_of
-from voxtile.cli.table import COMMANDS, Entry
+from voxtile.cli.table import COMMANDS
 from voxtile.cli.training_help import SECTIONS, parameters_of
 from voxtile.domain import Command
 

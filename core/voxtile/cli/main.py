@@ -14,8 +14,9 @@ import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 
+from voxtile.cli.entries import MODEL, Entry, Group
 from voxtile.cli.session import COMPLETE, ERROR, session_of
-from voxtile.cli.table import COMMANDS, MODEL, Entry, Group
+from voxtile.cli.table import COMMANDS
 from voxtile.domain import Command, discover
 from voxtile.errors import ConfigError, InterruptedRunError, VoxtileError, own_cause
 

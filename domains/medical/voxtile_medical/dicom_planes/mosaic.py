@@ -71,6 +71,8 @@ def _csa(path: Path) -> tuple[int, np.ndarray[tuple[int], np.dtype[np.float64]]]
         csa = csareader.get_csa_header(dataset, "image")
         count = csareader.get_n_mosaic(csa) if csa else None
         normal = csareader.get_slice_normal(csa) if csa else None
+    except MemoryError:
+        raise
     except Exception:  # damaged headers: anything can be wrong with them
         count, normal = None, None
     if not count or normal is None:

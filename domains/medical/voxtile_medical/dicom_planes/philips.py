@@ -72,6 +72,8 @@ def _read(path: Path) -> Dataset:
             tags += [_GROUP << 16 | (0x10 + block) << 8 | _SCALE_SLOPE for block in range(0x20)]
             wanted: list[int] = [*tags, Tag("PerFrameFunctionalGroupsSequence")]
             return pydicom.dcmread(stored(path), stop_before_pixels=True, force=True, specific_tags=wanted)
+    except MemoryError:
+        raise
     except Exception:  # private elements decide nothing that could be guessed instead
         return Dataset()
 

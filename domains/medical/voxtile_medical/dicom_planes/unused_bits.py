@@ -73,5 +73,7 @@ def _overlay_bits(path: Path) -> list[int]:
             tags: list[Any] = list(_OVERLAY_BIT_POSITIONS)
             found = pydicom.dcmread(stored(path), stop_before_pixels=True, force=True, specific_tags=tags)
             return [int(element.value) for element in found if element.tag in _OVERLAY_BIT_POSITIONS]
+    except MemoryError:
+        raise
     except Exception:  # what cannot be read explains nothing
         return []

@@ -91,7 +91,7 @@ def read_pet_header(path: Path) -> PetHeader:
     with quiet_pydicom():
         try:
             return pet_header(pydicom.dcmread(stored(path), stop_before_pixels=True, force=True))
-        except SuvRefusedError:
+        except (SuvRefusedError, MemoryError):
             raise
         except Exception as error:  # pydicom raises anything; the message may quote the header, so it is not kept
             why = f"an element cannot be read ({type(error).__name__})"

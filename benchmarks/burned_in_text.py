@@ -102,7 +102,7 @@ def planted(
         if isinstance(how, str) and "box" in how:
             edge = np.s_[y - 2 : y + ink.shape[0] + 2, x - 2 : x + ink.shape[1] + 2]
             out[edge] = low if how.endswith("black box") else high
-        behind = out[place]
+        behind = out[place].copy()  # before the ink is laid over it
         middle = float(np.median(behind))
         grey = middle + float(how) * (high - low) if not isinstance(how, str) else 0.0
         value = (high if how.startswith("white") else low) if isinstance(how, str) else grey

@@ -68,13 +68,6 @@ def factor(*datasets, kind="BW"):
 HOUR_FACTOR = 70_000 / 368_080_000 * math.exp(RATE * 3600)
 
 
-@pytest.mark.parametrize("name", ["DRO_0_0", "DRO_1_0", "DRO_2_1", "DRO_3_0", "DRO_3_2", "DRO_4_1"])
-def test_the_ibsi_objects_give_their_values(test_data, dicom, name):
-    (sample,) = dicom.convert(test_data / DRO / name / "PT").samples
-    assert sample.row["units"] == "SUVbw"
-    np.testing.assert_allclose(in_mask(sample, test_data / DRO / name), EXPECTED, atol=0.005)
-
-
 def in_mask(sample, folder):
     image = nib.as_closest_canonical(nib.load(folder / "mask" / "DRO_mask.nii.gz"))
     inside = np.asanyarray(image.dataobj).transpose(2, 1, 0) > 0
@@ -91,12 +84,6 @@ def test_the_ibsi_object_by_body_surface_is_right_to_its_own_stored_step(test_da
     np.testing.assert_allclose(values, [0.05, 0.26, 1.05], atol=1e-9)
     low, high = (EXPECTED - 0.005) / values, (EXPECTED + 0.005) / values
     assert low.max() > high.min()
-
-    (sample,) = dicom.convert(test_data / DRO / "DRO_2_3" / "PT").samples
-    du_bois_cm2 = 0.007184 * 175**0.725 * 70**0.425 * 1e4
-    np.testing.assert_allclose(in_mask(sample, test_data / DRO / "DRO_2_3"), values * 70_000 / du_bois_cm2, rtol=1e-9)
-    step = 0.01 * 70_000 / du_bois_cm2
-    assert (np.abs(in_mask(sample, test_data / DRO / "DRO_2_3") - EXPECTED) < step).all()
 
 
 def test_stored_integers_stay_and_the_row_says_how_the_suv_was_found(test_data, dicom):

@@ -17,6 +17,7 @@ import zarr
 from openpyxl import Workbook
 from PIL import Image
 
+from tests.support.volume_sets import VOLUME_LACKING, VOLUME_LAYOUTS
 from voxtile.cli.main import main
 from voxtile.cli.signature import signature_of
 from voxtile.corpus.reader import Corpus
@@ -303,6 +304,7 @@ LAYOUTS = {
     "ucm-captions": (karpathy("dataset.json", "imgs", "1.tif", "2.tif"), 2, ()),
     "vrsbench": (vrsbench, 1, ()),
     "wsss4luad": (lambda f: f.picture("1.training/1031280-2300-27920-[1 0 1].png"), 1, ()),
+    **{name: (lambda f, write=write: write(f.root), *known) for name, (write, *known) in VOLUME_LAYOUTS.items()},
 }
 
 
@@ -374,6 +376,7 @@ LACKING = {
     "ucm-captions": ("imgs/2.tif", "'imgs/2.tif'"),
     "vrsbench": ("Images_val/*", "P1_0001.png"),
     "wsss4luad": ("1.training/*", "'1.training'"),
+    **VOLUME_LACKING,
 }
 
 

@@ -28,6 +28,11 @@ domain = Domain(
             "synthetic PET/CT as DICOM, reports naming SUVmax and slice",
         ),
     },
+    recipes={
+        "ct-rate": Command(
+            "voxtile_medical.recipes.volumes.commands:build_ct_rate", "CT-RATE: chest CT, reports, 18 abnormalities"
+        ),
+    },
     facts={
         "masks": Command(
             "voxtile_medical.measurements.command:facts_from_masks",

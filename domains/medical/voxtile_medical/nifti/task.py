@@ -6,7 +6,7 @@ import gzip
 import hashlib
 import json
 import zlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO, cast
@@ -167,14 +167,12 @@ class NiftiTask(PlannedTask):
                 raise Verdict("label-map", "a label map by its name (--label-pattern)")
             if inputs.get("is_label_map"):
                 raise Verdict("label-map", "a label map by its folder")
-            header = read_nifti_header(root / path, self.no_affine)
+            header = self.read_header(root / path, inputs)
             if header.is_label_map:
                 raise Verdict("label-map", "a label map by its intent code")
             self._check(header, self._modality(inputs))
             volumes = read_volumes(root / path, header)
-            if self._modality(inputs) == "CT":
-                for volume in volumes:
-                    refuse_labels(volume, header)
+            self.check_values(volumes, header, self._modality(inputs))
             content = f"{inputs['content']} {_sha256(root / path)}"
         except Verdict as verdict:
             return verdict.outcome()
@@ -186,6 +184,23 @@ class NiftiTask(PlannedTask):
         if roles:
             tables["facts"] = roles
         return Outcome("used", samples=tuple(samples), tables=tables)
+
+    def read_header(self, path: Path, inputs: Mapping[str, Any]) -> NiftiHeader:
+        """The header of a file; `inputs` are its item's.
+
+        Raises:
+            Verdict: it cannot be used.
+        """
+        return read_nifti_header(path, self.no_affine)
+
+    def check_values(self, volumes: Sequence[npt.NDArray[Any]], header: NiftiHeader, modality: str) -> None:
+        """Refuse values that cannot be of the modality.
+
+        Raises:
+            Verdict: `looks-like-labels`.
+        """
+        for volume in volumes if modality == "CT" else ():
+            refuse_labels(volume, header)
 
     def _modality(self, inputs: Mapping[str, Any]) -> str:
         """By the file's name, what the user says, its sidecar, or the collection's dataset.json."""

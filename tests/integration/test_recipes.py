@@ -16,8 +16,8 @@ import torch
 import zarr
 from openpyxl import Workbook
 from PIL import Image
-
 from tests.support.volume_sets import VOLUME_LACKING, VOLUME_LAYOUTS
+
 from voxtile.cli.main import main
 from voxtile.cli.signature import signature_of
 from voxtile.corpus.reader import Corpus

@@ -36,7 +36,7 @@ def _seed():
 )
 def test_a_model_of_timm_gives_its_embedding_and_its_last_map(name, options, shape, grid):
     tower = TimmTower(name=name, options=options).eval()
-    images = torch.randn(2, 3, *shape)
+    images = torch.randn(2, 3, *shape).contiguous(memory_format=torch.channels_last)  # as the tower lays them out
     with torch.no_grad():
         plain, encoded = tower(images), tower(images, tokens=True)
         wanted = tower.model.forward_head(tower.model.forward_features(images), pre_logits=True)
@@ -47,6 +47,13 @@ def test_a_model_of_timm_gives_its_embedding_and_its_last_map(name, options, sha
     assert encoded.tokens.shape == (2, grid[0] * grid[1], tower.width)
     if name in (VIT, "resnet10t"):
         assert torch.allclose(encoded.tokens.mT.unflatten(2, grid), last, atol=1e-5)
+
+
+def test_convolutions_get_their_fastest_layout():
+    tower, seen = TimmTower(name="resnet10t").eval(), []
+    tower.model.layer4.register_forward_pre_hook(lambda _, given: seen.append(given[0]))
+    tower(torch.randn(2, 3, 64, 64))
+    assert seen[0].is_contiguous(memory_format=torch.channels_last)
 
 
 def test_convolutional_stages_are_levels():

@@ -69,6 +69,34 @@ def test_what_the_head_needs_is_refused_by_name():
         FactHead().logits(torch.zeros(1, 5))
 
 
+def test_an_exclusive_head_is_softmax_regression():
+    facts = torch.tensor([[1, 0, 0], [-1, -1, 1], [-1, -1, -1], [0, 0, 0]], dtype=torch.int8)
+    objective, given = head(exclusive=True, positive_weight={"a": 0.2, "b": 0.2, "c": 0.3}), features(facts)
+    scores = (given.image_encoded.pooled @ objective.head.weight.T + objective.head.bias)[:2]
+    wanted = torch.nn.functional.cross_entropy(scores, torch.tensor([0, 2]), weight=torch.tensor([0.2, 0.2, 0.3]))
+    assert objective(given).item() == pytest.approx(wanted.item(), rel=1e-5)
+    assert objective(features(torch.zeros(2, 3, dtype=torch.int8))).item() == 0
+
+
+def test_the_sigmoid_of_exclusive_logits_is_the_softmax():
+    objective = head(width=3, exclusive=True)
+    with torch.no_grad():
+        objective.head.weight.copy_(torch.eye(3))
+        objective.head.bias.zero_()
+    scores = torch.tensor([[0.3, -1.2, 2.0], [60.0, -60.0, 0.0], [1.0, 1.0, 1.0]], requires_grad=True)
+    found = objective.logits(scores)
+    torch.testing.assert_close(found.sigmoid(), scores.softmax(1))
+    assert found[1].tolist() == pytest.approx([60, -120, -60], abs=1e-4)  # where 1 - p would round to 0
+    found.sum().backward()
+    assert scores.grad.isfinite().all()
+
+
+def test_an_exclusive_head_needs_a_choice():
+    made = FactHead(exclusive=True)
+    with pytest.raises(ConfigError, match="only 'forest'"):
+        made.setup(image_width=5, text_width=4, embed_dim=4, fact_names=("forest",))
+
+
 def test_sigmoid_needs_a_bias():
     with pytest.raises(ConfigError, match="logit_bias"):
         Contrastive(kind="sigmoid")(features(torch.zeros(3, 0, dtype=torch.int8)))

@@ -11,6 +11,7 @@ from typing import Any
 from torch import Tensor, nn
 
 from voxtile.errors import CheckpointError, ConfigError, nearest
+from voxtile.models.convolution import LAYOUTS
 from voxtile.models.hub.adapters import inflate_channels
 from voxtile.models.hub.weights import LoadReport, load_report, read_weights
 from voxtile.models.tower import ImageTower, expected_size, weights_by_name
@@ -47,7 +48,7 @@ class TimmFeatures(ImageTower):
         """
         size = getattr(getattr(self.model, "patch_embed", None), "img_size", None)
         with expected_size(type(self.model).__name__, size, images):
-            return self._encoded(images, tokens)
+            return self._encoded(images.contiguous(memory_format=LAYOUTS[2]), tokens)
 
     def _encoded(self, images: Tensor, tokens: bool) -> Encoded:
         model: Any = self.model

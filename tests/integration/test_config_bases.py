@@ -33,6 +33,16 @@ def test_own_settings_win_over_later_bases_and_those_over_earlier_ones(tmp_path)
     assert read_config(path) == {"a": {"own": 1, "low": 1, "high": 2}, "list": [1], "gone": None}
 
 
+def test_a_term_of_the_loss_that_is_null_is_taken_out_with_its_weight(tmp_path):
+    path = written(
+        tmp_path,
+        own={"base": "middle.yaml", "model": {"weights": {"kept": 2.0}}},
+        middle={"base": "low.yaml", "model": {"objectives": {"out": None}}},
+        low={"model": {"objectives": {"kept": {"a": 1}, "out": {"b": 1}}, "weights": {"out": 40.0}, "seed": None}},
+    )
+    assert read_config(path) == {"model": {"objectives": {"kept": {"a": 1}}, "weights": {"kept": 2.0}, "seed": None}}
+
+
 def test_bases_have_bases_which_are_looked_for_beside_them(tmp_path):
     (tmp_path / "deep").mkdir()
     path = written(tmp_path, own={"base": "deep/middle.yaml", "x": 1})

@@ -2,9 +2,10 @@
 
 `base: [small, medical/ct-input]` at the top of a config takes what these files say: later ones over earlier ones, and
 the config's own settings over all. Mappings are merged key by key, unless the two name different classes
-(`class_path`); anything else, lists and null among them, replaces what the base says. A base may have bases. Names
-without a slash are files in `bases` beside this module, `domain/name` is a file in `bases` of a plugin's YAML files or
-one of its configs, and what ends in `.yaml` is a file beside the config that names it.
+(`class_path`); anything else, lists and null among them, replaces what the base says. A term of `model.objectives` that
+is null is taken out, with its weight. A base may have bases. Names without a slash are files in `bases` beside this
+module, `domain/name` is a file in `bases` of a plugin's YAML files or one of its configs, and what ends in `.yaml` is a
+file beside the config that names it.
 """
 
 from __future__ import annotations
@@ -115,7 +116,22 @@ class _Reader:
             if not isinstance(base, Mapping):
                 raise ConfigError(f"the base '{name}' of config '{path}' is no mapping of settings; correct its file")
             result = merged(result, base)
-        return merged(result, {key: value for key, value in content.items() if key != KEY})
+        return _without_null_terms(merged(result, {key: value for key, value in content.items() if key != KEY}))
+
+
+def _without_null_terms(config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The config without the terms of the loss that it sets to null, and without their weights."""
+    model = config.get("model")
+    terms = model.get("objectives") if isinstance(model, Mapping) else None
+    out = {name for name, term in terms.items() if term is None} if isinstance(terms, Mapping) else set()
+    if not out or not isinstance(model, Mapping):
+        return config
+    kept = {
+        part: {name: value for name, value in model[part].items() if name not in out}
+        for part in ("objectives", "weights")
+        if isinstance(model.get(part), Mapping)
+    }
+    return {**config, "model": {**model, **kept}}
 
 
 def _base_path(name: str, config: Path) -> Path:

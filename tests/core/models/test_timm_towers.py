@@ -131,3 +131,35 @@ def test_hub_names_make_towers_and_rebuild_without_weights(tmp_path):
     assert isinstance(resolve_tower("timm:resnet10t", ImageTower), TimmTower)
     with pytest.raises(ConfigError, match="timm has image towers only"):
         resolve_tower("timm:resnet10t", TextTower)
+
+
+def _named_by_efficientnet_pytorch(model):
+    """State of a timm EfficientNet under the names of EfficientNet-PyTorch, which has the same layers in one order."""
+    normal = ["weight", "bias", "running_mean", "running_var", "num_batches_tracked"]
+    names = ["_conv_stem.weight", *(f"_bn0.{part}" for part in normal)]
+    for number, block in enumerate(block for stage in model.blocks for block in stage):
+        layers = ["_depthwise_conv", "_bn1", "_project_conv", "_bn2"]
+        if hasattr(block, "conv_pwl"):
+            layers = ["_expand_conv", "_bn0", *layers]
+        if hasattr(block.se, "conv_reduce"):
+            layers[-2:-2] = ["_se_reduce", "_se_expand"]
+        for layer in layers:
+            parts = normal if "_bn" in layer else ["weight", "bias"] if "_se" in layer else ["weight"]
+            names += [f"_blocks.{number}.{layer}.{part}" for part in parts]
+    names += ["_conv_head.weight", *(f"_bn1.{part}" for part in normal), "_fc.weight", "_fc.bias"]
+    return dict(zip(names, model.state_dict().values(), strict=True))
+
+
+@pytest.mark.parametrize("name", ["tf_efficientnet_lite0", "tf_efficientnet_b0"])
+def test_weights_of_efficientnet_pytorch_load_by_their_names(name, tmp_path):
+    theirs = timm.create_model(name)
+    for value in theirs.state_dict().values():
+        torch.nn.init.normal_(value) if value.is_floating_point() else value.fill_(7)
+    torch.save(_named_by_efficientnet_pytorch(theirs), tmp_path / "weights.pth")
+    tower = TimmTower(name=name, pretrained=str(tmp_path / "weights.pth"))
+    assert all(torch.equal(value, theirs.state_dict()[key]) for key, value in tower.model.state_dict().items())
+    assert tower.load_report.unexpected == ("classifier.bias", "classifier.weight")
+    with pytest.raises(CheckpointError, match=r"blocks\.4\.4.* is missing"):
+        TimmTower(name="tf_efficientnet_lite3", pretrained=str(tmp_path / "weights.pth"))
+    with pytest.raises(CheckpointError, match="do not fit ResNet"):
+        TimmTower(name="resnet10t", pretrained=str(tmp_path / "weights.pth"))

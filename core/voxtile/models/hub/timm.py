@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from voxtile.errors import CheckpointError, ConfigError, nearest
 from voxtile.models.convolution import LAYOUTS
 from voxtile.models.hub.adapters import inflate_channels
+from voxtile.models.hub.efficientnet_keys import is_efficientnet_pytorch, timm_keys
 from voxtile.models.hub.weights import LoadReport, load_report, read_weights
 from voxtile.models.tower import ImageTower, expected_size, weights_by_name
 from voxtile.types import Encoded
@@ -163,7 +164,7 @@ def _load(model: nn.Module, path: Path, names: tuple[str, ...]) -> LoadReport:
     if _RECONSTRUCTS in original:
         original.pop("mask_token", None)
     convert = getattr(sys.modules[type(model).__module__], "checkpoint_filter_fn", None)
-    state = original
+    state = timm_keys(original, model) if is_efficientnet_pytorch(original) else original
     if convert is not None:
         try:
             state = convert(dict(original), model)

@@ -22,7 +22,7 @@ class Row:
             either with `+linear-probe@10%` or `+few-shot@4`.
         kind: the model itself, the trivial baseline, or the model on shuffled images.
         metric: auroc, average_precision, balanced_accuracy, sensitivity or specificity; in retrieval recall@1, … and
-            mean_recall; among images precision@5, map@5, ndcg@5, … and mrr.
+            mean_recall; among images precision@5, map@5, ndcg@5, … and mrr; of numbers r2, spearman and mae.
         average: macro (mean over classes), micro (all decisions pooled) or none (one class).
         class_name: the class, or None for an average. In retrieval what is searched with what, and which duplicates
             count: `text-to-image/strict`; for `mean_recall` the rule alone.
@@ -70,6 +70,8 @@ _TITLES = {
     "balanced_accuracy": "balanced accuracy",
     "mean_recall": "mean recall",
     "dice": "Dice",
+    "r2": "R²",
+    "mae": "mean absolute error",
     "weighted_f1": "weighted F1",
     "macro_f1": "macro F1",
     "acc1": "accuracy",

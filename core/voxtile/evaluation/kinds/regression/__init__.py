@@ -1,0 +1,1 @@
+"""Numbers from frozen embeddings: ridge regression, its penalty from validation."""

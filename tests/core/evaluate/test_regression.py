@@ -47,7 +47,13 @@ def test_figures_are_those_of_scikit_learn_and_scipy_in_every_draw():
     draws = np.concatenate(list(SubjectBootstrap(subjects, replicates=50, seed=3).weights()), axis=1)
     drawn = [r2_score(truth, told, sample_weight=draws[:, r]) for r in range(50)]
     expected = 1.959964 * np.std(drawn, ddof=1)
-    assert rows["r2"].high - rows["r2"].value == pytest.approx(expected, rel=1e-5)
+    assert rows["r2"].value - rows["r2"].low == pytest.approx(expected, rel=1e-5)
+    assert rows["spearman"].high < 1
+    reach = np.arctanh(rows["spearman"].value) - np.arctanh(rows["spearman"].low)
+    assert np.arctanh(rows["spearman"].high) - np.arctanh(rows["spearman"].value) == pytest.approx(reach, rel=1e-9)
+    near = truth + rng.normal(0, 3, 60) * (rng.random(60) < 0.1)  # nearly right: the interval would leave its range
+    rows = {row.metric: row for row in table.rows("m", "model", [near[:, None]])}
+    assert rows["r2"].high <= 1
 
 
 def test_unknown_numbers_do_not_count_and_a_constant_has_no_r2():

@@ -85,8 +85,18 @@ class NumberTable:
         figure, interval = None, Interval(None, None)
         if values is not None and np.isfinite(values[0]):
             figure = float(values[0])
-            interval = normal_interval(figure, values[1:])
+            interval = _interval(metric, figure, values[1:])
         return Row(self._task, model, kind, metric, "none", name, figure, interval.low, interval.high, count, count)
+
+
+def _interval(metric: str, value: float, replicates: Floats) -> Interval:
+    """Of a correlation symmetric in Fisher's z (Fisher, Metron 1:3-32, 1921), of the others in the figure itself."""
+    if metric == "spearman" and abs(value) < 1:
+        found = normal_interval(float(np.arctanh(value)), replicates / (1 - value**2))  # by the derivative of arctanh
+        low, high = (None if end is None else float(np.tanh(end)) for end in (found.low, found.high))
+        return Interval(low, high)
+    found = normal_interval(value, replicates)
+    return found if metric != "r2" or found.high is None else Interval(found.low, min(1.0, found.high))
 
 
 def _measured(truth: Floats, told: Floats, draws: SubjectBootstrap) -> Floats:

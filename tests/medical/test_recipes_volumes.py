@@ -2,7 +2,9 @@
 
 import csv
 import json
+import re
 from collections import Counter
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,6 +13,7 @@ from tests.support.volume_sets import CT_RATE_LABELS, VOLUME_LAYOUTS, ct_rate, h
 from voxtile.cli.main import main
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.splits import split_of
+from voxtile.errors import ConfigError
 from voxtile_medical.recipes.volumes.volume_set import SETS, load_volume_set
 
 
@@ -98,6 +101,18 @@ def test_ct_rate_values_that_are_scaled_twice_are_refused(tmp_path):
     assert "train_2_a_1" not in samples(corpus)
 
 
+def test_ct_rate_a_blank_header_without_a_row_of_the_metadata_is_refused(tmp_path):
+    ct_rate(tmp_path / "in")
+    edit(tmp_path / "in/dataset/metadata/train_metadata.csv", lambda rows: [rows[0], *rows[2:]])
+    edit(
+        tmp_path / "in/dataset/metadata/validation_metadata.csv",
+        lambda rows: [rows[0], [*rows[1][:4], "nan", *rows[1][5:]]],
+    )
+    status, corpus = build("ct-rate", tmp_path / "in", tmp_path / "corpus")
+    assert status == 1
+    assert reasons(corpus) == {"no-geometry-row": 1, "unreadable-value": 1}
+
+
 def test_ct_rate_reports_labels_and_splits(tmp_path):
     ct_rate(tmp_path / "in", ("train_1_a_1", "train_1_a_2", "train_1_b_1", "train_2_a_1", "valid_1_a_1"))
     reports = tmp_path / "in/dataset/radiology_text_reports/train_reports.csv"
@@ -176,3 +191,263 @@ def test_reports_of_other_volumes_are_refused(tmp_path, capsys):
         edit(path, lambda rows: [rows[0], *([f"scan_{row[0]}", *row[1:]] for row in rows[1:])])
     assert main(["build", "ct-rate", str(tmp_path / "in"), str(tmp_path / "corpus"), "--engine", "inline"]) == 2
     assert "of the same release" in capsys.readouterr().err
+
+
+def phrases(corpus, row):
+    """Phrase → number of voxels of the masks of a sample."""
+    found = [region for region in corpus.table("regions").to_pylist() if region["uid"] == row["uid"]]
+    return {region["phrase"]: int((np.asarray(corpus.mask(region)) > 0).sum()) for region in found}
+
+
+def described(row):
+    """What the attributes say of a series."""
+    return json.loads(row["attributes"]).get("described_as")
+
+
+def built(name, tmp_path, *words):
+    """The corpus of a small copy."""
+    VOLUME_LAYOUTS[name][0](tmp_path / "in")
+    status, corpus = build(name, tmp_path / "in", tmp_path / "corpus", *words)
+    assert status == 0
+    return corpus
+
+
+def test_totalsegmentator_structures_and_official_splits(tmp_path):
+    corpus = built("totalsegmentator", tmp_path)
+    assert splits(corpus) == {"s0000": "train", "s0001": "train", "s0002": "val", "s0003": "test"}
+    for row in corpus.table("samples").to_pylist():
+        assert phrases(corpus, row) == {"liver": 24, "left kidney": 24}
+
+
+def test_a_subject_in_two_official_splits_stays_where_it_is_not_trained_on(tmp_path, capsys):
+    root = tmp_path / "in"
+    VOLUME_LAYOUTS["totalsegmentator"][0](root)
+    with (root / "meta.csv").open("a") as file:
+        file.write("s0000;60;m;A;ct abdomen;test\ns0042;60;m;A;ct abdomen;train\n")
+    status, corpus = build("totalsegmentator", root, tmp_path / "corpus")
+    assert status == 0
+    assert splits(corpus)["s0000"] == "test"
+    ledger = {row["source"]: row["reason"] for row in corpus.ledger().to_pylist() if row["status"] != "used"}
+    assert ledger == {"s0000": "in-two-splits", "s0042": "missing-file"}
+    assert "'s0042'" in capsys.readouterr().err
+
+
+def test_msd_channels_masks_and_what_macos_left(tmp_path):
+    corpus = built("msd", tmp_path)
+    rows = corpus.table("samples").to_pylist()
+    four = [row for row in rows if row["subject"] == "BRATS_001"]
+    assert sorted(described(row) for row in four) == [["flair"], ["t1"], ["t1", "contrast"], ["t2"]]
+    assert all(phrases(corpus, row) == {"enhancing tumor": 24} for row in four)
+    (pancreas,) = [row for row in rows if row["subject"] == "pancreas_001"]
+    assert (pancreas["modality"], phrases(corpus, pancreas)) == ("CT", {"pancreas": 23, "pancreatic tumor": 1})
+    assert splits(corpus)["pancreas_002"] == "test"
+    assert not reasons(corpus)
+
+
+def test_rad_chestct_arrays_lie_as_their_makers_stacked_them(tmp_path):
+    corpus = built("rad-chestct", tmp_path)
+    row = samples(corpus)["trn00003"]
+    stored = hu("trn00003")  # [x, y, z]: to the left, to the back, down
+    values = physical(corpus, row)  # [z, y, x]: up, to the front, to the right
+    assert np.array_equal(values, stored.transpose(2, 1, 0)[::-1, ::-1, ::-1])
+    assert row["spacing"] == pytest.approx([0.8] * 3)
+    affine = np.array(row["affine"]).reshape(4, 4)
+    assert np.allclose(affine[:3, :3], np.diag([0.8] * 3))
+
+
+def test_rad_chestct_labels_say_where_and_patients_keep_together(tmp_path):
+    corpus = built("rad-chestct", tmp_path)
+    found = samples(corpus)
+    assert {name: row["subject"] for name, row in found.items()} == {
+        "trn00001": "p1", "trn00002": "p1", "trn00003": "ptrn00003", "val00001": "pval00001", "tst00001": "ptst00001",
+    }  # fmt: skip
+    assert splits(corpus) == {"p1": "train", "ptrn00003": "train", "pval00001": "val", "ptst00001": "test"}
+    (fact,) = [f for f in corpus.table("facts").to_pylist() if f["uid"] == found["tst00001"]["uid"]]
+    assert (fact["concept"], fact["polarity"]) == ("nodule", "present")
+    assert json.loads(fact["attributes"]) == {"stated_locations": ["left lung"]}
+    assert {len(scope["concepts"]) for scope in corpus.table("scopes").to_pylist()} == {84}
+
+
+def test_a_patient_whose_scans_are_in_two_official_splits_is_not_trained_on(tmp_path, capsys):
+    root = tmp_path / "in"
+    VOLUME_LAYOUTS["rad-chestct"][0](root)
+    edit(
+        root / "CT_Scan_Metadata_Complete_35747.csv",
+        lambda rows: [[r[0], r[1].replace("ptst00001", "p1")] for r in rows],
+    )
+    status, corpus = build("rad-chestct", root, tmp_path / "corpus")
+    assert status == 0
+    assert set(samples(corpus)) == {"trn00003", "val00001", "tst00001"}
+    assert splits(corpus)["p1"] == "test"
+    assert reasons(corpus) == {"subject-in-two-splits": 2}
+    assert "1 subjects in two splits ('p1')" in capsys.readouterr().err
+
+
+def test_an_array_of_something_else_is_a_row_of_the_ledger(tmp_path):
+    root = tmp_path / "in"
+    VOLUME_LAYOUTS["rad-chestct"][0](root)
+    np.savez_compressed(root / "trn00001.npz", other=np.zeros((2, 2, 2), np.int16))
+    np.savez_compressed(root / "trn00002.npz", ct=np.zeros((2, 2), np.int16))
+    (root / "val00001.npz").write_bytes((root / "val00001.npz").read_bytes()[:200])
+    status, corpus = build("rad-chestct", root, tmp_path / "corpus")
+    assert status == 1
+    assert reasons(corpus) == {"unsupported-dimensions": 2, "truncated": 1}
+
+
+def test_merlin_labels_that_were_not_mentioned_are_unknown(tmp_path):
+    corpus = built("merlin", tmp_path)
+    assert splits(corpus) == {"AC4213cb1": "train", "AC4213cb2": "val", "AC4213cb3": "test"}
+    assert {tuple(sorted(scope["concepts"])) for scope in corpus.table("scopes").to_pylist()} == {
+        ("ascites", "renal cyst")
+    }
+    facts = Counter((fact["concept"], fact["polarity"]) for fact in corpus.table("facts").to_pylist())
+    assert facts == {("renal cyst", "present"): 3}
+    texts = {row["text"] for row in corpus.table("captions").to_pylist()}
+    assert "Liver: A cyst in AC4213cb1. IMPRESSION: Hepatic cyst." in texts
+
+
+def test_inspect_tables_are_joined_by_impression(tmp_path, capsys):
+    corpus = built("inspect", tmp_path)
+    found = samples(corpus)
+    assert {name: (row["subject"], row["study"]) for name, row in found.items()} == {
+        "PE452a1": ("11", "101"), "PE452a2": ("11", "102"), "PE452a3": ("12", "103"), "PE452a4": ("13", "104"),
+    }  # fmt: skip
+    assert splits(corpus) == {"11": "train", "12": "val", "13": "test"}
+    texts = {row["uid"]: row["text"] for row in corpus.table("captions").to_pylist()}
+    assert texts[found["PE452a3"]["uid"]] == "Impression: 1. Embolism 103."
+    scopes = {tuple(scope["concepts"]) for scope in corpus.table("scopes").to_pylist()}
+    assert scopes == {("pulmonary embolism", "death within a month")}
+    assert "1 rows of splits say again" in capsys.readouterr().err
+
+
+def test_amos_modalities_by_number(tmp_path):
+    corpus = built("amos", tmp_path)
+    found = samples(corpus)
+    assert {name: row["modality"] for name, row in found.items()} == {
+        "amos_0001": "CT", "amos_0008": "CT", "amos_0022": "CT", "amos_0507": "MR", "amos_5001": "CT",
+    }  # fmt: skip
+    assert splits(corpus) == {
+        "amos_0001": "train", "amos_0507": "train", "amos_5001": "train", "amos_0008": "val", "amos_0022": "test",
+    }  # fmt: skip
+    assert phrases(corpus, found["amos_0507"]) == {"liver": 24}
+    assert phrases(corpus, found["amos_0022"]) == {}
+
+
+def test_kits_masks_have_names_and_half_a_download_is_no_case(tmp_path):
+    corpus = built("kits", tmp_path, "--split-fractions", "1,0,0")
+    rows = {row["subject"]: row for row in corpus.table("samples").to_pylist()}
+    assert set(rows) == {"case_00000", "case_00001", "case_00002"}
+    assert phrases(corpus, rows["case_00000"]) == {"kidney": 23, "kidney cyst": 1}
+    assert set(splits(corpus).values()) == {"train"}
+
+
+def test_brats_the_number_4_depends_on_the_year(tmp_path):
+    corpus = built("brats", tmp_path)
+    rows = corpus.table("samples").to_pylist()
+    assert Counter(row["subject"] for row in rows) == {"BraTS2021_00000": 4, "BraTS-GLI-02062": 8}
+    assert {row["study"] for row in rows} == {"BraTS2021_00000", "BraTS-GLI-02062-100", "BraTS-GLI-02062-101"}
+    for row in rows:
+        part = "enhancing tumor" if row["subject"] == "BraTS2021_00000" else "resection cavity"
+        assert phrases(corpus, row) == {part: 24}
+    (contrast,) = [row for row in rows if row["source"].endswith("BraTS-GLI-02062-101-t1c.nii.gz")]
+    assert described(contrast) == ["t1", "contrast"]
+
+
+def test_autopet_reads_the_pet_once_and_marks_lesions_on_it(tmp_path):
+    corpus = built("autopet", tmp_path)
+    rows = corpus.table("samples").to_pylist()
+    assert Counter((row["modality"], row["units"]) for row in rows) == {("PT", "SUVbw"): 3, ("CT", "HU"): 3}
+    assert not [row for row in rows if row["source"].endswith(("CTres.nii.gz", "PET.nii.gz"))]
+    for row in rows:
+        assert phrases(corpus, row) == ({"tumor lesion": 24} if row["modality"] == "PT" else {})
+    assert {row["subject"] for row in rows} == {"PETCT_0011f3deaf", "fdg_0123abcd", "psma_aa00bb11"}
+
+
+def test_abdomenatlas_reports_are_not_of_people(tmp_path):
+    root = tmp_path / "in"
+    VOLUME_LAYOUTS["abdomenatlas3"][0](root)
+    edit(root / "data/TrainTestIDS/IID_train.csv", lambda rows: [*rows, ["BDMAP_00000003"]])
+    status, corpus = build("abdomenatlas3", root, tmp_path / "corpus")
+    assert status == 0
+    assert splits(corpus)["BDMAP_00000003"] == "test"
+    assert reasons(corpus) == {"in-two-splits": 1}
+    kinds = Counter((row["kind"], row["provider"]) for row in corpus.table("captions").to_pylist())
+    assert kinds == {("template", "abdomenatlas3"): 3, ("vlm", "abdomenatlas3"): 3}
+    for row in corpus.table("samples").to_pylist():
+        assert phrases(corpus, row) == {"liver": 24, "liver lesion": 24}
+
+
+def test_a_second_run_adds_what_has_arrived_and_nothing_else(tmp_path):
+    root = tmp_path / "in"
+    VOLUME_LAYOUTS["totalsegmentator"][0](root)
+    late = root / "s0003"
+    late.rename(tmp_path / "late")
+    assert build("totalsegmentator", root, tmp_path / "corpus")[0] == 0
+    (tmp_path / "late").rename(late)
+    status, corpus = build("totalsegmentator", root, tmp_path / "corpus")
+    assert status == 0
+    assert len(corpus.table("samples")) == 4
+    assert len(corpus.table("regions")) == 8
+
+
+@pytest.mark.parametrize("fault", ["role: reprots", "unknown: 1", "of: {}"])
+def test_a_set_that_says_what_nothing_reads_is_refused(tmp_path, monkeypatch, fault):
+    text = (
+        (SETS / "ct-rate.yaml")
+        .read_text()
+        .replace("  - role: reports", f"  - {fault}" if "role" in fault else "  - role: reports")
+    )
+    (tmp_path / "ct-rate.yaml").write_text(text if "role" in fault else f"{text}{fault}\n")
+    monkeypatch.setattr("voxtile_medical.recipes.volumes.volume_set.SETS", tmp_path)
+    with pytest.raises(ConfigError, match=r"ct-rate\.yaml"):
+        load_volume_set("ct-rate")
+
+
+PAGE = Path(__file__).parents[2] / "docs" / "medical-data-sets.md"
+
+
+def sources_table():
+    """Each set with its licence, access and where its layout is documented, as the page has it."""
+    lines = ["| set | licence and access | layout documented at | not verified |", "|---|---|---|---|"]
+    for path in sorted(SETS.glob("*.yaml")):
+        held = load_volume_set(path.stem)
+        places = [f"<{s.address}>" + (f" at {s.commit[:8]}" if s.commit else "") for s in held.layout]
+        terms = f"{held.licence}; {held.access}"
+        lines.append(f"| `{held.name}` | {terms} | {'; '.join(places)} | {held.unverified or 'nothing'} |")
+    return "\n".join(lines)
+
+
+def counted_table(folder):
+    """What becomes of a small copy of each set, of which one image is missing and one cut off, as the page has it."""
+    lines = [
+        "| set | read | not read | samples | masks | texts | train/val/test subjects |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for name, (write, *_) in sorted(VOLUME_LAYOUTS.items()):
+        root = folder / name
+        write(root)
+        paths = sorted(root.rglob("*.np[zy]")) or sorted(root.rglob("*.nii.gz"))
+        masks = re.compile(r"seg|labels|/\.", re.IGNORECASE)
+        images = [path for path in paths if not masks.search(f"/{path.relative_to(root).as_posix()}")]
+        images[-1].write_bytes(images[-1].read_bytes()[:100])
+        images[0].unlink()
+        status, corpus = build(name, root, folder / f"{name}-corpus")
+        assert status == 1  # for the image that is cut off
+        ledger = [row["source"] for row in corpus.ledger().to_pylist() if row["status"] == "used"]
+        left = ", ".join(f"{reason} {count}" for reason, count in sorted(reasons(corpus).items()))
+        read = len(
+            [source for source in ledger if source in {r["source"] for r in corpus.table("samples").to_pylist()}]
+        )
+        counts = [len(corpus.table(table)) for table in ("samples", "regions", "captions")]
+        held = Counter(splits(corpus).values())
+        shares = "/".join(str(held[split]) for split in ("train", "val", "test"))
+        lines.append(f"| `{name}` | {read} | {left} | {' | '.join(map(str, counts))} | {shares} |")
+    return "\n".join(lines)
+
+
+def test_the_page_says_what_the_sets_say():
+    assert sources_table() in PAGE.read_text()
+
+
+def test_the_page_says_what_becomes_of_small_copies(tmp_path):
+    assert counted_table(tmp_path) in PAGE.read_text()

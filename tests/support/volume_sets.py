@@ -6,6 +6,9 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+from openpyxl import Workbook
+
+from voxtile_medical.recipes.volumes.volume_set import load_volume_set
 
 RAS = np.diag([-2.0, -2.0, 3.0, 1.0])
 CT_RATE_LABELS = (
@@ -70,11 +73,194 @@ def ct_rate(root: Path, volumes=("train_1_a_1", "train_1_a_2", "train_2_a_1", "v
         table(root / f"dataset/metadata/{word}_metadata.csv", columns, *metadata)
 
 
+def totalsegmentator(root: Path, image="ct"):
+    """TotalSegmentator: a folder a subject, a file a structure, meta.csv with semicolons and a byte-order mark."""
+    for number, split in enumerate(("train", "train", "val", "test")):
+        case = f"s{number:04d}"
+        save(root / case / f"{image}.nii.gz", hu(case))
+        for structure in ("liver", "kidney_left"):
+            save(root / case / "segmentations" / f"{structure}.nii.gz", blob())
+        rows = ["image_id;age;gender;institute;study_type;split"] if number == 0 else []
+        rows.append(f"{case};60;m;A;ct abdomen;{split}")
+        with (root / "meta.csv").open("a", encoding="utf-8-sig" if number == 0 else "utf-8") as file:
+            file.write("\n".join(rows) + "\n")
+
+
+def msd(root: Path):
+    """The Decathlon: two of its tasks, one of four channels, with what macOS left beside the files."""
+    for name in ("BRATS_001", "BRATS_002"):
+        folder = root / "Task01_BrainTumour"
+        four = np.stack([hu(f"{name}{channel}") + 1010 for channel in range(4)], axis=-1)
+        save(folder / f"imagesTr/{name}.nii.gz", four.astype(np.float32))
+        save(folder / f"labelsTr/{name}.nii.gz", blob(3))
+        (folder / f"imagesTr/._{name}.nii.gz").write_bytes(b"\0" * 64)
+    for name in ("pancreas_001", "pancreas_004"):
+        save(root / f"Task07_Pancreas/imagesTr/{name}.nii.gz", hu(name))
+        mask = blob(1)
+        mask[5, 4, 2] = 2
+        save(root / f"Task07_Pancreas/labelsTr/{name}.nii.gz", mask)
+    save(root / "Task07_Pancreas/imagesTs/pancreas_002.nii.gz", hu("pancreas_002"))
+
+
+RAD_CHEST_SPLITS = {
+    "imgtrain": ("trn00001", "trn00002", "trn00003"),
+    "imgvalid": ("val00001",),
+    "imgtest": ("tst00001",),
+}
+
+
+def rad_chestct(root: Path):
+    """RAD-ChestCT: arrays without a header, labels by location, patients in the metadata of all scans."""
+    concepts = list(load_volume_set("rad-chestct").tables[2].labels)
+    columns = [f"{concept}*{place}" for concept in concepts for place in ("right_lung", "left_lung")]
+    patients = []
+    for split, scans in RAD_CHEST_SPLITS.items():
+        rows = []
+        for scan in scans:
+            # stored [z, y, x] from the head down, the front back, the right to the left
+            root.mkdir(parents=True, exist_ok=True)
+            np.savez_compressed(root / f"{scan}.npz", ct=hu(scan).transpose(2, 1, 0))
+            rows.append([scan, *(int(column.startswith("nodule*left")) for column in columns)])
+            patients.append((scan, "p1" if scan in ("trn00001", "trn00002") else f"p{scan}"))
+        table(root / f"{split}_Abnormality_and_Location_Labels.csv", ["NoteAcc_DEID", *columns], *rows)
+    patients.append(("trn09999", "p9"))  # of the scans that are not public
+    table(root / "CT_Scan_Metadata_Complete_35747.csv", ("NoteAcc_DEID", "MRN_DEID"), *patients)
+
+
+def merlin(root: Path):
+    """Merlin: a workbook of findings and splits, labels that are 1, 0 or -1."""
+    labels = list(load_volume_set("merlin").tables[2].labels)
+    book, rows = Workbook(), []
+    book.active.append(["study id", "Findings", "Split", "Few Shot"])
+    for scan, split in (("AC4213cb1", "train"), ("AC4213cb2", "val"), ("AC4213cb3", "test")):
+        save(root / f"merlinabdominalctdataset/merlin_data/{scan}.nii.gz", hu(scan))
+        book.active.append([scan, f"Liver: A cyst in {scan}. IMPRESSION: Hepatic cyst.", split, 0])
+        rows.append([scan, *({"renal_cyst": 1, "ascites": 0}.get(label, -1) for label in labels)])
+    book.save(root / "merlinabdominalctdataset/reports_final.xlsx")
+    table(root / "merlinabdominalctdataset/zero_shot_findings_disease_cls.csv", ["study id", *labels], *rows)
+
+
+INSPECT_LABELS = (
+    "pe_positive_nlp", "1_month_mortality", "6_month_mortality", "12_month_mortality", "1_month_readmission",
+    "6_month_readmission", "12_month_readmission", "12_month_PH",
+)  # fmt: skip
+
+
+def inspect_set(root: Path):
+    """INSPECT: tables joined by impression, two examinations of one patient, a row of splits that stands twice."""
+    studies = [
+        ("PE452a1", 11, 101, "train"),
+        ("PE452a2", 11, 102, "train"),
+        ("PE452a3", 12, 103, "valid"),
+        ("PE452a4", 13, 104, "test"),
+    ]
+    for image, *_ in studies:
+        save(root / f"full/CTPA/{image}.nii.gz", hu(image))
+    tsv = {
+        "study_mapping": (("impression_id", "person_id", "image_id"), [(i, p, m) for m, p, i, _ in studies]),
+        "splits": (("impression_id", "person_id", "split"), [(i, p, s) for _, p, i, s in (*studies, studies[0])]),
+        "impressions": (("impression_id", "impressions"), [(i, f"1. Embolism {i}.") for _, _, i, _ in studies]),
+        "labels": (
+            ("impression_id", *INSPECT_LABELS),
+            [(i, "True", "False", *["Censored"] * 6) for _, _, i, _ in studies],
+        ),
+    }
+    for name, (header, rows) in tsv.items():
+        lines = ["\t".join(map(str, row)) for row in (header, *rows)]
+        (root / f"full/{name}_20250611.tsv").write_text("\n".join(lines) + "\n")
+
+
+def amos(root: Path):
+    """AMOS: CT below 500, MR above, the three splits, and a folder of CT without labels."""
+    for split, number in (("Tr", 1), ("Tr", 507), ("Va", 8), ("Ts", 22)):
+        case = f"amos_{number:04d}"
+        save(root / f"amos22/images{split}/{case}.nii.gz", hu(case))
+        if split != "Ts":
+            save(root / f"amos22/labels{split}/{case}.nii.gz", blob(6))
+    save(root / "amos_unlabeled_ct_5000_5399/amos_5001.nii.gz", hu("amos_5001"))
+
+
+def kits(root: Path):
+    """KiTS23: a folder a case, a case without its segmentation, a download that broke off."""
+    for number in range(3):
+        folder = root / f"dataset/case_{number:05d}"
+        save(folder / "imaging.nii.gz", hu(folder.name))
+        if number < 2:
+            mask = blob(1)
+            mask[5, 4, 2] = 3
+            save(folder / "segmentation.nii.gz", mask)
+    partial = root / "dataset/case_00003/.partial.imaging.nii.gz"
+    partial.parent.mkdir()
+    partial.write_bytes(b"\x1f\x8b")
+
+
+def brats(root: Path):
+    """BraTS: a case of 2021, and one patient of 2024 at two times; 4 is another structure in each."""
+    for case, separator, names in (
+        ("BraTS2021_00000", "_", ("flair", "t1", "t1ce", "t2")),
+        ("BraTS-GLI-02062-100", "-", ("t2f", "t1n", "t1c", "t2w")),
+        ("BraTS-GLI-02062-101", "-", ("t2f", "t1n", "t1c", "t2w")),
+    ):
+        for name in names:
+            save(root / f"{case}/{case}{separator}{name}.nii.gz", hu(f"{case}{name}") + 1010)
+        save(root / f"{case}/{case}{separator}seg.nii.gz", blob(4))
+
+
+def autopet(root: Path):
+    """AutoPET: a study as converted from TCIA, with its copies, and two of FDAT."""
+    study = root / "FDG-PET-CT-Lesions/PETCT_0011f3deaf/03-23-2003-NA-PET-CT Ganzkoerper primaer mit KM-10445"
+    for name in ("CT", "CTres"):
+        save(study / f"{name}.nii.gz", hu(f"petct{name}"))
+    for name in ("SUV", "PET"):
+        save(study / f"{name}.nii.gz", ((hu(f"petct{name}") + 1010) / 100).astype(np.float32))
+    save(study / "SEG.nii.gz", blob())
+    for case in ("fdg_0123abcd_01-01-2004-NA-12345", "psma_aa00bb11_2016-08-20"):
+        save(root / f"psma-fdg/imagesTr/{case}_0000.nii.gz", hu(case))
+        save(root / f"psma-fdg/imagesTr/{case}_0001.nii.gz", ((hu(case + "pet") + 1010) / 100).astype(np.float32))
+        save(root / f"psma-fdg/labelsTr/{case}.nii.gz", blob())
+
+
+def abdomenatlas3(root: Path):
+    """AbdomenAtlas 3.0: images and masks in two trees, reports of RadGPT, lists of the two splits."""
+    cases = [f"BDMAP_{number:08d}" for number in (1, 2, 3)]
+    for case in cases:
+        save(root / f"data/image_only/{case}/ct.nii.gz", hu(case))
+        for structure in ("liver", "liver_lesion"):
+            save(root / f"data/mask_only/{case}/segmentations/{structure}.nii.gz", blob())
+    header = ("BDMAP ID", "structured report", "narrative report")
+    rows = [(case, f"FINDINGS: Liver: normal size, {case}.", f"The liver of {case} is normal.") for case in cases]
+    table(root / "data/AbdomenAtlas3.0MiniWithMeta.csv", header, *rows)
+    table(root / "data/TrainTestIDS/IID_train.csv", ("BDMAP ID",), (cases[0],), (cases[1],))
+    table(root / "data/TrainTestIDS/IID_test.csv", ("BDMAP ID",), (cases[2],))
+
+
 # Recipe → (writes a small copy, number of samples, further words of the command).
 VOLUME_LAYOUTS = {
+    "abdomenatlas3": (abdomenatlas3, 3, ()),
+    "amos": (amos, 5, ()),
+    "autopet": (autopet, 6, ()),
+    "brats": (brats, 12, ()),
     "ct-rate": (ct_rate, 4, ()),
+    "inspect": (inspect_set, 4, ()),
+    "kits": (kits, 3, ()),
+    "merlin": (merlin, 3, ()),
+    "msd": (msd, 11, ()),
+    "rad-chestct": (rad_chestct, 5, ()),
+    "totalsegmentator": (totalsegmentator, 4, ()),
+    "totalsegmentator-mr": (lambda root: totalsegmentator(root, "mri"), 4, ()),
 }
 # Recipe → (files that a download may lack, what must be said of it).
 VOLUME_LACKING = {
+    "abdomenatlas3": ("data/image_only/BDMAP_00000003/*", "'BDMAP_00000003'"),
+    "amos": ("**/*.nii.gz", "holds no volume of AMOS"),
+    "autopet": ("**/*.nii.gz", "holds no volume of AutoPET"),
+    "brats": ("**/*.nii.gz", "holds no volume of BraTS"),
     "ct-rate": ("dataset/train/train_2/*/*", "'train_2_a_1'"),
+    "inspect": ("full/CTPA/PE452a4.nii.gz", "'PE452a4'"),
+    "kits": ("**/*.nii.gz", "holds no volume of KiTS"),
+    "merlin": ("merlinabdominalctdataset/merlin_data/AC4213cb3.nii.gz", "'AC4213cb3'"),
+    "msd": ("**/*.nii.gz", "holds no volume of Medical Segmentation Decathlon"),
+    "rad-chestct": ("tst00001.npz", "'tst00001'"),
+    "totalsegmentator": ("s0003/ct.nii.gz", "'s0003'"),
+    "totalsegmentator-mr": ("meta.csv", "meta.csv"),
 }

@@ -27,12 +27,14 @@ class NpyHeader:
 
     Attributes:
         crc: of the member's bytes, from the zip's directory: identifies the content.
+        is_fortran: the first axis varies fastest, so that there are no rows to read one by one.
     """
 
     name: str
     shape: tuple[int, ...]
     dtype: np.dtype[np.generic]
     crc: int
+    is_fortran: bool = False
 
     @property
     def row_bytes(self) -> int:
@@ -40,19 +42,36 @@ class NpyHeader:
         return math.prod(self.shape[1:]) * self.dtype.itemsize
 
 
-def read_headers(path: Path) -> dict[str, NpyHeader]:
+def read_headers(path: Path, *, fortran: bool = False) -> dict[str, NpyHeader]:
     """Headers of all arrays by name (without `.npy`).
+
+    Args:
+        path: the npz.
+        fortran: arrays may be stored in Fortran order.
 
     Raises:
         InputError: not an npz, an array holds Python objects, or a header does not fit its member's size.
     """
     try:
         with zipfile.ZipFile(path) as archive:
-            return {info.filename.removesuffix(".npy"): _header(archive, info) for info in archive.infolist()}
+            headers = [_header(archive, info, fortran) for info in archive.infolist()]
+            return {header.name: header for header in headers}
     except (OSError, zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
         raise InputError(f"'{path}' is not a readable .npz file ({error}); download it again") from error
     except ValueError as error:
         raise InputError(f"'{path}': {error}; download it again") from error
+
+
+def read_whole(path: Path, header: NpyHeader) -> npt.NDArray[np.generic]:
+    """All values of an array, in either order.
+
+    Raises:
+        InputError: the file is damaged.
+    """
+    if not header.is_fortran:
+        return RowReader(path, header).rows(0, header.shape[0])
+    turned = NpyHeader(header.name, header.shape[::-1], header.dtype, header.crc)
+    return RowReader(path, turned).rows(0, turned.shape[0]).transpose()
 
 
 class RowReader:
@@ -106,17 +125,17 @@ class RowReader:
         return data
 
 
-def _header(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> NpyHeader:
+def _header(archive: zipfile.ZipFile, info: zipfile.ZipInfo, may_be_fortran: bool) -> NpyHeader:
     with archive.open(info) as stream:
         shape, fortran, dtype = _parse_header(stream)
         start = stream.tell()
     if dtype.hasobject:
         raise ValueError(f"'{info.filename}' holds Python objects, which are never loaded")
-    if fortran and len(shape) > 1:
+    if fortran and len(shape) > 1 and not may_be_fortran:
         raise ValueError(f"'{info.filename}' is stored in Fortran order, which no official file is")
     if not shape or start + math.prod(shape) * dtype.itemsize != info.file_size:
         raise ValueError(f"'{info.filename}' claims shape {shape} of {dtype} but has {info.file_size - start} bytes")
-    return NpyHeader(info.filename.removesuffix(".npy"), shape, dtype, info.CRC)
+    return NpyHeader(info.filename.removesuffix(".npy"), shape, dtype, info.CRC, fortran)
 
 
 def _parse_header(stream: IO[bytes]) -> tuple[tuple[int, ...], bool, np.dtype[np.generic]]:

@@ -29,8 +29,45 @@ domain = Domain(
         ),
     },
     recipes={
+        "abdomenatlas3": Command(
+            "voxtile_medical.recipes.volumes.commands:build_abdomenatlas3",
+            "AbdomenAtlas 3.0: CT, masks, RadGPT's reports",
+        ),
+        "amos": Command(
+            "voxtile_medical.recipes.volumes.commands:build_amos", "AMOS 2022: CT and MR, 15 organs as masks"
+        ),
+        "autopet": Command(
+            "voxtile_medical.recipes.volumes.commands:build_autopet", "AutoPET: FDG and PSMA PET/CT, lesions as masks"
+        ),
+        "brats": Command(
+            "voxtile_medical.recipes.volumes.commands:build_brats",
+            "BraTS 2020 to 2024: four MR sequences, tumor parts as masks",
+        ),
         "ct-rate": Command(
             "voxtile_medical.recipes.volumes.commands:build_ct_rate", "CT-RATE: chest CT, reports, 18 abnormalities"
+        ),
+        "inspect": Command(
+            "voxtile_medical.recipes.volumes.commands:build_inspect",
+            "INSPECT: pulmonary embolism, impressions, outcomes",
+        ),
+        "kits": Command("voxtile_medical.recipes.volumes.commands:build_kits", "KiTS: kidney, tumor and cyst as masks"),
+        "merlin": Command(
+            "voxtile_medical.recipes.volumes.commands:build_merlin", "Merlin: abdominal CT, findings, 30 labels"
+        ),
+        "msd": Command(
+            "voxtile_medical.recipes.volumes.commands:build_msd", "Medical Segmentation Decathlon: ten tasks with masks"
+        ),
+        "rad-chestct": Command(
+            "voxtile_medical.recipes.volumes.commands:build_rad_chestct",
+            "RAD-ChestCT: 84 abnormalities and where they are",
+        ),
+        "totalsegmentator": Command(
+            "voxtile_medical.recipes.volumes.commands:build_totalsegmentator",
+            "TotalSegmentator CT: 117 structures as masks",
+        ),
+        "totalsegmentator-mr": Command(
+            "voxtile_medical.recipes.volumes.commands:build_totalsegmentator_mr",
+            "TotalSegmentator MR: 50 structures as masks",
         ),
     },
     facts={

@@ -171,7 +171,7 @@ class NiftiTask(PlannedTask):
             if header.is_label_map:
                 raise Verdict("label-map", "a label map by its intent code")
             self._check(header, self._modality(inputs))
-            volumes = read_volumes(root / path, header)
+            volumes = self.read_values(root / path, header, inputs)
             self.check_values(volumes, header, self._modality(inputs))
             content = f"{inputs['content']} {_sha256(root / path)}"
         except Verdict as verdict:
@@ -192,6 +192,23 @@ class NiftiTask(PlannedTask):
             Verdict: it cannot be used.
         """
         return read_nifti_header(path, self.no_affine)
+
+    def read_values(
+        self,
+        path: Path,
+        header: NiftiHeader,
+        inputs: Mapping[str, Any],
+    ) -> list[npt.NDArray[Any]]:
+        """Stored values of every volume, [Z, Y, X].
+
+        Raises:
+            Verdict: the file ends before its last value.
+        """
+        return read_volumes(path, header)
+
+    def volume_attributes(self, number: int, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """What is known of one volume of a file of several."""
+        return {}
 
     def check_values(self, volumes: Sequence[npt.NDArray[Any]], header: NiftiHeader, modality: str) -> None:
         """Refuse values that cannot be of the modality.
@@ -231,7 +248,7 @@ class NiftiTask(PlannedTask):
         }
         attributes: dict[str, Any] = {**sidecar.get("attributes", {}), "affine_from": header.affine_from}
         if header.volumes > 1:
-            attributes |= {"volume": number, "volumes": header.volumes}
+            attributes |= {"volume": number, "volumes": header.volumes, **self.volume_attributes(number, inputs)}
         b_values = sidecar.get("b_values", ())
         if len(b_values) == header.volumes:  # else they are of another image
             attributes |= attributes_of({"DiffusionBValue": (b_values[number],)})

@@ -8,7 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from voxtile.errors import InputError
-from voxtile.stages.ingest.table import Table, read_table
+from voxtile.stages.ingest.table import Table, as_text, read_table
+from voxtile_datasets.intake.tables import read_table as read_arrow_table
+
+_SHEETS = frozenset({".xlsx", ".xlsm"})
 
 
 @dataclass(frozen=True)
@@ -17,13 +20,20 @@ class KeyedRow:
 
     Attributes:
         key: what it is of.
-        place: file and row (from 1), for people.
+        file: the table, relative to the download.
+        number: of the row, from 1.
         cells: field → text; None where blank.
     """
 
     key: str
-    place: str
+    file: str
+    number: int
     cells: Mapping[str, str | None]
+
+    @property
+    def place(self) -> str:
+        """File and row, for people."""
+        return f"{self.file} row {self.number}"
 
 
 @dataclass
@@ -32,14 +42,14 @@ class KeyedRows:
 
     Attributes:
         rows: key → its row.
-        torn: key → the places that say different things of it, of which none is used.
+        torn: key → the rows that say different things of it.
         repeated: how many rows say again what another says.
         nameless: places of rows without a key.
         files: the tables that were read, relative.
     """
 
     rows: dict[str, KeyedRow] = field(default_factory=dict)
-    torn: dict[str, list[str]] = field(default_factory=dict)
+    torn: dict[str, list[KeyedRow]] = field(default_factory=dict)
     repeated: int = 0
     nameless: list[str] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
@@ -47,13 +57,13 @@ class KeyedRows:
     def add(self, row: KeyedRow) -> None:
         """Take in a row; a key of which two rows say different things is torn."""
         if row.key in self.torn:
-            self.torn[row.key].append(row.place)
+            self.torn[row.key].append(row)
         elif row.key not in self.rows:
             self.rows[row.key] = row
         elif self.rows[row.key].cells == row.cells:
             self.repeated += 1
         else:
-            self.torn[row.key] = [self.rows.pop(row.key).place, row.place]
+            self.torn[row.key] = [self.rows.pop(row.key), row]
 
 
 def find_tables(paths: Sequence[str], patterns: Sequence[str]) -> list[str]:
@@ -66,24 +76,43 @@ def find_tables(paths: Sequence[str], patterns: Sequence[str]) -> list[str]:
     return sorted(p for p in paths if any(fnmatch.fnmatchcase("/" + p, "*/" + pattern) for pattern in patterns))
 
 
+@dataclass(frozen=True)
+class Columns:
+    """What is read of a table.
+
+    Attributes:
+        key: names that the column of keys may have.
+        fields: field → names that its column may have.
+        needed: fields without which a table is of another release.
+        parted_by: columns whose name has this in it are fields, too, under their own name.
+        of_file: field → pattern of a file's name → what the field is in all rows of the file.
+    """
+
+    key: Sequence[str]
+    fields: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    needed: Sequence[str] = ()
+    parted_by: str = ""
+    of_file: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
+
+    def said_by_name(self, file: str) -> dict[str, str]:
+        """Fields that the file's name says."""
+        return {
+            name: word
+            for name, patterns in self.of_file.items()
+            for pattern, word in patterns.items()
+            if fnmatch.fnmatchcase("/" + file, "*/" + pattern)
+        }
+
+
 def read_keyed(
-    root: Path,
-    files: Sequence[str],
-    key: Sequence[str],
-    columns: Mapping[str, Sequence[str]],
-    *,
-    needed: Sequence[str] = (),
-    title: str,
-    key_of: Callable[[str], str] = str,
+    root: Path, files: Sequence[str], columns: Columns, *, title: str, key_of: Callable[[str], str] = str
 ) -> KeyedRows:
     """Read tables by key.
 
     Args:
         root: the download.
-        files: tables, relative to it.
-        key: names that the column of keys may have.
-        columns: field → names that its column may have.
-        needed: fields without which a table is of another release.
+        files: tables, relative to it: CSV, TSV, Parquet or the first sheet of a workbook.
+        columns: what is read.
         title: of the data set.
         key_of: from a cell to the key.
 
@@ -92,13 +121,18 @@ def read_keyed(
     """
     found = KeyedRows(files=list(files))
     for file in files:
-        table = read_table(root / file)
-        name = _need(table, key, title, file)
-        held = {
-            field_name: _need(table, names, title, file) if field_name in needed else table.find(names)
-            for field_name, names in columns.items()
-        }
-        for row in _rows(table, file, name, {k: v for k, v in held.items() if v is not None}, key_of):
+        table = _read(root / file)
+        name = _need(table, columns.key, title, file)
+        held = {key: table.find(names) for key, names in columns.fields.items()}
+        for key in columns.needed:
+            held[key] = _need(table, columns.fields[key], title, file)
+        if columns.parted_by:
+            parted = [column for column in table.columns if columns.parted_by in column]
+            if not parted:
+                raise InputError(_other_release(file, f"whose name has '{columns.parted_by}' in it", title))
+            held |= {column: column for column in parted}
+        said = columns.said_by_name(file)
+        for row in _rows(table, file, name, {k: v for k, v in held.items() if v is not None}, key_of, said):
             if row.key:
                 found.add(row)
             else:
@@ -106,20 +140,37 @@ def read_keyed(
     return found
 
 
+def _read(path: Path) -> Table:
+    if path.suffix.lower() not in _SHEETS:
+        return read_table(path)
+    sheet = read_arrow_table(path)
+    rows = zip(*(map(as_text, column.to_pylist()) for column in sheet.columns), strict=True)
+    return Table(path, tuple(name.strip() for name in sheet.column_names), tuple(rows))
+
+
 def _need(table: Table, names: Sequence[str], title: str, file: str) -> str:
     column = table.find(names)
     if column is None:
-        raise InputError(
-            f"'{file}' has no column '{names[0]}', which {title} has: it is of another release, or of something else; "
-            "download the table that belongs to the volumes"
-        )
+        raise InputError(_other_release(file, f"'{names[0]}'", title))
     return column
 
 
+def _other_release(file: str, column: str, title: str) -> str:
+    return (
+        f"'{file}' has no column {column}, which {title} has: it is of another release, or of something else; download "
+        "the table that belongs to the volumes"
+    )
+
+
 def _rows(
-    table: Table, file: str, key: str, held: Mapping[str, str], key_of: Callable[[str], str]
+    table: Table,
+    file: str,
+    key: str,
+    held: Mapping[str, str],
+    key_of: Callable[[str], str],
+    said: Mapping[str, str],
 ) -> Iterator[KeyedRow]:
     columns = {name: table.column(column) for name, column in held.items()}
     for index, cell in enumerate(table.column(key)):
-        cells = {name: values[index] for name, values in columns.items()}
-        yield KeyedRow(key_of(cell) if cell else "", f"{file} row {index + 1}", cells)
+        cells = {**{name: values[index] for name, values in columns.items()}, **said}
+        yield KeyedRow(key_of(cell) if cell else "", file, index + 1, cells)

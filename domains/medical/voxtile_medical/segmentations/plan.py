@@ -6,6 +6,7 @@ import csv
 import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,21 @@ from voxtile_medical.verdicts import Verdict
 _DIGEST_DIGITS = 16  # of the bytes of a label map, among the files of one name
 NO_SERIES = "the series that it marks is not in the corpus; convert the images first"
 NO_IMAGE = "no image of the corpus goes by its name; say which with --pairs FILE (columns mask and uid)"
+
+
+@dataclass(frozen=True)
+class ToldMask:
+    """What a data set says of one of its label maps.
+
+    Attributes:
+        uids: the samples that it is of.
+        phrase: what it shows, where it has one value; by its name where this is not told.
+        names: value → structure; by a table beside it where this is not told.
+    """
+
+    uids: tuple[str, ...]
+    phrase: str | None = None
+    names: Mapping[int, str] = field(default_factory=dict)
 
 
 class MaskPlan:
@@ -85,13 +101,19 @@ class MaskPlan:
         why = "another object has its SOPInstanceUID and other content, and is used; give one of them its own UID"
         return self._note(header.path, header.size, "conflicting-copies", why)
 
-    def label_maps(self, paths: Sequence[str], pairs: Mapping[str, str]) -> Iterator[Item]:
+    def label_maps(
+        self, paths: Sequence[str], pairs: Mapping[str, str], told: Mapping[str, ToldMask] | None = None
+    ) -> Iterator[Item]:
         """One item a NIfTI label map that is not attached yet."""
+        told = told or {}
         files = ImageFiles(self._images.by_path)
         for path in paths:
             size = (self._root / path).stat().st_size
             candidates = files.of(path)
-            if path in pairs:
+            said = told.get(path)
+            if said is not None:
+                named, longer, beside = [self._images.by_uid[uid] for uid in said.uids], [], []
+            elif path in pairs:
                 named, longer, beside = [self._images.by_uid[pairs[path]]], [], []
             else:
                 named, longer, beside = (
@@ -105,10 +127,12 @@ class MaskPlan:
             more = {
                 "longer": [grid.packed() for grid in longer],
                 "beside": [grid.packed() for grid in beside],
-                "phrase": candidates.phrase,
+                "phrase": (said.phrase if said else None) or candidates.phrase,
                 "names": [self._table(table) for table in own],
                 "inherited_names": [self._table(table) for table in inherited if not candidates.phrase],
             }
+            if said is not None and said.names:
+                more["told_names"] = sorted([value, name] for value, name in said.names.items())
             yield from self._label_map(path, size, named, more, [*longer, *beside])
 
     def _label_map(

@@ -14,10 +14,10 @@ from voxtile_medical.dicom_header.headers import FileHeader
 from voxtile_medical.dicom_header.scan import root_of
 from voxtile_medical.segmentations import label_map
 from voxtile_medical.segmentations.label_map import LabelMap
-from voxtile_medical.segmentations.label_names import Names, find_names, read_names
+from voxtile_medical.segmentations.label_names import LabelName, Names, find_names, read_names
 from voxtile_medical.segmentations.names import Identifiers, phrase_of
 from voxtile_medical.segmentations.placement import Grid
-from voxtile_medical.segmentations.plan import NO_IMAGE, MaskPlan, read_pairs
+from voxtile_medical.segmentations.plan import NO_IMAGE, MaskPlan, ToldMask, read_pairs
 from voxtile_medical.segmentations.regions import Regions
 from voxtile_medical.segmentations.samples import Images, MaskNames
 from voxtile_medical.verdicts import Verdict
@@ -38,6 +38,7 @@ class MaskTask:
         pairs: CSV of mask and uid.
         objects: headers of SEG and RTSTRUCT objects; empty in workers.
         label_maps: paths of NIfTI label maps; empty in workers.
+        told: path → what a data set says of a label map; empty in workers.
         images: headers of the images beside the objects, whose identifiers may be in names; empty in workers.
         reader: reads the references of objects for the plan.
     """
@@ -50,6 +51,7 @@ class MaskTask:
     pairs: Path | None = None
     objects: tuple[FileHeader, ...] = field(default=(), compare=False, repr=False)
     label_maps: tuple[str, ...] = field(default=(), compare=False, repr=False)
+    told: Mapping[str, ToldMask] = field(default_factory=dict, compare=False, repr=False)
     images: tuple[FileHeader, ...] = field(default=(), compare=False, repr=False)
     reader: PlanReader = field(default_factory=PlanReader, compare=False, repr=False)
 
@@ -65,7 +67,7 @@ class MaskTask:
 
     def __getstate__(self) -> dict[str, Any]:
         """Without keys and headers: they stay in the planning process."""
-        return {**self.__dict__, "names": None, "objects": (), "label_maps": (), "images": ()}
+        return {**self.__dict__, "names": None, "objects": (), "label_maps": (), "images": (), "told": {}}
 
     def config(self) -> Mapping[str, Any]:
         """Settings that change the output."""
@@ -88,7 +90,7 @@ class MaskTask:
         images = Images.of(self.corpus, self.names)
         plan = MaskPlan(self.root, self.names, images, self.images if self.hides else (), self.reader)
         pairs = read_pairs(self.pairs, images.by_uid) if self.pairs else {}
-        items = [*plan.objects(self.objects), *plan.label_maps(self.label_maps, pairs)]
+        items = [*plan.objects(self.objects), *plan.label_maps(self.label_maps, pairs, self.told)]
         if self.names.key_map is not None:
             self.names.key_map.save()
         return items
@@ -136,7 +138,9 @@ class MaskTask:
         return regions
 
     def _names(self, inputs: Mapping[str, Any], file: LabelMap) -> Names:
-        """Names from the given table, else a table of the map's own name, its header extension, an inherited table."""
+        """Names as told, else of the given table, one of the map's own name, its header extension, an inherited one."""
+        if "told_names" in inputs:
+            return tuple(LabelName((value,), name) for value, name in inputs["told_names"])
         if self.label_names:
             return read_names(self.label_names)
         own, inherited = (

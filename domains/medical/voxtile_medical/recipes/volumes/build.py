@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import csv
-import json
-import tempfile
 from collections import defaultdict
-from collections.abc import Mapping
 from pathlib import Path
 
 from voxtile.corpus.reader import Corpus
 from voxtile.engine.run import RunOptions, run_task
 from voxtile_datasets.intake.planner import IntakeOptions, Planner
-from voxtile_medical.recipes.volumes.listing import Listing, list_volumes, mask_paths
+from voxtile_medical.recipes.volumes.listing import Listing, list_volumes, told_masks
 from voxtile_medical.recipes.volumes.task import VolumeTask
 from voxtile_medical.recipes.volumes.volume_set import VolumeSet
 from voxtile_medical.segmentations.attach import run_masks
@@ -71,40 +67,11 @@ def build_volumes(
 def _attach(
     held: VolumeSet, source: Path, corpus: Path, options: RunOptions, listing: Listing, names: MaskNames
 ) -> None:
-    by_rule: dict[int, dict[str, str]] = defaultdict(dict)
-    for index, path, image in mask_paths(listing, held):
-        by_rule[index][path] = image
-    if not by_rule:
-        return
-    uids = {row["source"]: row["uid"] for row in Corpus(corpus).table("samples", ["source", "uid"]).to_pylist()}
-    for index, images in sorted(by_rule.items()):
-        pairs = {path: uids[image] for path, image in images.items() if image in uids}
-        maps = tuple(path for path, image in images.items() if not image or image in uids)
-        with tempfile.TemporaryDirectory(prefix="voxtile-") as folder:
-            task = MaskTask(
-                source,
-                corpus,
-                names,
-                False,
-                _names_table(Path(folder), held.masks[index].names),
-                _pairs_table(Path(folder), pairs),
-                label_maps=maps,
-            )
-            run_masks(task, options).raise_if_failed()
-
-
-def _names_table(folder: Path, names: Mapping[int, str]) -> Path | None:
-    if not names:
-        return None
-    path = folder / "names.json"
-    path.write_text(json.dumps({str(value): name for value, name in names.items()}), "utf-8")
-    return path
-
-
-def _pairs_table(folder: Path, pairs: Mapping[str, str]) -> Path | None:
-    if not pairs:
-        return None
-    path = folder / "pairs.csv"
-    with path.open("w", encoding="utf-8", newline="") as file:
-        csv.writer(file).writerows([("mask", "uid"), *pairs.items()])
-    return path
+    uids: dict[str, list[str]] = defaultdict(list)
+    for row in Corpus(corpus).table("samples", ["source", "uid"]).to_pylist():
+        uids[row["source"]].append(row["uid"])
+    told = told_masks(listing, held, uids)
+    if told:
+        run_masks(
+            MaskTask(source, corpus, names, hides=False, label_maps=tuple(told), told=told), options
+        ).raise_if_failed()

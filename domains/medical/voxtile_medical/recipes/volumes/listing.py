@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
@@ -11,39 +11,13 @@ from voxtile.corpus.splits import split_of
 from voxtile.errors import InputError
 from voxtile_datasets.recipes.download import some_of, tell, tell_incomplete
 from voxtile_medical.dicom_header.scan import list_files
-from voxtile_medical.nifti.files import stem_of
-from voxtile_medical.recipes.tables import KeyedRow, KeyedRows, find_tables, read_keyed
-from voxtile_medical.recipes.volumes.volume_set import ImageRule, TableRule, VolumeSet
+from voxtile_medical.recipes.tables import Columns, find_tables, read_keyed
+from voxtile_medical.recipes.volumes.volume import Volume, split_of_row, table_name, with_row
+from voxtile_medical.recipes.volumes.volume_set import TableRule, VolumeSet
+from voxtile_medical.segmentations.plan import ToldMask
 
 _PRECEDENCE = ("test", "val", "train")  # a subject in two official splits keeps the one that is not trained on
 _HIDDEN = {"__MACOSX"}
-
-
-@dataclass(frozen=True)
-class Volume:
-    """One image file, before it is opened.
-
-    Attributes:
-        path: relative to the set's folder.
-        name: what the set's tables call it.
-        subject: whose it is.
-        study: the examination.
-        rule: which made it an image.
-        split: train, val or test; None for a keyed choice by subject.
-        texts: reports.
-        labels: vocabulary → concept → present, absent or uncertain.
-        geometry: field of the geometry table → cell.
-    """
-
-    path: str
-    name: str
-    subject: str
-    study: str
-    rule: ImageRule
-    split: str | None = None
-    texts: tuple[str, ...] = ()
-    labels: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
-    geometry: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -118,7 +92,7 @@ def _find_images(listing: Listing, held: VolumeSet) -> None:
             groups = {name: text or "" for name, text in match.groupdict().items()}
             subject = rule.subject.format(**groups)
             study = rule.study.format(**groups) or subject
-            name = rule.volume.format(**groups) or stem_of(path)
+            name = rule.volume.format(**groups) or table_name(path)
             if name in held.exclude:
                 listing.left_out.append(LeftOut(path, "excluded", held.exclude[name]))
             elif name in taken:
@@ -135,88 +109,62 @@ def _read_table(listing: Listing, held: VolumeSet, rule: TableRule) -> None:
     if not files:
         tell(f"{held.title}: '{listing.root}' has no table of {rule.role} ({some_of(list(rule.files))})")
         return
-    columns, needed = _columns(rule)
-    rows = read_keyed(listing.root, files, rule.key, columns, needed=needed, title=held.title, key_of=_key_of(rule))
+    rows = read_keyed(listing.root, files, _columns(rule), title=held.title, key_of=_key_of(rule))
     known = {_owner(volume, rule) for volume in listing.volumes}
-    lacking = [key for key in (*rows.rows, *rows.torn) if key not in known]
-    told = {left.name for left in listing.left_out}
     if rule.is_list:
+        told = {left.name for left in listing.left_out} | set(held.exclude)
         listing.left_out += [
             LeftOut(key, "missing-file", f"a table of {rule.role} names this {rule.of}, and no file of it is there")
-            for key in lacking
-            if key not in told and key not in held.exclude
+            for key in (*rows.rows, *rows.torn)
+            if key not in known and key not in told
         ]
-    for key, places in rows.torn.items():
-        if key in known:
-            detail = f"{' and '.join(places[:2])} say different things of one {rule.of}; none of it is used"
-            listing.left_out.append(LeftOut(f"{places[0]} ({key})", "conflicting-rows", detail))
-    listing.left_out += [LeftOut(p, "no-name", f"the row names no {rule.of}") for p in rows.nameless]
-    listing.volumes = [_with_row(v, rule, rows.rows.get(_owner(v, rule)), held) for v in listing.volumes]
-    if rule.role == "reports" and not any(volume.texts for volume in listing.volumes):
+    for key, torn in rows.torn.items():
+        if key in known and rule.role == "splits":
+            kept = rows.rows[key] = min(torn, key=lambda row: _PRECEDENCE.index(split_of_row(row, held)))
+            detail = (
+                f"{torn[0].place} and {torn[1].place} say two splits of one {rule.of}; that of {kept.place} is kept"
+            )
+            listing.left_out.append(LeftOut(key, "in-two-splits", detail))
+        elif key in known:
+            detail = f"{torn[0].place} and {torn[1].place} say different things of one {rule.of}; none of it is used"
+            listing.left_out.append(LeftOut(f"{torn[0].place} ({key})", "conflicting-rows", detail))
+    listing.left_out += [LeftOut(place, "no-name", f"the row names no {rule.of}") for place in rows.nameless]
+    if rows.repeated:
+        tell(f"{held.title}: {rows.repeated} rows of {rule.role} say again what another row says; each counts once")
+    matched = known & (rows.rows.keys() | rows.torn.keys())
+    if rule.is_list and rows.rows and not matched:
         raise InputError(
             f"none of the {len(rows.rows)} rows of '{files[0]}' is of one of the {len(listing.volumes)} volumes of "
             f"{held.title}; download the table and the volumes of the same release"
         )
-    _tell_repeated(held, rule, rows)
-
-
-def _tell_repeated(held: VolumeSet, rule: TableRule, rows: KeyedRows) -> None:
-    if rows.repeated:
-        tell(f"{held.title}: {rows.repeated} rows of {rule.role} say again what another row says; each counts once")
+    listing.volumes = [
+        volume if (row := rows.rows.get(_owner(volume, rule))) is None else with_row(volume, rule, row, held)
+        for volume in listing.volumes
+    ]
 
 
 def _key_of(rule: TableRule) -> Callable[[str], str]:
-    return stem_of if rule.of == "volume" else str
+    return table_name if rule.of == "volume" else str
 
 
 def _owner(volume: Volume, rule: TableRule) -> str:
     return {"volume": volume.name, "study": volume.study, "subject": volume.subject}[rule.of]
 
 
-def _columns(rule: TableRule) -> tuple[dict[str, Sequence[str]], list[str]]:
-    """Field → names of its column, and the fields without which a table is of another release."""
+def _columns(rule: TableRule) -> Columns:
+    """What is read of a table, and without what it is of another release."""
     if rule.role == "reports":
-        columns: dict[str, Sequence[str]] = dict(rule.sections)
-        return columns, list(columns)[:1]
+        return Columns(rule.key, rule.sections, list(rule.sections)[:1])
+    if rule.role == "labels" and rule.parted_by:
+        return Columns(rule.key, parted_by=rule.parted_by)
     if rule.role == "labels":
-        columns = {column: (column,) for column in rule.labels}
-        return columns, list(columns)
+        return Columns(rule.key, {column: (column,) for column in rule.labels}, list(rule.labels))
     if rule.role == "splits":
-        return {"split": rule.split}, ["split"]
-    return dict(rule.columns), list(rule.columns)
-
-
-def _with_row(volume: Volume, rule: TableRule, row: KeyedRow | None, held: VolumeSet) -> Volume:
-    if row is None:
-        return volume
-    cells = {name: text for name, text in row.cells.items() if text and text not in rule.blank}
-    if rule.role == "reports":
-        text = "\n".join(f"{heading}: {cells[heading]}" for heading in rule.sections if heading in cells)
-        return replace(volume, texts=(*volume.texts, text)) if text else volume
-    if rule.role == "labels":
-        told = {rule.labels[c]: rule.values[_number(t)] for c, t in cells.items() if _number(t) in rule.values}
-        return replace(volume, labels={**volume.labels, rule.vocabulary: told}) if told else volume
-    if rule.role == "splits":
-        word = cells.get("split", "")
-        if word not in held.splits:
-            raise InputError(
-                f"{row.place} has a split that {held.title} does not have ({', '.join(held.splits)}); the table is of "
-                "another release"
-            )
-        return replace(volume, split=held.splits[word])
-    return replace(volume, geometry=cells)
-
-
-def _number(text: str) -> str:
-    """`1.0` is 1, and so is `True`."""
-    lowered = text.strip().lower()
-    if lowered in ("true", "false"):
-        return str(int(lowered == "true"))
-    try:
-        number = float(lowered)
-    except ValueError:
-        return text
-    return str(int(number)) if number.is_integer() else text
+        if rule.split_of_file:
+            return Columns(rule.key, of_file={"split": rule.split_of_file})
+        return Columns(rule.key, {"split": rule.split}, ["split"])
+    fields = rule.identity if rule.role == "identities" else rule.columns
+    return Columns(rule.key, fields, list(fields))
 
 
 def _place(listing: Listing, held: VolumeSet) -> None:
@@ -249,12 +197,23 @@ def _apart(subject: str, split: str | None, held: VolumeSet) -> str | None:
     return split_of(subject, {"train": 1 - held.validation, "val": held.validation}, salt=held.name)
 
 
-def mask_paths(listing: Listing, held: VolumeSet) -> Iterator[tuple[int, str, str]]:
-    """Index of the rule, path of the label map and path of its image (empty for by name), for each label map."""
-    for path in listing.paths:
-        for index, rule in enumerate(held.masks):
+def told_masks(listing: Listing, held: VolumeSet, uids: Mapping[str, Sequence[str]]) -> dict[str, ToldMask]:
+    """Path of each label map → what the set says of it; those whose image is not there are of no sample.
+
+    Args:
+        listing: of the download.
+        held: the set.
+        uids: path of a volume → its samples.
+    """
+    paths = {volume.name: volume.path for volume in listing.volumes}
+    found: dict[str, ToldMask] = {}
+    for rule in held.masks:
+        for path in listing.paths:
             match = rule.pattern.fullmatch(path)
-            if match is not None:
-                groups = {name: text or "" for name, text in match.groupdict().items()}
-                yield index, path, groups["before"] + rule.of.format(**groups) if rule.of else ""
-                break
+            if match is None or path in found:
+                continue
+            groups = {name: text or "" for name, text in match.groupdict().items()}
+            images = [paths.get(name.format(**groups), "") for name in rule.of]
+            of = tuple(uid for image in images for uid in uids.get(image, ()))
+            found[path] = ToldMask(of, rule.phrase.format(**groups).replace("_", " ") or None, rule.names)
+    return found

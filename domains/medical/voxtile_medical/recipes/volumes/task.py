@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -14,10 +15,15 @@ import numpy.typing as npt
 
 from voxtile.corpus.records import Row
 from voxtile.engine.task import Item, Outcome
+from voxtile.stages.ingest.text import caption_rows
+from voxtile_medical.dicom_header.attributes import attributes_of
 from voxtile_medical.nifti.header import NiftiHeader, read_nifti_header
 from voxtile_medical.nifti.task import NiftiTask
 from voxtile_medical.orientation import LPS_TO_RAS, Affine
-from voxtile_medical.recipes.volumes.listing import LeftOut, Listing, Volume
+from voxtile_medical.recipes.volumes.arrays import array_header, read_array
+from voxtile_medical.recipes.volumes.listing import LeftOut, Listing
+from voxtile_medical.recipes.volumes.volume import Volume
+from voxtile_medical.series_roles.words import description_words
 from voxtile_medical.verdicts import Verdict
 
 _LFS = b"version https://git-lfs"
@@ -78,14 +84,18 @@ class VolumeTask(NiftiTask):
             "subject": planner.subject_name(volume.subject),
             "study": planner.names.name("study", volume.study),
             "split": volume.split or planner.splits.of(volume.subject),
-            "texts": list(volume.texts),
+            "texts": [text for kind, text in volume.texts if kind == "raw"],
+            "other_texts": [[kind, text] for kind, text in volume.texts if kind != "raw"],
             "modality": volume.rule.modality,
             "labels": {name: dict(told) for name, told in volume.labels.items()},
+            "locations": {concept: list(found) for concept, found in volume.locations.items()},
             "geometry": dict(volume.geometry),
+            "channels": list(volume.rule.channels),
         }
-        sidecar = {"units": volume.rule.units, "attributes": {"series": volume.rule.series}}
-        if not volume.rule.series:
-            del sidecar["attributes"]
+        if volume.rule.array:
+            inputs["array"] = {"name": volume.rule.array, "spacing": volume.rule.spacing}
+        described = _described(volume.rule.series) if volume.rule.series else {}
+        sidecar = {"units": volume.rule.units, "attributes": described}
         return Item(planner.source_name(volume.path), inputs | {"sidecar": sidecar}, cost=size)
 
     def process(self, item: Item) -> Outcome:
@@ -102,15 +112,21 @@ class VolumeTask(NiftiTask):
             return outcome
         tables = {name: list(rows) for name, rows in outcome.tables.items()}
         for sample in outcome.samples:
-            for name, rows in self._label_rows(str(sample.row["uid"]), item.inputs["labels"]).items():
+            for name, rows in self._rows_of_tables(str(sample.row["uid"]), item.inputs).items():
                 tables.setdefault(name, []).extend(rows)
         return replace(outcome, tables={name: rows for name, rows in tables.items() if rows})
 
-    def _label_rows(self, uid: str, labels: Mapping[str, Mapping[str, str]]) -> dict[str, list[Row]]:
-        """Facts of a sample's labels; those that its row says nothing of are in no scope."""
-        rule = f"{self.set_name}@{self.set_version}"
+    def _rows_of_tables(self, uid: str, inputs: Mapping[str, Any]) -> dict[str, list[Row]]:
+        """Facts of a sample's labels, and texts that nobody wrote; labels of which nothing is said are in no scope."""
+        rule, labels, places = f"{self.set_name}@{self.set_version}", inputs["labels"], inputs["locations"]
         facts: list[Row] = [
-            {"uid": uid, "concept": concept, "polarity": polarity, "source": rule}
+            {
+                "uid": uid,
+                "concept": concept,
+                "polarity": polarity,
+                "attributes": json.dumps({"stated_locations": places[concept]}) if concept in places else None,
+                "source": rule,
+            }
             for told in labels.values()
             for concept, polarity in told.items()
             if polarity != "absent"
@@ -126,16 +142,34 @@ class VolumeTask(NiftiTask):
             }
             for name, told in labels.items()
         ]
-        return {"facts": facts, "scopes": scopes}
+        captions = [
+            row
+            for kind, text in inputs["other_texts"]
+            for row in caption_rows(uid, (text,), source=self.set_name, kind=kind, provider=self.set_name)
+        ]
+        return {"facts": facts, "scopes": scopes, "captions": captions}
 
     def read_header(self, path: Path, inputs: Mapping[str, Any]) -> NiftiHeader:
         """The file's header; where it is blank, with the geometry and scale of the set's table."""
+        if "array" in inputs:
+            return array_header(path, **inputs["array"])
         if not self.blank_headers:
             return super().read_header(path, inputs)
         header = read_nifti_header(path, "assume")
         if np.array_equal(np.abs(header.affine), np.eye(4)):
             return _filled(header, inputs["geometry"])
         return super().read_header(path, inputs)
+
+    def read_values(self, path: Path, header: NiftiHeader, inputs: Mapping[str, Any]) -> list[npt.NDArray[Any]]:
+        """The volumes of a file."""
+        if "array" in inputs:
+            return [read_array(path, inputs["array"]["name"])]
+        return super().read_values(path, header, inputs)
+
+    def volume_attributes(self, number: int, inputs: Mapping[str, Any]) -> dict[str, Any]:
+        """What a volume of a 4D file shows."""
+        channels = inputs["channels"]
+        return _described(channels[number]) if number < len(channels) else {}
 
     def check_values(self, volumes: Sequence[npt.NDArray[Any]], header: NiftiHeader, modality: str) -> None:
         """A CT that shows air and tissue has both in HU; one that was scaled twice, or not at all, has not."""
@@ -152,6 +186,11 @@ class VolumeTask(NiftiTask):
                         f"({low:g} to {high:g} HU): scaled twice, or not at all; download volume and tables of one "
                         "release",
                     )
+
+
+def _described(series: str) -> dict[str, Any]:
+    """The attributes that a description of a series gives, from which its role is read."""
+    return attributes_of({"SeriesDescription": description_words(series)})
 
 
 def _left_item(source: str, left: LeftOut) -> Item:

@@ -14,7 +14,7 @@ from voxtile_medical.recipes.medical_set import MedicalSet, made, read_set
 
 SETS = Path(__file__).parent / "sets"
 Owner = Literal["volume", "study", "subject"]
-ROLES = ("reports", "labels", "geometry", "splits")
+ROLES = ("identities", "reports", "labels", "geometry", "splits")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,7 +29,10 @@ class ImageRule:
         split: word of an official split, a key of the set's `splits`; none where it is not given.
         modality: DICOM modality.
         units: of the values; those of the modality where it is not given.
-        series: what the file shows, for the sample's attributes.
+        series: what the file shows, as a description of a series has it (`FLAIR`).
+        channels: such descriptions of the volumes of a 4D file.
+        array: its name in an .npz file: [z, y, x], from the head down, the front back and the right to the left, in HU.
+        spacing: of such an array, in mm, the same in all directions.
     """
 
     path: str
@@ -40,6 +43,9 @@ class ImageRule:
     modality: str = "CT"
     units: str | None = None
     series: str = ""
+    channels: Sequence[str] = ()
+    array: str = ""
+    spacing: float = 0.0
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
@@ -53,18 +59,20 @@ class MaskRule:
 
     Attributes:
         path: as in `ImageRule`.
-        of: path of its image from the folder in which `path` begins; by names and grids where it is not given.
-        names: value → structure; a table beside the file, or its name, where it is not given.
+        of: names of the volumes that it is of; those that are not there are left out.
+        phrase: what a map of one value shows.
+        names: value → structure.
     """
 
     path: str
-    of: str = ""
+    of: Sequence[str]
+    phrase: str = ""
     names: Mapping[int, str] = field(default_factory=dict)
 
     @cached_property
     def pattern(self) -> re.Pattern[str]:
-        """The compiled pattern; its first group is what stands before."""
-        return re.compile(rf"(?P<before>.*/)?{self.path}")
+        """The compiled pattern."""
+        return re.compile(rf"(?:.*/)?{self.path}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,16 +80,20 @@ class TableRule:
     """A table that comes with the set.
 
     Attributes:
-        role: `reports`, `labels`, `geometry` or `splits`.
+        role: `identities`, `reports`, `labels`, `geometry` or `splits`.
         files: patterns of file names.
         key: names of the column that says whose a row is.
         of: what the key names.
-        sections: heading → names of the column, for reports.
+        sections: heading → names of the column, for reports; a column without a heading under the key `""`.
+        kind: of the reports: `raw` where people wrote them, else `template` or `vlm`.
+        identity: `subject` and `study` → names of the column, for identities.
         blank: cells that say nothing.
         vocabulary: of the labels.
         labels: column → concept, for labels.
         values: cell → present, absent or uncertain, for labels; other cells say nothing.
+        parted_by: what parts concept and location in a column's name; `labels` then has what stands before it.
         split: names of the column with the split's word.
+        split_of_file: pattern of a file's name → the split's word of all its rows.
         columns: field → names of its column, for geometry: slope, intercept, spacing_xy, spacing_z, orientation,
             position.
         is_list: it names what the set holds, so that what is not there is missing.
@@ -92,11 +104,15 @@ class TableRule:
     key: Sequence[str]
     of: Owner = "volume"
     sections: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    kind: str = "raw"
+    identity: Mapping[str, Sequence[str]] = field(default_factory=dict)
     blank: Sequence[str] = ()
     vocabulary: str = ""
     labels: Mapping[str, str] = field(default_factory=dict)
     values: Mapping[str, str] = field(default_factory=lambda: {"1": "present", "0": "absent"})
+    parted_by: str = ""
     split: Sequence[str] = ()
+    split_of_file: Mapping[str, str] = field(default_factory=dict)
     columns: Mapping[str, Sequence[str]] = field(default_factory=dict)
     is_list: bool = True
 

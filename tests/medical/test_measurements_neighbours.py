@@ -205,7 +205,7 @@ def test_sides_by_the_affine_and_its_evidence() -> None:
     assert side_of([cut(low, grid)], by_spine).name == "midline"
     kidneys = [(load_anatomy().read(f"{side} kidney"), cut(m, grid)) for side, m in (("left", low), ("right", high))]
     assert find_midline(kidneys, None, grid).x_mm == pytest.approx(59.0)
-    air = np.full(grid.shape, -1000, np.int16)
+    air = np.random.default_rng(0).normal(-1000, 10, grid.shape).astype(np.int16)
     air[:, :, 20:32] = 40
     body = find_midline([], Values(air), grid)
     assert (body.evidence, body.firm) == ("the outline of the body", True)
@@ -217,7 +217,7 @@ def test_what_the_picture_cuts_is_no_evidence_of_the_midline(turned: bool) -> No
     affine = np.diag([2.0, 2.0, 2.0, 1.0])
     grid = Grid((10, 20, 60), affine[:, [1, 0, 2, 3]] if turned else affine)  # turned: x runs along the array's rows
     side = 1 if turned else 2
-    whole, cut_body = (np.full(grid.shape, -1000, np.int16) for _ in range(2))
+    whole, cut_body = (np.random.default_rng(0).normal(-1000, 10, grid.shape).astype(np.int16) for _ in range(2))
     inner, outer = [slice(None)] * 3, [slice(None)] * 3
     inner[side], outer[side] = slice(6, -6), slice(6, None)
     whole[tuple(inner)] = 40
@@ -225,6 +225,13 @@ def test_what_the_picture_cuts_is_no_evidence_of_the_midline(turned: bool) -> No
     assert find_midline([], Values(whole), grid).firm
     cropped = find_midline([], Values(cut_body), grid)
     assert (cropped.firm, cropped.evidence) == (False, "the middle of the image")
+    padded = whole.copy()  # the picture was cut on one side of the body and filled again
+    filled = [slice(None)] * 3
+    filled[side] = slice(0, 20)
+    padded[tuple(filled)] = -1024
+    filled[side] = slice(-2, None)
+    padded[tuple(filled)] = -1024
+    assert not find_midline([], Values(padded), grid).firm
     at_edge = np.zeros(grid.shape, bool)
     place: list[slice] = [slice(3, 5), slice(4, 6), slice(4, 6)]
     place[side] = slice(0, 4)

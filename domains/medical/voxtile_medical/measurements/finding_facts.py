@@ -9,7 +9,7 @@ from typing import Any
 from voxtile.corpus.records import Row
 from voxtile_medical.measurements.anatomy import Kind
 from voxtile_medical.measurements.intensity import Values, intensity
-from voxtile_medical.measurements.laterality import Midline, Side, side_of
+from voxtile_medical.measurements.laterality import BOTH_SHARE, Midline, Side, side_of
 from voxtile_medical.measurements.measured import Part
 from voxtile_medical.measurements.neighbours import Place, box_distance, contact_mm2, distance, places_of
 from voxtile_medical.measurements.region_facts import Region, craniocaudal_mm, part_facts
@@ -163,10 +163,11 @@ def _side(region: Region, placed: Sequence[Located | None], midline: Midline) ->
     if region.named.side:
         agrees = found.name in (region.named.side, "midline", "bilateral")
         return _Sided(region.named.side, "the phrase", agrees or not midline.firm, found)
-    held = {place.region.named.side for place in placed if place and place.region.named.side}
-    if held and found.name != "bilateral" and len(held) == 1:
-        place = next(place for place in placed if place and place.region.named.side)
-        name = held.pop()
+    sided = [(part, place) for part, place in zip(parts, placed, strict=False) if place and place.region.named.side]
+    rest = 1 - sum(part.voxels for part, _ in sided) / max(sum(part.voxels for part in parts), 1)
+    if len({place.region.named.side for _, place in sided}) == 1 and found.name != "bilateral" and rest < BOTH_SHARE:
+        place = sided[0][1]
+        name = str(place.region.named.side)
         agrees = found.name in (name, "midline")
         return _Sided(name, f"the {place.region.named.full}", agrees or not midline.firm, found)
     return _Sided(found.name, midline.evidence, midline.firm, found)

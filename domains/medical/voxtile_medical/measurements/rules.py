@@ -94,7 +94,7 @@ _RULES = (
     ),
     Rule(
         "laterality",
-        "1",
+        "2",
         "laterality",
         "mm",
         "The side that the phrase names; else that of the centroid, whose distance from the midline is the value "

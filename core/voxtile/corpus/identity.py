@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from voxtile.corpus.drafts import draft
+from voxtile.corpus.parts import text_table
 from voxtile.corpus.storage import publish_all, storage_errors
 from voxtile.errors import ConfigError, CorpusError
 
@@ -170,12 +171,14 @@ class KeyMap:
                     self.hasher, self._paths = _load(self.path)
 
     def _write(self, target: Path) -> None:
-        rows = [{"source": source, "path": path} for source, path in sorted(self._paths.items())]
+        known = dict(sorted(self._paths.items()))
         schema = _SCHEMA.with_metadata({_KEY_FIELD: self.hasher.key.hex().encode()})
         descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         os.fchmod(descriptor, 0o600)  # the draft may be there already
         with os.fdopen(descriptor, "wb") as file:
-            pq.write_table(pa.Table.from_pylist(rows, schema=schema), file, compression="zstd")
+            pq.write_table(
+                text_table({"source": [*known], "path": [*known.values()]}, schema), file, compression="zstd"
+            )
 
 
 def key_map_path(corpus: Path, key_file: Path | None = None) -> Path:
@@ -192,7 +195,8 @@ def key_map_path(corpus: Path, key_file: Path | None = None) -> Path:
 
 def _load(path: Path) -> tuple[KeyedHash, dict[str, str]]:
     try:
-        table = pq.read_table(path)
+        with pq.ParquetFile(path) as file:
+            table = file.read()
         key = bytes.fromhex((table.schema.metadata or {})[_KEY_FIELD].decode())
         paths = dict(zip(table["source"].to_pylist(), table["path"].to_pylist(), strict=True))
     except (OSError, pa.ArrowException, KeyError, ValueError) as error:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -99,6 +100,17 @@ def read_parts(paths: Sequence[Path], schema: pa.Schema, columns: Sequence[str])
         raise CorpusError(
             f"a part of '{paths[0].parent}' is damaged ({error}); run 'voxtile verify' on the corpus"
         ) from error
+
+
+def text_table(columns: Mapping[str, Sequence[str]], schema: pa.Schema) -> pa.Table:
+    """A table of texts. Pyarrow's own way from Python texts to a column imports pandas, which takes a while."""
+    arrays = []
+    for name in schema.names:
+        encoded = [text.encode() for text in columns[name]]
+        offsets = np.cumsum([0, *map(len, encoded)], dtype=np.int32)
+        buffers = [None, pa.py_buffer(offsets), pa.py_buffer(b"".join(encoded))]
+        arrays.append(pa.Array.from_buffers(pa.string(), len(encoded), buffers))
+    return pa.Table.from_arrays(arrays, schema=schema)
 
 
 def _compatible(found: pa.DataType, wanted: pa.DataType) -> bool:

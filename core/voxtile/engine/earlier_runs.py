@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from voxtile.corpus.parts import part_paths, read_parts, table_schema
 from voxtile.corpus.records import Row
@@ -123,6 +122,8 @@ def _sample_keys(root: Path, uids: set[str], own_stems: Collection[str]) -> Iter
 def _rows_about(
     root: Path, table: str, columns: list[str], uids: set[str], own_stems: Collection[str]
 ) -> Iterator[Row]:
+    import pyarrow.compute as pc  # late: most runs are a corpus's first
+
     wanted = pa.array(sorted(uids), pa.string())
     for part in part_paths(root, table):
         if part.stem not in own_stems:

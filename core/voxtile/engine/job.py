@@ -8,12 +8,11 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 from voxtile.corpus.forgotten import ForgottenSubjects
 from voxtile.corpus.records import Row
 from voxtile.corpus.storage import StorageError
-from voxtile.corpus.writer import JobWriter
 from voxtile.engine.commit import announce, commit, write_ledger
 from voxtile.engine.duplicates import Claimed, without_duplicates, without_forgotten
 from voxtile.engine.earlier_runs import USED, EarlierRows
@@ -23,6 +22,9 @@ from voxtile.engine.task import Item, Outcome, Task
 from voxtile.engine.uid_owners import KnownUids
 from voxtile.engine.worker import Report
 from voxtile.errors import CorpusError, RunFailedError, StopRunError, VoxtileError
+
+if TYPE_CHECKING:
+    from voxtile.corpus.writer import JobWriter
 
 DISK_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS}
 
@@ -106,6 +108,8 @@ def run_job(setup: Setup, job: Job, rulings: Mapping[int, Ruling], taken: frozen
         CorpusError: the corpus cannot be written to; nothing of the job is published.
         RunFailedError: an item failed and the run is to stop; nothing of the job is published.
     """
+    from voxtile.corpus.writer import JobWriter  # late: the codecs take longest to import, and only workers write
+
     known = dict(rulings)
     claimed = Claimed(taken, KnownUids(setup.known) if setup.known else (), EarlierRows(setup.earlier))
     while True:

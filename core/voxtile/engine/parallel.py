@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 
 from voxtile.engine.failure import Failure, failure_of, lost
 from voxtile.engine.pool import Call, Died, Limits, Raised, Returned, WorkerPool, processors
-from voxtile.engine.report import Progress
 from voxtile.engine.worker import Report
 
 T = TypeVar("T")
@@ -75,6 +74,8 @@ def parallel_map(
     """
     if not items:
         return []
+    from voxtile.engine.report import Progress  # late: a worker that plans nothing shows nothing
+
     count = workers or processors()
     size = max(1, min(CHUNK, math.ceil(len(items) / (4 * count))))
     chunks = [range(start, min(start + size, len(items))) for start in range(0, len(items), size)]

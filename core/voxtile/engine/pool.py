@@ -14,13 +14,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from multiprocessing import Pipe
 from multiprocessing.connection import wait
-from typing import Any, Literal, TypeAlias
-
-import psutil
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from voxtile.closing import Closing
 from voxtile.engine.worker import RemoteError, importable
 from voxtile.errors import ConfigError
+
+if TYPE_CHECKING:
+    import psutil
 
 START = "from voxtile.engine.worker import main; main()"  # -P: nothing is imported from the current folder by accident
 TICK_S = 0.2  # how often limits are looked at
@@ -102,7 +103,7 @@ class _Worker:
         command = [sys.executable, "-P", "-c", START, *map(str, fds)]
         self.process = subprocess.Popen(command, pass_fds=fds, env=environment, stdin=subprocess.DEVNULL)
         theirs.close()
-        self.watched = psutil.Process(self.process.pid)
+        self.watched = _watched(self.process.pid)
         with contextlib.suppress(ConnectionError):  # that it is gone already is seen when it is read
             self.connection.send_bytes(pickle.dumps((sys.path, limits.memory_bytes)))
             self.connection.send_bytes(shared)
@@ -120,6 +121,8 @@ class _Worker:
             self.connection.send_bytes(content)
 
     def private_bytes(self) -> int:
+        import psutil
+
         try:
             memory = self.watched.memory_info()
         except psutil.Error:
@@ -127,6 +130,8 @@ class _Worker:
         return int(memory.rss - getattr(memory, "shared", 0))
 
     def is_stopped(self) -> bool:
+        import psutil
+
         try:
             return bool(self.watched.status() == psutil.STATUS_STOPPED)
         except psutil.Error:
@@ -141,6 +146,8 @@ class _Worker:
 
     def kill(self) -> None:
         """End the process and what it has started."""
+        import psutil
+
         try:
             family = [*self.watched.children(recursive=True), self.watched]
         except psutil.Error:
@@ -294,6 +301,12 @@ class WorkerPool(Closing):
     def _drop(self, worker: _Worker) -> None:
         self._workers.remove(worker)
         worker.kill()
+
+
+def _watched(process: int) -> psutil.Process:
+    import psutil  # late: tasks import this module in workers, which watch nobody
+
+    return psutil.Process(process)
 
 
 BASE_BYTES = 256 * 2**20  # a fresh worker's own memory (interpreter, numpy, pyarrow), measured 120 MB

@@ -6,8 +6,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
+from typing import TYPE_CHECKING
 
-from rich import progress
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
@@ -17,6 +17,9 @@ from voxtile.engine.earlier_runs import ADVICE
 from voxtile.engine.job import JobResult
 from voxtile.engine.plan import Job
 from voxtile.engine.summary import RunSummary
+
+if TYPE_CHECKING:
+    from rich import progress
 
 SHOWN_FAILURES = 10
 SHOWN_JOBS = 20
@@ -131,35 +134,43 @@ class Progress:
         self._total = total
         self._console = Console(stderr=True)
         self._started = self._spoken = time.monotonic()
-        self._bar = progress.Progress(
-            progress.TextColumn("{task.description}"),
-            progress.BarColumn(),
-            progress.MofNCompleteColumn(),
-            progress.TextColumn("{task.fields[rate]:.1f}/s"),
-            progress.TimeRemainingColumn(),
-            progress.TextColumn("left {task.fields[note]}"),
-            console=self._console,
-            disable=not self._console.is_terminal,
-            transient=True,
-        )
-        self._row = self._bar.add_task(title, total=total, rate=0.0, note="")
+        self._bar = _bar(self._console) if self._console.is_terminal else None
+        self._row = self._bar.add_task(title, total=total, rate=0.0, note="") if self._bar else None
 
     def __enter__(self) -> Progress:
-        self._bar.start()
+        if self._bar:
+            self._bar.start()
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._bar.stop()
+        if self._bar:
+            self._bar.stop()
 
     def reach(self, done: int, note: str = "") -> None:
         """Say that `done` inputs are through."""
         now = time.monotonic()
         rate = done / max(now - self._started, 1e-9)
-        self._bar.update(self._row, completed=done, rate=rate, note=note)
-        if self._bar.disable and done and now - self._spoken >= SPARSE_S:
+        if self._bar is not None and self._row is not None:
+            self._bar.update(self._row, completed=done, rate=rate, note=note)
+        elif done and now - self._spoken >= SPARSE_S:
             self._spoken = now
             left = f"{(self._total - done) / rate:.0f} s left"
             line = f"{self._title}: {done} of {self._total}, {rate:.1f}/s, {left} {note}"
             self._console.print(line.rstrip(), highlight=False, markup=False)
+
+
+def _bar(console: Console) -> progress.Progress:
+    from rich import progress  # late: there is a bar on terminals only
+
+    return progress.Progress(
+        progress.TextColumn("{task.description}"),
+        progress.BarColumn(),
+        progress.MofNCompleteColumn(),
+        progress.TextColumn("{task.fields[rate]:.1f}/s"),
+        progress.TimeRemainingColumn(),
+        progress.TextColumn("left {task.fields[note]}"),
+        console=console,
+        transient=True,
+    )

@@ -10,9 +10,8 @@ from pathlib import Path
 from typing import TypeAlias
 
 from voxtile.corpus.forgotten import ForgottenSubjects
-from voxtile.corpus.header import CORPUS_FILE
+from voxtile.corpus.header import CORPUS_FILE, new_corpus
 from voxtile.corpus.records import recorded_files
-from voxtile.corpus.writer import new_corpus
 from voxtile.engine.commit import DONE, read_done, remove_leftovers, sha256_of
 from voxtile.engine.earlier_runs import converted_again, save_earlier_rows
 from voxtile.engine.failure import Failure

@@ -5,21 +5,22 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 from voxtile.corpus.identity import KeyedHash, KeyMap
 from voxtile.engine.parallel import PlanReader
-from voxtile.engine.run import RunOptions
 from voxtile.engine.task import Item
 from voxtile.errors import ConfigError
-from voxtile_datasets.deidentification.replace import Surrogates, deidentified
 from voxtile_datasets.intake.deidentify import Names, open_names
-from voxtile_datasets.intake.reports_file import Report, ReportSource, read_reports
 from voxtile_datasets.intake.splits_file import Splits
-from voxtile_datasets.intake.subject_table import SubjectTable
+
+if TYPE_CHECKING:  # the rules that find identifiers in texts take a tenth of a second to import
+    from voxtile.engine.options import RunOptions
+    from voxtile_datasets.intake.reports_file import Report, ReportSource
+    from voxtile_datasets.intake.subject_table import SubjectTable
 
 SPLIT_SCHEME = "default"
-ReadReports: TypeAlias = Callable[[Path, PlanReader], ReportSource]
+ReadReports: TypeAlias = "Callable[[Path, PlanReader], ReportSource]"
 
 
 @dataclass(frozen=True)
@@ -69,7 +70,7 @@ class Planner:
 
     @classmethod
     def open(
-        cls, corpus: Path, options: RunOptions, intake: IntakeOptions, reports_of: ReadReports = read_reports
+        cls, corpus: Path, options: RunOptions, intake: IntakeOptions, reports_of: ReadReports | None = None
     ) -> Planner:
         """Open the key map and read the report and split files.
 
@@ -77,7 +78,7 @@ class Planner:
             corpus: where the corpus is, or will be.
             options: how to run.
             intake: what the conversion is told.
-            reports_of: reads the reports.
+            reports_of: reads the reports; `read_reports` where left out.
 
         Raises:
             InputError, ConfigError, CorpusError, StorageError: one of the files cannot be used, or surrogates are asked
@@ -95,7 +96,7 @@ class Planner:
         return cls(
             names=names,
             splits=Splits(names, intake.split_fractions, intake.splits),
-            reports=reports_of(intake.reports, options.plan_reader) if intake.reports else None,
+            reports=_reports(intake.reports, options.plan_reader, reports_of) if intake.reports else None,
             key_map=None if options.dry_run else key_map,
             reader=options.plan_reader,
             surrogate_key=key_map.hasher if key_map is not None and intake.surrogates else None,
@@ -123,6 +124,8 @@ class Planner:
         reports = list(reports)
         if not self.names.hides or not reports:
             return [report.text for report in reports]
+        from voxtile_datasets.deidentification.replace import Surrogates, deidentified
+
         surrogates = Surrogates(self.surrogate_key, subject) if self.surrogate_key is not None else None
         known = tuple(people), tuple(numbers), tuple(places)
         return [
@@ -173,9 +176,18 @@ class Planner:
             self.subjects.save()
 
 
+def _reports(path: Path, reader: PlanReader, read: ReadReports | None) -> ReportSource:
+    if read is None:
+        from voxtile_datasets.intake.reports_file import read_reports as read
+
+    return read(path, reader)
+
+
 def _table(corpus: Path, intake: IntakeOptions) -> SubjectTable | None:
     if intake.subject_table is None:
         return None
+    from voxtile_datasets.intake.subject_table import SubjectTable
+
     return SubjectTable.of_corpus(corpus, intake.subject_table, intake.key_file)
 
 

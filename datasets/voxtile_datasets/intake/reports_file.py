@@ -14,8 +14,6 @@ import pyarrow as pa
 from voxtile.corpus.records import Row
 from voxtile.engine.parallel import PlanReader
 from voxtile.errors import InputError
-from voxtile_datasets.deidentification.scrub import clean_control_characters
-from voxtile_datasets.intake.tables import read_table, told_columns
 
 MAX_TEXT = 100_000  # characters; the longest radiology reports are a tenth of this
 STUDY_COLUMNS = (
@@ -171,12 +169,16 @@ def read_reports(path: Path, reader: PlanReader | None = None) -> Reports:
     Raises:
         InputError: the file cannot be read, or a column is missing.
     """
+    # Late: workers take no more of this module than `raw_captions`.
+    from voxtile_datasets.deidentification.scrub import clean_control_characters
+    from voxtile_datasets.intake.tables import read_table
+
     table = read_table(path, reader)
     by, whose = _column(table, STUDY_COLUMNS), _column(table, SUBJECT_COLUMNS)
     if by is None and whose is None:
         raise InputError(
             f"'{path}' has no column that names a study or a patient; add one called 'study' or 'subject' "
-            f"({told_columns(table, _KNOWN)})"
+            f"({_told_columns(table, _KNOWN)})"
         )
     texts = _texts(table, path)
     study, subject = (None if found is None else found.values for found in (by, whose))
@@ -218,6 +220,12 @@ def raw_captions(uid: str, texts: Iterable[str]) -> list[Row]:
     ]
 
 
+def _told_columns(table: pa.Table, known: Iterable[str]) -> str:
+    from voxtile_datasets.intake.tables import told_columns
+
+    return told_columns(table, known)
+
+
 def text_column(table: pa.Table, names: Sequence[str], path: Path) -> list[str]:
     """A column by any of its names, as text.
 
@@ -226,7 +234,7 @@ def text_column(table: pa.Table, names: Sequence[str], path: Path) -> list[str]:
     """
     found = _column(table, names)
     if found is None:
-        raise InputError(f"'{path}' has no column '{names[0]}'; {told_columns(table, _KNOWN)}")
+        raise InputError(f"'{path}' has no column '{names[0]}'; {_told_columns(table, _KNOWN)}")
     if found.torn:
         raise InputError(
             f"'{path}' has the column '{names[0]}' more than once, and row {min(found.torn) + 1} holds two different "
@@ -266,7 +274,7 @@ def _texts(table: pa.Table, path: Path) -> _Column:
     sections = [found for name in SECTION_COLUMNS if (found := _column(table, (name,))) is not None]
     if not sections:
         raise InputError(
-            f"'{path}' has no column 'text' (nor 'findings' and 'impression'); {told_columns(table, _KNOWN)}"
+            f"'{path}' has no column 'text' (nor 'findings' and 'impression'); {_told_columns(table, _KNOWN)}"
         )
     joined = ["\n".join(part for part in parts if part) for parts in zip(*(s.values for s in sections), strict=True)]
     return _Column(joined, frozenset().union(*(section.torn for section in sections)))

@@ -8,8 +8,6 @@ from pathlib import Path
 from voxtile.corpus.splits import parse_fractions, split_of
 from voxtile.errors import InputError
 from voxtile_datasets.intake.deidentify import Names
-from voxtile_datasets.intake.reports_file import SUBJECT_COLUMNS, text_column
-from voxtile_datasets.intake.tables import read_table
 
 SPLITS = ("train", "val", "test")
 
@@ -38,6 +36,9 @@ class Splits:
 
 
 def _read(path: Path) -> Mapping[str, str]:
+    from voxtile_datasets.intake.reports_file import SUBJECT_COLUMNS, text_column
+    from voxtile_datasets.intake.tables import read_table
+
     table = read_table(path)
     subjects, splits = text_column(table, SUBJECT_COLUMNS, path), text_column(table, ("split",), path)
     given: dict[str, str] = {}

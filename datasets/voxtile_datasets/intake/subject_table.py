@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from voxtile.corpus.forgotten import ForgottenSubjects
 from voxtile.corpus.identity import key_map_path, printable
+from voxtile.corpus.parts import text_table
 from voxtile.corpus.storage import publish_all
 from voxtile.errors import ConfigError, CorpusError, InputError
 
@@ -123,18 +124,21 @@ class SubjectTable:
         publish_all([(self.path, self._write)])
 
     def _write(self, target: Path) -> None:
-        rows = [{"subject": s, "identifier": i} for s, i in sorted(self._identifiers.items())]
+        known = dict(sorted(self._identifiers.items()))
         descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         os.fchmod(descriptor, 0o600)  # the draft may be there already
         with os.fdopen(descriptor, "wb") as file:
-            pq.write_table(pa.Table.from_pylist(rows, schema=_SCHEMA), file, compression="zstd")
+            pq.write_table(
+                text_table({"subject": [*known], "identifier": [*known.values()]}, _SCHEMA), file, compression="zstd"
+            )
 
 
 def _load(path: Path) -> dict[str, str]:
     if path.is_file() and path.stat().st_mode & _OTHERS:
         raise ConfigError(f"others can read '{path}', which says who the subjects are; run: chmod 600 '{path}'")
     try:
-        table = pq.read_table(path)
+        with pq.ParquetFile(path) as file:
+            table = file.read()
         if not _KIND.items() <= (table.schema.metadata or {}).items():
             raise KeyError("voxtile_subjects")
         return dict(zip(table["subject"].to_pylist(), table["identifier"].to_pylist(), strict=True))

@@ -20,11 +20,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
 
-import blosc2
 import numpy as np
 import numpy.typing as npt
 
 from voxtile.corpus.shards.checksums import LAYER, check_around, check_chunk, layer_bytes, layer_head
+from voxtile.corpus.shards.lean_blosc2 import blosc2
 from voxtile.errors import CorpusError
 
 MAX_DIMENSIONS = 8  # B2ND_MAX_DIM of c-blosc2

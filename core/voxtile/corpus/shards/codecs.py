@@ -16,7 +16,6 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-import blosc2
 import numpy as np
 import numpy.typing as npt
 import simplejpeg
@@ -25,6 +24,7 @@ from PIL import Image
 from voxtile.corpus.records import EncodedArray
 from voxtile.corpus.shards.blosc2_frame import MAX_ARRAY_BYTES, MAX_DIMENSIONS, Frame, full_selection, inspect_frame
 from voxtile.corpus.shards.checksums import empty_layer, seal
+from voxtile.corpus.shards.lean_blosc2 import blosc2
 from voxtile.corpus.shards.memory_maps import map_payload
 from voxtile.errors import CorpusError
 

@@ -13,12 +13,14 @@ from functools import lru_cache
 from io import BytesIO
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Protocol
+from typing import TYPE_CHECKING, BinaryIO, Protocol
 
 from voxtile_medical.archives.entries import ArchiveFault, Entry
-from voxtile_medical.archives.tar_archive import TarMembers
-from voxtile_medical.archives.zip_archive import ZipMembers
 from voxtile_medical.verdicts import Verdict
+
+if TYPE_CHECKING:
+    from voxtile_medical.archives.tar_archive import TarMembers
+    from voxtile_medical.archives.zip_archive import ZipMembers
 
 _KEPT_BYTES = 64 << 20  # of the member that was read last: its header is often read before its pixels
 _BLOCK_BYTES = 1 << 20
@@ -189,4 +191,10 @@ def _opened(archive: Path, _size: int, _mtime: int) -> ZipMembers | TarMembers:
 
 
 def _open(archive: Path) -> ZipMembers | TarMembers:
-    return ZipMembers(archive) if archive.name.lower().endswith(".zip") else TarMembers(archive)
+    if archive.name.lower().endswith(".zip"):
+        from voxtile_medical.archives.zip_archive import ZipMembers
+
+        return ZipMembers(archive)
+    from voxtile_medical.archives.tar_archive import TarMembers
+
+    return TarMembers(archive)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from voxtile.console import output
 from voxtile.engine.run import RunOptions, run_task
@@ -12,17 +12,15 @@ from voxtile.errors import ConfigError, InputError
 from voxtile_datasets.intake.deidentify import HashedNames
 from voxtile_datasets.intake.planner import IntakeOptions, Planner
 from voxtile_medical.burned_in.blank import TextChoice
-from voxtile_medical.burned_in.finder import require_finder
 from voxtile_medical.dicom.task import DicomTask
 from voxtile_medical.dicom_header.confidentiality import DEFAULT, Profile
-from voxtile_medical.dicom_header.tree import read_tree
+from voxtile_medical.dicom_header.tree import DicomTree, read_tree
 from voxtile_medical.dicom_planes.geometry import GridChoice, TiltedChoice, UnequalChoice
-from voxtile_medical.dicomweb.fetch import fetch_source
-from voxtile_medical.report_files.read import read_report_files
-from voxtile_medical.segmentations.attach import run_masks
-from voxtile_medical.segmentations.samples import MaskNames
-from voxtile_medical.segmentations.task import MaskTask
 from voxtile_medical.suv.compute import SuvChoice
+
+if TYPE_CHECKING:
+    from voxtile.engine.parallel import PlanReader
+    from voxtile_datasets.intake.reports_file import ReportSource
 
 
 def convert_dicom(
@@ -103,7 +101,11 @@ def convert_dicom(
         raise ConfigError("--profile says what de-identification keeps; leave --no-deidentify out, or --profile")
     if surrogates and chosen.dates == "full":
         raise ConfigError("--surrogates moves the days of texts and full-dates keeps those of headers; leave one out")
-    fetched = fetch_source(source, corpus, query, downloads, dry_run=options.dry_run)
+    fetched = None
+    if str(source).lower().startswith(("http:/", "https:/")):
+        from voxtile_medical.dicomweb.fetch import fetch_source
+
+        fetched = fetch_source(source, corpus, query, downloads, dry_run=options.dry_run)
     if fetched is None and (query or downloads is not None):
         raise ConfigError("--query and --downloads are for the address of a DICOMweb service; leave them out")
     if fetched is not None and options.dry_run:
@@ -111,7 +113,7 @@ def convert_dicom(
         return
     source = source if fetched is None else fetched.folder
     intake = IntakeOptions(deidentify, key_file, reports, splits, split_fractions, surrogates, subject_table)
-    planner = Planner.open(corpus, options, intake, read_report_files)
+    planner = Planner.open(corpus, options, intake, _read_reports)
     if isinstance(planner.names, HashedNames):
         planner = replace(planner, names=replace(planner.names, dates=chosen.dates))
     tree = read_tree(source, planner.reader)
@@ -120,6 +122,8 @@ def convert_dicom(
     if allow_burned_in and find_text != "no":
         raise InputError("--allow-burned-in keeps text and --find-text does not; give one of them")
     if find_text != "no":
+        from voxtile_medical.burned_in.finder import require_finder
+
         require_finder()
     if film_frames < 1:
         raise InputError(f"--film-frames is {film_frames}; give 1 or more")
@@ -143,11 +147,30 @@ def convert_dicom(
     if masks and tree.masks and options.dry_run:
         output().print(f"then {len(tree.masks)} SEG or RTSTRUCT objects are attached to the series that they are of")
     elif masks and tree.masks:
-        names = MaskNames(planner.names, planner.key_map)
-        attached = MaskTask(
-            source, corpus, names, deidentify, objects=tree.masks, images=tree.usable, reader=planner.reader
-        )
-        run_masks(attached, options).raise_if_failed()
+        _attach_masks(source, corpus, planner, tree, options, deidentify=deidentify)
     summary.raise_if_failed()
     if fetched is not None:
         fetched.raise_if_lost()
+
+
+# What a conversion of images alone does without is imported where it is used: start-up is most of a small one's time.
+
+
+def _read_reports(path: Path, reader: PlanReader) -> ReportSource:
+    from voxtile_medical.report_files.read import read_report_files
+
+    return read_report_files(path, reader)
+
+
+def _attach_masks(
+    source: Path, corpus: Path, planner: Planner, tree: DicomTree, options: RunOptions, *, deidentify: bool
+) -> None:
+    from voxtile_medical.segmentations.attach import run_masks
+    from voxtile_medical.segmentations.samples import MaskNames
+    from voxtile_medical.segmentations.task import MaskTask
+
+    names = MaskNames(planner.names, planner.key_map)
+    attached = MaskTask(
+        source, corpus, names, deidentify, objects=tree.masks, images=tree.usable, reader=planner.reader
+    )
+    run_masks(attached, options).raise_if_failed()

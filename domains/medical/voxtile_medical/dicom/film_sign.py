@@ -12,9 +12,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pydicom
 
-from voxtile_medical.archives.stored import stored
+from voxtile_medical.dicom_header.dataset import read_dataset
 from voxtile_medical.dicom_header.headers import FileHeader
 from voxtile_medical.dicom_header.pydicom_warnings import quiet_pydicom
 
@@ -75,7 +74,7 @@ def _tables(path: Path) -> dict[str, int]:
     """Direction of the look-up tables: 1 up, −1 down, 0 neither; those that are not there are left out."""
     try:
         with quiet_pydicom():
-            dataset = pydicom.dcmread(stored(path), stop_before_pixels=True, force=True, specific_tags=list(_TABLES))
+            dataset = read_dataset(path, list(_TABLES))
             found = {name: dataset.get(keyword) for keyword, name in _TABLES.items()}
             return {name: _direction(_entries(items[0])) for name, items in found.items() if items}
     except Exception:  # sequences of unknown writers: what cannot be read is no table that could be followed

@@ -12,7 +12,6 @@ from voxtile.corpus.identity import sample_uid
 from voxtile.corpus.records import Sample
 from voxtile.engine.task import Part
 from voxtile_medical.burned_in.blank import refuse_text_in_planes
-from voxtile_medical.deface.peel import without_face
 from voxtile_medical.dicom.instances import instance_attributes
 from voxtile_medical.dicom.sample_rows import (
     SeriesContext,
@@ -206,6 +205,8 @@ def _volume(
         padding = regular.empty if padding is not None or regular.empty.any() else None
     array, affine = to_nearest_ras(values, scanned)
     if context.deface:
+        from voxtile_medical.deface.peel import without_face
+
         part, linear = attributes_of(said).get("body_part"), (scale.slope, scale.intercept)
         array, faceless = without_face(array, spacing_zyx(affine), modality, pet.units, linear, part)
         pet.facts.update(faceless)

@@ -12,7 +12,6 @@ from typing import Any
 
 from voxtile.corpus.confidentiality import FULL_DATES, MODIFIED_DATES, Code, Dates
 from voxtile.errors import ConfigError
-from voxtile_datasets.deidentification.scrub import clean_control_characters, scrub
 from voxtile_medical.dicom_header.element_values import Values
 
 BASIC = "basic"
@@ -109,6 +108,8 @@ class Profile:
         if "uids" in self.options:
             found["uids"] = _texts(values, _UIDS)
         if "device-identity" in self.options:
+            from voxtile_datasets.deidentification.scrub import clean_control_characters, scrub  # late: many patterns
+
             people, numbers = identifiers.get("people", ()), identifiers.get("numbers", ())
             found["device"] = {
                 name: scrub(clean_control_characters(text), people, numbers)

@@ -6,15 +6,16 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path, PurePosixPath
-
-import pydicom
-from pydicom.dataset import Dataset
+from typing import TYPE_CHECKING
 
 from voxtile.engine.failure import Failure, how_lost
 from voxtile.engine.parallel import PlanReader
 from voxtile_medical.archives.stored import stored
 from voxtile_medical.dicom_header.headers import FileHeader, NotUsable
 from voxtile_medical.dicom_header.pydicom_warnings import quiet_pydicom
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
 
 NAME = "DICOMDIR"
 MISSING = "missing-file"
@@ -52,6 +53,8 @@ def listed_files(path: Path) -> list[Listed]:
     Raises:
         Exception: what a parser on hostile bytes raises.
     """
+    import pydicom
+
     with quiet_pydicom():
         dataset = pydicom.dcmread(stored(path), force=True)
         records = {int(record.seq_item_tell): record for record in dataset.get("DirectoryRecordSequence") or ()}

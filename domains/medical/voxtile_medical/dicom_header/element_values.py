@@ -12,8 +12,6 @@ from collections.abc import Iterable
 from functools import lru_cache
 from typing import TypeAlias
 
-from pydicom.charset import convert_encodings, decode_bytes
-
 from voxtile_medical.dicom_header.tags import VRS
 from voxtile_medical.series_roles.words import description_words
 
@@ -82,5 +80,9 @@ def _finite(numbers: Iterable[float]) -> tuple[float, ...]:
 
 def _decode(raw: bytes, charset: bytes | None) -> str:
     names = [part.strip() for part in charset.decode("latin-1").rstrip(" \0").split("\\")] if charset else [""]
+    if raw.isascii() and b"\x1b" not in raw:
+        return raw.decode("ascii")  # the same in every character set that DICOM knows, unless a code extension begins
+    from pydicom.charset import convert_encodings, decode_bytes
+
     text = str(decode_bytes(raw, convert_encodings(names), {ord(c) for c in "\\^="}))
     return _ESCAPES.sub("", text)  # pydicom leaves those of ISO 2022 IR 58 in the names

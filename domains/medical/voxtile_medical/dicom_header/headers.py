@@ -10,32 +10,31 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, TypeAlias
-
-from pydicom.dataelem import RawDataElement
-from pydicom.dataset import Dataset
-from pydicom.filereader import read_partial
-from pydicom.uid import (
-    DeflatedExplicitVRLittleEndian,
-    ExplicitVRBigEndian,
-    ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
-)
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 from voxtile_medical.archives.stored import StoredFile, open_stored
 from voxtile_medical.dicom_header.deflated import check_inflated_size
+from voxtile_medical.dicom_header.dictionary import (
+    DEFLATED_LITTLE_ENDIAN,
+    EXPLICIT_BIG_ENDIAN,
+    EXPLICIT_LITTLE_ENDIAN,
+    IMPLICIT_LITTLE_ENDIAN,
+)
 from voxtile_medical.dicom_header.element_values import Values, interpret
 from voxtile_medical.dicom_header.pydicom_warnings import quiet_pydicom
 from voxtile_medical.dicom_header.skim import LONG_PREFIX_BYTES, MAX_ELEMENT_BYTES, PREFIX_BYTES, Skimmed, Unusual
 from voxtile_medical.dicom_header.tags import PIXEL_DATA, TAGS
 from voxtile_medical.verdicts import Verdict
 
+if TYPE_CHECKING:  # ordinary headers are read without pydicom, whose import takes half a second
+    from pydicom.dataset import Dataset
+
 MAX_INFLATED_BYTES = 256 << 20  # of a deflated file that only pydicom can read; the pixels are not unpacked here
 DICOM_SUFFIXES = frozenset({".dcm", ".dicom", ".dic", ".ima"})
 DICOMDIR_CLASS = "1.2.840.10008.1.3.10"  # Media Storage Directory Storage (PS3.10)
 _UNREADABLE = ("unreadable-header", "the header cannot be parsed; export the file again")
-_NATIVE = frozenset({ImplicitVRLittleEndian, ExplicitVRLittleEndian, ExplicitVRBigEndian})
-_DEFLATED = DeflatedExplicitVRLittleEndian.encode()
+_NATIVE = frozenset({IMPLICIT_LITTLE_ENDIAN, EXPLICIT_LITTLE_ENDIAN, EXPLICIT_BIG_ENDIAN})
+_DEFLATED = DEFLATED_LITTLE_ENDIAN.encode()
 WRITTEN_BY = "ImplementationVersionName"  # (0002,0013); kept of the files of our phantoms alone
 PHANTOM_WRITER = "VOXTILE_PHANTOM"
 _CHARSET = 0x00080005
@@ -198,7 +197,7 @@ def _from_skimmed(found: Skimmed, path: str, size: int) -> FileHeader:
         raise Unusual
     if found.written_by == PHANTOM_WRITER:
         values[WRITTEN_BY] = (PHANTOM_WRITER,)
-    if found.syntax == DeflatedExplicitVRLittleEndian:
+    if found.syntax == DEFLATED_LITTLE_ENDIAN:
         return FileHeader(path, size, found.syntax, found.pixel_tag, -1, -1, False, values)
     is_native = found.syntax in _NATIVE and found.nbytes >= 0
     offset, nbytes = (found.offset, found.nbytes) if is_native else (-1, -1)
@@ -248,6 +247,8 @@ def _starts_like_a_dataset(head: bytes) -> bool:
 
 
 def _parse(stream: BinaryIO, path: str, size: int) -> FileHeader:
+    from pydicom.filereader import read_partial
+
     dataset = read_partial(stream, _at_pixel_data, force=True, specific_tags=list(TAGS), defer_size=MAX_ELEMENT_BYTES)
     file_meta = dataset.file_meta
     syntax = str(file_meta.get("TransferSyntaxUID", ""))
@@ -260,7 +261,7 @@ def _parse(stream: BinaryIO, path: str, size: int) -> FileHeader:
     if str(file_meta.get(WRITTEN_BY, "")) == PHANTOM_WRITER:
         values[WRITTEN_BY] = (PHANTOM_WRITER,)
     pixel_tag, offset, nbytes = _pixel_position(stream, syntax, bool(implicit), bool(little))
-    if syntax == DeflatedExplicitVRLittleEndian:
+    if syntax == DEFLATED_LITTLE_ENDIAN:
         pixel_tag = 0x7FE00010 if "Rows" in values else 0
     elif pixel_tag == 0 and stream.tell() > size:
         raise Verdict("truncated", "the file ends inside its header; copy it again from its source")
@@ -275,7 +276,7 @@ def _pixel_position(stream: BinaryIO, syntax: str, implicit: bool, little: bool)
     """Tag of the pixel data element at the stream's position, and offset and length where it is not compressed."""
     order = "<" if little else ">"
     head = stream.read(8)
-    if syntax == DeflatedExplicitVRLittleEndian or len(head) < 8:
+    if syntax == DEFLATED_LITTLE_ENDIAN or len(head) < 8:
         return 0, -1, -1
     group, element = struct.unpack(f"{order}HH", head[:4])
     tag = group << 16 | element
@@ -289,6 +290,8 @@ def _pixel_position(stream: BinaryIO, syntax: str, implicit: bool, little: bool)
 
 
 def _values(dataset: Dataset, big_endian: bool) -> Values:
+    from pydicom.dataelem import RawDataElement
+
     charset_element = dataset.get_item(_CHARSET)
     charset = charset_element.value if isinstance(charset_element, RawDataElement) else None
     found: Values = {}

@@ -6,10 +6,8 @@ import struct
 from collections.abc import Mapping
 from pathlib import Path
 
-import pydicom
-from pydicom.dataelem import RawDataElement
-
-from voxtile_medical.archives.stored import open_stored, stored
+from voxtile_medical.archives.stored import open_stored
+from voxtile_medical.dicom_header.dataset import read_dataset
 from voxtile_medical.dicom_header.headers import FileHeader
 from voxtile_medical.dicom_header.pydicom_warnings import quiet_pydicom
 from voxtile_medical.dicom_header.skim import MAX_ELEMENT_BYTES, PREFIX_BYTES, Skimmed, Unusual
@@ -91,9 +89,11 @@ def read_private(root: Path, header: FileHeader) -> PrivateElements:
 
 
 def _by_pydicom(path: Path) -> dict[int, bytes]:
+    from pydicom.dataelem import RawDataElement
+
     found: dict[int, bytes] = {}
     with quiet_pydicom():
-        dataset = pydicom.dcmread(stored(path), stop_before_pixels=True, force=True, defer_size=MAX_ELEMENT_BYTES)
+        dataset = read_dataset(path, defer_size=MAX_ELEMENT_BYTES)
         if not dataset.original_encoding[1]:
             return {}  # big endian: no scanner writes it
         for tag in dataset.keys():  # noqa: SIM118  (iterating a Dataset converts its elements)

@@ -12,9 +12,12 @@ from collections.abc import Container
 from struct import Struct
 from struct import error as StructError
 
-from pydicom.uid import DeflatedExplicitVRLittleEndian, ExplicitVRBigEndian, ImplicitVRLittleEndian
-
 from voxtile_medical.dicom_header.deflated import inflate
+from voxtile_medical.dicom_header.dictionary import (
+    DEFLATED_LITTLE_ENDIAN,
+    EXPLICIT_BIG_ENDIAN,
+    IMPLICIT_LITTLE_ENDIAN,
+)
 from voxtile_medical.dicom_header.tags import PIXEL_DATA
 
 PREFIX_BYTES = (1 << 14, 1 << 18)  # most headers are shorter than the first, nearly all than the second
@@ -89,14 +92,14 @@ class Skimmed:
         self.syntax = meta.get(_TRANSFER_SYNTAX, b"").rstrip(b"\0 ").decode("latin-1")
         self.media_class = meta.get(_MEDIA_CLASS, b"").rstrip(b"\0 ").decode("latin-1")
         self.written_by = meta.get(_WRITTEN_BY, b"").rstrip(b"\0 ").decode("latin-1")
-        if not self.syntax or self.syntax == ExplicitVRBigEndian:
+        if not self.syntax or self.syntax == EXPLICIT_BIG_ENDIAN:
             raise Unusual
-        if self.syntax == DeflatedExplicitVRLittleEndian:
+        if self.syntax == DEFLATED_LITTLE_ENDIAN:
             data, size, start = _unpacked(data[start:], len(data)), -1, 0
         self.elements: dict[int, bytes] = {}
         self.pixel_tag, self.offset, self.nbytes = 0, -1, -1
         try:
-            self._walk(data, start, size, wanted, self.syntax == ImplicitVRLittleEndian)
+            self._walk(data, start, size, wanted, self.syntax == IMPLICIT_LITTLE_ENDIAN)
         except StructError as error:  # an element's head lies beyond what was read
             raise Unusual from error
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pydicom.datadict import dictionary_VR, tag_for_keyword
+from voxtile_medical.dicom_header.dictionary import ELEMENTS
 
 GROUPING = (
     "SOPClassUID",
@@ -141,14 +141,6 @@ IDENTIFYING = (*PEOPLE, *NUMBERS, *PLACES)
 
 KEYWORDS = (*GROUPING, *PIXELS, *GEOMETRY, *VALUES, *DIMENSIONS, *ACQUISITION, *DATES, *DEVICE, *IDENTIFYING)
 
-
-def _tag(keyword: str) -> int:
-    tag = tag_for_keyword(keyword)
-    if tag is None:
-        raise LookupError(f"'{keyword}' is not in the DICOM dictionary")
-    return tag
-
-
-TAGS: Mapping[int, str] = {_tag(keyword): keyword for keyword in KEYWORDS}
-VRS: Mapping[str, str] = {keyword: dictionary_VR(tag) for tag, keyword in TAGS.items()}
+TAGS: Mapping[int, str] = {ELEMENTS[keyword][0]: keyword for keyword in KEYWORDS}
+VRS: Mapping[str, str] = {keyword: ELEMENTS[keyword][1] for keyword in KEYWORDS}
 PIXEL_DATA = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})  # float, double float and integer pixel data

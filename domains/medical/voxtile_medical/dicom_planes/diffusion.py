@@ -7,7 +7,6 @@ which was validated on phantoms of each; our conversion is compared with it in `
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,15 +14,12 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from voxtile_medical.dicom_header.csa import csa_reader
 from voxtile_medical.dicom_header.element_values import Values
 from voxtile_medical.dicom_header.headers import FileHeader
 from voxtile_medical.dicom_header.private_elements import PrivateElements, read_private
 from voxtile_medical.dicom_planes.frames import Frame, Vector, floats
 from voxtile_medical.orientation import LPS_TO_RAS
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # as in `mosaic`
-    from nibabel.nicom import csareader
 
 _PHILIPS_LABEL = "Philips MR Imaging DD 005"
 _PHILIPS, _PHILIPS_MR = "Philips Imaging DD 001", "Philips MR Imaging DD 001"
@@ -122,6 +118,7 @@ def _siemens(private: PrivateElements) -> Gradient | None:
     raw = private.raw(_SIEMENS_CSA, 0x0029, 0x10)
     if not raw:
         return None
+    csareader = csa_reader()
     try:
         tags = csareader.read(raw)["tags"]
         numbers = [tuple(map(float, tags[name]["items"])) for name in ("B_value", "DiffusionGradientDirection")]

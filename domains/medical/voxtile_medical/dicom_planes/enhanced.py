@@ -7,11 +7,7 @@ from collections.abc import Hashable, Iterable
 from dataclasses import replace
 from functools import cache
 from pathlib import Path
-from typing import Any
-
-import pydicom
-from pydicom.dataset import Dataset
-from pydicom.tag import BaseTag, Tag
+from typing import TYPE_CHECKING, Any
 
 from voxtile_medical.archives.stored import open_stored
 from voxtile_medical.dicom_header.element_values import Value, Values
@@ -20,6 +16,10 @@ from voxtile_medical.dicom_header.pydicom_warnings import quiet_pydicom
 from voxtile_medical.dicom_header.tags import PIXEL_DATA
 from voxtile_medical.dicom_planes.frames import Frame, Vector, floats, stated, times_of
 from voxtile_medical.verdicts import Verdict
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+    from pydicom.tag import BaseTag
 
 ENHANCED_CLASSES = {
     "1.2.840.10008.5.1.4.1.1.2.1": "Enhanced CT",
@@ -36,7 +36,7 @@ _OCT = "1.2.840.10008.5.1.4.1.1.77.1.5.4"  # Ophthalmic Tomography, whose frames
 _SEQUENCES = ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence", "DimensionIndexSequence")
 # Dimensions along which planes of one volume differ: StackID, InStackPositionNumber, ImagePositionPatient, and the
 # dimension "slice location" that some writers add.
-_SPATIAL = {Tag(0x0020, 0x9056), Tag(0x0020, 0x9057), Tag(0x0020, 0x0032), Tag(0x0020, 0x1041)}
+_SPATIAL = {0x00209056, 0x00209057, 0x00200032, 0x00201041}
 _FRAME_TYPES = (
     "MRImageFrameTypeSequence",
     "CTImageFrameTypeSequence",
@@ -95,8 +95,12 @@ def enhanced_frames(root: Path, header: FileHeader, file: int) -> list[Frame]:
 
 
 def _read_frames(root: Path, header: FileHeader, file: int) -> list[Frame]:
+    from pydicom.dataset import Dataset
+    from pydicom.filereader import read_partial
+    from pydicom.tag import Tag
+
     with open_stored(root / header.path) as opened, opened.stream() as stream:
-        dataset = pydicom.filereader.read_partial(
+        dataset = read_partial(
             stream,
             lambda tag, vr, length: tag in PIXEL_DATA,
             force=True,
@@ -170,6 +174,8 @@ def _element(groups: Dataset, group: str, keyword: str) -> Any:  # noqa: ANN401 
 
 @cache
 def _tags(group: str, keyword: str) -> tuple[BaseTag, BaseTag]:
+    from pydicom.tag import Tag
+
     return Tag(group), Tag(keyword)
 
 

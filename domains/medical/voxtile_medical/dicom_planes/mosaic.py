@@ -7,23 +7,18 @@ from that of the whole mosaic as in https://nipy.org/nibabel/dicom/dicom_mosaic.
 from __future__ import annotations
 
 import math
-import warnings
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-import pydicom
 
-from voxtile_medical.archives.stored import stored
+from voxtile_medical.dicom_header.csa import csa_reader
+from voxtile_medical.dicom_header.dataset import read_dataset
 from voxtile_medical.dicom_header.headers import FileHeader
 from voxtile_medical.dicom_header.pydicom_warnings import quiet_pydicom
 from voxtile_medical.dicom_planes.frames import Frame, classic_frame
 from voxtile_medical.dicom_planes.pixels import PixelLayout
 from voxtile_medical.verdicts import Verdict
-
-with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # nibabel calls its DICOM readers experimental on import; our tests cover this one
-    from nibabel.nicom import csareader
 
 
 def is_mosaic(header: FileHeader) -> bool:
@@ -65,9 +60,10 @@ def mosaic_frames(root: Path, header: FileHeader, layout: PixelLayout, file: int
 
 def _csa(path: Path) -> tuple[int, np.ndarray[tuple[int], np.dtype[np.float64]]]:
     """Number of planes, and the unit vector from one plane to the next (LPS)."""
+    csareader = csa_reader()
     try:
         with quiet_pydicom():
-            dataset = pydicom.dcmread(stored(path), stop_before_pixels=True, force=True)
+            dataset = read_dataset(path)
         csa = csareader.get_csa_header(dataset, "image")
         count = csareader.get_n_mosaic(csa) if csa else None
         normal = csareader.get_slice_normal(csa) if csa else None

@@ -8,17 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Hashable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pydicom
 
-from voxtile_medical.archives.stored import stored
+from voxtile_medical.dicom_header.dataset import read_dataset
 from voxtile_medical.dicom_header.headers import FileHeader
 from voxtile_medical.dicom_header.pydicom_warnings import quiet_pydicom
 from voxtile_medical.dicom_planes.frames import Frame, floats, scale_of, stated
 from voxtile_medical.dicom_planes.pixels import PixelLayout
 from voxtile_medical.verdicts import Verdict
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
 
 _CLASS = "1.2.840.10008.5.1.4.1.1.20"
 _RECONSTRUCTED = frozenset({"RECON TOMO", "RECON GATED TOMO"})
@@ -56,9 +58,7 @@ def nuclear_frames(root: Path, header: FileHeader, layout: PixelLayout, file: in
     """
     try:
         with quiet_pydicom():
-            dataset = pydicom.dcmread(
-                stored(root / header.path), stop_before_pixels=True, force=True, specific_tags=_ELEMENTS
-            )
+            dataset = read_dataset(root / header.path, _ELEMENTS)
             detectors = [_place(item) for item in dataset.get("DetectorInformationSequence") or ()]
             vectors = {name: _vector(dataset.get(name)) for name in ("SliceVector", *_VECTORS)}
     except Exception as error:  # sequences of unknown writers: anything can be wrong with them
@@ -86,7 +86,7 @@ def nuclear_frames(root: Path, header: FileHeader, layout: PixelLayout, file: in
     return frames
 
 
-def _place(item: pydicom.Dataset) -> tuple[Any, Any]:
+def _place(item: Dataset) -> tuple[Any, Any]:
     position, orientation = item.get("ImagePositionPatient"), item.get("ImageOrientationPatient")
     return floats(tuple(position or ()), 3), floats(tuple(orientation or ()), 6)
 

@@ -10,19 +10,19 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pydicom
-from pydicom.dataset import Dataset
-from pydicom.tag import Tag
-
-from voxtile_medical.archives.stored import stored
+from voxtile_medical.dicom_header.dataset import read_dataset
 from voxtile_medical.dicom_header.headers import FileHeader
 from voxtile_medical.dicom_header.pydicom_warnings import quiet_pydicom
 from voxtile_medical.dicom_planes.frames import Frame
 
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
+
 _OWNER = "Philips MR Imaging DD 001"
 _GROUP, _SCALE_SLOPE, _PER_FRAME = 0x2005, 0x0E, 0x140F
+_FRAME_GROUPS = 0x52009230  # PerFrameFunctionalGroupsSequence
 _SAME = 1e-5  # of RS · SS: single-precision numbers written as text
 
 
@@ -66,12 +66,14 @@ def philips_scale(root: Path, headers: Sequence[FileHeader], frames: Sequence[Fr
 
 def _read(path: Path) -> Dataset:
     """The private elements of a file; nothing where it cannot be parsed."""
+    from pydicom.dataset import Dataset
+
     try:
         with quiet_pydicom():
             tags = [_GROUP << 16 | 0x10 + block for block in range(0x20)]
             tags += [_GROUP << 16 | (0x10 + block) << 8 | _SCALE_SLOPE for block in range(0x20)]
-            wanted: list[int] = [*tags, Tag("PerFrameFunctionalGroupsSequence")]
-            return pydicom.dcmread(stored(path), stop_before_pixels=True, force=True, specific_tags=wanted)
+            wanted: list[int] = [*tags, _FRAME_GROUPS]
+            return read_dataset(path, wanted)
     except MemoryError:
         raise
     except Exception:  # private elements decide nothing that could be guessed instead
@@ -80,6 +82,8 @@ def _read(path: Path) -> Dataset:
 
 def _slope(dataset: Dataset, frame: int) -> float:
     """The scale slope of a frame; 0 where there is none."""
+    from pydicom.dataset import Dataset
+
     try:
         groups = dataset.get("PerFrameFunctionalGroupsSequence")
         if groups:

@@ -11,23 +11,20 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
-import pydicom
-from pydicom.encaps import generate_frames
-from pydicom.pixels.processing import apply_color_lut
-from pydicom.uid import (
-    DeflatedExplicitVRLittleEndian,
-    ExplicitVRBigEndian,
-    ExplicitVRLittleEndian,
-    ImplicitVRLittleEndian,
-    JPEGBaseline8Bit,
-)
 
 from voxtile_medical.archives.stored import open_stored
 from voxtile_medical.dicom_header.deflated import check_inflated_size
+from voxtile_medical.dicom_header.dictionary import (
+    DEFLATED_LITTLE_ENDIAN,
+    EXPLICIT_BIG_ENDIAN,
+    EXPLICIT_LITTLE_ENDIAN,
+    IMPLICIT_LITTLE_ENDIAN,
+    JPEG_BASELINE,
+)
 from voxtile_medical.dicom_header.headers import FileHeader
 from voxtile_medical.dicom_header.pydicom_warnings import quiet_pydicom
 from voxtile_medical.dicom_header.tags import PIXELS
@@ -35,6 +32,9 @@ from voxtile_medical.dicom_planes.packed import BITS, packed_bytes, unpack
 from voxtile_medical.dicom_planes.syntaxes import JPEG_XL, decoder_of, is_served
 from voxtile_medical.dicom_planes.unused_bits import counting_bits
 from voxtile_medical.verdicts import Verdict
+
+if TYPE_CHECKING:  # stored values of ordinary files are read without pydicom
+    from pydicom.dataset import Dataset
 
 MAX_VOLUME_BYTES = 2 << 30
 MAX_HEADER_BYTES = 64 << 20  # around the pixels of a deflated file
@@ -212,10 +212,12 @@ def _read_native(root: Path, header: FileHeader, layout: PixelLayout) -> PixelAr
 
 def _decode(stream: BinaryIO, header: FileHeader, layout: PixelLayout, chosen: Sequence[int] | None) -> PixelArray:
     tags = None if layout.photometric == "PALETTE COLOR" else _DECODE_TAGS
-    if header.transfer_syntax == DeflatedExplicitVRLittleEndian:
+    if header.transfer_syntax == DEFLATED_LITTLE_ENDIAN:
         check_inflated_size(stream, layout.nbytes + MAX_HEADER_BYTES)
         stream.seek(0)
-    dataset = pydicom.dcmread(stream, force=True, specific_tags=tags)
+    from pydicom import dcmread
+
+    dataset = dcmread(stream, force=True, specific_tags=tags)
     if layout.photometric == "PALETTE COLOR":
         shown = _palette(dataset, layout)
         return shown if chosen is None else shown[list(chosen)]
@@ -235,7 +237,7 @@ def _decode(stream: BinaryIO, header: FileHeader, layout: PixelLayout, chosen: S
 
 
 def _frames(
-    dataset: pydicom.Dataset, header: FileHeader, layout: PixelLayout, chosen: Sequence[int] | None
+    dataset: Dataset, header: FileHeader, layout: PixelLayout, chosen: Sequence[int] | None
 ) -> list[PixelArray]:
     syntax = header.transfer_syntax
     if syntax in JPEG_XL:
@@ -248,10 +250,11 @@ def _frames(
     return [frame for frame, _ in decoded]
 
 
-def _jpeg_xl(dataset: pydicom.Dataset, layout: PixelLayout, chosen: Sequence[int] | None) -> list[PixelArray]:
+def _jpeg_xl(dataset: Dataset, layout: PixelLayout, chosen: Sequence[int] | None) -> list[PixelArray]:
     if layout.dtype.kind != "u":
         raise Verdict("unsupported-pixels", "JPEG XL holds no signed values; write the file again")
     from imagecodecs import jpegxl_decode
+    from pydicom.encaps import generate_frames
 
     # Each frame is a stream of its own, and its colours are RGB whatever they were encoded as (PS3.5 8.2.15).
     streams = list(generate_frames(dataset.PixelData, number_of_frames=layout.frames))
@@ -263,22 +266,24 @@ def _jpeg_xl(dataset: pydicom.Dataset, layout: PixelLayout, chosen: Sequence[int
 
 def _plugin(syntax: str, available: Sequence[str]) -> str:
     """The gentlest decoder that is installed for a transfer syntax; only one is tried."""
-    order = ("pillow", "gdcm") if syntax == JPEGBaseline8Bit else ("pylibjpeg", "pyjpegls", "gdcm", "pillow")
+    order = ("pillow", "gdcm") if syntax == JPEG_BASELINE else ("pylibjpeg", "pyjpegls", "gdcm", "pillow")
     chosen: str = next(name for name in (*order, *available) if name in available)
     return chosen
 
 
-def _palette(dataset: pydicom.Dataset, layout: PixelLayout) -> PixelArray:
+def _palette(dataset: Dataset, layout: PixelLayout) -> PixelArray:
     if "RedPaletteColorLookupTableDescriptor" not in dataset:
         raise Verdict("unsupported-pixels", "its values are entries of a colour table, which the file does not hold")
     if "TransferSyntaxUID" not in dataset.file_meta:  # old files begin with their first element
         implicit = bool(dataset.original_encoding[0])
-        dataset.file_meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
-    big_endian = dataset.file_meta.TransferSyntaxUID == ExplicitVRBigEndian
+        dataset.file_meta.TransferSyntaxUID = IMPLICIT_LITTLE_ENDIAN if implicit else EXPLICIT_LITTLE_ENDIAN
+    big_endian = dataset.file_meta.TransferSyntaxUID == EXPLICIT_BIG_ENDIAN
     for colour in ("Red", "Green", "Blue") if big_endian else ():  # pydicom takes them for little endian
         name = f"{colour}PaletteColorLookupTableData"
         if name in dataset and dataset[name].VR == "OW":
             dataset[name].value = np.frombuffer(dataset[name].value, ">u2").astype("<u2").tobytes()
+    from pydicom.pixels.processing import apply_color_lut
+
     rgb = apply_color_lut(dataset.pixel_array, dataset)[..., :3]
     bits = int(dataset.RedPaletteColorLookupTableDescriptor[2])
     # Entries of 8 bits may stand in 16, in either byte (PS3.3 C.7.6.3.1.6).

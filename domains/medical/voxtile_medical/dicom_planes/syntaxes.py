@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from pydicom.pixels.decoders.base import Decoder, get_decoder
-from pydicom.uid import UID, ExplicitVRLittleEndian
+from typing import TYPE_CHECKING
 
+from voxtile_medical.dicom_header.dictionary import EXPLICIT_LITTLE_ENDIAN
 from voxtile_medical.verdicts import Verdict
+
+if TYPE_CHECKING:
+    from pydicom.pixels.decoders.base import Decoder
 
 _ROOT = "1.2.840.10008.1.2.4."
 JPEG_XL = frozenset({f"{_ROOT}110", f"{_ROOT}111", f"{_ROOT}112"})  # lossless, recompressed JPEG, any (Supplement 232)
@@ -25,10 +28,12 @@ def decoder_of(syntax: str) -> Decoder:
     Raises:
         Verdict: `unsupported-syntax`, there is none.
     """
+    from pydicom.pixels.decoders.base import get_decoder
+
     if syntax.removesuffix(".1") in _VIDEO:
         raise Verdict("unsupported-syntax", f"a video ({_name(syntax)}), of which no frame is decoded; {_NEXT}")
     try:
-        decoder = get_decoder(syntax or ExplicitVRLittleEndian)
+        decoder = get_decoder(syntax or EXPLICIT_LITTLE_ENDIAN)
     except NotImplementedError as error:
         raise Verdict("unsupported-syntax", f"there is no decoder of {_name(syntax)}; {_NEXT}") from error
     if not decoder.is_native and not decoder.available_plugins:
@@ -38,5 +43,7 @@ def decoder_of(syntax: str) -> Decoder:
 
 def _name(syntax: str) -> str:
     """A name of the dictionary; what a file may call a transfer syntax otherwise is not repeated."""
+    from pydicom.uid import UID
+
     name = UID(syntax).name
     return name if name != syntax else "its transfer syntax, which the DICOM dictionary does not know"

@@ -10,9 +10,7 @@ import math
 from dataclasses import replace
 from pathlib import Path
 
-import pydicom
-
-from voxtile_medical.archives.stored import stored
+from voxtile_medical.dicom_header.dataset import read_dataset
 from voxtile_medical.dicom_header.headers import FileHeader
 from voxtile_medical.dicom_header.pydicom_warnings import quiet_pydicom
 from voxtile_medical.dicom_planes.frames import Frame, Vector, classic_frame, floats
@@ -51,7 +49,7 @@ def uih_frames(root: Path, header: FileHeader, layout: PixelLayout, file: int) -
 def _places(path: Path) -> list[Vector]:
     try:
         with quiet_pydicom():
-            dataset = pydicom.dcmread(stored(path), stop_before_pixels=True, force=True)
+            dataset = read_dataset(path)
             items = dataset.private_block(_GROUP, _CREATOR)[_SEQUENCE].value
             found = [floats(tuple(item.ImagePositionPatient), 3) for item in items]
     except MemoryError:

@@ -11,9 +11,8 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pydicom
 
-from voxtile_medical.archives.stored import stored
+from voxtile_medical.dicom_header.dataset import read_dataset
 from voxtile_medical.dicom_header.headers import FileHeader
 from voxtile_medical.dicom_header.pydicom_warnings import quiet_pydicom
 from voxtile_medical.verdicts import Verdict
@@ -71,7 +70,7 @@ def _overlay_bits(path: Path) -> list[int]:
     try:
         with quiet_pydicom():
             tags: list[Any] = list(_OVERLAY_BIT_POSITIONS)
-            found = pydicom.dcmread(stored(path), stop_before_pixels=True, force=True, specific_tags=tags)
+            found = read_dataset(path, tags)
             return [int(element.value) for element in found if element.tag in _OVERLAY_BIT_POSITIONS]
     except MemoryError:
         raise

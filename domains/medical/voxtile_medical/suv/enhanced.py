@@ -9,16 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pydicom
-from pydicom.dataset import Dataset
-
-from voxtile_medical.archives.stored import stored
+from voxtile_medical.dicom_header.dataset import read_dataset
 from voxtile_medical.dicom_header.pydicom_warnings import quiet_pydicom
 from voxtile_medical.dicom_planes.enhanced import FrameGroups
 from voxtile_medical.dicom_planes.frames import Frame
 from voxtile_medical.suv.header import PET_KEYWORDS, PetHeader, pet_header
 from voxtile_medical.suv.refused import SuvRefusedError
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
 
 # Codes of the Unified Code for Units of Measure (PS3.16 CID 84 and 85) → Units, SUVType.
 UCUM = {
@@ -67,9 +68,11 @@ def enhanced_pet(path: Path, frames: Sequence[Frame]) -> EnhancedPet:
     Raises:
         SuvRefusedError: an element is damaged, or several radiopharmaceuticals are given.
     """
+    from pydicom.dataset import Dataset
+
     try:
         with quiet_pydicom():
-            dataset = pydicom.dcmread(stored(path), stop_before_pixels=True, force=True, specific_tags=list(_ELEMENTS))
+            dataset = read_dataset(path, _ELEMENTS)
             groups = dataset.PerFrameFunctionalGroupsSequence
             shared = (dataset.get("SharedFunctionalGroupsSequence") or [Dataset()])[0]
             pairs = [_of_frame(dataset, shared, groups[frame.index], frame) for frame in frames]
@@ -82,6 +85,8 @@ def enhanced_pet(path: Path, frames: Sequence[Frame]) -> EnhancedPet:
 
 
 def _of_frame(dataset: Dataset, shared: Dataset, own: Dataset, frame: Frame) -> tuple[PetHeader, Frame]:
+    from pydicom.dataset import Dataset
+
     flat = Dataset()
     unassigned = (
         *_items(shared, "UnassignedSharedConvertedAttributesSequence"),
@@ -134,4 +139,6 @@ def _items(source: Dataset, keyword: str) -> Iterator[Dataset]:
 
 def _decimal(value: float) -> str:
     """A number as a decimal string has it: up to 16 characters."""
-    return str(pydicom.valuerep.format_number_as_ds(value))
+    from pydicom.valuerep import format_number_as_ds
+
+    return str(format_number_as_ds(value))

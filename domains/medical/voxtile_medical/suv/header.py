@@ -5,14 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import pydicom
-from pydicom.dataset import Dataset
-
-from voxtile_medical.archives.stored import stored
+from voxtile_medical.dicom_header.dataset import read_dataset
 from voxtile_medical.dicom_header.pydicom_warnings import quiet_pydicom
 from voxtile_medical.suv.refused import SuvRefusedError, missing, named
+
+if TYPE_CHECKING:
+    from pydicom.dataset import Dataset
 
 _SERIES = (
     "Units", "SUVType", "DecayCorrection", "CorrectedImage", "RescaleSlope", "RescaleIntercept",
@@ -90,7 +90,7 @@ def read_pet_header(path: Path) -> PetHeader:
     """
     with quiet_pydicom():
         try:
-            return pet_header(pydicom.dcmread(stored(path), stop_before_pixels=True, force=True))
+            return pet_header(read_dataset(path))
         except (SuvRefusedError, MemoryError):
             raise
         except Exception as error:  # pydicom raises anything; the message may quote the header, so it is not kept

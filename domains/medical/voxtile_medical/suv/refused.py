@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-from pydicom.datadict import tag_for_keyword
-from pydicom.tag import Tag
-
 
 class SuvRefusedError(Exception):
     """A SUV cannot be computed without guessing.
@@ -28,11 +25,12 @@ def named(keyword: str) -> str:
     >>> named("PatientWeight")
     'PatientWeight (0010,1030)'
     """
+    from pydicom.datadict import tag_for_keyword
+
     number = tag_for_keyword(keyword)
     if number is None:
         return keyword
-    tag = Tag(number)
-    return f"{keyword} ({tag.group:04x},{tag.element:04x})"
+    return f"{keyword} ({number >> 16:04x},{number & 0xFFFF:04x})"
 
 
 def missing(keyword: str, needed: str) -> SuvRefusedError:

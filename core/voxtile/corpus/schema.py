@@ -109,7 +109,7 @@ CAPTIONS = pa.schema(
         pa.field("uid", pa.string(), nullable=False),
         pa.field("text", pa.string(), nullable=False),
         ("lang", pa.string()),
-        pa.field("kind", pa.string(), nullable=False),  # raw | template | rewrite | fusion | vlm | roi
+        pa.field("kind", pa.string(), nullable=False),  # raw | template | rewrite | fusion | vlm | roi | mention
         ("parents", pa.list_(pa.string())),
         ("provider", pa.string()),
         ("model", pa.string()),

@@ -224,7 +224,9 @@ def _record(
     draft.items.append(_done_item(job.digests[index], item.source, outcome, status, reason, len(stored)))
     draft.ledger.append(_ledger_row(item, job, status, reason, next(iter([*stored, *added_to]), None), error_class))
     if isinstance(outcome, Outcome):
-        draft.ledger.extend(_ledger_row(item, job, part.status, part.reason, part.uid) for part in outcome.parts)
+        for part in outcome.parts:
+            row = _ledger_row(item, job, part.status, part.reason, part.uid)
+            draft.ledger.append(row if part.source is None else {**row, "source": part.source})
 
 
 def _ledger_row(

@@ -44,12 +44,14 @@ class Part:
         status: `failed` or `dropped`.
         reason: short machine-readable name.
         detail: one sentence for people.
+        source: what the ledger calls it, the item's source and what follows a `#`; the item's source where left out.
     """
 
     uid: str
     status: Literal["failed", "dropped"]
     reason: str
     detail: str
+    source: str | None = None
 
 
 @dataclass(frozen=True)
@@ -64,8 +66,8 @@ class Outcome:
         tables: rows for other tables by name (captions, facts, scopes, regions, splits, scores); those of a
             dropped item are stored too, such as the captions of a duplicate.
         masks: regions with a mask; like `tables`, those of a dropped item are stored too.
-        parts: what of a used item is not stored; each is a row of the ledger under the item's source, and with a failed
-            one the item counts as failed, so that `--retry` does it again.
+        parts: what of a used item is not stored; each is a row of the ledger under its own source or the item's, and
+            with a failed one the item counts as failed, so that `--retry` does it again.
     """
 
     status: Status

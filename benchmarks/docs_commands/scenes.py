@@ -123,6 +123,12 @@ DOCS = {
             r"2ca75ff7ff92d0e9982b25d15b214d04|MRN4297632400000000": "$(made subject corpus)",
         },
     ),
+    ("docs/figure-archives.md", "Figures of articles"): Scene(
+        run_as={r"--evaluate.tasks": "--trainer.max_epochs 2 --evaluate.tasks"},
+    ),
+    ("docs/figure-archives.md", "The same pictures"): Scene(
+        given={"corpus": From(("docs/figure-archives.md", "Figures of articles"), "corpus")},
+    ),
     ("docs/medical-sources.md", "DICOMweb"): Scene(),
     ("docs/corpus.md", "Damage"): Scene(
         given={"corpus": CT_CORPUS},

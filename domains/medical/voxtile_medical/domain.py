@@ -12,9 +12,18 @@ domain = Domain(
         "dicom": Command(
             "voxtile_medical.convert.dicom:convert_dicom", "CT, MR and X-ray DICOM, grouped into series and judged"
         ),
+        "figures": Command(
+            "voxtile_medical.figures.command:convert_figures",
+            "figures of articles with their captions: packages of PubMed Central, JATS or BioC with pictures",
+            "voxtile convert figures packages corpus --licence cc-by,cc0",
+        ),
         "nifti": Command("voxtile_medical.convert.nifti:convert_nifti", "NIfTI volumes, 4D split, header units"),
     },
     phantoms={
+        "articles": Command(
+            "voxtile_medical.phantom.articles.command:write_articles_phantom",
+            "invented open-access articles as packages of PubMed Central, with known truth",
+        ),
         "mr": Command(
             "voxtile_medical.phantom.mr.command:write_mr_phantom",
             "synthetic brain MR of several sequences as DICOM, with reports",

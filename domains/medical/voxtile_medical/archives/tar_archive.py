@@ -61,7 +61,7 @@ class TarMembers:
                     cast(Any, tar).members = []  # else it keeps all of them
                     if member.isdir():
                         continue
-                    entry = _entry(member, names)
+                    entry = tar_entry(member, names)
                     if not entry.reason:
                         self._places[entry.path] = member.offset_data, member.size
                     yield entry
@@ -125,7 +125,8 @@ class TarMembers:
             raise ArchiveFault("unreadable-archive", "the archive ends before its last member; copy it again")
 
 
-def _entry(member: tarfile.TarInfo, names: EntryNames) -> Entry:
+def tar_entry(member: tarfile.TarInfo, names: EntryNames) -> Entry:
+    """The member of a tar, refused where it is no plain file or its name leads out of the archive."""
     name = member.name
     if printable(name) != name:  # not UTF-8: each byte a character, so that the name is one
         name = name.encode("utf-8", "surrogateescape").decode("latin-1")

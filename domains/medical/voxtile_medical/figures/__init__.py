@@ -1,0 +1,1 @@
+"""Figures of published articles with their captions: packages of PubMed Central (JATS, BioC) as samples."""

@@ -16,6 +16,7 @@ import torch
 import zarr
 from openpyxl import Workbook
 from PIL import Image
+from tests.support.picture_sets import PICTURE_LACKING, PICTURE_LAYOUTS
 from tests.support.volume_sets import VOLUME_LACKING, VOLUME_LAYOUTS
 
 from voxtile.cli.main import main
@@ -304,7 +305,10 @@ LAYOUTS = {
     "ucm-captions": (karpathy("dataset.json", "imgs", "1.tif", "2.tif"), 2, ()),
     "vrsbench": (vrsbench, 1, ()),
     "wsss4luad": (lambda f: f.picture("1.training/1031280-2300-27920-[1 0 1].png"), 1, ()),
-    **{name: (lambda f, write=write: write(f.root), *known) for name, (write, *known) in VOLUME_LAYOUTS.items()},
+    **{
+        name: (lambda f, write=write: write(f.root), *known)
+        for name, (write, *known) in (VOLUME_LAYOUTS | PICTURE_LAYOUTS).items()
+    },
 }
 
 
@@ -377,6 +381,7 @@ LACKING = {
     "vrsbench": ("Images_val/*", "P1_0001.png"),
     "wsss4luad": ("1.training/*", "'1.training'"),
     **VOLUME_LACKING,
+    **PICTURE_LACKING,
 }
 
 

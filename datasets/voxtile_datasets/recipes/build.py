@@ -17,7 +17,7 @@ from voxtile.engine.run import RunOptions, run_task
 from voxtile.engine.task import Item, Outcome, Part
 from voxtile.stages.ingest.picture import PictureError
 from voxtile.stages.ingest.text import caption_rows, check_texts
-from voxtile_datasets.recipes.recipe import MissingFileError, Recipe, Record
+from voxtile_datasets.recipes.recipe import DroppedError, Recipe, Record
 
 ALL_TRAINING = "1,0,0"
 """Shares where every subject has an official split, or none is asked for."""
@@ -74,8 +74,8 @@ class RecipeTask:
                 refused += [sentence for _, sentence in texts.refused]
                 for name, rows in self._tables(record, texts.accepted).items():
                     tables.setdefault(name, []).extend(rows)
-        except MissingFileError as error:
-            return Outcome("dropped", "missing-file", str(error))
+        except DroppedError as error:
+            return Outcome("dropped", error.reason, str(error))
         except PictureError as error:
             return Outcome("failed", error.reason, str(error))
         if not samples:
@@ -97,7 +97,7 @@ class RecipeTask:
             "uid": record.uid,
             "subject": record.subject,
             "source": record.source,
-            "licence": self.recipe.data.licence,
+            "licence": record.row.get("licence") or self.recipe.data.licence,
             "attributes": json.dumps(dict(attributes), sort_keys=True, default=str) if attributes else None,
         }
         payload = record.payload
@@ -107,10 +107,13 @@ class RecipeTask:
 
     def _tables(self, record: Record, texts: tuple[str, ...]) -> dict[str, list[Row]]:
         uid, rule, known = record.uid, f"{self.name}@{self.version}", self.recipe.vocabularies
+        captions = caption_rows(
+            uid, texts, source=record.text_source, kind=record.text_kind, provider=record.text_provider
+        )
+        if record.text_language:
+            captions = [row | {"lang": record.text_language} for row in captions]
         tables: dict[str, list[Row]] = {
-            "captions": caption_rows(
-                uid, texts, source=record.text_source, kind=record.text_kind, provider=record.text_provider
-            ),
+            "captions": captions,
             "facts": [
                 {"uid": uid, "concept": concept, "polarity": "present", "source": rule}
                 for concepts in record.labels.values()

@@ -16,8 +16,19 @@ from voxtile.engine.task import Item, Part
 from voxtile.errors import InputError
 
 
-class MissingFileError(InputError):
+class DroppedError(InputError):
+    """A sample is not wanted, though nothing of it is damaged; `reason` is the ledger's name for that."""
+
+    def __init__(self, reason: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.reason = reason
+
+
+class MissingFileError(DroppedError):
     """A table names something that the download does not hold; a later run reads it when it is there."""
+
+    def __init__(self, sentence: str) -> None:
+        super().__init__("missing-file", sentence)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +57,7 @@ class Record:
         subject: the unit of splitting.
         source: what the row of the sample calls its origin.
         payload: encoded JPEG or PNG, or an array in the order of `row["axes"]`.
-        row: further columns of the samples table.
+        row: further columns of the samples table; a licence there stands in place of the data set's.
         preview: for arrays, 8-bit [Y, X] or [Y, X, 3].
         split: official split; None for a keyed choice by subject.
         labels: vocabulary → classes that hold; those of `Recipe.vocabularies` are closed.
@@ -54,6 +65,7 @@ class Record:
         text_source: where they came from, for their ids.
         text_kind: `raw`, `vlm` or `template`.
         text_provider: which stage brought them.
+        text_language: of the captions, as a code of ISO 639; None where it is not stated.
         attributes: JSON-able facts of the acquisition.
         tables: rows of other tables, complete.
         masks: regions with a mask.
@@ -71,6 +83,7 @@ class Record:
     text_source: str = ""
     text_kind: str = "raw"
     text_provider: str = "import"
+    text_language: str | None = None
     attributes: Mapping[str, Any] = field(default_factory=dict)
     tables: Mapping[str, Sequence[Row]] = field(default_factory=dict)
     masks: tuple[Mask, ...] = ()
@@ -122,6 +135,6 @@ class Recipe(ABC):
         """The samples of an item, in a worker; a `Part` for one that cannot be read beside others that can.
 
         Raises:
-            MissingFileError: the item is not there.
+            DroppedError: it is not wanted; a MissingFileError: it is not there.
             InputError: it is damaged; a PictureError names a reason.
         """

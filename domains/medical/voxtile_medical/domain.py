@@ -52,6 +52,67 @@ domain = Domain(
             "voxtile_medical.recipes.volumes.commands:build_brats",
             "BraTS 2020 to 2024: four MR sequences, tumor parts as masks",
         ),
+        "busi": Command(
+            "voxtile_medical.recipes.pictures.commands:build_busi", "BUSI: breast ultrasound with masks of lesions"
+        ),
+        "chexpert": Command(
+            "voxtile_medical.recipes.pictures.commands:build_chexpert",
+            "CheXpert: chest X-rays, 14 labels, uncertain ones among them",
+        ),
+        "chexpert-plus": Command(
+            "voxtile_medical.recipes.pictures.commands:build_chexpert_plus", "CheXpert Plus: chest X-rays with reports"
+        ),
+        "isic-2018": Command(
+            "voxtile_medical.recipes.pictures.commands:build_isic_2018",
+            "ISIC 2018 (HAM10000): skin lesions, seven diagnoses",
+        ),
+        "isic-2019": Command(
+            "voxtile_medical.recipes.pictures.commands:build_isic_2019", "ISIC 2019: skin lesions, eight diagnoses"
+        ),
+        "isic-2020": Command(
+            "voxtile_medical.recipes.pictures.commands:build_isic_2020",
+            "ISIC 2020: skin lesions by patient, benign or malignant",
+        ),
+        "iu-xray": Command(
+            "voxtile_medical.recipes.pictures.commands:build_iu_xray", "Indiana University chest X-rays with reports"
+        ),
+        "messidor": Command(
+            "voxtile_medical.recipes.pictures.commands:build_messidor", "MESSIDOR: fundus photographs with grades"
+        ),
+        "messidor-2": Command(
+            "voxtile_medical.recipes.pictures.commands:build_messidor_2", "Messidor-2: both eyes, adjudicated grades"
+        ),
+        "mimic-cxr": Command(
+            "voxtile_medical.recipes.pictures.commands:build_mimic_cxr",
+            "MIMIC-CXR: chest X-rays as DICOM, reports, labels",
+        ),
+        "mimic-cxr-jpg": Command(
+            "voxtile_medical.recipes.pictures.commands:build_mimic_cxr_jpg",
+            "MIMIC-CXR-JPG: chest X-rays, reports, labels, views",
+        ),
+        "nih-cxr14": Command(
+            "voxtile_medical.recipes.pictures.commands:build_nih_cxr14",
+            "NIH ChestX-ray14: 14 labels, boxes, official splits",
+        ),
+        "padchest": Command(
+            "voxtile_medical.recipes.pictures.commands:build_padchest",
+            "PadChest: 16-bit chest X-rays, Spanish reports, labels",
+        ),
+        "roco-v2": Command(
+            "voxtile_medical.recipes.pictures.commands:build_roco_v2", "ROCOv2: figures with captions and UMLS concepts"
+        ),
+        "rsna-pneumonia": Command(
+            "voxtile_medical.recipes.pictures.commands:build_rsna_pneumonia",
+            "RSNA 2018: chest X-rays as DICOM, boxes of pneumonia",
+        ),
+        "siim-acr": Command(
+            "voxtile_medical.recipes.pictures.commands:build_siim_acr",
+            "SIIM-ACR: chest X-rays as DICOM, masks of pneumothorax",
+        ),
+        "vindr-cxr": Command(
+            "voxtile_medical.recipes.pictures.commands:build_vindr_cxr",
+            "VinDr-CXR: chest X-rays as DICOM, findings and boxes of readers",
+        ),
         "ct-rate": Command(
             "voxtile_medical.recipes.volumes.commands:build_ct_rate", "CT-RATE: chest CT, reports, 18 abnormalities"
         ),

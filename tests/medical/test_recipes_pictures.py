@@ -1,0 +1,360 @@
+"""Recipes of data sets of pictures on small invented copies of their layouts, with the faults that real ones have."""
+
+import gzip
+import json
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+import pytest
+from tests.support import picture_sets as sets
+from tests.support.picture_faults import PICTURE_FAULTS
+from tests.support.picture_sets import PICTURE_LAYOUTS
+
+from voxtile.cli.main import lightning_main, main
+from voxtile.corpus.reader import Corpus
+from voxtile.corpus.shards.codecs import decode_picture
+from voxtile.stages.verify.corpus import verify
+from voxtile_medical.recipes.pictures.picture_set import SETS, picture_set
+from voxtile_medical.recipes.pictures.regions import run_mask
+
+DOCS = Path(__file__).parents[2] / "docs/medical-data-sets.md"
+
+
+class Built:
+    """A corpus of a set, by the keys of its pictures."""
+
+    def __init__(self, name, root, corpus, *words):
+        self.status = main(["build", name, str(root), str(corpus), "--engine", "inline", *words])
+        self.corpus = Corpus(corpus)
+        self.rows = {row["source"].partition("/")[2]: row for row in self.corpus.table("samples").to_pylist()}
+        self.splits = self.corpus.splits()
+        assert not verify(corpus).problems
+
+    def __getitem__(self, key):
+        return next(row for name, row in self.rows.items() if key in name)
+
+    def of(self, table, key):
+        """Rows of a table that are of a picture."""
+        return [row for row in self.corpus.table(table).to_pylist() if row["uid"] == self[key]["uid"]]
+
+    def facts(self, key):
+        """Concept → polarity, without roles."""
+        return {f["concept"]: f["polarity"] for f in self.of("facts", key) if f["concept"] != "series role"}
+
+    def texts(self, key):
+        """Texts of a picture."""
+        return [row["text"] for row in self.of("captions", key)]
+
+    def attributes(self, key):
+        """Attributes of a picture."""
+        return json.loads(self[key]["attributes"] or "{}")
+
+    def split(self, key):
+        """Split of a picture."""
+        return self.splits[self[key]["subject"]]
+
+    def reasons(self):
+        """Reason → how many rows of the ledger."""
+        return Counter(row["reason"] for row in self.corpus.ledger().to_pylist() if row["status"] != "used")
+
+
+@pytest.fixture
+def build(tmp_path):
+    def run(name, *words, faults=None):
+        root = tmp_path / "in"
+        root.mkdir(exist_ok=True)
+        PICTURE_LAYOUTS[name][0](root)
+        if faults:
+            faults(root)
+        return Built(name, root, tmp_path / "corpus", *words)
+
+    return run
+
+
+@pytest.mark.parametrize("path", sorted(SETS.glob("*.yaml")), ids=lambda path: path.stem)
+def test_a_set_says_its_licence_access_and_layout(path):
+    held = picture_set(path.stem)
+    assert held.name == path.stem
+    assert held.licence
+    assert held.access
+    assert all(source.address.startswith("https://") and source.says for source in held.layout)
+    assert path.stem in PICTURE_LAYOUTS
+    assert path.stem in PICTURE_FAULTS
+    assert f"`{path.stem}`" in DOCS.read_text("utf-8")
+
+
+def test_uncertain_stays_uncertain_and_blank_is_not_mentioned(build):
+    built = build("chexpert")
+    assert built.facts("patient00002/study1/view1") == {"Edema": "uncertain", "Fracture": "absent"}
+    assert built.facts("patient00001") == {"Support Devices": "present"}
+    (scope,) = built.of("scopes", "patient00002/study1/view1")
+    assert (scope["vocabulary"], scope["closed"], len(scope["concepts"])) == ("chexpert-14", False, 14)
+    assert built.attributes("view2_lateral")["view"] == "LATERAL"
+    assert built.attributes("patient00001")["view"] == "AP"
+    assert built.attributes("patient00001")["age_band"] == "60-69"
+    assert "age_band" not in built.attributes("patient00002/study1/view1")  # 0 is what the table has for unknown
+    assert built.split("patient64541") == "val"
+    assert built["patient00002/study1/view1"]["study"] == built["patient00002/study1/view2"]["study"]
+
+
+def test_mimic_cxr_is_one_from_dicom_and_from_jpeg(build, tmp_path):
+    built = build("mimic-cxr")
+    row = built["096052b7"]
+    assert (row["modality"], row["axes"], row["dtype"], row["spacing"]) == ("CR", "YX", "uint16", [0.2, 0.2])
+    np.testing.assert_array_equal(built.corpus.source(row).array(), sets.grey("096052b7.dcm", bits=12))
+    assert built.attributes("096052b7")["inverted_from"] == "MONOCHROME1"
+    assert built.facts("02aa804e") == {"Edema": "present", "Pneumonia": "uncertain", "Fracture": "absent"}
+    assert [built.split(key) for key in ("02aa804e", "096052b7", "baa8b9b5")] == ["train", "val", "test"]
+
+    root = tmp_path / "jpg"
+    root.mkdir()
+    sets.mimic_cxr_jpg(root)
+    jpeg = Built("mimic-cxr-jpg", root, tmp_path / "jpg-corpus")
+    assert jpeg.facts("174413ec") == built.facts("174413ec")
+    assert jpeg.texts("174413ec") == built.texts("174413ec")
+    assert jpeg.splits == {name.replace("mimic-cxr-", "mimic-cxr-jpg-"): split for name, split in built.splits.items()}
+    (text,) = jpeg.texts("174413ec")
+    assert text.startswith("FINAL REPORT\n FINDINGS:  Report of 50414267")
+    assert "Année" in jpeg.texts("baa8b9b5")[0]  # a report that is not UTF-8
+    roles = [f for f in jpeg.of("facts", "174413ec") if f["concept"] == "series role"]
+    assert json.loads(roles[0]["attributes"])["role"] == "lateral"
+
+
+def test_the_report_of_chexpert_plus_has_its_sections_and_pictures_their_own_suffix(build):
+    built = build("chexpert-plus")
+    assert built.texts("view2_lateral") == [
+        'CLINICAL HISTORY: Cough.\nFINDINGS: Effusion of "1",\nsmall.\nIMPRESSION: Effusion.'
+    ]
+    assert built.facts("valid/patient00002") == {"Pleural Effusion": "present", "Edema": "uncertain"}
+    assert built.split("valid/patient00002") == "val"
+    assert {row["codec"] for row in built.rows.values()} == {"png"}
+
+
+def test_nih_boxes_lists_and_spacing(build):
+    built = build("nih-cxr14")
+    assert built.facts("00000001_000") == {"cardiomegaly": "present", "effusion": "present"}
+    assert built.facts("00000001_001") == {}
+    assert all(scope["closed"] for scope in built.corpus.table("scopes").to_pylist())
+    (region,) = built.of("regions", "00000003_000")
+    assert (region["phrase"], region["box"]) == ("infiltration", [3.0, 2.0, 24.0, 12.0])  # cut where the picture ends
+    assert built["00000003_000"]["spacing"] == pytest.approx([0.143 * 2] * 2)  # scaled from 48 to 24 pixels
+    assert built.split("00000003_000") == "test"
+    assert built.split("00000001_000") in ("train", "val")
+    assert "age_band" not in built.attributes("00000003_000")
+    row = built["00000001_001"]  # grey, stored as RGBA
+    assert row["axes"] == "YX"
+    np.testing.assert_array_equal(decode_picture(built.corpus.source(row).encoded()), sets.grey("00000001_001.png"))
+
+
+def test_padchest_keeps_16_bits_spanish_and_who_labelled(build):
+    built = build("padchest")
+    row = built["1_a.png"]
+    assert (row["dtype"], row["modality"]) == ("uint16", "CR")
+    np.testing.assert_array_equal(built.corpus.source(row).array(), sets.grey("1_a.png", bits=16))
+    facts = {f["concept"]: f for f in built.of("facts", "1_a.png")}
+    assert facts["pleural effusion"]["code"] == "C0032227"
+    assert facts["cardiomegaly"]["source"] == "padchest@1/Physician"
+    assert built.facts("2_a.png") == {}
+    assert {row["lang"] for row in built.corpus.table("captions").to_pylist()} == {"es"}
+    assert built.attributes("1_b.png")["view"] == "LATERAL"
+    assert built.attributes("1_b.png")["photometric"] == "MONOCHROME1"
+    assert built["1_a.png"]["subject"] == built["1_b.png"]["subject"]
+
+
+def test_what_some_readers_of_vindr_see_is_uncertain(build):
+    built = build("vindr-cxr")
+    facts = built.facts("a1")
+    assert (facts["cardiomegaly"], facts["interstitial lung disease"]) == ("present", "uncertain")
+    assert Counter(facts.values()) == {"present": 1, "uncertain": 1, "absent": 26}
+    assert built.facts("b1")["pneumothorax"] == "present"
+    assert built.facts("b1")["other disease"] == "absent"
+    boxes = {region["source"]: region["box"] for region in built.of("regions", "a1")}
+    assert boxes == {"vindr-cxr@1/R1": [3, 2.5, 20, 12], "vindr-cxr@1/R2": [3, 3, 24, 12]}
+    assert built.split("b1") == "test"
+    np.testing.assert_array_equal(built.corpus.source(built["a1"]).array(), sets.grey("a1.dicom", bits=12))
+
+
+def test_rsna_patients_are_those_of_nih(build):
+    built = build("rsna-pneumonia")
+    assert built["aaa"]["subject"] == built["bbb"]["subject"] == "rsna-pneumonia-nih-00000005"
+    assert built.facts("aaa") == {"pneumonia": "present", "lung opacity": "present"}
+    assert built.facts("bbb") == {"pneumonia": "absent", "abnormal without lung opacity": "present"}
+    assert sorted(region["box"] for region in built.of("regions", "aaa")) == [[3, 2, 15, 12], [3, 14, 8, 19]]
+
+
+def decoded(runs, side):
+    """As `mask_functions.py` of SIIM-ACR describes it: walk down the columns, pixel by pixel."""
+    flat, position = [0] * side * side, 0
+    numbers = [int(number) for number in runs.split()]
+    for passed, length in zip(numbers[::2], numbers[1::2], strict=True):
+        position += passed
+        for _ in range(length):
+            flat[position] = 1
+            position += 1
+    return np.array(flat, bool).reshape(side, side).T
+
+
+def test_siim_runs_go_down_the_columns_from_the_end_of_the_last(build):
+    built = build("siim-acr")
+    regions = built.of("regions", "1.2.3")
+    masks = [built.corpus.mask(region) for region in regions]
+    wanted = [decoded(runs, 24) for runs in ("2 3 4 2", "100 4")]
+    assert {mask.astype(bool).tobytes() for mask in masks} == {mask.tobytes() for mask in wanted}
+    assert [built.facts(key)["pneumothorax"] for key in ("1.2.3", "1.2.4")] == ["present", "absent"]
+    np.testing.assert_array_equal(run_mask("2 3 4 2", (24, 24)), wanted[0])
+
+
+def test_iu_reports_are_joined_by_uid(build):
+    built = build("iu-xray")
+    assert built.facts("2_IM") == {"Cardiomegaly": "present", "Pulmonary Artery": "present"}
+    assert built.facts("1_IM-0001-4001") == {}
+    assert built.texts("1_IM-0001-3001")[0].endswith("FINDINGS: No edema, XXXX.\nIMPRESSION: Normal.")
+    assert built.texts("2_IM") == ["EXAMINATION: Chest\nIMPRESSION: Large heart."]
+    assert built["1_IM-0001-4001"]["subject"] == built["1_IM-0001-3001"]["subject"]
+    assert built.attributes("1_IM-0001-3001")["view"] == "LATERAL"
+    assert built["2_IM"]["axes"] == "YX"
+
+
+def test_roco_has_codes_captions_and_the_licence_of_each_picture(build):
+    built = build("roco-v2")
+    facts = {f["concept"]: f["code"] for f in built.of("facts", "valid")}
+    assert facts == {"X-Ray Computed Tomography": "C0040405", "Chest": "C0817096"}
+    assert built.texts("test") == ['CT of the "test" chest, axial.']
+    assert built["valid"]["licence"] == "CC BY 4.0 [Someone of valid]"
+    assert [built.split(part) for part in ("train", "valid", "test")] == ["train", "val", "test"]
+
+
+def test_busi_masks_and_classes(build):
+    built = build("busi")
+    assert sorted(r["box"] for r in built.of("regions", "benign (1)")) == [[4, 5, 10, 12], [14, 15, 20, 21]]
+    assert built.of("regions", "normal (1)") == []
+    assert built.of("regions", "benign (10)") == []  # whose name begins as that of another
+    assert built.facts("malignant (1)") == {"malignant breast lesion": "present"}
+
+
+def test_the_errata_of_messidor_are_followed(build):
+    built = build("messidor")
+    assert built.facts("63045")["no diabetic retinopathy"] == "present"
+    assert built.facts("38557") == {
+        "MESSIDOR retinopathy grade 3": "present", "MESSIDOR risk of macular edema grade 1": "present",
+    }  # fmt: skip
+
+
+def test_both_eyes_of_messidor_2_stay_together(build):
+    built = build("messidor-2")
+    assert built["IM000001"]["subject"] == built["IM000002"]["subject"]
+    assert built.facts("43832") == {"diabetic retinopathy grade 2": "present", "diabetic macular edema": "present"}
+    assert built.facts("IM000002") == {}  # could not be graded
+
+
+def test_isic_lesions_patients_and_copies(build):
+    built = build("isic-2018")
+    assert built["0024306"]["subject"] == built["0024307"]["subject"] == "isic-2018-HAM_0000550"
+    assert built.facts("0024306")["melanocytic nevi"] == "present"
+    assert built.split("0034524") == "test"
+
+
+def table_row(built):
+    """A line of the table in the docs: what became of the rows of a damaged copy."""
+    ledger = built.corpus.ledger().to_pylist()
+    rows = [row for row in ledger if row["uid"] is None or row["status"] == "used"]
+    reasons = ", ".join(f"{count} {reason}" for reason, count in sorted(built.reasons().items())) or "-"
+    splits = Counter(built.splits.values())
+    return len(rows), len(built.rows), reasons, " / ".join(str(splits[part]) for part in ("train", "val", "test"))
+
+
+@pytest.mark.parametrize("name", sorted(PICTURE_FAULTS))
+def test_what_is_wrong_with_a_download_is_in_the_ledger_and_the_docs(build, name):
+    built = build(name, faults=PICTURE_FAULTS[name])
+    line = f"| `{name}` | {' | '.join(str(cell) for cell in table_row(built))} |"
+    assert line in DOCS.read_text("utf-8").splitlines()
+    assert (built.status == 0) == all(row["status"] != "failed" for row in built.corpus.ledger().to_pylist())
+
+
+def test_no_patient_is_trained_on_and_tested(build, capsys):
+    built = build("mimic-cxr-jpg", faults=PICTURE_FAULTS["mimic-cxr-jpg"])
+    said = capsys.readouterr().err
+    assert "1 patients in two splits: '10000032'" in said
+    assert "1 of 6 rows of the list of official splits" in said  # a patient of whom there is no picture
+    assert [key for key in built.rows if "secret" in key] == []
+    assert built.split("174413ec") == "test"
+    assert "02aa804e" not in built.rows
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "old", "new", "said"),
+    [
+        ("nih-cxr14", "Data_Entry_2017_v2020.csv", "Finding Labels", "Labels", "no column 'Finding Labels'"),
+        ("nih-cxr14", "Data_Entry_2017_v2020.csv", "Cardiomegaly|", "Cardiomegalia|", "label 'Cardiomegalia'"),
+        ("mimic-cxr-jpg", "mimic-cxr-2.0.0-split.csv.gz", "validate", "holdout", "in the split 'holdout'"),
+        ("mimic-cxr-jpg", "mimic-cxr-2.0.0-chexpert.csv.gz", "1.0", "0.7", "holds '0.7'"),
+        ("chexpert", "CheXpert-v1.0-small/train.csv", "study1", "visit1", "another release"),
+        ("siim-acr", "train-rle.csv", "EncodedPixels", "Pixels", "no column 'EncodedPixels'"),
+        ("rsna-pneumonia", "stage_2_train_labels.csv", "2.0", "two", "no four numbers"),
+    ],
+)
+def test_a_table_of_another_release_is_refused_in_one_sentence(tmp_path, capsys, name, file, old, new, said):
+    PICTURE_LAYOUTS[name][0](tmp_path)
+    path = tmp_path / file
+    data = path.read_bytes()
+    text = (gzip.decompress(data) if path.suffix == ".gz" else data).decode().replace(old, new)
+    path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
+    assert main(["build", name, str(tmp_path), str(tmp_path / "corpus"), "--engine", "inline"]) == 2
+    error = capsys.readouterr().err
+    assert said in error
+    assert "unexpected" not in error
+
+
+def test_the_card_says_on_what_terms_the_pictures_are(build, tmp_path):
+    build("chexpert")
+    out = tmp_path / "card"
+    assert main(["card", str(tmp_path / "corpus"), str(out)]) == 0
+    assert "credentialed-access-no-redistribution-non-commercial" in (out / "README.md").read_text("utf-8")
+    page = (out / "index.html").read_text("utf-8")
+    assert "Stanford University Dataset Research Use Agreement" in page
+    assert "registration at Stanford AIMI" in page
+
+
+def test_a_set_is_trained_and_evaluated_by_the_commands(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    rows = [
+        (
+            f"{patient:08d}_000.png",
+            "Pneumonia" if patient % 2 else "No Finding",
+            0,
+            patient,
+            50,
+            "M",
+            "PA",
+            48,
+            48,
+            0.1,
+            0.1,
+        )
+        for patient in range(1, 57)
+    ]
+    sets.table(tmp_path / "in/Data_Entry_2017_v2020.csv", sets.NIH_HEAD, *rows)
+    for name, *_ in rows:
+        sets.picture(tmp_path / f"in/images_001/images/{name}")
+    names = [row[0] for row in rows]
+    (tmp_path / "in/train_val_list.txt").write_text("\n".join(names[:32]))
+    (tmp_path / "in/test_list.txt").write_text("\n".join(names[32:]))
+    assert main(["build", "nih-cxr14", "in", "corpus", "--workers", "2"]) == 0
+    assert main(["caption", "corpus", "--provider", "template", "--engine", "inline"]) == 0
+    options = [
+        "--data.corpus",
+        "corpus",
+        "--data.batch_size",
+        "16",
+        "--data.num_workers",
+        "0",
+        "--trainer.max_steps",
+        "4",
+    ]
+    quiet = ["--trainer.accelerator", "cpu", "--trainer.limit_val_batches", "0"]
+    assert lightning_main(["fit", "-c", "medical/cxr", *options, *quiet]) == 0
+    (checkpoint,) = (tmp_path / "runs").rglob("last.ckpt")
+    assert main(["evaluate", str(checkpoint), "medical/pneumoniamnist", "--corpus", "corpus", "--out", "report"]) == 0
+    results = json.loads((tmp_path / "report/results.json").read_text("utf-8"))
+    assert "medical/pneumoniamnist" in json.dumps(results)

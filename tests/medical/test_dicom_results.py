@@ -147,3 +147,36 @@ def test_what_an_archive_does_not_take_is_named(tmp_path, scan, faults, said):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match="holds no DICOM file"):
         export_dicomweb(tmp_path / "empty", Path(server.address))
+
+
+MAY_BE_MISSING = (
+    "StudyID", "AccessionNumber", "PatientBirthDate", "PatientSex", "StudyTime", "StudyDate", "PatientName",
+    "PatientID", "ReferringPhysicianName", "SliceThickness",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("missing", [*[(name,) for name in MAY_BE_MISSING], MAY_BE_MISSING])
+def test_originals_without_what_may_be_empty(tmp_path, reported, scan, missing):
+    corpus, uid = reported
+    for path in scan.iterdir():
+        dataset = dcmread(path)
+        for keyword in missing:
+            del dataset[keyword]
+        dataset.save_as(path)
+    for form in ("seg", "sr"):
+        extract_sample(corpus, uid, to=f"dicom-{form}", out=tmp_path / f"{form}.dcm", originals=scan)
+    seg, report = dcmread(tmp_path / "seg.dcm"), dcmread(tmp_path / "sr.dcm")
+    measures = seg.SharedFunctionalGroupsSequence[0].PixelMeasuresSequence[0]
+    assert float(measures.SliceThickness) == 2
+    # A report states the thickness of slices where they do, and never the step in its place.
+    assert ("Slice Thickness" in str(report)) == ("SliceThickness" not in missing)
+
+
+def test_originals_without_a_frame_of_reference_are_refused_in_a_sentence(tmp_path, reported, scan):
+    corpus, uid = reported
+    for path in scan.iterdir():
+        dataset = dcmread(path)
+        del dataset.FrameOfReferenceUID
+        dataset.save_as(path)
+    with pytest.raises(InputError, match="no FrameOfReferenceUID, so that no segmentation can say where it lies"):
+        extract_sample(corpus, uid, to="dicom-seg", out=tmp_path / "seg.dcm", originals=scan)

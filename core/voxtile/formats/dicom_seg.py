@@ -42,6 +42,11 @@ _SAME_PLACE = 0.2  # of the smallest step: original positions are often rounded 
 _SAME_AXIS = 0.5  # highdicom holds cosines to the same tolerance: from 1 on any two axes would be the same
 # Of type 1 in the SOP Common, General Study and General Series modules (PS3.3, C.12.1, C.7.2.1, C.7.3.1).
 _IDENTIFIERS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
+# Of type 2 in the Patient and General Study modules (PS3.3, C.7.1.1, C.7.2.1): derived objects repeat them, empty too.
+_MAY_BE_EMPTY = (
+    "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID",
+    "AccessionNumber", "ReferringPhysicianName",
+)  # fmt: skip
 _MAX_LABEL = 64  # characters of a segment's label (PS3.5, VR LO)
 
 Array = npt.NDArray[Any]
@@ -188,6 +193,11 @@ def _stack(sources: Sequence[Dataset]) -> tuple[list[Dataset], Any]:
     """Slices in the order of their places, and the geometry of the stack (a `highdicom.VolumeGeometry`)."""
     import highdicom as hd
 
+    if not sources[0].get("FrameOfReferenceUID"):
+        raise InputError(
+            "the DICOM files have no FrameOfReferenceUID, so that no segmentation can say where it lies; take files "
+            "that still have it, or write with --to nifti"
+        )
     if "NumberOfFrames" in sources[0]:
         geometry = hd.Image.from_dataset(sources[0]).get_volume_geometry()
         if geometry is None:
@@ -200,6 +210,9 @@ def _stack(sources: Sequence[Dataset]) -> tuple[list[Dataset], Any]:
         raise InputError("the slices of the series are not at equal steps; give the folder of the sample's own series")
     ordered = [source for _, source in sorted(zip(places, sources, strict=True), key=lambda pair: pair[0])]
     first = ordered[0]
+    for source in ordered:
+        if not source.get("SliceThickness"):  # of type 2 in the image, of type 1 here: the masks fill the step
+            source.SliceThickness = round(spacing, 6)
     geometry = hd.VolumeGeometry.from_attributes(
         image_position=first.ImagePositionPatient,
         image_orientation=first.ImageOrientationPatient,
@@ -245,7 +258,7 @@ def _description(region: _Region, number: int) -> Any:  # noqa: ANN401 - a highd
 
 
 def original_series(folder: Path, sample: StoredSample) -> list[Dataset]:
-    """The series of a folder that has the sample's number of slices.
+    """The series of a folder that has the sample's number of slices; what may be empty and is missing is empty.
 
     Raises:
         InputError: there is none, or several.
@@ -275,6 +288,11 @@ def original_series(folder: Path, sample: StoredSample) -> list[Dataset]:
                 f"the DICOM files in '{folder}' have no {missing[0]}, so that no segmentation can refer to them; take "
                 "files that still have their identifiers, or write with --to nifti"
             )
+        for keyword in _MAY_BE_EMPTY:
+            if keyword not in original:
+                setattr(original, keyword, "")
+        if not original.get("Modality"):
+            original.Modality = sample.meta.get("modality") or "OT"
     return fitting[0]
 
 

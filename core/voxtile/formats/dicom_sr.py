@@ -118,6 +118,8 @@ def _write(sample: StoredSample, facts: Sequence[Mapping[str, Any]], sources: Se
     )
     observer = hd.sr.ObserverContext(codes.DCM.Device, device)
     procedure = _PROCEDURES.get(str(sample.meta.get("modality")), _ANY_PROCEDURE)
+    # The image library (optional, TID 1600) states the thickness of each slice, which nothing stands in for.
+    described = all(source.get("SliceThickness") or "NumberOfFrames" in source for source in sources)
     groups = [_group(fact, number, uid) for number, fact in enumerate(facts, start=1)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a hashed patient's name has one component
@@ -126,7 +128,7 @@ def _write(sample: StoredSample, facts: Sequence[Mapping[str, Any]], sources: Se
             procedure_reported=hd.sr.CodedConcept(*procedure),
             imaging_measurements=groups,
             title=codes.DCM.ImagingMeasurementReport,
-            referenced_images=list(sources),
+            referenced_images=list(sources) if described else None,
         )
         document = hd.sr.ComprehensiveSR(
             evidence=list(sources),

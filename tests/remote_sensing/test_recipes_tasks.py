@@ -12,12 +12,13 @@ from torch.nn import functional
 
 from voxtile.corpus.reader import Corpus
 from voxtile.data.presets.image import ImagePreset
+from voxtile.evaluation.kinds.referring.run import run_referring
 from voxtile.evaluation.kinds.retrieval.run import run_retrieval
 from voxtile.evaluation.options import Options
 from voxtile.evaluation.tasks.file import load_task
 from voxtile_remote_sensing.domain import domain
 from voxtile_remote_sensing.landcover.legend import load_legend
-from voxtile_remote_sensing.recipes.layouts import classes
+from voxtile_remote_sensing.recipes.layouts import classes, grounding
 from voxtile_remote_sensing.recipes.skyscript_benchmark import CLASSIFICATION, RETRIEVAL
 
 TABLES = {
@@ -93,6 +94,113 @@ class NoiseModel:
     def encode_texts(self, texts):
         rows = [np.random.default_rng(list(text.encode())).standard_normal(12) for text in texts]
         return functional.normalize(torch.tensor(np.array(rows), dtype=torch.float32), dim=1)
+
+
+class ColourModel(NoiseModel):
+    """Shows the pixels of the colour that a phrase names; of `thing` those of both."""
+
+    preset = ImagePreset(size=(32, 32), mean=(0.0,) * 3, std=(1.0,) * 3)
+    grounds = True
+
+    def ground(self, images, phrases):
+        shown = [
+            (images[:, 0] > 0.7) * ("red" in phrase or "thing" in phrase)
+            + (images[:, 1] > 0.7) * ("green" in phrase or "thing" in phrase)
+            for phrase in phrases
+        ]
+        found = torch.stack(shown, 1).float()
+        return found, found.flatten(2).amax(2)
+
+
+def two_things(path):
+    """A picture with a red and a green thing: their boxes (x0, y0, x1, y1)."""
+    array = np.zeros((32, 32, 3), np.uint8)
+    boxes = {"red": (2, 3, 10, 9), "green": (16, 14, 30, 26)}
+    for channel, (x0, y0, x1, y1) in enumerate(boxes.values()):
+        array[y0:y1, x0:x1, channel] = 255
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(array).save(path)
+    return boxes
+
+
+def dior_rsvg(root):
+    """A red thing of each picture is asked in the test, the green one in training; six pictures are for validation."""
+    lists = {"train": [], "val": [], "test": []}
+    for n in range(20):
+        boxes = two_things(root / "JPEGImages" / f"{n:05d}.png")
+        xml = "".join(
+            f"<object><name>thing</name><bndbox><xmin>{b[0]}</xmin><ymin>{b[1]}</ymin><xmax>{b[2]}</xmax><ymax>{b[3]}</ymax>"
+            f"</bndbox><description>The {colour} thing</description></object>".replace("thing</desc", "one</desc")
+            for colour, b in boxes.items()
+        )
+        path = root / "Annotations" / f"{n:05d}.xml"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(f"<annotation><filename>{n:05d}.png</filename>{xml}</annotation>")
+        lists["val" if n >= 14 else "test"].append(2 * n)
+        lists["val" if n >= 14 else "train"].append(2 * n + 1)
+    for split, numbers in lists.items():
+        (root / f"{split}.txt").write_text("\n".join(map(str, numbers)))
+
+
+def rsvg(root):
+    rows = {"train": [], "val": [], "test": []}
+    for n in range(20):
+        boxes = two_things(root / "images" / f"{n:05d}.png")
+        rows["val" if n >= 14 else "test"].append((f"{n:05d}.png", None, list(boxes["red"]), "the red one", None))
+        rows["val" if n >= 14 else "train"].append((f"{n:05d}.png", None, list(boxes["green"]), "the green one", None))
+    for split, found in rows.items():
+        torch.save([tuple(v for v in row if v is not None) for row in found], root / f"rsvg_{split}.pth")
+
+
+def vrsbench(root):
+    """Upright and turned boxes of two things, a phrase that both bear, a caption and questions."""
+    for split, numbers in (("train", range(4)), ("val", range(4, 18))):
+        for n in numbers:
+            boxes = two_things(root / f"Images_{split}" / f"{n:05d}.png")
+            objects = []
+            for colour, (x0, y0, x1, y1) in boxes.items():
+                corners = [v / 32 for v in (x0, y0, x1, y0, x1, y1, x0, y1)]
+                found = {"obj_cls": "thing", "is_unique": True, "obj_coord": [v / 32 for v in (x0, y0, x1, y1)]}
+                objects += [found | {"obj_corner": corners, "referring_sentence": f"The {colour} one."}, found]
+            content = {"image": f"{n:05d}.png", "caption": f"Two things, {n}.", "objects": objects}
+            content["qa_pairs"] = [
+                {"question": "How many things?", "answer": "2"},
+                {"question": "Which?", "answer": ""},
+            ]
+            path = root / f"Annotations_{split}" / f"{n:05d}.json"
+            path.parent.mkdir(exist_ok=True)
+            path.write_text(json.dumps(content))
+
+
+@pytest.mark.parametrize(("write", "name"), [(dior_rsvg, "dior-rsvg"), (rsvg, "rsvg")])
+def test_only_official_test_expressions_are_asked(write, name, tmp_path):
+    write(tmp_path)
+    domain.recipes[name].load()(tmp_path, tmp_path / "corpus", engine="inline")
+    task = load_task(f"remote_sensing/{name}")
+    result = run_referring(ColourModel(), Corpus(tmp_path / "corpus"), task, Options(replicates=50))
+    found = next(row for row in result.rows if (row.kind, row.metric) == ("model", "pr@0.5"))
+    assert (found.value, found.n) == (1.0, 14), "the green ones of the same pictures were asked in training"
+
+
+def test_vrsbench_asks_each_object_once_and_keeps_its_questions(tmp_path, monkeypatch):
+    monkeypatch.setattr(grounding, "_VRS_SIDE", 32.0)
+    vrsbench(tmp_path)
+    domain.recipes["vrsbench"].load()(tmp_path, tmp_path / "corpus", engine="inline")
+    corpus, options = Corpus(tmp_path / "corpus"), Options(replicates=50)
+    result = run_referring(ColourModel(), corpus, load_task("remote_sensing/vrsbench-referring"), options)
+    found = {row.metric: row for row in result.rows if row.kind == "model"}
+    assert (found["pr@0.5"].value, found["pr@0.5"].n) == (1.0, 28), "an upright and a turned box are one object"
+    assert found["rotated_pr@0.5"].n == 28
+    assert any("several" in note for note in result.notes), "both are called a thing"
+    captions = {row["caption_id"]: row for row in corpus.table("captions").to_pylist()}
+    asked = corpus.table("instructions").to_pylist()
+    assert len(asked) == 18, "an answer that is missing is no question"
+    assert {(row["question"], row["answer"]) for row in asked} == {("How many things?", "2")}
+    assert {captions[row["caption_id"]]["text"] for row in asked} == {"How many things? 2"}
+    assert len(captions) == 36
+    assert {row["kind"] for row in captions.values()} == {"vlm", "qa"}
+    retrieval = run_retrieval(NoiseModel(), corpus, load_task("remote_sensing/vrsbench-retrieval"), options)
+    assert retrieval.captions == 14, "questions are not searched"
 
 
 def test_bigearthnets_classes_are_the_concepts_of_the_corine_19_legend():

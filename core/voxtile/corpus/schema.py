@@ -109,7 +109,7 @@ CAPTIONS = pa.schema(
         pa.field("uid", pa.string(), nullable=False),
         pa.field("text", pa.string(), nullable=False),
         ("lang", pa.string()),
-        pa.field("kind", pa.string(), nullable=False),  # raw | template | rewrite | fusion | vlm | roi | mention
+        pa.field("kind", pa.string(), nullable=False),  # raw | template | rewrite | fusion | vlm | roi | mention | qa
         ("parents", pa.list_(pa.string())),
         ("provider", pa.string()),
         ("model", pa.string()),
@@ -131,6 +131,9 @@ VERDICTS = pa.schema(
         ("checker_version", pa.string()),
     ]
 )
+
+QUESTIONS = "qa"
+"""Kind of captions that are questions with their answers, from a set that has them: no descriptions of an image."""
 
 # One row a caption that describes a region or answers a question, with its parts apart: the triplet of picture (`uid`),
 # region and description (the caption's text), or a row of instructions. The caption's text holds question and answer.

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias, runt
 import numpy as np
 import numpy.typing as npt
 
+from voxtile.corpus.schema import QUESTIONS
 from voxtile.corpus.view.text import text_hash
 from voxtile.corpus.view.view import Caption
 from voxtile.data.sentences import split_sentences
@@ -41,8 +42,8 @@ class CaptionPolicy:
     Attributes:
         unit: a text is a whole `caption`, or a `sentence` of one.
         per_item: texts an item; 0 takes all. Fewer are taken where an item has fewer; equal texts count once.
-        kinds: relative weight by caption kind (raw, template, rewrite, …); empty takes all kinds alike, and a kind
-            that is not named is not taken.
+        kinds: relative weight by caption kind (raw, template, rewrite, …); empty takes all kinds alike but questions
+            (`qa`), and a kind that is not named is not taken.
         findings: factor on the weight of texts that state a fact as present. A report denies far more than it finds, so
             that with 1 most of what is drawn says what an image does not show.
         exclude_verdicts: captions that the newest checker judged so are never taken.
@@ -118,7 +119,7 @@ class CaptionPolicy:
         return list(found.values())
 
     def _weight(self, caption: Caption) -> float:
-        return self.kinds.get(caption.kind, 0.0) if self.kinds else 1.0
+        return self.kinds.get(caption.kind, 0.0) if self.kinds else float(caption.kind != QUESTIONS)
 
     def _texts(self, caption: Caption) -> list[Text]:
         if self.unit == "caption":

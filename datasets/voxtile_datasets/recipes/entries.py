@@ -52,6 +52,7 @@ class Entry:
         row: columns of the samples table that are known.
         attributes: facts for the row's `attributes`.
         caption_kind: of its captions where it is not the dataset's.
+        questions: (question, answer) about it, which are no captions.
         is_missing: a table names it, and the listing did not find it; its files are not looked for.
     """
 
@@ -67,11 +68,12 @@ class Entry:
     row: Row = field(default_factory=dict)
     attributes: Mapping[str, Any] = field(default_factory=dict)
     caption_kind: str | None = None
+    questions: tuple[tuple[str, str], ...] = ()
     is_missing: bool = False
 
     def to_inputs(self) -> dict[str, Any]:
-        """As JSON-able values; the kind only where it is given, so that samples keep their jobs."""
-        left_out = {"is_missing"} if self.caption_kind else {"is_missing", "caption_kind"}
+        """As JSON-able values; kind and questions only where they are given, so that samples keep their jobs."""
+        left_out = {"is_missing", *(name for name in ("caption_kind", "questions") if not getattr(self, name))}
         return {name: value for name, value in asdict(self).items() if name not in left_out}
 
     @classmethod
@@ -79,8 +81,10 @@ class Entry:
         """Back from `to_inputs`, also after a trip through JSON."""
         boxes = tuple(Box(b["phrase"], tuple(b["box"]), b["angle"], b["note"]) for b in values["boxes"])
         labels = {name: tuple(concepts) for name, concepts in values["labels"].items()}
-        rest = {k: v for k, v in values.items() if k not in ("boxes", "labels", "files", "texts")}
-        return cls(files=tuple(values["files"]), texts=tuple(values["texts"]), boxes=boxes, labels=labels, **rest)
+        rest = {k: v for k, v in values.items() if k not in ("boxes", "labels", "files", "texts", "questions")}
+        questions = tuple((question, answer) for question, answer in values.get("questions", ()))
+        lists = {"files": tuple(values["files"]), "texts": tuple(values["texts"]), "questions": questions}
+        return cls(boxes=boxes, labels=labels, **lists, **rest)
 
 
 class FileRecipe(Recipe):

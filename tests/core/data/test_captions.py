@@ -40,6 +40,13 @@ def test_kinds_select_and_weigh():
     assert drawn.count("a") / 2000 == pytest.approx(0.75, abs=0.04)  # four standard errors
 
 
+def test_questions_are_no_descriptions_and_are_drawn_only_by_name():
+    captions = [caption("Two ships.", "vlm"), caption("How many ships? 2", "qa")]
+    assert [t.text for t in CaptionPolicy(per_item=0).choose(captions, None)] == ["Two ships."]
+    named = CaptionPolicy(kinds={"qa": 1.0}).choose(captions, rng())
+    assert [t.text for t in named] == ["How many ships? 2"]
+
+
 def test_several_an_item_are_drawn_without_replacement_and_uniformly():
     captions = [caption(x) for x in "abcde"]
     policy = CaptionPolicy(per_item=2)

@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from voxtile.corpus import schema
 from voxtile.corpus.records import Row
 
 # The longest radiology and pathology reports have about 20,000 characters; more is a wrong column or a dumped file.
@@ -76,6 +77,32 @@ def caption_rows(
         caption_id = hashlib.sha256(identity.encode()).hexdigest()[:32]
         rows.append({"caption_id": caption_id, "uid": uid, "text": text, "kind": kind, "provider": provider})
     return rows
+
+
+def question_rows(
+    uid: str, questions: Sequence[tuple[str, str]], *, source: str, provider: str
+) -> dict[str, list[Row]]:
+    """Rows of `captions` and `instructions` for questions about a sample and their answers.
+
+    The captions are of the kind `qa`, which training draws only where its policy names it.
+
+    Args:
+        uid: the sample.
+        questions: question and answer of each; one without either is left out.
+        source: where they came from; with the position it makes the caption's id.
+        provider: which stage brought them.
+    """
+    read = [(check_texts([question]).accepted, check_texts([answer]).accepted) for question, answer in questions]
+    asked = [(question[0], answer[0]) for question, answer in read if question and answer]
+    texts = [f"{question} {answer}" for question, answer in asked]
+    captions = caption_rows(uid, texts, source=source, kind=schema.QUESTIONS, provider=provider)
+    return {
+        "captions": captions,
+        "instructions": [
+            {"caption_id": row["caption_id"], "uid": uid, "region_id": None, "question": question, "answer": answer}
+            for row, (question, answer) in zip(captions, asked, strict=True)
+        ],
+    }
 
 
 def _without_controls(text: str) -> str:

@@ -13,6 +13,7 @@ from voxtile.corpus.records import Row
 from voxtile.engine.task import Item
 from voxtile.errors import InputError
 from voxtile.stages.ingest.picture import PictureError
+from voxtile.stages.ingest.text import question_rows
 from voxtile_datasets.recipes.entries import Box, Entry, FileRecipe
 from voxtile_datasets.recipes.recipe import Record
 from voxtile_remote_sensing.recipes.dataset import Dataset
@@ -60,6 +61,8 @@ class SceneFiles(FileRecipe):
         rule = f"{data.name}@{self.version}"
         regions = [_region(uid, n, box, rule) for n, box in enumerate((*entry.boxes, *pixels.boxes))]
         rows = {table: [{**row, "uid": uid} for row in rows] for table, rows in pixels.tables.items()}
+        if entry.questions:
+            rows |= question_rows(uid, entry.questions, source=entry.key, provider=data.name)
         yield Record(
             uid,
             f"{data.name}/{entry.subject or entry.key}",

@@ -14,7 +14,9 @@ from voxtile.data.regions.regions import RegionPolicy, RegionTable
 from voxtile.errors import EvaluationError
 from voxtile.evaluation.inputs.units import Units
 from voxtile.evaluation.kinds.referring.task import ReferringTask
-from voxtile.grounding.boxes import Box, rectangle_of, rotated_box
+from voxtile.grounding.boxes import Box, overlap, rectangle_of, rotated_box
+
+_SAME = 0.5  # overlap of an upright box and that around a turned one, from which on they are of one object
 
 
 @dataclass(frozen=True)
@@ -50,10 +52,12 @@ class Questions:
         self._of: dict[str, list[Question]] = defaultdict(list)
         for uid in shapes:
             for phrase, rows in sorted(table.of([uid]).items()):
-                if len(rows) > 1:  # the phrase does not say which one is meant
+                found = [self._question(corpus, phrase, row, uid) for row in rows]
+                meant = found[0] if len(found) == 1 else _same_object(rows, found)
+                if meant is None:  # the phrase does not say which one
                     self.ambiguous += 1
                     continue
-                self._of[uid].append(self._question(corpus, phrase, rows[0], uid))
+                self._of[uid].append(meant)
         self.phrases = sorted({question.phrase for asked in self._of.values() for question in asked})
         if not self.phrases:
             wanted = " or ".join(task.regions) or "any kind"
@@ -93,6 +97,15 @@ class Questions:
             return Question(phrase, Box((y0, x0, y1, x1)), box)
         outlined = mask is not None and bool((mask > 0).any())
         return Question(phrase, box, rotated_box(np.asarray(mask) > 0) if outlined else None)
+
+
+def _same_object(rows: Sequence[Mapping[str, object]], found: Sequence[Question]) -> Question | None:
+    """The one object of which a set gives its upright box and its turned one; None where there are several objects."""
+    turned = [question for row, question in zip(rows, found, strict=True) if row["angle"] is not None]
+    upright = [question for row, question in zip(rows, found, strict=True) if row["angle"] is None]
+    if len(turned) != 1 or len(upright) != 1 or overlap(upright[0].upright, turned[0].upright) < _SAME:
+        return None
+    return Question(upright[0].phrase, upright[0].upright, turned[0].rotated or turned[0].upright)
 
 
 def picture_shapes(rows: Mapping[str, Mapping[str, object]]) -> dict[str, tuple[int, ...]]:

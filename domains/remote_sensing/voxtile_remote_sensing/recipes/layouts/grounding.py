@@ -119,7 +119,7 @@ class PthExpressions:
 
 @dataclass(frozen=True)
 class VrsBenchFolders:
-    """VRSBench: one JSON a picture with a caption, and objects with expressions, upright and rotated boxes."""
+    """VRSBench: one JSON a picture with a caption, questions, and objects with expressions and boxes."""
 
     def entries(self, root: Path) -> Iterator[Entry]:
         """Pictures by split and name."""
@@ -139,7 +139,10 @@ class VrsBenchFolders:
                     labels={"vrsbench-objects": labels} if labels else {},
                     texts=(str(content["caption"]),) if content.get("caption") else (),
                     boxes=tuple(boxes),
-                    attributes={"questions": len(content.get("qa_pairs", ()))},
+                    questions=tuple(
+                        (str(pair.get("question") or ""), str(pair.get("answer") or ""))
+                        for pair in content.get("qa_pairs", ())
+                    ),
                 )
 
     def read(self, root: Path, entry: Entry) -> Pixels:

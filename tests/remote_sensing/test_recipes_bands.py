@@ -295,7 +295,8 @@ def test_vrsbench_captions_expressions_and_rotated_boxes(tmp_path):
     }  # fmt: skip
     write(root / "Annotations_val" / "P1_0001.json", json.dumps(content))
     corpus = build("vrsbench", root, tmp_path / "corpus")
-    assert [c["text"] for c in corpus.table("captions").to_pylist()] == ["A harbour."]
+    captions = [(c["text"], c["kind"]) for c in corpus.table("captions").to_pylist()]
+    assert captions == [("A harbour.", "vlm"), ("? yes", "qa")]
     upright, turned = sorted(corpus.table("regions").to_pylist(), key=lambda r: r["angle"] is not None)
     assert upright["box"] == [128, 192, 320, 384]
     assert turned["angle"] == pytest.approx(-45)

@@ -126,6 +126,12 @@ DOCS = {
     ("docs/figure-archives.md", "Figures of articles"): Scene(
         run_as={r"--evaluate.tasks": "--trainer.max_epochs 2 --evaluate.tasks"},
     ),
+    ("docs/figure-archives.md", "Concepts"): Scene(
+        given={
+            "corpus": From(("docs/figure-archives.md", "Figures of articles"), "corpus"),
+            "terms.csv": Shell(r"printf 'term,code,name\ndisc,X1,Disc\nbright cross,X2,Cross\n' > terms.csv"),
+        },
+    ),
     ("docs/figure-archives.md", "The same pictures"): Scene(
         given={"corpus": From(("docs/figure-archives.md", "Figures of articles"), "corpus")},
     ),

@@ -1,3 +1,4 @@
+from .concept_tags.command import facts_from_concepts as facts_from_concepts
 from .convert.dicom import convert_dicom as convert_dicom
 from .convert.nifti import convert_nifti as convert_nifti
 from .dicomweb.send import export_dicomweb as export_dicomweb
@@ -19,6 +20,7 @@ __all__ = [
     "convert_nifti",
     "describe_with_report",
     "export_dicomweb",
+    "facts_from_concepts",
     "facts_from_masks",
     "facts_from_mentions",
     "facts_from_reports",

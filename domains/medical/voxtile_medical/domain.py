@@ -141,6 +141,11 @@ domain = Domain(
         ),
     },
     facts={
+        "concepts": Command(
+            "voxtile_medical.concept_tags.command:facts_from_concepts",
+            "concepts of a vocabulary (UMLS, SNOMED CT, a table of terms and codes) that captions name",
+            "voxtile facts corpus --from concepts --vocabulary terms.csv",
+        ),
         "masks": Command(
             "voxtile_medical.measurements.command:facts_from_masks",
             "sizes, attenuation, sides, neighbours and stages, measured on masks in millimetres",

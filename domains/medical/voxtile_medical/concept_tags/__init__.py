@@ -1,0 +1,1 @@
+"""Concepts of a vocabulary that a user brings (UMLS and the like), found in captions, with their codes."""

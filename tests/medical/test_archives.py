@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 import re
 import stat
 import tarfile
@@ -10,6 +11,7 @@ import warnings
 import zipfile
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pyarrow.dataset as ds
 import pydicom
@@ -22,6 +24,7 @@ from voxtile.corpus.reader import Corpus
 from voxtile.errors import InputError, RunFailedError
 from voxtile_medical.archives import entries
 from voxtile_medical.convert.dicom import convert_dicom
+from voxtile_medical.convert.nifti import convert_nifti
 
 
 def archive(folder, path):
@@ -351,3 +354,66 @@ def test_the_command_leaves_with_status_1_for_a_damaged_archive(tmp_path, study)
     (study / "cut.zip").write_bytes(b"PK\3\4 cut")
     with pytest.raises(RunFailedError, match="unreadable-archive"):
         convert_dicom(study, tmp_path / "corpus", engine="inline")
+
+
+@pytest.fixture
+def collection(tmp_path, noise):
+    """A folder as the Decathlon has it, with a sidecar of BIDS beside one image and a table of labels."""
+    folder = tmp_path / "Task09"
+    for name in ("imagesTr", "labelsTr", "sub-01/anat"):
+        (folder / name).mkdir(parents=True)
+    for k in range(2):
+        image = nib.Nifti1Image(noise(6, 5, 4, dtype="int16", seed=k) - 1000, np.diag([1.0, 2.0, 3.0, 1.0]))
+        nib.save(image, folder / f"imagesTr/spleen_{k}.nii.gz")
+        mask = np.zeros((6, 5, 4), np.uint8)
+        mask[1:3, 1:4, 1:3] = 1
+        nib.save(nib.Nifti1Image(mask, image.affine), folder / f"labelsTr/spleen_{k}.nii.gz")
+    (folder / "imagesTr/._spleen_0.nii.gz").write_bytes(b"\0" * 163)
+    told = {"modality": {"0": "CT"}, "labels": {"0": "background", "1": "spleen"}}
+    (folder / "dataset.json").write_text(json.dumps(told))
+    nib.save(nib.Nifti1Image(noise(4, 4, 4), np.eye(4)), folder / "sub-01/anat/sub-01_T1w.nii")
+    (folder / "sub-01/anat/sub-01_T1w.json").write_text(json.dumps({"EchoTime": 0.004}))
+    return folder
+
+
+def nifti_corpus(source, corpus):
+    convert_nifti(source, corpus, deidentify=False, engine="inline")
+    made = Corpus(corpus)
+    samples = {row["uid"]: (row["modality"], row["subject"], row["attributes"]) for row in samples_of(corpus)}
+    masks = {row["uid"]: (row["phrase"], made.mask(row).sum()) for row in made.table("regions").to_pylist()}
+    return samples, masks
+
+
+def samples_of(corpus):
+    return Corpus(corpus).table("samples").to_pylist()
+
+
+@pytest.mark.parametrize("suffix", [".zip", ".tar", ".tar.gz"])
+def test_nifti_of_an_archive_are_those_of_its_folder(tmp_path, collection, suffix):
+    expected = nifti_corpus(collection, tmp_path / "plain")
+    assert len(expected[0]) == 3
+    assert list(expected[1].values()) == [("spleen", 12)] * 2
+    packed = archive(collection, tmp_path / f"Task09{suffix}")
+    assert nifti_corpus(packed, tmp_path / "of-archive") == expected
+
+
+def test_nifti_archives_in_a_folder_and_what_of_them_is_not_read(tmp_path, collection):
+    source = tmp_path / "source"
+    source.mkdir()
+    packed = archive(collection, source / "Task09.zip")
+    with zipfile.ZipFile(packed, "a") as more:
+        more.writestr("../imagesTr/outside.nii.gz", b"x")
+    (source / "broken.tar").write_bytes(b"no archive at all" * 100)
+    with pytest.raises(RunFailedError):
+        convert_nifti(source, tmp_path / "corpus", deidentify=False, engine="inline")
+    assert len(samples_of(tmp_path / "corpus")) == 3
+    rows = ds.dataset(tmp_path / "corpus" / "ledger").to_table().to_pylist()
+    told = {row["source"]: row["reason"] for row in rows if row["reason"]}
+    assert told["Task09.zip/../imagesTr/outside.nii.gz"] == "unsafe-name"
+    assert told["broken.tar"] == "unreadable-archive"
+
+
+def test_nifti_of_an_archive_by_the_command_with_workers(tmp_path, collection):
+    packed = archive(collection, tmp_path / "case.tgz")
+    convert_nifti(packed, tmp_path / "corpus", workers=2)
+    assert sorted(row["modality"] for row in samples_of(tmp_path / "corpus")) == ["CT", "CT", "MR"]

@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, Protocol
 
-from voxtile_medical.archives.entries import ArchiveFault, Entry
+from voxtile_medical.archives.entries import ArchiveFault, Entry, runs_through
 from voxtile_medical.verdicts import Verdict
 
 if TYPE_CHECKING:
@@ -69,6 +69,47 @@ def stored(path: Path) -> Path | BinaryIO:
         return path
     with open_stored(path) as file:
         return file.stream()
+
+
+def stream_of(path: Path) -> BinaryIO:
+    """A file, or a member of an archive, from its start; closed by the caller.
+
+    Raises:
+        OSError, Verdict: as `open_stored`.
+    """
+    try:
+        return path.open("rb")
+    except NotADirectoryError:
+        return _Member(path).stream()
+
+
+def stored_size(path: Path) -> int:
+    """Bytes of a file, or of a member of an archive, unpacked.
+
+    Raises:
+        OSError, Verdict: as `open_stored`.
+    """
+    with open_stored(path) as file:
+        return file.size
+
+
+def is_stored(path: Path) -> bool:
+    """There is such a file, or such a member of an archive."""
+    return path.is_file() or (runs_through(f"{path}/") and path.name in names_in(path.parent))
+
+
+def names_in(folder: Path) -> list[str]:
+    """Names of the files that lie in a folder itself, or in one within an archive."""
+    if folder.is_dir():
+        return sorted(entry.name for entry in folder.iterdir() if entry.is_file())
+    try:
+        archive, path = (folder, "") if folder.is_file() else _parts(folder)
+        stated = archive.stat()
+        found = _opened(archive, stated.st_size, stated.st_mtime_ns).paths()
+    except (OSError, ArchiveFault):
+        return []
+    start = f"{path}/" if path else ""
+    return sorted(own for one in found if one.startswith(start) and "/" not in (own := one[len(start) :]))
 
 
 def list_archive(path: Path) -> Iterator[Entry]:

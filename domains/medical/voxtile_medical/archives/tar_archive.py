@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tarfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -70,6 +70,17 @@ class TarMembers:
             raise ArchiveFault("unreadable-archive", _DAMAGED) from error
         self._listed = True
 
+    def paths(self) -> Iterable[str]:
+        """Paths of the members that are read.
+
+        Raises:
+            ArchiveFault: as `list`.
+        """
+        if not self._listed:
+            for _ in self.list():
+                pass
+        return self._places
+
     def size(self, path: str) -> int:
         """Bytes of a member.
 
@@ -97,9 +108,7 @@ class TarMembers:
         return found
 
     def _place(self, path: str) -> tuple[int, int]:
-        if not self._listed:
-            for _ in self.list():
-                pass
+        self.paths()
         return self._places[path]
 
     def _check_end(self, offset: int) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import stat
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
@@ -42,6 +42,10 @@ class ZipMembers:
     def list(self) -> Iterator[Entry]:
         """All members that are no folders."""
         yield from self.entries
+
+    def paths(self) -> Iterable[str]:
+        """Paths of the members that are read."""
+        return self._infos
 
     def size(self, path: str) -> int:
         """Bytes of a member.

@@ -8,8 +8,7 @@ from typing import Any, Literal
 from voxtile.console import output
 from voxtile.engine.run import RunOptions, run_task
 from voxtile_datasets.intake.planner import IntakeOptions, Planner
-from voxtile_medical.dicom_header.scan import list_files
-from voxtile_medical.nifti.files import is_label_name, is_nifti_name
+from voxtile_medical.nifti.files import is_label_name, is_nifti_name, nifti_tree
 from voxtile_medical.nifti.layouts import read_layout
 from voxtile_medical.nifti.task import LABELS, LABELS_ADVICE, NiftiTask, find_label_maps
 from voxtile_medical.report_files.read import read_report_files
@@ -55,7 +54,8 @@ def convert_nifti(
     was acquired; of them, what is a number within its limits or a word of a closed list is kept.
 
     Args:
-        source: folder of NIfTI files, or one file.
+        source: folder or archive (.zip, .tar, .tar.gz, .tgz) of NIfTI files, or one file; archives in the folder are
+            read like folders, and not unpacked.
         corpus: where the corpus is, or will be.
         reports: CSV or Parquet of report texts; the columns study and/or subject, and text. A study is a BIDS
             subject/session, what the folders of a public collection say, or a file name without its suffix.
@@ -91,7 +91,7 @@ def convert_nifti(
     summary = run_task(task, corpus, options)
     if summary.reasons["dropped"][LABELS]:
         output().print(LABELS_ADVICE, markup=False, highlight=False, soft_wrap=True)
-    root, found = list_files(source)
+    root, found, _ = nifti_tree(source, options.plan_reader)
     paths = list(filter(is_nifti_name, found))
     layout = read_layout(root, paths)
     images = [path for path in paths if not is_label_name(path, patterns)]

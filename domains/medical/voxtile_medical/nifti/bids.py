@@ -17,10 +17,12 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from voxtile.bounded_text import load_json
+from voxtile_medical.archives.stored import open_stored
 from voxtile_medical.dicom_header.attributes import attributes_of
 from voxtile_medical.dicom_header.element_values import Values
 from voxtile_medical.nifti.files import stem_of
 from voxtile_medical.series_roles.words import description_words
+from voxtile_medical.verdicts import Verdict
 
 _HIGHEST = 1e9  # of a number; an integer of JSON may be too large for a float
 _LARGEST = 4 << 20  # bytes; those of dcm2niix have 2 kB, those with slice timings of long series 1 MB
@@ -196,7 +198,7 @@ class Sidecars:
                 if not isinstance(value, Mapping):
                     raise ValueError
                 self._read[path] = value
-            except (OSError, ValueError, RecursionError):  # what a parser says may quote the file
+            except (OSError, ValueError, RecursionError, Verdict):  # what a parser says may quote the file
                 self.faults[path] = "the sidecar is no JSON object, or too large; the image is used without it"
         return self._read[path]
 
@@ -204,7 +206,7 @@ class Sidecars:
         try:
             text = self._bytes(path).decode("utf-8-sig").replace("\0", "")
             rows = list(_rows(text))
-        except (OSError, ValueError, csv.Error):
+        except (OSError, ValueError, csv.Error, Verdict):
             self.faults[path] = "the table is no text in UTF-8, or too large; images are used without it"
             return {}
         return {row["participant_id"].strip(): row for row in rows if row.get("participant_id")}
@@ -215,12 +217,12 @@ class Sidecars:
             if not all(map(math.isfinite, found)):
                 raise ValueError
             return found
-        except (OSError, ValueError):
+        except (OSError, ValueError, Verdict):
             self.faults[path] = "the b-values are no numbers, or too many; the image is used without them"
             return []
 
     def _bytes(self, path: str) -> bytes:
-        with (self.root / path).open("rb") as file:
+        with open_stored(self.root / path) as file:
             content = file.read(_LARGEST + 1)
         if len(content) > _LARGEST:
             raise ValueError

@@ -5,7 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from fnmatch import fnmatch
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
+
+from voxtile.engine.parallel import PlanReader
+from voxtile_medical.dicom_header.headers import NotUsable
+from voxtile_medical.dicom_header.scan import list_files, root_of
+from voxtile_medical.dicom_header.tree import with_members
 
 SUFFIXES = (".nii", ".nii.gz")
 # BIDS suffixes (https://bids-specification.readthedocs.io) → DICOM modality.
@@ -22,6 +27,24 @@ _BIDS_MODALITY = {
     "mri": "MR",  # TotalSegmentator
     "pet": "PT",
 }
+
+
+def nifti_tree(source: Path, reader: PlanReader) -> tuple[Path, list[str], list[NotUsable]]:
+    """Files of a tree, members of its archives among them.
+
+    Args:
+        source: a folder, an archive or a file.
+        reader: lists the archives.
+
+    Returns:
+        What paths are relative to, the paths, and what of the archives is not read.
+
+    Raises:
+        InputError: the source does not exist, holds no file, or cannot be listed.
+    """
+    root = root_of(source)
+    found, refused = with_members(root, list_files(source)[1], reader)
+    return root, found, refused
 
 
 def is_nifti_name(path: str) -> bool:

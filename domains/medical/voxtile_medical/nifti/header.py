@@ -5,17 +5,21 @@ Source: the NIfTI-1 and NIfTI-2 header definitions (nifti1.h, nifti2.h), read wi
 
 from __future__ import annotations
 
+import gzip
 import math
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, BinaryIO, Literal, cast
 
 import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 from nibabel.spatialimages import HeaderDataError
 
+from voxtile_medical.archives.stored import open_stored, stored_size, stream_of
 from voxtile_medical.orientation import Affine
 from voxtile_medical.verdicts import Verdict
 
@@ -96,15 +100,26 @@ def read_nifti_header(path: Path, no_affine: NoAffine) -> NiftiHeader:
 
 def is_packed(path: Path) -> bool:
     """The file is gzipped, by its first bytes and not by its name."""
-    with path.open("rb") as stream:
-        return stream.read(2) == GZIP_MAGIC
+    with open_stored(path) as file:
+        return file.read(2) == GZIP_MAGIC
+
+
+@contextmanager
+def unpacked(path: Path) -> Iterator[BinaryIO]:
+    """The bytes of a NIfTI file from its start, without the gzip round them.
+
+    Raises:
+        OSError, Verdict: it cannot be opened.
+    """
+    with stream_of(path) as raw:
+        yield cast(BinaryIO, gzip.GzipFile(fileobj=raw)) if is_packed(path) else raw
 
 
 def _parse(path: Path) -> nib.Nifti1Header:
-    if path.stat().st_size == 0:
+    if stored_size(path) == 0:
         raise Verdict("empty-file", "the file is empty; copy it again from its source")
-    with path.open("rb") as stream:
-        head = stream.read(HEAD_BYTES)
+    with open_stored(path) as file:
+        head = file.read(HEAD_BYTES)
     if head[:2] == GZIP_MAGIC:
         try:
             head = zlib.decompressobj(zlib.MAX_WBITS | 16).decompress(head, max(_SIZES))
@@ -225,7 +240,7 @@ def _check_size(path: Path, header: NiftiHeader) -> None:
     if claimed > MAX_BYTES:
         gib = min(claimed, 1 << 80) / 2**30
         raise Verdict("too-large", f"the header claims {gib:.3g} GiB; the limit is {MAX_BYTES >> 30} GiB")
-    size = path.stat().st_size
+    size = stored_size(path)
     room = size * DEFLATE_RATIO if is_packed(path) else size - header.offset
     if room < claimed:
         raise Verdict("truncated", f"the header claims {claimed} bytes of values, more than the file can hold")

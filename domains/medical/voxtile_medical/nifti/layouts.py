@@ -17,7 +17,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from voxtile.bounded_text import load_json
+from voxtile_medical.archives.stored import open_stored
 from voxtile_medical.nifti.files import stem_of, study_of, subject_of
+from voxtile_medical.verdicts import Verdict
 
 LABEL_FOLDERS = {
     "segmentation", "segmentations", "seg", "segs", "label", "labels", "labelstr", "labelsts", "labelsval", "mask",
@@ -150,7 +152,7 @@ def read_layout(root: Path, paths: Collection[str]) -> Layout:
                 modalities[path] = modality
     images_alone = set(paths) - labels - set(cases)
     shared = frozenset(_shared(images_alone))
-    return Layout(root.resolve().name, labels, cases, modalities, frozenset(_repeated(images_alone, shared)), shared)
+    return Layout(_name_of(root), labels, cases, modalities, frozenset(_repeated(images_alone, shared)), shared)
 
 
 def has_channels(images: Iterable[str], labels: Collection[str] = ()) -> bool:
@@ -226,6 +228,12 @@ def _repeated(images: Iterable[str], shared: Collection[str]) -> Iterable[str]:
     return (name for name, found in places.items() if len(found) > 1)
 
 
+def _name_of(root: Path) -> str:
+    """Name of the tree: of an archive without its ending, as the folder would be called that it unpacks to."""
+    name = root.resolve().name
+    return re.sub(r"\.(?:zip|tar|tar\.gz|tgz)$", "", name, flags=re.IGNORECASE) if root.is_file() else name
+
+
 def _is_generic(name: str) -> bool:
     words = [word for word in re.split(r"[_\-. ]+", name.lower()) if word]
     return all(word in _GENERIC for word in words)
@@ -234,10 +242,9 @@ def _is_generic(name: str) -> bool:
 def _described(path: Path) -> Mapping[str, Any]:
     """The channels of a dataset.json; none where the file is missing or about something else."""
     try:
-        if path.stat().st_size > _LARGEST_JSON:
-            return {}
-        content = load_json(path.read_text("utf-8-sig"))
-    except (OSError, ValueError):
+        with open_stored(path) as file:
+            content = load_json(file.read(_LARGEST_JSON + 1).decode("utf-8-sig")) if file.size <= _LARGEST_JSON else {}
+    except (OSError, ValueError, Verdict):
         return {}
     if not isinstance(content, dict):
         return {}

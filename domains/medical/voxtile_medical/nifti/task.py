@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -21,11 +21,12 @@ from voxtile.errors import InputError
 from voxtile_datasets.intake.planner import SPLIT_SCHEME, PlannedTask, Planner
 from voxtile_datasets.intake.reports_file import raw_captions
 from voxtile_datasets.intake.subject_pattern import subject_finder
+from voxtile_medical.archives.stored import stored_size, stream_of
 from voxtile_medical.dicom_header.attributes import attributes_of
-from voxtile_medical.dicom_header.scan import ODD_NAME, list_files
+from voxtile_medical.dicom_header.scan import ODD_NAME, root_of
 from voxtile_medical.nifti.bids import Sidecars
-from voxtile_medical.nifti.files import is_label_name, is_nifti_name, modality_of, stem_of
-from voxtile_medical.nifti.header import NiftiHeader, NoAffine, is_packed, read_nifti_header
+from voxtile_medical.nifti.files import is_label_name, is_nifti_name, modality_of, nifti_tree, stem_of
+from voxtile_medical.nifti.header import NiftiHeader, NoAffine, read_nifti_header, unpacked
 from voxtile_medical.nifti.layouts import Layout, read_layout
 from voxtile_medical.orientation import spacing_zyx, to_nearest_ras
 from voxtile_medical.plausible import check_position, check_scale, check_spacing
@@ -100,11 +101,11 @@ class NiftiTask(PlannedTask):
             InputError: the source does not exist or holds no NIfTI file.
         """
         planner = self.own_planner
-        root, found = list_files(self.source)
+        root, found, refused = nifti_tree(self.source, planner.reader)
         paths = [path for path in found if is_nifti_name(path)]
-        if not paths:
+        if not paths and not refused:
             raise InputError(
-                f"'{self.source}' holds no file that ends in .nii or .nii.gz; give a folder of NIfTI files"
+                f"'{self.source}' holds no file that ends in .nii or .nii.gz; give a folder or archive of NIfTI files"
             )
         layout = read_layout(root, paths)
         sidecars = Sidecars.of_tree(root, found)
@@ -117,6 +118,7 @@ class NiftiTask(PlannedTask):
         items += [
             planner.note(path, 0, "unreadable-sidecar", detail) for path, detail in sorted(sidecars.faults.items())
         ]
+        items += [planner.note(one.path, max(one.size, 0), one.reason, one.detail) for one in refused]
         odd = [printable(path) for path in paths if path != printable(path)]
         items += [planner.note(path, 0, "unreadable-name", ODD_NAME) for path in odd]
         items += planner.report_notes()
@@ -128,11 +130,11 @@ class NiftiTask(PlannedTask):
         is_label_map = path in layout.labels or is_label_name(path, self.label_patterns)
         if self.subject_pattern is not None and not is_label_map:
             subject = subject_finder(self.subject_pattern)(path)
-        stat = (root / path).stat()
+        size = stored_size(root / path)
         inputs = {
             "kind": "file",
             "path": path,
-            "size": stat.st_size,
+            "size": size,
             "content": planner.names.name("content", path),
             "subject": planner.subject_name(subject),
             "study": planner.names.name("study", study),
@@ -145,7 +147,7 @@ class NiftiTask(PlannedTask):
             inputs["modality"] = layout.modalities[path]
         if not is_label_map and (facts := sidecars.facts_of(path)):
             inputs["sidecar"] = facts
-        return Item(planner.source_name(path), inputs, cost=stat.st_size)
+        return Item(planner.source_name(path), inputs, cost=size)
 
     @staticmethod
     def _texts(planner: Planner, path: str, subject: str, study: str) -> list[str]:
@@ -160,7 +162,7 @@ class NiftiTask(PlannedTask):
         inputs = item.inputs
         if inputs["kind"] == "note":
             return Verdict(inputs["reason"], inputs["detail"]).outcome()
-        root = self.source if self.source.is_dir() else self.source.parent
+        root = root_of(self.source)
         path = inputs["path"]
         try:
             if is_label_name(path, self.label_patterns):
@@ -328,7 +330,7 @@ def read_volumes(path: Path, header: NiftiHeader) -> list[npt.NDArray[Any]]:
         Verdict: `truncated`, the file ends before its last value.
     """
     try:
-        with cast(BinaryIO, gzip.open(path, "rb") if is_packed(path) else path.open("rb")) as stream:
+        with unpacked(path) as stream:
             stream.seek(header.offset)
             volumes = [_read_volume(stream, header) for _ in range(header.volumes)]
             _read_checksum(stream)
@@ -345,7 +347,7 @@ def _read_checksum(stream: BinaryIO) -> None:
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
+    with stream_of(path) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 

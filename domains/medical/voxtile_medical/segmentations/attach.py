@@ -11,6 +11,7 @@ from voxtile.console import output
 from voxtile.corpus.identity import sample_uid
 from voxtile.engine.run import RunOptions, RunSummary, run_task
 from voxtile.errors import InputError
+from voxtile_medical.archives.stored import is_stored, stream_of
 from voxtile_medical.dicom_header.tree import read_tree
 from voxtile_medical.nifti.files import is_nifti_name
 from voxtile_medical.segmentations.label_names import read_names
@@ -86,7 +87,7 @@ def attach_masks(
         other.path
         for other in tree.others
         if is_nifti_name(other.path)
-        and (tree_root / other.path).is_file()
+        and is_stored(tree_root / other.path)
         and any(fnmatch(PurePosixPath(other.path).name.lower(), pattern) for pattern in patterns)
         and not _is_image(tree_root / other.path, other.path, images, names)
     )
@@ -106,10 +107,10 @@ def attach_masks(
         names.names.hides,
         label_names,
         pairs,
-        tree.masks,
-        label_maps,
-        tree.usable,
-        options.plan_reader,
+        objects=tree.masks,
+        label_maps=label_maps,
+        images=tree.usable,
+        reader=options.plan_reader,
     )
     return run_masks(task, options)
 
@@ -119,7 +120,7 @@ def _is_image(file: Path, path: str, images: Images, names: MaskNames) -> bool:
     grids = images.by_path.get(path, [])
     if not grids:
         return False
-    with file.open("rb") as stream:
+    with stream_of(file) as stream:
         content = f"{names.names.name('content', path)} {hashlib.file_digest(stream, 'sha256').hexdigest()}"
     of_file = {sample_uid(content, part) for part in ("", *(f"volume {number}" for number in range(len(grids))))}
     return any(grid.uid in of_file for grid in grids)

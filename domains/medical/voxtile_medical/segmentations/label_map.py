@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-import gzip
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, BinaryIO, cast
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 from nibabel.spatialimages import HeaderDataError
 
-from voxtile_medical.nifti.header import NiftiHeader, is_packed, read_nifti_header
+from voxtile_medical.nifti.header import NiftiHeader, read_nifti_header, unpacked
 from voxtile_medical.nifti.task import read_volumes
 from voxtile_medical.orientation import Affine
 from voxtile_medical.segmentations.label_names import Names, names_of_extensions
@@ -123,7 +122,7 @@ def _labels(stored: Labels, header: NiftiHeader) -> tuple[Labels, bool]:
 
 def _extensions(path: Path) -> Iterator[bytes]:
     """Contents of the header extensions, the first four MiB."""
-    with cast(BinaryIO, gzip.open(path, "rb") if is_packed(path) else path.open("rb")) as stream:
+    with unpacked(path) as stream:
         size = int.from_bytes(head := stream.read(4), "little")
         size = size if size in (348, 540) else int.from_bytes(head, "big")
         little = int.from_bytes(head, "little") == size

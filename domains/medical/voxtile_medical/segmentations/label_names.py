@@ -19,6 +19,7 @@ from xml.etree.ElementTree import Element, ParseError
 
 from voxtile.bounded_text import load_json
 from voxtile.errors import InputError, MissingExtraError
+from voxtile_medical.archives.stored import open_stored
 from voxtile_medical.segmentations.names import Code
 
 MAX_BYTES = 4 << 20  # a table of names is some kB
@@ -71,9 +72,10 @@ def find_names(path: Path) -> Names:
         InputError: the file cannot be read.
     """
     try:
-        if path.stat().st_size > MAX_BYTES:
-            return ()
-        return parse_names(path.read_text("utf-8-sig"), path.suffix.lower())
+        with open_stored(path) as file:
+            if file.size > MAX_BYTES:
+                return ()
+            return parse_names(file.read(MAX_BYTES).decode("utf-8-sig"), path.suffix.lower())
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"the label names '{path.name}' cannot be read ({error}); give a text file") from error
 

@@ -14,7 +14,7 @@ from voxtile.engine.failure import Failure, how_lost
 from voxtile.engine.parallel import PlanReader
 from voxtile.engine.task import Item
 from voxtile.errors import InputError
-from voxtile_medical.archives.stored import same_bytes
+from voxtile_medical.archives.stored import same_bytes, stored_size, stream_of
 from voxtile_medical.dicom.series import Series, shared_mark
 from voxtile_medical.dicom_header.headers import FileHeader
 from voxtile_medical.dicom_header.tree import SEGMENTATION_CLASSES
@@ -108,7 +108,7 @@ class MaskPlan:
         told = told or {}
         files = ImageFiles(self._images.by_path)
         for path in paths:
-            size = (self._root / path).stat().st_size
+            size = stored_size(self._root / path)
             candidates = files.of(path)
             said = told.get(path)
             if said is not None:
@@ -139,7 +139,7 @@ class MaskPlan:
         self, path: str, size: int, named: Sequence[Grid], more: Mapping[str, Any], others: Sequence[Grid]
     ) -> Iterator[Item]:
         """A label map by its name and, where a file of that name is attached already, by its bytes as well."""
-        with (self._root / path).open("rb") as stream:
+        with stream_of(self._root / path) as stream:
             digest = self._names.names.name("content", hashlib.file_digest(stream, "sha256").hexdigest())[
                 :_DIGEST_DIGITS
             ]
@@ -222,7 +222,8 @@ class MaskPlan:
 
     def _table(self, path: str) -> list[str]:
         """A table of label names by its path and what it holds."""
-        return [path, hashlib.sha256((self._root / path).read_bytes()).hexdigest()]
+        with stream_of(self._root / path) as stream:
+            return [path, hashlib.file_digest(stream, "sha256").hexdigest()]
 
 
 def _same(paths: tuple[Path, Path]) -> bool:

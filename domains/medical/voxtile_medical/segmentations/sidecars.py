@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 
+from voxtile_medical.archives.stored import is_stored, names_in
 from voxtile_medical.nifti.files import stem_of
 
 OWN_SUFFIXES = (".json", ".tsv", ".csv", ".ctbl", ".xml", ".txt", ".lut")
@@ -23,20 +24,21 @@ def sidecars_of(root: Path, mask: str) -> tuple[list[str], list[str]]:
         Paths relative to the folder. The own go before the map's header extension, the inherited after it.
     """
     folder, stem = PurePosixPath(mask).parent, stem_of(mask)
-    own = [str(p) for suffix in OWN_SUFFIXES if (root / (p := folder / f"{stem}{suffix}")).is_file()]
+    own = [str(p) for suffix in OWN_SUFFIXES if is_stored(root / (p := folder / f"{stem}{suffix}"))]
     return own, list(_inherited(root, folder, stem))
 
 
 def _inherited(root: Path, folder: PurePosixPath, stem: str) -> Iterator[str]:
     """BIDS: a TSV of the same suffix whose entities the mask's name has; a lone colour table; a dataset.json."""
     for place in (folder, *folder.parents):
-        for path in sorted((root / place).glob("*.tsv")):
-            if _inherits(path.stem, stem):
-                yield str(place / path.name)
-        tables = sorted((root / place).glob("*.ctbl"))
+        names = names_in(root / place)
+        for name in names:
+            if name.endswith(".tsv") and _inherits(name.removesuffix(".tsv"), stem):
+                yield str(place / name)
+        tables = [name for name in names if name.endswith(".ctbl")]
         if len(tables) == 1:
-            yield str(place / tables[0].name)
-        if (root / place / DATASET_FILE).is_file():
+            yield str(place / tables[0])
+        if DATASET_FILE in names:
             yield str(place / DATASET_FILE)
 
 

@@ -1,0 +1,55 @@
+"""Tasks of public medical sets: each class is one that the recipe of the set knows, and its corpus has what is asked."""
+
+import pytest
+from tests.support.picture_sets import PICTURE_LAYOUTS
+from tests.support.volume_sets import VOLUME_LAYOUTS
+
+from voxtile.cli.main import main
+from voxtile.corpus.reader import Corpus
+from voxtile.evaluation.inputs.labels import LabelSource
+from voxtile.evaluation.inputs.units import select_units
+from voxtile.evaluation.tasks.file import load_task
+
+CLASSES = {
+    "chexpert": 5, "nih-cxr14": 14, "vindr-cxr": 16, "rsna-pneumonia": 2, "siim-acr": 2, "busi": 3, "messidor-2": 5,
+    "isic-2018": 7, "ct-rate": 18, "rad-chestct": 16,
+}  # fmt: skip
+RETRIEVAL = {"mimic-cxr-retrieval": "mimic-cxr-jpg", "iu-xray-retrieval": "iu-xray", "roco-v2-retrieval": "roco-v2"}
+
+
+def built(name, folder):
+    (folder / "in").mkdir()
+    layout = PICTURE_LAYOUTS.get(name) or VOLUME_LAYOUTS[name]
+    write = layout[0] if isinstance(layout, tuple) else layout
+    write(folder / "in")
+    main(["build", name, str(folder / "in"), str(folder / "corpus"), "--engine", "inline"])
+    return Corpus(folder / "corpus")
+
+
+@pytest.mark.parametrize("name", sorted(CLASSES))
+def test_every_class_of_a_task_is_known_to_the_corpus_of_its_set(name, tmp_path):
+    task, corpus = load_task(f"medical/{name}"), built(name, tmp_path)
+    assert len(task.classes) == CLASSES[name]
+    source = LabelSource(corpus, task)
+    told = {name for row in corpus.table("scopes").to_pylist() if row["vocabulary"] == task.labels.vocabulary
+            for name in row["concepts"]}  # fmt: skip
+    assert told, f"no scope is called {task.labels.vocabulary}"
+    assert not source.unknown
+    assert any(len(part) for part in select_units(corpus, task).values())
+
+
+@pytest.mark.parametrize("name", sorted(RETRIEVAL))
+def test_pictures_and_their_reports_are_asked(name, tmp_path):
+    task, corpus = load_task(f"medical/{name}"), built(RETRIEVAL[name], tmp_path)
+    kinds = {row["kind"] for row in corpus.table("captions").to_pylist()}
+    assert set(task.captions) <= kinds
+    assert any(len(part) for part in select_units(corpus, task).values())
+
+
+def test_side_views_are_not_asked(tmp_path):
+    corpus = built("chexpert", tmp_path)
+    asked = {uid for part in select_units(corpus, load_task("medical/chexpert")).values() for uid in part.uids}
+    sources = {row["uid"]: row["source"] for row in corpus.table("samples").to_pylist()}
+    assert any("lateral" in source for source in sources.values())
+    assert asked
+    assert not any("lateral" in sources[uid] for uid in asked)

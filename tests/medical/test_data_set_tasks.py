@@ -1,4 +1,4 @@
-"""Tasks of public medical sets: each class is one that the recipe of the set knows, and its corpus has what is asked."""
+"""Tasks of public medical sets: each class is one that the recipe knows, and its corpus has what is asked."""
 
 import pytest
 from tests.support.picture_sets import PICTURE_LAYOUTS

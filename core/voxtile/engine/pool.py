@@ -182,7 +182,7 @@ class WorkerPool(Closing):
         self._workers: list[_Worker] = []
         self._lifeline, self._our_end = os.pipe()
         self._lost_starting = 0  # workers, since one started well
-        self._looked = 0.0
+        self._looked = self._checked = 0.0
 
     def submit(self, call: Call, *, first: bool = False) -> None:
         """Queue a call; `first` puts it before the others."""
@@ -198,7 +198,9 @@ class WorkerPool(Closing):
             by_connection: dict[Any, _Worker] = {w.connection: w for w in self._workers}
             for connection in wait(list(by_connection), timeout=TICK_S):
                 yield from self._receive(by_connection[connection])
-            yield from self._enforce_limits()
+            if time.monotonic() - self._checked >= TICK_S:
+                self._checked = time.monotonic()
+                yield from self._enforce_limits()
             yield from self._end_stopped()
 
     def close(self) -> None:

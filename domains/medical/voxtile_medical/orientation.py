@@ -37,8 +37,8 @@ def to_nearest_ras(array: npt.NDArray[Any], affine: Affine) -> tuple[npt.NDArray
 
 def spacing_zyx(affine: Affine) -> list[float]:
     """Voxel size in mm in array order (z, y, x)."""
-    sizes = np.linalg.norm(affine[:3, :3], axis=0)
-    return [float(size) for size in sizes[::-1]]
+    columns = affine[:3, :3].T.tolist()
+    return [math.sqrt(a * a + b * b + c * c) for a, b, c in columns[::-1]]
 
 
 def _turns(affine: Affine) -> tuple[list[int], list[int]] | None:

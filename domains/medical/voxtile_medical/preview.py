@@ -10,9 +10,11 @@ import numpy.typing as npt
 
 EDGE = 160  # pixels, the longest edge of one plane
 CT_WINDOW = (40.0, 400.0)  # HU centre and width, the usual soft-tissue display
+_GAP = 2  # pixels to the right of each plane
 _PERCENTILE_SAMPLES = 20_000  # voxels that the display range is estimated from
 
 Picture = npt.NDArray[np.uint8]
+Places = npt.NDArray[np.int64]
 
 
 def volume_preview(
@@ -32,10 +34,13 @@ def volume_preview(
         (array[::-1, y, ::-1], spacing[0], spacing[2]),
         (array[::-1, ::-1, x], spacing[0], spacing[1]),
     )
-    tiles = [_fit(_to_8_bit(plane, low, high), row_mm, column_mm) for plane, row_mm, column_mm in planes]
-    height = max(tile.shape[0] for tile in tiles)
-    padded = [np.pad(tile, ((0, height - tile.shape[0]), (0, 2))) for tile in tiles]
-    montage: Picture = np.concatenate(padded, axis=1)
+    tiles = [_tile(plane, low, high, row_mm, column_mm) for plane, row_mm, column_mm in planes]
+    height, width = max(tile.shape[0] for tile in tiles), sum(tile.shape[1] + _GAP for tile in tiles)
+    montage: Picture = np.zeros((height, width), np.uint8)
+    left = 0
+    for tile in tiles:
+        montage[: tile.shape[0], left : left + tile.shape[1]] = tile
+        left += tile.shape[1] + _GAP
     return montage
 
 
@@ -58,21 +63,29 @@ def display_limits(array: npt.NDArray[Any]) -> tuple[float, float]:
     return float(low), float(high)
 
 
+def _tile(plane: npt.NDArray[Any], low: float, high: float, row_mm: float, column_mm: float) -> Picture:
+    """A plane in 8 bits with square pixels; scaled first where that leaves fewer values to convert."""
+    rows, columns = _picked(plane.shape, row_mm, column_mm)
+    if len(rows) * len(columns) < plane.size:
+        return _to_8_bit(plane.take(rows, axis=0).take(columns, axis=1), low, high)
+    picked: Picture = _to_8_bit(plane, low, high).take(rows, axis=0).take(columns, axis=1)
+    return picked
+
+
 def _to_8_bit(plane: npt.NDArray[Any], low: float, high: float) -> Picture:
     scaled = (plane.astype(np.float32) - low) * (255.0 / max(high - low, 1e-12))
-    clipped: Picture = np.clip(np.nan_to_num(scaled), 0, 255).astype(np.uint8)
+    if plane.dtype.kind == "f":
+        scaled = np.nan_to_num(scaled)
+    clipped: Picture = scaled.clip(0, 255).astype(np.uint8)
     return clipped
 
 
-def _fit(plane: Picture, row_mm: float, column_mm: float) -> Picture:
-    """Nearest-neighbour scaling to square pixels with the longest edge at most EDGE."""
-    extent = (plane.shape[0] * row_mm, plane.shape[1] * column_mm)
+def _picked(shape: Sequence[int], row_mm: float, column_mm: float) -> tuple[Places, Places]:
+    """Rows and columns for nearest-neighbour scaling to square pixels with the longest edge at most EDGE."""
+    extent = (shape[0] * row_mm, shape[1] * column_mm)
     scale = EDGE / max(*extent, 1e-9)
     rows, columns = (max(1, min(EDGE, round(size * scale))) for size in extent)
-    at_row = np.arange(rows) * plane.shape[0] // rows
-    at_column = np.arange(columns) * plane.shape[1] // columns
-    picked: Picture = plane[np.ix_(at_row, at_column)]
-    return picked
+    return np.arange(rows) * shape[0] // rows, np.arange(columns) * shape[1] // columns
 
 
 def _reduce(picture: npt.NDArray[Any], edge: int) -> npt.NDArray[Any]:

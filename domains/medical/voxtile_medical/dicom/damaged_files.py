@@ -31,6 +31,9 @@ def damaged_slices(groups: Sequence[Sequence[FileHeader]], others: Iterable[NotU
         groups: files of each series; none of those that are no volumes.
         others: files that cannot be used.
     """
+    damaged = [other for other in others if other.reason not in _NEVER_SLICES]
+    if not damaged:
+        return {}
     of_uid: dict[str, list[int]] = defaultdict(list)
     rows: dict[tuple[str, ...], list[tuple[tuple[int, ...], int]]] = defaultdict(list)
     for index, group in enumerate(groups):
@@ -42,9 +45,7 @@ def damaged_slices(groups: Sequence[Sequence[FileHeader]], others: Iterable[NotU
     for row in rows.values():
         row.sort()
     found: dict[int, list[NotUsable]] = defaultdict(list)
-    for other in others:
-        if other.reason in _NEVER_SLICES:
-            continue
+    for other in damaged:
         indices = of_uid.get(other.series, []) if other.series else _by_name(other.path, rows, groups)
         if not indices and other.reason == DAMAGED:  # its name may be what is damaged: it may be of any series there
             archive = archive_of(other.path)

@@ -71,6 +71,8 @@ def _same_direction(one: FileHeader, other: FileHeader) -> bool:
     directions = [floats(header.values.get("ImageOrientationPatient"), 6) for header in (one, other)]
     if directions[0] is None or directions[1] is None:
         return False
+    if directions[0] == directions[1]:
+        return True
     return bool(np.abs(np.subtract(directions[0], directions[1])).max() <= ORIENTATION_TOLERANCE)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -61,15 +61,16 @@ def volume_samples(context: SeriesContext) -> tuple[list[Sample], list[Verdict],
     Raises:
         Verdict: nothing of the series can be used.
     """
-    layout, frames = _frames(context)
+    layouts, frames = _frames(context)
+    layout = layouts[0]
     volumes = [part for volume in split_volumes(frames) for part in unmerged(volume, context.min_slices, context.grid)]
     samples: list[Sample] = []
     verdicts: list[Verdict] = []
     refused: list[Part] = []
-    reader = _FileReader(context, layout)
+    reader = _FileReader(context, layouts)
     for number, volume in enumerate(volumes):
         try:
-            stack = stack_frames(volume.frames, context.min_slices, context.grid)
+            stack = volume.stack or stack_frames(volume.frames, context.min_slices, context.grid)
             sample, refusal = _volume(context, layout, reader, volume, stack, number, len(volumes))
             samples.append(sample)
             if stack.irregular:
@@ -103,7 +104,7 @@ def _irregular(stack: Stack) -> str:
     return " and ".join(text for text in (tilt, steps) if text) or "the planes do not lie on a regular grid"
 
 
-def _frames(context: SeriesContext) -> tuple[PixelLayout, list[Frame]]:
+def _frames(context: SeriesContext) -> tuple[list[PixelLayout], list[Frame]]:
     layouts = [layout_of(header) for header in context.headers]
     first = layouts[0]
     if first.is_colour:
@@ -137,15 +138,15 @@ def _frames(context: SeriesContext) -> tuple[PixelLayout, list[Frame]]:
         check_frame(frame, modality)
     if modality == "MR" and not is_enhanced(context.headers[0]):
         frames = with_diffusion(context.root, context.headers, frames)
-    return first, frames
+    return layouts, frames
 
 
 class _FileReader:
     """Planes by frame; the last decoded multi-frame file is kept."""
 
-    def __init__(self, context: SeriesContext, layout: PixelLayout) -> None:
+    def __init__(self, context: SeriesContext, layouts: Sequence[PixelLayout]) -> None:
         self._context = context
-        self._layout = layout
+        self._layouts = layouts
         self._file = -1
         self._pixels: PixelArray = np.empty(0)
 
@@ -153,7 +154,7 @@ class _FileReader:
         """[Y, X] stored values of a frame."""
         if frame.file != self._file:
             header = self._context.headers[frame.file]
-            self._pixels = read_frames(self._context.root, header, layout_of(header))
+            self._pixels = read_frames(self._context.root, header, self._layouts[frame.file])
             self._file = frame.file
         pixels: PixelArray = self._pixels[frame.index]
         if frame.tile is None:

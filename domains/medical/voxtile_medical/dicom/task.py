@@ -238,7 +238,9 @@ def _series_item(planner: Planner, series: Series, path: str, profile: Profile) 
 
 def _added(planner: Planner, series: Series, profile: Profile) -> dict[str, dict[str, str]]:
     """What options of the profile keep of the series as it is."""
-    return profile.added(series.first.values, series.identifiers()) if planner.names.hides else {}
+    if not planner.names.hides or not profile.adds:
+        return {}
+    return profile.added(series.first.values, series.identifiers())
 
 
 def _marks(planner: Planner, series: Series) -> dict[str, str]:

@@ -97,6 +97,11 @@ class Profile:
             found = {name: value for name, value in found.items() if name not in _DESCRIPTORS}
         return found
 
+    @property
+    def adds(self) -> bool:
+        """Whether `added` may give anything."""
+        return bool({"uids", "device-identity"} & set(self.options))
+
     def added(self, values: Values, identifiers: Mapping[str, tuple[str, ...]]) -> dict[str, dict[str, str]]:
         """What options add to the attributes of a series: UIDs as they are, and the device that acquired it.
 

@@ -35,8 +35,9 @@ def list_files(source: Path) -> tuple[Path, list[str]]:
         raise InputError(f"the source '{source}' does not exist; give a folder of scans")
     found: list[str] = []
     for folder, _, names in os.walk(source, onerror=_refuse):
-        base = Path(folder).relative_to(source)
-        found += [(base / name).as_posix() for name in names if (Path(folder) / name).is_file()]
+        base = Path(folder).relative_to(source).as_posix()
+        below = "" if base == "." else f"{base}/"
+        found += [f"{below}{name}" for name in names if os.path.isfile(f"{folder}/{name}")]
     if not found:
         raise InputError(f"the folder '{source}' holds no file; give a folder of scans")
     return source, sorted(found)

@@ -107,7 +107,13 @@ class Skimmed:
         end = len(data)
         elements = self.elements
         while position + 8 <= end:
-            tag, length, value = _element(data, position, implicit)
+            if implicit:
+                tag, length, value = _element(data, position, implicit)
+            else:  # what `_element` does with most elements, without the call
+                group, element, vr, length = _explicit(data, position)
+                tag, value = group << 16 | element, position + 8
+                if vr not in _SHORT:
+                    tag, length, value = _element(data, position, implicit)
             if tag in PIXEL_DATA:
                 self.pixel_tag, self.offset = tag, value
                 self.nbytes = -1 if length == _UNDEFINED else length

@@ -15,7 +15,7 @@ from voxtile_medical.dicom_header.dicomdir import is_index_name, missing_files, 
 from voxtile_medical.dicom_header.headers import FileHeader, NotUsable, glance, read_header
 from voxtile_medical.dicom_header.scan import ODD_NAME, list_files, root_of
 
-PARALLEL_FROM = 4096  # files; below, starting processes takes longer than reading
+PARALLEL_FROM = 1 << 15  # files; below, starting processes and sending headers takes longer than reading
 SEGMENTATION_CLASSES = frozenset({"1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7"})  # SEG, label map SEG
 STRUCTURE_SET_CLASS = "1.2.840.10008.5.1.4.1.1.481.3"
 

@@ -6,7 +6,7 @@ histogram show it, where there are any; a volume without peaks (a cropped lesion
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -58,11 +58,9 @@ def ct_numbers(planes: PixelArray, scale: Scale, padding: npt.NDArray[np.bool_] 
     stored = planes[::every]
     if padding is not None:
         stored = stored[~padding[::every]]
-    values = stored.astype(np.float32).ravel() * np.float32(scale.slope) + np.float32(scale.intercept)
-    values = values[np.abs(values) < _RANGE]
-    if values.size < _LEAST_VOXELS:
+    counts = _histogram(stored.ravel(), scale)
+    if counts.sum() < _LEAST_VOXELS:
         return CtNumbers()
-    counts = np.bincount(np.rint(values).astype(np.int64) + _RANGE, minlength=2 * _RANGE + 1).astype(np.float64)
     spikes = _take_spikes(counts, max(1, round(abs(scale.slope))))
     peaks = _peaks(counts)
     named = {name: hu for name, (low, high) in BANDS.items() if (hu := _nearest(peaks, low, high)) is not None}
@@ -72,18 +70,33 @@ def ct_numbers(planes: PixelArray, scale: Scale, padding: npt.NDArray[np.bool_] 
     return CtNumbers({} if fault else named, fault)
 
 
+def _histogram(stored: PixelArray, scale: Scale) -> npt.NDArray[np.float64]:
+    """Number of voxels at each whole HU from −4096 to 4096; of integers, each value that occurs is scaled once."""
+    frequencies: npt.NDArray[np.int64] | None = None
+    if stored.dtype.kind in "iu" and stored.dtype.itemsize <= 2 and stored.size:
+        least = int(stored.min())
+        occurs = np.bincount(np.subtract(stored, least, dtype=np.int64))
+        stored = np.flatnonzero(occurs)
+        frequencies = occurs[stored]
+        stored = stored + least
+    values = stored.astype(np.float32) * np.float32(scale.slope) + np.float32(scale.intercept)
+    near = np.abs(values) < _RANGE
+    bins = np.rint(values[near]).astype(np.int64) + _RANGE
+    weights = None if frequencies is None else frequencies[near]
+    return np.bincount(bins, weights, minlength=2 * _RANGE + 1).astype(np.float64)
+
+
 def _take_spikes(counts: npt.NDArray[np.float64], step: int) -> list[float]:
     """Values that stand out alone, taken out of the histogram: fill, and where values were cut off."""
     reach = 8 * step
-    total = counts.sum()
-    spikes = []
-    for index in np.flatnonzero(counts > 0.002 * total).tolist():
-        beside = np.concatenate([counts[max(index - reach, 0) : index], counts[index + 1 : index + 1 + reach]])
-        if counts[index] > _SPIKE * max(float(beside.sum()) / (2 * reach / step), 1e-9):
-            spikes.append(index)
-    for index in spikes:
-        counts[index] = 0
-    return [float(index - _RANGE) for index in spikes]
+    found = np.flatnonzero(counts > 0.002 * counts.sum())
+    sums = np.concatenate([[0.0], np.cumsum(counts)])  # of whole numbers: exact
+    below = sums[found] - sums[np.maximum(found - reach, 0)]
+    above = sums[np.minimum(found + 1 + reach, len(counts))] - sums[found + 1]
+    alone = counts[found] > _SPIKE * np.maximum((below + above) / (2 * reach / step), 1e-9)
+    spikes = found[alone]
+    counts[spikes] = 0
+    return [float(index - _RANGE) for index in spikes.tolist()]
 
 
 def _peaks(counts: npt.NDArray[np.float64]) -> list[float]:
@@ -91,36 +104,60 @@ def _peaks(counts: npt.NDArray[np.float64]) -> list[float]:
     total = counts.sum()
     if total < _LEAST_VOXELS:
         return []
-    smooth = np.convolve(counts, _KERNEL, mode="same")
+    smooth = _smoothed(counts)
     sums = np.concatenate([[0.0], np.cumsum(counts)])
-    peaks = []
-    for index, prominence in prominences(smooth):
-        share = (sums[min(index + _WINDOW_HU, len(counts))] - sums[max(index - _WINDOW_HU, 0)]) / total
-        if share >= _LEAST_SHARE and prominence >= _STEEP * smooth[index]:
-            peaks.append((smooth[index], float(index - _RANGE)))
+
+    def is_frequent(places: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        last, first = np.minimum(places + _WINDOW_HU, len(counts)), np.maximum(places - _WINDOW_HU, 0)
+        frequent: npt.NDArray[np.bool_] = (sums[last] - sums[first]) / total >= _LEAST_SHARE
+        return frequent
+
+    peaks = [
+        (smooth[index], float(index - _RANGE))
+        for index, prominence in prominences(smooth, is_frequent)
+        if prominence >= _STEEP * smooth[index]
+    ]
     return [hu for _, hu in sorted(peaks, reverse=True)]
 
 
-def prominences(values: npt.NDArray[np.float64]) -> list[tuple[int, float]]:
+def _smoothed(counts: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """The histogram smoothed where there is something in it; the rest stays 0."""
+    filled = np.flatnonzero(counts)
+    low, high = int(filled[0]) - len(_KERNEL), int(filled[-1]) + len(_KERNEL) + 1
+    if low < 0 or high > len(counts):
+        return np.convolve(counts, _KERNEL, mode="same")
+    smooth = np.zeros_like(counts)
+    smooth[low:high] = np.convolve(counts[low:high], _KERNEL, mode="same")
+    return smooth
+
+
+def prominences(
+    values: npt.NDArray[np.float64], wanted: Callable[[npt.NDArray[np.int64]], npt.NDArray[np.bool_]] | None = None
+) -> list[tuple[int, float]]:
     """Peaks of a curve and how far each stands above the higher of the lowest points on its way to higher ground.
 
     What `scipy.signal.find_peaks(values, prominence=0)` gives, whose import takes half a second of every process.
 
     Args:
         values: [N]; a flat top counts at its middle, the ends are no peaks.
+        wanted: says of places whether peaks there are; the others are passed over; None for all.
     """
     begins = np.flatnonzero(np.diff(values, prepend=np.nan) != 0)  # of stretches of one value
     ends = np.append(begins[1:], len(values))
     level = values[begins]
     tops = np.flatnonzero((level[1:-1] > level[:-2]) & (level[1:-1] > level[2:])) + 1
+    middles = (begins[tops] + ends[tops] - 1) // 2
+    if wanted is not None:
+        chosen = wanted(middles)
+        tops, middles = tops[chosen], middles[chosen]
     found = []
-    for top in tops.tolist():
+    for top, middle in zip(tops.tolist(), middles.tolist(), strict=True):
         higher = np.flatnonzero(level > level[top])
         after = np.searchsorted(higher, top)
         left = higher[after - 1] if after else -1
         right = higher[after] if after < len(higher) else len(level)
         base = max(level[left + 1 : top + 1].min(), level[top:right].min())
-        found.append(((int(begins[top]) + int(ends[top]) - 1) // 2, float(level[top] - base)))
+        found.append((middle, float(level[top] - base)))
     return found
 
 

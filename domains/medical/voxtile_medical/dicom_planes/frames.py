@@ -162,7 +162,7 @@ def floats(values: Sequence[Value] | None, count: int) -> tuple[float, ...] | No
     if values is None or len(values) < count:
         return None
     try:
-        numbers = tuple(float(v) for v in values[:count])
+        numbers = tuple(map(float, values[:count]))
     except (TypeError, ValueError):
         return None
-    return numbers if all(abs(n) < float("inf") for n in numbers) else None
+    return numbers if all(map(math.isfinite, numbers)) else None

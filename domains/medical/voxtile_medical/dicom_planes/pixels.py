@@ -171,13 +171,13 @@ def read_frames(root: Path, header: FileHeader, layout: PixelLayout, chosen: Seq
     """
     if header.offset >= 0 and not layout.is_colour:
         native = _read_native(root, header, layout)
-        return _clean(native if chosen is None else native[list(chosen)], root / header.path, header, layout)
+        return _clean(native if chosen is None else native[list(chosen)], root, header, layout)
     check_length(header, layout)
     path = root / header.path
     try:
         with quiet_pydicom(), open_stored(path) as file, file.stream() as stream:
             refuse_if_changed(header, file.size)
-            return _clean(_decode(stream, header, layout, chosen), path, header, layout)
+            return _clean(_decode(stream, header, layout, chosen), root, header, layout)
     except (MemoryError, Verdict):
         raise
     except Exception as error:  # decoders raise anything; the message may quote the header, so it is not kept
@@ -296,11 +296,11 @@ def _to_bytes(rgb: PixelArray, layout: PixelLayout) -> PixelArray:
     return rgb.astype(np.uint8) if layout.bits_stored <= 8 else (rgb >> (layout.bits_stored - 8)).astype(np.uint8)
 
 
-def _clean(values: PixelArray, path: Path, header: FileHeader, layout: PixelLayout) -> PixelArray:
+def _clean(values: PixelArray, root: Path, header: FileHeader, layout: PixelLayout) -> PixelArray:
     """Keep the bits that count; colour and floating point have no others."""
     if values.ndim == 4 or layout.dtype.kind == "f" or layout.bits_stored == layout.dtype.itemsize * 8:
         return values
-    return counting_bits(path, header, values, layout.bits_stored, layout.high_bit)
+    return counting_bits(root / header.path, header, values, layout.bits_stored, layout.high_bit)
 
 
 def _stored_bytes(layout: PixelLayout) -> int:

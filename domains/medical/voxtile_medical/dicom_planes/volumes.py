@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 
 import numpy as np
 
 from voxtile_medical.dicom_planes.frames import TIME_KEYS, Frame
-from voxtile_medical.dicom_planes.geometry import ORIENTATION_TOLERANCE, SAME_PLACE_MM, GridChoice, stack_frames
+from voxtile_medical.dicom_planes.geometry import (
+    ORIENTATION_TOLERANCE,
+    SAME_PLACE_MM,
+    GridChoice,
+    Stack,
+    cross,
+    stack_frames,
+)
 from voxtile_medical.verdicts import Verdict
 
 _SAVED = "ContentTime"  # when an image was made, which need not be when it was measured
@@ -19,10 +26,17 @@ _FEWEST = 3  # planes of a part of what was filed as one volume
 
 @dataclass(frozen=True)
 class VolumeFrames:
-    """Planes that belong to one volume, and the values that set it apart from the series' other volumes."""
+    """Planes that belong to one volume, and the values that set it apart from the series' other volumes.
+
+    Attributes:
+        frames: in any order.
+        label: the values.
+        stack: the planes in order, where they have been found to be a sound stack.
+    """
 
     frames: tuple[Frame, ...]
     label: dict[str, Hashable] = field(default_factory=dict)
+    stack: Stack | None = None
 
 
 def split_volumes(frames: Sequence[Frame]) -> list[VolumeFrames]:
@@ -57,7 +71,7 @@ def unmerged(volume: VolumeFrames, min_slices: int, choice: GridChoice) -> list[
         choice: as of `stack_frames`.
     """
     try:
-        stack_frames(volume.frames, min_slices, choice)
+        return [replace(volume, stack=stack_frames(volume.frames, min_slices, choice))]
     except Verdict as verdict:
         if verdict.reason == "mixed-orientations":
             found = [_by_orientation(volume)]
@@ -67,7 +81,6 @@ def unmerged(volume: VolumeFrames, min_slices: int, choice: GridChoice) -> list[
         else:
             found = []
         return next((parts for parts in found if _are_sound(parts, min_slices, choice)), [volume])
-    return [volume]
 
 
 def _by_orientation(volume: VolumeFrames) -> list[VolumeFrames]:
@@ -95,7 +108,7 @@ def _by_value(volume: VolumeFrames, name: str) -> list[VolumeFrames]:
 def _lie_between(parts: Sequence[VolumeFrames]) -> bool:
     """Each part overlaps with another along the normal: one volume cannot be so, unlike one that was cut in two."""
     orientation = parts[0].frames[0].orientation
-    normal = np.cross(orientation[:3], orientation[3:])
+    normal = cross(orientation[:3], orientation[3:])
     heights = [np.array([frame.position for frame in part.frames]) @ normal for part in parts]
     spans = [(float(h.min()), float(h.max())) for h in heights]
     return len(parts) > 1 and all(
@@ -170,10 +183,10 @@ def _split_by_number(volume: VolumeFrames, places: list[list[Frame]], most: int)
 
 def _places(frames: Sequence[Frame]) -> list[list[Frame]]:
     """Frames grouped by their distance along the common normal; one group a frame where there is no common normal."""
-    orientations = np.array([frame.orientation for frame in frames])
-    if np.ptp(orientations, axis=0).max() > ORIENTATION_TOLERANCE:
+    orientations = [*dict.fromkeys(tuple(frame.orientation) for frame in frames)]
+    if len(orientations) > 1 and np.ptp(orientations, axis=0).max() > ORIENTATION_TOLERANCE:
         return [[frame] for frame in frames]
-    normal = np.cross(orientations[0, :3], orientations[0, 3:])
+    normal = cross(orientations[0][:3], orientations[0][3:])
     distances = np.array([frame.position for frame in frames]) @ normal
     places: list[list[Frame]] = []
     previous = -np.inf

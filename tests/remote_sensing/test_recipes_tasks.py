@@ -53,6 +53,17 @@ def test_skyscripts_seven_sets_have_a_task_each():
         assert {c.concept for c in task.classes} == set(table.values())
 
 
+@pytest.mark.parametrize("language", ["de", "fr", "es", "zh", "ar"])
+def test_a_task_in_another_language_asks_of_the_same_classes_in_other_words(language):
+    english, other = load_task("remote_sensing/eurosat"), load_task(f"remote_sensing/eurosat-{language}")
+    assert [c.concept for c in other.classes] == [c.concept for c in english.classes]
+    assert (other.labels, other.split, other.kind) == (english.labels, english.split, english.kind)
+    words = [wording.present for c in other.classes for wording in c.wordings]
+    assert len(set(words)) == 20
+    assert not {w.present for c in english.classes for w in c.wordings} & set(words)
+    assert not set(other.templates) & set(english.templates[1:])
+
+
 @pytest.mark.parametrize("name", sorted(RETRIEVAL))
 def test_skyscripts_three_retrieval_sets_have_a_task_each(name):
     assert len(RETRIEVAL) == 3

@@ -24,6 +24,9 @@ Base = TypeVar("Base")
 CORE = (
     # presets
     "voxtile.data:ImagePreset",
+    "voxtile.data:PublishedPicture",
+    "voxtile.data:PublishedPreset",
+    "voxtile.data:PublishedVolume",
     "voxtile.data:StoredVectors",
     "voxtile.data:StudyPreset",
     "voxtile.data:PictureStudyPreset",
@@ -31,6 +34,7 @@ CORE = (
     "voxtile.data:VolumePreset",
     # towers, and what joins and tunes them
     "voxtile.models:StoredImageTower",
+    "voxtile.models:ConchTower",
     "voxtile.models:ConvTower",
     "voxtile.models:Dates",
     "voxtile.models:DualEncoder",

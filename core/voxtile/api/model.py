@@ -310,7 +310,8 @@ def load_model(spec: str | os.PathLike[str], *, trust_packages: Sequence[str] = 
 
     Args:
         spec: a checkpoint; a folder of open_clip, of transformers (CLIP or SigLIP) or of an ONNX export;
-            `open_clip:NAME[/PRETRAINED]`, `hf:ID`, or `class:package.module.Class[:ARGUMENT]`.
+            `open_clip:NAME[/PRETRAINED]`, `hf:ID`, `hub:NAME[/FILE]` (docs/models.md), or
+            `class:package.module.Class[:ARGUMENT]`.
         trust_packages: packages of your own whose classes a checkpoint or export may name, such as ("mine",).
 
     Raises:

@@ -10,6 +10,9 @@ from .presets.base import SampleSource as SampleSource
 from .presets.image import ImageAugment as ImageAugment
 from .presets.image import ImagePreset as ImagePreset
 from .presets.load import preset_from_config as preset_from_config
+from .presets.published.picture import PublishedPicture as PublishedPicture
+from .presets.published.preset import PublishedPreset as PublishedPreset
+from .presets.published.volume import PublishedVolume as PublishedVolume
 from .presets.stored import StoredVectors as StoredVectors
 from .presets.study import RoleVolume as RoleVolume
 from .presets.study import StudyPreset as StudyPreset
@@ -33,6 +36,9 @@ __all__ = [
     "PictureStudyPreset",
     "PlacingPreset",
     "Preset",
+    "PublishedPicture",
+    "PublishedPreset",
+    "PublishedVolume",
     "RegionPolicy",
     "RoleVolume",
     "SampleSource",

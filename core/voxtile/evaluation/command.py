@@ -51,8 +51,8 @@ def evaluate(
     themselves (OUT/scores.parquet, for `voxtile compare`), and prints a table.
 
     Args:
-        model: a checkpoint, open_clip:NAME[/PRETRAINED], hf:ID (CLIP or SigLIP), a folder of one of these, or
-            class:package.module.Class[:ARGUMENT], a class of your own.
+        model: a checkpoint, open_clip:NAME[/PRETRAINED], hf:ID (CLIP or SigLIP), hub:NAME[/FILE] (docs/models.md), a
+            folder of one of these, or class:package.module.Class[:ARGUMENT], a class of your own.
         tasks: names such as medical/ct-findings, or paths of task files.
         corpus: folder of the corpus.
         out: folder of the report; made if it does not exist.

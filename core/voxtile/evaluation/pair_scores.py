@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from voxtile.errors import ConfigError
 from voxtile.evaluation.inputs.encode import PairLogits
 from voxtile.evaluation.tasks.choices import LATE_INTERACTION, MATCHING, checked_scorers
-from voxtile.inference.load import EncoderModel
+from voxtile.inference.encoder_model import EncoderModel
 from voxtile.models.protocol import EvaluationModel
 from voxtile.objectives.generative.cross_attention import require_tokens
 from voxtile.objectives.generative.image_text_matching import ImageTextMatching

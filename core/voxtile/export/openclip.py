@@ -14,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from voxtile.data.presets.image import ImagePreset
+from voxtile.data.presets.published.picture import PublishedPicture
 from voxtile.errors import ExportError
 from voxtile.export.source import Embedded, Probes, Source
 from voxtile.models.hub.openclip import OpenClipImage, OpenClipText
@@ -163,7 +164,8 @@ def _transformers(*parts: nn.Module) -> Iterator[nn.Module]:
 
 
 def _preprocessing(preset: object) -> dict[str, Any]:
-    if not isinstance(preset, ImagePreset) or preset.channels != _RGB:
+    fitted = isinstance(preset, PublishedPicture) and preset.within is not None
+    if not isinstance(preset, ImagePreset) or preset.channels != _RGB or fitted:
         raise ExportError(
             f"open_clip has no preprocessing like {type(preset).__name__}, only that of RGB pictures; export the model "
             "with --to onnx, which states the preset beside it"

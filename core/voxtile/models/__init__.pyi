@@ -1,6 +1,7 @@
 from .dual import DualEncoder as DualEncoder
 from .flattening import Flattening as Flattening
 from .grounding_decoder import GroundingDecoder as GroundingDecoder
+from .hub.conch import ConchTower as ConchTower
 from .hub.monai import MonaiTower as MonaiTower
 from .hub.openclip import OpenClipImage as OpenClipImage
 from .hub.openclip import OpenClipText as OpenClipText
@@ -33,6 +34,7 @@ from .tuning import Tuning as Tuning
 
 __all__ = [
     "BandsPreset",
+    "ConchTower",
     "ConvTower",
     "Dates",
     "DofaTower",

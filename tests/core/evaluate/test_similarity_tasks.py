@@ -19,7 +19,7 @@ from voxtile.evaluation.kinds.grounding.similarity import best_proposal, quantil
 from voxtile.evaluation.options import checked_options
 from voxtile.evaluation.run import evaluate_model, report
 from voxtile.evaluation.tasks.file import load_task
-from voxtile.inference.load import EncoderModel
+from voxtile.inference.encoder_model import EncoderModel
 from voxtile.models.dual import DualEncoder
 from voxtile.models.tower import ImageTower, TextTower
 from voxtile.types import Encoded

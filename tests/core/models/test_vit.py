@@ -12,7 +12,7 @@ from torch import nn
 
 from voxtile.data.presets.image import ImagePreset
 from voxtile.errors import CheckpointError, ConfigError
-from voxtile.inference.load import EncoderModel
+from voxtile.inference.encoder_model import EncoderModel
 from voxtile.inference.similarity.side import image_side
 from voxtile.models.dual import DualEncoder
 from voxtile.models.hub.adapters import inflate_depth

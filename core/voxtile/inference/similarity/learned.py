@@ -13,7 +13,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from voxtile.errors import ConfigError
-from voxtile.inference.load import EncoderModel
+from voxtile.inference.encoder_model import EncoderModel
 from voxtile.models.grounding_decoder import require_levels
 from voxtile.models.tower import full_precision
 from voxtile.objectives.local.concept_patch import ConceptPatch

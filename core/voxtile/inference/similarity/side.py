@@ -17,8 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from voxtile.errors import ConfigError
+from voxtile.inference.encoder_model import EncoderModel
 from voxtile.inference.huggingface_pair import HuggingFacePair
-from voxtile.inference.load import EncoderModel
 from voxtile.inference.similarity.attention import Map, PatchTransformer
 from voxtile.inference.similarity.learned import LocalSimilarity, learned_similarities
 from voxtile.inference.similarity.towers import of_open_clip, of_timm, of_transformers

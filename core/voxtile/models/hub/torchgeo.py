@@ -21,6 +21,8 @@ from voxtile.types import Encoded
 
 _TIMM = re.compile(r"resnet\d+|vit_\w+")
 _DOFA = re.compile(r"dofa_\w+")
+# What MAE trained beside DOFA's encoder, and the norm that its fine-tuning code adds after it.
+_DOFA_MAE, _DOFA_NORM = r"norm\.(weight|bias)", r"fc_norm\.(weight|bias)"
 _HEADS = r"(?:module\.|encoder\.|backbone\.)*(?:fc|head|classifier|mask_token|projector|decoder\w*)\b.*"
 
 
@@ -76,7 +78,8 @@ class DofaTower(ImageTower):
     Args:
         name: `dofa_small_patch16_224`, `dofa_base_patch16_224`, ….
         wavelengths_nm: of the channels.
-        pretrained: a local file, or None for random weights.
+        pretrained: a local file, or None for random weights. The file of its authors ends with the encoder, so that the
+            norm after the mean keeps its first values, one and zero.
         size: pixels a side.
 
     Raises:
@@ -97,7 +100,9 @@ class DofaTower(ImageTower):
         model = _create(name, {"img_size": size, "num_classes": 0, "global_pool": True})
         self.load_report: LoadReport | None = None
         if pretrained:
-            self.load_report = load_report(model, read_weights(pretrained), pretrained, ignored=_HEADS)
+            ignored = f"{_HEADS}|{_DOFA_MAE}"
+            state = read_weights(pretrained)
+            self.load_report = load_report(model, state, pretrained, ignored=ignored, optional=_DOFA_NORM)
         self.model = model
         self.micrometres = [float(w) / 1000 for w in wavelengths_nm]
         self.channels = len(self.micrometres)

@@ -1,33 +1,46 @@
-"""Our checkpoints and open_clip's models, with their presets."""
+"""Our checkpoints, open_clip's and published models, with their presets."""
 
 from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor
 
-from voxtile.data.presets.base import SampleSource
+from voxtile.data.presets.base import Preset, SampleSource
 from voxtile.data.presets.roles import StudyReader, not_a_study
-from voxtile.inference.load import OPEN_CLIP, load_model
+from voxtile.inference.load import load_model
+from voxtile.inference.open_clip_pair import OPEN_CLIP
+from voxtile.inference.published.load import HUB
 from voxtile.models.protocol import EvaluationModel
 from voxtile.stages.embed.extractor import Extractor
 
 _CHUNK = 1 << 20
 
 
-class DualExtractor:
-    """The image side of an image-text model: normalised embeddings in the space that its texts share.
+class ImageModel(Protocol):
+    """What encodes images, with its preset; part of an `EvaluationModel`."""
+
+    @property
+    def preset(self) -> Preset:
+        """Its preprocessing."""
+
+    def encode_images(self, images: Tensor) -> Tensor:
+        """[S, C, *G] float32 to [S, D]."""
+
+
+class ImageExtractor:
+    """A model of images with a preset of voxtile.
 
     Args:
         name: how the table calls it.
-        model: the pair of encoders.
+        model: the encoder.
     """
 
-    def __init__(self, name: str, model: EvaluationModel) -> None:
+    def __init__(self, name: str, model: ImageModel) -> None:
         self.name = name
         self._model = model
 
@@ -55,9 +68,22 @@ class DualExtractor:
         """[S, C, *G] to [S, D]."""
         return self._model.encode_images(images).float()
 
+
+class DualExtractor(ImageExtractor):
+    """The image side of an image-text model: normalised embeddings in the space that its texts share.
+
+    Args:
+        name: how the table calls it.
+        model: the pair of encoders.
+    """
+
+    def __init__(self, name: str, model: EvaluationModel) -> None:
+        super().__init__(name, model)
+        self._pair = model
+
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """T texts to [T, D], in the space of the images."""
-        return self._model.encode_texts(texts).float()
+        return self._pair.encode_texts(texts).float()
 
 
 def checkpoint_name(path: str | Path) -> str:
@@ -79,3 +105,12 @@ def open_clip_extractor(name: str | Path) -> Extractor:
     """A model of open_clip; `NAME[/PRETRAINED]`, `hf-hub:ORG/REPO` or `local-dir:FOLDER`."""
     spec = f"{OPEN_CLIP}{name}"
     return DualExtractor(spec, load_model(spec))
+
+
+def published_extractor(name: str | Path) -> Extractor:
+    """A model of docs/models.md; `NAME[/FILE or FOLDER]`."""
+    from voxtile.inference.published.images import PublishedImages, published_images
+
+    model = published_images(str(name))
+    named = f"{HUB}{name}"
+    return ImageExtractor(named, model) if isinstance(model, PublishedImages) else DualExtractor(named, model)

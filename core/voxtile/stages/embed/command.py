@@ -38,8 +38,8 @@ def embed_corpus(
 
     Args:
         corpus: the corpus to add to.
-        model: a checkpoint, open_clip:NAME[/PRETRAINED], timm:NAME[/FILE], hf:ORG/REPO, or a folder of open_clip, timm
-            or transformers.
+        model: a checkpoint, open_clip:NAME[/PRETRAINED], timm:NAME[/FILE], hf:ORG/REPO, hub:NAME[/FILE]
+            (docs/models.md), or a folder of open_clip, timm or transformers.
         where: SQL condition over the samples table, such as "kind = 'patch'"; overviews are never embedded.
         batch_size: samples a batch.
         chunk: samples that are written at once; what a stopped run loses at most.

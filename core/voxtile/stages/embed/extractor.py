@@ -1,7 +1,7 @@
 """What embeds pictures: a model with its own transforms, found by name.
 
-A name is a checkpoint of ours, `open_clip:NAME[/PRETRAINED]`, `timm:NAME`, `hf:ORG/REPO`, or a folder that holds a
-model of one of these kinds.
+A name is a checkpoint of ours, `open_clip:NAME[/PRETRAINED]`, `timm:NAME`, `hf:ORG/REPO`, `hub:NAME[/FILE]`, or a
+folder that holds a model of one of these kinds.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from torch import Tensor
 
 from voxtile.data.presets.base import SampleSource, described
 from voxtile.errors import ConfigError, PresetError
-from voxtile.inference.load import best_device
+from voxtile.inference.encoder_model import best_device
 from voxtile.trusted_packages import checked_packages
 
 
@@ -52,6 +52,7 @@ HUBS: Mapping[str, str] = MappingProxyType(
         "open_clip": "voxtile.stages.embed.clip_model:open_clip_extractor",
         "timm": "voxtile.stages.embed.timm_model:timm_extractor",
         "hf": "voxtile.stages.embed.hub:hub_extractor",
+        "hub": "voxtile.stages.embed.clip_model:published_extractor",
     }
 )
 

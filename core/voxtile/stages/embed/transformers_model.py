@@ -12,7 +12,7 @@ from torch import Tensor
 
 from voxtile.data.presets.base import SampleSource
 from voxtile.errors import CheckpointError, MissingExtraError
-from voxtile.inference.load import best_device
+from voxtile.inference.encoder_model import best_device
 from voxtile.models.hub.reachable import hub_or_copy
 from voxtile.stages.embed.extractor import Extractor, check_pictures, picture_of, short_name
 

@@ -1,0 +1,103 @@
+"""Published models, by the name of the table: a file or folder of the user's, or the hub where it answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+
+from voxtile.console import note
+from voxtile.data.presets.published.preset import published_preset
+from voxtile.data.presets.published.table import PublishedModel, published
+from voxtile.errors import CheckpointError, ConfigError, cause_of
+from voxtile.inference.encoder_model import EncoderModel
+from voxtile.inference.open_clip_pair import open_clip_pair
+from voxtile.inference.published.weights import Pair, load_pair
+from voxtile.models.dual import DualEncoder
+from voxtile.models.hub.openclip import OpenClipImage, OpenClipText
+from voxtile.models.hub.reachable import hub_answers
+from voxtile.models.protocol import EvaluationModel
+
+HUB = "hub:"
+
+
+def split_spec(spec: str) -> tuple[PublishedModel, str | None]:
+    """A model of the table and where its weights are, from `NAME[/FILE or FOLDER]`.
+
+    Raises:
+        ConfigError: no such model.
+    """
+    name, _, place = spec.partition("/")
+    return published(name), place or None
+
+
+def published_model(spec: str, device: torch.device) -> EvaluationModel:
+    """Both towers of a published model with its own preprocessing.
+
+    Args:
+        spec: `NAME[/FILE or FOLDER]`, a name of docs/models.md; without a file it is downloaded, where there is a hub.
+        device: where it shall run.
+
+    Raises:
+        ConfigError: no such model, or one of which voxtile opens less than both towers.
+        CheckpointError: its weights are not there, cannot be loaded safely, or are those of another architecture.
+    """
+    model, place = split_spec(spec)
+    if model.opened != "open_clip":
+        raise ConfigError(_not_a_pair(model))
+    if place is not None and Path(place).is_dir():
+        return _named(open_clip_pair(f"local-dir:{place}"), model, spec, device)
+    if model.folder:
+        if place is not None:
+            raise CheckpointError(f"there is no folder '{place}' of {model.title}; check the path")
+        return _named(open_clip_pair(f"hf-hub:{model.hub}"), model, spec, device)
+    file = place or downloaded(model)
+    architecture = str(model.tower["architecture"])
+    image, text = OpenClipImage(name=architecture), OpenClipText(name=architecture)
+    pair = Pair(image.visual, text.text)
+    note(str(load_pair(pair, file, layout=model.layout, title=f"{model.title} ({architecture})")))
+    text.pair_scale = float(pair.logit_scale.detach().double().exp())
+    encoder = DualEncoder(image=image, text=text, embed_dim=image.width, project=False, logit_scale="pretrained")
+    return EncoderModel(f"{HUB}{spec}", encoder.to(device), published_preset(model.name))
+
+
+def _named(made: EncoderModel, model: PublishedModel, spec: str, device: torch.device) -> EncoderModel:
+    """What open_clip opened by its own configuration, with the name and the preprocessing of the table."""
+    return EncoderModel(f"{HUB}{spec}", made.encoder.to(device), published_preset(model.name))
+
+
+def downloaded(model: PublishedModel) -> str:
+    """The file of a model from the hub, or its local copy.
+
+    Raises:
+        ConfigError: it is on no hub.
+        CheckpointError: it cannot be downloaded.
+    """
+    parts = (model.hub or "").split("/", 2)
+    if len(parts) < 3:
+        raise ConfigError(
+            f"the weights of {model.title} are on no hub: {model.weights}; download them and name the file: "
+            f"{HUB}{model.name}/FILE"
+        )
+    from huggingface_hub import hf_hub_download
+
+    try:
+        return hf_hub_download(f"{parts[0]}/{parts[1]}", parts[2], local_files_only=not hub_answers())
+    except Exception as error:  # the hub client raises many types
+        raise CheckpointError(
+            f"the weights of {model.title} cannot be downloaded from {model.hub} "
+            f"({cause_of(error).split('. ')[0]:.160}); download them elsewhere and name the file: "
+            f"{HUB}{model.name}/FILE"
+        ) from error
+
+
+def _not_a_pair(model: PublishedModel) -> str:
+    if model.opened == "image":
+        return (
+            f"{HUB}{model.name} encodes images alone, and evaluation compares them with texts; store its vectors "
+            f"with: voxtile embed CORPUS {HUB}{model.name}/FILE"
+        )
+    return (
+        f"of {model.title} voxtile has the preprocessing alone; use it as data.preset voxtile.data.PublishedPreset "
+        f"with model: {model.name}, and its towers by class:package.module.Class, a class of your own"
+    )

@@ -1,0 +1,193 @@
+"""Weights of published models: files in their layout, filled at random, against vectors that their own code made."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from tests.support.published_inputs import TEXTS, filled, pictures, sample
+
+from voxtile.data.presets.published.preset import published_preset
+from voxtile.data.presets.published.table import published_models
+from voxtile.errors import CheckpointError, ConfigError
+from voxtile.inference.load import load_model
+from voxtile.inference.published.images import PublishedImages
+from voxtile.inference.published.weights import Pair, from_open_clip, from_transformers, load_pair
+from voxtile.models.hub.conch import ConchTower
+from voxtile.models.hub.openclip import OpenClipImage, OpenClipText
+
+NUMBERS = json.loads((Path(__file__).parents[1] / "data" / "published_numbers.json").read_text("utf-8"))
+NARROW = {
+    "embed_dim": 32,
+    "quick_gelu": True,
+    "vision_cfg": {"image_size": 224, "layers": 2, "width": 64, "head_width": 64, "patch_size": 32},
+    "text_cfg": {"context_length": 77, "vocab_size": 49408, "width": 64, "heads": 1, "layers": 2},
+}
+PAIRS = ("chexzero", "plip")
+
+
+@pytest.fixture(autouse=True)
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The architecture of both, with two blocks of 64."""
+    from open_clip import factory
+
+    monkeypatch.setitem(factory._MODEL_CONFIGS, "ViT-B-32-quickgelu", NARROW)
+
+
+def tensors(model: str) -> dict[str, torch.Tensor]:
+    return {key: torch.from_numpy(v) for key, v in filled(NUMBERS[model]["vectors"]["layout"]).items()}
+
+
+def saved(tmp_path: Path, state: dict[str, Any]) -> str:
+    torch.save(state, tmp_path / "weights.pt")
+    return str(tmp_path / "weights.pt")
+
+
+def images(model: str) -> torch.Tensor:
+    preset = published_preset(model)
+    return torch.stack([preset(sample(pictures()[name]), None) for name in ("wide", "grey")])
+
+
+def unit(rows: Any) -> torch.Tensor:
+    return torch.nn.functional.normalize(torch.tensor(rows), dim=1)
+
+
+@pytest.mark.parametrize("model", PAIRS)
+def test_vectors_of_pictures_and_texts_equal_the_models_own_code(model: str, tmp_path: Path) -> None:
+    opened = load_model(f"hub:{model}/{saved(tmp_path, tensors(model))}")
+    expected = NUMBERS[model]["vectors"]
+    assert (opened.encode_images(images(model)) - unit(expected["first"])).abs().max() < 1e-4
+    assert (opened.encode_texts(TEXTS) - unit(expected["second"])).abs().max() < 1e-4
+    assert opened.logit_scale == pytest.approx(np.exp(3.5), rel=1e-4)
+    assert opened.name == f"hub:{model}/{tmp_path}/weights.pt"
+
+
+@pytest.mark.parametrize("model", PAIRS)
+def test_every_key_is_accounted_for(model: str, tmp_path: Path) -> None:
+    state = {**tensors(model), "text_model.embeddings.position_ids": torch.arange(77)[None]}
+    image, text = OpenClipImage(name="ViT-B-32-quickgelu"), OpenClipText(name="ViT-B-32-quickgelu")
+    pair = Pair(image.visual, text.text)
+    report = load_pair(pair, saved(tmp_path, state), layout=published_models()[model].layout, title=model)
+    assert set(report.used) == set(pair.state_dict())
+    assert report.unexpected == ("text_model.embeddings.position_ids",)
+    assert not report.missing
+    assert not report.resized
+
+
+def test_training_code_may_have_wrapped_the_weights(tmp_path: Path) -> None:
+    state = {"epoch": 3, "state_dict": {f"module.{key}": value for key, value in tensors("chexzero").items()}}
+    opened = load_model(f"hub:chexzero/{saved(tmp_path, state)}")
+    plain = load_model(f"hub:chexzero/{saved(tmp_path, tensors('chexzero'))}")
+    assert torch.equal(opened.encode_texts(TEXTS), plain.encode_texts(TEXTS))
+
+
+@pytest.mark.parametrize(
+    ("model", "other", "said"),
+    [
+        ("chexzero", "plip", r"are not those of CheXzero \(ViT-B-32-quickgelu\): visual\.\w+ is missing, .*more keys"),
+        ("plip", "chexzero", r"are not those of PLIP \(ViT-B-32-quickgelu\): .* is missing"),
+        ("chexzero", "conch", r"are not those of CheXzero"),
+    ],
+)
+def test_weights_of_another_architecture_are_refused_by_their_keys(
+    model: str, other: str, said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(CheckpointError, match=said):
+        load_model(f"hub:{model}/{saved(tmp_path, tensors(other))}")
+
+
+def test_weights_of_another_size_are_refused_with_both_shapes(tmp_path: Path) -> None:
+    state = tensors("chexzero")
+    state["visual.conv1.weight"] = torch.zeros(64, 3, 16, 16)
+    with pytest.raises(
+        CheckpointError, match=r"visual\.conv1\.weight is \(64, 3, 16, 16\) and not \(64, 3, 32, 32\); "
+    ):
+        load_model(f"hub:chexzero/{saved(tmp_path, state)}")
+
+
+def test_the_three_projections_of_attention_are_joined_or_reported() -> None:
+    state = tensors("plip")
+    del state["text_model.encoder.layers.0.self_attn.k_proj.bias"]
+    assert "text.transformer.resblocks.0.attn.in_proj_bias" not in from_transformers(state)
+    assert "text.transformer.resblocks.1.attn.in_proj_bias" in from_transformers(state)
+    assert set(from_open_clip({"module.ln_final.bias": torch.zeros(1)})) == {"text.ln_final.bias"}
+
+
+@pytest.mark.parametrize("projected", [True, False])
+def test_the_image_tower_of_conch_equals_its_own_code(projected: bool, tmp_path: Path) -> None:
+    file = saved(tmp_path, tensors("conch"))
+    tower = ConchTower(pretrained=file, projected=projected, width=64, depth=2, heads=2, embed_dim=32).eval()
+    with torch.no_grad():
+        vectors = tower(images("conch")).pooled
+    expected = torch.tensor(NUMBERS["conch"]["vectors"]["first" if projected else "second"])
+    assert (vectors - expected).abs().max() < 1e-4
+    assert tower.load_report is not None
+    left_out = set(tower.load_report.unexpected)
+    rest = [key for key in tensors("conch") if key.startswith(("text.", "logit_scale")) or "caption" in key]
+    assert left_out == {key.removeprefix("visual.") for key in rest}
+    assert len(tower.load_report.used) + len(left_out) == len(tensors("conch"))
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ("hub:chexzero", "the weights of CheXzero are on no hub: .* name the file: hub:chexzero/FILE"),
+        ("hub:rad-dino/FOLDER", "encodes images alone, .*voxtile embed CORPUS hub:rad-dino"),
+        ("hub:ct-clip", "of CT-CLIP voxtile has the preprocessing alone"),
+        ("hub:remoteclip", "no published model is called 'remoteclip'"),
+    ],
+)
+def test_what_cannot_be_opened_says_what_to_do(spec: str, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        load_model(spec)
+
+
+def test_a_file_that_is_not_there_is_named() -> None:
+    with pytest.raises(CheckpointError, match=r"'absent\.pt' do"):
+        load_model("hub:chexzero/absent.pt")
+
+
+def test_images_alone_are_embedded_with_their_preset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from voxtile.models.hub import conch
+    from voxtile.stages.embed.extractor import load_extractor
+
+    def small(**given: Any) -> ConchTower:
+        return ConchTower(width=64, depth=2, heads=2, embed_dim=32, **given)
+
+    monkeypatch.setattr(conch, "ConchTower", small)
+    extractor = load_extractor(f"hub:conch/{saved(tmp_path, tensors('conch'))}")
+    assert isinstance(extractor._model, PublishedImages)  # type: ignore[attr-defined]
+    vectors = extractor.encode(torch.stack([extractor.prepare(sample(pictures()["wide"]))]))
+    assert (vectors - torch.tensor(NUMBERS["conch"]["vectors"]["second"][:1])).abs().max() < 1e-4
+
+
+def test_the_file_of_dofas_authors_ends_with_its_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its README lists what is missing from the model and unknown to it."""
+    from voxtile.models.hub import torchgeo
+
+    models = pytest.importorskip("torchgeo.models")
+
+    def small(name: str, options: Any) -> torch.nn.Module:
+        narrow = {"img_size": 32, "patch_size": 16, "embed_dim": 32, "depth": 1, "num_heads": 2}
+        made: torch.nn.Module = models.DOFA(**{**options, **narrow})
+        return made
+
+    monkeypatch.setattr(torchgeo, "_create", small)
+    state = small("", {"num_classes": 0, "global_pool": True}).state_dict()
+    file = {key: value for key, value in state.items() if not key.startswith("fc_norm.")}
+    extra = ("mask_token", "norm.weight", "norm.bias", "projector.weight", "projector.bias")
+    file |= {key: torch.zeros(3) for key in extra}
+    tower = torchgeo.DofaTower(
+        name="dofa_base_patch16_224", wavelengths_nm=[665, 560, 490], pretrained=saved(tmp_path, file), size=32
+    )
+    assert tower.load_report is not None
+    assert set(tower.load_report.missing) == {"fc_norm.weight", "fc_norm.bias"}
+    assert set(tower.load_report.unexpected) == set(extra)
+    assert len(tower.load_report.used) == len(state) - 2
+    del file["cls_token"]
+    with pytest.raises(CheckpointError, match="cls_token is missing"):
+        torchgeo.DofaTower(
+            name="dofa_base_patch16_224", wavelengths_nm=[665], pretrained=saved(tmp_path, file), size=32
+        )

@@ -16,6 +16,7 @@ import torch
 import zarr
 from openpyxl import Workbook
 from PIL import Image
+from tests.support.picture_parquet import medtrinity
 from tests.support.picture_sets import PICTURE_LACKING, PICTURE_LAYOUTS
 from tests.support.volume_sets import VOLUME_LACKING, VOLUME_LAYOUTS
 
@@ -279,6 +280,7 @@ LAYOUTS = {
     "gaia": (lambda f: f.tar("test/0.tar", ("1.png", None), ("1.json", '{"id": 1, "captions": ["one"]}')), 1, ()),
     "lc25000": (class_folders("lung_colon_image_set/lung_image_sets/{0}/{0}1.jpeg", "lung_aca", "lung_n"), 2, ()),
     "medmnist": (medmnist, 9, ()),
+    "medtrinity": (lambda f: medtrinity(f.root), 3, ()),
     "mhist": (mhist, 1, ()),
     "nct-crc": (class_folders("CRC-VAL-HE-7K/{0}/{0}-TCGA-A.tif", "ADI", "TUM"), 2, ()),
     "nwpu-captions": (nwpu_captions, 1, ()),
@@ -354,6 +356,7 @@ LACKING = {
     "gaia": ("test/0.tar", "test/*.tar"),
     "lc25000": ("lung_colon_image_set/lung_image_sets/lung_n/*", "'benign lung tissue'"),
     "medmnist": ("pneumoniamnist.npz", "pneumoniamnist.npz"),
+    "medtrinity": ("25M_demo/*", "'*.parquet'"),
     "mhist": ("images/*", "'images/MHIST_aaa.png'"),
     "nct-crc": ("CRC-VAL-HE-7K/TUM/*", "'NCT-CRC-HE-100K'"),
     "nwpu-captions": ("NWPU_images/airplane/*", "airplane_001.jpg"),

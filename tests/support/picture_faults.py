@@ -116,7 +116,10 @@ def mimic_cxr_jpg(root):
 
 
 def nih_cxr14(root):
-    """A picture in both lists, names and boxes of a picture that is not in the table, a box outside its picture."""
+    """A picture in both lists and one in none, names and boxes of one that no table has, a box outside its picture."""
+    path = root / "Data_Entry_2017_v2020.csv"
+    add(path, ["00000005_000.png", *rows_of(path)[3][1:3], "5", *rows_of(path)[3][4:]])
+    picture(root / "images_003/images/00000005_000.png")
     (root / "test_list.txt").write_text("00000003_000.png\n00000001_001.png\n00009999_000.png\n")
     boxes = (
         ["00000003_000.png", "Mass", 90, 3, 4, 4, "", "", ""],
@@ -126,8 +129,10 @@ def nih_cxr14(root):
 
 
 def padchest(root):
-    """A file that is known to be broken, and one that is cut off."""
+    """A file that is known to be broken, one that is cut off, one that was MONOCHROME1."""
     path = next(root.glob("PADCHEST*"))
+    text = gzip.decompress(path.read_bytes()).decode().replace("L,CR,MONOCHROME2", "L,CR,MONOCHROME1")
+    path.write_bytes(gzip.compress(text.encode()))
     name = "216840111366964012819207061112010307142602253_04-014-084.png"
     row = rows_of(path)[1]
     add(path, ["3", name, "0", *row[3:]], ["4", "cut.png", "0", *row[3:]])

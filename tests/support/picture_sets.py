@@ -213,7 +213,7 @@ def padchest(root):
     rows = (
         (0, "1_a.png", 0, 20140915, "s1", "p1", "F", "PA", "CR", "MONOCHROME2", "derram pleural izquierd",
          "Physician", "['pleural effusion', ' cardiomegaly', '']", "['C0032227', 'C0018800']"),
-        (1, "1_b.png", 0, 20140915, "s1", "p1", "F", "L", "CR", "MONOCHROME1", "derram pleural izquierd",
+        (1, "1_b.png", 0, 20140915, "s1", "p1", "F", "L", "CR", "MONOCHROME2", "derram pleural izquierd",
          "Physician", "['pleural effusion', ' cardiomegaly', '']", "['C0032227', 'C0018800']"),
         (2, "2_a.png", 1, 20140916, "s2", "p2", "M", "AP_horizontal", "DX", "MONOCHROME2", "sin hallazg",
          "RNN_model", "['normal']", "[]"),

@@ -78,8 +78,10 @@ class RecipeTask:
             return Outcome("dropped", error.reason, str(error))
         except PictureError as error:
             return Outcome("failed", error.reason, str(error))
-        if not samples:
+        if not samples and len(parts) == 1:
             return Outcome("failed", parts[0].reason, parts[0].detail)
+        if not samples:
+            return Outcome("dropped", "nothing-usable", "none of its samples can be used", parts=tuple(parts))
         tables["splits"] = list({row["subject"]: row for row in tables["splits"]}.values())
         return Outcome(
             "used",

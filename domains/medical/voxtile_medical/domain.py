@@ -76,6 +76,10 @@ domain = Domain(
         "iu-xray": Command(
             "voxtile_medical.recipes.pictures.commands:build_iu_xray", "Indiana University chest X-rays with reports"
         ),
+        "medtrinity": Command(
+            "voxtile_medical.recipes.pictures.commands:build_medtrinity",
+            "MedTrinity-25M: pictures, captions of a model",
+        ),
         "messidor": Command(
             "voxtile_medical.recipes.pictures.commands:build_messidor", "MESSIDOR: fundus photographs with grades"
         ),

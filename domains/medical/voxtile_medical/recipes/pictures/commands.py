@@ -8,6 +8,7 @@ from typing import Any
 from voxtile.engine.run import RunOptions
 from voxtile_datasets.recipes.build import ALL_TRAINING, build
 from voxtile_datasets.recipes.download import tell
+from voxtile_medical.recipes.pictures.parquet_rows import ParquetPictures, parquet_set
 from voxtile_medical.recipes.pictures.picture_set import picture_set
 from voxtile_medical.recipes.pictures.recipe import Pictures
 
@@ -158,6 +159,22 @@ def build_roco_v2(source: Path, corpus: Path, **run: Any) -> None:  # noqa: ANN4
         run: options of the run.
     """
     _build("roco-v2", source, corpus, ALL_TRAINING, run)
+
+
+def build_medtrinity(source: Path, corpus: Path, *, split_fractions: str = "0.98,0.01,0.01", **run: Any) -> None:  # noqa: ANN401
+    """Build a corpus from MedTrinity-25M: pictures of many sets with captions by a multimodal model.
+
+    The Parquet files that hold the pictures are read (`25M_demo`); patients are not published.
+
+    Args:
+        source: the folder with the Parquet files.
+        corpus: the corpus to add to; made if it does not exist.
+        split_fractions: shares of train, val and test, picture by picture.
+        run: options of the run.
+    """
+    data = parquet_set("medtrinity")
+    tell(f"{data.title}: {data.access}")
+    build(ParquetPictures(data), source, corpus, split_fractions, RunOptions(**run))
 
 
 def build_busi(source: Path, corpus: Path, *, split_fractions: str = "0.8,0.1,0.1", **run: Any) -> None:  # noqa: ANN401

@@ -64,6 +64,9 @@ class Pictures(FileRecipe):
             raise PictureError(error.reason, f"{entry.key}: {error}") from error
         uid = sample_uid(hashlib.sha256(data).hexdigest(), region=f"{name}/{entry.key}")
         parts = [Part(uid, "dropped", reason, why) for reason, why in pixels.doubts]
+        if entry.attributes.get("polarity") == "uncertain":
+            why = "its DICOM object was in MONOCHROME1, and nothing says whether the picture was turned"
+            parts.append(Part(uid, "dropped", "uncertain-polarity", why))
         masks, regions = self._regions(root, entry, uid, pixels, parts)
         row: Row = {**pixels.row, **self._columns(entry, pixels)}
         attributes = {**pixels.attributes, **entry.attributes}

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fnmatch
 import gzip
+import os
 import re
 import shutil
 import tempfile
@@ -21,7 +23,8 @@ from voxtile_medical.recipes.pictures.picture_set import PictureSet, TableFiles
 Fields: TypeAlias = "dict[str, str | None]"
 
 _LARGEST = 2 << 30  # bytes of a table; those of MIMIC-CXR-JPG have 0.06 GB
-_DEPTH = 3  # folders below the download in which tables are looked for: pictures lie deeper, in many
+_DEPTH = 2  # folders below the download in which tables are looked for
+_MOST_FOLDERS = 100  # in one of them; MIMIC-CXR has thousands of patients in each of ten, and no table there
 
 
 @dataclass(frozen=True)
@@ -40,17 +43,35 @@ class TableRow:
 
 
 def find_tables(root: Path, table: TableFiles) -> list[Path]:
-    """The tables of a download: of each pattern the file that is nearest to its root."""
+    """The tables of a download: of each pattern the files that are nearest to its root."""
     found: dict[Path, None] = {}
+    levels = list(_levels(root))
     for pattern in table.files:
-        for depth in range(_DEPTH + 1):
-            matched = sorted(path for path in root.glob("*/" * depth + pattern) if path.is_file())
+        for folders in levels:
+            matched = sorted(
+                folder / name for folder, names in folders for name in names if fnmatch.fnmatchcase(name, pattern)
+            )
             if matched:
                 found |= dict.fromkeys(matched)
                 break
         if found and table.is_one:
             break
     return list(found)
+
+
+def _levels(root: Path) -> Iterator[list[tuple[Path, list[str]]]]:
+    """Folders with the names of their files, from the root down; those of patients, which are many, are not entered."""
+    folders = [root]
+    for _ in range(_DEPTH + 1):
+        listed, below = [], list[Path]()
+        for folder in folders:
+            with os.scandir(folder) as entries:
+                known = [entry for entry in entries if not entry.name.startswith(".")]
+            listed.append((folder, [entry.name for entry in known if entry.is_file()]))
+            inside = [folder / entry.name for entry in known if entry.is_dir()]
+            below += sorted(inside) if len(inside) <= _MOST_FOLDERS else []
+        yield listed
+        folders = below
 
 
 def read_rows(root: Path, table: TableFiles, data: PictureSet) -> Iterator[TableRow]:

@@ -324,7 +324,8 @@ def test_a_recipe_runs_in_worker_processes(tmp_path, name):
     assert main(["build", name, str(source), str(tmp_path / "corpus"), "--workers", "2", *words]) == 0
     corpus = Corpus(tmp_path / "corpus")
     assert len(corpus.table("samples")) == samples
-    assert set(corpus.ledger()["status"].to_pylist()) == {"used"}
+    left_out = [row["reason"] for row in corpus.ledger().to_pylist() if row["status"] != "used"]
+    assert set(left_out) <= ({"not-dicom", "point-contour"} if name == "lidc-idri" else set())
 
 
 def run_options(command):

@@ -390,6 +390,58 @@ def test_a_second_run_adds_what_has_arrived_and_nothing_else(tmp_path):
     assert len(corpus.table("regions")) == 8
 
 
+def lidc(corpus, patient=1):
+    """(z, y, x) indices of the nodule's voxels in RAS order, and the attributes of its fact."""
+    (row,) = [row for row in corpus.table("samples").to_pylist() if row["subject"] == f"LIDC-IDRI-{patient:04d}"]
+    (region,) = [region for region in corpus.table("regions").to_pylist() if region["uid"] == row["uid"]]
+    (fact,) = [fact for fact in corpus.table("facts").to_pylist() if fact["region_id"] == region["region_id"]]
+    return row, region, json.loads(fact["attributes"]), np.argwhere(np.asarray(corpus.mask(region)))
+
+
+def test_lidc_nodules_are_what_readers_enclose_where_half_of_them_agree(tmp_path):
+    corpus = built("lidc-idri", tmp_path)
+    row, region, attributes, places = lidc(corpus)
+    # One reader drew 5 × 5 pixels inside a square on two slices, with a hole of 2 × 2 in the upper one; the other the
+    # same square a pixel further on the lower slice alone. Squares themselves are just outside.
+    first = {(1, y, x) for y in range(11, 16) for x in range(11, 16)}
+    hole = {(2, y, x) for y in (12, 13) for x in (12, 13)}
+    drawn = first | {(1, y, x) for y in range(12, 17) for x in range(12, 17)} | {(2, y, x) for _, y, x in first} - hole
+    lps = {(-10 + 0.5 * x, -20 + 0.7 * y, -300 + 2.0 * z) for z, y, x in drawn}
+    affine = np.array(row["affine"]).reshape(4, 4)
+    ras = [affine @ [*place[::-1], 1.0] for place in places]
+    assert {tuple(np.round([-x, -y, z], 6)) for x, y, z, _ in ras} == {tuple(np.round(p, 6)) for p in lps}
+    assert region["phrase"] == "pulmonary nodule"
+    assert (attributes["readers"], attributes["marked_by"]) == (4, 2)
+    assert attributes["readings"] == [
+        {"reader": 1, "name": "N0", "malignancy": 5}, {"reader": 2, "name": "N0", "malignancy": 3},
+    ]  # fmt: skip
+    assert reasons(corpus) == {"point-contour": 2, "not-dicom": 2}
+
+
+def test_lidc_what_is_no_reading_of_its_series_is_in_the_ledger(tmp_path):
+    root = tmp_path / "in"
+    VOLUME_LAYOUTS["lidc-idri"][0](root)
+    first, second = sorted(root.rglob("069.xml"))
+    text = first.read_text()
+    second.write_text("<IdriReadMessage xmlns='http://www.nih.gov'/>")
+    (first.parent / "070.xml").write_text(text.replace("<edgeMap>", "<edgeMap", 1))
+    (first.parent / "071.xml").write_text(text.replace(".1.1</Series", ".1.9</Series"))
+    (first.parent / "072.xml").write_text(text.replace("-298.0", "-298.9"))
+    (first.parent / "073.xml").write_text(text.replace("-298.0", "-398.0"))
+    (second.parent / "074.xml").write_text(text)
+    (root / "tcia-lidc-xml").mkdir()
+    (root / "tcia-lidc-xml/075.xml").write_text(text)
+    status, corpus = build("lidc-idri", root, tmp_path / "corpus")
+    assert status == 1  # one is damaged
+    found = {(row["source"].rpartition("/")[2], row["reason"]) for row in corpus.ledger().to_pylist()}
+    assert {
+        ("069.xml", "not-ct-reading"), ("070.xml", "unreadable-contours"), ("071.xml", "no-series"),
+        ("072.xml", "other-series"), ("073.xml", "absent-slices"), ("074.xml", "other-series"),
+        ("075.xml", "no-series"),
+    } <= found  # fmt: skip
+    assert len(corpus.table("regions")) == 1  # of the first patient's 069.xml, which is as it was
+
+
 @pytest.mark.parametrize("fault", ["role: reprots", "unknown: 1", "of: {}"])
 def test_a_set_that_says_what_nothing_reads_is_refused(tmp_path, monkeypatch, fault):
     text = (
@@ -426,7 +478,7 @@ def counted_table(folder):
     for name, (write, *_) in sorted(VOLUME_LAYOUTS.items()):
         root = folder / name
         write(root)
-        paths = sorted(root.rglob("*.np[zy]")) or sorted(root.rglob("*.nii.gz"))
+        paths = next(filter(None, (sorted(root.rglob(f"*.{ending}")) for ending in ("npz", "nii.gz", "dcm"))))
         masks = re.compile(r"seg|labels|/\.", re.IGNORECASE)
         images = [path for path in paths if not masks.search(f"/{path.relative_to(root).as_posix()}")]
         images[-1].write_bytes(images[-1].read_bytes()[:100])

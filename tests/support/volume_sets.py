@@ -7,6 +7,8 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 from openpyxl import Workbook
+from pydicom.dataset import Dataset, FileMetaDataset
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from voxtile_medical.recipes.volumes.volume_set import load_volume_set
 
@@ -234,6 +236,78 @@ def abdomenatlas3(root: Path):
     table(root / "data/TrainTestIDS/IID_test.csv", ("BDMAP ID",), (cases[2],))
 
 
+LIDC_SERIES = "1.3.6.1.4.1.14519.5.2.1.1.{}"
+_XML = """<?xml version="1.0" encoding="UTF-8"?>
+<LidcReadMessage uid="1.3.6.1" xmlns="http://www.nih.gov">
+<ResponseHeader><SeriesInstanceUid>{series}</SeriesInstanceUid></ResponseHeader>{sessions}</LidcReadMessage>"""
+_ROI = "<roi><imageZposition>{z}</imageZposition><inclusion>{inclusion}</inclusion>{edges}</roi>"
+
+
+def square(low, high):
+    """The pixels (column, row) along the sides of a square, one after another."""
+    side = range(low, high)
+    return [
+        *((x, low) for x in side), *((high, y) for y in side),
+        *((x, high) for x in range(high, low, -1)), *((low, y) for y in range(high, low, -1)),
+    ]  # fmt: skip
+
+
+def lidc_xml(path: Path, series, *sessions):
+    """What readers marked: for each a list of (malignancy, [(z, inclusion, points)])."""
+    made = []
+    for nodules in sessions:
+        marks = []
+        for number, (malignancy, outlines) in enumerate(nodules):
+            rois = "".join(
+                _ROI.format(
+                    z=z,
+                    inclusion=str(inclusion).upper(),
+                    edges="".join(f"<edgeMap><xCoord>{x}</xCoord><yCoord>{y}</yCoord></edgeMap>" for x, y in points),
+                )
+                for z, inclusion, points in outlines
+            )
+            rated = f"<characteristics><malignancy>{malignancy}</malignancy></characteristics>" if malignancy else ""
+            marks.append(f"<unblindedReadNodule><noduleID>N{number}</noduleID>{rated}{rois}</unblindedReadNodule>")
+        made.append(f"<readingSession>{''.join(marks)}</readingSession>")
+    path.write_text(_XML.format(series=series, sessions="".join(made)))
+
+
+def lidc_idri(root: Path):
+    """LIDC-IDRI: two patients as DICOM with what four readers marked."""
+    for number in (1, 2):
+        folder = root / f"LIDC-IDRI-{number:04d}/01-01-2000-3017{number}/300056{number}-03192"
+        folder.mkdir(parents=True)
+        volume = hu(f"lidc{number}", (32, 32, 7)) + 1024
+        for index in range(7):
+            ct_slice(folder / f"1-{index + 1:03d}.dcm", number, index, volume[:, :, index].T)
+        first = (5, [(-298.0, True, square(10, 16)), (-296.0, True, square(10, 16)), (-296.0, False, square(11, 14))])
+        second = (3, [(-298.0, True, square(11, 17))])
+        lidc_xml(
+            folder / "069.xml", LIDC_SERIES.format(number), [first, (0, [(-300.0, True, [(3, 3)])])], [second], [], []
+        )
+
+
+def ct_slice(path, patient, index, pixels):
+    """One slice of a CT, 0.7 × 0.5 mm, 2 mm apart from -300 mm up."""
+    uid = f"{LIDC_SERIES.format(patient)}.{index + 1}"
+    slice_ = Dataset()
+    slice_.file_meta = FileMetaDataset()
+    slice_.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    slice_.file_meta.MediaStorageSOPClassUID = slice_.SOPClassUID = CTImageStorage
+    slice_.file_meta.MediaStorageSOPInstanceUID = slice_.SOPInstanceUID = uid
+    slice_.Modality, slice_.PatientID = "CT", f"LIDC-IDRI-{patient:04d}"
+    slice_.StudyInstanceUID, slice_.SeriesInstanceUID = f"1.2.{patient}", LIDC_SERIES.format(patient)
+    slice_.ImagePositionPatient = [-10, -20, -300 + 2 * index]
+    slice_.ImageOrientationPatient, slice_.PixelSpacing = [1, 0, 0, 0, 1, 0], [0.7, 0.5]
+    slice_.Rows, slice_.Columns = pixels.shape
+    slice_.BitsAllocated = slice_.BitsStored = 16
+    slice_.HighBit, slice_.PixelRepresentation, slice_.SamplesPerPixel = 15, 0, 1
+    slice_.PhotometricInterpretation = "MONOCHROME2"
+    slice_.RescaleSlope, slice_.RescaleIntercept = 1, -1024
+    slice_.PixelData = np.ascontiguousarray(pixels.astype("<u2")).tobytes()
+    slice_.save_as(path, enforce_file_format=True)
+
+
 # Recipe → (writes a small copy, number of samples, further words of the command).
 VOLUME_LAYOUTS = {
     "abdomenatlas3": (abdomenatlas3, 3, ()),
@@ -243,6 +317,7 @@ VOLUME_LAYOUTS = {
     "ct-rate": (ct_rate, 4, ()),
     "inspect": (inspect_set, 4, ()),
     "kits": (kits, 3, ()),
+    "lidc-idri": (lidc_idri, 2, ()),
     "merlin": (merlin, 3, ()),
     "msd": (msd, 11, ()),
     "rad-chestct": (rad_chestct, 5, ()),
@@ -258,6 +333,7 @@ VOLUME_LACKING = {
     "ct-rate": ("dataset/train/train_2/*/*", "'train_2_a_1'"),
     "inspect": ("full/CTPA/PE452a4.nii.gz", "'PE452a4'"),
     "kits": ("**/*.nii.gz", "holds no volume of KiTS"),
+    "lidc-idri": ("*/*/*/*", "is there"),
     "merlin": ("merlinabdominalctdataset/merlin_data/AC4213cb3.nii.gz", "'AC4213cb3'"),
     "msd": ("**/*.nii.gz", "holds no volume of Medical Segmentation Decathlon"),
     "rad-chestct": ("tst00001.npz", "'tst00001'"),

@@ -125,6 +125,9 @@ domain = Domain(
             "INSPECT: pulmonary embolism, impressions, outcomes",
         ),
         "kits": Command("voxtile_medical.recipes.volumes.commands:build_kits", "KiTS: kidney, tumor and cyst as masks"),
+        "lidc-idri": Command(
+            "voxtile_medical.recipes.volumes.lidc:build_lidc_idri", "LIDC-IDRI: DICOM, nodules that four readers marked"
+        ),
         "merlin": Command(
             "voxtile_medical.recipes.volumes.commands:build_merlin", "Merlin: abdominal CT, findings, 30 labels"
         ),

@@ -24,12 +24,13 @@ class SelfCrossingError(ValueError):
     """A contour winds round some pixels twice, or round some to the left and round others to the right."""
 
 
-def fill(contours: Iterable[Points], shape: tuple[int, int]) -> Plane:
+def fill(contours: Iterable[Points], shape: tuple[int, int], *, with_path: bool = True) -> Plane:
     """Pixels whose centres lie inside an odd number of contours, or on the path of one.
 
     Args:
         contours: each [N, 2] points (x, y); the last is joined to the first.
         shape: (rows, columns).
+        with_path: pixels on the path of a contour belong to it; otherwise it runs just outside.
 
     Returns:
         [rows, columns].
@@ -50,7 +51,7 @@ def fill(contours: Iterable[Points], shape: tuple[int, int]) -> Plane:
             raise SelfCrossingError
         inside[window] ^= winding != 0
         path[window] |= on
-    return inside | path
+    return inside | path if with_path else inside & ~path
 
 
 def _wind(points: Points, shape: tuple[int, int]) -> tuple[npt.NDArray[np.int32], Plane]:

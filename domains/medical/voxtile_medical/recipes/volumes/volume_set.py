@@ -127,7 +127,8 @@ class VolumeSet(MedicalSet):
     """A data set of volumes.
 
     Attributes:
-        images: which files are images; of two files of one volume the one of the earlier rule is read.
+        images: which NIfTI or .npz files are images; of two files of one volume the one of the earlier rule is read.
+            None where the set is DICOM.
         masks: which are label maps.
         tables: reports, labels, geometry and splits.
         splits: word of the set → train, val or test.
@@ -137,7 +138,7 @@ class VolumeSet(MedicalSet):
         shows_air: every CT shows air and soft tissue: what has hardly any of one is not in HU.
     """
 
-    images: tuple[ImageRule, ...]
+    images: tuple[ImageRule, ...] = ()
     masks: tuple[MaskRule, ...] = ()
     tables: tuple[TableRule, ...] = ()
     splits: Mapping[str, str] = field(default_factory=dict)

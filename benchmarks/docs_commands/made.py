@@ -1,7 +1,7 @@
 """Small inputs that no command of voxtile makes; run by the Python of the environment under test.
 
 made.py uid CORPUS | subject CORPUS | rows CORPUS | embedded CORPUS | xrays | chest | captioner | tokens | volumes |
-        timm | few CORPUS | exportable CORPUS | vision-model
+        timm | few CORPUS | exportable CORPUS | vision-model | photographs
 """
 
 from __future__ import annotations
@@ -50,6 +50,14 @@ model:
     embed_dim: 64
 trainer: {max_epochs: -1, max_steps: 1, limit_val_batches: 0, precision: 32-true}
 name: exportable
+"""
+_PHOTOGRAPHS = """
+base: [remote_sensing/aerial]
+name: photographs
+data: {facts_source: labels, captions: {per_item: 1}}
+model:
+  objectives: {facts: null, contrastive: {init_args: {kind: softmax}}}
+trainer: {max_epochs: 1}
 """
 _EACH = {"train": 128, "val": 32, "test": 64}
 
@@ -192,6 +200,23 @@ def vision_model() -> None:
     small = ViTConfig(hidden_size=48, num_hidden_layers=2, num_attention_heads=2, intermediate_size=96, image_size=64)
     ViTModel(small).save_pretrained("model")
     ViTImageProcessor(size={"height": 64, "width": 64}).save_pretrained("model")
+
+
+def photographs() -> None:
+    """Pictures of seven classes in a table of pairs, and a config for them."""
+    import numpy as np
+    from PIL import Image
+
+    classes = ["grassland", "farmland", "industrial_area", "river_or_lake", "forest", "residential_area", "parking_lot"]
+    rng, rows = np.random.default_rng(0), ["filepath,title,subject,split,label"]
+    Path("PICTURES").mkdir()
+    for number in range(140):
+        label, split = classes[number % 7], ("train", "val", "test", "test")[number // 35]
+        pixels = rng.integers(0, 256, (96, 96, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(f"PICTURES/{number}.png")
+        rows.append(f"{number}.png,{label.replace('_', ' ')},{number},{split},{label}")
+    Path("pairs.csv").write_text("\n".join(rows))
+    Path("photographs.yaml").write_text(_PHOTOGRAPHS)
 
 
 if __name__ == "__main__":

@@ -384,6 +384,9 @@ DOCS = {
         skipped={r"BigEarthNetV2": "needs 100 GB of downloads", r"EuroSAT": "needs the download of 90 MB"},
         spans=("voxtile build --help",),
     ),
+    ("docs/remote-sensing.md", "Photographs with class names"): Scene(
+        given={"PICTURES": Shell("made photographs")},  # with the table and the config, from scratch
+    ),
     ("docs/tiles.md", "From scenes to tiles"): Scene(given={"products": Phantom("sentinel2", 20, "scenes")}),
     ("docs/models.md", "Published models"): Scene(
         skipped={r"hub:": "needs the weights, which are their authors'; the tests open files of the same layout"},

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from openpyxl import Workbook
 from tests.support import picture_sets as sets
-from tests.support.picture_faults import PICTURE_FAULTS
+from tests.support.picture_faults import PICTURE_FAULTS, rows_of
 from tests.support.picture_sets import PICTURE_LAYOUTS
 
 from voxtile.cli.main import lightning_main, main
@@ -148,6 +149,11 @@ def test_nih_boxes_lists_and_spacing(build):
     np.testing.assert_array_equal(decode_picture(built.corpus.source(row).encoded()), sets.grey("00000001_001.png"))
 
 
+def test_a_picture_that_lies_in_two_folders_is_told(build, capsys):
+    build("nih-cxr14", faults=lambda root: sets.picture(root / "images_999/00000003_000.png", side=30))
+    assert "1 pictures lie in several folders" in capsys.readouterr().err
+
+
 def test_real_nih_pictures_are_stored_byte_for_byte(test_data, tmp_path):
     folder = test_data / "medical/nih_cxr14_samples"
     listed = [line.split("|")[1:3] for line in (folder / "README.md").read_text("utf-8").splitlines() if ".png" in line]
@@ -269,6 +275,33 @@ def test_the_errata_of_messidor_are_followed(build):
     assert built.facts("38557") == {
         "MESSIDOR retinopathy grade 3": "present", "MESSIDOR risk of macular edema grade 1": "present",
     }  # fmt: skip
+
+
+def test_a_workbook_of_the_old_kind_is_refused_and_one_of_the_new_kind_is_read(build, tmp_path, capsys):
+    book = Workbook()
+    for row in rows_of_messidor(tmp_path / "csv"):
+        book.active.append(row)
+
+    def saved(suffix):
+        def change(root):
+            (root / "Base12/Annotation_Base12.csv").unlink()
+            book.save(root / f"Base12/Annotation_Base12{suffix}")
+
+        return change
+
+    built = build("messidor", faults=saved(".xlsx"))
+    assert built.facts("44816")["no diabetic retinopathy"] == "present"
+    (tmp_path / "old").mkdir()
+    sets.messidor(tmp_path / "old")
+    saved(".xls")(tmp_path / "old")
+    assert main(["build", "messidor", str(tmp_path / "old"), str(tmp_path / "none"), "--engine", "inline"]) == 2
+    assert "a workbook of the old kind; save it as .xlsx or as CSV" in capsys.readouterr().err
+
+
+def rows_of_messidor(root):
+    """The rows of one of the tables of grades."""
+    sets.messidor(root)
+    return rows_of(root / "Base12/Annotation_Base12.csv")
 
 
 def test_both_eyes_of_messidor_2_stay_together(build):

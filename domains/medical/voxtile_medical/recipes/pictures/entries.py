@@ -72,6 +72,11 @@ def list_entries(root: Path, data: PictureSet) -> Iterator[PictureEntry]:
     concepts = concept_names(root, data)
     for row in rows:
         yield _entry(row, data, names, splits, boxes.get(row.key, []), concepts)
+    if names.ambiguous:
+        tell(
+            f"{data.title}: {len(names.ambiguous)} pictures lie in several folders of '{root}', such as "
+            f"{some_of(list(names.ambiguous))}; the first is read, remove the others"
+        )
 
 
 def _entry(

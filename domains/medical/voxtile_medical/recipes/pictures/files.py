@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
@@ -17,9 +18,11 @@ class PictureNames:
 
     Attributes:
         root: its folder.
+        ambiguous: names that were asked for and lie in several folders, of which the first is taken.
     """
 
     root: Path
+    ambiguous: dict[str, None] = field(default_factory=dict)
 
     def all(self) -> list[str]:
         """Relative paths of all files, sorted, but hidden ones and those of `__MACOSX`."""
@@ -36,6 +39,8 @@ class PictureNames:
             if path.startswith(_ANYWHERE):
                 name = path.removeprefix(_ANYWHERE)
                 found = self._by_name.get(name) or self._by_spelling.get(name.casefold())
+                if found is not None and name in self._repeated:
+                    self.ambiguous[name] = None
                 if found is not None:
                     return found
                 continue
@@ -63,6 +68,11 @@ class PictureNames:
     @cached_property
     def _by_name(self) -> Mapping[str, str]:
         return {path.rpartition("/")[2]: path for path in reversed(self._paths)}
+
+    @cached_property
+    def _repeated(self) -> frozenset[str]:
+        counted = Counter(path.rpartition("/")[2] for path in self._paths)
+        return frozenset(name for name, count in counted.items() if count > 1)
 
     @cached_property
     def _by_spelling(self) -> Mapping[str, str]:

@@ -81,6 +81,17 @@ def test_pictures_without_text_and_marks_of_side_stay_as_they_are(tmp_path, dico
         assert json.loads(samples[0].row["attributes"])["blanked"] == []
 
 
+def test_radiographs_that_were_not_looked_at_are_named(tmp_path, dicom, noise, capsys):
+    save(dicom, tmp_path / "scan", radiograph(noise), BitsStored=12, HighBit=11, **CR)
+    (outcome,) = dicom.convert(tmp_path / "scan", deidentify=True).outcomes
+    assert (outcome.status, outcome.parts) == ("used", ())
+    assert outcome.detail.startswith("text-not-looked-for: ")
+    (plain,) = dicom.convert(tmp_path / "scan", deidentify=False).outcomes
+    assert plain.detail is None
+    convert_dicom(tmp_path / "scan", tmp_path / "corpus", engine="inline")
+    assert "text that is burned into radiographs was not looked for, and stays" in capsys.readouterr().out
+
+
 def test_what_the_header_says_is_burned_in_must_be_found(tmp_path, dicom, noise):
     save(dicom, tmp_path, radiograph(noise), BurnedInAnnotation="YES", BitsStored=12, HighBit=11, **CR)
     assert dicom.convert(tmp_path, deidentify=True, find_text="blank").verdicts == ["burned-in"]

@@ -18,11 +18,11 @@ import numpy.typing as npt
 
 from voxtile.errors import MissingExtraError
 
-LEAST_SCORE = 0.5  # of the reader, from 0 to 1; figures of what it finds and misses: docs/de-identification.md
+LEAST_SCORE = 0.7  # of the reader, from 0 to 1; figures of what it finds and misses: docs/de-identification.md
 _LEAST_CHARACTERS = 2  # a single letter names nobody, and bones look like some
 _TILE, _OVERLAP = 1536, 256  # pixels; larger pictures are looked at in parts, and once as a whole, made smaller
 _AROUND = 31  # pixels, side of the square that local contrast is taken in
-_GROWN = (0.35, 0.6)  # a box is grown by these shares of its height, up and down, left and right
+_GROWN = (0.35, 1.6)  # a box is grown by these shares of its height, up and down, left and right: letters beside it
 # Marks that say how a radiograph was taken; a model may read them, and they identify nobody.
 _WORDS = "L R LEFT RIGHT AP PA LAT LATERAL PORTABLE ERECT SUPINE UPRIGHT SITTING STANDING SEMIERECT DECUBITUS"
 _POSITIONS = frozenset(_WORDS.split())

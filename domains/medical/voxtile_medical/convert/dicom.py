@@ -12,6 +12,7 @@ from voxtile.errors import ConfigError, InputError
 from voxtile_datasets.intake.deidentify import HashedNames
 from voxtile_datasets.intake.planner import IntakeOptions, Planner
 from voxtile_medical.burned_in.blank import TextChoice
+from voxtile_medical.dicom.series_kinds import PICTURE_MODALITIES
 from voxtile_medical.dicom.task import DicomTask
 from voxtile_medical.dicom_header.confidentiality import DEFAULT, Profile
 from voxtile_medical.dicom_header.tree import DicomTree, read_tree
@@ -21,6 +22,11 @@ from voxtile_medical.suv.compute import SuvChoice
 if TYPE_CHECKING:
     from voxtile.engine.parallel import PlanReader
     from voxtile_datasets.intake.reports_file import ReportSource
+
+_NOT_LOOKED_FOR = (
+    "text that is burned into radiographs was not looked for, and stays; --find-text blank or refuse, in a new corpus, "
+    "looks for it"
+)
 
 
 def convert_dicom(
@@ -148,6 +154,8 @@ def convert_dicom(
         output().print(f"then {len(tree.masks)} SEG or RTSTRUCT objects are attached to the series that they are of")
     elif masks and tree.masks:
         _attach_masks(source, corpus, planner, tree, options, deidentify=deidentify)
+    if deidentify and find_text == "no" and any(h.text("Modality") in PICTURE_MODALITIES for h in tree.usable):
+        output().print(_NOT_LOOKED_FOR, markup=False, highlight=False, soft_wrap=True)
     summary.raise_if_failed()
     if fetched is not None:
         fetched.raise_if_lost()

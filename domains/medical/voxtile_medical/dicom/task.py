@@ -21,7 +21,7 @@ from voxtile_medical.dicom.pictures import picture_samples
 from voxtile_medical.dicom.sample_rows import SeriesContext, as_json
 from voxtile_medical.dicom.samples import volume_samples
 from voxtile_medical.dicom.series import Series, pack, unpack
-from voxtile_medical.dicom.series_kinds import VOLUME_MODALITIES, kind_of, refuse_burned_in
+from voxtile_medical.dicom.series_kinds import PICTURE_MODALITIES, VOLUME_MODALITIES, kind_of, refuse_burned_in
 from voxtile_medical.dicom.whole_series import whole_series
 from voxtile_medical.dicom_header.confidentiality import CLEAN_PIXELS, Profile
 from voxtile_medical.dicom_header.headers import FileHeader, NotUsable
@@ -31,6 +31,8 @@ from voxtile_medical.dicom_planes.geometry import REFUSE, GridChoice
 from voxtile_medical.series_roles.facts import role_facts
 from voxtile_medical.suv.compute import SuvChoice
 from voxtile_medical.verdicts import Verdict
+
+NOT_LOOKED_FOR = "text-not-looked-for: whether text is burned into the picture is not known; --find-text looks for it"
 
 
 @dataclass(frozen=True)
@@ -204,7 +206,10 @@ class DicomTask(PlannedTask):
         roles = [fact for sample in samples for fact in role_facts(sample.row)]
         if roles:
             tables["facts"] = roles
-        detail = "; ".join(sorted({f"{verdict.reason}: {verdict.detail}" for verdict in verdicts})) or None
+        said = {f"{verdict.reason}: {verdict.detail}" for verdict in verdicts}
+        if self.deidentify and self.find_text == "no" and any(s.row["modality"] in PICTURE_MODALITIES for s in samples):
+            said.add(NOT_LOOKED_FOR)
+        detail = "; ".join(sorted(said)) or None
         return Outcome("used", detail=detail, samples=tuple(samples), tables=tables, parts=tuple(refused))
 
 

@@ -9,10 +9,12 @@ import signal
 import tarfile
 from pathlib import Path
 
+import nibabel as nib
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from voxtile.cli.main import main
 from voxtile.corpus.forgotten import ForgottenSubjects
@@ -198,14 +200,41 @@ def test_converted_again_a_forgotten_patient_stays_away(made, tmp_path, capsys):
     corpus, raw = copied(made("ct"), tmp_path), made("ct").parent / "raw"
     subject = Corpus(corpus).table("samples")["subject"].to_pylist()[0]
     forget_subject(corpus, subject=(subject,))
+    paths = KeyMap.for_corpus(corpus).paths()
     before = state(corpus)
     run("convert", "dicom", raw, corpus, *INLINE, "--reports", raw / "reports.csv")
     assert state(corpus) == before
     run("convert", "dicom", raw, corpus, *INLINE, "--reports", raw / "reports.csv", "--licence", "other")
     assert state(corpus) == before
     assert "forgotten" in capsys.readouterr().out
+    assert KeyMap.for_corpus(corpus).paths() == paths  # no path of its files is written again
     forget_subject(corpus, subject=(subject,))  # what the conversion recorded names nobody
     assert "forgotten before: 1 of the subjects" in capsys.readouterr().out
+
+
+def test_pictures_and_volumes_of_a_forgotten_patient_leave_no_path_when_converted_again(tmp_path, capsys):
+    for name in ("jane", "john"):
+        (tmp_path / "nifti" / name).mkdir(parents=True)
+        (tmp_path / "pictures").mkdir(exist_ok=True)
+        volume = np.random.default_rng(len(name)).integers(-900, 900, (5, 5, 5)).astype(np.int16)
+        nib.save(nib.Nifti1Image(volume, np.eye(4)), tmp_path / "nifti" / name / "ct.nii.gz")
+        (tmp_path / "nifti" / name / "segmentations").mkdir()
+        mask = nib.Nifti1Image((volume > 0).astype(np.uint8), np.eye(4))
+        nib.save(mask, tmp_path / "nifti" / name / "segmentations" / "liver.nii.gz")
+        pixels = np.random.default_rng(ord(name[1])).integers(0, 255, (8, 8), np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "pictures" / f"{name}.png")
+    for how in (("nifti", "nifti", "--modality", "CT"), ("image", "pictures", "--deidentify")):
+        corpus = tmp_path / f"corpus-{how[0]}"
+        convert = ("convert", how[0], tmp_path / how[1], corpus, *how[2:], *INLINE)
+        run(*convert)
+        keys = KeyMap.for_corpus(corpus)
+        forget_subject(corpus, subject=(keys.hash("subject", "jane" if how[0] == "nifti" else "jane.png"),))
+        assert not [path for path in KeyMap.for_corpus(corpus).paths().values() if "jane" in path]
+        run(*convert)
+        run(*convert, "--licence", "other")
+        left = KeyMap.for_corpus(corpus).paths().values()
+        assert [path for path in left if "john" in path]
+        assert not [path for path in left if "jane" in path]
 
 
 def uid(number):

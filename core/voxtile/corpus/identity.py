@@ -100,6 +100,8 @@ class KeyMap:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._paths: dict[str, str] = {}
+        self._left_out: set[str] = set()
+        self._left_out_names: set[str] = set()
         if not path.exists():
             self.hasher = KeyedHash(secrets.token_bytes(_KEY_BYTES))
             self._create()
@@ -145,8 +147,17 @@ class KeyMap:
         self._paths = {source: path for source, path in self._paths.items() if source not in gone}
         publish_all([(self.path, self._write)])
 
+    def leave_out(self, sources: Iterable[str] = (), names: Iterable[str] = ()) -> None:
+        """Never write these sources, nor paths of which a folder, or the file up to its first dot, has such a name."""
+        self._left_out.update(map(printable, sources))
+        self._left_out_names.update(map(printable, names))
+
+    def _may_stay(self, source: str, path: str) -> bool:
+        *folders, file = path.split("/")
+        return source not in self._left_out and self._left_out_names.isdisjoint((*folders, file, file.split(".")[0]))
+
     def save(self) -> None:
-        """Write the map, together with what another process has added since.
+        """Write the map, together with what another process has added since, and without what is to be left out.
 
         Raises:
             StorageError: the file cannot be written.
@@ -157,6 +168,8 @@ class KeyMap:
             if hasher != self.hasher:
                 raise CorpusError(f"the key in '{self.path}' has changed since it was read; run the command again")
             self._paths = known | self._paths
+        if self._left_out or self._left_out_names:
+            self._paths = {source: path for source, path in self._paths.items() if self._may_stay(source, path)}
         publish_all([(self.path, self._write)])
 
     def _create(self) -> None:

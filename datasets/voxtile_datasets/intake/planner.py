@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
+from voxtile.corpus.forgotten import ForgottenSubjects
 from voxtile.corpus.identity import KeyedHash, KeyMap
 from voxtile.engine.parallel import PlanReader
 from voxtile.engine.task import Item
@@ -58,6 +59,7 @@ class Planner:
         reader: how headers and tables are read.
         surrogate_key: by which names in report texts get their surrogates; None for blanks.
         subjects: who the subjects are, where that is to be written.
+        forgotten: subjects that the corpus has forgotten.
     """
 
     names: Names
@@ -67,6 +69,7 @@ class Planner:
     reader: PlanReader = field(default_factory=PlanReader)
     surrogate_key: KeyedHash | None = field(default=None, repr=False)
     subjects: SubjectTable | None = field(default=None, repr=False)
+    forgotten: ForgottenSubjects = field(default_factory=ForgottenSubjects, repr=False)
 
     @classmethod
     def open(
@@ -101,6 +104,7 @@ class Planner:
             reader=options.plan_reader,
             surrogate_key=key_map.hasher if key_map is not None and intake.surrogates else None,
             subjects=_table(corpus, intake) if not options.dry_run else None,
+            forgotten=ForgottenSubjects.of(corpus),
         )
 
     def texts(
@@ -144,6 +148,8 @@ class Planner:
         name = self.names.name("subject", subject)
         if self.subjects is not None:
             self.subjects.add(name, subject)
+        if self.key_map is not None and name in self.forgotten:
+            self.key_map.leave_out(names=[subject])
         return name
 
     def source_name(self, path: str) -> str:
@@ -165,12 +171,16 @@ class Planner:
         for note in self.reports.notes():
             yield self.note(note.name, note.size, note.reason, note.detail)
 
-    def save(self) -> None:
+    def save(self, items: Iterable[Item] = ()) -> None:
         """Save the key map: before the first sample is written, so that no run can lose its key.
 
-        The table of subjects is saved with it.
+        The table of subjects is saved with it. Of a subject that was forgotten no path is written again.
+
+        Args:
+            items: of the plan.
         """
         if self.key_map is not None:
+            self.key_map.leave_out(item.source for item in items if item.inputs.get("subject") in self.forgotten)
             self.key_map.save()
         if self.subjects is not None:
             self.subjects.save()

@@ -20,6 +20,7 @@ from voxtile.corpus.writer import JobWriter, append_rows, new_corpus
 from voxtile.errors import CorpusError
 from voxtile.stages.verify.command import verify_corpus
 from voxtile.stages.verify.corpus import verify
+from voxtile.stages.verify.files import Recorded, check_file
 
 
 def _jpeg():
@@ -139,6 +140,17 @@ def test_the_command_names_the_flipped_sample_and_says_what_to_do(root, capsys):
 def test_a_missing_shard(root):
     (root / "shards/job-1.tar").unlink()
     assert "shards/job-1.tar: the shard of 3 samples is missing" in _said(root)
+
+
+def test_a_missing_done_file_is_not_to_be_deleted(root):
+    record = next(path for path in sorted((root / "done").iterdir()) if path.suffix == ".json")
+    digest = hashlib.sha256(record.read_bytes()).hexdigest()
+    recorded = Recorded({f"done/{record.name}": (digest, record.stat().st_size)})
+    record.unlink()
+    problem = check_file(root, f"done/{record.name}", recorded)
+    assert problem.advice == "restore the file from a copy, or run the same conversion again"
+    record.write_bytes(b"{}")
+    assert "or delete it and run" in check_file(root, f"done/{record.name}", recorded).advice
 
 
 def test_an_orphan_shard_and_an_orphan_member(root):

@@ -30,9 +30,11 @@ class Recorded:
     jobs: dict[str, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
-    def repair(self, path: str) -> str:
-        """How to get a damaged file back."""
+    def repair(self, path: str, *, is_there: bool = True) -> str:
+        """How to get a damaged file back, or one that is missing."""
         if path.startswith("done/"):
+            if not is_there:
+                return "restore the file from a copy, or run the same conversion again"
             return "restore the file from a copy, or delete it and run the same conversion again"
         if path in self.jobs:
             return f"restore the file from a copy, or delete '{self.jobs[path]}' and run the same conversion again"
@@ -67,7 +69,7 @@ def check_file(root: Path, path: str, recorded: Recorded) -> Problem | None:
         if Path(path).is_absolute() or ".." in Path(path).parts:
             raise CorpusError("it lies outside the corpus")
         if not target.is_file():
-            return Problem(path, "the file is missing", recorded.repair(path))
+            return Problem(path, "the file is missing", recorded.repair(path, is_there=False))
         found = target.stat().st_size
         if found != size:
             return Problem(path, f"the file has {found} bytes instead of {size}", recorded.repair(path))

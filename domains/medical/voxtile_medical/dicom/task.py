@@ -119,7 +119,7 @@ class DicomTask(PlannedTask):
             )
         usable = [header for header in tree.usable if not (self.leave_masks and is_mask(header))]
         plan = list(self._plan(planner, tree, usable))
-        planner.save()
+        planner.save(plan)
         return plan
 
     def _plan(self, planner: Planner, tree: DicomTree, usable: list[FileHeader]) -> Iterator[Item]:

@@ -122,7 +122,7 @@ class NiftiTask(PlannedTask):
         odd = [printable(path) for path in paths if path != printable(path)]
         items += [planner.note(path, 0, "unreadable-name", ODD_NAME) for path in odd]
         items += planner.report_notes()
-        planner.save()
+        planner.save(items)
         return items
 
     def _item(self, planner: Planner, root: Path, path: str, layout: Layout, sidecars: Sidecars) -> Item:

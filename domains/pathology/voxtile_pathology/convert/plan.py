@@ -92,7 +92,7 @@ def plan_items(inputs: Inputs, settings: WsiSettings, planner: Planner) -> list[
             items += _slide_items(source, name, slide, texts, annotation, inputs, survey)
     _warn(names, surveys, settings)
     items += planner.report_notes()
-    planner.save()
+    planner.save(items)
     return items
 
 

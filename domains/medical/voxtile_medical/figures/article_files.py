@@ -18,6 +18,7 @@ from voxtile_medical.figures.bioc import is_bioc, read_bioc_json, read_bioc_xml
 from voxtile_medical.figures.file_list import Listed, read_metadata
 from voxtile_medical.figures.jats import is_jats, parse_xml, read_jats
 from voxtile_medical.figures.packages import Place
+from voxtile_medical.figures.pdf import read_pdf
 from voxtile_medical.figures.picture_files import SUFFIXES
 from voxtile_medical.verdicts import Verdict
 
@@ -35,12 +36,14 @@ class ArticleFiles:
         names: of its pictures.
         refused: members that are not read, with their reasons.
         listed: metadata of the cloud service, where they lie beside the document.
+        article: that was read together with its pictures, from a PDF.
     """
 
     documents: dict[str, bytes] = field(default_factory=dict)
     names: list[str] = field(default_factory=list)
     refused: list[Entry] = field(default_factory=list)
     listed: Listed | None = None
+    article: Article | None = None
     _pictures: dict[str, bytes] = field(default_factory=dict)
     _folder: Path | None = None
 
@@ -63,6 +66,8 @@ def open_article(root: Path, place: Place) -> ArticleFiles:
     Raises:
         ArticleFault: the archive or the document cannot be read.
     """
+    if place.document.lower().endswith(".pdf"):
+        return _pdf(root / place.folder / place.document)
     return _package(root / place.folder) if place.is_package else _folder(root, place)
 
 
@@ -72,6 +77,8 @@ def read_article(files: ArticleFiles) -> Article:
     Raises:
         ArticleFault: none is; the fault of the first.
     """
+    if files.article is not None:
+        return files.article
     fault: ArticleFault | None = None
     for name, data in files.documents.items():
         try:
@@ -90,6 +97,14 @@ def _of_xml(data: bytes) -> Article | None:
     if is_bioc(root):
         return read_bioc_xml(root)
     return read_jats(root) if is_jats(root) else None
+
+
+def _pdf(path: Path) -> ArticleFiles:
+    data = _read(path, _LARGEST_PICTURE)
+    article, pictures = read_pdf(data)
+    files = ArticleFiles({path.name: data}, sorted(pictures), article=article)
+    files._pictures = pictures
+    return files
 
 
 def _package(path: Path) -> ArticleFiles:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -12,7 +13,7 @@ from voxtile.console import output
 from voxtile.corpus.parts import part_paths, read_parts, table_schema
 from voxtile.corpus.splits import parse_fractions
 from voxtile.engine.run import RunOptions, run_task
-from voxtile.errors import ConfigError, InputError
+from voxtile.errors import ConfigError, InputError, MissingExtraError
 from voxtile_medical.archives.entries import is_archive_name
 from voxtile_medical.figures.licences import REUSE, parse_allowed
 from voxtile_medical.figures.task import NAME, FigureTask
@@ -25,6 +26,7 @@ def convert_figures(
     licence: str = REUSE,
     file_list: Sequence[Path] = (),
     mentions: bool = True,
+    pdf: bool = False,
     smallest: int = 64,
     split_fractions: str = "0.8,0.1,0.1",
     **run: Any,  # noqa: ANN401
@@ -44,12 +46,14 @@ def convert_figures(
             other (not stated, or not understood), any.
         file_list: oa_file_list.csv or .filelist.csv, with licences and retractions; those in SOURCE are found.
         mentions: take the sentences that cite a figure as texts of it.
+        pdf: read articles that there are as a PDF alone, too (extra pdf): pictures that stand alone above a caption.
         smallest: pixels that the shorter side of a picture must have; smaller ones are icons and previews.
         split_fractions: shares of train, val and test; an article is in one of them.
         run: options of the run.
 
     Raises:
         ConfigError: there is no such licence.
+        MissingExtraError: --pdf without the extra pdf.
         InputError: there is no article, or a list is none.
         RunFailedError: some articles or pictures could not be read; the rest is converted.
     """
@@ -63,6 +67,8 @@ def convert_figures(
     for path in file_list:
         if not path.is_file():
             raise InputError(f"'{path}' does not exist; give a list of files such as oa_file_list.csv")
+    if pdf and importlib.util.find_spec("pypdfium2") is None:
+        raise MissingExtraError("pypdfium2", "pdf")
     task = FigureTask(
         root=str(source),
         corpus=str(corpus),
@@ -72,6 +78,7 @@ def convert_figures(
         mentions=mentions,
         smallest=smallest,
         fractions=parse_fractions(split_fractions),
+        pdf=pdf,
     )
     summary = run_task(task, corpus, options)
     if not options.dry_run and (repeated := pictures_of_several_articles(corpus)):

@@ -24,7 +24,7 @@ from voxtile_medical.figures.picture_files import SUFFIXES
 _PACKAGE = re.compile(r"^(PMC\d+)(?:\.(\d+))?\.(?:tar\.gz|tgz)$", re.IGNORECASE)
 _PMCID = re.compile(r"(?<![A-Za-z0-9])(PMC\d+)(?:\.(\d+))?(?![0-9])")
 _DATE = re.compile(r"(?<!\d)(\d{4}-\d{2}-\d{2})(?!\d)")
-_DOCUMENTS = (".nxml", ".xml", ".json")
+_DOCUMENTS = (".nxml", ".xml", ".json", ".pdf")
 
 
 @dataclass(frozen=True)
@@ -94,12 +94,13 @@ class _File:
     detail: str = ""
 
 
-def find_articles(source: Path, reader: PlanReader) -> list[Place]:
+def find_articles(source: Path, reader: PlanReader, *, pdf: bool = False) -> list[Place]:
     """All articles below a folder or in an archive, in the order of their names.
 
     Args:
         source: a folder, an archive of many articles, or the package of one.
         reader: lists archives of many.
+        pdf: articles that there are as a PDF alone count too.
 
     Raises:
         InputError: there is none.
@@ -109,10 +110,10 @@ def find_articles(source: Path, reader: PlanReader) -> list[Place]:
     places = [_package(root, path) for path in paths if _PACKAGE.match(PurePosixPath(path).name)]
     archives = [path for path in paths if is_archive_name(path) and not _PACKAGE.match(PurePosixPath(path).name)]
     loose = [_File(path, 0) for path in paths if not is_archive_name(path)]
-    places += _folders(root, loose, in_archive=False)
+    places += _folders(root, loose, in_archive=False, pdf=pdf)
     calls = [root / path for path in archives]
     for path, members in zip(archives, reader.map(_listed, calls, title="archives"), strict=True):
-        places += _members(root, path, members)
+        places += _members(root, path, members, pdf)
     if not places:
         raise InputError(
             f"'{source}' holds no article: neither a package such as PMC1234.tar.gz nor a folder with an .nxml or .xml "
@@ -134,7 +135,7 @@ def _listed(path: Path) -> list[_File]:
     return [_File(entry.path, entry.size, entry.reason, entry.detail) for entry in list_archive(path)]
 
 
-def _members(root: Path, path: str, members: list[_File] | Failure) -> Iterator[Place]:
+def _members(root: Path, path: str, members: list[_File] | Failure, pdf: bool) -> Iterator[Place]:
     if isinstance(members, Failure):
         yield Place(printable(path), path, refused=(members.reason, members.sentence))
         return
@@ -144,11 +145,11 @@ def _members(root: Path, path: str, members: list[_File] | Failure) -> Iterator[
             source = printable(f"{path}/{member.path}" if member.path else path)
             yield Place(source, source, refused=(member.reason, member.detail))
     files = [_File(f"{path}/{member.path}", member.nbytes) for member in members if not member.reason]
-    for place in _folders(root, files, in_archive=True):
+    for place in _folders(root, files, in_archive=True, pdf=pdf):
         yield Place(place.source, place.folder, place.document, place.others, place.nbytes, edges)
 
 
-def _folders(root: Path, files: Iterable[_File], *, in_archive: bool) -> Iterator[Place]:
+def _folders(root: Path, files: Iterable[_File], *, in_archive: bool, pdf: bool) -> Iterator[Place]:
     """An article for each document, with the pictures beside it."""
     by_folder: dict[str, list[_File]] = {}
     for file in files:
@@ -156,8 +157,8 @@ def _folders(root: Path, files: Iterable[_File], *, in_archive: bool) -> Iterato
             by_folder.setdefault(str(PurePosixPath(file.path).parent), []).append(file)
     for folder, found in by_folder.items():
         sizes = {PurePosixPath(file.path).name: file.nbytes for file in found}
-        documents = _documents(sizes)
-        others = tuple(sorted(name for name in sizes if name not in documents and not name.lower().endswith(".xml")))
+        documents = _documents(sizes, pdf)
+        others = tuple(sorted(n for n in sizes if n not in documents and n.lower().endswith((".json", *SUFFIXES))))
         if not documents and _PMCID.search(PurePosixPath(folder).name):
             yield Place(printable(folder), folder)
         for document in documents:
@@ -180,10 +181,10 @@ def _on_disk(root: Path, place: Place) -> Place:
     return Place(place.source, place.folder, place.document, place.others, 1 + sum(sizes), identity)
 
 
-def _documents(names: Iterable[str]) -> list[str]:
-    """Those in JATS before any other: `.nxml`; else XML named after its article; else all XML; else JSON so named."""
+def _documents(names: Iterable[str], pdf: bool) -> list[str]:
+    """JATS before any other: `.nxml`; XML named after its article; all XML; JSON so named; PDF if asked for."""
     listed = sorted(names)
     by_suffix = {suffix: [name for name in listed if name.lower().endswith(suffix)] for suffix in _DOCUMENTS}
     named = {suffix: [name for name in found if _PMCID.search(name)] for suffix, found in by_suffix.items()}
-    choices = (by_suffix[".nxml"], named[".xml"], by_suffix[".xml"], named[".json"])
+    choices = (by_suffix[".nxml"], named[".xml"], by_suffix[".xml"], named[".json"], by_suffix[".pdf"] * pdf)
     return next((found for found in choices if found), [])

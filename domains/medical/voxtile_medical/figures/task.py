@@ -44,6 +44,7 @@ class FigureTask:
         mentions: sentences that cite a figure are texts of it.
         smallest: pixels of the shorter side of a picture.
         fractions: split → share.
+        pdf: articles that there are as a PDF alone are read too.
     """
 
     root: str
@@ -54,6 +55,7 @@ class FigureTask:
     mentions: bool
     smallest: int
     fractions: Mapping[str, float]
+    pdf: bool = False
 
     @property
     def name(self) -> str:
@@ -76,7 +78,7 @@ class FigureTask:
 
     def items(self) -> Iterator[Item]:
         """One item an article; of several packages of one, all but the newest are dropped."""
-        places = find_articles(Path(self.root), self.reader)
+        places = find_articles(Path(self.root), self.reader, pdf=self.pdf)
         newest: dict[str, Place] = {}
         for place in places:
             if place.pmcid and not place.refused and (place.is_package or place.document):

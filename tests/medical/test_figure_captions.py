@@ -111,6 +111,7 @@ def test_tex_in_one_line(source, text):
         ("<mml:msub><mml:mi>T</mml:mi><mml:mi>max</mml:mi></mml:msub>", "T_max"),
         ("<mml:mfrac><mml:mrow><mml:mi>a</mml:mi><mml:mo>+</mml:mo><mml:mi>b</mml:mi></mml:mrow><mml:mn>2</mml:mn>"
          "</mml:mfrac>", "(a+b)/2"),
+        ("<mml:mi>t</mml:mi><mml:mtext>\u00a0min</mml:mtext>", "t min"),
         ("<mml:msqrt><mml:mi>x</mml:mi></mml:msqrt>", "√(x)"),
         ("<mml:mi>f</mml:mi><mml:mo>\u2061</mml:mo><mml:mfenced><mml:mi>x</mml:mi><mml:mi>y</mml:mi></mml:mfenced>",
          "f(x,y)"),
@@ -125,6 +126,7 @@ def test_exponents_are_not_run_into_their_numbers():
     assert readable(element("10<sup>5</sup> and x<sup>n+1</sup>, CO<sub>2</sub>, T<sub>max</sub>", "p")) == (
         "10⁵ and xⁿ⁺¹, CO₂, T_max"
     )
+    assert readable(element("t<sub>KCN </sub>= 45", "p")) == "t_KCN = 45"
     assert readable(element('seen<sup><xref rid="b1">1</xref>,<xref rid="b2">2</xref></sup>.', "p")) == "seen [1,2]."
 
 
@@ -184,6 +186,7 @@ def test_figures_in_alternatives_and_captions_of_a_group_over_one_picture():
         ("http://creativecommons.org/licenses/by-sa/3.0/", "cc-by-sa"),
         ("http://creativecommons.org/publicdomain/zero/1.0/", "cc0"),
         ("CC0", "cc0"),
+        ("http://creativecommons.org/publicdomain/mark/1.0/", "public-domain"),
         ("NO-CC CODE", "other"),
         ("Elsevier user licence", "other"),
         ("CC BY 4.0; CC BY-NC 4.0", "other"),

@@ -74,7 +74,7 @@ def _math(element: Any) -> str:  # noqa: ANN401
     name = etree.QName(element).localname
     parts = [_math(child) for child in element if isinstance(child.tag, str)]
     if name in ("mi", "mn", "mo", "mtext", "ms"):
-        return "".join(element.itertext()).strip()
+        return "".join(element.itertext()).strip(" \t\r\n")  # other spaces are meant
     if name in ("mphantom", "annotation", "annotation-xml"):
         return ""
     if name == "mspace":

@@ -105,11 +105,13 @@ def _inside(element: Any, found: list[str], marks: Mapping[str, str]) -> None:  
 def _script(element: Any, found: list[str], marks: Mapping[str, str]) -> None:  # noqa: ANN401
     inner: list[str] = []
     _inside(element, inner, marks)
-    text = "".join(inner).strip()
+    whole = "".join(inner)
+    text = whole.strip()
     if next(element.iter("xref"), None) is not None:
         found.append(f" [{text}]")  # the number of a reference, which is no exponent
     elif text:
         found.append(raised(text) if element.tag == "sup" else lowered(text))
+    found.append(" " if whole[-1:].isspace() else "")
 
 
 def _alternative(element: Any) -> str:  # noqa: ANN401

@@ -38,6 +38,8 @@ CORE = (
     "voxtile.models:ConvTower",
     "voxtile.models:Dates",
     "voxtile.models:DualEncoder",
+    "voxtile.models:M3dImage",
+    "voxtile.models:M3dText",
     "voxtile.models:MonaiTower",
     "voxtile.models:OpenClipImage",
     "voxtile.models:OpenClipText",

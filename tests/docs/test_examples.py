@@ -27,9 +27,9 @@ WITHOUT = {
     "it is a protocol": {"EvaluationModel", "GroundingModel", "PlacingPreset", "Preset", "SampleSource", "Tokenizer"},
     "CONTRIBUTING writes a preset of one's own, and a test runs it": {"BasePreset"},
     "the example of TimmTower, which is one, shows it": {"TimmFeatures"},
-    "its library takes seconds to import": {"ConchTower", "DofaTower", "MonaiTower", "TorchGeoTower"},
+    "its library takes seconds to import": {"ConchTower", "DofaTower", "M3dImage", "MonaiTower", "TorchGeoTower"},
     "docs/python.md loads such a pair, and its library takes seconds": {"OpenClipImage", "OpenClipText"},
-    "its configuration and words lie on the hub or in a folder": {"HuggingFaceImage", "HuggingFaceText"},
+    "its configuration and words lie on the hub or in a folder": {"HuggingFaceImage", "HuggingFaceText", "M3dText"},
 }
 
 

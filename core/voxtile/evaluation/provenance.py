@@ -39,11 +39,17 @@ def provenance(
         "command": command_line(sys.argv),
         "seed": seed,
         "bootstrap": replicates,
-        "model": {"name": model.name, "spec": spec, "sha256": file_hash(Path(spec)), "leakage": leakage},
+        "model": {"name": model.name, "spec": spec, "sha256": file_hash(_file(spec)), "leakage": leakage},
         "preset": {**model.preset.to_config(), "version": model.preset.version},
         "corpus": [{"name": root.resolve().name, "manifests_sha256": manifests_hash(root)} for root in corpus.roots],
         "versions": {"python": platform.python_version(), **_versions()},
     }
+
+
+def _file(spec: str) -> Path:
+    """The file of a model: its name, or what stands behind a name of a hub (`hub:NAME/FILE`)."""
+    first, _, rest = spec.partition("/")
+    return Path(rest if ":" in first else spec)
 
 
 def command_line(argv: Sequence[str]) -> str:

@@ -2,6 +2,8 @@ from .dual import DualEncoder as DualEncoder
 from .flattening import Flattening as Flattening
 from .grounding_decoder import GroundingDecoder as GroundingDecoder
 from .hub.conch import ConchTower as ConchTower
+from .hub.m3d import M3dImage as M3dImage
+from .hub.m3d import M3dText as M3dText
 from .hub.monai import MonaiTower as MonaiTower
 from .hub.openclip import OpenClipImage as OpenClipImage
 from .hub.openclip import OpenClipText as OpenClipText
@@ -47,6 +49,8 @@ __all__ = [
     "HuggingFaceImage",
     "HuggingFaceText",
     "ImageTower",
+    "M3dImage",
+    "M3dText",
     "MonaiTower",
     "OpenClipImage",
     "OpenClipText",

@@ -1,14 +1,19 @@
 """Weights of published models: files in their layout, filled at random, against vectors that their own code made."""
 
+import hashlib
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import torch
-from tests.support.published_inputs import TEXTS, filled, pictures, sample
+from tests.core.evaluate.test_single_label import CLASSES
+from tests.core.evaluate.test_single_label import pictures as pictures_corpus  # noqa: F401 - a fixture
+from tests.support.published_inputs import TEXTS, filled, grey_scans, pictures, sample
 
+from voxtile.cli.main import main
 from voxtile.data.presets.published.preset import published_preset
 from voxtile.data.presets.published.table import published_models
 from voxtile.errors import CheckpointError, ConfigError
@@ -61,7 +66,25 @@ def test_vectors_of_pictures_and_texts_equal_the_models_own_code(model: str, tmp
     assert (opened.encode_images(images(model)) - unit(expected["first"])).abs().max() < 1e-4
     assert (opened.encode_texts(TEXTS) - unit(expected["second"])).abs().max() < 1e-4
     assert opened.logit_scale == pytest.approx(np.exp(3.5), rel=1e-4)
-    assert opened.name == f"hub:{model}/{tmp_path}/weights.pt"
+    assert opened.name == f"hub:{model}/weights.pt"  # no folder of this machine
+
+
+def test_a_published_model_is_evaluated_by_the_command(
+    pictures_corpus: Any,  # noqa: F811
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    prompts = "".join(f"  {name}: {{prompts: [{name}]}}\n" for name in CLASSES)
+    (tmp_path / "task.yaml").write_text(f"kind: zero-shot-singlelabel\nclasses:\n{prompts}", "utf-8")
+    model = f"hub:chexzero/{saved(tmp_path, tensors('chexzero'))}"
+    out = ["--corpus", str(pictures_corpus.roots[0]), "--out", str(tmp_path / "out"), "--bootstrap", "100"]
+    assert main(["evaluate", model, str(tmp_path / "task.yaml"), *out]) == 0
+    content = json.loads((tmp_path / "out" / "results.json").read_text("utf-8"))
+    assert content["provenance"]["preset"] == json.loads(json.dumps(published_preset("chexzero").to_config()))
+    file = (tmp_path / "weights.pt").read_bytes()
+    assert content["provenance"]["model"]["sha256"] == hashlib.sha256(file).hexdigest()
+    assert {row["model"] for row in content["rows"]} == {"hub:chexzero/weights.pt", "histogram-and-blocks"}
+    assert "62 weights used" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("model", PAIRS)
@@ -191,3 +214,47 @@ def test_the_file_of_dofas_authors_ends_with_its_encoder(tmp_path: Path, monkeyp
         torchgeo.DofaTower(
             name="dofa_base_patch16_224", wavelengths_nm=[665], pretrained=saved(tmp_path, file), size=32
         )
+
+
+NARROW_BERT = {"hidden_size": 48, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 96}
+
+
+@pytest.fixture
+def m3d_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder as GoodBaiBai88/M3D-CLIP is, whose configuration asks for code of its own."""
+    from voxtile.models.hub import m3d
+
+    pytest.importorskip("monai")
+    transformers = pytest.importorskip("transformers")
+    words = ["[PAD]", *(f"[unused{n}]" for n in range(1, 100)), "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"abcdefgh"]
+    (tmp_path / "vocab.txt").write_text("\n".join(words), "utf-8")
+    transformers.BertTokenizer(vocab=str(tmp_path / "vocab.txt")).save_pretrained(tmp_path)
+    config = {"model_type": "m3d_clip", "auto_map": {"AutoModel": "modeling_m3d_clip.M3DCLIP"}}
+    (tmp_path / "config.json").write_text(json.dumps(config), "utf-8")
+    torch.save(tensors("m3d-clip"), tmp_path / "pytorch_model.bin")
+    image = partial(m3d.M3dImage, width=48, depth=2, heads=2)
+    monkeypatch.setattr(m3d, "M3dImage", image)
+    monkeypatch.setattr(m3d, "M3dText", partial(m3d.M3dText, options={**NARROW_BERT, "vocab_size": 320}))
+    return tmp_path
+
+
+def test_the_towers_of_m3d_equal_its_own_code(m3d_folder: Path) -> None:
+    opened: Any = load_model(f"hub:m3d-clip/{m3d_folder}")
+    expected = NUMBERS["m3d-clip"]["vectors"]
+    scan = opened.preset(sample(grey_scans()["framed"]), None)
+    assert (opened.encode_images(scan[None]) - torch.tensor(expected["first"])).abs().max() < 1e-4
+    words = torch.tensor([[101, 7, 250, 33, 102, 0], [101, 12, 102, 0, 0, 0]])
+    with torch.no_grad():
+        vectors = opened.encoder.text(words, local=False).pooled
+    assert (unit(vectors.tolist()) - torch.tensor(expected["second"])).abs().max() < 1e-4
+    assert opened.logit_scale == pytest.approx(3.5)
+    assert opened.encode_texts(["a b", "c"]).shape == (2, 48)
+
+
+def test_m3d_weights_of_another_architecture_are_refused(m3d_folder: Path) -> None:
+    torch.save(tensors("plip"), m3d_folder / "pytorch_model.bin")
+    with pytest.raises(CheckpointError, match=r"are not those of M3D-CLIP: \S+ is missing"):
+        load_model(f"hub:m3d-clip/{m3d_folder}")
+    (m3d_folder / "pytorch_model.bin").unlink()
+    with pytest.raises(CheckpointError, match=r"model\.safetensors' do"):
+        load_model(f"hub:m3d-clip/{m3d_folder}")

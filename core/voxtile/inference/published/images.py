@@ -14,7 +14,7 @@ from voxtile.data.presets.published.preset import published_preset
 from voxtile.data.presets.published.table import PublishedModel
 from voxtile.errors import CheckpointError, ConfigError
 from voxtile.inference.encoder_model import best_device
-from voxtile.inference.published.load import HUB, downloaded, published_model, split_spec
+from voxtile.inference.published.load import called, downloaded, published_model, split_spec
 from voxtile.models.protocol import EvaluationModel
 from voxtile.models.tower import ImageTower
 
@@ -52,7 +52,7 @@ def published_images(spec: str) -> PublishedImages | EvaluationModel:
     tower = _tower(model, place)
     if tower.load_report is not None:
         note(str(tower.load_report))
-    return PublishedImages(f"{HUB}{spec}", tower.to(best_device()), published_preset(model.name))
+    return PublishedImages(called(model, place), tower.to(best_device()), published_preset(model.name))
 
 
 def _tower(model: PublishedModel, place: str | None) -> Any:  # noqa: ANN401 - a tower with a report

@@ -14,8 +14,8 @@ from voxtile.models.hub.weights import LoadReport, bare_key, load_report, read_w
 _SHOWN = 3
 # Of an open_clip file the keys of the text tower that have no prefix of their own there.
 _BARE_TEXT = re.compile(r"(positional_embedding|token_embedding\.|transformer\.|ln_final\.|text_projection)")
-# What training code and older libraries put beside weights, which are numbers that the architecture knows.
-_LEFT_OUT = r"(.*\.)?(position_ids|attn_mask|input_resolution|context_length|vocab_size)"
+LEFT_OUT = r"(.*\.)?(position_ids|attn_mask|input_resolution|context_length|vocab_size)"
+"""What training code and older libraries put beside weights: numbers that the architecture knows."""
 
 _BLOCK = r"(text|vision)_model\.encoder\.layers\.(\d+)\."
 _QUERY_KEY_VALUE = re.compile(_BLOCK + r"self_attn\.([qkv])_proj\.(weight|bias)")
@@ -93,7 +93,7 @@ def load_pair(pair: Pair, path: str, *, layout: str, title: str) -> LoadReport:
     content = read_weights(path)
     state = from_transformers(content) if layout == "transformers" else from_open_clip(content)
     refuse_unfit(pair, state, path, title)
-    return load_report(pair, state, path, ignored=_LEFT_OUT)
+    return load_report(pair, state, path, ignored=LEFT_OUT)
 
 
 def refuse_unfit(
@@ -103,7 +103,7 @@ def refuse_unfit(
     title: str,
     *,
     optional: str = "",
-    ignored: str = _LEFT_OUT,
+    ignored: str = LEFT_OUT,
 ) -> None:
     """Refuse weights of another architecture in one sentence.
 

@@ -14,7 +14,6 @@ from voxtile.data.presets.base import Preset, SampleSource
 from voxtile.data.presets.roles import StudyReader, not_a_study
 from voxtile.inference.load import load_model
 from voxtile.inference.open_clip_pair import OPEN_CLIP
-from voxtile.inference.published.load import HUB
 from voxtile.models.protocol import EvaluationModel
 from voxtile.stages.embed.extractor import Extractor
 
@@ -112,5 +111,6 @@ def published_extractor(name: str | Path) -> Extractor:
     from voxtile.inference.published.images import PublishedImages, published_images
 
     model = published_images(str(name))
-    named = f"{HUB}{name}"
-    return ImageExtractor(named, model) if isinstance(model, PublishedImages) else DualExtractor(named, model)
+    if isinstance(model, PublishedImages):
+        return ImageExtractor(model.name, model)
+    return DualExtractor(model.name, model)

@@ -12,8 +12,8 @@ from typing import Any, Literal, TypeAlias
 from voxtile.bounded_text import load_yaml
 from voxtile.errors import ConfigError, nearest
 
-Opened: TypeAlias = Literal["open_clip", "image", "preprocessing"]
-"""What voxtile opens of a model: both towers as open_clip has them, the image tower, or its preprocessing alone."""
+Opened: TypeAlias = Literal["pair", "image", "preprocessing"]
+"""What voxtile opens of a model: both towers, the image tower, or its preprocessing alone."""
 
 _TABLE = Path(__file__).with_name("models.yaml")
 
@@ -28,7 +28,7 @@ class PublishedModel:
         reads: what its images are.
         preset: class and arguments of its preprocessing.
         opened: what voxtile opens.
-        tower: what opening it needs: architecture of open_clip, or class and arguments of an image tower.
+        tower: what opening it needs: architecture of open_clip, or class and arguments of a tower.
         layout: of the keys of its file: `open_clip` or `transformers`.
         hub: repository of the Hugging Face hub, where there is one, and the file in it.
         folder: whether a folder with configuration and tokenizer is opened rather than one file.

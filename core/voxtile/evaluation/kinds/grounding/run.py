@@ -25,6 +25,15 @@ from voxtile.evaluation.inputs.split_roles import role_images, sizes, units_by_r
 from voxtile.evaluation.inputs.units import Units, limited, select_units
 from voxtile.evaluation.kinds.grounding.figures import METRICS, Ratios, RatioTable
 from voxtile.evaluation.kinds.grounding.overlap import Mask, answer, extent
+from voxtile.evaluation.kinds.grounding.probe import (
+    VALUES,
+    Example,
+    Local,
+    fit_token_probe,
+    model_features,
+    patch_values,
+    require_training,
+)
 from voxtile.evaluation.kinds.grounding.similarity import answers_of, shown_by_similarity
 from voxtile.evaluation.kinds.grounding.task import GroundingTask
 from voxtile.evaluation.kinds.grounding.thresholds import Judged, Thresholds, choose_cuts, choose_parts
@@ -45,6 +54,7 @@ ORACLE = (
     "them, and its extent is not the model's work"
 )
 _VALIDATION_UNITS = 200  # enough for the thresholds
+_TRAINING_UNITS = 1_000  # of a probe
 
 
 @dataclass(frozen=True)
@@ -197,6 +207,24 @@ class _Grounder:
         metas = mask_metas(self._preset, {uid: self._images.source(uid).meta for uid in uids})
         return soft(placed_mask(self._corpus, rows, metas, lambda mask: self._masks(mask, None))).numpy() >= 128
 
+    def examples(self, part: _Part) -> Iterator[Example]:
+        """Images with the truth of each phrase that is known of them."""
+        members, number = list(part.units.members().values()), 0
+        for _, batch in self._images(part.units.names):
+            for image in batch:
+                known = np.flatnonzero(part.labels[number] >= 0).tolist()
+                yield Example(image, {k: self.target(members[number], k) for k in known})
+                number += 1
+
+    def probe(self, local: Local, parts: Mapping[str, _Part], seed: int) -> tuple[str, ...]:
+        """Answer from now on by a classifier of each phrase on the features of patches; a note about those without."""
+        asked = {text: k for k, texts in enumerate(self._asked) for text in texts}
+        names = [item.name for item in self._task.classes]
+        train, val = (partial(self.examples, parts[role]) for role in ("train", "val"))
+        self._model = probe = fit_token_probe(local, asked, train, val, names, seed)
+        missing = ", ".join(probe.unfitted)
+        return (f"never shown, since no patch of the training images is half of it: {missing}",) if missing else ()
+
     def labels(self, source: LabelSource, units: Units) -> npt.NDArray[np.int8]:
         """[N, K]: 1 where a region shows the phrase, else 0 where the facts deny it, else -1."""
         labels = source.labels(units) if len(units) else np.zeros((0, len(self._phrases)), np.int8)
@@ -240,7 +268,7 @@ def run_grounding(model: EvaluationModel, corpus: Corpus, task: GroundingTask, o
         PresetError: the corpus cannot satisfy the model's preset.
     """
     shows = shown_by_similarity(model, task) or model
-    if not isinstance(shows, GroundingModel) or not shows.grounds:
+    if not task.probes and not (isinstance(shows, GroundingModel) and shows.grounds):
         raise EvaluationError(
             f"model '{model.name}' cannot show phrases in images; train it with the Grounding objective, e.g. with "
             "lightning fit -c medical/ct-grounding, or set 'method' in the task to show them by similarity"
@@ -255,12 +283,18 @@ def run_grounding(model: EvaluationModel, corpus: Corpus, task: GroundingTask, o
     if not len(units["reported"]):
         raise EvaluationError(f"task '{task.name}': no {task.unit} of the corpus is in the split '{split}'")
     used = {role: units[role] for role in ("reported", "val")}
+    if task.probes:
+        used["train"] = limited(units["train"], _TRAINING_UNITS, options.seed)
     regions = RegionTable(corpus, RegionPolicy(sources=task.regions_source))
     task, skipped = _with_regions(task, regions)
     images = role_images(model.preset, corpus, task, used, options.batch_size)
     grounder = _Grounder(shows, corpus, task, images, regions)
     source = LabelSource(corpus, task)
     parts = {role: _Part(part, grounder.labels(source, part)) for role, part in used.items()}
+    local = model_features(model) if task.probes else None
+    if local is not None:
+        require_training(task, parts["train"].units, split)
+        skipped = (*skipped, *grounder.probe(local, parts, options.seed))
     cuts, notes = choose_cuts(_judged(grounder, parts["val"]), task)
     notes = (*notes, *([ORACLE] if task.proposals else []))
     thresholds = choose_parts(_judged(grounder, parts["val"]), task, cuts)
@@ -274,6 +308,13 @@ def run_grounding(model: EvaluationModel, corpus: Corpus, task: GroundingTask, o
     rows += table.rows(model.name, "shuffled", sums["swapped"].ratios())
     for name in POINTS:
         rows += table.rows(name, "trivial", {"pointing": sums[name].ratios()["pointing"]})
+    baseline = BLIND
+    if local is not None:
+        baseline, grid = VALUES, local(images.image(units["reported"].names[0])[None])[1]
+        grounder.probe(patch_values(grid), parts, options.seed)
+        cuts, _ = choose_cuts(_judged(grounder, parts["val"]), task)
+        plain = choose_parts(_judged(grounder, parts["val"]), task, cuts)
+        rows += table.rows(VALUES, "trivial", _counted(grounder, task, parts["reported"], plain)[0]["model"].ratios())
     return GroundingResult(
         task=task,
         split=split,
@@ -281,11 +322,11 @@ def run_grounding(model: EvaluationModel, corpus: Corpus, task: GroundingTask, o
         notes=(*skipped, *source.source_notes, *notes),
         units=units["reported"],
         sizes=sizes(used, split),
-        differences=tuple(d for d in [table.difference(model.name, BLIND)] if d is not None),
+        differences=tuple(d for d in [table.difference(model.name, baseline)] if d is not None),
         images=images,
         thresholds=thresholds,
         method=shows.method if isinstance(shows, SimilarityModel) else None,
-        models=(model.name, BLIND),
+        models=(model.name, baseline),
         shown=tuple(shown),
     )
 

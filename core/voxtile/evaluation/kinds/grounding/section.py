@@ -9,7 +9,7 @@ import numpy.typing as npt
 
 from voxtile.evaluation.figures.rows import Row, ScoreKind, find_row
 from voxtile.evaluation.kinds.grounding.figures import HEADLINE, METRICS
-from voxtile.evaluation.kinds.grounding.run import BLIND, POINTS, GroundingResult, Shown
+from voxtile.evaluation.kinds.grounding.run import POINTS, GroundingResult, Shown
 from voxtile.evaluation.report.pictures import copied
 from voxtile.evaluation.report.section import Section, Source
 from voxtile.grounding.outlines import outlined
@@ -23,10 +23,14 @@ _TITLES = {
     "n_acc": "rightly empty",
     "pointing": "pointing game",
 }
-_LABELS = {
+_LABELS: dict[ScoreKind, tuple[str, str]] = {
     "model": ("The model", "what it shows for the phrase"),
     "trivial": ("Text-blind", "the mean of what it shows for all phrases: the best without hearing one"),
     "shuffled": ("Another phrase", "what it shows for another phrase of the task"),
+}
+_OF_PROBES: dict[ScoreKind, tuple[str, str]] = {
+    "model": ("The model's patches", "a linear classifier of each phrase on frozen features"),
+    "trivial": ("Values of patches", "the same classifier on mean, spread, extremes and place of a patch"),
 }
 
 
@@ -71,10 +75,11 @@ def grounding_section(result: GroundingResult) -> GroundingSection:
     """Gather what the page shows of a grounding task."""
     kinds: tuple[tuple[ScoreKind, str], ...] = (
         ("model", result.models[0]),
-        ("trivial", BLIND),
+        ("trivial", result.models[1]),
         ("shuffled", result.models[0]),
     )
-    sources = [Source(kind, model, kind, *_LABELS[kind]) for kind, model in kinds]
+    labels = _LABELS | (_OF_PROBES if result.task.probes else {})
+    sources = [Source(kind, model, kind, *labels[kind]) for kind, model in kinds]
     return GroundingSection(
         result=result,
         sources=sources,

@@ -13,13 +13,13 @@ from voxtile.evaluation.terminal import bare, new_table, selection, shown
 def grounding_tables(result: GroundingResult) -> list[Table]:
     """A line a phrase and the means; the model's figures, and Dice of the two controls."""
     table = new_table(selection(result), "phrase")
-    model, blind = result.models
+    model, control = result.models
     columns: list[tuple[str, str, ScoreKind, str]] = [
         ("Dice", model, "model", "dice"),
         ("lesion F1", model, "model", "lesion_f1"),
         ("rightly empty", model, "model", "n_acc"),
         ("pointing", model, "model", "pointing"),
-        ("Dice, text-blind", blind, "trivial", "dice"),
+        (f"Dice, {control}", control, "trivial", "dice"),
         ("Dice, other phrase", model, "shuffled", "dice"),
     ]
     for heading, *_ in columns:

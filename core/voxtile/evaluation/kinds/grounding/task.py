@@ -13,6 +13,7 @@ from voxtile.inference.similarity.method import METHODS, Method
 
 GROUNDING_KEYS = (*CLASSES_KEYS, "overlap", "least_extent", "regions_source", "method", "proposals")
 COMPETING = "similarity-segmentation"
+PROBING = "segmentation-probe"
 """Kind of task in which every place belongs to one class."""
 
 
@@ -44,13 +45,18 @@ class GroundingTask(EvaluationTask):
         return self.kind == COMPETING
 
     @property
+    def probes(self) -> bool:
+        """Whether a linear classifier is fitted on the features of patches, by the regions of the training split."""
+        return self.kind == PROBING
+
+    @property
     def multilabel(self) -> bool:
         """Any number of phrases can have targets."""
         return True
 
 
 def parse_grounding(place: Place, task: Mapping[str, Any], shared: Mapping[str, Any]) -> GroundingTask:
-    """The task of a file whose `kind` is `grounding` or `similarity-segmentation`.
+    """The task of a file whose `kind` is `grounding`, `similarity-segmentation` or `segmentation-probe`.
 
     Args:
         place: of the file, for error messages.
@@ -70,6 +76,8 @@ def _own_fields(place: Place, task: Mapping[str, Any]) -> dict[str, Any]:
     if type(extent) is not int or extent < 1:
         raise place.at("least_extent").error(f"expected a whole number of voxels above 0, found {shown(extent)}")
     competing = task.get("kind") == COMPETING
+    if task.get("kind") == PROBING and (wrong := next((key for key in ("method", "proposals") if key in task), None)):
+        raise place.at(wrong).error("a probe is fitted on regions, and shows by nothing else; leave it out")
     method = place.choice(task, "method", METHODS, METHODS[0]) if competing or "method" in task else None
     proposals = place.choice(task, "proposals", ("oracle", "regions"), None) if "proposals" in task else None
     if proposals and (method is None or competing):

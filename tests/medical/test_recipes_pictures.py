@@ -17,6 +17,7 @@ from voxtile.cli.main import lightning_main, main
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.shards.codecs import decode_picture
 from voxtile.stages.verify.corpus import verify
+from voxtile_datasets.licences.licence import read_licence
 from voxtile_medical.recipes.pictures.picture_set import SETS, picture_set
 from voxtile_medical.recipes.pictures.regions import run_mask
 
@@ -78,7 +79,8 @@ def build(tmp_path):
 def test_a_set_says_its_licence_access_and_layout(path):
     held = picture_set(path.stem)
     assert held.name == path.stem
-    assert held.licence
+    assert read_licence(held.licence).terms
+    assert not read_licence(held.licence).unclear  # the card says what it asks for
     assert held.access
     assert all(source.address.startswith("https://") and source.says for source in held.layout)
     assert path.stem in PICTURE_LAYOUTS

@@ -114,7 +114,7 @@ RAD_CHEST_SPLITS = {
 def rad_chestct(root: Path):
     """RAD-ChestCT: arrays without a header, labels by location, patients in the metadata of all scans."""
     concepts = list(load_volume_set("rad-chestct").tables[2].labels)
-    columns = [f"{concept}*{place}" for concept in concepts for place in ("right_lung", "left_lung")]
+    columns = [f"{concept}*{place}" for concept in concepts for place in ("left_lung", "right_lung")]
     patients = []
     for split, scans in RAD_CHEST_SPLITS.items():
         rows = []

@@ -170,7 +170,25 @@ def _rows(
     key_of: Callable[[str], str],
     said: Mapping[str, str],
 ) -> Iterator[KeyedRow]:
-    columns = {name: table.column(column) for name, column in held.items()}
+    columns = [table.column(column) for name, column in held.items() if name not in said]
+    places = {name: place for place, name in enumerate([*(name for name in held if name not in said), *said])}
     for index, cell in enumerate(table.column(key)):
-        cells = {**{name: values[index] for name, values in columns.items()}, **said}
-        yield KeyedRow(key_of(cell) if cell else "", file, index + 1, cells)
+        values = (*(column[index] for column in columns), *said.values())
+        yield KeyedRow(key_of(cell) if cell else "", file, index + 1, _Cells(places, values))
+
+
+class _Cells(Mapping[str, str | None]):
+    """The cells of a row under names that all rows share: a table of labels by location has 4,000 columns."""
+
+    def __init__(self, places: Mapping[str, int], values: tuple[str | None, ...]) -> None:
+        self._places = places
+        self._values = values
+
+    def __getitem__(self, name: str) -> str | None:
+        return self._values[self._places[name]]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._places)
+
+    def __len__(self) -> int:
+        return len(self._places)

@@ -51,12 +51,21 @@ class PictureEntry(Entry):
             Labelled(one["vocabulary"], one["is_closed"], tuple(Fact(**fact) for fact in one["facts"]))
             for one in values["labelled"]
         )
-        pairs = {name: tuple((phrase, what) for phrase, what in values[name]) for name in ("masks", "runs")}
         held = {name: getattr(entry, name) for name in Entry.__dataclass_fields__}
         return cls(
-            **held, labelled=labelled, report=values["report"], **pairs, scaled_from=tuple(values["scaled_from"]),
-            language=values["language"], refusal=tuple(values["refusal"]) if values["refusal"] else None,
-        )  # fmt: skip
+            **held,
+            labelled=labelled,
+            report=values["report"],
+            masks=_pairs(values["masks"]),
+            runs=_pairs(values["runs"]),
+            scaled_from=tuple(values["scaled_from"]),
+            language=values["language"],
+            refusal=tuple(values["refusal"]) if values["refusal"] else None,
+        )
+
+
+def _pairs(values: Sequence[Sequence[str]]) -> tuple[tuple[str, str], ...]:
+    return tuple((first, second) for first, second in values)
 
 
 def list_entries(root: Path, data: PictureSet) -> Iterator[PictureEntry]:

@@ -87,7 +87,7 @@ def labels_of(picture: PictureRow, data: PictureSet, names: Mapping[str, Mapping
 
 
 def _of_columns(fields: Fields, rule: Findings, data: PictureSet) -> list[Fact] | None:
-    cells = {concept: fields[name] for name, concept in rule.columns.items() if fields.get(name) is not None}
+    cells = {concept: cell for name, concept in rule.columns.items() if (cell := fields.get(name)) is not None}
     return [Fact(concept, _polarity(cell, concept, data)) for concept, cell in cells.items()] or None
 
 

@@ -59,8 +59,8 @@ def picture_rows(root: Path, data: PictureSet, names: PictureNames) -> Iterator[
         first.rows.append(fields)
     for join in data.joins:
         _join(root, join, data, found.values())
-    for row in found.values():
-        row.fields |= _derived(row.fields, data.derive, row.key, data)
+    for picture in found.values():
+        picture.fields |= _derived(picture.fields, data.derive, picture.key, data)
     _leave_out(root, data, found)
     for key, said in data.corrections.items():
         if key in found:

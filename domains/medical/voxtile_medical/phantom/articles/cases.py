@@ -116,7 +116,7 @@ def packed_tar(members: Mapping[str, bytes], links: Mapping[str, str] | None = N
     return out.getvalue()
 
 
-def plain(case: Case, prefix: str = "", **about: object) -> dict[str, bytes]:
+def plain(case: Case, **about: object) -> dict[str, bytes]:
     """Two figures with a caption, a title and sentences that cite them; the base of most traps."""
     body, files = "", {}
     for number in (1, 2):
@@ -124,10 +124,10 @@ def plain(case: Case, prefix: str = "", **about: object) -> dict[str, bytes]:
         name = f"inv-{case.number:05d}-g{number:03d}"
         files[f"{name}.jpg"] = data
         files[f"{name}.gif"] = encoded(np.full((20, 30), 90, np.uint8), "GIF")
-        caption = f"<title>Section {number}</title><p>{prefix}The slice shows {shown}.</p>"
+        caption = f"<title>Section {number}</title><p>The slice shows {shown}.</p>"
         body += f"<p>We saw {shown} ({cite(f'F{number}', f'Fig. {number}')}). Nothing else was seen.</p>"
         body += fig(f"F{number}", f"Figure {number}", caption, graphic(name))
-        case.tell(f"F{number}", "used", "", f"Section {number}. {prefix}The slice shows {shown}.", 1)
+        case.tell(f"F{number}", "used", "", f"Section {number}. The slice shows {shown}.", 1)
     case.pack(case.document(body, **about), files)
     return files
 

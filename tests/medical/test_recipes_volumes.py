@@ -255,8 +255,9 @@ def test_rad_chestct_arrays_lie_as_their_makers_stacked_them(tmp_path):
     assert np.allclose(affine[:3, :3], np.diag([0.8] * 3))
 
 
-def test_rad_chestct_labels_say_where_and_patients_keep_together(tmp_path):
+def test_rad_chestct_labels_say_where_and_patients_keep_together(tmp_path, capsys):
     corpus = built("rad-chestct", tmp_path)
+    assert "its licence forbids to share what is made of it, models among it" in capsys.readouterr().err
     found = samples(corpus)
     assert {name: row["subject"] for name, row in found.items()} == {
         "trn00001": "p1", "trn00002": "p1", "trn00003": "ptrn00003", "val00001": "pval00001", "tst00001": "ptst00001",

@@ -9,6 +9,7 @@ from typing import Any
 
 from voxtile.bounded_text import read_yaml
 from voxtile.errors import ConfigError
+from voxtile_datasets.licences.licence import NO_DERIVATIVES, read_licence
 from voxtile_datasets.recipes.download import tell
 from voxtile_datasets.recipes.recipe import DataSet
 
@@ -45,6 +46,8 @@ class MedicalSet(DataSet):
     def announce(self) -> None:
         """Say its licence and terms on standard error, before anything is read."""
         tell(f"{self.title}: {self.licence}; {self.access}")
+        if NO_DERIVATIVES in read_licence(self.licence).terms:
+            tell(f"{self.title}: its licence forbids to share what is made of it, models among it")
 
 
 def read_set(path: Path) -> dict[str, Any]:

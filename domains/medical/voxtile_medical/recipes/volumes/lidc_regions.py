@@ -105,10 +105,11 @@ def _voxels(nodule: Nodule, slices: Slices, grid: Grid) -> Voxels:
             raise Verdict("absent-slices", "an outline lies on a slice that the image does not have")
         planes[int(whole[0, 2])].append((outline.is_hole, whole[:, :2]))
     held: list[Voxels] = []
+    plane = (grid.shape[1], grid.shape[2])
     for z, drawn in planes.items():
         try:
             inside, holes = (
-                fill([points for is_hole, points in drawn if is_hole is wanted], grid.shape[1:], with_path=False)
+                fill([points for is_hole, points in drawn if is_hole is wanted], plane, with_path=False)
                 for wanted in (False, True)
             )
         except SelfCrossingError:

@@ -254,6 +254,30 @@ def test_iu_reports_are_joined_by_uid(build):
     assert built["2_IM"]["axes"] == "YX"
 
 
+def test_open_i_is_read_from_its_xml(build):
+    built = build("open-i")
+    assert built.facts("CXR2") == {"Cardiomegaly": "present", "Opacity": "present"}
+    assert built.facts("CXR1_1_IM-0001-3001") == {}
+    assert built.texts("CXR1_1_IM-0001-4001") == ["COMPARISON: None.\nFINDINGS: No edema, XXXX.\nIMPRESSION: Normal."]
+    assert built.texts("CXR2") == ["IMPRESSION: Large & old."]
+    assert built["IM-0001-3001"]["subject"] == built["IM-0001-4001"]["subject"] == "open-i-CXR1"
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        ("<eCitation>", "'ecgen-radiology/1.xml' is no XML of a report"),
+        ("<other/>", "is no report of Open-i"),
+        ('<!DOCTYPE x [<!ENTITY a "b">]><eCitation>&a;</eCitation>', "is no XML of a report (EntitiesForbidden)"),
+    ],
+)
+def test_xml_that_is_no_report_is_refused_in_one_sentence(tmp_path, capsys, content, said):
+    sets.open_i(tmp_path)
+    (tmp_path / "ecgen-radiology/1.xml").write_text(content)
+    assert main(["build", "open-i", str(tmp_path), str(tmp_path / "corpus"), "--engine", "inline"]) == 2
+    assert said in capsys.readouterr().err
+
+
 def test_roco_has_codes_captions_and_the_licence_of_each_picture(build):
     built = build("roco-v2")
     facts = {f["concept"]: f["code"] for f in built.of("facts", "valid")}

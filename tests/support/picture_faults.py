@@ -128,6 +128,13 @@ def nih_cxr14(root):
     add(root / "BBox_List_2017.csv", *boxes)
 
 
+def open_i(root):
+    """A report without pictures, and a picture that is not there."""
+    report = (root / "ecgen-radiology/2.xml").read_text()
+    (root / "ecgen-radiology/3.xml").write_text(report.replace("parentImage", "noImage").replace("CXR2", "CXR3"))
+    (root / "NLMCXR_png/CXR1_1_IM-0001-3001.png").unlink()
+
+
 def padchest(root):
     """A file that is known to be broken, one that is cut off, one that was MONOCHROME1."""
     path = next(root.glob("PADCHEST*"))
@@ -171,6 +178,7 @@ def vindr_cxr(root):
 PICTURE_FAULTS = {
     "busi": busi, "chexpert": chexpert, "chexpert-plus": chexpert_plus, "isic-2018": isic_2018, "isic-2019": isic_2019,
     "isic-2020": isic_2020_faults, "iu-xray": iu_xray, "messidor": messidor, "messidor-2": messidor_2,
-    "mimic-cxr": mimic_cxr, "mimic-cxr-jpg": mimic_cxr_jpg, "nih-cxr14": nih_cxr14, "padchest": padchest,
-    "roco-v2": roco_v2, "rsna-pneumonia": rsna_pneumonia, "siim-acr": siim_acr, "vindr-cxr": vindr_cxr,
+    "mimic-cxr": mimic_cxr, "mimic-cxr-jpg": mimic_cxr_jpg, "nih-cxr14": nih_cxr14, "open-i": open_i,
+    "padchest": padchest, "roco-v2": roco_v2, "rsna-pneumonia": rsna_pneumonia, "siim-acr": siim_acr,
+    "vindr-cxr": vindr_cxr,
 }  # fmt: skip

@@ -288,6 +288,29 @@ def iu_xray(root):
         picture(root / f"images/images_normalized/{name}", mode="RGB")
 
 
+def open_i(root):
+    """Indiana University chest X-rays of Open-i: a report is XML that names its pictures; headings have qualifiers."""
+    reports = {
+        "CXR1": (("CXR1_1_IM-0001-3001", "CXR1_1_IM-0001-4001"), ("normal",), ("None.", "No edema, XXXX.", "Normal.")),
+        "CXR2": (
+            ("CXR2_IM-0652-1001",),
+            ("Cardiomegaly/borderline", "Opacity/lung/base"),
+            ("", "", "Large &amp; old."),
+        ),
+    }
+    (root / "ecgen-radiology").mkdir(parents=True)
+    for number, (uid, (images, headings, texts)) in enumerate(reports.items(), start=1):
+        labels = zip(("COMPARISON", "FINDINGS", "IMPRESSION"), texts, strict=True)
+        abstract = "".join(f'<AbstractText Label="{label}">{text}</AbstractText>' for label, text in labels)
+        mesh = "".join(f"<major>{heading}</major>" for heading in headings)
+        shown = "".join(f'<parentImage id="{image}"><caption>Chest</caption></parentImage>' for image in images)
+        article = f"<MedlineCitation><Article><Abstract>{abstract}</Abstract></Article></MedlineCitation>"
+        content = f'<?xml version="1.0"?><eCitation><uId id="{uid}"/>{article}<MeSH>{mesh}</MeSH>{shown}</eCitation>'
+        (root / f"ecgen-radiology/{number}.xml").write_text(content)
+        for image in images:
+            picture(root / f"NLMCXR_png/{image}.png", mode="RGB")
+
+
 def roco_v2(root):
     """ROCOv2: folders in folders, captions with quotation marks, concepts by code."""
     licences = []
@@ -393,6 +416,7 @@ PICTURE_LAYOUTS = {
     "mimic-cxr": (mimic_cxr, 4, ()),
     "mimic-cxr-jpg": (mimic_cxr_jpg, 4, ()),
     "nih-cxr14": (nih_cxr14, 3, ()),
+    "open-i": (open_i, 3, ()),
     "padchest": (padchest, 3, ()),
     "roco-v2": (roco_v2, 3, ()),
     "rsna-pneumonia": (rsna_pneumonia, 3, ()),
@@ -413,6 +437,7 @@ PICTURE_LACKING = {
     "mimic-cxr": ("mimic-cxr-2.0.0-split.csv.gz", "list of official splits"),
     "mimic-cxr-jpg": ("files/p11/*/*/*", "baa8b9b5.jpg"),
     "nih-cxr14": ("test_list.txt", "'test_list.txt'"),
+    "open-i": ("ecgen-radiology/*", "'*.xml'"),
     "padchest": ("1/*", "'1/2_a.png'"),
     "roco-v2": ("test_images/*/*", "ROCOv2_2023_test_000001.jpg"),
     "rsna-pneumonia": ("stage_2_train_images/bbb.dcm", "'stage_2_train_images/bbb.dcm'"),

@@ -98,6 +98,9 @@ domain = Domain(
             "voxtile_medical.recipes.pictures.commands:build_nih_cxr14",
             "NIH ChestX-ray14: 14 labels, boxes, official splits",
         ),
+        "open-i": Command(
+            "voxtile_medical.recipes.pictures.commands:build_open_i", "Indiana University chest X-rays, reports as XML"
+        ),
         "padchest": Command(
             "voxtile_medical.recipes.pictures.commands:build_padchest",
             "PadChest: 16-bit chest X-rays, Spanish reports, labels",

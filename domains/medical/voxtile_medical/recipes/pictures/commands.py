@@ -148,6 +148,20 @@ def build_iu_xray(source: Path, corpus: Path, *, split_fractions: str = "0.8,0.1
     _build("iu-xray", source, corpus, split_fractions, run)
 
 
+def build_open_i(source: Path, corpus: Path, *, split_fractions: str = "0.8,0.1,0.1", **run: Any) -> None:  # noqa: ANN401
+    """Build a corpus from the Indiana University chest X-rays as Open-i offers them: reports as XML, pictures as PNG.
+
+    No patient is named; the views of an examination stay together. `iu-xray` reads the tables that were made of them.
+
+    Args:
+        source: the folder with the unpacked `ecgen-radiology` and `NLMCXR_png`.
+        corpus: the corpus to add to; made if it does not exist.
+        split_fractions: shares of train, val and test, by subject.
+        run: options of the run.
+    """
+    _build("open-i", source, corpus, split_fractions, run)
+
+
 def build_roco_v2(source: Path, corpus: Path, **run: Any) -> None:  # noqa: ANN401
     """Build a corpus from ROCOv2: figures of open-access articles with captions and UMLS concepts, official splits.
 

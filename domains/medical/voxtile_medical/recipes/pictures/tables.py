@@ -1,4 +1,4 @@
-"""Tables of a download as rows of fields: CSV, also packed by gzip, workbooks and JSON."""
+"""Tables of a download as rows of fields: CSV, also packed by gzip, workbooks, JSON, and the reports of Open-i."""
 
 from __future__ import annotations
 
@@ -18,6 +18,7 @@ from voxtile.bounded_text import load_json
 from voxtile.errors import InputError
 from voxtile.stages.ingest.table import as_text, column_key, read_table
 from voxtile_datasets.intake.tables import read_table as read_sheet
+from voxtile_medical.recipes.pictures.openi_reports import HEADER, openi_rows
 from voxtile_medical.recipes.pictures.picture_set import PictureSet, TableFiles
 
 Fields: TypeAlias = "dict[str, str | None]"
@@ -109,6 +110,8 @@ def _one_form_each(paths: list[Path]) -> list[Path]:
 def _read(path: Path, place: str, table: TableFiles, data: PictureSet) -> Iterator[Fields]:
     if path.suffix.lower() == ".json":
         header, rows = _json_rows(path, place)
+    elif path.suffix.lower() == ".xml":
+        header, rows = list(HEADER), iter(openi_rows(path, place))
     else:
         header, rows = _delimited_rows(path)
     by_key = {column_key(name): position for position, name in reversed(list(enumerate(header)))}

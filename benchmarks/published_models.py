@@ -432,6 +432,41 @@ def m3d_vectors(sources: Path, results: Path) -> tuple[dict[str, list[int]], npt
         return shapes, image, np.asarray(model.encode_text(words, (words != 0).long())[:, 0])
 
 
+def hlip_vectors(sources: Path, results: Path) -> tuple[dict[str, list[int]], npt.NDArray[Any], npt.NDArray[Any]]:
+    """HLIP's visual encoder with three narrow blocks under the names of open_clip's files, and its projection."""
+    import torch
+
+    sys.path.insert(0, str(sources / "hlip" / "src"))
+    from hlip.patch_embed import PatchEmbed3D
+    from hlip.visual_encoder import HLIPVisualEncoder
+
+    trunk = HLIPVisualEncoder(
+        max_num_scans=1,
+        slice_attn_indexes=(0, 1),
+        scan_attn_indexes=(2,),
+        img_size=(112, 336, 336),
+        patch_size=(8, 24, 24),
+        in_chans=1,
+        depth=3,
+        embed_dim=48,
+        num_heads=2,
+        num_classes=0,
+        no_embed_class=True,
+        pos_embed="none",
+        embed_layer=PatchEmbed3D,
+    )
+    head = torch.nn.Sequential()
+    head.add_module("proj", torch.nn.Linear(48, 32, bias=False))
+    model = torch.nn.Module()
+    model.visual = torch.nn.Module()
+    model.visual.trunk, model.visual.head = trunk, head
+    shapes = _fill(model.eval())
+    scans = [np.load(results / f"hlip-chest-ct.{name}.npy") for name in ("long", "wide")]
+    with torch.no_grad():
+        features = trunk(torch.from_numpy(np.stack(scans)).reshape(2, 1, 1, 112, 336, 336))
+        return shapes, np.asarray(head(features)), np.asarray(features)
+
+
 def _fill(model: Any) -> dict[str, list[int]]:
     import torch
 
@@ -457,6 +492,7 @@ VECTORS: Mapping[str, Callable[[Path, Path], tuple[dict[str, list[int]], npt.NDA
     "plip": plip_vectors,
     "conch": conch_vectors,
     "m3d-clip": m3d_vectors,
+    "hlip-chest-ct": hlip_vectors,
 }
 
 

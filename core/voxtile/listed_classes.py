@@ -50,6 +50,7 @@ CORE = (
     "voxtile.models:TimmTower",
     "voxtile.models:DofaTower",
     "voxtile.models:TorchGeoTower",
+    "voxtile.models:HlipImage",
     "voxtile.models:HuggingFaceImage",
     "voxtile.models:HuggingFaceText",
     "voxtile.models:Tuning",

@@ -29,6 +29,7 @@ WITHOUT = {
     "the example of TimmTower, which is one, shows it": {"TimmFeatures"},
     "its library takes seconds to import": {"ConchTower", "DofaTower", "M3dImage", "MonaiTower", "TorchGeoTower"},
     "docs/python.md loads such a pair, and its library takes seconds": {"OpenClipImage", "OpenClipText"},
+    "the example of ViTTower, which it is made of, shows it": {"HlipImage"},
     "its configuration and words lie on the hub or in a folder": {"HuggingFaceImage", "HuggingFaceText", "M3dText"},
 }
 

@@ -2,6 +2,7 @@ from .dual import DualEncoder as DualEncoder
 from .flattening import Flattening as Flattening
 from .grounding_decoder import GroundingDecoder as GroundingDecoder
 from .hub.conch import ConchTower as ConchTower
+from .hub.hlip import HlipImage as HlipImage
 from .hub.m3d import M3dImage as M3dImage
 from .hub.m3d import M3dText as M3dText
 from .hub.monai import MonaiTower as MonaiTower
@@ -46,6 +47,7 @@ __all__ = [
     "GatedAttention",
     "GroundingDecoder",
     "GroundingModel",
+    "HlipImage",
     "HuggingFaceImage",
     "HuggingFaceText",
     "ImageTower",

@@ -11,7 +11,7 @@ import pytest
 import torch
 from tests.core.evaluate.test_single_label import CLASSES
 from tests.core.evaluate.test_single_label import pictures as pictures_corpus  # noqa: F401 - a fixture
-from tests.support.published_inputs import TEXTS, filled, grey_scans, pictures, sample
+from tests.support.published_inputs import TEXTS, filled, grey_scans, pictures, sample, scans
 
 from voxtile.cli.main import main
 from voxtile.data.presets.published.preset import published_preset
@@ -258,3 +258,24 @@ def test_m3d_weights_of_another_architecture_are_refused(m3d_folder: Path) -> No
     (m3d_folder / "pytorch_model.bin").unlink()
     with pytest.raises(CheckpointError, match=r"model\.safetensors' do"):
         load_model(f"hub:m3d-clip/{m3d_folder}")
+
+
+def test_the_image_tower_of_hlip_equals_its_own_code(tmp_path: Path) -> None:
+    """With the prefixes and the text side that its files have."""
+    from voxtile.models import HlipImage
+
+    own = tensors("hlip-chest-ct")
+    state = {f"module.{key}": value for key, value in own.items()}
+    text = {"module.text.proj.weight": torch.zeros(2, 2), "module.logit_scale": torch.tensor(1.0)}
+    narrow: dict[str, Any] = {"width": 48, "depth": 3, "heads": 2, "embed_dim": 32}
+    tower = HlipImage(pretrained=saved(tmp_path, {"state_dict": {**state, **text}}), **narrow).eval()
+    preset = published_preset("hlip-chest-ct")
+    both = torch.stack([preset(sample(scans()[name]), None) for name in ("long", "wide")])
+    with torch.no_grad():
+        vectors = tower(both).pooled
+    assert (vectors - torch.tensor(NUMBERS["hlip-chest-ct"]["vectors"]["first"])).abs().max() < 1e-4
+    assert tower.load_report is not None
+    assert len(tower.load_report.used) == len(own)
+    assert set(tower.load_report.unexpected) == {"text.proj.weight", "logit_scale"}
+    with pytest.raises(CheckpointError, match=r"is missing"):
+        HlipImage(pretrained=saved(tmp_path, tensors("conch")), **narrow)

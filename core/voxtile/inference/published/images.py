@@ -71,6 +71,10 @@ def _tower(model: PublishedModel, place: str | None) -> Any:  # noqa: ANN401 - a
         from voxtile.models.hub.conch import ConchTower
 
         return ConchTower(pretrained=file)
+    if kind == "hlip":
+        from voxtile.models.hub.hlip import HlipImage
+
+        return HlipImage(pretrained=file)
     from voxtile.models.hub.torchgeo import DofaTower
 
     return DofaTower(name="dofa_base_patch16_224", wavelengths_nm=model.tower["wavelengths_nm"], pretrained=file)

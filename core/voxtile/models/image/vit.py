@@ -195,11 +195,7 @@ class ViTTower(ImageTower):
         first = [token.expand(x.shape[0], -1, -1) for token in (self.cls_token, self.reg_token) if token is not None]
         x = torch.cat([*(token.to(x.dtype) for token in first), x], 1)
         prefix = sum(token.shape[1] for token in first)
-        for number, block in enumerate(self.blocks):
-            sliced = number in self.slice_blocks
-            x = _to_slices(x, prefix, grid[0]) if sliced else x
-            x = block(x)
-            x = _from_slices(x, prefix, grid[0]) if sliced else x
+        x = self._attended(x, prefix, grid[0])
         patches = x[:, prefix:]
         pooled = self._pooled(x, patches)
         if not tokens:
@@ -209,6 +205,15 @@ class ViTTower(ImageTower):
         if self.pyramid is not None:
             levels = self.pyramid(local.transpose(1, 2).unflatten(2, grid), images)
         return Encoded(pooled, local, grid, None, levels)
+
+    def _attended(self, x: Tensor, prefix: int, slices: int) -> Tensor:
+        """[S, prefix + N, W] after all blocks; after each that attends within slices they meet again."""
+        for number, block in enumerate(self.blocks):
+            sliced = number in self.slice_blocks
+            x = to_slices(x, prefix, slices) if sliced else x
+            x = block(x)
+            x = from_slices(x, prefix, slices) if sliced else x
+        return x
 
     def use_spacing(self, spacing: Sequence[float]) -> None:
         """Take images of another spacing from now on; positions stay where they are in mm.
@@ -285,13 +290,13 @@ class ViTTower(ImageTower):
             raise ConfigError("a ViT with levels has one patch size; leave patches or levels out")
 
 
-def _to_slices(x: Tensor, prefix: int, slices: int) -> Tensor:
+def to_slices(x: Tensor, prefix: int, slices: int) -> Tensor:
     """[S, P + N, W] to [S · slices, P + N / slices, W]: each slice with a copy of the P tokens that are no patches."""
     first = x[:, :prefix].unsqueeze(1).expand(-1, slices, -1, -1)
     return torch.cat([first, x[:, prefix:].reshape(x.shape[0], slices, -1, x.shape[2])], 2).flatten(0, 1)
 
 
-def _from_slices(x: Tensor, prefix: int, slices: int) -> Tensor:
+def from_slices(x: Tensor, prefix: int, slices: int) -> Tensor:
     """Back, the copies averaged."""
     x = x.reshape(-1, slices, *x.shape[1:])
     return torch.cat([x[:, :, :prefix].mean(1), x[:, :, prefix:].flatten(1, 2)], 1)

@@ -13,7 +13,8 @@ The code of the models is not part of this repository. In an environment of its 
     git clone https://github.com/om-ai-lab/RS5M sources/RS5M                          # 084cdd95
     peers/bin/python benchmarks/published_models.py peers sources results
 
-It writes an array for each model and input. Then, with voxtile:
+It writes an array for each model and input. M3D-CLIP alone needs MONAI 1.3, whose arguments its code uses, and Merlin
+a later one (`--only m3d-clip`, `--only merlin` choose). Then, with voxtile:
 
     python benchmarks/published_models.py compare results
     python benchmarks/published_models.py numbers results tests/core/data/published_numbers.json
@@ -161,12 +162,9 @@ def hlip(sources: Path, scan: Any, folder: Path) -> npt.NDArray[np.float32]:
 
 def merlin(sources: Path, scan: Any, folder: Path) -> npt.NDArray[np.float32]:
     """Merlin's transforms."""
-    spec = importlib.util.find_spec("merlin")
-    assert spec is not None
-    assert spec.origin is not None
     from monai import transforms
 
-    path = Path(spec.origin).parent / "data" / "monai_transforms.py"
+    path = _package("merlin") / "data" / "monai_transforms.py"
     made = defined_in(path, {"ImageTransforms"}, vars(transforms))["ImageTransforms"]
     return np.asarray(made({"image": str(written(scan, folder / "scan.nii.gz", physical=True))})["image"])
 
@@ -176,10 +174,7 @@ def colipri(sources: Path, scan: Any, folder: Path) -> npt.NDArray[np.float32]:
     from hydra.utils import instantiate
     from omegaconf import OmegaConf
 
-    spec = importlib.util.find_spec("colipri")
-    assert spec is not None
-    assert spec.origin is not None
-    root = Path(spec.origin).parent / "configs"
+    root = _package("colipri") / "configs"
     settings = OmegaConf.load(root / "config.yaml")
     steps = OmegaConf.load(root / "processor" / "image_transform" / "default.yaml")
     merged = OmegaConf.merge(settings, {"transform": steps})
@@ -467,6 +462,35 @@ def hlip_vectors(sources: Path, results: Path) -> tuple[dict[str, list[int]], np
         return shapes, np.asarray(head(features)), np.asarray(features)
 
 
+def merlin_vectors(sources: Path, results: Path) -> tuple[dict[str, list[int]], npt.NDArray[Any], npt.NDArray[Any]]:
+    """Merlin's inflated ResNet with one block a stage, under the names of its file."""
+    import torch
+    from torchvision.models.resnet import Bottleneck, ResNet
+
+    folder = _package("merlin")
+    for name in ("merlin", "merlin.models"):  # whose __init__ asks for more than its networks need
+        module = type(sys)(name)
+        module.__path__ = [str(folder / "models" if name.endswith("models") else folder)]
+        sys.modules[name] = module
+    from merlin.models.i3res import I3ResNet
+
+    model = torch.nn.Module()
+    model.encode_image = torch.nn.Module()
+    inflated = I3ResNet(ResNet(Bottleneck, [1, 1, 1, 1]), class_nb=3, conv_class=True)
+    model.encode_image.i3_resnet = inflated
+    shapes = _fill(model.eval())
+    with torch.no_grad():
+        contrastive, phenotypes = inflated(torch.from_numpy(inputs().cube()))
+        return shapes, np.asarray(contrastive), np.asarray(phenotypes)
+
+
+def _package(name: str) -> Path:
+    spec = importlib.util.find_spec(name)
+    assert spec is not None
+    assert spec.origin is not None
+    return Path(spec.origin).parent
+
+
 def _fill(model: Any) -> dict[str, list[int]]:
     import torch
 
@@ -493,6 +517,7 @@ VECTORS: Mapping[str, Callable[[Path, Path], tuple[dict[str, list[int]], npt.NDA
     "conch": conch_vectors,
     "m3d-clip": m3d_vectors,
     "hlip-chest-ct": hlip_vectors,
+    "merlin": merlin_vectors,
 }
 
 

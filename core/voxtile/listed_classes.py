@@ -40,6 +40,7 @@ CORE = (
     "voxtile.models:DualEncoder",
     "voxtile.models:M3dImage",
     "voxtile.models:M3dText",
+    "voxtile.models:MerlinImage",
     "voxtile.models:MonaiTower",
     "voxtile.models:OpenClipImage",
     "voxtile.models:OpenClipText",

@@ -64,12 +64,17 @@ def pictures() -> Mapping[str, npt.NDArray[np.uint8]]:
 TEXTS = ("pleural effusion", "No pneumothorax is seen.", "an aerial photograph of a farm, with two ponds")
 
 
+def cube() -> npt.NDArray[np.float32]:
+    """[1, 1, 48, 40, 36] values of 0 to 1, for towers that take images of any size."""
+    return np.random.default_rng(11).random((1, 1, 48, 40, 36)).astype(np.float32)
+
+
 def filled(shapes: Mapping[str, Sequence[int]]) -> dict[str, npt.NDArray[np.float32]]:
     """Weights of a layout, the same for the same key everywhere: scales near 1, the rest small."""
     made = {}
     for key, shape in shapes.items():
         values = np.random.default_rng(zlib.crc32(key.encode())).normal(0, 0.06, shape)
-        is_scale = len(shape) == 1 and key.endswith("weight")
+        is_scale = len(shape) == 1 and key.endswith(("weight", "running_var"))
         made[key] = (values + (1.0 if is_scale else 0.0)).astype(np.float32)
         if key == "logit_scale":
             made[key] = np.asarray(3.5, np.float32)

@@ -5,6 +5,7 @@ from .hub.conch import ConchTower as ConchTower
 from .hub.hlip import HlipImage as HlipImage
 from .hub.m3d import M3dImage as M3dImage
 from .hub.m3d import M3dText as M3dText
+from .hub.merlin import MerlinImage as MerlinImage
 from .hub.monai import MonaiTower as MonaiTower
 from .hub.openclip import OpenClipImage as OpenClipImage
 from .hub.openclip import OpenClipText as OpenClipText
@@ -53,6 +54,7 @@ __all__ = [
     "ImageTower",
     "M3dImage",
     "M3dText",
+    "MerlinImage",
     "MonaiTower",
     "OpenClipImage",
     "OpenClipText",

@@ -11,7 +11,7 @@ import pytest
 import torch
 from tests.core.evaluate.test_single_label import CLASSES
 from tests.core.evaluate.test_single_label import pictures as pictures_corpus  # noqa: F401 - a fixture
-from tests.support.published_inputs import TEXTS, filled, grey_scans, pictures, sample, scans
+from tests.support.published_inputs import TEXTS, cube, filled, grey_scans, pictures, sample, scans
 
 from voxtile.cli.main import main
 from voxtile.data.presets.published.preset import published_preset
@@ -173,13 +173,10 @@ def test_a_file_that_is_not_there_is_named() -> None:
 
 
 def test_images_alone_are_embedded_with_their_preset(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from voxtile.models.hub import conch
     from voxtile.stages.embed.extractor import load_extractor
 
-    def small(**given: Any) -> ConchTower:
-        return ConchTower(width=64, depth=2, heads=2, embed_dim=32, **given)
-
-    monkeypatch.setattr(conch, "ConchTower", small)
+    narrow = partial(ConchTower, width=64, depth=2, heads=2, embed_dim=32)
+    monkeypatch.setattr("voxtile.models.ConchTower", narrow)
     extractor = load_extractor(f"hub:conch/{saved(tmp_path, tensors('conch'))}")
     assert isinstance(extractor._model, PublishedImages)  # type: ignore[attr-defined]
     vectors = extractor.encode(torch.stack([extractor.prepare(sample(pictures()["wide"]))]))
@@ -279,3 +276,25 @@ def test_the_image_tower_of_hlip_equals_its_own_code(tmp_path: Path) -> None:
     assert set(tower.load_report.unexpected) == {"text.proj.weight", "logit_scale"}
     with pytest.raises(CheckpointError, match=r"is missing"):
         HlipImage(pretrained=saved(tmp_path, tensors("conch")), **narrow)
+
+
+def test_the_image_tower_of_merlin_equals_its_own_code(tmp_path: Path) -> None:
+    from voxtile.models import MerlinImage
+
+    pytest.importorskip("monai")
+    own = tensors("merlin")
+    norms = {key.replace("running_var", "num_batches_tracked") for key in own if key.endswith("running_var")}
+    state = {**own, **dict.fromkeys(norms, torch.tensor(1)), "encode_text.linear_layer.bias": torch.zeros(2)}
+    file = saved(tmp_path, state)
+    tower = MerlinImage(pretrained=file, layers=(1, 1, 1, 1)).eval()
+    with torch.no_grad():
+        vector = tower(torch.from_numpy(cube())).pooled
+    expected = torch.tensor(NUMBERS["merlin"]["vectors"]["first"])
+    assert (unit(vector.tolist()) - unit(expected.tolist())).abs().max() < 1e-4
+    assert vector.norm() == pytest.approx(expected.norm().item(), rel=1e-4)
+    assert tower.load_report is not None
+    assert set(tower.load_report.unexpected) == {
+        "classifier.weight", "classifier.bias", "encode_text.linear_layer.bias"
+    }  # fmt: skip
+    with pytest.raises(CheckpointError, match=r"layer1\.1\.\S+ is missing"):
+        MerlinImage(pretrained=file, layers=(2, 1, 1, 1))

@@ -67,17 +67,13 @@ def _tower(model: PublishedModel, place: str | None) -> Any:  # noqa: ANN401 - a
             )
         return _checked(HuggingFaceImage(name=place or str(model.hub)), model)
     file = place or downloaded(model)
-    if kind == "conch":
-        from voxtile.models.hub.conch import ConchTower
+    if kind == "dofa":
+        from voxtile.models.hub.torchgeo import DofaTower
 
-        return ConchTower(pretrained=file)
-    if kind == "hlip":
-        from voxtile.models.hub.hlip import HlipImage
+        return DofaTower(name="dofa_base_patch16_224", wavelengths_nm=model.tower["wavelengths_nm"], pretrained=file)
+    import voxtile.models
 
-        return HlipImage(pretrained=file)
-    from voxtile.models.hub.torchgeo import DofaTower
-
-    return DofaTower(name="dofa_base_patch16_224", wavelengths_nm=model.tower["wavelengths_nm"], pretrained=file)
+    return getattr(voxtile.models, kind)(pretrained=file)
 
 
 def _checked(tower: Any, model: PublishedModel) -> Any:  # noqa: ANN401 - a tower of transformers

@@ -10,6 +10,7 @@ BENCHMARKS = (
     ("loading.py",),
     ("crops.py",),
     ("dicom_conversion.py", "--peer", sys.executable),
+    ("figures.py",),
     ("index.py",),
     ("tiles.py",),
     ("slides.py",),

@@ -123,9 +123,7 @@ DOCS = {
             r"2ca75ff7ff92d0e9982b25d15b214d04|MRN4297632400000000": "$(made subject corpus)",
         },
     ),
-    ("docs/figure-archives.md", "Figures of articles"): Scene(
-        run_as={r"--evaluate.tasks": "--trainer.max_epochs 2 --evaluate.tasks"},
-    ),
+    ("docs/figure-archives.md", "Figures of articles"): Scene(),
     ("docs/figure-archives.md", "Concepts"): Scene(
         given={
             "corpus": From(("docs/figure-archives.md", "Figures of articles"), "corpus"),

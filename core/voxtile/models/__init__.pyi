@@ -2,7 +2,6 @@ from .dual import DualEncoder as DualEncoder
 from .flattening import Flattening as Flattening
 from .grounding_decoder import GroundingDecoder as GroundingDecoder
 from .hub.conch import ConchTower as ConchTower
-from .hub.hlip import HlipImage as HlipImage
 from .hub.m3d import M3dImage as M3dImage
 from .hub.m3d import M3dText as M3dText
 from .hub.merlin import MerlinImage as MerlinImage
@@ -16,6 +15,7 @@ from .hub.torchgeo import TorchGeoTower as TorchGeoTower
 from .hub.transformers import HuggingFaceImage as HuggingFaceImage
 from .hub.transformers import HuggingFaceText as HuggingFaceText
 from .image.conv import ConvTower as ConvTower
+from .image.hlip import HlipImage as HlipImage
 from .image.vit import ViTTower as ViTTower
 from .image.wavelength import WavelengthTower as WavelengthTower
 from .image.wavelet import StagedTower as StagedTower

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
-
-import yaml
 
 from voxtile.errors import ConfigError, cause_of
 
@@ -19,26 +18,44 @@ DEEPEST = 100  # levels; hand-written files have under ten, and the parsers of b
 MOST_VALUES = 500_000  # that a YAML file may stand for, aliases followed; its reader takes some hundred bytes for each
 LONGEST = 16 * 2**20  # characters of YAML
 
-SafeLoader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+class BoundsError(ValueError):
+    """A text is too deep, or stands for too much; that of a YAML text is a `yaml.YAMLError` as well."""
 
 
-class BoundsError(yaml.YAMLError, ValueError):
-    """A text is too deep, or stands for too much."""
+@cache
+def _yaml_bounds_error() -> type[BoundsError]:
+    import yaml
+
+    class YamlBoundsError(BoundsError, yaml.YAMLError):
+        """A YAML text is too deep, or stands for too much."""
+
+    return YamlBoundsError
 
 
-def load_yaml(text: str | bytes, loader: type[Any] = SafeLoader) -> Any:  # noqa: ANN401 - whatever it holds
+@cache
+def _safe_loader() -> type[Any]:
+    import yaml
+
+    loader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    return loader
+
+
+def load_yaml(text: str | bytes, loader: type[Any] | None = None) -> Any:  # noqa: ANN401 - whatever it holds
     """Plain values of a YAML text.
 
     Args:
         text: of one document.
-        loader: a safe loader of PyYAML.
+        loader: a safe loader of PyYAML; the fastest of its own where left out.
 
     Raises:
         BoundsError: the text is too long, too deep, refers to itself, or stands for too much with its aliases.
         yaml.YAMLError: it is no YAML.
     """
+    import yaml  # late, as elsewhere here: JSON is read by every process, and YAML by few
+
     check_yaml(text)
-    return yaml.load(text, Loader=loader)  # a safe one, as the argument says
+    return yaml.load(text, Loader=loader or _safe_loader())  # a safe one, as the argument says
 
 
 def read_yaml(path: Path, title: str) -> tuple[bytes, Any]:
@@ -51,6 +68,8 @@ def read_yaml(path: Path, title: str) -> tuple[bytes, Any]:
     Raises:
         ConfigError: the file is missing, out of bounds or no YAML.
     """
+    import yaml
+
     try:
         data = path.read_bytes()
         return data, load_yaml(data)
@@ -60,9 +79,14 @@ def read_yaml(path: Path, title: str) -> tuple[bytes, Any]:
 
 def check_yaml(text: str | bytes) -> None:
     """Raise what `load_yaml` raises, and load nothing."""
-    if len(text) > LONGEST:
-        raise BoundsError(f"it has more than {LONGEST // 2**20} million characters of YAML")
-    _check_events(yaml.parse(text, Loader=SafeLoader))
+    import yaml
+
+    try:
+        if len(text) > LONGEST:
+            raise BoundsError(f"it has more than {LONGEST // 2**20} million characters of YAML")
+        _check_events(yaml.parse(text, Loader=_safe_loader()))
+    except BoundsError as error:
+        raise _yaml_bounds_error()(str(error)) from None
 
 
 def load_config(path: Path, load: Callable[[str], Any] | None = None) -> Any:  # noqa: ANN401 - whatever it holds
@@ -75,6 +99,8 @@ def load_config(path: Path, load: Callable[[str], Any] | None = None) -> Any:  #
     Raises:
         ConfigError: there is no such file, or it is no YAML within the bounds; says at which line.
     """
+    import yaml
+
     try:
         text = path.read_text("utf-8")
         if load is None:
@@ -143,6 +169,8 @@ def _sized(value: object, sizes: dict[int, int], most: int, depth: int) -> int:
 
 def _check_events(events: Iterable[Any]) -> None:
     """Count what the aliases of a text stand for, without following them."""
+    import yaml
+
     anchors: dict[str, int] = {}
     names: list[str | None] = []  # anchors of the nodes that are not closed yet, and how much is in them so far
     sizes: list[int] = [0]

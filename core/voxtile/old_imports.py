@@ -6,7 +6,6 @@ import importlib
 import sys
 import warnings
 from collections.abc import Callable, Sequence
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
@@ -30,15 +29,21 @@ def old_names(module: str) -> Callable[[str], Any]:
     return get
 
 
-class _Finder(MetaPathFinder, Loader):
-    """Stands in for modules that are gone; it is asked last, so that a module that exists is never hidden."""
+class _Finder:
+    """Stands in for modules that are gone; it is asked last, so that a module that exists is never hidden.
+
+    A finder and a loader (`importlib.abc`, whose import takes longer than that of all else here).
+    """
 
     def find_spec(
         self, fullname: str, path: Sequence[str] | None = None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
         if fullname not in _MODULES or fullname.startswith(_GONE):
             return None
-        return ModuleSpec(fullname, self)
+        return ModuleSpec(fullname, self)  # type: ignore[arg-type]
+
+    def create_module(self, _spec: ModuleSpec) -> None:
+        """An ordinary module."""
 
     def exec_module(self, module: ModuleType) -> None:
         module.__doc__ = f"Classes that were in `{module.__name__}`."

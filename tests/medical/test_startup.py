@@ -23,12 +23,13 @@ from voxtile_medical.dicom_header import dictionary, element_values, tags
 from voxtile_medical.orientation import _turns, to_nearest_ras
 
 HEAVY = {
-    "duckdb", "gdcm", "httpx._client", "indexed_gzip", "jsonargparse", "lightning", "nibabel", "pandas.core",
-    "pyarrow.compute", "pyarrow.dataset", "pydicom", "pylibjpeg", "requests", "rich.progress", "scipy", "torch",
-    "voxtile.corpus.reader", "voxtile_datasets.deidentification", "voxtile_medical.deface", "voxtile_medical.dicomweb",
+    "asyncio", "duckdb", "gdcm", "httpx._client", "indexed_gzip", "jsonargparse", "lightning", "nibabel", "pandas.core",
+    "PIL", "pyarrow.compute", "pyarrow.dataset", "pydicom", "pylibjpeg", "requests", "rich.progress", "scipy", "torch",
+    "yaml", "voxtile.corpus.reader", "voxtile_datasets.deidentification", "voxtile_medical.deface",
+    "voxtile_medical.dicomweb",
     "voxtile_medical.report_files", "voxtile_medical.segmentations",
 }  # fmt: skip
-OF_WORKERS = {"PIL", "blosc2", "simplejpeg"}
+OF_WORKERS = {"blosc2", "simplejpeg"}
 OF_THE_COMMAND = {"click", "psutil", "rich", "voxtile.engine.run", "voxtile.stages"}
 
 

@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import click
-import yaml
 
 from voxtile.bounded_text import load_config
 from voxtile.cli.help import print_help
@@ -182,6 +181,8 @@ def _print_config(signature: Signature, values: Mapping[str, Any]) -> None:
     """Print all options as the YAML that `--config` takes."""
     defaults = {p.name: [] if p.role == "arguments" else p.default for p in signature.parameters if not p.is_required}
     config = {p.name: _plain(values.get(p.name, defaults.get(p.name))) for p in signature.parameters}
+    import yaml
+
     sys.stdout.write(yaml.safe_dump(config, sort_keys=False, allow_unicode=True))
 
 

@@ -14,12 +14,11 @@ import warnings
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 import simplejpeg
-from PIL import Image
 
 from voxtile.corpus.records import EncodedArray
 from voxtile.corpus.shards.blosc2_frame import MAX_ARRAY_BYTES, MAX_DIMENSIONS, Frame, full_selection, inspect_frame
@@ -27,6 +26,9 @@ from voxtile.corpus.shards.checksums import empty_layer, seal
 from voxtile.corpus.shards.lean_blosc2 import blosc2
 from voxtile.corpus.shards.memory_maps import map_payload
 from voxtile.errors import CorpusError
+
+if TYPE_CHECKING:
+    from PIL import Image
 
 MAX_PICTURE_PIXELS = 1 << 27  # 400 MB of RGB
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
@@ -238,6 +240,8 @@ def _decode_jpeg(data: bytes | memoryview) -> npt.NDArray[np.uint8] | None:
 
 
 def _open_picture(data: bytes | memoryview) -> Image.Image:
+    from PIL import Image  # late: most pictures are JPEG, which libjpeg-turbo reads
+
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit follows

@@ -1,7 +1,7 @@
 """The library Blosc2, without what it imports for arrays on servers.
 
-Blosc2 imports httpx, which brings a command line and its colours: half of the time that a worker would wait for the
-codec, and no corpus reads from a server through it. A module that imports httpx afterwards gets it as ever.
+Blosc2 imports httpx, which brings a command line and its colours, and asyncio: half of the time that a worker would
+wait for the codec, and no corpus reads from a server through it. A module that imports them later gets them as ever.
 """
 
 from __future__ import annotations
@@ -14,8 +14,6 @@ from types import ModuleType
 from typing import Any
 
 __all__ = ["blosc2"]
-
-_ON_SERVERS = "httpx"
 
 
 @contextmanager
@@ -49,5 +47,5 @@ def _remove(name: str, standing_in: ModuleType) -> None:
         del sys.modules[name]
 
 
-with _deferred(_ON_SERVERS):
+with _deferred("httpx"), _deferred("asyncio"):
     import blosc2

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
 
+from voxtile.corpus.reader import Corpus
 from voxtile.errors import InputError, MissingExtraError
 from voxtile_medical.convert.dicom import convert_dicom
 
@@ -55,7 +56,7 @@ def test_text_in_a_radiograph_is_blanked_in_payload_and_preview_or_refuses_it(tm
     assert outside.mean() > 0.8
     assert sample.row["valid_fraction"] == pytest.approx(outside.mean())
     assert (sample.preview[ink] == 0).all()  # a preview of this size is no smaller than the picture
-    assert "text-blanked" in converted.outcomes[0].detail
+    assert [part.reason for part in converted.outcomes[0].parts] == ["text-blanked"]
     assert dicom.convert(tmp_path, deidentify=True, find_text="refuse").verdicts == ["burned-in-text"]
     assert dicom.convert(tmp_path, deidentify=True).verdicts == ["used"]
 
@@ -84,12 +85,14 @@ def test_pictures_without_text_and_marks_of_side_stay_as_they_are(tmp_path, dico
 def test_radiographs_that_were_not_looked_at_are_named(tmp_path, dicom, noise, capsys):
     save(dicom, tmp_path / "scan", radiograph(noise), BitsStored=12, HighBit=11, **CR)
     (outcome,) = dicom.convert(tmp_path / "scan", deidentify=True).outcomes
-    assert (outcome.status, outcome.parts) == ("used", ())
-    assert outcome.detail.startswith("text-not-looked-for: ")
+    (part,) = outcome.parts
+    assert (outcome.status, part.uid, part.reason) == ("used", outcome.samples[0].row["uid"], "text-not-looked-for")
     (plain,) = dicom.convert(tmp_path / "scan", deidentify=False).outcomes
-    assert plain.detail is None
+    assert plain.parts == ()
     convert_dicom(tmp_path / "scan", tmp_path / "corpus", engine="inline")
     assert "text that is burned into radiographs was not looked for, and stays" in capsys.readouterr().out
+    ledger = Corpus(tmp_path / "corpus").ledger().to_pylist()
+    assert {(row["reason"], row["status"]) for row in ledger} == {(None, "used"), ("text-not-looked-for", "dropped")}
 
 
 def test_what_the_header_says_is_burned_in_must_be_found(tmp_path, dicom, noise):

@@ -36,7 +36,7 @@ def picture_samples(context: SeriesContext) -> tuple[list[Sample], list[Verdict]
 
     Returns:
         The samples, the verdicts on files that cannot be used, and the rows of pictures that may be the wrong way
-        round.
+        round, or of which text was blanked.
 
     Raises:
         Verdict: no file of the series can be used.
@@ -51,7 +51,7 @@ def picture_samples(context: SeriesContext) -> tuple[list[Sample], list[Verdict]
             verdicts.append(verdict)
             continue
         samples += [sample for sample, _ in pictures]
-        verdicts += [said_of for sample, _ in pictures if (said_of := _said_of_text(sample))]
+        parts += [said_of for sample, _ in pictures if (said_of := _said_of_text(sample))]
         faults = [(sample, fault) for sample, fault in pictures if fault]
         parts += [Part(sample.row["uid"], "dropped", "uncertain-polarity", fault) for sample, fault in faults]
         frames = layout_of(header).frames
@@ -138,9 +138,10 @@ def _without_text(
     return pixels, blanked
 
 
-def _said_of_text(sample: Sample) -> Verdict | None:
+def _said_of_text(sample: Sample) -> Part | None:
     places = len(json.loads(sample.row["attributes"]).get("blanked") or ())
-    return Verdict("text-blanked", f"text was blanked in {places} places") if places else None
+    why = f"text was blanked in {places} places"
+    return Part(sample.row["uid"], "dropped", "text-blanked", why) if places else None
 
 
 def _valid_fraction(padding: npt.NDArray[np.bool_] | None, blanked: list[TextRegion], shape: tuple[int, ...]) -> float:

@@ -32,7 +32,10 @@ from voxtile_medical.series_roles.facts import role_facts
 from voxtile_medical.suv.compute import SuvChoice
 from voxtile_medical.verdicts import Verdict
 
-NOT_LOOKED_FOR = "text-not-looked-for: whether text is burned into the picture is not known; --find-text looks for it"
+_NOT_LOOKED_FOR = (
+    "text-not-looked-for",
+    "whether text is burned into the picture is not known; --find-text looks for it",
+)
 
 
 @dataclass(frozen=True)
@@ -206,10 +209,10 @@ class DicomTask(PlannedTask):
         roles = [fact for sample in samples for fact in role_facts(sample.row)]
         if roles:
             tables["facts"] = roles
-        said = {f"{verdict.reason}: {verdict.detail}" for verdict in verdicts}
-        if self.deidentify and self.find_text == "no" and any(s.row["modality"] in PICTURE_MODALITIES for s in samples):
-            said.add(NOT_LOOKED_FOR)
-        detail = "; ".join(sorted(said)) or None
+        if self.deidentify and self.find_text == "no":
+            looked_past = [sample for sample in samples if sample.row["modality"] in PICTURE_MODALITIES]
+            refused = [*refused, *(Part(s.row["uid"], "dropped", *_NOT_LOOKED_FOR) for s in looked_past)]
+        detail = "; ".join(sorted({f"{verdict.reason}: {verdict.detail}" for verdict in verdicts})) or None
         return Outcome("used", detail=detail, samples=tuple(samples), tables=tables, parts=tuple(refused))
 
 

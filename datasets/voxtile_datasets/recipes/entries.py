@@ -83,8 +83,8 @@ class Entry:
         labels = {name: tuple(concepts) for name, concepts in values["labels"].items()}
         rest = {k: v for k, v in values.items() if k not in ("boxes", "labels", "files", "texts", "questions")}
         questions = tuple((question, answer) for question, answer in values.get("questions", ()))
-        lists = {"files": tuple(values["files"]), "texts": tuple(values["texts"]), "questions": questions}
-        return cls(boxes=boxes, labels=labels, **lists, **rest)
+        files, texts = tuple(values["files"]), tuple(values["texts"])
+        return cls(files=files, texts=texts, boxes=boxes, labels=labels, questions=questions, **rest)
 
 
 class FileRecipe(Recipe):

@@ -14,6 +14,7 @@ PHANTOMS = {
     "ct": ("dicom", "dicom", 1),
     "mr": ("dicom", "dicom", 1),
     "petct": ("dicom", "dicom", 1),
+    "articles": ("packages", "figures", 1),
     "he": ("slides", "wsi", 4),
     "sentinel2": ("scenes", "geotiff", 1),
     "aerial": ("scenes", "geotiff", 1),

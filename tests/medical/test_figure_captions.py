@@ -196,6 +196,10 @@ def test_codes_of_licences(text, code):
     assert licence_code(text) == code
 
 
+def test_names_of_licences_of_the_option():
+    assert parse_allowed("CC BY-NC 4.0, cc0,CC-BY-4.0") == ("cc0", "cc-by", "cc-by-nc")
+
+
 def test_a_licence_is_the_address_before_the_words():
     words = '<license xlink:href="http://x.org"><license-p>Under <ext-link xlink:href="' + BY + '">this</ext-link>.'
     assert licence_text(element(words + "</license-p></license>", "permissions")) == BY

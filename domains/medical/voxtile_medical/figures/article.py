@@ -56,7 +56,7 @@ class Article:
 
     Attributes:
         pmcid: `PMC` and digits; empty where the document has none.
-        pmid, doi, title, journal, year, kind: as stated; `kind` is the article type of JATS.
+        pmid, doi, title, journal, publisher, year, kind: as stated; `kind` is the article type of JATS.
         licence: text or address of the licence; empty where none is stated.
         retracted: what says that it was retracted; empty where nothing does.
         concern: an expression of concern was published.
@@ -70,6 +70,7 @@ class Article:
     doi: str = ""
     title: str = ""
     journal: str = ""
+    publisher: str = ""
     year: str = ""
     kind: str = ""
     licence: str = ""

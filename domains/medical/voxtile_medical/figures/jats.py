@@ -93,6 +93,7 @@ def read_jats(root: Any) -> Article:  # noqa: ANN401
         doi=ids.get("doi", ""),
         title=title,
         journal=readable(article.find("front/journal-meta//journal-title")),
+        publisher=readable(article.find("front/journal-meta/publisher/publisher-name")),
         year=min((readable(node) for node in _each(meta, "pub-date/year")), default=""),
         kind=kind,
         licence=licence_text(_first(meta, "permissions")),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
 from voxtile.errors import ConfigError
@@ -13,6 +14,7 @@ forbids to share what is made of a work."""
 
 ANY = "any"
 _OTHER = "other"
+_VERSION = re.compile(r"-\d\.\d$")
 _KNOWN = (
     "cc0",
     "public-domain",
@@ -41,12 +43,16 @@ class Permission:
 
 
 def parse_allowed(names: str) -> tuple[str, ...]:
-    """Names of licences from an option, in the order of this page.
+    """Names of licences from an option, in the order of this page; a version (`CC-BY-4.0`) makes no difference.
 
     Raises:
         ConfigError: a name is none.
     """
-    wanted = {name.strip().lower().replace(" ", "-").replace("_", "-") for name in names.split(",") if name.strip()}
+    wanted = {
+        _VERSION.sub("", name.strip().lower().replace(" ", "-").replace("_", "-"))
+        for name in names.split(",")
+        if name.strip()
+    }
     if unknown := sorted(wanted - set(_KNOWN)):
         raise ConfigError(f"--licence {unknown[0]}: there is no such licence here; name some of {', '.join(_KNOWN)}")
     if not wanted:

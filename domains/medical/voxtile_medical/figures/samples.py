@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from voxtile.corpus.identity import printable
+from voxtile.corpus.schema import SYNTHETIC
 from voxtile.stages.ingest.picture import Picture, PictureError
 from voxtile_medical.figures.article import Article, ArticleFault, Figure
 from voxtile_medical.figures.article_files import ArticleFiles
@@ -17,6 +18,9 @@ from voxtile_medical.figures.jats import panel_letter
 from voxtile_medical.figures.licences import ANY, licence_code
 from voxtile_medical.figures.panels import Parts, take_apart, without_marks
 from voxtile_medical.figures.picture_files import FileNames, panel_letters, read_figure
+
+PHANTOM = "voxtile phantom"
+"""Publisher of invented articles."""
 
 # Words by which a caption says that others hold the rights to the picture; a patient's permission is none of rights.
 _THIRD_PARTY = re.compile(
@@ -105,6 +109,7 @@ class FoundFigure:
             "mesh": list(article.mesh),
             "citation": citation,
             "expression_of_concern": article.concern,
+            SYNTHETIC: article.publisher if article.publisher == PHANTOM else "",
         }
         return json.dumps({name: value for name, value in known.items() if value}, ensure_ascii=False, sort_keys=True)
 

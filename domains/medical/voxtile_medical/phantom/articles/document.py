@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from xml.sax.saxutils import escape, quoteattr
 
+from voxtile_medical.figures.samples import PHANTOM
+
 _LICENCE_WORDS = "This is an open access article; see the list of files for its licence."
 BY = "https://creativecommons.org/licenses/by/4.0/"
 NC = "https://creativecommons.org/licenses/by-nc/4.0/"
@@ -57,7 +59,8 @@ class Document:
         return f"""<?xml version="1.0" encoding="UTF-8"?>
 {self.head}<article xmlns:xlink="http://www.w3.org/1999/xlink" xmlns:mml="http://www.w3.org/1998/Math/MathML"
  article-type="{self.kind}" xml:lang="{self.language}"><front><journal-meta><journal-title-group>
-<journal-title>Journal of Invented Imaging</journal-title></journal-title-group></journal-meta><article-meta>
+<journal-title>Journal of Invented Imaging</journal-title></journal-title-group><publisher>
+<publisher-name>{PHANTOM}</publisher-name></publisher></journal-meta><article-meta>
 <article-id pub-id-type="pmid">3{digits}</article-id><article-id pub-id-type="pmc">{digits}</article-id>
 <article-id pub-id-type="doi">10.5555/invented.{digits}</article-id><title-group><article-title>{escape(self.title)}
 </article-title></title-group><pub-date pub-type="epub"><year>2024</year></pub-date>{self._permissions()}{related}

@@ -396,7 +396,7 @@ def test_an_incomplete_download_is_one_sentence_that_names_what_is_missing(tmp_p
     root = tmp_path / "download"
     root.mkdir()
     write(Folder(root))
-    for path in root.glob(pattern):
+    for path in list(root.glob(pattern)):
         path.unlink()
         if not any(path.parent.iterdir()):
             path.parent.rmdir()

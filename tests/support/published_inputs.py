@@ -115,7 +115,7 @@ def _hu(shape: tuple[int, int, int], seed: int) -> npt.NDArray[np.float64]:
     rng = np.random.default_rng(seed)
     x, y, z = np.meshgrid(*(np.linspace(0, 1, n) for n in shape), indexing="ij")
     waves = 700 * np.sin(9 * x + 2 * z) * np.cos(7 * y - 3 * z) + 500 * np.sin(11 * z * y) + 900 * (x - 0.4)
-    return np.clip(waves + rng.normal(0, 150, shape), -1400, 3000).round()
+    return np.asarray(np.clip(waves + rng.normal(0, 150, shape), -1400, 3000).round())
 
 
 def _picture(shape: tuple[int, int], seed: int) -> npt.NDArray[np.uint8]:

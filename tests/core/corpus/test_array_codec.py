@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from stored_arrays import decode_array
 
+from voxtile.corpus.shards import lean_blosc2
 from voxtile.corpus.shards.codecs import compress, encode_array, open_array
 from voxtile.errors import CorpusError
 
@@ -197,3 +198,18 @@ def test_open_shards_are_bounded(tmp_path):
     arrays.clear()
     with open("/proc/self/maps") as maps:
         assert len([line for line in maps if str(tmp_path) in line]) <= 128
+
+
+def test_a_module_that_is_deferred_is_imported_by_whoever_asks_it_for_something(monkeypatch):
+    monkeypatch.delitem(sys.modules, "colorsys", raising=False)
+    with lean_blosc2._deferred("colorsys"):
+        import colorsys as standing_in
+    assert "colorsys" not in sys.modules
+    assert standing_in.rgb_to_hsv(1.0, 1.0, 1.0) == (0.0, 0.0, 1.0)
+    import colorsys
+
+    assert colorsys is not standing_in
+    assert colorsys is sys.modules["colorsys"]
+    with lean_blosc2._deferred("colorsys"):
+        import colorsys as again
+    assert again is colorsys

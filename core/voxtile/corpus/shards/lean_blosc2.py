@@ -22,7 +22,7 @@ def _deferred(name: str) -> Iterator[None]:
 
     >>> with _deferred("colorsys"):
     ...     import colorsys
-    ...     colorsys.rgb_to_hsv(0.0, 0.0, 1.0)
+    ...     colorsys.rgb_to_hsv(1.0, 1.0, 1.0)
     (0.0, 0.0, 1.0)
     """
     if name in sys.modules:

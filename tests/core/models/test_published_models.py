@@ -24,7 +24,7 @@ from voxtile.models.hub.conch import ConchTower
 from voxtile.models.hub.openclip import OpenClipImage, OpenClipText
 
 NUMBERS = json.loads((Path(__file__).parents[1] / "data" / "published_numbers.json").read_text("utf-8"))
-NARROW = {
+NARROW: dict[str, Any] = {
     "embed_dim": 32,
     "quick_gelu": True,
     "vision_cfg": {"image_size": 224, "layers": 2, "width": 64, "head_width": 64, "patch_size": 32},
@@ -210,6 +210,18 @@ def test_the_file_of_dofas_authors_ends_with_its_encoder(tmp_path: Path, monkeyp
         torchgeo.DofaTower(
             name="dofa_base_patch16_224", wavelengths_nm=[665], pretrained=saved(tmp_path, file), size=32
         )
+
+
+def test_a_folder_of_open_clip_is_opened_with_the_preset_of_the_table(tmp_path: Path) -> None:
+    import open_clip
+
+    (tmp_path / "open_clip_config.json").write_text(json.dumps({"model_cfg": NARROW, "preprocess_cfg": {}}), "utf-8")
+    torch.save(open_clip.CLIP(**NARROW).state_dict(), tmp_path / "open_clip_pytorch_model.bin")
+    opened = load_model(f"hub:biomedclip/{tmp_path}")
+    assert opened.name == f"hub:biomedclip/{tmp_path.name}"
+    assert opened.preset.to_config() == published_preset("biomedclip").to_config()
+    with pytest.raises(CheckpointError, match="there is no folder 'absent' of BiomedCLIP"):
+        load_model("hub:biomedclip/absent")
 
 
 NARROW_BERT = {"hidden_size": 48, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 96}

@@ -111,10 +111,12 @@ class MaskPlan:
             size = stored_size(self._root / path)
             candidates = files.of(path)
             said = told.get(path)
+            longer: list[Grid] = []
+            beside: list[Grid] = []
             if said is not None:
-                named, longer, beside = [self._images.by_uid[uid] for uid in said.uids], [], []
+                named = [self._images.by_uid[uid] for uid in said.uids]
             elif path in pairs:
-                named, longer, beside = [self._images.by_uid[pairs[path]]], [], []
+                named = [self._images.by_uid[pairs[path]]]
             else:
                 named, longer, beside = (
                     [grid for image in found for grid in self._images.by_path[image]]
@@ -124,7 +126,7 @@ class MaskPlan:
                 yield self._note(path, size, "no-image", NO_IMAGE)
                 continue
             own, inherited = sidecars_of(self._root, path)
-            more = {
+            more: dict[str, Any] = {
                 "longer": [grid.packed() for grid in longer],
                 "beside": [grid.packed() for grid in beside],
                 "phrase": (said.phrase if said else None) or candidates.phrase,
@@ -132,7 +134,7 @@ class MaskPlan:
                 "inherited_names": [self._table(table) for table in inherited if not candidates.phrase],
             }
             if said is not None and said.names:
-                more["told_names"] = sorted([value, name] for value, name in said.names.items())
+                more["told_names"] = [[value, said.names[value]] for value in sorted(said.names)]
             yield from self._label_map(path, size, named, more, [*longer, *beside])
 
     def _label_map(

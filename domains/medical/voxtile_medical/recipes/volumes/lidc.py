@@ -11,9 +11,9 @@ from typing import Any
 import pydicom
 from pydicom.errors import InvalidDicomError
 
-from voxtile.engine.run import RunFailedError, RunOptions, run_task
+from voxtile.engine.run import RunOptions, run_task
 from voxtile.engine.task import Item, Outcome
-from voxtile.errors import InputError
+from voxtile.errors import InputError, RunFailedError
 from voxtile_medical.convert.dicom import convert_dicom
 from voxtile_medical.dicom_header.pydicom_warnings import quiet_pydicom
 from voxtile_medical.dicom_header.scan import list_files

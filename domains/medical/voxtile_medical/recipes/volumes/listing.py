@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 
@@ -13,7 +13,7 @@ from voxtile_datasets.recipes.download import some_of, tell, tell_incomplete
 from voxtile_medical.dicom_header.scan import list_files
 from voxtile_medical.recipes.tables import Columns, find_tables, read_keyed
 from voxtile_medical.recipes.volumes.volume import Volume, split_of_row, table_name, with_row
-from voxtile_medical.recipes.volumes.volume_set import TableRule, VolumeSet
+from voxtile_medical.recipes.volumes.volume_set import MaskRule, TableRule, VolumeSet
 from voxtile_medical.segmentations.plan import ToldMask
 
 _PRECEDENCE = ("test", "val", "train")  # a subject in two official splits keeps the one that is not trained on
@@ -73,6 +73,9 @@ def list_volumes(source: Path, held: VolumeSet) -> Listing:
     _place(listing, held)
     missing = [left.name for left in listing.left_out if left.reason == "missing-file"]
     tell_incomplete(root, held.title, len(listing.volumes), missing)
+    bare = [path for path, names in _masks(listing, held) if not names]
+    if bare:
+        tell(f"{held.title}: '{root}' has no image for {len(bare)} label maps ({some_of(bare)}); download the rest")
     return listing
 
 
@@ -205,15 +208,28 @@ def told_masks(listing: Listing, held: VolumeSet, uids: Mapping[str, Sequence[st
         held: the set.
         uids: path of a volume → its samples.
     """
-    paths = {volume.name: volume.path for volume in listing.volumes}
+    rules = {path: (rule, groups) for path, rule, groups in _matched(listing, held)}
     found: dict[str, ToldMask] = {}
-    for rule in held.masks:
-        for path in listing.paths:
-            match = rule.pattern.fullmatch(path)
-            if match is None or path in found:
-                continue
-            groups = {name: text or "" for name, text in match.groupdict().items()}
-            images = [paths.get(name.format(**groups), "") for name in rule.of]
-            of = tuple(uid for image in images for uid in uids.get(image, ()))
-            found[path] = ToldMask(of, rule.phrase.format(**groups).replace("_", " ") or None, rule.names)
+    for path, images in _masks(listing, held):
+        rule, groups = rules[path]
+        of = tuple(uid for image in images for uid in uids.get(image, ()))
+        found[path] = ToldMask(of, rule.phrase.format(**groups).replace("_", " ") or None, rule.names)
     return found
+
+
+def _masks(listing: Listing, held: VolumeSet) -> Iterator[tuple[str, list[str]]]:
+    """Path of each label map, and those of its images that are there."""
+    paths = {volume.name: volume.path for volume in listing.volumes}
+    for path, rule, groups in _matched(listing, held):
+        names = [name.format(**groups) for name in rule.of]
+        yield path, [paths[name] for name in names if name in paths]
+
+
+def _matched(listing: Listing, held: VolumeSet) -> Iterator[tuple[str, MaskRule, dict[str, str]]]:
+    """Label maps with the first rule that each matches, and the groups of its pattern."""
+    for path in listing.paths:
+        for rule in held.masks:
+            match = rule.pattern.fullmatch(path)
+            if match is not None:
+                yield path, rule, {name: text or "" for name, text in match.groupdict().items()}
+                break

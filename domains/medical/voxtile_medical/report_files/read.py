@@ -17,12 +17,13 @@ from voxtile_medical.archives.stored import open_stored
 from voxtile_medical.dicom_header.headers import FileHeader, read_header
 from voxtile_medical.dicom_header.scan import list_files, root_of
 from voxtile_medical.dicom_header.tree import with_members
+from voxtile_medical.report_files.cda_documents import cda_report, is_cda
 from voxtile_medical.report_files.document import Document, NotReadError, is_document, is_hl7, is_uid
 from voxtile_medical.report_files.versions import WHY, final_versions
 from voxtile_medical.verdicts import Verdict
 
 MAX_FILE_BYTES = 256 << 20
-_HEAD_BYTES = 1024
+_HEAD_BYTES = 4096
 _TABLES = (".csv", ".tsv", ".xlsx", ".xlsm", ".xls", ".parquet")
 _UNATTACHED = {
     **WHY,
@@ -37,7 +38,7 @@ def read_report_files(path: Path, reader: PlanReader) -> ReportSource:
     """Reports by their studies.
 
     Args:
-        path: a table, a folder or archive, or one file: DICOM SR, encapsulated PDF, HL7 v2 or FHIR.
+        path: a table, a folder or archive, or one file: DICOM SR, encapsulated PDF, HL7 v2, CDA or FHIR.
         reader: reads the files, in supervised processes.
 
     Raises:
@@ -64,7 +65,9 @@ def read_report_files(path: Path, reader: PlanReader) -> ReportSource:
             else:
                 documents.append((name, found))
     if not documents and not notes:
-        raise InputError(f"'{path}' holds no report (DICOM SR, encapsulated PDF, HL7 v2, FHIR); give a table, or those")
+        raise InputError(
+            f"'{path}' holds no report (DICOM SR, encapsulated PDF, HL7 v2, CDA, FHIR); give a table, or those"
+        )
     return StudyDocuments(documents, notes)
 
 
@@ -82,7 +85,7 @@ def _documents(root: Path, path: str) -> Iterator[Document | NotReadError]:
     with open_stored(root / path) as file:
         head = file.read(_HEAD_BYTES)
         kind = _kind(head)
-        if kind in ("hl7", "json"):
+        if kind in ("hl7", "json", "cda"):
             if file.size > MAX_FILE_BYTES:
                 raise NotReadError("too-large", f"a file of more than {MAX_FILE_BYTES >> 20} MiB; split it")
             yield from _messages(kind, file.read(file.size).removeprefix(b"\xef\xbb\xbf"))
@@ -105,11 +108,13 @@ def _documents(root: Path, path: str) -> Iterator[Document | NotReadError]:
         if header.reason != "dicomdir":
             raise NotReadError(
                 "not-a-report" if header.reason.startswith("not-dicom") else header.reason,
-                "neither DICOM SR, PDF in DICOM, HL7 v2 nor FHIR JSON",
+                "neither DICOM SR, PDF in DICOM, HL7 v2, CDA nor FHIR JSON",
             )
 
 
 def _messages(kind: str, content: bytes) -> Iterator[Document | NotReadError]:
+    if kind == "cda":
+        return iter([cda_report(content)])
     if kind == "hl7":  # imported here, since most conversions have reports in a table, or none
         from voxtile_medical.report_files.hl7_messages import hl7_reports
 
@@ -131,6 +136,8 @@ def _kind(head: bytes) -> str | None:
         return "hl7"
     if start.startswith(b"%PDF"):
         return "pdf"
+    if is_cda(head):
+        return "cda"
     return "json" if start[:1] in (b"{", b"[") else None
 
 

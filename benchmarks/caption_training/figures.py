@@ -1,8 +1,7 @@
 """Means and 95 % intervals of the trainings, and their differences from raw texts and from templates.
 
-The variance of a mean over seeds is that over subjects (bootstrap of the test split, the same draws for all) and that
-over seeds added; Student's t has the degrees of freedom of Welch and Satterthwaite (Satterthwaite, Biometrics Bulletin
-2:110, 1946), so that three seeds that lie far apart count as three. Differences are paired by subject and by seed.
+Intervals count subjects (bootstrap of the test split, the same draws for all) and seeds, see
+`voxtile.evaluation.interval_over_seeds`. Differences are paired by subject and by seed.
 """
 
 from __future__ import annotations
@@ -16,9 +15,8 @@ import numpy as np
 import numpy.typing as npt
 from rich.console import Console
 from rich.table import Table
-from scipy.stats import t as student
 
-from voxtile.evaluation import SubjectBootstrap
+from voxtile.evaluation import SubjectBootstrap, interval_over_seeds
 
 DRAWS = 200
 FIGURES = ("task", "own", "sentences")
@@ -33,15 +31,7 @@ def interval(values: Sequence[float], drawn: Floats, subjects: int) -> tuple[flo
         drawn: [S, R] the same under R draws of subjects.
         subjects: how many there are.
     """
-    by_subject, by_seed = float(drawn.mean(0).var(ddof=1)), 0.0
-    if len(values) > 1:
-        by_seed = float(np.var(values, ddof=1)) / len(values)
-    total = by_subject + by_seed
-    below = by_subject**2 / (subjects - 1) + (by_seed**2 / (len(values) - 1) if len(values) > 1 else 0)
-    mean, reach = float(np.mean(values)), 0.0
-    if total:
-        reach = float(student.ppf(0.975, total**2 / below)) * total**0.5
-    return mean, mean - reach, mean + reach
+    return float(np.mean(values)), *interval_over_seeds(values, drawn, subjects)
 
 
 def show(names: Sequence[str], work: Path, rows: Sequence[dict[str, Any]], bench: Callable[..., Any]) -> None:

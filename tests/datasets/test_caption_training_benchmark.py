@@ -1,4 +1,4 @@
-"""What benchmarks/caption_training says of sources of captions: its intervals, its changed texts, that it learns."""
+"""What benchmarks/caption_training says of sources of captions: its figures, its changed texts, that it learns."""
 
 import sys
 from types import ModuleType
@@ -24,19 +24,6 @@ def part(monkeypatch):
     for name in set(sys.modules) - before:
         if name in {"training", "corpora", "texts", "judging", "figures", "reasons"}:
             del sys.modules[name]
-
-
-def test_three_seeds_that_lie_apart_count_as_three(part):
-    """With subjects that do not vary it is the t interval of a mean of three: 4.303 standard errors."""
-    mean, low, high = part("figures").interval([0.7, 0.8, 0.9], np.full((3, 50), 0.8), subjects=100)
-    assert mean == pytest.approx(0.8)
-    assert (high - low) / 2 == pytest.approx(4.302653 * 0.1 / 3**0.5, rel=1e-5)
-
-
-def test_seeds_that_agree_leave_the_spread_over_subjects(part):
-    drawn = np.random.default_rng(0).normal(0.8, 0.02, (1, 4000)).repeat(3, 0)
-    mean, low, high = part("figures").interval([0.8] * 3, drawn, subjects=100_000)
-    assert (mean - low, high - mean) == (pytest.approx(1.96 * 0.02, rel=0.05), pytest.approx(1.96 * 0.02, rel=0.05))
 
 
 def test_the_mean_area_is_that_of_scikit_learn(part):

@@ -1,6 +1,7 @@
 from .callback import EvaluateCallback as EvaluateCallback
 from .figures.baselines import permutations as permutations
 from .figures.bootstrap import SubjectBootstrap as SubjectBootstrap
+from .figures.bootstrap import interval_over_seeds as interval_over_seeds
 from .figures.bootstrap import logit_interval as logit_interval
 from .figures.bootstrap import normal_interval as normal_interval
 from .figures.figures import Difference as Difference
@@ -41,6 +42,7 @@ __all__ = [
     "Units",
     "embed_texts",
     "embed_units",
+    "interval_over_seeds",
     "logit_interval",
     "normal_interval",
     "permutations",

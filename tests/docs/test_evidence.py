@@ -17,7 +17,7 @@ RESULTS = [json.loads(path.read_text("utf-8")) for path in sorted((FOLDER / "res
 def part(monkeypatch):
     """A module of the benchmark, which finds its neighbours by their names."""
     monkeypatch.syspath_prepend(str(FOLDER))
-    own = {path.stem for path in FOLDER.glob("*.py")}
+    own = {path.stem for path in FOLDER.glob("[!_]*.py")}
     for name in own & set(sys.modules):
         monkeypatch.delitem(sys.modules, name)
     yield importlib.import_module

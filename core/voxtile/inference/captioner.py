@@ -9,7 +9,8 @@ from torch import Tensor
 
 from voxtile.data.presets.base import Preset
 from voxtile.errors import ConfigError
-from voxtile.inference.load import EncoderModel, load_model
+from voxtile.inference.encoder_model import EncoderModel
+from voxtile.inference.load import load_model
 from voxtile.objectives.generative.captioning import Captioning
 from voxtile.objectives.generative.decoding import Decoding
 

@@ -38,7 +38,7 @@ class M3dImage(ImageTower):
     def __init__(self, *, width: int = 768, depth: int = 12, heads: int = 12) -> None:
         super().__init__()
         try:
-            from monai.networks.nets import ViT
+            from monai.networks.nets.vit import ViT
         except ImportError as error:
             raise MissingExtraError("monai", "towers") from error
         self.width = width

@@ -59,8 +59,8 @@ class MedMnistRows(Recipe):
         return {self.flag: self.dataset.classes}
 
     def config(self) -> dict[str, Any]:
-        """Which data set it is."""
-        return {"flag": self.flag}
+        """Which data set it is; its modality where that was another one before."""
+        return {"flag": self.flag} | ({"modality": "GM"} if self.dataset.modality == "GM" else {})
 
     def items(self, root: Path) -> Iterator[Item]:
         """Runs of images, in the order of the file's splits."""

@@ -3,7 +3,8 @@
 Source: `medmnist/info.py` 3.0.2 of https://github.com/MedMNIST/MedMNIST (Yang et al., Scientific Data 10:41, 2023).
 Class names are the official ones, except where a name does not stand by itself: "femur-left" is "left femur",
 "pleural" is "pleural thickening" (its name in ChestX-ray14), RetinaMNIST's grades say of what (DeepDRiD: 0 none …
-4 proliferative).
+4 proliferative). Smears of blood and fluorescence images of the kidney are general microscopy (DICOM's GM): SM are
+sections of tissue, which captions call H&E.
 """
 
 from __future__ import annotations
@@ -83,7 +84,7 @@ SETS: Mapping[str, MedMnistSet] = MappingProxyType(
                 "basophil", "eosinophil", "erythroblast", "immature granulocyte", "lymphocyte", "monocyte",
                 "neutrophil", "platelet",
             ),
-            "SM", "blood", (11959, 1712, 3421),
+            "GM", "blood", (11959, 1712, 3421),
         ),
         "tissuemnist": MedMnistSet(
             (
@@ -91,7 +92,7 @@ SETS: Mapping[str, MedMnistSet] = MappingProxyType(
                 "interstitial endothelial cells", "leukocytes", "podocytes", "proximal tubule segments",
                 "thick ascending limb",
             ),
-            "SM", "kidney", (165466, 23640, 47280),
+            "GM", "kidney", (165466, 23640, 47280),
         ),
         "organamnist": MedMnistSet(_ORGANS_2D, "CT", None, (34561, 6491, 17778)),
         "organcmnist": MedMnistSet(_ORGANS_2D, "CT", None, (12975, 2392, 8216)),

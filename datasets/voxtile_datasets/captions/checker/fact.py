@@ -101,6 +101,12 @@ def fact_of(row: Row, attributes: Row, vocabulary: Vocabulary) -> Fact:
     if attributes.get("relation") and attributes.get("other") and vocabulary.has_sides:
         places.append(f"{attributes['relation']} {attributes['other']}")
     sides = {side for key in ("laterality", "side") if (side := _side(attributes.get(key)))}
+    if (
+        not sides
+        and vocabulary.has_sides
+        and (named_side := _side(row["concept"].replace("_", " ").partition(" ")[0])) in _SIDES
+    ):
+        sides.add(named_side)  # "left kidney" is a concept of some sets of pictures
     positions: set[str] = set()
     named: set[str] = set()
     part = " ".join(str(attributes[key]) for key in _PARTS if isinstance(attributes.get(key), str)).replace("_", " ")
@@ -138,6 +144,9 @@ def _changes(attributes: Row, phrases: Phrases[str]) -> frozenset[str]:
     """How it changed, `other` where the words are none that are known."""
     said = any(attributes.get(key) for key in _CHANGED)
     return _said(attributes, _CHANGED, phrases) or (frozenset(["other"]) if said else frozenset())
+
+
+_SIDES = frozenset(["left", "right", "bilateral"])
 
 
 def _side(value: object) -> str:

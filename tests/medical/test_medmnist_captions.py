@@ -1,0 +1,78 @@
+"""Captions of class labels as sets have them: English, and of every MedMNIST set none that its own facts contradict."""
+
+import re
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from voxtile.cli.main import main
+from voxtile.corpus.reader import Corpus
+from voxtile_datasets.captions.checker.check import Known, check
+from voxtile_datasets.captions.checker.choose import choose
+from voxtile_datasets.captions.checker.vocabulary import installed_vocabularies
+from voxtile_datasets.recipes.medmnist_sets import SETS
+
+NO_ENGLISH = re.compile(
+    r"\b(an? (malignant|benign|normal|normal or benign|displaced|buckle)[.,]"  # an adjective is no thing
+    r"|an? (liver|heart|spleen|pancreas|bladder|(left|right) \w+) (is|are)"  # a body has the one
+    r"|grade 0|drusen is|an? normal or|a [aeiou])\b",
+    re.IGNORECASE,
+)
+
+
+@pytest.fixture(scope="module")
+def captions(tmp_path_factory):
+    """Set → class → verdict of each caption, of twelve pictures a class."""
+    found = {}
+    for flag, known in SETS.items():
+        folder = tmp_path_factory.mktemp(flag)
+        classes = len(known.classes)
+        labels = np.repeat(np.arange(classes, dtype=np.uint8), 12)[:, None]
+        if known.is_multi_label:
+            labels = np.eye(classes, dtype=np.uint8)[labels[:, 0]]
+        shape = (8,) * known.dimensions
+        arrays = {}
+        for split, rows in (("train", slice(None)), ("val", slice(1)), ("test", slice(1))):
+            arrays[f"{split}_images"] = (
+                np.arange(len(labels[rows]) * 8**known.dimensions).reshape(-1, *shape).astype("u1")
+            )
+            arrays[f"{split}_labels"] = labels[rows]
+        np.savez(folder / f"{flag}.npz", **arrays)
+        root = folder / "corpus"
+        assert main(["build", "medmnist", str(folder / f"{flag}.npz"), str(root), "--engine", "inline"]) == 0
+        assert main(["caption", "template", str(root), "--engine", "inline"]) == 0
+        assert main(["check", str(root), "--engine", "inline"]) == 0
+        corpus = Corpus(root)
+        verdicts = {row["caption_id"]: row for row in corpus.table("verdicts").to_pylist()}
+        found[flag] = [(row["text"], verdicts[row["caption_id"]]) for row in corpus.table("captions").to_pylist()]
+    return found
+
+
+@pytest.mark.parametrize("flag", sorted(SETS))
+def test_captions_of_a_set_are_english_and_true(flag, captions):
+    texts = captions[flag]
+    assert len(texts) >= 12 * len(SETS[flag].classes)
+    assert not [text for text, _ in texts if NO_ENGLISH.search(text)]
+    wrong = [(text, row["detail"]) for text, row in texts if row["verdict"] == "contradicted"]
+    assert not wrong, wrong[:3]
+    counts = Counter(row["verdict"] for _, row in texts)
+    assert counts["unsupported"] <= 0.1 * len(texts), counts
+    assert flag == "pathmnist" or not [text for text, _ in texts if re.search(r"H&E|histo", text)]
+
+
+def verdict(caption, *concepts):
+    facts = [
+        {"concept": name, "polarity": polarity, "value": None, "unit": None, "attributes": {}}
+        for name, polarity in concepts
+    ]
+    vocabularies = installed_vocabularies()
+    vocabulary = vocabularies[choose(vocabularies, "CT", [name for name, _ in concepts])]
+    scope = {"vocabulary": "organs", "closed": True, "concepts": [name for name, _ in concepts]}
+    return check(caption, Known(facts, [scope]), vocabulary).verdict
+
+
+def test_a_concept_that_holds_its_side_states_it():
+    facts = ("left kidney", "present"), ("right kidney", "absent"), ("liver", "absent")
+    assert verdict("The left kidney.", *facts) == "supported"
+    assert verdict("The right kidney.", *facts) == "contradicted"

@@ -78,6 +78,14 @@ def studies_data(name: str) -> list[str]:
     return ["--data.phantom", json.dumps(phantom), "--data.batch_size", "2"]
 
 
+def mixture_data(corpus: Path) -> list[str]:
+    """One corpus as every source of the config's mixture."""
+    mixture = read_config(CONFIGS["medical/unified"])["data"]["mixture"]
+    for source in mixture["sources"].values():
+        source["corpus"] = str(corpus)
+    return ["--data.mixture", json.dumps(mixture | {"group": 16}), "--data.batch_size", "16", "--data.num_workers", "0"]
+
+
 @pytest.fixture
 def data(request, tmp_path, monkeypatch, xray_corpus):
     monkeypatch.setenv("VOXTILE_CACHE", str(tmp_path / "cache"))
@@ -88,6 +96,7 @@ def data(request, tmp_path, monkeypatch, xray_corpus):
         "medical/ct": request.getfixturevalue("ct_data"),
         "medical/ct-grounding": request.getfixturevalue("ct_grounding_data"),
         "medical/mr": studies_data("medical/mr"),
+        "medical/unified": mixture_data(xray_corpus),
         "medical/petct": studies_data("medical/petct"),
         "medical/petct-grounding": studies_data("medical/petct-grounding"),
         "pathology/he": slides_data("pathology/he", 5, "--data.max_images_per_batch", "12"),

@@ -8,6 +8,8 @@ import numpy as np
 import pytest
 from pydicom.uid import EnhancedMRImageStorage, MRImageStorage, RawDataStorage
 
+from voxtile_medical.convert.dicom import convert_dicom
+
 
 def add(dicom, folder, volume, positions, start=1, **values):
     """More files of the same series."""
@@ -128,3 +130,24 @@ def test_images_that_were_saved_in_turns_are_not_told_apart_by_that(tmp_path, di
         times = [f"1000{10 + 2 * k + (v + k) % 2}.0" for k in range(4)]
         dicom.write(tmp_path / str(v), volume, ContentTime=dicom.each(times))
     assert dicom.convert(tmp_path).verdicts == ["duplicates"]
+
+
+@pytest.mark.parametrize(
+    ("start", "values", "named"),
+    [
+        (8, {}, True),
+        (9, {}, False),  # half a step away
+        (8, {"FrameOfReferenceUID": "1.6"}, False),
+        (8, {"PixelSpacing": [2, 2]}, False),
+        (8, {"ImageOrientationPatient": [0, 1, 0, -1, 0, 0]}, False),
+        (6, {}, False),  # the last plane again
+    ],
+)
+def test_a_volume_under_two_uids_is_named(tmp_path, dicom, noise, capsys, start, values, named):
+    own = {"FrameOfReferenceUID": "1.5", "PixelSpacing": [1, 1]}
+    dicom.write(tmp_path / "in" / "a", noise(4, 6, 6), SeriesInstanceUID="1.1", **own)
+    positions = [[0, 0, start + 2 * k] for k in range(4)]
+    dicom.write(tmp_path / "in" / "b", noise(4, 6, 6, seed=1), positions, SeriesInstanceUID="1.2", **(own | values))
+    convert_dicom(tmp_path / "in", tmp_path / "corpus", engine="inline")
+    said = " ".join(capsys.readouterr().out.split())
+    assert ("1 series begin one step behind the last plane of another" in said) == named

@@ -13,6 +13,7 @@ from voxtile_datasets.intake.deidentify import HashedNames
 from voxtile_datasets.intake.planner import IntakeOptions, Planner
 from voxtile_medical.burned_in.blank import TextChoice
 from voxtile_medical.dicom.series_kinds import PICTURE_MODALITIES
+from voxtile_medical.dicom.split_series import continued_series
 from voxtile_medical.dicom.task import DicomTask
 from voxtile_medical.dicom_header.confidentiality import DEFAULT, Profile
 from voxtile_medical.dicom_header.tree import DicomTree, read_tree
@@ -26,6 +27,11 @@ if TYPE_CHECKING:
 _NOT_LOOKED_FOR = (
     "text that is burned into radiographs was not looked for, and stays; --find-text blank or refuse, in a new corpus, "
     "looks for it"
+)
+
+_CONTINUED = (
+    "{} series begin one step behind the last plane of another: a volume that was filed under two SeriesInstanceUIDs, "
+    "or stations of a scan; each is a sample of its own, so give the halves of a volume one UID and convert them anew"
 )
 
 
@@ -156,6 +162,8 @@ def convert_dicom(
         _attach_masks(source, corpus, planner, tree, options, deidentify=deidentify)
     if deidentify and find_text == "no" and any(h.text("Modality") in PICTURE_MODALITIES for h in tree.usable):
         output().print(_NOT_LOOKED_FOR, markup=False, highlight=False, soft_wrap=True)
+    if continued := continued_series(tree.usable):
+        output().print(_CONTINUED.format(continued), markup=False, highlight=False, soft_wrap=True)
     summary.raise_if_failed()
     if fetched is not None:
         fetched.raise_if_lost()

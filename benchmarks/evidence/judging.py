@@ -24,7 +24,8 @@ from voxtile.corpus.reader import Corpus
 from voxtile.data.stored_vectors import StoredEmbeddings
 from voxtile.evaluation.figures.metrics import auroc
 from voxtile.evaluation.pair_scores import PairScores
-from voxtile.inference.load import EncoderModel, from_module
+from voxtile.inference.encoder_model import EncoderModel
+from voxtile.inference.load import from_module
 from voxtile.inference.similarity.model import SimilarityModel
 from voxtile.training import ContrastiveModule
 

@@ -23,8 +23,8 @@ from voxtile.evaluation.figures.metrics import Floats
 from voxtile.evaluation.inputs.units import Units
 from voxtile.evaluation.kinds.grounding.overlap import Mask
 from voxtile.evaluation.tasks.task import Task
+from voxtile.inference.encoder_model import EncoderModel
 from voxtile.inference.huggingface_pair import HuggingFacePair
-from voxtile.inference.load import EncoderModel
 from voxtile.inference.similarity.gradcam import resized
 from voxtile.models.rgb_pictures import BandsModel, SlicePooledModel
 

@@ -187,10 +187,9 @@ class Planner:
 
 
 def _reports(path: Path, reader: PlanReader, read: ReadReports | None) -> ReportSource:
-    if read is None:
-        from voxtile_datasets.intake.reports_file import read_reports as read
+    from voxtile_datasets.intake.reports_file import read_reports
 
-    return read(path, reader)
+    return (read or read_reports)(path, reader)
 
 
 def _table(corpus: Path, intake: IntakeOptions) -> SubjectTable | None:

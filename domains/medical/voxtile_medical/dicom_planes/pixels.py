@@ -272,18 +272,20 @@ def _plugin(syntax: str, available: Sequence[str]) -> str:
 
 
 def _palette(dataset: Dataset, layout: PixelLayout) -> PixelArray:
+    from pydicom.pixels.processing import apply_color_lut
+    from pydicom.uid import UID
+
     if "RedPaletteColorLookupTableDescriptor" not in dataset:
         raise Verdict("unsupported-pixels", "its values are entries of a colour table, which the file does not hold")
     if "TransferSyntaxUID" not in dataset.file_meta:  # old files begin with their first element
         implicit = bool(dataset.original_encoding[0])
-        dataset.file_meta.TransferSyntaxUID = IMPLICIT_LITTLE_ENDIAN if implicit else EXPLICIT_LITTLE_ENDIAN
+        syntax = IMPLICIT_LITTLE_ENDIAN if implicit else EXPLICIT_LITTLE_ENDIAN
+        dataset.file_meta.TransferSyntaxUID = UID(syntax)
     big_endian = dataset.file_meta.TransferSyntaxUID == EXPLICIT_BIG_ENDIAN
     for colour in ("Red", "Green", "Blue") if big_endian else ():  # pydicom takes them for little endian
         name = f"{colour}PaletteColorLookupTableData"
         if name in dataset and dataset[name].VR == "OW":
             dataset[name].value = np.frombuffer(dataset[name].value, ">u2").astype("<u2").tobytes()
-    from pydicom.pixels.processing import apply_color_lut
-
     rgb = apply_color_lut(dataset.pixel_array, dataset)[..., :3]
     bits = int(dataset.RedPaletteColorLookupTableDescriptor[2])
     # Entries of 8 bits may stand in 16, in either byte (PS3.3 C.7.6.3.1.6).

@@ -40,6 +40,13 @@ def chexpert(root):
     picture(base / "valid/patient00001/study2/view1_frontal.jpg")
 
 
+def chexpert_5x200(root):
+    """A picture that is not there."""
+    path = root / "chexpert-5x200.csv"
+    row = rows_of(path)[1]
+    add(path, ["5", row[1].replace("patient00000", "patient00077"), *row[2:]])
+
+
 def chexpert_plus(root):
     """Labels that differ between rows, a picture of another size class that is no picture."""
     path = root / "chexbert_labels/report_fixed.json"
@@ -176,7 +183,8 @@ def vindr_cxr(root):
 
 
 PICTURE_FAULTS = {
-    "busi": busi, "chexpert": chexpert, "chexpert-plus": chexpert_plus, "isic-2018": isic_2018, "isic-2019": isic_2019,
+    "busi": busi, "chexpert": chexpert, "chexpert-5x200": chexpert_5x200,
+    "chexpert-plus": chexpert_plus, "isic-2018": isic_2018, "isic-2019": isic_2019,
     "isic-2020": isic_2020_faults, "iu-xray": iu_xray, "messidor": messidor, "messidor-2": messidor_2,
     "mimic-cxr": mimic_cxr, "mimic-cxr-jpg": mimic_cxr_jpg, "nih-cxr14": nih_cxr14, "open-i": open_i,
     "padchest": padchest, "roco-v2": roco_v2, "rsna-pneumonia": rsna_pneumonia, "siim-acr": siim_acr,

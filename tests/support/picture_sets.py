@@ -157,6 +157,18 @@ def chexpert(root, name="CheXpert-v1.0-small"):
                                                    for path, *about, labels in listed))  # fmt: skip
 
 
+def chexpert_5x200(root):
+    """CheXpert 5x200: rows are numbered, each has one of the five findings."""
+    head = ("", "imgpath", "Sex", "Age", "Frontal/Lateral", "AP/PA", *CHEXPERT, "Report Impression")
+    rows = []
+    for number, name in enumerate(("Atelectasis", "Cardiomegaly", "Consolidation", "Edema", "Pleural Effusion")):
+        path = f"CheXpert-v1.0-small/train/patient{number:05d}/study1/view1_frontal.jpg"
+        picture(root / path)
+        labels = ["1.0" if label == name else "0.0" for label in CHEXPERT]
+        rows.append((number, path, "Male", 26, "Frontal", "AP", *labels, f"{name}, of\nseveral lines."))
+    table(root / "chexpert-5x200.csv", head, *rows)
+
+
 def chexpert_plus(root):
     """CheXpert Plus: the table says .jpg, the files are .png; labels are JSON lines."""
     head = (
@@ -406,6 +418,7 @@ def isic_2020(root, *, duplicates=()):
 PICTURE_LAYOUTS = {
     "busi": (busi, 4, ()),
     "chexpert": (chexpert, 4, ()),
+    "chexpert-5x200": (chexpert_5x200, 5, ()),
     "chexpert-plus": (chexpert_plus, 3, ()),
     "isic-2018": (isic_2018, 4, ()),
     "isic-2019": (isic_2019, 2, ()),
@@ -427,6 +440,7 @@ PICTURE_LAYOUTS = {
 PICTURE_LACKING = {
     "busi": ("Dataset_BUSI_with_GT/*/*).png", "holds no picture of Breast Ultrasound Images"),
     "chexpert": ("CheXpert-v1.0-small/train/patient00001/*/*", "1 of 4 samples"),
+    "chexpert-5x200": ("chexpert-5x200.csv", "'chexpert-5x200.csv'"),
     "chexpert-plus": ("PNG/valid/*/*/*", "1 of 3 samples"),
     "isic-2018": ("ISIC2018_Task3_*_GroundTruth/*", "'ISIC2018_Task3_*_GroundTruth.csv'"),
     "isic-2019": ("ISIC_2019_Training_Input/ISIC_0000001.jpg", "'ISIC_2019_Training_Input/ISIC_0000001.jpg'"),

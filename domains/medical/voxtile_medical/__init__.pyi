@@ -11,6 +11,7 @@ from .phantom.mr.command import write_mr_phantom as write_mr_phantom
 from .phantom.petct.command import write_petct_phantom as write_petct_phantom
 from .recipes.pictures.commands import build_busi as build_busi
 from .recipes.pictures.commands import build_chexpert as build_chexpert
+from .recipes.pictures.commands import build_chexpert_5x200 as build_chexpert_5x200
 from .recipes.pictures.commands import build_chexpert_plus as build_chexpert_plus
 from .recipes.pictures.commands import build_isic_2018 as build_isic_2018
 from .recipes.pictures.commands import build_isic_2019 as build_isic_2019
@@ -53,6 +54,7 @@ __all__ = [
     "build_brats",
     "build_busi",
     "build_chexpert",
+    "build_chexpert_5x200",
     "build_chexpert_plus",
     "build_ct_rate",
     "build_inspect",

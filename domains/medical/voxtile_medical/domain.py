@@ -59,6 +59,10 @@ domain = Domain(
             "voxtile_medical.recipes.pictures.commands:build_chexpert",
             "CheXpert: chest X-rays, 14 labels, uncertain ones among them",
         ),
+        "chexpert-5x200": Command(
+            "voxtile_medical.recipes.pictures.commands:build_chexpert_5x200",
+            "CheXpert 5x200: pictures with one of five findings alone, a test set",
+        ),
         "chexpert-plus": Command(
             "voxtile_medical.recipes.pictures.commands:build_chexpert_plus", "CheXpert Plus: chest X-rays with reports"
         ),

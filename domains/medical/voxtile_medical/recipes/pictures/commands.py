@@ -53,6 +53,19 @@ def build_chexpert(source: Path, corpus: Path, **run: Any) -> None:  # noqa: ANN
     _build("chexpert", source, corpus, ALL_TRAINING, run)
 
 
+def build_chexpert_5x200(source: Path, corpus: Path, **run: Any) -> None:  # noqa: ANN401
+    """Build a test corpus from CheXpert 5x200: 200 pictures of each of five findings that have no other of them.
+
+    All are of CheXpert's training part: a model that was trained on it has seen them.
+
+    Args:
+        source: the folder of CheXpert with `chexpert-5x200.csv` in it.
+        corpus: the corpus to add to; made if it does not exist.
+        run: options of the run.
+    """
+    _build("chexpert-5x200", source, corpus, ALL_TRAINING, run)
+
+
 def build_chexpert_plus(source: Path, corpus: Path, **run: Any) -> None:  # noqa: ANN401
     """Build a corpus from CheXpert Plus: radiographs with reports, and labels of CheXbert where they are there.
 

@@ -186,7 +186,7 @@ def test_captions_are_composed_of_the_bank_and_others_are_counted(corpus, tmp_pa
     assert "3 of 8 present facts are of 1 concepts that 'phrases@1' has no entry for" in " ".join(said.split())
     assert "hernia (3)" in said
     rows = captions(corpus)
-    assert {row["model"] for row in rows} == {"radiology@3+phrases@1"}
+    assert {row["model"] for row in rows} == {"radiology@4+phrases@1"}
     phrased = [row["text"] for row in rows if re.search("is noted|can be made out|There is evidence of", row["text"])]
     assert len(phrased) == sum("hern" not in row["text"].lower() for row in rows) > 5
     assert any(text.endswith("at the left apex.") for text in phrased)

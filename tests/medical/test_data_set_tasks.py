@@ -11,7 +11,8 @@ from voxtile.evaluation.inputs.units import select_units
 from voxtile.evaluation.tasks.file import load_task
 
 CLASSES = {
-    "chexpert": 5, "chexpert-5x200": 5, "nih-cxr14": 14, "vindr-cxr": 16, "rsna-pneumonia": 2, "siim-acr": 2, "busi": 3, "messidor-2": 5,
+    "chexpert": 5, "chexpert-5x200": 5, "nih-cxr14": 14, "vindr-cxr": 16,
+    "rsna-pneumonia": 2, "siim-acr": 2, "busi": 3, "messidor-2": 5,
     "isic-2018": 7, "ct-rate": 18, "rad-chestct": 16,
 }  # fmt: skip
 RETRIEVAL = {"mimic-cxr-retrieval": "mimic-cxr-jpg", "iu-xray-retrieval": "iu-xray", "roco-v2-retrieval": "roco-v2"}

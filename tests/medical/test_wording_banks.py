@@ -76,5 +76,5 @@ def test_each_modality_has_a_versioned_bank_of_its_own_field(banks):
     assert named["OP"].startswith("ophthalmology@")
     assert named["US"].startswith("ultrasound@")
     assert named["SM"].startswith("histology@")
-    assert {named["DX"], named["CT"], named["MR"]} == {"radiology@3"}
+    assert {named["DX"], named["CT"], named["MR"]} == {"radiology@4"}
     assert not discover()[1]

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import json
 
+import nibabel as nib
 import numpy as np
 import pytest
 from pydicom.uid import CTImageStorage, MRImageStorage
+
+from voxtile.corpus.reader import Corpus
+from voxtile_medical.convert.nifti import convert_nifti
 
 MM = (3.0, 3.0, 3.0)
 SKIN, SKULL, BRAIN, AIR = 1, 2, 3, 0
@@ -116,3 +120,29 @@ def test_a_head_is_found_in_the_data_whatever_the_header_says_of_a_ct(tmp_path, 
     write(dicom, tmp_path, volume, "CT", BodyPartExamined="CHEST")
     (sample,) = dicom.convert(tmp_path, deface=True).samples
     assert (sample.payload[nose] != volume[nose]).mean() > 0.9
+
+
+@pytest.mark.parametrize(("modality", "code"), [("CT", "RAS"), ("MR", "LIP")])
+def test_nifti_heads_lose_their_faces_whatever_their_axes(tmp_path, modality, code):
+    labels, nose = head_labels()
+    volume = values_of(labels, CT if modality == "CT" else MR, np.random.default_rng(0))
+    image = nib.Nifti1Image(volume.transpose(2, 1, 0), np.diag([*MM, 1.0]))
+    axes = nib.orientations.ornt_transform(nib.io_orientation(image.affine), nib.orientations.axcodes2ornt(code))
+    (tmp_path / "in").mkdir()
+    nib.save(image.as_reoriented(axes), tmp_path / "in" / "a.nii.gz")
+    convert_nifti(tmp_path / "in", tmp_path / "corpus", modality=modality, deface=True, engine="inline")
+    corpus = Corpus(tmp_path / "corpus")
+    (row,) = corpus.table("samples").to_pylist()
+    found = corpus.source(row).array()
+    np.testing.assert_array_equal(found[labels == BRAIN], volume[labels == BRAIN])
+    assert (found != volume)[nose].mean() > 0.9
+    assert json.loads(row["attributes"])["defaced"]["removed"] > 0
+
+
+def test_a_nifti_of_which_nobody_says_what_it_is_may_be_a_head(tmp_path):
+    labels, _ = head_labels()
+    volume = values_of(labels, MR, np.random.default_rng(0))
+    (tmp_path / "in").mkdir()
+    nib.save(nib.Nifti1Image(volume.transpose(2, 1, 0), np.diag([*MM, 1.0])), tmp_path / "in" / "a.nii.gz")
+    convert_nifti(tmp_path / "in", tmp_path / "corpus", deface=True, engine="inline")
+    assert Corpus(tmp_path / "corpus").ledger()["reason"].to_pylist() == ["head-unsure"]

@@ -10,7 +10,7 @@ import errno
 import os
 from collections.abc import Iterator
 from functools import lru_cache
-from io import BytesIO
+from io import BufferedReader, BytesIO
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, Protocol
@@ -71,7 +71,7 @@ def stored(path: Path) -> Path | BinaryIO:
         return file.stream()
 
 
-def stream_of(path: Path) -> BinaryIO:
+def stream_of(path: Path) -> BufferedReader | BytesIO:
     """A file, or a member of an archive, from its start; closed by the caller.
 
     Raises:
@@ -185,7 +185,7 @@ class _Member:
             return self._unpack(length)
         return self._all()[offset : offset + length]
 
-    def stream(self) -> BinaryIO:
+    def stream(self) -> BytesIO:
         return BytesIO(self._all())
 
     def _all(self) -> bytes:

@@ -40,6 +40,7 @@ def convert_nifti(
     label_pattern: str = "*seg*,*label*,*mask*",
     no_affine: Literal["refuse", "assume"] = "refuse",
     subject_pattern: str | None = None,
+    deface: bool = False,
     licence: str | None = None,
     masks: bool = True,
     label_names: Path | None = None,
@@ -74,6 +75,8 @@ def convert_nifti(
         no_affine: what to do where neither sform nor qform is set: refuse, or assume that axes run right, front, up.
         subject_pattern: regular expression that finds the subject in a file's relative path, e.g. '^(\w+?)_', where
             several files are of one patient and neither folders nor names say so.
+        deface: take the face off heads in CT and MR; volumes of which it is not certain whether they show one, or what
+            they are, are left out (head-unsure). PET is not looked at.
         licence: licence to note with every sample.
         masks: attach label maps to the images that their names say (case_seg beside case, labelsTr for imagesTr, …).
         label_names: JSON, TSV or 3D Slicer colour table that names the labels; default a table beside each label map,
@@ -87,7 +90,8 @@ def convert_nifti(
     intake = IntakeOptions(deidentify, key_file, reports, splits, split_fractions, surrogates, subject_table)
     planner = Planner.open(corpus, options, intake, read_report_files)
     patterns = tuple(pattern.strip() for pattern in label_pattern.split(",") if pattern.strip())
-    task = NiftiTask(source, patterns, modality, units, no_affine, licence, deidentify, masks, subject_pattern, planner)
+    told = (patterns, modality, units, no_affine, licence, deidentify, masks, subject_pattern)
+    task = NiftiTask(source, *told, planner, deface)
     summary = run_task(task, corpus, options)
     if summary.reasons["dropped"][LABELS]:
         output().print(LABELS_ADVICE, markup=False, highlight=False, soft_wrap=True)

@@ -40,11 +40,11 @@ def continued_series(headers: Iterable[FileHeader]) -> int:
     grouped: dict[tuple[object, ...], list[tuple[float, float, float]]] = defaultdict(list)
     for key, places in series.items():
         if len(places) >= _LEAST:
-            axes = np.array(key[-2], dtype=float).reshape(2, 3)
-            along = np.array(places) @ np.cross(*axes)
+            turned_as = np.array(key[-2], dtype=np.float64).reshape(2, 3)
+            along = np.array(places) @ np.cross(turned_as[0], turned_as[1])
             steps = np.diff(np.sort(along))
             if steps.min() > 0 and np.ptp(steps) <= _SAME_STEP * steps.max():
-                beside = tuple(np.round(np.array(places[0]) @ axes.T, 1))
+                beside = tuple(round(float(value), 1) for value in turned_as @ np.array(places[0]))
                 grouped[(*key[:-1], beside)].append((float(along.min()), float(along.max()), float(np.median(steps))))
     found = 0
     for ranges in grouped.values():

@@ -60,6 +60,7 @@ class NiftiTask(PlannedTask):
         leave_masks: label maps by name or by intent code are not listed; they are attached to the samples afterwards.
         subject_pattern: finds the subject in a file's path, in place of what folders and names say.
         planner: None in workers, which get the plan only.
+        deface: the face is taken off heads in CT and MR.
     """
 
     source: Path
@@ -72,6 +73,7 @@ class NiftiTask(PlannedTask):
     leave_masks: bool = False
     subject_pattern: str | None = None
     planner: Planner | None = field(default=None, compare=False, repr=False)
+    deface: bool = False
 
     @property
     def name(self) -> str:
@@ -92,6 +94,7 @@ class NiftiTask(PlannedTask):
             "no_affine": self.no_affine,
             "licence": self.licence,
             "deidentify": self.deidentify,
+            **({"deface": True} if self.deface else {}),
         }
 
     def items(self) -> Iterable[Item]:
@@ -176,9 +179,9 @@ class NiftiTask(PlannedTask):
             volumes = self.read_values(root / path, header, inputs)
             self.check_values(volumes, header, self._modality(inputs))
             content = f"{inputs['content']} {_sha256(root / path)}"
+            samples = [self._sample(item, header, volume, number, content) for number, volume in enumerate(volumes)]
         except Verdict as verdict:
             return verdict.outcome()
-        samples = [self._sample(item, header, volume, number, content) for number, volume in enumerate(volumes)]
         captions = [row for sample in samples for row in raw_captions(sample.row["uid"], inputs["texts"])]
         split = {"scheme": SPLIT_SCHEME, "subject": inputs["subject"], "split": inputs["split"]}
         tables = {"splits": [split]} | ({"captions": captions} if captions else {})
@@ -255,6 +258,9 @@ class NiftiTask(PlannedTask):
         if len(b_values) == header.volumes:  # else they are of another image
             attributes |= attributes_of({"DiffusionBValue": (b_values[number],)})
         spacing = spacing_zyx(affine)
+        if self.deface:
+            array, faceless = self._without_face(array, spacing, modality, channel, attributes.get("body_part"))
+            attributes |= faceless
         row: Row = {
             "uid": sample_uid(content, f"volume {number}" if header.volumes > 1 else ""),
             "subject": inputs["subject"],
@@ -272,6 +278,26 @@ class NiftiTask(PlannedTask):
             "attributes": json.dumps(attributes, sort_keys=True, separators=(",", ":")),
         }
         return Sample(row=row, payload=array, preview=volume_preview(array, spacing))
+
+    @staticmethod
+    def _without_face(
+        array: npt.NDArray[Any],
+        spacing: Sequence[float],
+        modality: str,
+        channel: Mapping[str, Any],
+        body_part: str | None,
+    ) -> tuple[npt.NDArray[Any], dict[str, Any]]:
+        """What `without_face` gives; a file of unknown modality may be a head.
+
+        Raises:
+            Verdict: `head-unsure`.
+        """
+        from voxtile_medical.deface.peel import without_face
+
+        if modality == UNKNOWN:
+            raise Verdict("head-unsure", "neither its name nor --modality says what it is; give --modality")
+        linear = (channel["scale"], channel["offset"])
+        return without_face(array, spacing, modality, channel["unit"], linear, body_part)
 
 
 def find_label_maps(root: Path, paths: Iterable[str], patterns: tuple[str, ...], layout: Layout) -> list[str]:

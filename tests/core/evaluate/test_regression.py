@@ -49,6 +49,11 @@ def test_figures_are_those_of_scikit_learn_and_scipy_in_every_draw():
     expected = 1.959964 * np.std(drawn, ddof=1)
     assert rows["r2"].value - rows["r2"].low == pytest.approx(expected, rel=1e-5)
     assert rows["spearman"].high < 1
+    ranked = [spearmanr(*(np.repeat(v, draws[:, r].astype(int)) for v in (truth, told))).statistic for r in range(50)]
+    spread = np.std(ranked, ddof=1) / (1 - rows["spearman"].value ** 2)
+    assert np.arctanh(rows["spearman"].high) - np.arctanh(rows["spearman"].value) == pytest.approx(
+        1.959964 * spread, rel=1e-5
+    )
     reach = np.arctanh(rows["spearman"].value) - np.arctanh(rows["spearman"].low)
     assert np.arctanh(rows["spearman"].high) - np.arctanh(rows["spearman"].value) == pytest.approx(reach, rel=1e-9)
     near = truth + rng.normal(0, 3, 60) * (rng.random(60) < 0.1)  # nearly right: the interval would leave its range
@@ -116,18 +121,16 @@ def sizes(tmp_path_factory):
         row |= {"units": "HU", "attributes": json.dumps({"age": int(rng.integers(20, 90))})}
         writer.add(Sample(row, array.astype(np.int16)))
         nodule = {"uid": uid, "concept": "Nodule", "source": "masks@2"}
+        volume = nodule | {"concept": "volume", "polarity": "present", "unit": "ml"}
         facts += [
             nodule | {"polarity": "present", "value": size, "unit": "mm"},
             nodule | {"polarity": "present", "value": size / 2, "unit": "mm"},
             nodule | {"polarity": "present", "value": 900.0, "unit": "HU"},
             nodule | {"polarity": "present", "value": 77.0, "unit": "mm", "source": "reports@1"},
             nodule | {"polarity": "absent", "value": 99.0, "unit": "mm"},
-            nodule
-            | {"concept": "volume", "polarity": "present", "value": size**2, "unit": "ml"}
-            | {"attributes": '{"region": "liver"}'},
-            nodule
-            | {"concept": "volume", "polarity": "present", "value": 5000.0, "unit": "ml"}
-            | {"attributes": '{"region": "spleen"}'},
+            volume | {"value": size**2, "attributes": '{"region": "liver"}'},
+            volume | {"value": 4000.0, "attributes": '{"cut_off": true, "region": "liver"}'},
+            volume | {"value": 5000.0, "attributes": '{"region": "spleen"}'},
         ]
         truth[uid] = size
         splits.append({"scheme": "default", "subject": subject, "split": ("test", "val", "test", "train")[number % 4]})

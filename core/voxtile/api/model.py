@@ -26,6 +26,7 @@ from voxtile.data.presets.roles import StudyReader, not_a_study
 from voxtile.errors import ConfigError
 from voxtile.evaluation.inputs.texts import embed_texts, normalised
 from voxtile.inference import load
+from voxtile.inference.encoder_model import EncoderModel
 from voxtile.inference.similarity.method import Method
 from voxtile.models.flattening import Flattening
 from voxtile.models.protocol import EvaluationModel
@@ -185,7 +186,7 @@ class Model:
 
     @torch.no_grad()
     def _of_tokens(self, tokens: Tensor) -> Tensor:
-        if not isinstance(self.evaluation, load.EncoderModel):
+        if not isinstance(self.evaluation, EncoderModel):
             raise ConfigError(f"the model '{self.name}' reads texts, not tokens; give encode_text the texts themselves")
         if tokens.ndim != 2 or tokens.is_floating_point() or (len(tokens) and int(tokens.min()) < 0):
             raise ConfigError(

@@ -43,9 +43,10 @@ class MerlinImage(ImageTower):
             from monai.networks.nets.resnet import ResNet, ResNetBottleneck
         except ImportError as error:
             raise MissingExtraError("monai", "towers") from error
+        first: dict[str, Any] = {"conv1_t_size": (3, 7, 7), "conv1_t_stride": (1, 2, 2)}  # typed as tuples of one
         self.trunk: Any = ResNet(
             ResNetBottleneck, list(layers), [64, 128, 256, 512], spatial_dims=3, n_input_channels=3,
-            conv1_t_size=(3, 7, 7), conv1_t_stride=(1, 2, 2), bias_downsample=False, feed_forward=False,
+            bias_downsample=False, feed_forward=False, **first,
         )  # fmt: skip
         self.contrastive_head = nn.Conv3d(2048, self.width, 1)
         self.load_report: LoadReport | None = None

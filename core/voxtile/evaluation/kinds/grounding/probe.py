@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -38,7 +39,11 @@ _PENALTIES = (1e-3, 1e-1, 10.0)  # C of scikit-learn, for features of variance 1
 _WITHOUT_VALIDATION = 1e-1
 _PATCHES = 20_000  # of each side of a class at most
 _NEVER = -30.0  # logit of a class that could not be fitted
-_POOLS = {1: functional.adaptive_avg_pool1d, 2: functional.adaptive_avg_pool2d, 3: functional.adaptive_avg_pool3d}
+_POOLS: Mapping[int, Callable[[Tensor, Any], Tensor]] = {
+    1: functional.adaptive_avg_pool1d,
+    2: functional.adaptive_avg_pool2d,
+    3: functional.adaptive_avg_pool3d,
+}
 
 
 @dataclass(frozen=True)

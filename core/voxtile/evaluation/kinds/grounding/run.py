@@ -166,10 +166,15 @@ class _Grounder:
     """Reads images, truth and answers of a task."""
 
     def __init__(
-        self, model: GroundingModel, corpus: Corpus, task: GroundingTask, images: CorpusImages, table: RegionTable
+        self,
+        model: GroundingModel | None,
+        preset: Preset,
+        corpus: Corpus,
+        task: GroundingTask,
+        images: CorpusImages,
+        table: RegionTable,
     ) -> None:
-        self._model, self._corpus, self._task, self._images = model, corpus, task, images
-        self._preset: Preset = model.preset  # type: ignore[attr-defined]
+        self._model, self._preset, self._corpus, self._task, self._images = model, preset, corpus, task, images
         self._masks = masking(self._preset)
         self._table = table
         self._phrases = [_borne(table, item) for item in task.classes]
@@ -178,6 +183,7 @@ class _Grounder:
 
     def answers(self, units: Units) -> Iterator[_Answers]:
         """What is answered in each image, phrase by phrase the mean over wordings."""
+        assert self._model is not None, "a probe is fitted first"
         flat = [text for texts in self._asked for text in texts]
         counts, members = [len(texts) for texts in self._asked], units.members()
         number = 0
@@ -288,7 +294,8 @@ def run_grounding(model: EvaluationModel, corpus: Corpus, task: GroundingTask, o
     regions = RegionTable(corpus, RegionPolicy(sources=task.regions_source))
     task, skipped = _with_regions(task, regions)
     images = role_images(model.preset, corpus, task, used, options.batch_size)
-    grounder = _Grounder(shows, corpus, task, images, regions)
+    asks = shows if isinstance(shows, GroundingModel) else None
+    grounder = _Grounder(asks, model.preset, corpus, task, images, regions)
     source = LabelSource(corpus, task)
     parts = {role: _Part(part, grounder.labels(source, part)) for role, part in used.items()}
     local = model_features(model) if task.probes else None

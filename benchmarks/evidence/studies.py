@@ -139,7 +139,7 @@ STUDIES: Sequence[Study] = (
           instead(VECTORS, term("WeightedContrastive", corpus="{corpus}", score="first-{seed}", positives=["text"])),
           "zero-shot", prepare="scores", said="weighed by the likeness that the training without it found"),
     Study("BagOfDescriptions", "scenes, one caption in four says something", BOTH,
-          instead(BOTH, term("BagOfDescriptions", positives=["text"])), "zero-shot"),
+          instead(BOTH, term("BagOfDescriptions", ignore=["text"])), "zero-shot"),
     Study("TokenWise", "mosaics", MOSAICS, beside(MOSAICS, words=term("TokenWise", positives=["text"])),
           "retrieval", "retrieval:late-interaction"),
     Study("TokenWise", "mosaics", MOSAICS, beside(MOSAICS, words=term("TokenWise", positives=["text"])), GRADCAM,

@@ -8,7 +8,9 @@ from voxtile.cli.main import main
 from voxtile.corpus.reader import Corpus
 from voxtile.evaluation.inputs.labels import LabelSource
 from voxtile.evaluation.inputs.units import select_units
+from voxtile.evaluation.kinds.referring.questions import Questions, picture_shapes
 from voxtile.evaluation.tasks.file import load_task
+from voxtile.grounding.boxes import Box
 
 CLASSES = {
     "chexpert": 5, "chexpert-5x200": 5, "nih-cxr14": 14, "vindr-cxr": 16,
@@ -54,3 +56,14 @@ def test_side_views_are_not_asked(tmp_path):
     assert any("lateral" in source for source in sources.values())
     assert asked
     assert not any("lateral" in sources[uid] for uid in asked)
+
+
+def test_a_sentence_of_ms_cxr_is_asked_where_one_box_is_meant(tmp_path):
+    corpus, task = built("ms-cxr", tmp_path), load_task("medical/ms-cxr")
+    rows = {row["uid"]: row for row in corpus.table("samples").to_pylist()}
+    asked = Questions(corpus, task, picture_shapes(rows))
+    assert asked.phrases == ["left basilar opacity"]
+    assert asked.ambiguous == 3, "bibasilar opacities have a box on each side"
+    assert {question.upright for uid in rows for question in asked.of(uid)} == {Box((3.0, 2.0, 9.0, 10.0))}
+    assert {row["source"].partition("/")[2] for row in corpus.table("regions").to_pylist()} == {"Pneumonia"}
+    assert sorted(corpus.splits().values()) == ["test", "test", "val"]

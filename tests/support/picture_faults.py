@@ -122,6 +122,15 @@ def mimic_cxr_jpg(root):
     (root / "files/p11/p11000011/s51029426/baa8b9b5.jpg").unlink()
 
 
+def ms_cxr(root):
+    """A picture that is not there, a box outside its picture."""
+    path = root / "MS_CXR_Local_Alignment_v1.1.0.csv"
+    row = rows_of(path)[1]
+    away = [row[0].replace("00000000", "0000000a", 1), *row[1:]]
+    away[3] = row[3].replace(row[0], away[0]).replace("p10000030", "p10000077")
+    add(path, away, [*row[:4], "90", "90", "5", "5", *row[8:]])
+
+
 def nih_cxr14(root):
     """A picture in both lists and one in none, names and boxes of one that no table has, a box outside its picture."""
     path = root / "Data_Entry_2017_v2020.csv"
@@ -186,7 +195,7 @@ PICTURE_FAULTS = {
     "busi": busi, "chexpert": chexpert, "chexpert-5x200": chexpert_5x200,
     "chexpert-plus": chexpert_plus, "isic-2018": isic_2018, "isic-2019": isic_2019,
     "isic-2020": isic_2020_faults, "iu-xray": iu_xray, "messidor": messidor, "messidor-2": messidor_2,
-    "mimic-cxr": mimic_cxr, "mimic-cxr-jpg": mimic_cxr_jpg, "nih-cxr14": nih_cxr14, "open-i": open_i,
+    "mimic-cxr": mimic_cxr, "mimic-cxr-jpg": mimic_cxr_jpg, "ms-cxr": ms_cxr, "nih-cxr14": nih_cxr14, "open-i": open_i,
     "padchest": padchest, "roco-v2": roco_v2, "rsna-pneumonia": rsna_pneumonia, "siim-acr": siim_acr,
     "vindr-cxr": vindr_cxr,
 }  # fmt: skip

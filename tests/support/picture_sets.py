@@ -200,6 +200,33 @@ NIH_HEAD = (
 )  # fmt: skip
 
 
+def ms_cxr(root):
+    """MS-CXR: a sentence with two boxes, another with one."""
+    head = (
+        "dicom_id",
+        "category_name",
+        "label_text",
+        "path",
+        "x",
+        "y",
+        "w",
+        "h",
+        "image_width",
+        "image_height",
+        "split",
+    )
+    rows = []
+    for number, split in enumerate(("test", "test", "val")):
+        stem = f"0000000{number}-00000000-00000000-00000000-00000000"
+        path = f"files/p10/p1000003{number}/s5041426{number}/{stem}.jpg"
+        picture(root / path)
+        about = (24, 24, split)
+        rows += [(stem, "Pneumonia", "left basilar opacity", path, 2, 3, 8, 6, *about),
+                 (stem, "Pneumonia", "bibasilar opacities", path, 2, 12, 6, 6, *about),
+                 (stem, "Pneumonia", "bibasilar opacities", path, 14, 12, 6, 6, *about)]  # fmt: skip
+    table(root / "MS_CXR_Local_Alignment_v1.1.0.csv", head, *rows)
+
+
 def nih_cxr14(root):
     """NIH ChestX-ray14: headers that hold commas, a colour copy of grey, an age of 411, boxes that say Infiltrate."""
     rows = (
@@ -428,6 +455,7 @@ PICTURE_LAYOUTS = {
     "messidor-2": (messidor_2, 4, ()),
     "mimic-cxr": (mimic_cxr, 4, ()),
     "mimic-cxr-jpg": (mimic_cxr_jpg, 4, ()),
+    "ms-cxr": (ms_cxr, 3, ()),
     "nih-cxr14": (nih_cxr14, 3, ()),
     "open-i": (open_i, 3, ()),
     "padchest": (padchest, 3, ()),
@@ -450,6 +478,7 @@ PICTURE_LACKING = {
     "messidor-2": ("messidor-2.csv", "'messidor-2.csv'"),
     "mimic-cxr": ("mimic-cxr-2.0.0-split.csv.gz", "list of official splits"),
     "mimic-cxr-jpg": ("files/p11/*/*/*", "baa8b9b5.jpg"),
+    "ms-cxr": ("MS_CXR_Local_Alignment_v1.1.0.csv", "'MS_CXR_Local_Alignment_v1.1.0.csv'"),
     "nih-cxr14": ("test_list.txt", "'test_list.txt'"),
     "open-i": ("ecgen-radiology/*", "'*.xml'"),
     "padchest": ("1/*", "'1/2_a.png'"),

@@ -22,6 +22,7 @@ from .recipes.pictures.commands import build_messidor as build_messidor
 from .recipes.pictures.commands import build_messidor_2 as build_messidor_2
 from .recipes.pictures.commands import build_mimic_cxr as build_mimic_cxr
 from .recipes.pictures.commands import build_mimic_cxr_jpg as build_mimic_cxr_jpg
+from .recipes.pictures.commands import build_ms_cxr as build_ms_cxr
 from .recipes.pictures.commands import build_nih_cxr14 as build_nih_cxr14
 from .recipes.pictures.commands import build_open_i as build_open_i
 from .recipes.pictures.commands import build_padchest as build_padchest
@@ -70,6 +71,7 @@ __all__ = [
     "build_messidor_2",
     "build_mimic_cxr",
     "build_mimic_cxr_jpg",
+    "build_ms_cxr",
     "build_msd",
     "build_nih_cxr14",
     "build_open_i",

@@ -98,6 +98,10 @@ domain = Domain(
             "voxtile_medical.recipes.pictures.commands:build_mimic_cxr_jpg",
             "MIMIC-CXR-JPG: chest X-rays, reports, labels, views",
         ),
+        "ms-cxr": Command(
+            "voxtile_medical.recipes.pictures.commands:build_ms_cxr",
+            "MS-CXR: sentences of reports and the boxes that they mean",
+        ),
         "nih-cxr14": Command(
             "voxtile_medical.recipes.pictures.commands:build_nih_cxr14",
             "NIH ChestX-ray14: 14 labels, boxes, official splits",

@@ -79,6 +79,17 @@ def build_chexpert_plus(source: Path, corpus: Path, **run: Any) -> None:  # noqa
     _build("chexpert-plus", source, corpus, ALL_TRAINING, run)
 
 
+def build_ms_cxr(source: Path, corpus: Path, **run: Any) -> None:  # noqa: ANN401
+    """Build a corpus from MS-CXR: sentences of reports and the boxes that they mean, on radiographs of MIMIC-CXR-JPG.
+
+    Args:
+        source: the folder with `MS_CXR_Local_Alignment_v1.1.0.csv` and `files` of MIMIC-CXR-JPG.
+        corpus: the corpus to add to; made if it does not exist.
+        run: options of the run.
+    """
+    _build("ms-cxr", source, corpus, ALL_TRAINING, run)
+
+
 def build_nih_cxr14(source: Path, corpus: Path, **run: Any) -> None:  # noqa: ANN401
     """Build a corpus from NIH ChestX-ray14: radiographs with 14 labels, boxes of some, the official splits.
 

@@ -348,7 +348,7 @@ def test_domains_lists_what_each_one_offers(capsys):
     assert cli.main(["domains"]) == 0
     text = capsys.readouterr().out
     assert "medical: " in text
-    assert "dicom, nifti" in text
+    assert "dicom, figures, nifti" in text
     assert "general: " in text
     assert text.endswith(f"\nkinds of tasks: {', '.join(kind_names())}\n")
 

@@ -269,7 +269,12 @@ def nearest(name: str, known: Collection[str], most: int = 4) -> str:
         known: the names that there are, `domain/name`.
         most: how many.
     """
-    close = difflib.get_close_matches(name, known, n=1)
+    domain, slash, own = name.rpartition("/")
+    same = [other.rpartition("/")[2] for other in known if other.startswith(domain + slash)] if slash else []
+    if same:  # what all names of a domain begin with makes none of them alike
+        close = [f"{domain}/{other}" for other in difflib.get_close_matches(own, same, n=1)]
+    else:
+        close = difflib.get_close_matches(name, known, n=1)
     if not close:
         words = [word for word in _words(name) if len(word) > 1]
         shared = {

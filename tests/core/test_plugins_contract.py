@@ -4,6 +4,7 @@ from typing import ClassVar
 
 import numpy as np
 from PIL import Image
+from tests.support.picture_sets import PICTURE_LAYOUTS
 
 from voxtile.testing.contract import DomainContract
 
@@ -40,6 +41,16 @@ class TestMedical(DomainContract):
 
             write_ct_phantom(folder / "phantom", n=2, seed=1)
             return folder / "phantom" / "dicom"
+        if converter == "figures":
+            from voxtile_medical.phantom.articles.command import write_articles_phantom
+
+            write_articles_phantom(folder / "articles", n=2, clean=True, workers=1)
+            return folder / "articles"
+        if converter == "nih-cxr14":  # one set stands for all: they have one reader, and tests of their own
+            PICTURE_LAYOUTS[converter][0](folder)
+            return folder
+        if converter != "nifti":
+            return super().source_for(converter, folder)
         import nibabel
 
         for index in range(2):

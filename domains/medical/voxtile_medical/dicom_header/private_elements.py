@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import struct
+import warnings
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
+from typing import Any
 
 from voxtile_medical.archives.stored import open_stored
 from voxtile_medical.dicom_header.dataset import read_dataset
@@ -105,3 +108,12 @@ def _by_pydicom(path: Path) -> dict[int, bytes]:
 
 def _text(raw: bytes) -> str:
     return raw.decode("latin-1").strip(" \0").casefold()
+
+
+@cache
+def csa_reader() -> Any:  # noqa: ANN401 - nibabel has no types here
+    """Nibabel's reader of the private header of Siemens (CSA), imported when the first file has one."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # nibabel calls its DICOM readers experimental on import; our tests cover this
+        from nibabel.nicom import csareader
+    return csareader

@@ -14,10 +14,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from voxtile_medical.dicom_header.csa import csa_reader
 from voxtile_medical.dicom_header.element_values import Values
 from voxtile_medical.dicom_header.headers import FileHeader
-from voxtile_medical.dicom_header.private_elements import PrivateElements, read_private
+from voxtile_medical.dicom_header.private_elements import PrivateElements, csa_reader, read_private
 from voxtile_medical.dicom_planes.frames import Frame, Vector, floats
 from voxtile_medical.orientation import LPS_TO_RAS
 

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 
-from voxtile_medical.dicom_header.csa import csa_reader
 from voxtile_medical.dicom_header.dataset import read_dataset
 from voxtile_medical.dicom_header.headers import FileHeader
+from voxtile_medical.dicom_header.private_elements import csa_reader
 from voxtile_medical.dicom_header.pydicom_warnings import quiet_pydicom
 from voxtile_medical.dicom_planes.frames import Frame, classic_frame
 from voxtile_medical.dicom_planes.pixels import PixelLayout

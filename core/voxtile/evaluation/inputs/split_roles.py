@@ -35,6 +35,18 @@ def units_by_role(splits: Mapping[str, Units], split: str, seed: int) -> dict[st
     }
 
 
+def require_training(task: Task, train: Units, split: str) -> None:
+    """Refuse a task that has nothing to be fitted on, or that would be judged on what it was fitted on.
+
+    Raises:
+        EvaluationError: see above.
+    """
+    if split == "train" or not len(train):
+        raise EvaluationError(
+            f"task '{task.name}' is fitted on the split 'train', which must be there and cannot be the one reported"
+        )
+
+
 def sizes(units: Mapping[str, Units], split: str) -> dict[str, dict[str, int]]:
     """Units and subjects by the name of the split."""
     return {split if role == "reported" else role: part.size for role, part in units.items() if role != split}

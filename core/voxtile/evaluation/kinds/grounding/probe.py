@@ -21,9 +21,7 @@ from torch.nn import functional
 
 from voxtile.errors import EvaluationError
 from voxtile.evaluation.figures.metrics import Floats
-from voxtile.evaluation.inputs.units import Units
 from voxtile.evaluation.kinds.grounding.overlap import Mask
-from voxtile.evaluation.tasks.task import Task
 from voxtile.inference.encoder_model import EncoderModel
 from voxtile.inference.huggingface_pair import HuggingFacePair
 from voxtile.inference.similarity.gradcam import resized
@@ -40,7 +38,6 @@ _WITHOUT_VALIDATION = 1e-1
 _PATCHES = 20_000  # of each side of a class at most
 _NEVER = -30.0  # logit of a class that could not be fitted
 _POOLS: Mapping[int, Callable[[Tensor, Any], Tensor]] = {
-    1: functional.adaptive_avg_pool1d,
     2: functional.adaptive_avg_pool2d,
     3: functional.adaptive_avg_pool3d,
 }
@@ -149,21 +146,9 @@ def patch_values(grid: Sequence[int]) -> Local:
 
 
 def _largest(images: Tensor, grid: Sequence[int]) -> Tensor:
-    pools = {1: functional.adaptive_max_pool1d, 2: functional.adaptive_max_pool2d, 3: functional.adaptive_max_pool3d}
+    pools = {2: functional.adaptive_max_pool2d, 3: functional.adaptive_max_pool3d}
     found: Tensor = pools[len(grid)](images, tuple(grid))
     return found
-
-
-def require_training(task: Task, train: Units, split: str) -> None:
-    """Refuse a probe that has nothing to be fitted on, or that would be judged on what it was fitted on.
-
-    Raises:
-        EvaluationError: see above.
-    """
-    if split == "train" or not len(train):
-        raise EvaluationError(
-            f"task '{task.name}' is fitted on the split 'train', which must be there and cannot be the one reported"
-        )
 
 
 def fit_token_probe(

@@ -21,7 +21,7 @@ from voxtile.errors import EvaluationError
 from voxtile.evaluation.figures.metrics import Floats
 from voxtile.evaluation.figures.rows import Row, find_row
 from voxtile.evaluation.inputs.labels import LabelSource
-from voxtile.evaluation.inputs.split_roles import role_images, sizes, units_by_role
+from voxtile.evaluation.inputs.split_roles import require_training, role_images, sizes, units_by_role
 from voxtile.evaluation.inputs.units import Units, limited, select_units
 from voxtile.evaluation.kinds.grounding.figures import METRICS, Ratios, RatioTable
 from voxtile.evaluation.kinds.grounding.overlap import Mask, answer, extent
@@ -32,7 +32,6 @@ from voxtile.evaluation.kinds.grounding.probe import (
     fit_token_probe,
     model_features,
     patch_values,
-    require_training,
 )
 from voxtile.evaluation.kinds.grounding.similarity import answers_of, shown_by_similarity
 from voxtile.evaluation.kinds.grounding.task import GroundingTask

@@ -17,7 +17,7 @@ from voxtile.evaluation.figures.baselines import NAME as TRIVIAL
 from voxtile.evaluation.figures.metrics import Floats
 from voxtile.evaluation.figures.rows import Row
 from voxtile.evaluation.inputs.encode import Encoded, unit_embeddings
-from voxtile.evaluation.inputs.split_roles import encode_roles, role_images, sizes, units_by_role
+from voxtile.evaluation.inputs.split_roles import encode_roles, require_training, role_images, sizes, units_by_role
 from voxtile.evaluation.inputs.units import Units, require_units, select_units
 from voxtile.evaluation.kinds.regression.figures import HEADLINE, NumberTable
 from voxtile.evaluation.kinds.regression.numbers import unit_numbers
@@ -67,10 +67,7 @@ def run_regression(model: EvaluationModel, corpus: Corpus, task: RegressionTask,
     splits = select_units(corpus, task)
     require_units(splits, split, task)
     units = {**units_by_role(splits, split, options.seed), "train": splits["train"]}
-    if split == "train" or not len(units["train"]):
-        raise EvaluationError(
-            f"task '{task.name}' is fitted on the split 'train', which must be there and cannot be the one reported"
-        )
+    require_training(task, units["train"], split)
     task, numbers, notes = _with_numbers(task, unit_numbers(corpus, task, units), units, options)
     images = role_images(model.preset, corpus, task, units, options.batch_size)
     if isinstance(model.preset, StudyReader):

@@ -417,7 +417,8 @@ def test_segmentations_of_one_slice_and_of_a_picture(test_data, tmp_path):
     for modality, name in (("CT", "seg_image_ct_binary_single_frame"), ("CR", "seg_image_cr_binary")):
         expected = hd.seg.segread(test_data / FILES / f"{name}.dcm").pixel_array > 0
         np.testing.assert_array_equal(found[modality], on_corpus(expected[None]) if modality == "CT" else expected)
-    assert reasons(corpus) == ["no-series", "no-series"]  # of slides, which this converter does not read
+    # Two of slides, which this converter does not read; the note is the radiograph's.
+    assert reasons(corpus) == ["no-series", "no-series", "text-not-looked-for"]
 
 
 def test_the_phantoms_label_map_gives_its_organs_and_findings(tmp_path):

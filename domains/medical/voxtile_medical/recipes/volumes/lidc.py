@@ -14,6 +14,7 @@ from pydicom.errors import InvalidDicomError
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.engine.task import Item, Outcome
 from voxtile.errors import InputError, RunFailedError
+from voxtile_medical.archives.stored import stored
 from voxtile_medical.convert.dicom import convert_dicom
 from voxtile_medical.dicom_header.pydicom_warnings import quiet_pydicom
 from voxtile_medical.dicom_header.scan import list_files
@@ -116,7 +117,7 @@ class ReadingTask:
 def _slices(path: Path, series: str) -> Slices:
     with quiet_pydicom():
         try:
-            header = pydicom.dcmread(path, stop_before_pixels=True, specific_tags=list(_TAGS))
+            header = pydicom.dcmread(stored(path), stop_before_pixels=True, specific_tags=list(_TAGS))
             stated = str(header.SeriesInstanceUID)
             numbers = [[float(v) for v in header[tag].value] for tag in _TAGS[1:]]
         except (InvalidDicomError, AttributeError, KeyError, TypeError, ValueError, OSError, EOFError) as error:

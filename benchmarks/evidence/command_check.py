@@ -11,7 +11,7 @@ from pathlib import Path
 import torch
 import yaml
 from runs import Runs
-from studies import Study
+from study import Study
 from training import as_config, train
 
 

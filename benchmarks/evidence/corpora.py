@@ -50,9 +50,6 @@ EMPTY = (
     "acquired in summer.", "the second of a series.", "seen at noon.", "resampled once.",
 )  # fmt: skip
 """Sentences that say nothing of what a picture shows."""
-PLACES = {(0, 0): "upper left", (0, 1): "upper right", (1, 0): "lower left", (1, 1): "lower right"}
-PRESENT = ("{} at the {}.", "the {} shows {}.", "at the {} there is {}.")
-ABSENT = ("no {}.", "there is no {}.", "without {}.")
 HELD_BACK = 7  # every so manieth training photograph validates: the set has no validation split
 
 
@@ -134,11 +131,12 @@ def _facts(item: Item) -> Iterable[dict[str, object]]:
 
 def photographs(size: int = 32) -> list[Item]:
     """RSSCN7's part by the split of its own table, without captions."""
-    return [Item(i.uid, i.picture, i.split, i.facts) for i in _photographs(size)]
+    return [Item(i.uid, i.picture, i.split, i.facts) for i in scene_tiles(size)]
 
 
 @cache
-def _photographs(size: int) -> list[Item]:
+def scene_tiles(size: int) -> list[Item]:
+    """RSSCN7's part, read once; take `photographs` where captions are added."""
     source, found = DATA / "remote_sensing/rsscn7", []
     for number, row in enumerate(csv.DictReader((source / "labels.csv").open(encoding="utf-8"))):
         picture = Image.open(source / row["file"]).convert("RGB").resize((size, size), Image.Resampling.BOX)
@@ -206,57 +204,6 @@ def captioned(
     return found
 
 
-def mosaics(count: int = 800, *, sentences: int = 4, denied: int = 0, size: int = 24, seed: int = 2) -> list[Item]:
-    """Four photographs as one picture, a sentence for each with its place, and boxes.
-
-    Args:
-        count: training mosaics; each test photograph is in one mosaic of the test split only.
-        sentences: of the four places, how many a caption tells.
-        denied: sentences that deny what no photograph shows.
-        size: pixels of a photograph.
-        seed: of all draws.
-    """
-    rng, tiles = np.random.default_rng(seed), _photographs(size)
-    found: list[Item] = []
-    for split in ("train", "val", "test"):
-        own = [tile for tile in tiles if tile.split == split]
-        drawn = [rng.permutation(len(own)) for _ in range(-(-4 * count // len(own)) if split == "train" else 1)]
-        order = np.concatenate(drawn)
-        for start in range(0, len(order) - 3, 4):
-            found.append(_mosaic(f"{len(found):032x}", [own[i] for i in order[start : start + 4]], split, rng))
-            _tell(found[-1], rng, sentences, denied)
-    return found
-
-
-def _mosaic(uid: str, tiles: Sequence[Item], split: str, rng: np.random.Generator) -> Item:
-    rows = [np.concatenate([t.picture for t in tiles[i : i + 2]], axis=1) for i in (0, 2)]
-    shown = {tile.label for tile in tiles}
-    item = Item(uid, np.concatenate(rows), split, {name: name in shown for name in SCENES})
-    size = tiles[0].picture.shape[0]
-    for tile, (y, x) in zip(tiles, PLACES, strict=True):
-        item.regions.append((tile.label, (y * size, x * size, (y + 1) * size, (x + 1) * size)))
-    return item
-
-
-def _tell(item: Item, rng: np.random.Generator, sentences: int, denied: int) -> None:
-    said: list[tuple[str, dict[str, bool]]] = []
-    chosen = rng.permutation(4)[:sentences]
-    for number in chosen:
-        label, place = item.regions[number][0], tuple(PLACES.values())[number]
-        phrase = SCENES[label][rng.integers(3)]
-        frame = PRESENT[rng.integers(3)]
-        words = (phrase, place) if frame.startswith("{}") else (place, phrase)
-        said.append((frame.format(*words), {label: True}))
-    missing = [name for name, shown in item.facts.items() if not shown]
-    for name in rng.permutation(missing)[:denied]:
-        text = ABSENT[rng.integers(3)].format(SCENES[name][rng.integers(3)].removeprefix("a ").removeprefix("an "))
-        said.append((text, {str(name): False}))
-    said = [said[i] for i in rng.permutation(len(said))]
-    states = {name: shown for _, stated in said for name, shown in stated.items()}
-    item.states.update(said)
-    item.say(" ".join(text for text, _ in said), states)
-
-
 def studies(items: list[Item], size: int = 3, seed: int = 3) -> list[Item]:
     """Photographs in studies of several, each with a caption of its own (`roi`) and a report of all on the first."""
     rng, found = np.random.default_rng(seed), []
@@ -287,9 +234,6 @@ CORPORA: Mapping[str, Callable[[], list[Item]]] = {
     "scenes of four classes": lambda: captioned(
         photographs(), SCENES, kept=("forest", "grassland", "farmland", "river or lake")
     ),
-    "mosaics": mosaics,
-    "mosaics with denials": lambda: mosaics(denied=3),
-    "mosaics, two of four told": lambda: mosaics(sentences=2),
     "studies of three scenes": lambda: studies(photographs()),
     "X-rays, every third": lambda: captioned(radiographs(3), XRAYS),
     "X-rays, 30 % of captions wrong": lambda: captioned(radiographs(3), XRAYS, wrong=0.3),

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from judging import held_out
+from held import held_out
 from training import Arm, made_preset
 
 from voxtile.corpus.reader import Corpus

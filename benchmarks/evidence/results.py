@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from judging import FIGURES
 from runs import Runs
-from studies import Study
+from study import Study
 
 from voxtile.evaluation import SubjectBootstrap, interval_over_seeds
 

@@ -12,9 +12,12 @@ from pathlib import Path
 import corpora
 import numpy as np
 import torch
-from judging import Judged, held_out, judge
+from corpora import CORPORA
+from held import Judged, held_out
+from judging import judge
+from mosaics import MOSAICS
 from prepared import PREPARE
-from studies import Study
+from study import Study
 from training import Arm, as_config, train
 
 from voxtile.training import ContrastiveModule
@@ -51,7 +54,7 @@ class Runs:
         done = folder.with_suffix(".done")
         if not done.exists():
             folder.parent.mkdir(parents=True, exist_ok=True)
-            corpora.write(folder, corpora.CORPORA[name]())
+            corpora.write(folder, {**CORPORA, **MOSAICS}[name]())
             done.touch()
         return folder
 

@@ -1,0 +1,66 @@
+"""Studies on mosaics, where several findings are in known places and captions are long.
+
+Hyper-parameters are those of the papers or of docs/objectives.md, with warm-ups and momenta cut to runs of some hundred
+steps; what was chosen beyond that was chosen on the validation split.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import corpora
+from study import BASE, VECTORS, Study, beside, term, with_data
+from training import Arm, wavelet
+
+CONCEPTS = list(corpora.SCENES)
+MOSAICS = Arm(
+    {"contrastive": BASE},
+    preset="mosaic",
+    epochs=6,
+    encoder={"image": wavelet(3, (24, 48))},
+    data={"facts_source": "captions"},
+)
+TOLD = {"facts_source": "captions", "closed_facts": CONCEPTS}
+SENTENCES = {"facts_source": "captions", "captions": {"unit": "sentence", "per_item": 4}}
+TOLD_VECTORS = replace(VECTORS, data={"facts_source": "captions"})
+PLACED = {"regions": {"present": 4, "absent": 0}}
+GROUNDING = term("Grounding", points=1024)
+GRADCAM = "pointing:gradcam"
+DENIED = "mosaics with denials"
+
+MOSAIC_STUDIES: Sequence[Study] = (
+    Study("TokenWise", "mosaics", MOSAICS, beside(MOSAICS, words=term("TokenWise", positives=["text"])),
+          "retrieval", "retrieval:late-interaction"),
+    Study("TokenWise", "mosaics", MOSAICS, beside(MOSAICS, words=term("TokenWise", positives=["text"])), GRADCAM,
+          "pointing:tokens"),
+    Study("LocalAlignment", "mosaics", MOSAICS, beside(MOSAICS, local=term("LocalAlignment", positives=["text"])),
+          GRADCAM, "pointing:tokens"),
+    Study("LocalAlignment", "mosaics", MOSAICS, beside(MOSAICS, local=term("LocalAlignment", positives=["text"])),
+          "ranked"),
+    Study("ConceptPatch", "mosaics", MOSAICS,
+          beside(with_data(MOSAICS, **TOLD), concepts=term("ConceptPatch", positives=["facts"])), GRADCAM,
+          "pointing:concepts"),
+    Study("RegionAttribute", "mosaics", MOSAICS,
+          beside(with_data(MOSAICS, **TOLD), attributes=term("RegionAttribute", warmup=30)), GRADCAM,
+          "pointing:attributes"),
+    Study("Captioning", "mosaics", MOSAICS,
+          beside(MOSAICS, 2.0, captioning=term("Captioning", width=64, heads=2, unimodal_depth=1, depth=1, queries=16)),
+          "ranked"),
+    Study("ImageTextMatching", "mosaics", MOSAICS,
+          beside(MOSAICS, matching=term("ImageTextMatching", width=64, heads=2, depth=1)), "retrieval",
+          "retrieval:matching"),
+    Study("Margin", "mosaics", TOLD_VECTORS, beside(TOLD_VECTORS, margin=term("Margin", margin=0.2, ignore=["text"])),
+          "retrieval"),
+    Study("DeepBoosting", "mosaics", TOLD_VECTORS,
+          beside(TOLD_VECTORS, boosting=term("DeepBoosting", kind="absolute", margin=0.2, momentum=0.98)), "retrieval"),
+    Study("FactHead", "mosaics", MOSAICS, beside(MOSAICS, facts=term("FactHead")), "ranked"),
+    Study("TextFactHead", DENIED, with_data(TOLD_VECTORS, **SENTENCES),
+          beside(with_data(TOLD_VECTORS, **SENTENCES), text_facts=term("TextFactHead")), "denials"),
+    Study("TextAgreement", DENIED, with_data(TOLD_VECTORS, **SENTENCES),
+          beside(with_data(TOLD_VECTORS, **SENTENCES), texts=term("TextAgreement")), "denials"),
+    Study("Grounding", "mosaics", MOSAICS,
+          beside(with_data(MOSAICS, **PLACED), grounding=GROUNDING), GRADCAM, "pointing:grounding"),
+    Study("RegionContrast", "mosaics", MOSAICS, beside(with_data(MOSAICS, **PLACED), regions=term("RegionContrast")),
+          GRADCAM, "pointing:regions"),
+)  # fmt: skip

@@ -124,8 +124,12 @@ def _linear_layers(tower: nn.Module) -> list[str]:
     ]
 
 
-# Classes that repeat along a network's depth: Block, ResidualAttentionBlock, BertLayer, CLIPEncoderLayer, Bottleneck, …
-_REPEATED = re.compile(r"(Block|[a-z0-9]Layer|Bottleneck)$")
+# Classes that repeat along a network's depth: Block, ResidualAttentionBlock, BertLayer, CLIPEncoderLayer, Bottleneck;
+# timm's names for those of EfficientNets and MobileNets, Res2Nets, DLA, CoAtNets, Inception and the nets of NASNet.
+_REPEATED = re.compile(
+    r"((?<!Affine)Block(2d|8|17|35)?|[a-z0-9]Layer|Bottle(neck|2neck)"
+    r"|[a-z]Residual|DepthwiseSeparable(Conv)?|MobileAttention|[a-z]Basic|Inception[A-E]|XceptionModule|Cell)$"
+)
 # Parameters of a tower itself that come after its blocks, though they are named before them (open_clip).
 _LATE = re.compile(r"(.*\.)?(proj|text_projection)")
 

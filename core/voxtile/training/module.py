@@ -371,7 +371,9 @@ class ContrastiveModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401
         """AdamW with the schedule stepped at every update."""
-        optimizer = self.optimizer_config.build(self.named_parameters(), block_distances(self.encoder))
+        optimizer = self.optimizer_config.build(
+            self.named_parameters(), block_distances(self.encoder, self.optimizer_config.layer_decay)
+        )
         for sizes in self._stored_groups:
             check_groups(optimizer, sizes)
         total = int(self.trainer.estimated_stepping_batches)

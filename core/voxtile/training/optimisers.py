@@ -232,12 +232,24 @@ def learning_rates(optimizer: Optimizer, schedule: Schedule, lock: int, total: i
     return LambdaLR(optimizer, factors)
 
 
-def block_distances(encoder: DualEncoder) -> dict[str, int]:
-    """Blocks between each parameter of the towers and the end of its tower, by its name in the module."""
+def block_distances(encoder: DualEncoder, layer_decay: float = 1.0) -> dict[str, int]:
+    """Blocks between each parameter of the towers and the end of its tower, by its name in the module.
+
+    Raises:
+        ConfigError: rates shall fall by `layer_decay` a block, and neither tower has blocks.
+    """
     found: dict[str, int] = {}
+    blocks = 0
     for part in ("image", "text"):
         layers, count = depths(encoder.get_submodule(part))
         found |= {f"encoder.{part}.{name}": count + 1 - layer for name, layer in layers.items()}
+        blocks += count
+    if layer_decay != 1 and not blocks:
+        kinds = " and ".join(type(encoder.get_submodule(part)).__name__ for part in ("image", "text"))
+        raise ConfigError(
+            f"optimizer.layer_decay is {layer_decay}, and no repeated blocks are found in {kinds}; remove it, or give "
+            "optimizer.factors"
+        )
     return found
 
 

@@ -126,7 +126,11 @@ class ShardedTowers(ModelParallelStrategy):
         module = cast(ContrastiveModule, self.lightning_module)
         held = {parameter for group in optimizer.param_groups for parameter in group["params"]}
         named = ((name, parameter) for name, parameter in module.named_parameters() if parameter in held)
-        return list(module.optimizer_config.groups(named, block_distances(module.encoder)).values())
+        return list(
+            module.optimizer_config.groups(
+                named, block_distances(module.encoder, module.optimizer_config.layer_decay)
+            ).values()
+        )
 
 
 def _firsts(optimizer: Optimizer, groups: Sequence[Sequence[Tensor]]) -> list[int]:

@@ -236,6 +236,44 @@ def test_blocks_of_other_towers_are_found(tower, count, first, last):
     assert set(layers) == {name for name, _ in tower.named_parameters()}
 
 
+@pytest.mark.parametrize(
+    ("name", "count", "first", "last"),
+    [  # blocks as their papers count them
+        ("tf_efficientnet_lite0", 1 + 2 + 2 + 3 + 3 + 4 + 1, "conv_stem.weight", "conv_head.weight"),
+        ("tf_efficientnetv2_s", 4 + 4 + 6 + 9 + 15, "conv_stem.weight", "conv_head.weight"),  # stage 1 is convolutions
+        ("mobilenetv3_large_100", 15, "conv_stem.weight", "conv_head.weight"),
+        ("mobilenetv1_100", 13, "conv_stem.weight", None),
+        ("coatnet_0_224", 2 + 3 + 5 + 2, "stem.conv1.weight", None),
+        ("res2net50_26w_4s", 3 + 4 + 6 + 3, "conv1.weight", None),
+        ("resnetv2_18", 2 + 2 + 2 + 2, "stem.conv.weight", "norm.weight"),
+        ("inception_resnet_v2", 10 + 20 + 10, "conv2d_1a.conv.weight", "conv2d_7b.conv.weight"),
+        ("convnext_atto", 2 + 2 + 6 + 2, "stem.0.weight", "head.norm.weight"),
+        ("hgnetv2_b0", 5, "stem.stem1.conv.weight", None),
+        ("resnet50", 16, "conv1.weight", None),
+        ("vit_tiny_patch16_224", 12, "patch_embed.proj.weight", "norm.weight"),
+        ("swin_tiny_patch4_window7_224", 2 + 2 + 6 + 2, "patch_embed.proj.weight", "norm.weight"),
+    ],
+)
+def test_blocks_of_timm_are_those_that_its_papers_count(name, count, first, last):
+    with torch.device("meta"):
+        tower = TimmTower(name=name)
+    layers, found = depths(tower)
+    assert found == count
+    assert layers[f"model.{first}"] == 0
+    assert set(range(1, count + 1)) <= set(layers.values())
+    assert last is None or layers[f"model.{last}"] == count + 1
+    Tuning("last_n", blocks=1).apply(tower)
+    trained = {n for n, p in tower.named_parameters() if p.requires_grad}
+    assert trained == {n for n, layer in layers.items() if layer >= count}
+
+
+def test_rates_that_fall_a_block_are_refused_where_no_tower_has_blocks():
+    plain = DualEncoder(image=TimmTower(name="vgg11"), text=TextBag(vocabulary=300, width=8), embed_dim=8)
+    assert set(block_distances(plain).values()) == {0}
+    with pytest.raises(ConfigError, match="no repeated blocks are found in TimmTower and TextBag"):
+        block_distances(plain, 0.5)
+
+
 def test_the_projection_of_open_clip_comes_last_though_it_is_named_first():
     open_clip = pytest.importorskip("open_clip")
     visual = open_clip.model.VisionTransformer(

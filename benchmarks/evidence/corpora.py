@@ -171,7 +171,9 @@ def captioned(
     pairs: float = 1.0,
     clean_as_well: bool = False,
     empty: int = 0,
+    unrelated: int = 0,
     kept: Sequence[str] = (),
+    alone: bool = False,
     seed: int = 1,
 ) -> list[Item]:
     """One caption a picture, with what is planted.
@@ -183,7 +185,9 @@ def captioned(
         pairs: share of the training pictures that have a caption at all.
         clean_as_well: a second caption of kind `template` that is right, beside that of kind `raw`.
         empty: so many further captions that say nothing of the picture.
+        unrelated: so many further captions of a training picture that speak of other concepts.
         kept: only training pictures of these concepts; all where empty.
+        alone: leave out training pictures without a caption.
         seed: of all draws.
     """
     rng, found = np.random.default_rng(seed), []
@@ -200,7 +204,10 @@ def captioned(
                 item.say(worded(item.label, rng, names), {item.label: True})
             for text in rng.choice(EMPTY, empty, replace=False):
                 item.say(str(text), {}, "raw")
-        found.append(item)
+            for other in rng.choice([n for n in names if n != item.label], unrelated * training, replace=False):
+                item.say(worded(str(other), rng, names), {str(other): True}, "raw")
+        if item.texts or not (training and alone):
+            found.append(item)
     return found
 
 

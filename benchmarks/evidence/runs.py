@@ -18,7 +18,7 @@ from judging import judge
 from mosaics import MOSAICS
 from prepared import PREPARE
 from study import Study
-from training import Arm, as_config, train
+from training import STORED, Arm, as_config, train
 
 from voxtile.training import ContrastiveModule
 
@@ -59,8 +59,8 @@ class Runs:
         return folder
 
     def _with_vectors(self, arm: Arm, corpus: str) -> None:
-        if arm.preset == "vectors":
-            PREPARE["teacher"](self.corpus(corpus), arm, 0, lambda a, f, s: self._trained(a, corpus, s)[0])
+        if arm.preset in STORED:
+            PREPARE[arm.preset](self.corpus(corpus), arm, 0, lambda a, f, s: self._trained(a, corpus, s)[0])
 
     def answer(self, study: Study, seed: int, *, with_: bool) -> Answer:
         """The answers of one side of a study."""

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import yaml
 from results import HELPS, RESULTS
 from studies import STUDIES
 
 import voxtile.objectives
 
 PAGE = RESULTS.parents[2] / "docs" / "evidence.md"
+DOMAINS = RESULTS.parents[2] / "domains"
 HEAD = """# What each objective is worth
 
 Every row is one objective with and without it: the same pictures, captions, towers, steps and seeds, three seeds, on
@@ -33,11 +35,20 @@ is where: several findings in one image with known places, no photograph in two 
 the training split alone.
 
 """
+CONFIGS = """## What the shipped configs use
+
+Each objective of a config with the verdicts of its rows above, and how many rows say so. No row was run on a config's
+own data, so that a term stays where it gives more than the figure of its row: `FactHead`, `TextFactHead` and
+`Grounding` give a classifier, a check of texts and masks.
+
+| config | objectives |
+|---|---|"""
 TOWERS = {
     "scene": "from scratch, 32²",
     "mosaic": "from scratch, 48²",
     "xray": "from scratch, 28²",
     "vectors": "ImageNet features",
+    "native": "ImageNet features, 160²",
 }
 COLUMNS = ("objective", "set", "image tower", "figure", "without", "with", "difference (95 %)", "time", "verdict")
 
@@ -52,9 +63,43 @@ def page(results: Sequence[Mapping[str, Any]]) -> str:
     lines += [_row(found) for found in results]
     helped = sorted({found["term"] for found in results if found["verdict"] == HELPS})
     without = sorted(terms() - {found["term"] for found in results})
-    known = f"Shown to help somewhere: {_named(helped)}."
-    rest = f"Of these nothing is known yet, since no study was run to its end: {_named(without)}."
-    return HEAD + "\n".join(lines) + f"\n\n{known}\n\n{rest}\n"
+    said = [f"Shown to help somewhere, {len(helped)}: {_named(helped)}."]
+    if without:
+        said.append(f"Of these nothing is known yet, since no study was run to its end: {_named(without)}.")
+    return HEAD + "\n".join(lines) + "\n\n" + "\n\n".join(said) + "\n" + _of_configs(results)
+
+
+def terms_of_configs() -> dict[str, list[str]]:
+    """Objectives of each shipped config, by its name."""
+    found = {}
+    for path in sorted(DOMAINS.glob("*/**/*.yaml")):
+        text = path.read_text(encoding="utf-8")
+        if "voxtile.objectives." in text:
+            named = set(_objectives(yaml.safe_load(text)))
+            found[path.relative_to(DOMAINS).with_suffix("").as_posix()] = sorted(named)
+    return found
+
+
+def _objectives(settings: Any) -> Iterator[str]:
+    """Names in `voxtile.objectives` of all class paths, however deep they are."""
+    if isinstance(settings, Mapping):
+        name = settings.get("class_path")
+        if isinstance(name, str) and name.startswith("voxtile.objectives."):
+            yield name.rpartition(".")[2]
+    for value in settings.values() if isinstance(settings, Mapping) else settings if isinstance(settings, list) else ():
+        yield from _objectives(value)
+
+
+def _of_configs(results: Sequence[Mapping[str, Any]]) -> str:
+    lines = ["", CONFIGS]
+    for config, named in terms_of_configs().items():
+        found = []
+        for name in named:
+            verdicts = [result["verdict"] for result in results if result["term"] == name]
+            counted = [f"{verdict} ({verdicts.count(verdict)})" for verdict in sorted(set(verdicts))]
+            found.append(f"`{name}`: {', '.join(counted) or 'no row'}")
+        lines.append(f"| `{config}` | {'; '.join(found)} |")
+    return "\n".join(lines) + "\n"
 
 
 def terms() -> set[str]:

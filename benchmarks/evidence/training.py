@@ -30,18 +30,20 @@ XRAY = {
     "augment": {"crop": "shift", "shift": 3},
 }  # fmt: skip
 VECTOR = {"corpus": "{corpus}", "length": 1280, "model": "lite0"}
-PRESETS: Mapping[str, Settings] = {"scene": SCENE, "mosaic": MOSAIC, "xray": XRAY, "vectors": VECTOR}
+NATIVE = {**VECTOR, "model": "lite0-native"}
+STORED: Mapping[str, Settings] = {"vectors": VECTOR, "native": NATIVE}
+PRESETS: Mapping[str, Settings] = {"scene": SCENE, "mosaic": MOSAIC, "xray": XRAY, **STORED}
 
 
 def preset_class(name: str) -> str:
     """Class of a preset: stored vectors, or pictures."""
-    return "StoredVectors" if name == "vectors" else "ImagePreset"
+    return "StoredVectors" if name in STORED else "ImagePreset"
 
 
 def made_preset(name: str, corpus: Path) -> ImagePreset | StoredVectors:
     """The preset of an arm."""
     settings = _placed(PRESETS[name], {"{corpus}": str(corpus)})
-    return StoredVectors(**settings) if name == "vectors" else ImagePreset(**settings)
+    return StoredVectors(**settings) if name in STORED else ImagePreset(**settings)
 
 
 def wavelet(channels: int = 3, widths: tuple[int, ...] = (16, 32, 64), width: int = 64) -> Settings:
@@ -100,7 +102,7 @@ def as_config(arm: Arm, corpus: Path, seed: int) -> dict[str, Any]:
         "seed_everything": seed,
         "data": {
             "corpus": str(corpus), "batch_size": arm.batch, "seed": seed, "num_workers": 0,
-            "cache_in_memory": arm.preset != "vectors",
+            "cache_in_memory": arm.preset not in STORED,
             "captions": {"unit": "caption", "per_item": 1},
             "preset": {"class_path": f"voxtile.data.{preset_class(arm.preset)}", "init_args": PRESETS[arm.preset]},
             **arm.data,

@@ -35,6 +35,16 @@ def test_every_objective_has_a_study(part):
     assert {study.term for study in part("studies").STUDIES} == part("table").terms()
 
 
+def test_what_a_shipped_config_uses_is_told_with_its_rows(part):
+    table = part("table")
+    used = table.terms_of_configs()
+    assert used["medical/cxr-images"] == ["KoLeo", "MaskedSelfDistillation"]
+    assert "OfSamples" in used["pathology/he"]
+    page = table.page([{**found, "verdict": "helps"} for found in RESULTS if found["term"] == "Contrastive"])
+    assert "| `medical/cxr` | `Contrastive`: helps (1) |" in page
+    assert "`FactHead`: no row" in page
+
+
 def test_verdicts_follow_the_intervals():
     for found in RESULTS:
         low, high = found["difference"][1:]

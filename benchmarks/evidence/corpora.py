@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from voxtile.corpus.records import Sample
+from voxtile.corpus.records import Mask, Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
 
 DATA = Path(os.environ.get("VOXTILE_TEST_DATA", "../shared/data")).resolve()
@@ -66,6 +66,7 @@ class Item:
         states: what each sentence or caption states by itself.
         regions: phrase and box.
         study: of which it is a part, if of any.
+        outlined: whether the boxes are the outlines as well.
     """
 
     uid: str
@@ -76,6 +77,7 @@ class Item:
     states: dict[str, dict[str, bool]] = field(default_factory=dict)
     regions: list[tuple[str, Box]] = field(default_factory=list)
     study: str | None = None
+    outlined: bool = False
 
     def say(self, text: str, states: Mapping[str, bool], kind: str = "template") -> None:
         """Add a caption."""
@@ -107,14 +109,23 @@ def write(folder: Path, items: Iterable[Item]) -> Path:
             for n, (kind, text) in enumerate(item.texts)
         ])  # fmt: skip
         writer.add_rows("facts", list(_facts(item)))
-        writer.add_rows("regions", [
-            {"region_id": f"{item.uid}-{n}", "uid": item.uid, "phrase": phrase, "box": [float(b) for b in box],
-             "source": "composed"} for n, (phrase, box) in enumerate(item.regions)
-        ])  # fmt: skip
+        _write_regions(writer, item)
         if item.study is None or item.uid.endswith("0"):
             writer.add_rows("splits", [{"scheme": "default", "subject": subject, "split": item.split}])
     writer.publish()
     return folder
+
+
+def _write_regions(writer: JobWriter, item: Item) -> None:
+    rows: list[dict[str, object]] = [
+        {"region_id": f"{item.uid}-{n}", "uid": item.uid, "phrase": phrase, "box": [float(b) for b in box],
+         "source": "composed"} for n, (phrase, box) in enumerate(item.regions)
+    ]  # fmt: skip
+    if not item.outlined:
+        writer.add_rows("regions", rows)
+        return
+    for row, (_, (y0, x0, y1, x1)) in zip(rows, item.regions, strict=True):
+        writer.add_mask(Mask(row, np.ones((y1 - y0, x1 - x0), bool), item.picture.shape[:2], (y0, x0)))
 
 
 def _facts(item: Item) -> Iterable[dict[str, object]]:
@@ -238,6 +249,7 @@ CORPORA: Mapping[str, Callable[[], list[Item]]] = {
     ),
     "scenes, one caption in four says something": lambda: captioned(photographs(), SCENES, empty=3),
     "scenes, 15 % with a caption": lambda: captioned(photographs(), SCENES, pairs=0.15),
+    "scenes, 5 % with a caption": lambda: captioned(photographs(), SCENES, pairs=0.05),
     "scenes of four classes": lambda: captioned(
         photographs(), SCENES, kept=("forest", "grassland", "farmland", "river or lake")
     ),

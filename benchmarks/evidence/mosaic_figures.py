@@ -5,7 +5,7 @@ Shape letters: N pictures, K concepts, T texts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 import corpora
 import mosaics
@@ -13,10 +13,12 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from held import AT_ONCE, Floats, Held, Judged, embedded, prompt_vectors
+from torch import Tensor
 
 from voxtile.evaluation.pair_scores import PairScores
 from voxtile.inference.encoder_model import EncoderModel
 from voxtile.inference.similarity.model import SimilarityModel
+from voxtile.objectives import Captioning
 
 RERANKED = 16  # candidates that a scorer of pairs ranks anew
 
@@ -82,6 +84,7 @@ def pointing(model: EncoderModel, held: Held, method: str = "auto") -> Judged:
     phrases = sorted(corpora.SCENES)
     shows = model if method == "grounding" else SimilarityModel(model, method)
     values = np.full(len(held.images), np.nan)
+    pixels = max(y1 for _, (_, _, y1, _) in held.boxes[0]) // held.images.shape[2]  # of the picture, a place of the map
     for start in range(0, len(held.images), 32):
         maps = shows.ground(held.images[start : start + 32], phrases)[0].flatten(2).argmax(2).numpy()
         for n, boxes in enumerate(held.boxes[start : start + 32]):
@@ -89,6 +92,7 @@ def pointing(model: EncoderModel, held: Held, method: str = "auto") -> Judged:
             for label, (y0, x0, y1, x1) in boxes:
                 if labels.count(label) == 1:
                     y, x = divmod(int(maps[n, phrases.index(label)]), held.images.shape[3])
+                    y, x = y * pixels, x * pixels
                     hits.append(y0 <= y < y1 and x0 <= x < x1)
             if hits:
                 values[start + n] = np.mean(hits)
@@ -96,10 +100,71 @@ def pointing(model: EncoderModel, held: Held, method: str = "auto") -> Judged:
     return Judged("mean", np.where(kept, values, 0), np.where(kept, 0, -1))
 
 
+def places(model: EncoderModel, held: Held, scorer: str = "") -> Judged:
+    """Share of the captions that a picture fits better than those with two places exchanged; 0.5 by chance.
+
+    As in ARO (Yuksekgonul et al., ICLR 2023), where what is exchanged is objects and attributes. A scorer is one of
+    pairs, or `captioning`: the likelihood of the words by the decoder (Tschannen et al., NeurIPS 2023).
+    """
+    texts, owners = [], []
+    for number, boxes in enumerate(held.boxes):
+        labels = [label for label, _ in boxes]
+        swaps = [(a, b) for a in range(4) for b in range(a) if labels[a] != labels[b]]
+        for pair in [None, *swaps] if swaps else []:
+            order = list(range(4))
+            if pair:
+                order[pair[0]], order[pair[1]] = pair[1], pair[0]
+            texts.append(_told(labels[i] for i in order))
+            owners.append(number)
+    owner = torch.tensor(owners)
+    scores = _pair_scores(model, held, texts, owner, scorer)
+    values = np.zeros(len(held.images))
+    for number in set(owners):
+        true, *false = scores[owner == number].tolist()
+        values[number] = np.mean([(true > other) + 0.5 * (true == other) for other in false])
+    lone = ~np.isin(np.arange(len(values)), owners)
+    return Judged("mean", values, -lone.astype(np.int64))
+
+
+def _told(labels: Iterable[str]) -> str:
+    """A caption of the four places, in one frame."""
+    named = zip(labels, mosaics.PLACES.values(), strict=True)
+    return " ".join(f"{corpora.SCENES[label][0]} at the {place}." for label, place in named)
+
+
+def _pair_scores(model: EncoderModel, held: Held, texts: Sequence[str], owner: Tensor, scorer: str) -> Tensor:
+    """[T] how well each text fits its picture."""
+    if not scorer:
+        seen = torch.cat([model.encode_images(part) for part in held.images.split(AT_ONCE)])
+        return (seen[owner] * model.encode_texts(list(texts))).sum(1)
+    if scorer == "captioning":
+        return _likelihoods(model, held, texts, owner)
+    pairs = PairScores(model, [scorer])
+    images = [pairs.of_images(part)[0] for part in held.images.split(AT_ONCE)]
+    local = type(images[0])(torch.cat([i.tokens for i in images]), torch.cat([i.real for i in images]))
+    return pairs.logits(0, local, owner, pairs.of_texts(texts)[0], torch.arange(len(texts)))[1]
+
+
+@torch.no_grad()
+def _likelihoods(model: EncoderModel, held: Held, texts: Sequence[str], owner: Tensor) -> Tensor:
+    """[T] log-likelihood of each text by the decoder of `Captioning`, given its picture."""
+    term = next(term for term in model.objectives if isinstance(term, Captioning))
+    assert term.pool is not None and term.decoder is not None
+    tokens, _ = model.encoder.text.tokenizer.encode(texts)
+    found = []
+    for said, own in zip(tokens.split(AT_ONCE), owner.split(AT_ONCE), strict=True):
+        image = model.encoder.encode_samples(held.images[own], tokens=True)[1]
+        assert image.tokens is not None
+        states = term.decoder(said[:, :-1], term.pool(image.tokens, None))
+        found.append(-term.decoder.cross_entropy(states, said[:, 1:]))
+    return torch.cat(found)
+
+
 MOSAIC_FIGURES: Mapping[str, tuple[str, Callable[..., Judged]]] = {
     "ranked": ("mean AUROC of concepts by prompts", ranked),
     "facts": ("mean AUROC of concepts by the head, without by prompts", by_facts),
     "retrieval": ("mean reciprocal rank, caption to picture", retrieval),
     "denials": ("accuracy of “X” against “no X”", denials),
+    "places": ("share of captions told from those with two places exchanged", places),
     "pointing": ("share of classes found in their place", pointing),
 }

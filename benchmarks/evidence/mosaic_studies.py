@@ -29,7 +29,24 @@ GROUNDING = term("Grounding", points=1024)
 GRADCAM = "pointing:gradcam"
 DENIED = "mosaics with denials"
 
+LARGE = "large mosaics"
+TEXT = {
+    "class_path": "voxtile.models.TextTransformer",
+    "init_args": {"vocabulary": 512, "context": 64, "width": 64, "depth": 2, "heads": 4, "dropout": 0.1},
+}
+MAPS = Arm(
+    {"contrastive": BASE},
+    preset="maps",
+    epochs=8,
+    rate=2e-3,
+    encoder={"image": {"class_path": "feature_maps.MapTower", "init_args": {}}, "text": TEXT},
+    data={"facts_source": "captions"},
+)
+
 MOSAIC_STUDIES: Sequence[Study] = (
+    Study("RegionAttribute", LARGE, MAPS,
+          beside(with_data(MAPS, **TOLD), attributes=term("RegionAttribute", warmup=40)), GRADCAM,
+          "pointing:attributes"),
     Study("TokenWise", "mosaics", MOSAICS, beside(MOSAICS, words=term("TokenWise", positives=["text"])),
           "retrieval", "retrieval:late-interaction"),
     Study("TokenWise", "mosaics", MOSAICS, beside(MOSAICS, words=term("TokenWise", positives=["text"])), GRADCAM,

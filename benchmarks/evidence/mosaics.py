@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from corpora import SCENES, Item, scene_tiles
@@ -12,7 +13,17 @@ PRESENT = ("{} at the {}.", "the {} shows {}.", "at the {} there is {}.")
 ABSENT = ("no {}.", "there is no {}.", "without {}.")
 
 
-def mosaics(count: int = 800, *, sentences: int = 4, denied: int = 0, size: int = 24, seed: int = 2) -> list[Item]:
+def mosaics(
+    count: int = 800,
+    *,
+    sentences: int = 4,
+    denied: int = 0,
+    size: int = 24,
+    captioned: int | None = None,
+    validate: int = 1,
+    outlined: bool = False,
+    seed: int = 2,
+) -> list[Item]:
     """Four photographs as one picture, a sentence for each with its place, and boxes.
 
     Args:
@@ -20,24 +31,30 @@ def mosaics(count: int = 800, *, sentences: int = 4, denied: int = 0, size: int 
         sentences: of the four places, how many a caption tells.
         denied: sentences that deny what no photograph shows.
         size: pixels of a photograph.
+        captioned: the first training mosaics, which alone have a caption; all where left out.
+        validate: validation mosaics that each photograph held back is in.
+        outlined: whether the corpus says that the boxes of photographs are their outlines.
         seed: of all draws.
     """
     rng, tiles = np.random.default_rng(seed), scene_tiles(size)
     found: list[Item] = []
     for split in ("train", "val", "test"):
         own = [tile for tile in tiles if tile.split == split]
-        drawn = [rng.permutation(len(own)) for _ in range(-(-4 * count // len(own)) if split == "train" else 1)]
-        order = np.concatenate(drawn)
+        draws = {"train": -(-4 * count // len(own)), "val": validate, "test": 1}[split]
+        order = np.concatenate([rng.permutation(len(own)) for _ in range(draws)])
         for start in range(0, len(order) - 3, 4):
-            found.append(_mosaic(f"{len(found):032x}", [own[i] for i in order[start : start + 4]], split, rng))
+            found.append(_mosaic(f"{len(found):032x}", [own[i] for i in order[start : start + 4]], split, outlined))
             _tell(found[-1], rng, sentences, denied)
+            if split == "train" and captioned is not None and len(found) > captioned:
+                found[-1].texts.clear()  # drawn all the same, so that the pictures are those of other corpora
+                found[-1].states.clear()
     return found
 
 
-def _mosaic(uid: str, tiles: Sequence[Item], split: str, rng: np.random.Generator) -> Item:
+def _mosaic(uid: str, tiles: Sequence[Item], split: str, outlined: bool) -> Item:
     rows = [np.concatenate([t.picture for t in tiles[i : i + 2]], axis=1) for i in (0, 2)]
     shown = {tile.label for tile in tiles}
-    item = Item(uid, np.concatenate(rows), split, {name: name in shown for name in SCENES})
+    item = Item(uid, np.concatenate(rows), split, {name: name in shown for name in SCENES}, outlined=outlined)
     size = tiles[0].picture.shape[0]
     for tile, (y, x) in zip(tiles, PLACES, strict=True):
         item.regions.append((tile.label, (y * size, x * size, (y + 1) * size, (x + 1) * size)))
@@ -63,8 +80,15 @@ def _tell(item: Item, rng: np.random.Generator, sentences: int, denied: int) -> 
     item.say(" ".join(text for text, _ in said), states)
 
 
+def _large(**settings: Any) -> list[Item]:
+    return mosaics(1200, size=96, validate=4, outlined=True, **settings)
+
+
 MOSAICS: Mapping[str, Callable[[], list[Item]]] = {
     "mosaics": mosaics,
     "mosaics with denials": lambda: mosaics(denied=3),
     "mosaics, two of four told": lambda: mosaics(sentences=2),
+    "large mosaics": _large,
+    "large mosaics, 60 with a caption": lambda: _large(captioned=60),
+    "large mosaics with denials": lambda: _large(denied=3),
 }

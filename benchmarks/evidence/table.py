@@ -49,6 +49,7 @@ TOWERS = {
     "xray": "from scratch, 28²",
     "vectors": "ImageNet features",
     "native": "ImageNet features, 160²",
+    "maps": "ImageNet feature maps, 192²",
 }
 COLUMNS = ("objective", "set", "image tower", "figure", "without", "with", "difference (95 %)", "time", "verdict")
 

@@ -15,6 +15,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from feature_maps import GRID, LENGTH, FeatureMaps
 
 from voxtile.data import CaptionPolicy, CorpusDataModule, ImagePreset, RegionPolicy, StoredVectors
 from voxtile.training import ContrastiveModule
@@ -31,19 +32,20 @@ XRAY = {
 }  # fmt: skip
 VECTOR = {"corpus": "{corpus}", "length": 1280, "model": "lite0"}
 NATIVE = {**VECTOR, "model": "lite0-native"}
-STORED: Mapping[str, Settings] = {"vectors": VECTOR, "native": NATIVE}
+MAPS = {"corpus": "{corpus}", "length": LENGTH * GRID[0] * GRID[1], "model": "lite0-maps"}
+STORED: Mapping[str, Settings] = {"vectors": VECTOR, "native": NATIVE, "maps": MAPS}
 PRESETS: Mapping[str, Settings] = {"scene": SCENE, "mosaic": MOSAIC, "xray": XRAY, **STORED}
 
 
-def preset_class(name: str) -> str:
-    """Class of a preset: stored vectors, or pictures."""
-    return "StoredVectors" if name in STORED else "ImagePreset"
+def preset_class(name: str) -> type[ImagePreset | StoredVectors]:
+    """Class of a preset: stored maps or vectors, or pictures."""
+    return FeatureMaps if name == "maps" else StoredVectors if name in STORED else ImagePreset
 
 
 def made_preset(name: str, corpus: Path) -> ImagePreset | StoredVectors:
-    """The preset of an arm."""
+    """The preset of an arm: of stored numbers, or of pictures."""
     settings = _placed(PRESETS[name], {"{corpus}": str(corpus)})
-    return StoredVectors(**settings) if name in STORED else ImagePreset(**settings)
+    return preset_class(name)(**settings)
 
 
 def wavelet(channels: int = 3, widths: tuple[int, ...] = (16, 32, 64), width: int = 64) -> Settings:
@@ -104,7 +106,7 @@ def as_config(arm: Arm, corpus: Path, seed: int) -> dict[str, Any]:
             "corpus": str(corpus), "batch_size": arm.batch, "seed": seed, "num_workers": 0,
             "cache_in_memory": arm.preset not in STORED,
             "captions": {"unit": "caption", "per_item": 1},
-            "preset": {"class_path": f"voxtile.data.{preset_class(arm.preset)}", "init_args": PRESETS[arm.preset]},
+            "preset": {"class_path": _class_path(arm.preset), "init_args": PRESETS[arm.preset]},
             **arm.data,
         },
         "model": {
@@ -119,6 +121,11 @@ def as_config(arm: Arm, corpus: Path, seed: int) -> dict[str, Any]:
         },
     }  # fmt: skip
     return _placed(config, {"{corpus}": str(corpus), "{seed}": str(seed)})
+
+
+def _class_path(preset: str) -> str:
+    kind = preset_class(preset)
+    return f"{'feature_maps' if kind is FeatureMaps else 'voxtile.data'}.{kind.__name__}"
 
 
 def _placed(settings: Any, places: Mapping[str, str]) -> Any:
@@ -163,8 +170,8 @@ def train(arm: Arm, corpus: Path, seed: int, start: ContrastiveModule | None = N
 def datamodule(settings: Settings) -> CorpusDataModule:
     """The data of a config."""
     made = dict(settings)
-    vectors = made["preset"]["class_path"].endswith("StoredVectors")
-    made["preset"] = (StoredVectors if vectors else ImagePreset)(**made["preset"]["init_args"])
+    kinds = {kind.__name__: kind for kind in (ImagePreset, StoredVectors, FeatureMaps)}
+    made["preset"] = kinds[made["preset"]["class_path"].rpartition(".")[2]](**made["preset"]["init_args"])
     for name, kind in (("captions", CaptionPolicy), ("sample_captions", CaptionPolicy), ("regions", RegionPolicy)):
         if name in made:
             made[name] = kind(**made[name])

@@ -6,8 +6,11 @@ import sys
 
 import numpy as np
 import pytest
+import torch
 from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 from tests.benchmark_script import BENCHMARKS
+
+from voxtile.data.regions.masks import MaskSource
 
 FOLDER = BENCHMARKS / "evidence"
 RESULTS = [json.loads(path.read_text("utf-8")) for path in sorted((FOLDER / "results").glob("*.json"))]
@@ -73,3 +76,51 @@ def test_figures_are_those_of_scikit_learn(part):
     assert judged.figure()[0] == pytest.approx(balanced_accuracy_score(truth, called))
     labels, scores = rng.integers(2, size=(60, 2)), rng.normal(size=(60, 2))
     assert judging.Judged("auroc", scores, labels).figure()[0] == pytest.approx(roc_auc_score(labels, scores))
+
+
+def test_stored_maps_and_masks_lie_on_one_grid(part):
+    maps = part("feature_maps")
+    fine, coarse = torch.rand(1, 3, 12, 12), torch.zeros(1, 2, 6, 6)
+    coarse[0, 1, 5, 0] = 7
+    joined = maps.stored_maps([fine, coarse])[0]
+    assert torch.equal(joined[:3], fine[0])
+    assert (joined[4] == 7).nonzero().tolist() == [[y, x] for y in (10, 11) for x in (0, 1)]
+    preset = maps.FeatureMaps(corpus="", length=5 * 144)
+    assert (preset.channels, preset.grid) == (5, (12, 12))
+    mask = np.zeros((192, 192), bool)
+    mask[96:, :96] = True
+    meta = {"kind": "image", "axes": "YX", "shape": [192, 192], "dtype": "uint8", "channels": [{"name": "mask"}]}
+    seen = preset.of_masks(MaskSource(meta, mask), None)[0]
+    assert (seen > 0.5).nonzero().tolist() == [[y, x] for y in range(6, 12) for x in range(6)]
+
+
+def test_a_model_that_reads_places_tells_them_from_exchanged_ones(part):
+    figures, corpora, mosaics = part("mosaic_figures"), part("corpora"), part("mosaics")
+    names, rng, places = list(corpora.SCENES), np.random.default_rng(0), list(mosaics.PLACES.values())
+    shown = [list(rng.permutation(names)[:4]) for _ in range(5)] + [[names[0]] * 4]
+    code = {f"{corpora.SCENES[name][0]} at the {place}.": 4 * n + p for n, name in enumerate(names)
+            for p, place in enumerate(places)}  # fmt: skip
+
+    def vector(text):
+        found = torch.zeros(4 * len(names))
+        found[[n for said, n in code.items() if said in text]] = 0.5
+        return found
+
+    class Reader:
+        def encode_images(self, images):
+            return torch.stack([vector(figures._told(shown[int(i)])) for i in images])
+
+        def encode_texts(self, texts):
+            return torch.stack([vector(text) for text in texts])
+
+    class Bag(Reader):  # knows what is there, and not where
+        def encode_images(self, images):
+            return (
+                super().encode_images(images).view(-1, len(names), 4).mean(2, keepdim=True).expand(-1, -1, 4).flatten(1)
+            )
+
+    boxes = [[(name, (0, 0, 1, 1)) for name in row] for row in shown]
+    held = figures.Held([], torch.arange(6), [], np.zeros((6, 7), bool), names, [], boxes)
+    assert figures.places(Reader(), held).figure()[0] == 1
+    assert figures.places(Bag(), held).figure()[0] == 0.5
+    assert figures.places(Bag(), held).truth.tolist() == [0] * 5 + [-1]  # nothing can be exchanged in the last

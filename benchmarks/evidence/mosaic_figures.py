@@ -149,7 +149,8 @@ def _pair_scores(model: EncoderModel, held: Held, texts: Sequence[str], owner: T
 def _likelihoods(model: EncoderModel, held: Held, texts: Sequence[str], owner: Tensor) -> Tensor:
     """[T] log-likelihood of each text by the decoder of `Captioning`, given its picture."""
     term = next(term for term in model.objectives if isinstance(term, Captioning))
-    assert term.pool is not None and term.decoder is not None
+    assert term.pool is not None
+    assert term.decoder is not None
     tokens, _ = model.encoder.text.tokenizer.encode(texts)
     found = []
     for said, own in zip(tokens.split(AT_ONCE), owner.split(AT_ONCE), strict=True):

@@ -106,6 +106,24 @@ def test_what_headers_hold_is_masked_whatever_it_is():
     assert deidentified(text, people=("Left",), numbers=("4711",), places=("Lung",)) == "___ of the ___ side: code ___."
 
 
+@pytest.mark.parametrize(
+    ("person", "text", "expected"),
+    [
+        (
+            "王^小東",
+            "Findings of 王 小東: no effusion. 王 was seen.",
+            "Findings of ___ ___: no effusion. ___ was seen.",
+        ),
+        ("王^小東", "王先生无胸腔积液。", "___先生无胸腔积液。"),
+        ("金^哲洙", "金属伪影; 合金支架", "金属伪影; 合金支架"),  # metal, alloy: no name
+        ("นาย^ก", "seen with ก today", "seen with ___ today"),
+        ("Doe^J", "J is drawn as a curve", "J is drawn as a curve"),
+    ],
+)
+def test_a_name_of_one_letter_is_masked_where_it_is_a_word(person, text, expected):
+    assert deidentified(text, (person,)) == expected
+
+
 def test_a_surrogate_is_the_same_for_a_subject_and_another_for_another():
     one, other = Surrogates(KEY, "a"), Surrogates(KEY, "b")
     text = "Seen by Dr. OSEI; Dr. Osei agrees with Kwabena Osei."

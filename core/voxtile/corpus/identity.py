@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from voxtile.corpus.drafts import draft
+from voxtile.corpus.forgotten import ForgottenSubjects
 from voxtile.corpus.parts import text_table
 from voxtile.corpus.storage import publish_all, storage_errors
 from voxtile.errors import ConfigError, CorpusError
@@ -22,7 +23,13 @@ KEY_MAP_SUFFIX = ".sources.parquet"
 DOWNLOADS_SUFFIX = ".dicomweb"
 _KEY_FIELD = b"voxtile_key"
 _KEY_BYTES = 32
-_SCHEMA = pa.schema([pa.field("source", pa.string(), nullable=False), pa.field("path", pa.string(), nullable=False)])
+_SCHEMA = pa.schema(
+    [
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("path", pa.string(), nullable=False),
+        pa.field("subject", pa.string(), nullable=False),  # as the corpus calls it; empty where nothing says whose
+    ]
+)
 _MAX_SHIFT_DAYS = 1825  # five years, backwards: ages stay plausible and no date lies in the future
 
 
@@ -99,14 +106,16 @@ class KeyMap:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self.forgotten = ForgottenSubjects()
         self._paths: dict[str, str] = {}
+        self._subjects: dict[str, str] = {}
         self._left_out: set[str] = set()
         self._left_out_names: set[str] = set()
         if not path.exists():
             self.hasher = KeyedHash(secrets.token_bytes(_KEY_BYTES))
             self._create()
         else:
-            self.hasher, self._paths = _load(path)
+            self.hasher, self._paths, self._subjects = _load(path)
 
     @classmethod
     def for_corpus(cls, corpus: Path, key_file: Path | None = None) -> KeyMap:
@@ -115,7 +124,9 @@ class KeyMap:
         Raises:
             ConfigError: the file would lie inside the corpus, where it would be shared together with the data.
         """
-        return cls(key_map_path(corpus, key_file))
+        keys = cls(key_map_path(corpus, key_file))
+        keys.forgotten = ForgottenSubjects.of(corpus)
+        return keys
 
     def hash(self, kind: str, value: str) -> str:
         """See `KeyedHash.hash`."""
@@ -125,9 +136,27 @@ class KeyMap:
         """See `KeyedHash.date_shift_days`."""
         return self.hasher.date_shift_days(subject)
 
-    def remember(self, source: str, path: str) -> None:
-        """Note which input path a hashed source stands for; kept in memory until `save`."""
+    def remember(self, source: str, path: str, subject: str | None = None) -> None:
+        """Note which input path a hashed source stands for; kept in memory until `save`.
+
+        Args:
+            source: as the corpus calls the input.
+            path: where it was read.
+            subject: whose it is, as the corpus calls them; nothing is noted of a subject that the corpus has forgotten.
+        """
+        if subject is not None and subject in self.forgotten:
+            return
         self._paths[printable(source)] = printable(path)
+        if subject is not None:
+            self._subjects[printable(source)] = subject
+
+    def remember_nobodys(self, source: str, path: str) -> None:
+        """Note the path of an input of which nothing says whose it is.
+
+        A corpus that has forgotten somebody notes none: the path may name whom it has forgotten.
+        """
+        if not self.forgotten.hashes:
+            self.remember(source, path)
 
     def path_of(self, source: str) -> str | None:
         """Input path of a hashed source, or None if it is not known."""
@@ -136,6 +165,10 @@ class KeyMap:
     def paths(self) -> dict[str, str]:
         """Hashed source → input path, of all that are known."""
         return dict(self._paths)
+
+    def subjects(self) -> dict[str, str]:
+        """Hashed source → subject as the corpus calls it, of all inputs whose subject is known."""
+        return dict(self._subjects)
 
     def forget(self, sources: Iterable[str]) -> None:
         """Take sources out of the map for good, and write it.
@@ -164,10 +197,10 @@ class KeyMap:
             CorpusError: another process replaced the file by one with a different key.
         """
         if self.path.exists():
-            hasher, known = _load(self.path)
+            hasher, known, whose = _load(self.path)
             if hasher != self.hasher:
                 raise CorpusError(f"the key in '{self.path}' has changed since it was read; run the command again")
-            self._paths = known | self._paths
+            self._paths, self._subjects = known | self._paths, whose | self._subjects
         if self._left_out or self._left_out_names:
             self._paths = {source: path for source, path in self._paths.items() if self._may_stay(source, path)}
         publish_all([(self.path, self._write)])
@@ -181,7 +214,7 @@ class KeyMap:
                 try:
                     os.link(unfinished, self.path)
                 except FileExistsError:
-                    self.hasher, self._paths = _load(self.path)
+                    self.hasher, self._paths, self._subjects = _load(self.path)
 
     def _write(self, target: Path) -> None:
         known = dict(sorted(self._paths.items()))
@@ -189,9 +222,9 @@ class KeyMap:
         descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         os.fchmod(descriptor, 0o600)  # the draft may be there already
         with os.fdopen(descriptor, "wb") as file:
-            pq.write_table(
-                text_table({"source": [*known], "path": [*known.values()]}, schema), file, compression="zstd"
-            )
+            subjects = [self._subjects.get(source, "") for source in known]
+            columns = {"source": [*known], "path": [*known.values()], "subject": subjects}
+            pq.write_table(text_table(columns, schema), file, compression="zstd")
 
 
 def key_map_path(corpus: Path, key_file: Path | None = None) -> Path:
@@ -206,17 +239,21 @@ def key_map_path(corpus: Path, key_file: Path | None = None) -> Path:
     return path
 
 
-def _load(path: Path) -> tuple[KeyedHash, dict[str, str]]:
+def _load(path: Path) -> tuple[KeyedHash, dict[str, str], dict[str, str]]:
+    """The key, and source → path and source → subject."""
     try:
         with pq.ParquetFile(path) as file:
             table = file.read()
         key = bytes.fromhex((table.schema.metadata or {})[_KEY_FIELD].decode())
-        paths = dict(zip(table["source"].to_pylist(), table["path"].to_pylist(), strict=True))
+        sources = table["source"].to_pylist()
+        paths = dict(zip(sources, table["path"].to_pylist(), strict=True))
+        named = table["subject"].to_pylist() if "subject" in table.column_names else []  # older maps have no subjects
+        subjects = {source: subject for source, subject in zip(sources, named, strict=False) if subject}
     except (OSError, pa.ArrowException, KeyError, ValueError) as error:
         raise CorpusError(f"'{path}' is not a voxtile key map; restore it, without it the hashes change") from error
     if len(key) != _KEY_BYTES:
         raise CorpusError(f"the key in '{path}' has {len(key)} bytes instead of {_KEY_BYTES}; restore the file")
-    return KeyedHash(key), paths
+    return KeyedHash(key), paths, subjects
 
 
 EDGE = 4096  # bytes; the tail of a PNG holds the checksum of all its pixels, that of a JPEG its last entropy-coded rows

@@ -16,7 +16,6 @@ from typing import Any, Literal
 
 from rich.console import Console
 
-from voxtile.corpus.forgotten import ForgottenSubjects
 from voxtile.corpus.identity import KeyedHash, KeyMap, file_edges, key_map_path, sample_uid
 from voxtile.corpus.records import Row, Sample
 from voxtile.corpus.splits import parse_fractions, split_of
@@ -273,10 +272,8 @@ def _hasher(pictures: Sequence[folders.Picture], corpus: Path, key_file: Path | 
         return KeyedHash(bytes(32))
     keys = KeyMap.for_corpus(corpus, key_file)
     if write:
-        forgotten = ForgottenSubjects.of(corpus)
         for picture in pictures:
-            if keys.hash("subject", picture.subject or picture.path) in forgotten:
-                continue
-            keys.remember(keys.hash("source", picture.path), picture.path)
+            subject = keys.hash("subject", picture.subject or picture.path)
+            keys.remember(keys.hash("source", picture.path), picture.path, subject)
         keys.save()
     return keys.hasher

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 
 from voxtile_datasets.deidentification.identifier import IdentifierKind
-from voxtile_datasets.deidentification.scripts import joined_names, readings, stands_without_spaces
+from voxtile_datasets.deidentification.scripts import joined_names, readings, single_letter_names, stands_without_spaces
 
 BLANK = "___"
 MIN_NUMBER_LENGTH = 4  # an identifier shorter than this ("12") would blank half of a report
@@ -128,7 +128,8 @@ def _known(
 ) -> tuple[tuple[IdentifierKind, re.Pattern[str]], ...]:
     """Patterns for the identifiers of a study, longest first."""
     people = tuple(reading for person in people for reading in readings(person))
-    parts = {part for person in people for part in re.split(r"[\^=\s,.]+", person) if len(part) > 1}
+    split = {part for person in people for part in re.split(r"[\^=\s,.]+", person)}
+    parts = {part for part in split if len(part) > 1}
     parts |= {name for person in people for name in joined_names(person)}
     parts |= {plain for part in parts if (plain := _without_accents(part)) != part}
     long_parts = {part for part in parts if len(part) > 2}
@@ -142,6 +143,7 @@ def _known(
         ("place", _any_of(phrases, re.IGNORECASE)),
         ("name", _any_of(long_parts, re.IGNORECASE, "(?:['’]s)?")),
         ("name", _any_of(short_parts, re.NOFLAG)),
+        ("name", single_letter_names(split)),
     ]
     return tuple((kind, pattern) for kind, pattern in patterns if pattern is not None)
 

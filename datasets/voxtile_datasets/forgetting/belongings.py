@@ -26,6 +26,7 @@ class Belongings:
         uids, studies, regions, captions: of their samples.
         requests: keys of the replies that their captions came from.
         sources: inputs of which nothing is another subject's, as ledger and samples call them.
+        others: inputs that gave a sample of another subject, or a row about one.
         hashes: sha-256 of their payloads.
         texts: of their captions.
         shards: that hold pixels or masks of theirs.
@@ -39,6 +40,7 @@ class Belongings:
     captions: Names = frozenset()
     requests: Names = frozenset()
     sources: Names = frozenset()
+    others: Names = frozenset()
     hashes: Names = frozenset()
     texts: Names = frozenset()
     shards: Names = frozenset()
@@ -61,7 +63,11 @@ def stored_subjects(root: Path) -> set[str]:
 
 
 def find_belongings(
-    root: Path, subjects: Collection[str], originals: Iterable[str], paths: Mapping[str, str]
+    root: Path,
+    subjects: Collection[str],
+    originals: Iterable[str],
+    paths: Mapping[str, str],
+    whose: Mapping[str, str] | None = None,
 ) -> Belongings:
     """Find all that is of some subjects.
 
@@ -70,6 +76,7 @@ def find_belongings(
         subjects: as they stand in it.
         originals: what they are called outside.
         paths: source → path, of the key map; empty where sources are paths themselves.
+        whose: source → subject, of the key map.
 
     Raises:
         CorpusError: a part of a table is damaged.
@@ -90,15 +97,22 @@ def find_belongings(
         found.take(rows.filter(own), captions="caption_id", texts="text", requests="request_sha")
         kept.update(_texts(rows.filter(pc.invert(own))["request_sha"]))
     ledger = list(_tables(root, "ledger", ["source", "uid"]))
+    about_others: set[str] = set()
     for rows in ledger:
-        found.take(rows.filter(pc.is_in(rows["uid"], value_set=uids)), sources="source")
+        own = pc.is_in(rows["uid"], value_set=uids)
+        found.take(rows.filter(own), sources="source")
+        about_others.update(map(base, _texts(rows.filter(pc.and_(pc.is_valid(rows["uid"]), pc.invert(own)))["source"])))
     listed = {source for rows in ledger for source in _texts(rows["source"])}
     sources = {base(source) for source in found.sources} - others
-    sources |= _beside(sources, others, listed | paths.keys(), paths)
+    known = whose or {}
+    sources |= {source for source, subject in known.items() if subject in subjects}
+    elsewhere = others | {source for source, subject in known.items() if subject not in subjects}
+    sources |= _beside(sources, elsewhere, listed | paths.keys(), paths)
     return Belongings(
         frozenset(subjects), frozenset(originals), frozenset(found.uids), frozenset(found.studies),
         frozenset(found.regions), frozenset(found.captions), frozenset(found.requests - kept),
-        frozenset(sources), frozenset(found.hashes), frozenset(found.texts), frozenset(found.shards),
+        frozenset(sources), frozenset(others | about_others), frozenset(found.hashes), frozenset(found.texts),
+        frozenset(found.shards),
     )  # fmt: skip
 
 

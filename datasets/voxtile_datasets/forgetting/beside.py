@@ -16,12 +16,20 @@ from voxtile_datasets.forgetting.exchange import exchange
 
 
 def forgotten_sources(key_map: KeyMap, gone: Belongings) -> set[str]:
-    """Sources of a key map that are the subject's, or whose path names it."""
-    names = gone.originals | gone.subjects
+    """Sources of a key map that are the subject's, or whose path names it.
+
+    An input that gave nobody a sample and of which no header says whose it is (a damaged file, a text) may be the
+    subject's, and its path may name them: it goes too.
+    """
+    names, subjects = gone.originals | gone.subjects, key_map.subjects()
     return {
         source
         for source, path in key_map.paths().items()
-        if gone.owns_source(source) or not names.isdisjoint(Path(path).parts) or not names.isdisjoint(path.split("/"))
+        if gone.owns_source(source)
+        or subjects.get(source) in gone.subjects
+        or not (source in subjects or source in gone.others)
+        or not names.isdisjoint(Path(path).parts)
+        or not names.isdisjoint(path.split("/"))
     }
 
 

@@ -104,13 +104,15 @@ class _Forgetting:
     def run(self, asked: Sequence[str], dry_run: bool) -> set[str]:
         """Forget; the names that are no subject here."""
         stored, earlier = stored_subjects(self.root), ForgottenSubjects.of(self.root)
+        whose = self.key_map.subjects() if self.key_map else {}
+        stored |= set(whose.values())  # those of whom nothing was used, too
         names = {name: self._as_stored(name, stored, earlier) for name in asked}
         here = {name: found for name, found in names.items() if found in stored}
         before = {name: found for name, found in names.items() if found is not None and found not in stored}
         originals = {name for name, found in names.items() if found not in (None, name)}
         originals |= {one for found in names.values() if found and (one := self._original_of(found)) is not None}
         paths = self.key_map.paths() if self.key_map else {}
-        gone = find_belongings(self.root, set(here.values()), originals, paths)
+        gone = find_belongings(self.root, set(here.values()), originals, paths, whose)
         if dry_run:
             self._say(gone, f"would go from '{self.root}'")
             return {name for name, found in names.items() if found is None}
@@ -162,13 +164,15 @@ class _Forgetting:
         self._say_changes(changes)
 
     def _forget_beside(self, gone: Belongings) -> None:
-        lines = []
+        lines: list[str] = []
         downloads, paths = downloads_of(self.root), self.key_map.paths() if self.key_map else {}
         if series := forget_downloads(downloads, gone.sources, paths):
             lines.append(f"{series} series of '{downloads}'")
         if self.key_map is not None and (sources := forgotten_sources(self.key_map, gone)):
+            nobodys = len(sources - gone.sources)
+            note = f", {nobodys} of them of files of which nothing says whose they are" if nobodys else ""
             self.key_map.forget(sources)
-            lines.append(f"{len(sources)} rows of '{self.key_path}'")
+            lines.append(f"{len(sources)} rows of '{self.key_path}'{note}")
         number = forget_replies(self.replies, replies_to_keep(self.root, gone))
         if number:
             lines.append(f"{number} replies of '{self.replies}' that no caption of another subject came from")

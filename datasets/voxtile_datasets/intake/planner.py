@@ -152,17 +152,42 @@ class Planner:
             self.key_map.leave_out(names=[subject])
         return name
 
-    def source_name(self, path: str) -> str:
-        """What the corpus calls an input."""
+    def source_name(self, path: str, subject: str | None = None) -> str:
+        """What the corpus calls an input.
+
+        Args:
+            path: of the input.
+            subject: the own identifier of whose it is; None where nothing says so.
+        """
         source = self.names.name("source", path)
-        if self.key_map is not None:
-            self.key_map.remember(source, path)
+        if self.key_map is not None and subject is None:
+            self.key_map.remember_nobodys(source, path)
+        elif self.key_map is not None and subject is not None:
+            self.key_map.remember(source, path, self.names.name("subject", subject))
         return source
 
-    def note(self, path: str, size: int, reason: str, detail: str, *, files: Sequence[str] = ()) -> Item:
-        """An item that only becomes a row of the ledger; of several files where `files` says so."""
+    def note(
+        self,
+        path: str,
+        size: int,
+        reason: str,
+        detail: str,
+        *,
+        files: Sequence[str] = (),
+        subject: str | None = None,
+    ) -> Item:
+        """An item that only becomes a row of the ledger.
+
+        Args:
+            path: of the file.
+            size: of the file in bytes.
+            reason: short name of why it is not used.
+            detail: one sentence for people.
+            files: all files, where there are several.
+            subject: the own identifier of whose it is; None where nothing says so.
+        """
         inputs = {"kind": "note", "size": size, "reason": reason, "detail": detail}
-        return Item(self.source_name(path), inputs | ({"files": list(files)} if files else {}))
+        return Item(self.source_name(path, subject), inputs | ({"files": list(files)} if files else {}))
 
     def report_notes(self) -> Iterator[Item]:
         """Rows of the report file that were not attached to anything."""

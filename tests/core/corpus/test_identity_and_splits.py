@@ -63,7 +63,7 @@ def test_key_map_lies_outside_the_corpus_and_is_private(tmp_path):
     assert stat.S_IMODE(keys.path.stat().st_mode) == 0o600
     assert not list(corpus.iterdir())
     table = pq.read_table(keys.path)
-    assert table.to_pylist() == [{"source": "abc", "path": "raw/one.dcm"}]
+    assert table.to_pylist() == [{"source": "abc", "path": "raw/one.dcm", "subject": ""}]
     again = KeyMap.for_corpus(corpus)
     assert again.hash("source", "x") == keys.hash("source", "x")
     assert again.path_of("abc") == "raw/one.dcm"

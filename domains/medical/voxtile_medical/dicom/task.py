@@ -133,9 +133,9 @@ class DicomTask(PlannedTask):
             yield from self._series_items(planner, series)
         for series in all_series:
             for copy, why in series.copies:
-                yield planner.note(copy.path, copy.size, "duplicate-file", why)
+                yield planner.note(copy.path, copy.size, "duplicate-file", why, subject=series.subject)
             for header, verdict in series.aside:
-                yield planner.note(header.path, header.size, verdict.reason, verdict.detail)
+                yield planner.note(header.path, header.size, verdict.reason, verdict.detail, subject=series.subject)
         for other in tree.others:
             yield planner.note(other.path, other.size, other.reason, other.detail)
         yield from planner.report_notes()
@@ -143,7 +143,7 @@ class DicomTask(PlannedTask):
     def _series_items(self, planner: Planner, series: Series) -> Iterator[Item]:
         """The series, and its files that hold what cannot be, each under its own name."""
         if series.refusal is not None:
-            yield _series_note(planner, series.headers, series.refusal.reason, series.refusal.detail)
+            yield _series_note(planner, series.subject, series.headers, series.refusal.reason, series.refusal.detail)
             return
         kept = self.allow_burned_in or not self.deidentify
         bad = bad_files(series, allow_burned_in=kept or self.find_text != "no")
@@ -154,9 +154,9 @@ class DicomTask(PlannedTask):
             yield _series_item(planner, series, sound[0].path, self.profile)
         elif sound:
             why = f"{len(bad)} of its {len(series.headers)} files cannot be used, and their rows say why"
-            yield _series_note(planner, sound, "incomplete-series", why)
+            yield _series_note(planner, series.subject, sound, "incomplete-series", why)
         for header, verdict in bad:
-            yield planner.note(header.path, header.size, verdict.reason, verdict.detail)
+            yield planner.note(header.path, header.size, verdict.reason, verdict.detail, subject=series.subject)
 
     def process(self, item: Item) -> Outcome:
         """Turn one series into samples, in a worker."""
@@ -216,10 +216,11 @@ class DicomTask(PlannedTask):
         return Outcome("used", detail=detail, samples=tuple(samples), tables=tables, parts=tuple(refused))
 
 
-def _series_note(planner: Planner, headers: Sequence[FileHeader], reason: str, detail: str) -> Item:
+def _series_note(planner: Planner, subject: str, headers: Sequence[FileHeader], reason: str, detail: str) -> Item:
     """A row for a series of which nothing is used."""
     files = [header.path for header in headers]
-    return planner.note(files[0], sum(header.size for header in headers), reason, detail, files=files)
+    size = sum(header.size for header in headers)
+    return planner.note(files[0], size, reason, detail, files=files, subject=subject)
 
 
 def _kept(sample: Sample, profile: Profile) -> Sample:
@@ -229,7 +230,7 @@ def _kept(sample: Sample, profile: Profile) -> Sample:
 
 def _series_item(planner: Planner, series: Series, path: str, profile: Profile) -> Item:
     names, subject = planner.names, series.subject
-    source = planner.source_name(path)
+    source = planner.source_name(path, subject)
     inputs = pack(series.headers) | {
         "kind": "series",
         "content": names.name("content", series.content()),

@@ -150,7 +150,7 @@ class NiftiTask(PlannedTask):
             inputs["modality"] = layout.modalities[path]
         if not is_label_map and (facts := sidecars.facts_of(path)):
             inputs["sidecar"] = facts
-        return Item(planner.source_name(path), inputs, cost=size)
+        return Item(planner.source_name(path, subject), inputs, cost=size)
 
     @staticmethod
     def _texts(planner: Planner, path: str, subject: str, study: str) -> list[str]:

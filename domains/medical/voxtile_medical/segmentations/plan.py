@@ -87,9 +87,9 @@ class MaskPlan:
             self._seen[uid] = header.path
             if isinstance(references, Failure):
                 detail = f"reading its references {how_lost(references)}; check where it is from"
-                yield self._note(header.path, header.size, references.reason, detail)
+                yield self._object_note(header, references.reason, detail)
             elif isinstance(references, Verdict):
-                yield self._note(header.path, header.size, references.reason, references.detail)
+                yield self._object_note(header, references.reason, references.detail)
             else:
                 yield from self._object(header, uid, references)
 
@@ -97,9 +97,9 @@ class MaskPlan:
         """An object under the UID of one before it: a copy where the files are equal."""
         paths = self._root / first, self._root / header.path
         if self._reader.read(_same, paths, title="comparing copies") is True:
-            return self._note(header.path, header.size, "duplicate-file", "a copy of an object that is used")
+            return self._object_note(header, "duplicate-file", "a copy of an object that is used")
         why = "another object has its SOPInstanceUID and other content, and is used; give one of them its own UID"
-        return self._note(header.path, header.size, "conflicting-copies", why)
+        return self._object_note(header, "conflicting-copies", why)
 
     def label_maps(
         self, paths: Sequence[str], pairs: Mapping[str, str], told: Mapping[str, ToldMask] | None = None
@@ -170,7 +170,7 @@ class MaskPlan:
         if not references.series and not found:
             found = {grid.uid: grid for grid in self._of_frame(header, references, frame)}
         if not found:
-            yield self._note(header.path, header.size, "no-series", NO_SERIES)
+            yield self._object_note(header, "no-series", NO_SERIES)
             return
         frames = {number: name("frame_of_reference", value) for number, value in references.roi_frames if value}
         more = {
@@ -211,15 +211,27 @@ class MaskPlan:
         if any((prefix, grid.uid) in self._images.attached for grid in (*grids, *others)):
             return
         inputs = {"kind": kind, "path": path, "size": size, "content": content, **more}
-        yield Item(self._source(path), inputs | {"targets": [grid.packed() for grid in grids]}, cost=size)
+        yield Item(
+            self._source(path, self._images.subject_of((*grids, *others))),
+            inputs | {"targets": [grid.packed() for grid in grids]},
+            cost=size,
+        )
 
-    def _note(self, path: str, size: int, reason: str, detail: str) -> Item:
-        return Item(self._source(path), {"kind": "note", "size": size, "reason": reason, "detail": detail})
+    def _object_note(self, header: FileHeader, reason: str, detail: str) -> Item:
+        patient = header.text("PatientID") or header.text("StudyInstanceUID")
+        subject = self._names.names.name("subject", patient) if patient else None
+        return self._note(header.path, header.size, reason, detail, subject)
 
-    def _source(self, path: str) -> str:
+    def _note(self, path: str, size: int, reason: str, detail: str, subject: str | None = None) -> Item:
+        return Item(self._source(path, subject), {"kind": "note", "size": size, "reason": reason, "detail": detail})
+
+    def _source(self, path: str, subject: str | None) -> str:
+        """What the corpus calls a file, by the subject that the corpus knows it by."""
         source = self._names.names.name("source", path)
-        if self._names.key_map is not None:
-            self._names.key_map.remember(source, path)
+        if self._names.key_map is not None and subject is None:
+            self._names.key_map.remember_nobodys(source, path)
+        elif self._names.key_map is not None:
+            self._names.key_map.remember(source, path, subject)
         return source
 
     def _table(self, path: str) -> list[str]:

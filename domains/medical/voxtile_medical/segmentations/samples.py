@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -21,7 +21,7 @@ from voxtile_datasets.intake.deidentify import HashedNames, Names, PlainNames
 from voxtile_medical.segmentations.placement import Grid
 from voxtile_medical.segmentations.regions import FILE, PREFIX_DIGITS
 
-_COLUMNS = ["uid", "study", "kind", "axes", "shape", "affine", "source", "attributes"]
+_COLUMNS = ["uid", "subject", "study", "kind", "axes", "shape", "affine", "source", "attributes"]
 _HASH_DIGITS = 32
 
 
@@ -75,6 +75,7 @@ class Images:
         by_path: source path → volumes.
         by_uid: all of them.
         attached: (first digits of a region_id, uid) of the regions that the corpus has → their phrases.
+        subjects: uid → whose the sample is.
         corpus: whose they are.
     """
 
@@ -84,6 +85,7 @@ class Images:
     by_path: dict[str, list[Grid]] = field(default_factory=lambda: defaultdict(list))
     by_uid: dict[str, Grid] = field(default_factory=dict)
     attached: dict[tuple[str, str], set[str | None]] = field(default_factory=lambda: defaultdict(set))
+    subjects: dict[str, str] = field(default_factory=dict)
     corpus: Path | None = None
 
     @classmethod
@@ -95,6 +97,11 @@ class Images:
         for region in opened.table("regions", ["region_id", "uid", "phrase"]).to_pylist():
             images.attached[region["region_id"][:PREFIX_DIGITS], region["uid"]].add(region["phrase"])
         return images
+
+    def subject_of(self, grids: Iterable[Grid]) -> str | None:
+        """Whose samples these are, where all are of one subject."""
+        found = {self.subjects.get(grid.uid) for grid in grids}
+        return found.pop() if len(found) == 1 else None
 
     @cached_property
     def digests(self) -> Mapping[str, frozenset[str]]:
@@ -128,3 +135,4 @@ class Images:
         else:
             return
         self.by_uid[row["uid"]] = grid
+        self.subjects[row["uid"]] = row["subject"]

@@ -81,7 +81,8 @@ def plan_items(inputs: Inputs, settings: WsiSettings, planner: Planner) -> list[
     for path, name, annotation, survey in zip(paths, names, drawn, surveys, strict=True):
         source = planner.names.name("source", name)
         if planner.key_map is not None:
-            planner.key_map.remember(source, str(path.resolve()))
+            subject = planner.names.name("subject", cases.of(name).subject)
+            planner.key_map.remember(source, str(path.resolve()), subject)
         if name != printable(name):  # refused as one file, and not block by block
             survey = Refusal("unreadable-name", "the file name is not valid UTF-8; rename the file")
         if isinstance(survey, Refusal):

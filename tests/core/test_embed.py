@@ -2,6 +2,8 @@
 
 import io
 import json
+import pickle
+import shutil
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from voxtile.corpus.writer import JobWriter, new_corpus
 from voxtile.errors import CheckpointError, ConfigError, InputError, PresetError, RunFailedError
 from voxtile.stages.embed.command import embed_corpus
 from voxtile.stages.embed.extractor import load_extractor
+from voxtile.stages.embed.task import EmbedTask
 from voxtile.stages.verify.command import verify_corpus
 
 PICTURES = 7
@@ -365,3 +368,28 @@ def test_the_hub_says_whose_model_it_is_by_its_config_files(monkeypatch, tmp_pat
     assert load_extractor("hf:wisdomik/QuiltNet-B-32") == ("open_clip_extractor", "hf-hub:wisdomik/QuiltNet-B-32")
     assert load_extractor("hf:MahmoodLab/UNI") == ("timm_extractor", "hf-hub:MahmoodLab/UNI")
     assert load_extractor("hf:vinid/plip") == ("transformers_extractor", "vinid/plip")
+
+
+@pytest.mark.timeout(180)
+def test_slots_of_a_ray_load_the_model_again_and_give_the_same_vectors(corpus, timm_folder, tmp_path):
+    pytest.importorskip("ray")
+    folder, _, _ = timm_folder
+    other = shutil.copytree(corpus, tmp_path / "other")
+    embed_corpus(corpus, str(folder), chunk=3)
+    embed_corpus(other, str(folder), chunk=3, engine="ray", workers=1)
+    (expected, names), (found, same) = vectors(corpus), vectors(other)
+    assert names == same
+    assert found.keys() == expected.keys()
+    for uid, vector in found.items():
+        np.testing.assert_allclose(vector, expected[uid], rtol=2**-10)  # float16's last bit
+
+
+def test_a_model_that_another_process_finds_changed_is_refused(corpus, timm_folder, tmp_path):
+    folder = shutil.copytree(timm_folder[0], tmp_path / "tiny")
+    task = EmbedTask(Corpus(corpus), load_extractor(str(folder)), {}, 3, 2, (str(folder), ()))
+    packed = pickle.dumps(task)
+    assert pickle.loads(packed).config() == task.config()
+    weights = folder / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-4] + b"\0\0\x80\x3f")
+    with pytest.raises(CheckpointError, match=r"is 'tiny-.*' here and 'tiny-.*' where the run began; copy it again"):
+        pickle.loads(packed)

@@ -28,7 +28,8 @@ class FaultTask:
     `ok-…`, `drop-…` (a reason), `bad-…` (InputError), `bug-…` (ValueError), `segfault-…`, `exit-…` (os._exit),
     `hang-…`, `hungry-…` (memory without end), `greedy-…` (the same, and lifts its own limit first), `once-…` (dies the
     first time only, marked by a file in `scratch`), `later-…` (InputError until the file of that name is in `scratch`),
-    `row-…` (a row that no table takes), `same-…` (always the same sample), `full-…` (the disk is full).
+    `row-…` (a row that no table takes), `same-…` (always the same sample), `full-…` (the disk is full),
+    `parent-…` (kills the process that its worker works for).
 
     Attributes:
         names: the inputs.
@@ -88,6 +89,13 @@ class FaultTask:
         caption = {"caption_id": uid, "uid": uid, "text": f"volume {name}", "kind": "raw"}
         sample = Sample({**row, "licence": self.licence, **extra}, voxels)
         return Outcome("used", samples=(sample,), tables={"captions": [caption]})
+
+
+@dataclass(frozen=True)
+class SourcedTask(FaultTask):
+    """A task with a folder of inputs, as converters have it."""
+
+    source: Path = Path("/")
 
 
 @dataclass(frozen=True)
@@ -168,6 +176,11 @@ def _full(task: FaultTask, item: Item) -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
+def _parent(task: FaultTask, item: Item) -> None:
+    os.kill(os.getppid(), signal.SIGKILL)
+    time.sleep(3600)  # the worker ends with whom it works for
+
+
 _FAULTS = {
     "bad": _bad,
     "bug": _bug,
@@ -179,4 +192,5 @@ _FAULTS = {
     "once": _once,
     "later": _later,
     "full": _full,
+    "parent": _parent,
 }

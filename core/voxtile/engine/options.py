@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 from voxtile.engine.inline import InlineEngine
 from voxtile.engine.local import Engine, LocalEngine
@@ -18,8 +18,9 @@ class RunOptions:
     """How to run a task. None of these changes a byte of the corpus, except the two job sizes.
 
     Attributes:
-        workers: number of worker processes; 0 means one a processor.
-        engine: where jobs run: local (supervised processes) or inline (this process, for debugging).
+        workers: number of worker processes, with ray in the whole cluster; 0 means one a processor.
+        engine: where jobs run: local (supervised processes), ray (the cluster that RAY_ADDRESS names, or processes of a
+            Ray of its own), or inline (this process, for debugging).
         on_error: what to do when an input fails: skip it and exit with 1 at the end, or stop at once.
         retry: also run the inputs whose last attempt failed.
         dry_run: print the plan and write nothing.
@@ -30,7 +31,7 @@ class RunOptions:
     """
 
     workers: int = 0
-    engine: Literal["local", "inline"] = "local"
+    engine: Literal["local", "ray", "inline"] = "local"
     on_error: Literal["skip", "stop"] = "skip"
     retry: bool = False
     dry_run: bool = False
@@ -71,11 +72,33 @@ class RunOptions:
         """
         builders: Mapping[str, Callable[[RunOptions], Engine]] = {
             "local": _local_engine,
+            "ray": _ray_engine,
             "inline": lambda _: InlineEngine(),
         }
         if self.engine not in builders:
             raise ConfigError(f"there is no engine '{self.engine}'; choose one of: {', '.join(builders)}")
         return builders[self.engine](self)
+
+
+def _ray_engine(options: RunOptions) -> Engine:
+    from voxtile.engine.ray_cluster import RayEngine  # late: most runs need none
+
+    return RayEngine(options.workers, options.limits)
+
+
+def in_this_process(run: Mapping[str, Any], what: str) -> dict[str, Any]:
+    """Options of a run that one process does, whatever engine was asked for.
+
+    Args:
+        run: as a command was given them.
+        what: is done so, for the sentence.
+
+    Raises:
+        ConfigError: a cluster was asked for.
+    """
+    if run.get("engine") == "ray":
+        raise ConfigError(f"{what} come from one process, not from a cluster; leave --engine ray out")
+    return {**run, "engine": "inline"}
 
 
 def _local_engine(options: RunOptions) -> Engine:

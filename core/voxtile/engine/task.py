@@ -83,7 +83,8 @@ class Task(Protocol):
     """A stage of the pipeline.
 
     One that removes identities from DICOM may have the attribute `confidentiality_codes`: the codes of the profile and
-    options that it follows (`voxtile.corpus.confidentiality.Code`), which the manifest then holds.
+    options that it follows (`voxtile.corpus.confidentiality.Code`), which the manifest then holds. One with the
+    attribute `uses_gpu` runs in the very process that has a GPU, unsupervised.
 
     Examples:
         >>> from voxtile.engine.task import Item, Outcome, Task

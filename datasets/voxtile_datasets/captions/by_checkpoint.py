@@ -16,6 +16,7 @@ import torch
 from voxtile.corpus.parts import part_paths
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Row
+from voxtile.engine.options import in_this_process
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.engine.task import Item, Outcome, Part
 from voxtile.errors import ConfigError, VoxtileError
@@ -60,6 +61,7 @@ class CheckpointOptions:
 
 def caption_with_checkpoint(corpus: Path, options: CheckpointOptions, run: Mapping[str, Any]) -> None:
     """See `voxtile_datasets.captions.command.caption_by_checkpoint`."""
+    settings = RunOptions(**in_this_process(run, "captions of a model") | {"job_items": 1})
     store = Corpus(corpus)
     chosen = chosen_samples(corpus, options.where, options.limit)
     check_licences(chosen["licence"].unique().to_pylist(), is_remote=False, allow_credentialed=False)
@@ -70,7 +72,7 @@ def caption_with_checkpoint(corpus: Path, options: CheckpointOptions, run: Mappi
     words = frozenset(word.casefold() for v in installed_vocabularies().values() for word in v.known_words)
     contexts = Contexts(corpus, options.facts_source, words, options.key_file)
     task = CheckpointTask(store, captioner, checkpoint_name(str(options.model)), options, contexts, Judging(), uids)
-    run_task(task, corpus, RunOptions(**{**run, "engine": "inline", "job_items": 1})).raise_if_failed()
+    run_task(task, corpus, settings).raise_if_failed()
 
 
 @dataclass(frozen=True)

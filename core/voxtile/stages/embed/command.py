@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from contextlib import closing
 from pathlib import Path
+from typing import Literal
 
 import duckdb
 import pyarrow.parquet as pq
@@ -30,6 +31,8 @@ def embed_corpus(
     retry: bool = False,
     dry_run: bool = False,
     trust_package: tuple[str, ...] = (),
+    engine: Literal["inline", "ray"] = "inline",
+    workers: int = 0,
 ) -> None:
     """Embed the samples of a corpus with an image model, by the model's own transforms.
 
@@ -46,6 +49,9 @@ def embed_corpus(
         retry: also try samples again that could not be read.
         dry_run: print the plan and write nothing.
         trust_package: package of your own whose classes a checkpoint may name; repeat it for further ones.
+        engine: where it is done: inline (this process), or ray: each GPU of a cluster (docs/clusters.md), or each
+            processor where it has none, loads the model and embeds chunks.
+        workers: with ray, how many do so at most; 0 means all.
 
     Raises:
         ConfigError: no such model, a condition that is none, or a number out of range.
@@ -58,8 +64,9 @@ def embed_corpus(
     chosen = _chosen(opened, where)
     extractor = load_extractor(model, trust_package)
     _check(extractor, opened, {uid for uids in chosen.values() for uid in uids})
-    task = EmbedTask(opened, extractor, chosen, chunk, batch_size)
-    options = RunOptions(engine="inline", job_items=1, retry=retry, dry_run=dry_run)
+    again = str(Path(model).absolute()) if Path(model).exists() else model
+    task = EmbedTask(opened, extractor, chosen, chunk, batch_size, (again, trust_package))
+    options = RunOptions(workers=workers, engine=engine, job_items=1, retry=retry, dry_run=dry_run)
     summary = run_task(task, corpus, options)
     output().print(f"embeddings by '{extractor.name}', {extractor.width} numbers each", markup=False, highlight=False)
     summary.raise_if_failed()

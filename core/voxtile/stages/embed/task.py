@@ -7,7 +7,8 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -21,7 +22,7 @@ from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Row
 from voxtile.engine.task import Item, Outcome, Part
 from voxtile.errors import CheckpointError, VoxtileError
-from voxtile.stages.embed.extractor import Extractor
+from voxtile.stages.embed.extractor import Extractor, load_extractor
 
 _LARGEST = float(np.finfo(np.float16).max)
 
@@ -36,6 +37,7 @@ class EmbedTask:
         chosen: uids to embed, by stem of the samples part.
         chunk: samples an item.
         batch_size: samples a batch.
+        loaded_from: what `load_extractor` was given, for processes that load the model again.
     """
 
     corpus: Corpus
@@ -43,6 +45,13 @@ class EmbedTask:
     chosen: Mapping[str, Sequence[str]]
     chunk: int
     batch_size: int
+    loaded_from: tuple[str, tuple[str, ...]] = field(default=("", ()), compare=False)
+    uses_gpu: ClassVar[bool] = True
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process opens the corpus and loads the model for itself."""
+        root, called = self.corpus.roots[0].absolute(), self.extractor.name
+        return _reopened, (root, self.loaded_from, called, self.chosen, self.chunk, self.batch_size)
 
     @property
     def name(self) -> str:
@@ -112,6 +121,21 @@ class EmbedTask:
                 f"{uids[int(wrong[0])]}; its weights may be damaged"
             )
         return vectors.astype(np.float16)
+
+
+def _reopened(
+    root: Path,
+    loaded_from: tuple[str, tuple[str, ...]],
+    called: str,
+    chosen: Mapping[str, Sequence[str]],
+    chunk: int,
+    batch_size: int,
+) -> EmbedTask:
+    spec, trusted = loaded_from
+    extractor = load_extractor(spec, trusted)
+    if extractor.name != called:
+        raise CheckpointError(f"'{spec}' is '{extractor.name}' here and '{called}' where the run began; copy it again")
+    return EmbedTask(Corpus(root), extractor, chosen, chunk, batch_size, loaded_from)
 
 
 def _is_failure(uid: str, image: Tensor | str, failed: list[Part]) -> bool:

@@ -14,6 +14,7 @@ from rich.table import Table
 from voxtile.console import output
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Row
+from voxtile.engine.options import in_this_process
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.errors import ConfigError
 from voxtile_datasets.captions.checker.check import NAME
@@ -100,7 +101,7 @@ def check_captions(
         version = _version(corpus, checker, again=again)
         task = OpinionTask(corpus, domain, extra, raw, version, key_file, checker, provider)
         try:
-            summary = run_task(task, corpus, RunOptions(**(run | {"engine": "inline"})))
+            summary = run_task(task, corpus, RunOptions(**in_this_process(run, "second opinions")))
         finally:
             task.close()
         Console(stderr=True).print(spend_table([provider.spend]))

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from voxtile.engine.inline import InlineEngine
 from voxtile.engine.local import Engine
-from voxtile.engine.options import RunOptions
+from voxtile.engine.options import RunOptions, in_this_process
 from voxtile.engine.plan import Job
 from voxtile.engine.task import Item, Outcome
 from voxtile_datasets.captions.providers.cached import CachedProvider
@@ -121,5 +121,10 @@ class AheadRun(RunOptions):
     task: AheadTask | None = None
 
     def build_engine(self) -> Engine:
-        """The inline engine, telling the task what comes next."""
+        """The inline engine, telling the task what comes next.
+
+        Raises:
+            ConfigError: a cluster was asked for.
+        """
+        in_this_process({"engine": self.engine}, "captions of a model")
         return InlineEngine(before=self.task.work_ahead if self.task else None)

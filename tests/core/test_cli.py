@@ -247,7 +247,7 @@ def test_options_come_from_yaml_and_from_the_environment_and_the_command_line_wi
         (["in", "out", "--log-levl", "info"], "no option '--log-levl'; did you mean '--log-level'?"),
         (["in", "out", "--kind", "hrad"], "'kind' must be one of soft, hard, not 'hrad'; did you mean 'hard'?"),
         (["in", "out", "--workers", "many"], "'workers' must be a whole number, not 'many'"),
-        (["in", "out", "--engine", "ray"], "'engine' must be one of local, inline, not 'ray'"),
+        (["in", "out", "--engine", "mars"], "'engine' must be one of local, ray, inline, not 'mars'"),
         (["in", "out", "--workers", "2.5"], "'workers' must be a whole number, not '2.5'"),
         (["in", "out", "--window", "1"], "'window' must be 2 values separated by commas, not '1'"),
         (["in", "out", "--deidentify=perhaps"], "'deidentify' must be true or false, not 'perhaps'"),
@@ -298,7 +298,7 @@ def test_help_of_a_command_teaches(command, capsys):
         "  --[no-]deidentify           hide who it is. (default: yes)",
         "  --kind soft|hard            how hard. (default: soft)",
         "How to run:",
-        "  --workers N                 number of worker processes; 0 means one a processor. (default: 0)",
+        "  --workers N                 number of worker processes, with ray in the whole cluster; 0 means",
         "  voxtile sample in out",
     ):
         assert line in text

@@ -1,4 +1,4 @@
-"""A supervised parallel map, for what a task reads while it plans (headers of many files)."""
+"""Reading outside files in supervised processes while a task plans: headers of many files, or the whole list."""
 
 from __future__ import annotations
 
@@ -8,9 +8,12 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
-from voxtile.engine.failure import Failure, failure_of, lost
+import voxtile.errors
+from voxtile.engine.failure import LOST, Failure, failure_of, how_lost, lost
 from voxtile.engine.pool import Call, Died, Limits, Raised, Returned, WorkerPool, processors
+from voxtile.engine.task import Item, Task
 from voxtile.engine.worker import Report
+from voxtile.errors import InputError, MissingExtraError, VoxtileError
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -93,6 +96,40 @@ def parallel_map(
             elif isinstance(event, Died):
                 _after_death(pool, items, event, results)
     return [results[position] for position in range(len(items))]
+
+
+def list_apart(task: Task, reader: PlanReader) -> list[Item]:
+    """The items of a task whose plan reads what nobody vouches for: JSON, spreadsheets, HDF5, Parquet.
+
+    One process lists them all, so that what outgrows the limits ends the plan by a sentence and not the machine.
+
+    Args:
+        task: holds nothing that a worker process may not have.
+        reader: with the limits of the conversion; the time limit is for one item of the list.
+
+    Raises:
+        InputError: the plan takes more than the limits.
+        VoxtileError: what the task itself raises.
+        RuntimeError: it raises something else.
+    """
+    if not reader.workers:
+        return list(task.items())
+    found = reader.read(_items_of, task, title="listing")
+    if not isinstance(found, Failure):
+        return list(found)
+    if found.reason in LOST:
+        raise InputError(
+            f"listing the inputs of '{task.name}' {how_lost(found)}; if the download is sound, raise "
+            "--memory-limit-gb or --time-limit-s"
+        )
+    kind = getattr(voxtile.errors, found.error_class, None)
+    if isinstance(kind, type) and issubclass(kind, VoxtileError) and kind is not MissingExtraError:
+        raise kind(found.sentence)
+    raise InputError(found.sentence) if kind else RuntimeError(found.sentence)
+
+
+def _items_of(task: Task) -> Iterator[Item]:
+    yield from task.items()
 
 
 def _call(items: Sequence[Any], positions: range, *, alone: bool = False) -> Call:

@@ -20,8 +20,8 @@ from voxtile.engine.local import Engine, ItemStarted, Session
 from voxtile.engine.lock import corpus_lock
 from voxtile.engine.manifest import jobs_in_manifests, write_manifest
 from voxtile.engine.options import RunOptions
+from voxtile.engine.parallel import list_apart
 from voxtile.engine.plan import DoneJob, Job, TaskIdentity, last_words, pending_jobs, plan_jobs
-from voxtile.engine.planning import list_apart
 from voxtile.engine.report import RunProgress, print_plan, print_summary
 from voxtile.engine.summary import RunSummary, collect
 from voxtile.engine.task import Task

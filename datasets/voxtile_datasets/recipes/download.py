@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.console import Console
 
 _NAMED = 5  # of many names, in a sentence
+_ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".7z", ".rar")
 _CLOSE = 0.5  # of difflib's ratio
 
 
@@ -58,6 +59,25 @@ def tell_classes(root: Path, title: str, classes: Sequence[str], seen: Collectio
     absent = [name for name in classes if name not in seen]
     if absent and seen:
         tell(f"{title}: '{root}' has no picture of {len(absent)} of the {len(classes)} classes: {some_of(absent)}")
+
+
+def still_packed(root: Path) -> str:
+    """`, but 'a.zip', which is still packed`, where a folder holds archives; else nothing."""
+    archives = sorted(path.name for path in root.iterdir() if path.name.lower().endswith(_ARCHIVES))
+    return f", but {some_of(archives)}, still packed: unpack them first" if archives else ""
+
+
+def not_a_folder(source: Path, title: str, where: str) -> str:
+    """The sentence about a source that is an archive, another file, or not there.
+
+    Args:
+        source: what was given.
+        title: of the data set.
+        where: it is from.
+    """
+    if source.is_file() and source.name.lower().endswith(_ARCHIVES):
+        return f"'{source}' is packed; unpack it, and give the folder that {title} is unpacked to ({where})"
+    return f"'{source}' is not a folder; give the folder that {title} is unpacked to ({where})"
 
 
 def some_of(names: Sequence[str]) -> str:

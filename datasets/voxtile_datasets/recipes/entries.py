@@ -12,7 +12,7 @@ from voxtile.corpus.identity import file_edges
 from voxtile.corpus.records import Row
 from voxtile.engine.task import Item, Part
 from voxtile.errors import InputError
-from voxtile_datasets.recipes.download import such_as, tell_classes, tell_incomplete
+from voxtile_datasets.recipes.download import not_a_folder, still_packed, such_as, tell_classes, tell_incomplete
 from voxtile_datasets.recipes.recipe import MissingFileError, Recipe, Record
 
 _PART_COST = 1 << 16  # of an entry that is a part of a file
@@ -111,9 +111,7 @@ class FileRecipe(Recipe):
     def check(self, root: Path) -> None:
         """Refuse what is no folder."""
         if not root.is_dir():
-            raise InputError(
-                f"'{root}' is not a folder; give the folder that {self.data.title} is unpacked to ({self.data.source})"
-            )
+            raise InputError(not_a_folder(root, self.data.title, self.data.source))
 
     def items(self, root: Path) -> Iterator[Item]:
         """The entries; one whose file is missing becomes a dropped row, unless all are."""
@@ -136,8 +134,8 @@ class FileRecipe(Recipe):
         title = self.data.title
         if not found:
             raise InputError(
-                f"'{root}' holds no picture of {title}{such_as(missing)}; give the folder that the download is "
-                f"unpacked to ({self.data.source})"
+                f"'{root}' holds no picture of {title}{such_as(missing)}{still_packed(root)}; give the "
+                f"folder that the download is unpacked to ({self.data.source})"
             )
         tell_incomplete(root, title, found, missing)
         for name, classes in self.vocabularies.items():

@@ -79,8 +79,18 @@ def list_entries(root: Path, data: PictureSet) -> Iterator[PictureEntry]:
     splits = official_splits(root, data, rows)
     boxes = _boxes_by_key(root, data, rows)
     concepts = concept_names(root, data)
+    pictures, bare = 0, list[PictureRow]()
     for row in rows:
-        yield _entry(row, data, names, splits, boxes.get(row.key, []), concepts)
+        entry = _entry(row, data, names, splits, boxes.get(row.key, []), concepts)
+        if not entry.is_missing and entry.refusal is None:
+            pictures += 1
+            bare += [] if entry.texts or entry.report else [row]
+        yield entry
+    if data.texts is not None and data.texts.files and bare:
+        tell(
+            f"{data.title}: {len(bare)} of {pictures} pictures have no report in '{root}' "
+            f"('{fill(data.texts.files[0], bare[0].fields)}'); unpack the reports there, or these pictures have no text"
+        )
     if names.ambiguous:
         tell(
             f"{data.title}: {len(names.ambiguous)} pictures lie in several folders of '{root}', such as "

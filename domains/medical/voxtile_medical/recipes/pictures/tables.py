@@ -18,6 +18,7 @@ from voxtile.bounded_text import load_json
 from voxtile.errors import InputError
 from voxtile.stages.ingest.table import as_text, column_key, read_table
 from voxtile_datasets.intake.tables import read_table as read_sheet
+from voxtile_datasets.recipes.download import some_of, still_packed, tell
 from voxtile_medical.recipes.pictures.openi_reports import HEADER, openi_rows
 from voxtile_medical.recipes.pictures.picture_set import PictureSet, TableFiles
 
@@ -84,8 +85,12 @@ def read_rows(root: Path, table: TableFiles, data: PictureSet) -> Iterator[Table
     paths = _one_form_each(find_tables(root, table))
     if not paths and table.is_needed:
         raise InputError(
-            f"'{root}' has no {table.what} '{table.files[0]}'; give the folder that {data.title} is unpacked to "
-            f"({data.source})"
+            f"'{root}' has no {table.what} '{table.files[0]}'{still_packed(root)}; give the folder that "
+            f"{data.title} is unpacked to ({data.source})"
+        )
+    if not paths:
+        tell(
+            f"{data.title}: '{root}' has no {table.what} ({some_of(list(table.files))}); the corpus is made without it"
         )
     for path in paths:
         place = path.relative_to(root).as_posix()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -9,7 +10,7 @@ from pathlib import Path, PurePosixPath
 
 from voxtile.corpus.splits import split_of
 from voxtile.errors import InputError
-from voxtile_datasets.recipes.download import some_of, tell, tell_incomplete
+from voxtile_datasets.recipes.download import not_a_folder, some_of, still_packed, tell, tell_incomplete
 from voxtile_medical.dicom_header.scan import list_files
 from voxtile_medical.recipes.tables import Columns, find_tables, read_keyed
 from voxtile_medical.recipes.volumes.volume import Volume, split_of_row, table_name, with_row
@@ -57,16 +58,14 @@ def list_volumes(source: Path, held: VolumeSet) -> Listing:
         InputError: the folder is not there, or nothing in it is of the set; or a table is of another release.
     """
     if not source.is_dir():
-        raise InputError(
-            f"'{source}' is not a folder; give the folder that {held.title} is unpacked to ({held.source})"
-        )
+        raise InputError(not_a_folder(source, held.title, held.source))
     root, found = list_files(source)
     listing = Listing(root, [path for path in found if not _is_hidden(path)])
     _find_images(listing, held)
     if not listing.volumes:
         raise InputError(
-            f"'{source}' holds no volume of {held.title}; give the folder that the download is unpacked to "
-            f"({held.source})"
+            f"'{source}' holds no volume of {held.title}{still_packed(source)}; give the folder that "
+            f"the download is unpacked to ({held.source})"
         )
     for rule in held.tables:
         _read_table(listing, held, rule)
@@ -83,12 +82,17 @@ def _is_hidden(path: str) -> bool:
     return any(part in _HIDDEN or part.startswith(".") for part in PurePosixPath(path).parts)
 
 
+def _match(pattern: re.Pattern[str], listing: Listing, path: str) -> re.Match[str] | None:
+    """A path by the layout of the set; what is given may be one of its folders (a task of MSD is an archive alone)."""
+    return pattern.fullmatch(path) or pattern.fullmatch(f"{listing.root.resolve().name}/{path}")
+
+
 def _find_images(listing: Listing, held: VolumeSet) -> None:
     taken: dict[str, str] = {}
     read: set[str] = set()
     for rule in held.images:
         for path in listing.paths:
-            match = rule.pattern.fullmatch(path)
+            match = _match(rule.pattern, listing, path)
             if match is None or path in read:
                 continue
             read.add(path)
@@ -229,7 +233,7 @@ def _matched(listing: Listing, held: VolumeSet) -> Iterator[tuple[str, MaskRule,
     """Label maps with the first rule that each matches, and the groups of its pattern."""
     for path in listing.paths:
         for rule in held.masks:
-            match = rule.pattern.fullmatch(path)
+            match = _match(rule.pattern, listing, path)
             if match is not None:
                 yield path, rule, {name: text or "" for name, text in match.groupdict().items()}
                 break

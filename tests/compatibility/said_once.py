@@ -43,6 +43,8 @@ def tasks() -> dict[str, Path]:
 def task_digest(path: Path) -> str:
     """Of a task's keys, its classes in their order, each with the title and concept that the parser gives it."""
     task = read_task(path)
+    if isinstance(task.get("classes"), str):  # those of the corpus
+        return _digest(task)
     classes = [
         {"name": name, "title": re.sub("[-_]", " ", name).capitalize(), "concept": name, **(fields or {})}
         for name, fields in task.get("classes", {}).items()

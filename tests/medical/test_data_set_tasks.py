@@ -67,3 +67,15 @@ def test_a_sentence_of_ms_cxr_is_asked_where_one_box_is_meant(tmp_path):
     assert {question.upright for uid in rows for question in asked.of(uid)} == {Box((3.0, 2.0, 9.0, 10.0))}
     assert {row["source"].partition("/")[2] for row in corpus.table("regions").to_pylist()} == {"Pneumonia"}
     assert sorted(corpus.splits().values()) == ["test", "test", "val"]
+
+
+def test_a_sentence_of_ms_cxr_may_mean_both_of_its_boxes(tmp_path):
+    corpus, task = built("ms-cxr", tmp_path), load_task("medical/ms-cxr-maps")
+    rows = {row["uid"]: row for row in corpus.table("samples").to_pylist()}
+    asked = Questions(corpus, task, picture_shapes(rows))
+    assert asked.phrases == ["bibasilar opacities", "left basilar opacity"]
+    assert asked.ambiguous == 0
+    boxes = {tuple(region["box"]) for region in corpus.table("regions").to_pylist() if "bibasilar" in region["phrase"]}
+    both = [question for uid in rows for question in asked.of(uid) if question.several]
+    assert len(both) == 3
+    assert {box.edges for question in both for box in question.several} == boxes

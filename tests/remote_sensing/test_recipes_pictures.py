@@ -3,6 +3,7 @@
 import io
 import json
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,8 @@ from voxtile.cli.main import main
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.shards.codecs import decode_picture
 from voxtile.errors import ConfigError, InputError, RunFailedError
+from voxtile.evaluation.inputs.labels import label_source
+from voxtile.evaluation.tasks.file import load_task
 from voxtile_remote_sensing.domain import domain
 from voxtile_remote_sensing.recipes.layouts import classes
 from voxtile_remote_sensing.recipes.layouts.caption_json import caption_records
@@ -218,6 +221,37 @@ def test_skyscripts_classification_sets(tmp_path, chosen, folder, file, label, c
     if chosen != "skyscript":
         with pytest.raises(InputError, match="'unicorn' is no class"):
             build("skyscript-benchmark", root, tmp_path / "other", set=chosen)
+
+
+@pytest.mark.parametrize("version", ["v1", "v2"])
+@pytest.mark.parametrize("folder", ["roof_shape", "smoothness", "surface"])
+def test_skyscripts_fine_grained_sets_take_their_classes_from_the_download(tmp_path, folder, version):
+    """Layout by test_scene_and_fine_grained_classification.ipynb; the names here are invented."""
+    root = tmp_path / "data"
+    for number in (1, 2):
+        write(root / folder / "images" / f"{number}.jpg", picture(number))
+    table = f"filepath,label_v1,label_v2\n{folder}/images/1.jpg,very_round,round\n{folder}/images/2.jpg,flat,1\n"
+    write(root / folder / "img_txt_pairs_test.csv", table)
+    write(root / folder / "classnames_v1.txt", "flat\nvery_round\nodd\n")
+    write(root / folder / "classnames_v2.txt", "round\nflat\n")
+    chosen = folder if version == "v1" else f"{folder}_v2"
+    corpus = build("skyscript-benchmark", root, tmp_path / "corpus", set=chosen)
+    found = {Path(name).name: row[2:] for name, row in stored(corpus).items()}
+    first = "very round" if version == "v1" else "round"
+    assert found == {"1.jpg": ([first], "test"), "2.jpg": (["flat"], "test")}
+    name = {"roof_shape": "roof-shape", "smoothness": "road-smoothness", "surface": "road-surface"}[folder]
+    task, _ = label_source(corpus, load_task(f"remote_sensing/{name}"))
+    assert [item.concept for item in task.classes] == (
+        ["flat", "very round", "odd"] if version == "v1" else ["round", "flat"]
+    )
+    (root / folder / f"classnames_{version}.txt").write_text("flat\nodd\n")
+    with pytest.raises(InputError, match="is no class of"):
+        build("skyscript-benchmark", root, tmp_path / "other", set=chosen)
+    (root / folder / f"classnames_{version}.txt").unlink()
+    with pytest.raises(
+        InputError, match=f"has no classnames_{version}.txt, which names the classes; download {folder}"
+    ):
+        build("skyscript-benchmark", root, tmp_path / "other", set=chosen)
 
 
 def test_skyscripts_retrieval_sets(tmp_path):

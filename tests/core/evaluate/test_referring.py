@@ -2,17 +2,20 @@
 
 import io
 import json
+from collections import defaultdict
 
 import numpy as np
 import pytest
 import torch
 from rich.console import Console
+from sklearn.metrics import jaccard_score
 
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Mask, Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
 from voxtile.data.presets.tile import TilePreset
 from voxtile.errors import ConfigError, EvaluationError
+from voxtile.evaluation.kinds.referring.figures import map_scores
 from voxtile.evaluation.options import checked_options
 from voxtile.evaluation.run import evaluate_model, report
 from voxtile.evaluation.tasks.file import load_task
@@ -115,6 +118,67 @@ def test_boxes_are_judged_on_the_whole_tile_also_where_the_model_sees_its_middle
     rows, _ = evaluated(Knowing(size=32), corpus, task, tmp_path / "out")
     assert rows["model", "pr@0.5", None]["value"] > 0.9
     assert 0.6 < rows["model", "box_iou", None]["value"] < 0.95, "boxes near the edge are cut"
+
+
+class KnowingBoth(Knowing):
+    """Shows every box for a phrase that names none; what it is unsure of is at 0.25."""
+
+    def ground(self, images, phrases):
+        shown = [
+            images[:, 0] > 50 if phrase == "the box" else super(KnowingBoth, self).ground(images, [phrase])[0][:, 0]
+            for phrase in phrases
+        ]
+        found = torch.stack([part.float() for part in shown], 1)
+        found[..., :4, :] = 0.25
+        return found, found.flatten(2).amax(2)
+
+
+def test_a_phrase_of_several_boxes_means_all_of_them(corpus, tmp_path):
+    """Against scikit-learn's overlap and the ratio written out, from the pixels and boxes of the corpus."""
+    path = tmp_path / "maps.yaml"
+    groups = {"both": "^the box$", "one": "."}
+    path.write_text(json.dumps({"kind": "referring", "regions": ["made"], "several": "union", "groups": groups}))
+    rows, result = evaluated(KnowingBoth(), corpus, path, tmp_path / "out")
+    test = {subject for subject, split in corpus.splits().items() if split == "test"}
+    samples = {row["uid"]: row for row in corpus.table("samples").to_pylist() if row["subject"] in test}
+    asked = defaultdict(list)
+    for row in corpus.table("regions").to_pylist():
+        if row["uid"] in samples:
+            asked[row["uid"], row["phrase"]].append(row["box"])
+    overlaps, ratios = defaultdict(list), defaultdict(list)
+    for (uid, phrase), boxes in asked.items():
+        target = np.zeros((SIZE, SIZE), bool)
+        for y0, x0, y1, x1 in boxes:
+            target[int(y0) : int(y1), int(x0) : int(x1)] = True
+        pixels = corpus.source(samples[uid]).array()[0]
+        level = next((level for name, level in LEVELS.items() if name in phrase), None)
+        shown = (pixels > 50 if level is None else pixels == level).astype(float)
+        shown[:4] = 0.25
+        group = "both" if len(boxes) == 2 else "one"
+        overlaps[group].append(
+            np.mean([jaccard_score(target.ravel(), shown.ravel() >= cut) for cut in (0.1, 0.2, 0.3, 0.4, 0.5)])
+        )
+        inside, outside = shown[target], shown[~target]
+        ratios[group].append(abs(inside.mean() - outside.mean()) / np.sqrt(inside.std() ** 2 + outside.std() ** 2))
+    for group in ("both", "one"):
+        assert rows["model", "map_iou", group]["value"] == pytest.approx(np.mean(overlaps[group]), abs=1e-6)
+        assert rows["model", "cnr", group]["value"] == pytest.approx(np.mean(ratios[group]), rel=1e-5)
+    assert rows["model", "cnr", None]["value"] > 1, "not a share"
+    assert rows["model", "cnr", None]["low"] < rows["model", "cnr", None]["value"] < rows["model", "cnr", None]["high"]
+    assert result.headline_metric == "map_iou"
+    assert rows["model", "map_iou", None]["n"] == 90
+    assert rows["model", "pr@0.5", None]["n"] == 60, "one box cannot answer two"
+    assert rows["model", "pointing", None]["value"] == 1.0
+    assert not any("phrases that several" in note for note in result.notes)
+    assert result.differences[0].metric == "map_iou"
+    assert "several boxes means all of them" in (tmp_path / "out" / "index.html").read_text()
+
+
+def test_a_flat_map_has_no_contrast():
+    target = np.eye(8, dtype=bool)
+    assert np.isnan(map_scores(np.full((8, 8), 0.3, np.float32), target)["cnr"])
+    assert map_scores(np.full((8, 8), 0.3, np.float32), target)["map_iou"] == pytest.approx(3 / 5 / 8)
+    assert np.isnan(map_scores(np.zeros((8, 8), np.float32), np.ones((8, 8), bool))["cnr"])
 
 
 def test_wrong_tasks_are_named(corpus, task, tmp_path, make_model):

@@ -3,7 +3,7 @@
 Each file is what the model's code saves of an open_clip `CLIP`; the layers are few and narrow, and filled at random.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -100,13 +100,12 @@ def own(model: str) -> torch.nn.Module:
 
 
 @pytest.fixture
-def narrow(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def narrow(monkeypatch: pytest.MonkeyPatch) -> None:
     """The architectures with few narrow layers, under the names of the table."""
     for model in LAYOUTS:
         name = architecture(model)
         activation = {"quick_gelu": True} if name.endswith("-quickgelu") else {}
         monkeypatch.setitem(factory._MODEL_CONFIGS, name, {**narrowed(model), **activation})
-    return
 
 
 def written(model: str, folder: Path, state: State | None = None) -> Path:

@@ -26,7 +26,7 @@ from voxtile.corpus.schema import OVERVIEW
 from voxtile.errors import EvaluationError
 from voxtile.evaluation.inputs.units import Units
 from voxtile.evaluation.tasks.place import nearest
-from voxtile.evaluation.tasks.task import EvaluationTask, LabelRule, TaskClass
+from voxtile.evaluation.tasks.task import EvaluationTask, LabelRule, TaskClass, Wording
 from voxtile.words.names import name_key
 
 _UNMENTIONED, _ABSENT, _UNCERTAIN, _PRESENT = 0, 1, 2, 3
@@ -37,9 +37,12 @@ _Task = TypeVar("_Task", bound=EvaluationTask)
 def label_source(corpus: Corpus, task: _Task) -> tuple[_Task, LabelSource]:
     """A task without the classes that the corpus knows nothing about, and the labels of the others.
 
+    A task without classes takes those of its vocabulary.
+
     Raises:
         EvaluationError: no facts of the wanted source, or too few classes that any of them is about.
     """
+    task = task if task.classes else _with_vocabulary(corpus, task)
     source = LabelSource(corpus, task)
     unknown = source.unknown
     if len(task.classes) - len(unknown) < (1 if task.multilabel else 2):
@@ -147,6 +150,23 @@ class _Overviews:
         more = [(uid, number) for number, study in enumerate(studies) for uid in self._of_study.get(study, ())]
         owner = np.array([number for _, number in more], dtype=np.int64)
         return (*units.uids, *(uid for uid, _ in more)), np.concatenate([units.owner, owner])
+
+
+def _with_vocabulary(corpus: Corpus, task: _Task) -> _Task:
+    """A task whose classes are what a vocabulary of the corpus looked for, in its order, each asked by its name."""
+    scopes = corpus.table("scopes", columns=["vocabulary", "closed", "concepts"])
+    closed = scopes.filter(pc.and_(scopes["closed"], pc.equal(scopes["vocabulary"], task.labels.vocabulary)))
+    names = list(dict.fromkeys(name for concepts in closed["concepts"].to_pylist() for name in concepts or ()))
+    if len(names) < 2:
+        has = ", ".join(sorted(set(_distinct(scopes["vocabulary"])))) or "none"
+        raise EvaluationError(
+            f"task '{task.name}' takes its classes from the vocabulary '{task.labels.vocabulary}', of which no scope "
+            f"of the corpus lists two (it has {has}); build the corpus that the task is of, or list the classes"
+        )
+    classes = tuple(
+        TaskClass(name.replace(" ", "_"), name.capitalize(), name, "present", (Wording(name),)) for name in names
+    )
+    return replace(task, classes=classes, positive=classes[1].name if len(classes) == 2 else None)
 
 
 def _one_hot(labels: npt.NDArray[np.int8]) -> npt.NDArray[np.int8]:

@@ -108,7 +108,7 @@ class EvaluationTask(Task):
 
     Attributes:
         lends_classes: other tasks may take its classes and labels, by their key `of`.
-        classes: in the order of the file.
+        classes: in the order of the file; none where they are those of the corpus's vocabulary.
         templates: each with one `{}` that takes the wording.
         positive: in a binary single-label task the class whose score is reported, else None.
         labels: how facts become labels.

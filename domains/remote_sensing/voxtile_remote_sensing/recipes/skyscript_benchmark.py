@@ -34,6 +34,12 @@ CLASSIFICATION: Mapping[str, tuple[str, str, Mapping[str, str]]] = {
     "rsicb256": ("rsicb256", "img_txt_pairs_train.csv", classes.RSICB256),
     "skyscript": ("SkyScript_cls", "img_txt_pairs_val.csv", {}),
 }
+# Properties of one object, under two lists of classes each; both lists stand in the download alone.
+FINE_GRAINED: Mapping[str, tuple[str, str]] = {
+    f"{folder}{ending}": (folder, version)
+    for folder in ("roof_shape", "smoothness", "surface")
+    for ending, version in (("", "v1"), ("_v2", "v2"))
+}
 RETRIEVAL: Mapping[str, tuple[str, str]] = {
     "rsicd": ("RSICD", "RSICD_img_txt_pairs_test.csv"),
     "rsitmd": ("RSITMD", "RSITMD_img_txt_pairs_test.csv"),
@@ -87,16 +93,18 @@ def build_skyscript_benchmark(
     Args:
         source: the folder that its zip is unpacked to, or the folder above it.
         corpus: the corpus to add to; made if it does not exist.
-        set: aid, eurosat, fmow, millionaid, resisc45, patternnet, rsicb256, skyscript (classification), or rsicd,
-            rsitmd, ucm-captions (retrieval).
+        set: aid, eurosat, fmow, millionaid, resisc45, patternnet, rsicb256, skyscript (classification), roof_shape,
+            smoothness, surface (fine-grained, by the classes of its first version, or with _v2 of the second), or
+            rsicd, rsitmd, ucm-captions (retrieval).
         run: options of the run.
 
     Raises:
         ConfigError: no such set.
         InputError: the folder is not laid out like the set.
     """
-    if set not in CLASSIFICATION and set not in RETRIEVAL:
-        raise ConfigError(f"there is no set '{set}'; choose one of {', '.join((*CLASSIFICATION, *RETRIEVAL))}")
+    known = (*CLASSIFICATION, *FINE_GRAINED, *RETRIEVAL)
+    if set not in known:
+        raise ConfigError(f"there is no set '{set}'; choose one of {', '.join(known)}")
     build(SceneFiles(benchmark(set, source)), source, corpus, "0,0,1", RunOptions(**run))
 
 
@@ -104,9 +112,14 @@ def benchmark(name: str, source: Path) -> Dataset:
     """The dataset of a set; SkyScript's own classes are read from its file of names.
 
     Args:
-        name: a key of `CLASSIFICATION` or `RETRIEVAL`.
+        name: a key of `CLASSIFICATION`, `FINE_GRAINED` or `RETRIEVAL`.
         source: its folder, for the class names.
+
+    Raises:
+        InputError: a fine-grained set has no file of names.
     """
+    if name in FINE_GRAINED:
+        return _fine_grained(name, source)
     if name in RETRIEVAL:
         folder, file = RETRIEVAL[name]
         tables = PairTables((file, f"{folder}/{file}"), ("title",), split="test", roots=(".", folder, "images", ".."))
@@ -119,11 +132,31 @@ def benchmark(name: str, source: Path) -> Dataset:
         split="test",
         roots=(".", folder, "images", ".."),
     )
-    vocabulary = classes.concepts(table)
-    if not table:
-        found = next((p for p in (source / "classnames.txt", source / folder / "classnames.txt") if p.is_file()), None)
-        vocabulary = tuple(line.replace("_", " ") for line in read_lines(found)) if found else ()
+    vocabulary = classes.concepts(table) if table else tuple(_names(source, folder, "classnames.txt").values())
     return _dataset(name, folder, BenchmarkTable(tables, dict(table)), {name: vocabulary} if vocabulary else {})
+
+
+def _fine_grained(name: str, source: Path) -> Dataset:
+    folder, version = FINE_GRAINED[name]
+    file = f"classnames_{version}.txt"
+    names = _names(source, folder, file)
+    if not names:
+        raise InputError(f"'{source}' has no {file}, which names the classes; download {folder}.zip again")
+    tables = PairTables(
+        ("img_txt_pairs_test.csv", f"{folder}/img_txt_pairs_test.csv"),
+        label_column=f"label_{version}",
+        class_names=file,
+        vocabulary=folder,
+        split="test",
+        roots=(".", folder, "images", ".."),
+    )
+    return _dataset(name, folder, BenchmarkTable(tables, names), {folder: tuple(dict.fromkeys(names.values()))})
+
+
+def _names(source: Path, folder: str, file: str) -> dict[str, str]:
+    """Class names of a download → concepts, in order; empty where it has no such file."""
+    found = next((path for path in (source / file, source / folder / file) if path.is_file()), None)
+    return {line: line.replace("_", " ") for line in read_lines(found)} if found else {}
 
 
 def _dataset(

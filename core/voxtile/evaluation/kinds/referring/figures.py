@@ -4,6 +4,10 @@
 judged (RSVG, Sun et al., ACM MM 2022; DIOR-RSVG, Zhan et al., TGRS 2023); `rotated_pr@0.5` the same of boxes of least
 area at any angle; `box_iou` the mean overlap of upright boxes (there meanIoU); `pointing` the share whose most probable
 pixel lies in the true box.
+
+Where a phrase may have several boxes, maps are judged against the pixels of all of them, as on MS-CXR (Boecking et al.,
+ECCV 2022): `map_iou` is the mean overlap of what a map holds from 0.1, 0.2, 0.3, 0.4 and 0.5 on (there mIoU), `cnr` the
+contrast-to-noise ratio |mean inside - mean outside| / sqrt(variance inside + variance outside).
 """
 
 from __future__ import annotations
@@ -17,6 +21,19 @@ from voxtile.evaluation.figures.bootstrap import MINIMUM, Interval, SubjectBoots
 from voxtile.evaluation.figures.figures import Difference
 from voxtile.evaluation.figures.metrics import Floats
 from voxtile.evaluation.figures.rows import Average, Row, ScoreKind
+
+UNBOUNDED = ("cnr",)
+_STEPS = (0.1, 0.2, 0.3, 0.4, 0.5)
+
+
+def map_scores(found: npt.NDArray[np.float32], target: npt.NDArray[np.bool_]) -> dict[str, float]:
+    """`map_iou` and `cnr` of a map [Y, X] against the pixels that are meant; NaN where the ratio has no meaning."""
+    overlaps = [float((held & target).sum() / max((held | target).sum(), 1)) for held in (found >= s for s in _STEPS)]
+    inside, outside = found[target].astype(np.float64), found[~target].astype(np.float64)
+    ratio = float("nan")
+    if inside.size and outside.size and (spread := inside.var() + outside.var()) > 0:
+        ratio = abs(inside.mean() - outside.mean()) / float(np.sqrt(spread))
+    return {"map_iou": float(np.mean(overlaps)), "cnr": ratio}
 
 
 class ShareTable:
@@ -75,7 +92,11 @@ class ShareTable:
                 drawn += [(weights.T @ above) / (weights.T @ counts) for weights in self._draws.weights()]
             measured = np.concatenate(drawn)
             figure = float(measured[0])
-            interval = logit_interval(figure, measured[1:], effective=effective)
+            interval = (
+                normal_interval(figure, measured[1:])
+                if metric in UNBOUNDED
+                else logit_interval(figure, measured[1:], effective=effective)
+            )
             if name is None:
                 self._drawn[f"{model}/{kind}", metric] = measured
         n = int(counts.sum())

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 
 from voxtile.corpus.reader import Corpus
 from voxtile.data.regions.masks import spatial_shape
@@ -25,13 +26,24 @@ class Question:
 
     Attributes:
         phrase: as it is asked.
-        upright: its box.
+        upright: its box; that around all of them where it means several.
         rotated: its rotated box, where the corpus has that or an outline, else None.
+        several: the boxes, where it means more than one.
     """
 
     phrase: str
     upright: Box
     rotated: Box | None
+    several: tuple[Box, ...] = ()
+
+    def mask(self, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
+        """[Y, X] the pixels whose centre lies in a box."""
+        rows, columns = (np.arange(size) + 0.5 for size in shape)
+        held = np.zeros(shape, np.bool_)
+        for box in self.several or (self.upright,):
+            y0, x0, y1, x1 = box.edges
+            held |= ((rows >= y0) & (rows < y1))[:, None] & ((columns >= x0) & (columns < x1))
+        return held
 
 
 class Questions:
@@ -54,6 +66,8 @@ class Questions:
             for phrase, rows in sorted(table.of([uid]).items()):
                 found = [self._question(corpus, phrase, row, uid) for row in rows]
                 meant = found[0] if len(found) == 1 else _same_object(rows, found)
+                if meant is None and task.union:
+                    meant = _together(phrase, found)
                 if meant is None:  # the phrase does not say which one
                     self.ambiguous += 1
                     continue
@@ -106,6 +120,13 @@ def _same_object(rows: Sequence[Mapping[str, object]], found: Sequence[Question]
     if len(turned) != 1 or len(upright) != 1 or overlap(upright[0].upright, turned[0].upright) < _SAME:
         return None
     return Question(upright[0].phrase, upright[0].upright, turned[0].rotated or turned[0].upright)
+
+
+def _together(phrase: str, found: Sequence[Question]) -> Question:
+    """All boxes of a phrase."""
+    y0, x0, y1, x1 = np.array([question.upright.edges for question in found]).T
+    around = Box((float(y0.min()), float(x0.min()), float(y1.max()), float(x1.max())))
+    return Question(phrase, around, None, tuple(question.upright for question in found))
 
 
 def picture_shapes(rows: Mapping[str, Mapping[str, object]]) -> dict[str, tuple[int, ...]]:

@@ -17,7 +17,7 @@ from voxtile.evaluation.figures.rows import Row
 from voxtile.evaluation.inputs.split_roles import role_images, sizes, units_by_role
 from voxtile.evaluation.inputs.units import Units, chosen, limited, select_units
 from voxtile.evaluation.kinds.grounding.run import BLIND
-from voxtile.evaluation.kinds.referring.figures import ShareTable
+from voxtile.evaluation.kinds.referring.figures import ShareTable, map_scores
 from voxtile.evaluation.kinds.referring.questions import Question, Questions, picture_shapes
 from voxtile.evaluation.kinds.referring.task import ReferringTask
 from voxtile.evaluation.kinds.retrieval.examples import length_of
@@ -65,8 +65,8 @@ class ReferringResult(Result):
 
     @property
     def headline_metric(self) -> str:
-        """`pr@0.5`, or of the overlap that the task sets."""
-        return _precision(self.task)
+        """`pr@0.5`, or of the overlap that the task sets; `map_iou` where phrases may have several boxes."""
+        return _headline(self.task)
 
     def details(self) -> dict[str, Any]:
         """What the provenance says of it beyond its splits."""
@@ -164,7 +164,7 @@ def _reported(
                 scores[role].append(_scored(found, question, cut, task))
             subjects.append(str(subject))
             groups.append(task.group_of(question.phrase))
-        if len(shown) < _SHOWN:
+        if len(shown) < _SHOWN and any(not question.several for question in heard.questions):
             shown.append(_shown(heard, cut, len(shown), show_texts=options.show_texts))
     table = ShareTable(
         task.name, np.array(subjects), groups, list(task.groups), replicates=options.replicates, seed=options.seed
@@ -173,7 +173,7 @@ def _reported(
     rows = table.rows(model.name, "model", columns["model"]) + table.rows(BLIND, "trivial", columns["blind"])
     rows += table.rows(model.name, "shuffled", columns["other"])
     split = options.split or task.split
-    difference = table.difference(model.name, BLIND, _precision(task))
+    difference = table.difference(model.name, BLIND, _headline(task))
     return ReferringResult(
         task=task,
         split=split,
@@ -193,24 +193,31 @@ def _reported(
 def _scored(found: Map, question: Question, cut: float, task: ReferringTask) -> dict[str, float]:
     """Every metric of one answer; NaN where it does not count."""
     part = best_part(found, cut)
-    upright = 0.0 if part is None else overlap(upright_box(part), question.upright)
+    upright, right = float("nan"), float("nan")
+    if not question.several:  # one box cannot answer two
+        upright = 0.0 if part is None else overlap(upright_box(part), question.upright)
+        right = float(upright >= task.overlap)
     turned = float("nan")
     if question.rotated is not None:
         turned = 0.0 if part is None else float(overlap(rotated_box(part), question.rotated) >= task.overlap)
     row, column = np.unravel_index(int(found.argmax()), found.shape)
-    y0, x0, y1, x1 = question.upright.edges
-    pointed = y0 <= row + 0.5 < y1 and x0 <= column + 0.5 < x1
+    target = question.mask((found.shape[0], found.shape[1]))
     precision = _precision(task)
-    return {
-        precision: float(upright >= task.overlap),
+    scores = {
+        precision: right,
         f"rotated_{precision}": turned,
         "box_iou": upright,
-        "pointing": float(pointed),
+        "pointing": float(target[row, column]),
     }
+    return {**scores, **map_scores(found, target)} if task.union else scores
 
 
 def _precision(task: ReferringTask) -> str:
     return f"pr@{task.overlap:g}"
+
+
+def _headline(task: ReferringTask) -> str:
+    return "map_iou" if task.union else _precision(task)
 
 
 def _columns(values: Sequence[Mapping[str, float]]) -> dict[str, Floats]:
@@ -224,6 +231,8 @@ def _cut(asker: _Asker, task: ReferringTask, units: Units) -> tuple[float, tuple
     right = np.zeros(len(_CUTS))
     for heard in asker.heard(units):
         for number, question in enumerate(heard.questions):
+            if question.several:
+                continue
             parts = (best_part(heard.own[number], cut) for cut in _CUTS)
             found = [0.0 if p is None else overlap(upright_box(p), question.upright) for p in parts]
             right += np.array(found) >= task.overlap
@@ -232,7 +241,8 @@ def _cut(asker: _Asker, task: ReferringTask, units: Units) -> tuple[float, tuple
 
 def _shown(heard: _Heard, cut: float, number: int, *, show_texts: bool) -> ShownBox:
     """One question of a picture, another each time."""
-    place = number % len(heard.questions)
+    single = [place for place, question in enumerate(heard.questions) if not question.several]
+    place = single[number % len(single)]
     question, part = heard.questions[place], best_part(heard.own[place], cut)
     box = None if part is None else upright_box(part)
     phrase = question.phrase if show_texts else length_of(question.phrase)

@@ -50,10 +50,26 @@ class ReferringSection(LinesSection):
 
 def referring_section(result: ReferringResult) -> ReferringSection:
     """Gather what the page shows of a task of referring expressions."""
-    precision = result.headline_metric
-    lines = [Line(f"All {result.expressions} expressions", _rows(result, precision, None))]
-    lines += [Line(name.capitalize(), _rows(result, precision, name)) for name in result.task.groups]
+    headline, precision = result.headline_metric, f"pr@{result.task.overlap:g}"
+    lines = [Line(f"All {result.expressions} expressions", _rows(result, headline, None))]
+    lines += [Line(name.capitalize(), _rows(result, headline, name)) for name in result.task.groups]
     others = {f"rotated_{precision}": "Rotated boxes", "box_iou": "Mean overlap", "pointing": "Peak in the box"}
+    reading, table = (
+        (
+            f"A box is right when it overlaps the true one by at least {result.task.overlap:g} (intersection over "
+            f"union). It is that of the best part of the mask from a probability of {result.cut:g} on, which the "
+            "validation split chose."
+        ),
+        ("Which boxes are right", f"Expressions whose box is right ({precision})"),
+    )
+    if result.task.union:
+        others = {"cnr": "Contrast to noise", precision: "Box is right, of expressions with one"} | others
+        table = ("How maps lie on the boxes", "Mean overlap of maps with all boxes (map_iou)")
+        reading += (
+            " An expression with several boxes means all of them, and its map is judged by their pixels: the mean "
+            "overlap from 0.1, 0.2, 0.3, 0.4 and 0.5 on. Published figures cut maps of cosines there, and these are "
+            "probabilities."
+        )
     lines += [Line(title, _rows(result, metric, None)) for metric, title in others.items()]
     kinds: tuple[tuple[ScoreKind, str], ...] = (
         ("model", result.models[0]), ("trivial", BLIND), ("shuffled", result.models[0])
@@ -61,13 +77,9 @@ def referring_section(result: ReferringResult) -> ReferringSection:
     return ReferringSection(
         result=result,
         sources=[Source(kind, model, kind, *_LABELS[kind]) for kind, model in kinds],
-        headline_title=f"Expressions whose box is right ({precision})",
-        tables=[("Which boxes are right", lines)],
-        reading=(
-            f"A box is right when it overlaps the true one by at least {result.task.overlap:g} (intersection over "
-            f"union). It is that of the best part of the mask from a probability of {result.cut:g} on, which the "
-            "validation split chose."
-        ),
+        headline_title=table[1],
+        tables=[(table[0], lines)],
+        reading=reading,
         difference=next(iter(result.differences), None),
         pictures=[_picture(result, shown) for shown in result.shown],
     )

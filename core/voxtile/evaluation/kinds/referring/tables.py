@@ -11,14 +11,15 @@ from voxtile.evaluation.terminal import bare, new_table, selection, shown
 
 
 def referring_tables(result: ReferringResult) -> list[Table]:
-    """A line a group; the model's upright and rotated boxes, and the two controls."""
-    precision = result.headline_metric
-    table = new_table(f"{selection(result)}, {result.expressions} expressions", precision)
+    """A line a group; the model's maps or boxes, one more figure of them, and the two controls."""
+    headline = result.headline_metric
+    table = new_table(f"{selection(result)}, {result.expressions} expressions", headline)
+    second = ("contrast to noise", "cnr") if result.task.union else ("rotated boxes", f"rotated_{headline}")
     columns: list[tuple[str, ScoreKind, str]] = [
-        ("model", "model", precision),
-        ("rotated boxes", "model", f"rotated_{precision}"),
-        ("text-blind", "trivial", precision),
-        ("other phrase", "shuffled", precision),
+        ("model", "model", headline),
+        (second[0], "model", second[1]),
+        ("text-blind", "trivial", headline),
+        ("other phrase", "shuffled", headline),
     ]
     for heading, *_ in columns:
         table.add_column(heading, justify="right", no_wrap=True)

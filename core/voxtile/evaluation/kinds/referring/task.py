@@ -10,7 +10,8 @@ from typing import Any
 from voxtile.evaluation.tasks.place import Place, shown
 from voxtile.evaluation.tasks.task import Task
 
-REFERRING_KEYS = ("regions", "overlap", "templates", "groups")
+REFERRING_KEYS = ("regions", "overlap", "templates", "groups", "several")
+LEFT_OUT, UNION = "leave-out", "union"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,12 +23,14 @@ class ReferringTask(Task):
         overlap: intersection over union of boxes from which on an answer is right.
         templates: ways to ask, each with one `{}` for the phrase; answers are averaged over them.
         groups: name → pattern, searched for in phrases; each phrase counts in the first group that fits.
+        union: a phrase with several boxes means all of them, and maps are judged; else it is left out as ambiguous.
     """
 
     regions: tuple[str, ...] = ()
     overlap: float = 0.5
     templates: tuple[str, ...] = ("{}",)
     groups: Mapping[str, re.Pattern[str]] = field(default_factory=dict)
+    union: bool = False
 
     def group_of(self, phrase: str) -> str | None:
         """The group of a phrase, or None."""
@@ -61,6 +64,7 @@ def parse_referring(place: Place, task: Mapping[str, Any], shared: Mapping[str, 
         regions=_texts(place.at("regions"), task.get("regions", [])),
         overlap=float(overlap),
         templates=templates,
+        union=place.choice(task, "several", (LEFT_OUT, UNION), LEFT_OUT) == UNION,
         groups={str(name): _pattern(place.at("groups").at(str(name)), text) for name, text in groups.items()},
     )
 

@@ -23,6 +23,9 @@ from voxtile.evaluation.tasks.task import (
 )
 
 MULTILABEL = "zero-shot-multilabel"
+SINGLE_LABEL = "zero-shot-singlelabel"
+OF_VOCABULARY = "vocabulary"
+"""What `classes` says where they are those that the corpus looked for, each asked by its own name."""
 CLASSES_KEYS = (
     "uncertain", "facts_source", "vocabulary", "averaging", "fact_head_ensemble", "positive", "templates", "classes",
     "robustness", "subgroups", "scorers",
@@ -68,7 +71,7 @@ def class_fields(place: Place, task: Mapping[str, Any], *, multilabel: bool) -> 
     if "classes" not in task:
         raise place.error("needs the key 'classes'")
     return {
-        "classes": _classes(place.at("classes"), task["classes"], multilabel=multilabel),
+        "classes": _classes(place.at("classes"), task["classes"], task, multilabel=multilabel),
         "templates": _templates(place.at("templates"), task.get("templates", ["{}"])),
         "labels": _label_rule(place, task),
         "averaging": _averaging(place.at("averaging"), task.get("averaging") or {}, multilabel=multilabel),
@@ -119,7 +122,11 @@ def _averaging(place: Place, value: object, *, multilabel: bool) -> Averaging:
     return Averaging(**levels, top_k=tuple(sorted(set(counts))))
 
 
-def _classes(place: Place, value: object, *, multilabel: bool) -> tuple[TaskClass, ...]:
+def _classes(place: Place, value: object, task: Mapping[str, Any], *, multilabel: bool) -> tuple[TaskClass, ...]:
+    if value == OF_VOCABULARY and task.get("kind") == SINGLE_LABEL:
+        if not task.get("vocabulary"):
+            raise place.error("classes of the corpus are those of a vocabulary; name it under 'vocabulary'")
+        return ()  # label_source reads them
     if not isinstance(value, dict) or not value:
         raise place.error(f"expected a mapping of class names to classes, found {shown(value)}")
     read: Callable[[Place, object], tuple[Wording, ...]] = _pairs if multilabel else _prompts

@@ -15,6 +15,7 @@ from voxtile.grounding.boxes import Box
 CLASSES = {
     "chexpert": 5, "chexpert-5x200": 5, "nih-cxr14": 14, "vindr-cxr": 16,
     "rsna-pneumonia": 2, "siim-acr": 2, "busi": 3, "messidor-2": 5,
+    "fives": 4, "refuge": 2, "odir-200x3": 3, "deepdrid": 5, "knee-acl": 2, "knee-meniscus": 2, "thyroid-us": 2,
     "isic-2018": 7, "ct-rate": 18, "rad-chestct": 16,
 }  # fmt: skip
 RETRIEVAL = {"mimic-cxr-retrieval": "mimic-cxr-jpg", "iu-xray-retrieval": "iu-xray", "roco-v2-retrieval": "roco-v2"}

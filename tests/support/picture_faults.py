@@ -55,6 +55,45 @@ def chexpert_plus(root):
     (root / "PNG/valid/patient00002/study1/view1_frontal.png").write_bytes(b"<html>expired</html>")
 
 
+def fives(root):
+    """A picture that is cut off."""
+    path = root / "FIVES/test/Original/101_G.png"
+    path.write_bytes(path.read_bytes()[:200])
+
+
+def refuge(root):
+    """A page in place of a picture."""
+    (root / "Training400/Glaucoma/g0001.jpg").write_bytes(b"<html>expired</html>")
+
+
+def odir_200x3(root):
+    """A picture that is not there."""
+    add(root / "08_ODIR200x3.csv", ["3", "08_ODIR-5K/preprocessed_images/99_left.jpg", "[]", "['normal']"])
+
+
+def deepdrid(root):
+    """A patient in training and validation."""
+    path = root / "regular_fundus_images/regular-fundus-validation/regular-fundus-validation.csv"
+    add(path, ["1", "1_l2", "", "1", "3", "", "4", "8", "8", "0"])
+    colours(root / "regular_fundus_images/regular-fundus-validation/Images/1/1_l2.jpg")
+
+
+def knee_acl(root):
+    """A slice with both labels, and a name that leads out of the folder."""
+    add(root / "train_fold1.csv", ["images/0619_sagittal_17.000000.png", "no"], ["../../0001_sagittal_1.png", "no"])
+
+
+def knee_meniscus(root):
+    """An examination in two lists."""
+    add(root / "meniscus/dataframe/meniscus_val_fold1.csv", ["images/0571_sagittal_13.000000.png", "n"])
+    picture(root / "meniscus/images/0571_sagittal_13.000000.png")
+
+
+def thyroid_us(root):
+    """A row twice."""
+    add(root / "thyroid_train_fold1.csv", ["images/314_1.jpg", "malignant"])
+
+
 def isic_2018(root):
     """A lesion in training and test."""
     add(root / "ISIC2018_Task3_Training_LesionGroupings.csv", ["ISIC_0034524", "HAM_0000550", "follow_up"])
@@ -197,5 +236,6 @@ PICTURE_FAULTS = {
     "isic-2020": isic_2020_faults, "iu-xray": iu_xray, "messidor": messidor, "messidor-2": messidor_2,
     "mimic-cxr": mimic_cxr, "mimic-cxr-jpg": mimic_cxr_jpg, "ms-cxr": ms_cxr, "nih-cxr14": nih_cxr14, "open-i": open_i,
     "padchest": padchest, "roco-v2": roco_v2, "rsna-pneumonia": rsna_pneumonia, "siim-acr": siim_acr,
-    "vindr-cxr": vindr_cxr,
+    "vindr-cxr": vindr_cxr, "fives": fives, "refuge": refuge, "odir-200x3": odir_200x3, "deepdrid": deepdrid,
+    "knee-acl": knee_acl, "knee-meniscus": knee_meniscus, "thyroid-us": thyroid_us,
 }  # fmt: skip

@@ -441,12 +441,90 @@ def isic_2020(root, *, duplicates=()):
         colours(root / f"train/{name}.jpg")
 
 
+def fives(root):
+    """FIVES: the letter of a name is the diagnosis; vessels under the same names in another folder."""
+    for name in ("train/Original/1_A", "train/Original/151_D", "test/Original/1_A", "test/Original/101_G"):
+        colours(root / f"FIVES/{name}.png")
+        mask(root / f"FIVES/{name.replace('Original', 'Ground truth')}.png")
+
+
+def refuge(root):
+    """REFUGE: classes are folders and the beginning of names; pictures of the validation have neither."""
+    for name in ("Training400/Glaucoma/g0001", "Training400/Non-Glaucoma/n0001", "Training400/Non-Glaucoma/n0002"):
+        colours(root / f"{name}.jpg")
+    colours(root / "REFUGE-Validation400/V0001.jpg")
+
+
+def odir_200x3(root):
+    """ODIR 200x3: labels as lists of Python, both eyes of one patient."""
+    rows = (("0_right", "normal"), ("0_left", "cataract"), ("13_left", "pathologic myopia"))
+    listed = [(n, f"08_ODIR-5K/preprocessed_images/{name}.jpg", [], [label]) for n, (name, label) in enumerate(rows)]
+    table(root / "08_ODIR200x3.csv", ("", "image", "atributes", "categories"), *listed)
+    for name, _ in rows:
+        colours(root / f"preprocessed_images/{name}.jpg")
+
+
+def deepdrid(root):
+    """DeepDRiD: the grade of an eye stands in the column of its side."""
+    head = ("patient_id", "image_id", "image_path", "Overall quality", "left_eye_DR_Level", "right_eye_DR_Level",
+            "patient_DR_Level", "Clarity", "Field definition", "Artifact")  # fmt: skip
+    rows = {"training": ((1, "1_l1", 3, ""), (1, "1_r1", "", 0)), "validation": ((265, "265_l1", 4, ""),)}
+    for part, listed in rows.items():
+        base = root / f"regular_fundus_images/regular-fundus-{part}"
+        cells = [
+            (p, n, f"\\regular-fundus-{part}\\{p}\\{n}.jpg", 1, left, right, 4, 8, 8, 0) for p, n, left, right in listed
+        ]
+        table(base / f"regular-fundus-{part}.csv", head, *cells)
+        for patient, name, *_ in listed:
+            colours(base / f"Images/{patient}/{name}.jpg")
+
+
+def knee_acl(root):
+    """Slices of the knee: a list a split."""
+    rows = {"train": ("0619", "yes"), "val": ("0096", "no"), "test": ("0177", "yes")}
+    for part, (exam, label) in rows.items():
+        names = [f"images/{exam}_sagittal_{n}.000000.png" for n in (17, 18)]
+        table(root / f"{part}_fold1.csv", ("filename", "acl_label"), *((name, label) for name in names))
+        for name in names:
+            picture(root / name)
+
+
+def knee_meniscus(root):
+    """The same in other columns and letters."""
+    rows = {"train": ("0571", "n"), "val": ("0091", "p"), "test": ("0808", "n")}
+    for part, (exam, label) in rows.items():
+        name = f"images/{exam}_sagittal_12.000000.png"
+        table(root / f"meniscus/dataframe/meniscus_{part}_fold1.csv", ("img_dir", "label"), (name, label))
+        picture(root / "meniscus" / name)
+
+
+def thyroid_us(root):
+    """Ultrasound: the number before the underscore is the case."""
+    rows = {"train": (("314_1", "malignant"), ("130_1", "benign")), "val": (("23_1", "malignant"),),
+            "test": (("7_1", "benign"), ("7_2", "benign"))}  # fmt: skip
+    for part, listed in rows.items():
+        table(
+            root / f"thyroid_{part}_fold1.csv",
+            ("img_dir", "label"),
+            *((f"images/{n}.jpg", label) for n, label in listed),
+        )
+        for name, _ in listed:
+            picture(root / f"images/{name}.jpg")
+
+
 # Recipe → (writes a small copy, number of samples, further words of the command).
 PICTURE_LAYOUTS = {
     "busi": (busi, 4, ()),
     "chexpert": (chexpert, 4, ()),
     "chexpert-5x200": (chexpert_5x200, 5, ()),
     "chexpert-plus": (chexpert_plus, 3, ()),
+    "fives": (fives, 4, ()),
+    "refuge": (refuge, 3, ()),
+    "odir-200x3": (odir_200x3, 3, ()),
+    "deepdrid": (deepdrid, 3, ()),
+    "knee-acl": (knee_acl, 6, ()),
+    "knee-meniscus": (knee_meniscus, 3, ()),
+    "thyroid-us": (thyroid_us, 5, ()),
     "isic-2018": (isic_2018, 4, ()),
     "isic-2019": (isic_2019, 2, ()),
     "isic-2020": (isic_2020, 3, ()),
@@ -470,6 +548,13 @@ PICTURE_LACKING = {
     "chexpert": ("CheXpert-v1.0-small/train/patient00001/*/*", "1 of 4 samples"),
     "chexpert-5x200": ("chexpert-5x200.csv", "'chexpert-5x200.csv'"),
     "chexpert-plus": ("PNG/valid/*/*/*", "1 of 3 samples"),
+    "fives": ("FIVES/*/Original/*", "holds no picture of FIVES"),
+    "refuge": ("Training400/*/*", "holds no picture of REFUGE"),
+    "odir-200x3": ("preprocessed_images/0_left.jpg", "0_left.jpg'"),
+    "deepdrid": ("regular_fundus_images/*/Images/265/*", "265_l1.jpg"),
+    "knee-acl": ("test_fold1.csv", "'test_fold1.csv'"),
+    "knee-meniscus": ("meniscus/images/0808*", "0808_sagittal_12.000000.png"),
+    "thyroid-us": ("thyroid_val_fold1.csv", "'thyroid_val_fold1.csv'"),
     "isic-2018": ("ISIC2018_Task3_*_GroundTruth/*", "'ISIC2018_Task3_*_GroundTruth.csv'"),
     "isic-2019": ("ISIC_2019_Training_Input/ISIC_0000001.jpg", "'ISIC_2019_Training_Input/ISIC_0000001.jpg'"),
     "isic-2020": ("ISIC_2020_Training_Duplicates.csv", "'ISIC_2020_Training_Duplicates.csv'"),

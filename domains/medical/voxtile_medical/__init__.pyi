@@ -9,6 +9,13 @@ from .phantom.articles.command import write_articles_phantom as write_articles_p
 from .phantom.ct.command import write_ct_phantom as write_ct_phantom
 from .phantom.mr.command import write_mr_phantom as write_mr_phantom
 from .phantom.petct.command import write_petct_phantom as write_petct_phantom
+from .recipes.pictures.benchmark_commands import build_deepdrid as build_deepdrid
+from .recipes.pictures.benchmark_commands import build_fives as build_fives
+from .recipes.pictures.benchmark_commands import build_knee_acl as build_knee_acl
+from .recipes.pictures.benchmark_commands import build_knee_meniscus as build_knee_meniscus
+from .recipes.pictures.benchmark_commands import build_odir_200x3 as build_odir_200x3
+from .recipes.pictures.benchmark_commands import build_refuge as build_refuge
+from .recipes.pictures.benchmark_commands import build_thyroid_us as build_thyroid_us
 from .recipes.pictures.commands import build_busi as build_busi
 from .recipes.pictures.commands import build_chexpert as build_chexpert
 from .recipes.pictures.commands import build_chexpert_5x200 as build_chexpert_5x200
@@ -58,12 +65,16 @@ __all__ = [
     "build_chexpert_5x200",
     "build_chexpert_plus",
     "build_ct_rate",
+    "build_deepdrid",
+    "build_fives",
     "build_inspect",
     "build_isic_2018",
     "build_isic_2019",
     "build_isic_2020",
     "build_iu_xray",
     "build_kits",
+    "build_knee_acl",
+    "build_knee_meniscus",
     "build_lidc_idri",
     "build_medtrinity",
     "build_merlin",
@@ -74,12 +85,15 @@ __all__ = [
     "build_ms_cxr",
     "build_msd",
     "build_nih_cxr14",
+    "build_odir_200x3",
     "build_open_i",
     "build_padchest",
     "build_rad_chestct",
+    "build_refuge",
     "build_roco_v2",
     "build_rsna_pneumonia",
     "build_siim_acr",
+    "build_thyroid_us",
     "build_totalsegmentator",
     "build_totalsegmentator_mr",
     "build_vindr_cxr",

@@ -66,6 +66,14 @@ domain = Domain(
         "chexpert-plus": Command(
             "voxtile_medical.recipes.pictures.commands:build_chexpert_plus", "CheXpert Plus: chest X-rays with reports"
         ),
+        "deepdrid": Command(
+            "voxtile_medical.recipes.pictures.benchmark_commands:build_deepdrid",
+            "DeepDRiD: fundus photographs, a grade for each eye",
+        ),
+        "fives": Command(
+            "voxtile_medical.recipes.pictures.benchmark_commands:build_fives",
+            "FIVES: fundus photographs, one of four diagnoses",
+        ),
         "isic-2018": Command(
             "voxtile_medical.recipes.pictures.commands:build_isic_2018",
             "ISIC 2018 (HAM10000): skin lesions, seven diagnoses",
@@ -79,6 +87,14 @@ domain = Domain(
         ),
         "iu-xray": Command(
             "voxtile_medical.recipes.pictures.commands:build_iu_xray", "Indiana University chest X-rays with reports"
+        ),
+        "knee-acl": Command(
+            "voxtile_medical.recipes.pictures.benchmark_commands:build_knee_acl",
+            "tears of the cruciate ligament on MR, one of five folds",
+        ),
+        "knee-meniscus": Command(
+            "voxtile_medical.recipes.pictures.benchmark_commands:build_knee_meniscus",
+            "tears of the meniscus on MR, one of five folds",
         ),
         "medtrinity": Command(
             "voxtile_medical.recipes.pictures.commands:build_medtrinity",
@@ -106,12 +122,20 @@ domain = Domain(
             "voxtile_medical.recipes.pictures.commands:build_nih_cxr14",
             "NIH ChestX-ray14: 14 labels, boxes, official splits",
         ),
+        "odir-200x3": Command(
+            "voxtile_medical.recipes.pictures.benchmark_commands:build_odir_200x3",
+            "ODIR 200x3: normal, cataract, myopia; a test set",
+        ),
         "open-i": Command(
             "voxtile_medical.recipes.pictures.commands:build_open_i", "Indiana University chest X-rays, reports as XML"
         ),
         "padchest": Command(
             "voxtile_medical.recipes.pictures.commands:build_padchest",
             "PadChest: 16-bit chest X-rays, Spanish reports, labels",
+        ),
+        "refuge": Command(
+            "voxtile_medical.recipes.pictures.benchmark_commands:build_refuge",
+            "REFUGE: fundus photographs with and without glaucoma",
         ),
         "roco-v2": Command(
             "voxtile_medical.recipes.pictures.commands:build_roco_v2", "ROCOv2: figures with captions and UMLS concepts"
@@ -123,6 +147,10 @@ domain = Domain(
         "siim-acr": Command(
             "voxtile_medical.recipes.pictures.commands:build_siim_acr",
             "SIIM-ACR: chest X-rays as DICOM, masks of pneumothorax",
+        ),
+        "thyroid-us": Command(
+            "voxtile_medical.recipes.pictures.benchmark_commands:build_thyroid_us",
+            "nodules of the thyroid on ultrasound, one of five folds",
         ),
         "vindr-cxr": Command(
             "voxtile_medical.recipes.pictures.commands:build_vindr_cxr",

@@ -24,7 +24,7 @@ def build_mimic_cxr(source: Path, corpus: Path, **run: Any) -> None:  # noqa: AN
         corpus: the corpus to add to; made if it does not exist.
         run: options of the run.
     """
-    _build("mimic-cxr", source, corpus, ALL_TRAINING, run)
+    build_pictures("mimic-cxr", source, corpus, ALL_TRAINING, run)
 
 
 def build_mimic_cxr_jpg(source: Path, corpus: Path, **run: Any) -> None:  # noqa: ANN401
@@ -37,7 +37,7 @@ def build_mimic_cxr_jpg(source: Path, corpus: Path, **run: Any) -> None:  # noqa
         corpus: the corpus to add to; made if it does not exist.
         run: options of the run.
     """
-    _build("mimic-cxr-jpg", source, corpus, ALL_TRAINING, run)
+    build_pictures("mimic-cxr-jpg", source, corpus, ALL_TRAINING, run)
 
 
 def build_chexpert(source: Path, corpus: Path, **run: Any) -> None:  # noqa: ANN401
@@ -50,7 +50,7 @@ def build_chexpert(source: Path, corpus: Path, **run: Any) -> None:  # noqa: ANN
         corpus: the corpus to add to; made if it does not exist.
         run: options of the run.
     """
-    _build("chexpert", source, corpus, ALL_TRAINING, run)
+    build_pictures("chexpert", source, corpus, ALL_TRAINING, run)
 
 
 def build_chexpert_5x200(source: Path, corpus: Path, **run: Any) -> None:  # noqa: ANN401
@@ -63,7 +63,7 @@ def build_chexpert_5x200(source: Path, corpus: Path, **run: Any) -> None:  # noq
         corpus: the corpus to add to; made if it does not exist.
         run: options of the run.
     """
-    _build("chexpert-5x200", source, corpus, ALL_TRAINING, run)
+    build_pictures("chexpert-5x200", source, corpus, ALL_TRAINING, run)
 
 
 def build_chexpert_plus(source: Path, corpus: Path, **run: Any) -> None:  # noqa: ANN401
@@ -76,7 +76,7 @@ def build_chexpert_plus(source: Path, corpus: Path, **run: Any) -> None:  # noqa
         corpus: the corpus to add to; made if it does not exist.
         run: options of the run.
     """
-    _build("chexpert-plus", source, corpus, ALL_TRAINING, run)
+    build_pictures("chexpert-plus", source, corpus, ALL_TRAINING, run)
 
 
 def build_ms_cxr(source: Path, corpus: Path, **run: Any) -> None:  # noqa: ANN401
@@ -87,7 +87,7 @@ def build_ms_cxr(source: Path, corpus: Path, **run: Any) -> None:  # noqa: ANN40
         corpus: the corpus to add to; made if it does not exist.
         run: options of the run.
     """
-    _build("ms-cxr", source, corpus, ALL_TRAINING, run)
+    build_pictures("ms-cxr", source, corpus, ALL_TRAINING, run)
 
 
 def build_nih_cxr14(source: Path, corpus: Path, **run: Any) -> None:  # noqa: ANN401
@@ -100,7 +100,7 @@ def build_nih_cxr14(source: Path, corpus: Path, **run: Any) -> None:  # noqa: AN
         corpus: the corpus to add to; made if it does not exist.
         run: options of the run.
     """
-    _build("nih-cxr14", source, corpus, ALL_TRAINING, run)
+    build_pictures("nih-cxr14", source, corpus, ALL_TRAINING, run)
 
 
 def build_padchest(source: Path, corpus: Path, *, split_fractions: str = "0.8,0.1,0.1", **run: Any) -> None:  # noqa: ANN401
@@ -114,7 +114,7 @@ def build_padchest(source: Path, corpus: Path, *, split_fractions: str = "0.8,0.
         split_fractions: shares of train, val and test, by subject.
         run: options of the run.
     """
-    _build("padchest", source, corpus, split_fractions, run)
+    build_pictures("padchest", source, corpus, split_fractions, run)
 
 
 def build_vindr_cxr(source: Path, corpus: Path, **run: Any) -> None:  # noqa: ANN401
@@ -128,7 +128,7 @@ def build_vindr_cxr(source: Path, corpus: Path, **run: Any) -> None:  # noqa: AN
         corpus: the corpus to add to; made if it does not exist.
         run: options of the run.
     """
-    _build("vindr-cxr", source, corpus, ALL_TRAINING, run)
+    build_pictures("vindr-cxr", source, corpus, ALL_TRAINING, run)
 
 
 def build_rsna_pneumonia(source: Path, corpus: Path, *, split_fractions: str = "0.8,0.1,0.1", **run: Any) -> None:  # noqa: ANN401
@@ -143,7 +143,7 @@ def build_rsna_pneumonia(source: Path, corpus: Path, *, split_fractions: str = "
         split_fractions: shares of train, val and test, by subject.
         run: options of the run.
     """
-    _build("rsna-pneumonia", source, corpus, split_fractions, run)
+    build_pictures("rsna-pneumonia", source, corpus, split_fractions, run)
 
 
 def build_siim_acr(source: Path, corpus: Path, *, split_fractions: str = "0.8,0.1,0.1", **run: Any) -> None:  # noqa: ANN401
@@ -155,7 +155,7 @@ def build_siim_acr(source: Path, corpus: Path, *, split_fractions: str = "0.8,0.
         split_fractions: shares of train, val and test, by subject.
         run: options of the run.
     """
-    _build("siim-acr", source, corpus, split_fractions, run)
+    build_pictures("siim-acr", source, corpus, split_fractions, run)
 
 
 def build_iu_xray(source: Path, corpus: Path, *, split_fractions: str = "0.8,0.1,0.1", **run: Any) -> None:  # noqa: ANN401
@@ -169,7 +169,7 @@ def build_iu_xray(source: Path, corpus: Path, *, split_fractions: str = "0.8,0.1
         split_fractions: shares of train, val and test, by subject.
         run: options of the run.
     """
-    _build("iu-xray", source, corpus, split_fractions, run)
+    build_pictures("iu-xray", source, corpus, split_fractions, run)
 
 
 def build_open_i(source: Path, corpus: Path, *, split_fractions: str = "0.8,0.1,0.1", **run: Any) -> None:  # noqa: ANN401
@@ -183,7 +183,7 @@ def build_open_i(source: Path, corpus: Path, *, split_fractions: str = "0.8,0.1,
         split_fractions: shares of train, val and test, by subject.
         run: options of the run.
     """
-    _build("open-i", source, corpus, split_fractions, run)
+    build_pictures("open-i", source, corpus, split_fractions, run)
 
 
 def build_roco_v2(source: Path, corpus: Path, **run: Any) -> None:  # noqa: ANN401
@@ -196,7 +196,7 @@ def build_roco_v2(source: Path, corpus: Path, **run: Any) -> None:  # noqa: ANN4
         corpus: the corpus to add to; made if it does not exist.
         run: options of the run.
     """
-    _build("roco-v2", source, corpus, ALL_TRAINING, run)
+    build_pictures("roco-v2", source, corpus, ALL_TRAINING, run)
 
 
 def build_medtrinity(source: Path, corpus: Path, *, split_fractions: str = "0.98,0.01,0.01", **run: Any) -> None:  # noqa: ANN401
@@ -226,7 +226,7 @@ def build_busi(source: Path, corpus: Path, *, split_fractions: str = "0.8,0.1,0.
         split_fractions: shares of train, val and test, by subject.
         run: options of the run.
     """
-    _build("busi", source, corpus, split_fractions, run)
+    build_pictures("busi", source, corpus, split_fractions, run)
 
 
 def build_messidor(source: Path, corpus: Path, *, split_fractions: str = "0.8,0.1,0.1", **run: Any) -> None:  # noqa: ANN401
@@ -241,7 +241,7 @@ def build_messidor(source: Path, corpus: Path, *, split_fractions: str = "0.8,0.
         split_fractions: shares of train, val and test, by subject.
         run: options of the run.
     """
-    _build("messidor", source, corpus, split_fractions, run)
+    build_pictures("messidor", source, corpus, split_fractions, run)
 
 
 def build_messidor_2(source: Path, corpus: Path, *, split_fractions: str = "0.8,0.1,0.1", **run: Any) -> None:  # noqa: ANN401
@@ -255,7 +255,7 @@ def build_messidor_2(source: Path, corpus: Path, *, split_fractions: str = "0.8,
         split_fractions: shares of train, val and test, by subject.
         run: options of the run.
     """
-    _build("messidor-2", source, corpus, split_fractions, run)
+    build_pictures("messidor-2", source, corpus, split_fractions, run)
 
 
 def build_isic_2018(source: Path, corpus: Path, **run: Any) -> None:  # noqa: ANN401
@@ -266,7 +266,7 @@ def build_isic_2018(source: Path, corpus: Path, **run: Any) -> None:  # noqa: AN
         corpus: the corpus to add to; made if it does not exist.
         run: options of the run.
     """
-    _build("isic-2018", source, corpus, ALL_TRAINING, run)
+    build_pictures("isic-2018", source, corpus, ALL_TRAINING, run)
 
 
 def build_isic_2019(source: Path, corpus: Path, **run: Any) -> None:  # noqa: ANN401
@@ -279,7 +279,7 @@ def build_isic_2019(source: Path, corpus: Path, **run: Any) -> None:  # noqa: AN
         corpus: the corpus to add to; made if it does not exist.
         run: options of the run.
     """
-    _build("isic-2019", source, corpus, ALL_TRAINING, run)
+    build_pictures("isic-2019", source, corpus, ALL_TRAINING, run)
 
 
 def build_isic_2020(source: Path, corpus: Path, *, split_fractions: str = "0.8,0.1,0.1", **run: Any) -> None:  # noqa: ANN401
@@ -291,10 +291,11 @@ def build_isic_2020(source: Path, corpus: Path, *, split_fractions: str = "0.8,0
         split_fractions: shares of train, val and test, by subject.
         run: options of the run.
     """
-    _build("isic-2020", source, corpus, split_fractions, run)
+    build_pictures("isic-2020", source, corpus, split_fractions, run)
 
 
-def _build(name: str, source: Path, corpus: Path, split_fractions: str, run: dict[str, Any]) -> None:
+def build_pictures(name: str, source: Path, corpus: Path, split_fractions: str, run: dict[str, Any]) -> None:
+    """Build a corpus from the set of `sets/` with this name, after saying what its makers ask for."""
     data = picture_set(name)
     tell(f"{data.title}: {data.access}")
     build(Pictures(data), source, corpus, split_fractions, RunOptions(**run))

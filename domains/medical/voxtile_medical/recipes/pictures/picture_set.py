@@ -32,6 +32,7 @@ class TableFiles:
         is_needed: the download is incomplete without it.
         is_partial: each row is of one picture of several, so that rows without one are no matter.
         is_one: the files are releases of one table, of which the first that is there counts.
+        is_each: the files are parts of one table, so that the download is incomplete without any of them.
         what: it is, for people.
     """
 
@@ -45,6 +46,7 @@ class TableFiles:
     is_needed: bool = True
     is_partial: bool = False
     is_one: bool = False
+    is_each: bool = False
     what: str = "table"
 
 

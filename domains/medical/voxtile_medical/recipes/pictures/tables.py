@@ -83,9 +83,10 @@ def read_rows(root: Path, table: TableFiles, data: PictureSet) -> Iterator[Table
         InputError: there is none and it is needed, one cannot be read, or it is of another release.
     """
     paths = _one_form_each(find_tables(root, table))
-    if not paths and table.is_needed:
+    lacking = [pattern for pattern in table.files if not any(fnmatch.fnmatchcase(path.name, pattern) for path in paths)]
+    if (table.is_each and lacking) or (table.is_needed and not paths):
         raise InputError(
-            f"'{root}' has no {table.what} '{table.files[0]}'{still_packed(root)}; give the folder that "
+            f"'{root}' has no {table.what} '{lacking[0]}'{still_packed(root)}; give the folder that "
             f"{data.title} is unpacked to ({data.source})"
         )
     if not paths:

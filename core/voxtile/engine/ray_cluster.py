@@ -89,9 +89,10 @@ def _connected(slots: int) -> tuple[Any, bool]:
         else:
             ray.init(address="local", num_cpus=slots or None, include_dashboard=False, **quiet)
     except (RuntimeError, ValueError, OSError) as error:
+        token = "" if os.environ.get("RAY_AUTH_MODE") else "; where it asks for a token, set RAY_AUTH_MODE=token"
         raise ConfigError(
             f"no Ray cluster answers ({address or 'on this machine'}): {str(error).splitlines()[0]}; start one with "
-            "'ray start --head', or unset RAY_ADDRESS to use this machine alone"
+            f"'ray start --head', or unset RAY_ADDRESS to use this machine alone{token if address else ''}"
         ) from error
     return ray, True
 

@@ -1,11 +1,13 @@
-"""`corpus.json`: what makes a folder a corpus, and which version of the format it has."""
+"""`corpus.json`: what makes a folder a corpus, and which version of the format it has; and where the folder is."""
 
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 from voxtile.bounded_text import load_json
+from voxtile.corpus.remote.address import parse_address, refuse_remote
 from voxtile.corpus.schema import SCHEMA_VERSION
 from voxtile.corpus.storage import storage_errors, write_atomically
 from voxtile.errors import CorpusError
@@ -20,6 +22,7 @@ def new_corpus(root: Path) -> None:
     Raises:
         CorpusError: the folder holds something else, is not writable, or was made by a newer version.
     """
+    refuse_remote(root, "written to")
     with storage_errors(root):
         exists = (root / CORPUS_FILE).is_file()
     if exists:
@@ -71,3 +74,33 @@ def check_version(version: str, path: Path) -> None:
         raise CorpusError(
             f"'{path}' was made with schema version {version}; this voxtile reads up to {supported}.x: upgrade it"
         )
+
+
+def corpus_name(path: str | os.PathLike[str]) -> str:
+    """How a user names a corpus: its folder, or its address."""
+    address = parse_address(path)
+    return os.fspath(path) if address is None else address.url
+
+
+def corpus_root(path: str | os.PathLike[str]) -> Path:
+    """The folder that holds the tables of a corpus; those of a remote one are fetched first, where they have changed.
+
+    Args:
+        path: a folder, or `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX` or `https://HOST/PATH`, also as a Path of it.
+
+    Raises:
+        CorpusError: it is not a corpus, was made by a newer version, or cannot be reached.
+        MissingExtraError: it is remote, and the extra `remote` is not installed.
+    """
+    address = parse_address(path)
+    if address is None:
+        check_corpus(Path(path))
+        return Path(path)
+    from voxtile.corpus.remote.client import fetch_header, synchronise  # late: it starts processes, for a few users
+
+    root = fetch_header(address)
+    try:
+        check_corpus(root)
+    except CorpusError as error:
+        raise CorpusError(f"{error} (of '{address.url}')") from error
+    return synchronise(address)

@@ -5,6 +5,7 @@ Nothing here writes, and nothing but Parquet footers is read until rows are aske
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from voxtile.corpus.header import check_corpus
+from voxtile.corpus.header import corpus_root
 from voxtile.corpus.parts import check_part, part_dataset, part_paths, read_parts, sql_schema, table_schema
 from voxtile.corpus.records import Hashes, check_parts, recorded_files
 from voxtile.corpus.schema import TABLES
@@ -32,18 +33,20 @@ class Corpus:
     """One corpus, or the union of several.
 
     Args:
-        roots: corpus folders; in tables, the column `corpus` is an index into them.
+        roots: corpus folders, or addresses of remote ones (`corpus_root`); in tables, the column `corpus` is an index
+            into them.
+
+    Attributes:
+        roots: the folders; of remote corpora those of their mirrors.
 
     Raises:
-        CorpusError: a folder is not a corpus, or was made by a newer version.
+        CorpusError: a folder is not a corpus, or was made by a newer version, or a remote one cannot be reached.
     """
 
-    def __init__(self, *roots: Path) -> None:
+    def __init__(self, *roots: str | os.PathLike[str]) -> None:
         if not roots:
             raise CorpusError("no corpus was given; name at least one folder")
-        self.roots: tuple[Path, ...] = tuple(Path(root) for root in roots)
-        for root in self.roots:
-            check_corpus(root)
+        self.roots: tuple[Path, ...] = tuple(corpus_root(root) for root in roots)
         self._checked: set[Path] = set()
         self._records: dict[int, Hashes] = {}
 

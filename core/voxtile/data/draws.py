@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.utils.data import Sampler
 
 from voxtile.corpus.acquisition_time import days_since_latest
+from voxtile.corpus.remote.announcing import Place, is_mirror
 from voxtile.corpus.view.view import Caption, CompiledView, Entry
 from voxtile.data.captions import CaptionPolicy, Text, TurningPreset, names_direction
 from voxtile.data.collated import LoadedItem, any_sample, batch_of
@@ -138,6 +139,18 @@ class DrawDataset(BatchDataset):
         items = [self._item(item, number if keyed else None, limit) for item, number, limit in pairs]
         grid = None if self.regions is None else self.preset.grid
         return batch_of(items, numbers, self.view, region_grid=grid, with_samples=self.sample_captions is not None)
+
+    def places(self, draws: Draws) -> Iterator[Place]:
+        """Where the images lie that a batch is made of, for remote corpora."""
+        if self.with_images:
+            for item in draws.items.tolist():
+                for entry in self._entries(item):
+                    yield from self.view.places(entry)
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether any of the corpora is."""
+        return any(is_mirror(root) for root in self.view.roots)
 
     def texts(self, items: int) -> list[str]:
         """Distinct texts that the policy allows, of at most `items` evenly spaced items, in order."""

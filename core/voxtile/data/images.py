@@ -16,6 +16,7 @@ from torch import Tensor
 
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.reference_roots import OutsideCorpusError
+from voxtile.corpus.remote.announcing import Place, announced, place_of
 from voxtile.corpus.source import StoredSample
 from voxtile.data.presets.base import Preset
 from voxtile.data.presets.roles import StudyReader, StudySource, pick_roles, stated_roles
@@ -60,7 +61,7 @@ class CorpusImages:
         """Batches (uids, images [S, C, *G] float32)."""
         with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
             pending: deque[Future[Tensor]] = deque()
-            remaining = iter(uids)
+            remaining = announced(uids, self._places)
             for start in range(0, len(uids), self._batch_size):
                 batch = uids[start : start + self._batch_size]
                 images = []
@@ -69,6 +70,11 @@ class CorpusImages:
                         pending.append(pool.submit(self.image, uid))
                     images.append(pending.popleft().result())
                 yield batch, torch.stack(images)
+
+    def _places(self, uid: str) -> Iterator[Place]:
+        members = self._studies.get(uid, (uid,)) if isinstance(self._preset, StudyReader) else (uid,)
+        for row in (self.rows[member] for member in members if member in self.rows):
+            yield from place_of(self._corpus.roots[row["corpus"]], row)
 
     @cached_property
     def dates(self) -> Mapping[str, str | None]:

@@ -9,6 +9,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Sampler
 
+from voxtile.corpus.remote.announcing import announced
 from voxtile.data.cursor import Cursor
 from voxtile.data.draws import DrawDataset, Draws, Failed, OrderedDraws, PackedPreset
 from voxtile.data.epoch_order import EpochOrder, WeightedOrder
@@ -55,6 +56,26 @@ class TrainingDraws(Sampler[Draws]):
         return self._order.size // self._batch_size
 
 
+class AnnouncedDraws(Sampler[Draws]):
+    """Draws whose images were announced, so that those of remote corpora are on their way before a worker needs them.
+
+    Args:
+        draws: which draws.
+        dataset: knows where their images lie.
+    """
+
+    def __init__(
+        self, draws: TrainingDraws | OrderedDraws | OrderedBySource, dataset: DrawDataset | MixtureDataset
+    ) -> None:
+        self._draws, self._dataset = draws, dataset
+
+    def __iter__(self) -> Iterator[Draws]:
+        return announced(self._draws, self._dataset.places)
+
+    def __len__(self) -> int:
+        return len(self._draws)
+
+
 class BatchLoader:
     """An iterable of batches that Lightning takes as it is, without a sampler of its own in between.
 
@@ -85,7 +106,9 @@ class BatchLoader:
         self._loader: DataLoader[Any] = DataLoader(
             dataset,
             batch_size=None,
-            sampler=draws,  # one Draws is one index: a worker loads a whole batch
+            sampler=AnnouncedDraws(draws, dataset)
+            if dataset.is_remote
+            else draws,  # one Draws is one index: a worker loads a whole batch
             num_workers=num_workers,
             pin_memory=pin_memory,
             persistent_workers=num_workers > 0,

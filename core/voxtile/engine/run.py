@@ -12,6 +12,7 @@ from typing import TypeAlias
 from voxtile.corpus.forgotten import ForgottenSubjects
 from voxtile.corpus.header import CORPUS_FILE, new_corpus
 from voxtile.corpus.records import recorded_files
+from voxtile.corpus.remote.address import refuse_remote
 from voxtile.engine.commit import DONE, read_done, remove_leftovers, sha256_of
 from voxtile.engine.earlier_runs import converted_again, save_earlier_rows
 from voxtile.engine.failure import Failure
@@ -59,6 +60,7 @@ def run_task(
         CorpusError: the corpus is in use, damaged, newer, or cannot be written to.
         RunFailedError: an input failed and `on_error` is `stop`.
     """
+    refuse_remote(corpus, "written to")
     engine = options.build_engine()
     identity = TaskIdentity.of(task)
     items = list_apart(task, options.plan_reader) if plan_apart else task.items()

@@ -67,7 +67,7 @@ def write_card(
     """
     store = Corpus(corpus)
     about = About(
-        name=_checked_name(name or corpus.resolve().name),
+        name=_checked_name(name or store.roots[0].resolve().name),
         description=description,
         creators=tuple(part.strip() for part in (creator or "").split(";") if part.strip()),
         url=url,

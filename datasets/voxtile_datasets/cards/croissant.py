@@ -7,6 +7,7 @@ vocabulary for responsible AI (http://mlcommons.org/croissant/RAI/1.0).
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -16,7 +17,7 @@ import voxtile
 from voxtile.corpus.parts import part_paths
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.schema import TABLES
-from voxtile.engine.commit import sha256_of
+from voxtile.corpus.shards.memory_maps import map_shard, shard_sizes
 from voxtile.stages.verify.files import Recorded, read_records
 from voxtile_datasets.cards.card import Card
 from voxtile_datasets.cards.provenance import Run
@@ -176,12 +177,12 @@ def _table_files(name: str, to_root: str) -> dict[str, Any]:
 
 def _shards(root: Path, to_root: str) -> list[dict[str, Any]]:
     recorded = read_records(root)
-    return [_shard(path, root, to_root, recorded) for path in sorted((root / "shards").glob("*.tar"))]
+    return [_shard(root / name, root, to_root, recorded) for name in shard_sizes(root)]
 
 
 def _shard(path: Path, root: Path, to_root: str, recorded: Recorded) -> dict[str, Any]:
     name = path.relative_to(root).as_posix()
-    digest, size = recorded.files.get(name) or (sha256_of(path), path.stat().st_size)
+    digest, size = recorded.files.get(name) or _hashed(map_shard(path))
     return {
         "@type": "cr:FileObject",
         "@id": name,
@@ -191,6 +192,10 @@ def _shard(path: Path, root: Path, to_root: str, recorded: Recorded) -> dict[str
         "encodingFormat": "application/x-tar",
         "sha256": digest,
     }
+
+
+def _hashed(content: memoryview) -> tuple[str, int]:
+    return hashlib.sha256(content).hexdigest(), len(content)
 
 
 def _picture_files(codec: str, shards: list[dict[str, Any]]) -> dict[str, Any]:

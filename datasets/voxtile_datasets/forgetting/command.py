@@ -17,6 +17,7 @@ from voxtile.corpus.forgotten import ForgottenSubjects
 from voxtile.corpus.header import check_corpus
 from voxtile.corpus.identity import KeyMap, downloads_of, key_map_path
 from voxtile.corpus.parts import part_dataset, part_paths, read_parts, table_schema
+from voxtile.corpus.remote.address import refuse_remote
 from voxtile.corpus.shards.memory_maps import map_payload
 from voxtile.engine.commit import remove_leftovers
 from voxtile.engine.lock import corpus_lock
@@ -77,6 +78,7 @@ def forget_subject(
         raise ConfigError("no subject was given; name at least one with --subject")
     unknown: list[set[str]] = []
     for root in corpus:
+        refuse_remote(root, "rewritten")
         place = root.resolve()
         put_back(place)
         check_corpus(place)

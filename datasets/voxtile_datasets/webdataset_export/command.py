@@ -13,7 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from voxtile.console import output
-from voxtile.corpus.reader import Corpus
+from voxtile.corpus.header import corpus_root
 from voxtile.corpus.reference_roots import named_roots, only_references_in
 from voxtile.corpus.storage import storage_errors, write_atomically
 from voxtile.corpus.view.key import ViewChoice, view_key
@@ -105,7 +105,7 @@ def export_wds(
         seed=seed,
     )
     _ = settings.policy  # a weight that cannot be is refused before anything is read
-    Corpus(corpus)
+    corpus = corpus_root(corpus)
     if out.resolve().is_relative_to(corpus.resolve()) or corpus.resolve().is_relative_to(out.resolve()):
         raise ConfigError(f"'{out}' and '{corpus}' lie inside each other; name another folder for the export")
     key = _key(corpus, settings)

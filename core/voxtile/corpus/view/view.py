@@ -21,6 +21,7 @@ import numpy.typing as npt
 
 from voxtile.bounded_text import load_json
 from voxtile.corpus.records import check_parts, recorded_files
+from voxtile.corpus.remote.announcing import Place
 from voxtile.corpus.source import StoredSample
 from voxtile.corpus.view.compile import write_view
 from voxtile.corpus.view.files import NO_MOMENT, STUDY_WEIGHTS, WEIGHTS, MappedBatches
@@ -247,6 +248,11 @@ class CompiledView:
         address = {"uid": entry.uid, "shard": shard, "offset": entry.offset, "nbytes": entry.nbytes}
         address |= {"sha256": entry.digest}
         return StoredSample(self.roots[root], {**self.meta(entry), **address})
+
+    def places(self, entry: Entry) -> list[Place]:
+        """Where the payload lies; none of a reference."""
+        root, shard = self._about["shards"][entry.shard]
+        return [] if shard is None else [Place(self.roots[root], str(shard), entry.offset, entry.nbytes)]
 
     def shard_path(self, entry: Entry) -> Path:
         """The tar that holds the payload.

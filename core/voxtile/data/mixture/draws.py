@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from voxtile.corpus.remote.announcing import Place
 from voxtile.data.collated import one_type
 from voxtile.data.draws import BatchDataset, DrawDataset, Draws, OrderedDraws, PackedPreset
 from voxtile.data.presets.base import Preset
@@ -56,6 +57,17 @@ class MixtureDataset(BatchDataset):
     def cache(self) -> BaseCache | None:
         """That of any source."""
         return next((part.cache for part in self._parts if part.cache is not None), None)
+
+    def places(self, draws: Draws) -> Iterator[Place]:
+        """Where the images lie that a batch is made of, for remote corpora."""
+        owners = np.searchsorted(self._starts, draws.items, side="right") - 1
+        for owner, item in zip(owners.tolist(), draws.items.tolist(), strict=True):
+            yield from self._parts[owner].places(Draws(np.array([item - self._starts[owner]]), None))
+
+    @property
+    def is_remote(self) -> bool:
+        """Whether any of the corpora is."""
+        return any(part.is_remote for part in self._parts)
 
     def load(self, draws: Draws) -> Batch:
         """Load a batch, as `DrawDataset.load`.

@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 
 from voxtile.console import output
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.remote.address import refuse_remote
 from voxtile.corpus.schema import OVERVIEW
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.errors import ConfigError, InputError, PresetError
@@ -26,6 +27,7 @@ def embed_corpus(
     model: str,
     *,
     where: str | None = None,
+    out: Path | None = None,
     batch_size: int = 64,
     chunk: int = 2048,
     retry: bool = False,
@@ -44,6 +46,8 @@ def embed_corpus(
         model: a checkpoint, open_clip:NAME[/PRETRAINED], timm:NAME[/FILE], hf:ORG/REPO, hub:NAME[/FILE]
             (docs/models.md), or a folder of open_clip, timm or transformers.
         where: SQL condition over the samples table, such as "kind = 'patch'"; overviews are never embedded.
+        out: another corpus that gets the vectors, such as a new folder where the corpus is remote; name both where
+            vectors are used: voxtile curate CORPUS OUT.
         batch_size: samples a batch.
         chunk: samples that are written at once; what a stopped run loses at most.
         retry: also try samples again that could not be read.
@@ -60,6 +64,7 @@ def embed_corpus(
     """
     if batch_size < 1 or chunk < 1:
         raise ConfigError(f"--batch-size and --chunk must be at least 1, not {batch_size} and {chunk}")
+    refuse_remote(out or corpus, "written to (give --out FOLDER)")
     opened = Corpus(corpus)
     chosen = _chosen(opened, where)
     extractor = load_extractor(model, trust_package)
@@ -67,7 +72,7 @@ def embed_corpus(
     again = str(Path(model).absolute()) if Path(model).exists() else model
     task = EmbedTask(opened, extractor, chosen, chunk, batch_size, (again, trust_package))
     options = RunOptions(workers=workers, engine=engine, job_items=1, retry=retry, dry_run=dry_run)
-    summary = run_task(task, corpus, options)
+    summary = run_task(task, out or corpus, options)
     output().print(f"embeddings by '{extractor.name}', {extractor.width} numbers each", markup=False, highlight=False)
     summary.raise_if_failed()
 

@@ -20,6 +20,7 @@ from torch import Tensor
 
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Row
+from voxtile.corpus.remote.announcing import announce, place_of
 from voxtile.engine.task import Item, Outcome, Part
 from voxtile.errors import CheckpointError, VoxtileError
 from voxtile.stages.embed.extractor import Extractor, load_extractor
@@ -95,6 +96,7 @@ class EmbedTask:
         table = pq.read_table(part)
         wanted = table.filter(pc.is_in(table["uid"], value_set=pa.array(uids, pa.string())))
         rows = {row["uid"]: row for row in wanted.to_pylist()}
+        announce(place for uid in uids for place in place_of(self.corpus.roots[0], rows[uid]))
         with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
             for start in range(0, len(uids), self.batch_size):
                 batch = uids[start : start + self.batch_size]

@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from voxtile.console import output, print_json
+from voxtile.corpus.header import corpus_name
 from voxtile.corpus.reader import Corpus
 from voxtile.errors import ConfigError
 from voxtile.stages.inspect.corpus_page import write_page
@@ -64,7 +65,7 @@ def inspect_corpus(
     console = Console(quiet=True) if json else output()
     if named:
         if json:
-            print_json({"corpus": str(corpus), **_sample(store, named[0])})
+            print_json({"corpus": corpus_name(corpus), **_sample(store, named[0])})
         else:
             _print_sample(console, store, named[0])
         if html is not None:
@@ -77,7 +78,7 @@ def inspect_corpus(
     if found is not None:
         _print_leakage(console, found)
     if json:
-        shown = asdict(summary) | {"corpus": str(corpus), "leakage": None if found is None else asdict(found)}
+        shown = asdict(summary) | {"corpus": corpus_name(corpus), "leakage": None if found is None else asdict(found)}
         shown.pop("root")
         print_json(shown)
     if html is not None:

@@ -13,6 +13,7 @@ from voxtile.bounded_text import load_json
 from voxtile.corpus.confidentiality import Confidentiality, shared_by, stated_in, told_codes
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.schema import OVERVIEW
+from voxtile.corpus.shards.memory_maps import shard_sizes
 
 SPLIT_ORDER = ("train", "val", "test")
 TEXTS_KEEP = "identifiers are masked in texts by rules, which miss a few (docs/de-identification.md)"
@@ -195,7 +196,8 @@ def summarise(corpus: Corpus) -> CorpusSummary:
                 "SELECT licence, count(*) FROM samples GROUP BY 1 ORDER BY 2 DESC, 1"
             ).fetchall(),
             runs=_runs(root),
-            sizes={name: _folder_size(root / name) for name in _PARTS_OF_SIZE},
+            sizes={name: _folder_size(root / name) for name in _PARTS_OF_SIZE}
+            | {"shards": sum(shard_sizes(root).values())},
             checks=_checks(connection),
             examples=_examples(connection),
         )

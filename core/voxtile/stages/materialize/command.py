@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from voxtile.bounded_text import load_json
 from voxtile.corpus.confidentiality import Code, confidentiality_of
+from voxtile.corpus.header import corpus_root
 from voxtile.corpus.parts import part_paths, read_parts, table_schema
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Row, Sample
@@ -69,6 +70,7 @@ def materialize_corpus(
     from voxtile.engine.run import RunOptions, run_task
     from voxtile.stages.materialize.preset_file import read_preset
 
+    corpus = corpus_root(corpus)
     if out.resolve().is_relative_to(corpus.resolve()) or corpus.resolve().is_relative_to(out.resolve()):
         raise ConfigError(f"'{out}' and '{corpus}' lie inside each other; name another folder for the derived corpus")
     options = RunOptions(**run)

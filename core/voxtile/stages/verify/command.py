@@ -9,7 +9,8 @@ from rich.markup import escape
 from rich.table import Table
 
 from voxtile.console import output, print_json
-from voxtile.corpus.header import check_corpus
+from voxtile.corpus.header import corpus_root
+from voxtile.corpus.remote.address import refuse_remote
 from voxtile.errors import ConfigError, CorpusError
 from voxtile.stages.verify.corpus import Verification
 from voxtile.stages.verify.files import note_removed
@@ -29,7 +30,7 @@ def verify_corpus(
     """Check every file of a corpus and say what to do about each problem.
 
     Args:
-        corpus: folder of the corpus.
+        corpus: folder of the corpus, or the address of a remote one, all of which is then read.
         accept_missing: parts of tables that are missing were removed on purpose: note that in the corpus, which is then
             read without them.
         memory_limit_gb: memory that the check may take, in GiB.
@@ -44,7 +45,9 @@ def verify_corpus(
     for name, limit in (("memory_limit_gb", memory_limit_gb), ("time_limit_s", time_limit_s)):
         if not limit > 0:
             raise ConfigError(f"'{name}' must be greater than 0, not {limit}")
-    check_corpus(corpus)
+    if accept_missing:
+        refuse_remote(corpus, "written to")
+    corpus = corpus_root(corpus)
     gone = note_removed(corpus) if accept_missing else []
     if accept_missing and not json:
         output().print(f"noted as removed: {', '.join(gone) or 'nothing is missing'}", markup=False, highlight=False)

@@ -18,6 +18,7 @@ from voxtile.corpus.header import check_corpus
 from voxtile.corpus.identity import file_edges
 from voxtile.corpus.parts import read_parts, table_schema, uncommitted_stems
 from voxtile.corpus.references import check_unchanged, parse_reference, reference_path
+from voxtile.corpus.shards.memory_maps import shard_sizes
 from voxtile.corpus.source import REFERENCE_CODEC, StoredSample
 from voxtile.engine.worker import Report
 from voxtile.errors import CorpusError
@@ -82,15 +83,14 @@ def verify(root: Path, *, refused: Mapping[str, str] | None = None, report: Repo
             problems += [problem] if problem else []
     problems += [*cross_checks(sound), *_check_references(root, sound.get("samples", [])), *leftovers(root)]
     rows = {name: sum(pq.read_metadata(path).num_rows for path in paths) for name, paths in sound.items()}
-    sizes = [path.stat().st_size for path in (root / shard for shard in shards) if path.is_file()]
+    there = shard_sizes(root)
+    sizes = [there[shard] for shard in shards if shard in there]
     return Verification(problems, rows, len(sizes), sum(sizes))
 
 
 def _rows_by_shard(root: Path, parts: Sequence[Path], masks: Mapping[str, object]) -> dict[str, list[dict[str, Any]]]:
     """Rows of each shard that a row names or that lies on disk, in the order of their offsets."""
-    shards: dict[str, list[dict[str, Any]]] = {
-        path.relative_to(root).as_posix(): [] for path in sorted((root / "shards").glob("*.tar"))
-    }
+    shards: dict[str, list[dict[str, Any]]] = {name: [] for name in shard_sizes(root)}
     interrupted = {f"shards/{stem}.tar" for stem in uncommitted_stems(root)}
     for shard in interrupted & shards.keys():
         del shards[shard]

@@ -10,6 +10,7 @@ from pathlib import Path
 from voxtile.corpus.drafts import TEMPORARY_SUFFIX
 from voxtile.corpus.parts import uncommitted_stems
 from voxtile.corpus.records import missing_parts, read_record, record_paths, recorded_files
+from voxtile.corpus.shards.memory_maps import map_shard
 from voxtile.engine.lock import corpus_lock
 from voxtile.engine.manifest import write_manifest
 from voxtile.engine.plan import TaskIdentity
@@ -68,17 +69,26 @@ def check_file(root: Path, path: str, recorded: Recorded) -> Problem | None:
     try:
         if Path(path).is_absolute() or ".." in Path(path).parts:
             raise CorpusError("it lies outside the corpus")
-        if not target.is_file():
-            return Problem(path, "the file is missing", recorded.repair(path, is_there=False))
-        found = target.stat().st_size
+        found, content = _size_and_hash(target, size)
         if found != size:
             return Problem(path, f"the file has {found} bytes instead of {size}", recorded.repair(path))
-        with target.open("rb") as stream:
-            if hashlib.file_digest(stream, "sha256").hexdigest() != digest:
-                return Problem(path, "the content differs from what was written", recorded.repair(path))
+        if content != digest:
+            return Problem(path, "the content differs from what was written", recorded.repair(path))
+    except FileNotFoundError:
+        return Problem(path, "the file is missing", recorded.repair(path, is_there=False))
     except (OSError, CorpusError) as error:
         return Problem(path, f"the file cannot be read ({error})", recorded.repair(path))
     return None
+
+
+def _size_and_hash(path: Path, expected: int) -> tuple[int, str]:
+    """Size and sha-256 of a file, or of a shard of a remote corpus; a file of another size is not read."""
+    if path.is_file():
+        size = path.stat().st_size
+        with path.open("rb") as stream:
+            return size, hashlib.file_digest(stream, "sha256").hexdigest() if size == expected else ""
+    view = map_shard(path)
+    return len(view), hashlib.sha256(view).hexdigest() if len(view) == expected else ""
 
 
 def note_removed(root: Path) -> list[str]:

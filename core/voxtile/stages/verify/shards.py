@@ -14,7 +14,7 @@ from typing import Any
 
 from voxtile.corpus.shards.blosc2_frame import full_selection, inspect_frame
 from voxtile.corpus.shards.codecs import picture_codec
-from voxtile.corpus.shards.memory_maps import map_payload
+from voxtile.corpus.shards.memory_maps import map_shard
 from voxtile.corpus.writer import MASK_SUFFIX, MASK_TYPES
 from voxtile.errors import CorpusError
 from voxtile.stages.verify.files import Problem
@@ -49,7 +49,7 @@ def check_shard(
         regions: region_id, mask_offset and mask_nbytes of each mask.
     """
     try:
-        view = map_payload(root / shard, 0, (root / shard).stat().st_size)
+        view = map_shard(root / shard)
     except FileNotFoundError:
         return [Problem(shard, f"the shard of {len(rows)} samples{_and_masks(regions)} is missing", repair)]
     except (OSError, CorpusError) as error:

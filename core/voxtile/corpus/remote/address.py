@@ -1,0 +1,101 @@
+"""Addresses of remote corpora: `s3://BUCKET/PREFIX`, `gs://BUCKET/PREFIX`, `https://HOST/PATH`."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from voxtile.errors import CorpusError
+
+# A Path takes two slashes for one: `s3://bucket` arrives as `s3:/bucket` where a command takes a folder.
+_ADDRESS = re.compile(r"(s3|gs|https?):/+(.+)", re.DOTALL)
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_ID_DIGITS = 16
+_MARK = ".remote.json"
+
+
+@dataclass(frozen=True)
+class Address:
+    """Where a remote corpus lies.
+
+    Attributes:
+        url: without a slash at its end; holds no credentials.
+    """
+
+    url: str
+
+    @property
+    def scheme(self) -> str:
+        """`s3`, `gs`, `https` or `http`."""
+        return self.url.partition(":")[0]
+
+    @property
+    def is_listable(self) -> bool:
+        """Whether the store tells which objects there are; a web server does not."""
+        return self.scheme in {"s3", "gs"}
+
+    @property
+    def name(self) -> str:
+        """The last part of the address, as a folder may be called."""
+        return re.sub(r"[^\w.-]", "_", self.url.rpartition("/")[2]).lstrip(".") or "corpus"
+
+    @property
+    def id(self) -> str:
+        """Tells it from all others in names of folders: 16 hexadecimal digits.
+
+        The same bucket at another endpoint is another corpus.
+        """
+        endpoint = os.environ.get("AWS_ENDPOINT_URL") or os.environ.get("AWS_ENDPOINT") or ""
+        place = f"{self.url}\n{endpoint}" if self.scheme == "s3" else self.url
+        return hashlib.sha256(place.encode()).hexdigest()[:_ID_DIGITS]
+
+
+def parse_address(path: str | os.PathLike[str]) -> Address | None:
+    """The address of a remote corpus; None for a local folder.
+
+    Args:
+        path: as a user gave it, or as a Path made of it.
+
+    Raises:
+        CorpusError: it is an address, but none that may be read.
+    """
+    found = _ADDRESS.fullmatch(os.fspath(path))
+    if found is None:
+        return None
+    url = f"{found[1]}://{found[2].rstrip('/')}"
+    parts = urlsplit(url)
+    if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
+        raise CorpusError(
+            f"the address of a corpus at '{parts.hostname}' holds a user, a password or a query; credentials are taken "
+            "from the environment alone (docs/remote-corpora.md), so that no config or log holds them"
+        )
+    if parts.scheme == "http" and parts.hostname not in LOOPBACK:
+        raise CorpusError(f"'{url}' would be read without encryption; name it by https")
+    if not parts.netloc or ".." in parts.path.split("/") or any(ord(letter) < 32 for letter in url):
+        raise CorpusError(f"'{url}' is not the address of a corpus; name it as s3://BUCKET/PREFIX")
+    return Address(url)
+
+
+def refuse_remote(path: Path, purpose: str) -> None:
+    """Raise CorpusError where a corpus that is to be written lies elsewhere, or is the mirror of one that does.
+
+    Args:
+        path: of the corpus.
+        purpose: what would be done, such as `written to`.
+    """
+    address = parse_address(path)
+    if address is not None or (path / _MARK).is_file():
+        name = address.url if address is not None else path
+        raise CorpusError(
+            f"'{name}' is a remote corpus, which cannot be {purpose} from here; do it where the corpus is a folder, or "
+            "write to a new local corpus and read both as one (docs/remote-corpora.md)"
+        )
+
+
+def marker(root: Path) -> Path:
+    """The file that makes a folder the mirror of a remote corpus."""
+    return root / _MARK

@@ -1,0 +1,92 @@
+"""Saying what will be read before it is: whoever knows an order has the bytes on their way while it works on others."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+from voxtile.corpus.remote.address import marker
+
+_FIRST_BYTES = 4 << 20  # announced before the first item: little, so that it is not behind others
+_MOST_BYTES = 96 << 20  # announced at once later, and so what is joined into requests
+_WINDOWS = 2  # announced and not yet read
+_MOST_ITEMS = 4096
+_HEADER = 512  # of a tar member, which is read before its bytes
+
+T = TypeVar("T")
+
+
+class Place(NamedTuple):
+    """Where a payload lies.
+
+    Attributes:
+        root: folder of the corpus.
+        shard: path of the shard in it.
+        offset: of the first byte.
+        nbytes: how many there are.
+    """
+
+    root: Path
+    shard: str
+    offset: int
+    nbytes: int
+
+
+def is_mirror(root: Path) -> bool:
+    """Whether a corpus is remote, and only its tables are in this folder."""
+    return marker(root).is_file()
+
+
+def place_of(root: Path, row: Mapping[str, Any]) -> list[Place]:
+    """The place of a sample's payload; none of a reference.
+
+    Args:
+        root: folder of the sample's corpus.
+        row: of the table `samples`.
+    """
+    address = row.get("shard"), row.get("offset"), row.get("nbytes")
+    return [] if None in address else [Place(root, str(address[0]), int(address[1] or 0), int(address[2] or 0))]
+
+
+def announce(places: Iterable[Place]) -> None:
+    """Have payloads fetched that will be read soon; those of local corpora are where they are."""
+    wanted: dict[Path, dict[str, list[tuple[int, int]]]] = {}
+    for root, shard, offset, nbytes in places:
+        wanted.setdefault(root, {}).setdefault(shard, []).append((max(0, offset - _HEADER), offset + nbytes))
+    for root, ranges in wanted.items():
+        if is_mirror(root):
+            from voxtile.corpus.remote.client import read_ahead  # late: for remote corpora alone
+
+            read_ahead(root, ranges)
+
+
+def announced(items: Iterable[T], places: Callable[[T], Iterable[Place]]) -> Iterator[T]:
+    """The same items in the same order, each after what it takes was announced.
+
+    Args:
+        items: what will be read, in order; taken from their source ahead of time.
+        places: what one of them takes.
+    """
+    remaining = iter(items)
+    ready: deque[tuple[T, int]] = deque()
+    window, ahead = _FIRST_BYTES, 0
+    while True:
+        if ahead <= (_WINDOWS - 1) * window:
+            group: list[Place] = []
+            size = count = 0
+            while size < window and count < _MOST_ITEMS and (item := next(remaining, None)) is not None:
+                own = list(places(item))
+                group += own
+                nbytes = sum(place.nbytes for place in own)
+                ready.append((item, nbytes))
+                size, count = size + nbytes, count + 1
+            announce(group)
+            ahead += size
+            window = min(2 * window, _MOST_BYTES)
+        if not ready:
+            return
+        item, nbytes = ready.popleft()
+        ahead -= nbytes
+        yield item

@@ -1,0 +1,84 @@
+"""What of a remote corpus is read: names that are safe as local paths, and what identifies an object's content."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from voxtile.bounded_text import load_json
+from voxtile.errors import CorpusError
+
+HEADER = "corpus.json"
+SHARD = re.compile(r"shards/[^/\\\0]+\.tar")
+# Whatever else lies there (compiled views, locks, drafts, pages of people) is no part of the corpus as it is read.
+_SMALL = re.compile(
+    r"corpus\.json|forgotten\.json|(?:manifests|done)/[^/\\\0]+\.json|done/[^/\\\0]+\.pending"
+    r"|(?:ledger|tables/[a-z_]+)/[^/\\\0]+\.parquet|views/[^/\\\0]+\.selection/[^/\\\0]+\.(?:parquet|json)"
+)
+_RECORDS = re.compile(r"(?:manifests|done)/[^/]+\.json")
+
+
+class Identity(NamedTuple):
+    """What tells the content of an object from what it was before.
+
+    Attributes:
+        size: bytes; -1 where it is not known yet.
+        tag: its ETag, or the time of its last change; empty where it is not known yet.
+    """
+
+    size: int
+    tag: str
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """What the corpus itself says of a file.
+
+    Attributes:
+        sha256: hexadecimal.
+        size: bytes.
+    """
+
+    sha256: str
+    size: int
+
+
+def is_wanted(name: str) -> bool:
+    """Whether an object is part of a corpus as it is read; hidden files are not."""
+    if any(part.startswith(".") for part in name.split("/")):
+        return False
+    return bool(SHARD.fullmatch(name) or _SMALL.fullmatch(name))
+
+
+def is_record(name: str) -> bool:
+    """Whether it says which files there must be: a manifest or a done file."""
+    return bool(_RECORDS.fullmatch(name))
+
+
+def recorded_in(name: str, content: bytes) -> dict[str, Recorded]:
+    """The files that a manifest or a done file vouches for.
+
+    Raises:
+        CorpusError: it is damaged.
+    """
+    try:
+        files = load_json(content)["files"]
+        return {
+            str(file): Recorded(str(entry["sha256"]), int(entry["bytes"]))
+            for file, entry in files.items()
+            if is_wanted(str(file))
+        }
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CorpusError(f"'{name}' of the remote corpus is damaged ({type(error).__name__})") from error
+
+
+def identity_of(meta: Any) -> Identity:  # noqa: ANN401 - obstore's ObjectMeta, a TypedDict that exists for checkers only
+    """Identity of an object by what its store says of it."""
+    tag = meta.get("e_tag") or meta["last_modified"].isoformat()
+    return Identity(int(meta["size"]), str(tag))
+
+
+def identity_unknown() -> Identity:
+    """Of an object that was not read yet."""
+    return Identity(-1, "")

@@ -1,0 +1,109 @@
+"""Bytes of shards of remote corpora, for whoever reads a shard: in place, in the cache."""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from functools import lru_cache
+from pathlib import Path
+from threading import Lock
+
+from voxtile.corpus.remote.address import marker
+from voxtile.corpus.remote.block_cache import LIMIT_VARIABLE, BlockFile
+from voxtile.corpus.remote.client import fill, leave_fetcher
+from voxtile.corpus.remote.mirror import Mirror
+from voxtile.errors import CorpusError
+
+_ATTEMPTS = 8  # a block may be removed from a small cache before whoever waited for it has read it
+_MOST_OPEN = 128  # block files, with two descriptors each
+
+
+def see_anew() -> None:
+    """Have this process see remote corpora as they are now; it otherwise sees them as they were at its first look.
+
+    Corpora and views that are open go on with what they know.
+    """
+    leave_fetcher()
+    _mirror.cache_clear()
+
+
+def remote_size(path: Path) -> int | None:
+    """Size in bytes of a shard of a remote corpus; None where the path is none."""
+    place = _place(os.fspath(path))
+    return None if place is None else place[0].shards[place[1]].size
+
+
+def remote_shards(root: Path) -> dict[str, int]:
+    """Names and sizes of the shards of a remote corpus; none where the folder is no mirror."""
+    mirror = _mirror(os.fspath(root))
+    return {} if mirror is None else {name: known.size for name, known in sorted(mirror.shards.items())}
+
+
+def remote_payload(path: Path, offset: int, nbytes: int) -> memoryview | None:
+    """Bytes of a shard of a remote corpus, fetched if the cache has them not; None where the path is none.
+
+    Args:
+        path: of the shard, in the corpus's mirror.
+        offset: of the first byte.
+        nbytes: how many there are; the range lies inside the shard.
+
+    Raises:
+        CorpusError: they cannot be read, or the cache is too small for them.
+    """
+    place = _place(os.fspath(path))
+    if place is None:
+        return None
+    mirror, name = place
+    for _ in range(_ATTEMPTS):
+        found = _FILES.view(mirror, name, offset, nbytes)
+        if found is not None:
+            return found
+        fill(mirror.root, name, [(offset, offset + nbytes)])
+    raise CorpusError(
+        f"the cache of remote corpora is too small: what was read of '{path.name}' was removed before it was used; "
+        f"raise {LIMIT_VARIABLE}"
+    )
+
+
+class _Files:
+    """Block files that this process has open; one that falls out closes with its last reader."""
+
+    def __init__(self) -> None:
+        self._files: OrderedDict[Path, BlockFile] = OrderedDict()
+        self._lock = Lock()
+
+    def view(self, mirror: Mirror, name: str, offset: int, nbytes: int) -> memoryview | None:
+        path = mirror.block_path(name)
+        try:
+            file = self._file(path, mirror.shards[name].size)
+        except FileNotFoundError:
+            return None
+        return file.view(offset, nbytes)
+
+    def _file(self, path: Path, size: int) -> BlockFile:
+        with self._lock:
+            held = self._files.get(path)
+            if held is None or not held.is_current:
+                self._files.pop(path, None)  # also where no new one is there yet: a removed file takes room until then
+                held = self._files[path] = BlockFile(path, size)
+                while len(self._files) > _MOST_OPEN:
+                    self._files.popitem(last=False)
+            self._files.move_to_end(path)
+            return held
+
+
+_FILES = _Files()
+
+
+def _place(path: str) -> tuple[Mirror, str] | None:
+    """The mirror that a shard is of, and the shard's name."""
+    folder, name = os.path.split(path)
+    root, shards = os.path.split(folder)
+    mirror = _mirror(root) if shards == "shards" else None
+    return (mirror, f"{shards}/{name}") if mirror is not None and f"{shards}/{name}" in mirror.shards else None
+
+
+@lru_cache(maxsize=64)
+def _mirror(root: str) -> Mirror | None:
+    """As it was when this process first asked: a run sees a corpus at one time."""
+    return Mirror.read(Path(root)) if marker(Path(root)).is_file() else None

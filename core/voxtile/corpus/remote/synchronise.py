@@ -1,0 +1,230 @@
+"""Opening a remote corpus: what it holds is listed, and what the mirror lacks of tables and records is fetched."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import hashlib
+import os
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from voxtile.bounded_text import load_json
+from voxtile.corpus.remote.block_cache import CacheSpace, disk_error
+from voxtile.corpus.remote.mirror import Mirror
+from voxtile.corpus.remote.objects import (
+    HEADER,
+    SHARD,
+    Identity,
+    Recorded,
+    identity_unknown,
+    is_record,
+    is_wanted,
+    recorded_in,
+)
+from voxtile.corpus.remote.stores import Store
+from voxtile.errors import CorpusError
+
+_AT_ONCE = 32
+_LISTINGS = 5  # until no run has committed anything in between
+
+
+async def fetch_header(store: Store, mirror: Mirror) -> None:
+    """Fetch `corpus.json` alone, so that a corpus of a newer version is refused before anything else is read.
+
+    Raises:
+        CorpusError: there is none, or the store refuses.
+    """
+    try:
+        data, _ = await store.read(HEADER, identity_unknown())
+    except FileNotFoundError:
+        url = mirror.address.url
+        raise CorpusError(f"'{url}' is not a corpus (it has no {HEADER}); check the address") from None
+    with _disk(mirror):
+        mirror.make_folders()
+        _put(mirror.root / HEADER, data)
+
+
+async def synchronise(store: Store, mirror: Mirror, space: CacheSpace) -> Mirror:
+    """Bring the mirror up to what the corpus is now.
+
+    Args:
+        store: of the corpus.
+        mirror: with what is known of it from an earlier time.
+        space: makes room on the disk.
+
+    Raises:
+        CorpusError: the store refuses, a file is not what the corpus records, or the disk is full.
+    """
+    with _disk(mirror):
+        mirror.make_folders()
+        with _locked(mirror.root.parent / ".lock"):
+            with suppress(FileNotFoundError):
+                mirror = Mirror.read(mirror.root)
+            work = _Work(store, mirror, space)
+            return await (work.listed() if mirror.address.is_listable else work.recorded())
+
+
+class _Work:
+    def __init__(self, store: Store, mirror: Mirror, space: CacheSpace) -> None:
+        self._store, self._before, self._space = store, mirror, space
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+        self._records: dict[str, Recorded] = {}
+
+    async def listed(self) -> Mirror:
+        """Of a store that tells which objects there are."""
+        found = await self._listing()
+        for _ in range(_LISTINGS):
+            again = await self._listing()
+            if [n for n in found if _is_commit(n)] == [n for n in again if _is_commit(n)]:
+                break
+            found = again
+        shards = {name: known for name, known in found.items() if SHARD.fullmatch(name)}
+        small = {name: known for name, known in found.items() if name not in shards}
+        fetched = await self._fetch({name: known for name, known in small.items() if is_record(name)})
+        fetched |= await self._fetch({name: known for name, known in small.items() if not is_record(name)})
+        return self._finish(shards, fetched)
+
+    async def recorded(self) -> Mirror:
+        """Of a web server, which is asked for what the corpus's own records name."""
+        fetched = {HEADER: await self._one(HEADER, self._known(HEADER))}
+        number = 1
+        while True:  # manifests are numbered without gaps
+            names = [f"manifests/{n:04d}.json" for n in range(number, number + _AT_ONCE)]
+            found = await asyncio.gather(*(self._optional(name) for name in names))
+            fetched |= {name: known for name, known in zip(names, found, strict=True) if known is not None}
+            if found[-1] is None:
+                break
+            number += _AT_ONCE
+        if not self._records:
+            raise CorpusError(
+                f"'{self._before.address.url}' has no manifests/0001.json, which says what else there is; a web server "
+                "lists no files, so name the corpus in its store (s3://, gs://)"
+            )
+        gone = await self._removed()
+        names = [name for name in self._records if name not in fetched and name not in gone]
+        small = {name: self._known(name) for name in names if not SHARD.fullmatch(name)}
+        fetched |= await self._fetch({name: known for name, known in small.items() if is_record(name)})
+        fetched |= await self._fetch({name: known for name, known in small.items() if not is_record(name)})
+        for optional in ("forgotten.json",):
+            known = await self._optional(optional)
+            fetched |= {optional: known} if known is not None else {}
+        shards = {n: Identity(self._records[n].size, "") for n in names if SHARD.fullmatch(n)}
+        return self._finish(shards, fetched)
+
+    async def _listing(self) -> dict[str, Identity]:
+        return {name: known for name, known in sorted((await self._store.listed()).items()) if is_wanted(name)}
+
+    async def _removed(self) -> set[str]:
+        """Files that `voxtile verify --accept-missing` took as gone for good."""
+        gone: set[str] = set()
+        for path in sorted((self._before.root / "manifests").glob("*.json")):
+            gone |= set(map(str, load_json(path.read_bytes()).get("removed", ())))
+        return gone
+
+    def _known(self, name: str) -> Identity:
+        """What a file on a web server was when it was fetched: it is fetched again where the records say otherwise."""
+        known = self._before.small.get(name)
+        recorded = self._records.get(name)
+        if known is None or recorded is None or known.size != recorded.size:
+            return identity_unknown()
+        return known
+
+    async def _fetch(self, wanted: Mapping[str, Identity]) -> dict[str, Identity]:
+        found = await asyncio.gather(*(self._one(name, known) for name, known in wanted.items()))
+        return dict(zip(wanted, found, strict=True))
+
+    async def _optional(self, name: str) -> Identity | None:
+        try:
+            return await self._one(name, identity_unknown())
+        except FileNotFoundError:
+            return None
+
+    async def _one(self, name: str, known: Identity) -> Identity:
+        """Fetch a file unless the mirror has it, and note what it records."""
+        path = self._before.root / name
+        if known.size < 0 or self._before.small.get(name) != known or not _has_size(path, known.size):
+            self._check_own(name, path)
+            async with self._slots:
+                data, known = await self._store.read(name, known)
+            self._check_content(name, data)
+            self._space.make_room(len(data))
+            _put(path, data)
+        if is_record(name):
+            self._records.update(recorded_in(name, path.read_bytes()))
+        return known
+
+    def _check_own(self, name: str, path: Path) -> None:
+        """What was made on this machine is not overwritten by a thing of the same name."""
+        if name.startswith("views/") and name not in self._before.small and path.exists():
+            raise CorpusError(
+                f"the view '{path.parent.name}' was curated on this machine, and '{self._before.address.url}' has one "
+                f"of the same name now; move the folder '{path.parent}' away to read that one"
+            )
+
+    def _check_content(self, name: str, data: bytes) -> None:
+        recorded = self._records.get(name)
+        if recorded is not None and hashlib.sha256(data).hexdigest() != recorded.sha256:
+            raise CorpusError(
+                f"'{self._before.address.url}/{name}' is not as the corpus records it; somebody changed it, or it was "
+                "copied in part: copy it again from where the corpus was made"
+            )
+
+    def _finish(self, shards: dict[str, Identity], small: dict[str, Identity]) -> Mirror:
+        contents = {name: self._records[name].sha256 for name in shards if name in self._records}
+        mirror = Mirror(self._before.root, self._before.address, shards, contents, small)
+        mirror.write()
+        _remove(mirror.root, self._before.small.keys() - small.keys())
+        return mirror
+
+
+def _is_commit(name: str) -> bool:
+    return name.startswith(("done/", "manifests/"))
+
+
+def _has_size(path: Path, size: int) -> bool:
+    try:
+        return path.stat().st_size == size
+    except OSError:
+        return False
+
+
+def _put(path: Path, data: bytes) -> None:
+    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        draft.write_bytes(data)
+        draft.replace(path)
+    except BaseException:
+        draft.unlink(missing_ok=True)
+        raise
+
+
+def _remove(root: Path, names: Iterable[str]) -> None:
+    for name in names:
+        with suppress(OSError):
+            (root / name).unlink(missing_ok=True)
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    """One process at a time brings a mirror up to date."""
+    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def _disk(mirror: Mirror) -> Iterator[None]:
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise CorpusError(
+            f"'{mirror.address.url}' lacks '{error}', which its records name; copy the corpus again"
+        ) from error
+    except OSError as error:
+        raise disk_error(mirror.root.parent.parent, error) from error

@@ -64,6 +64,10 @@ class StopRunError(VoxtileError):
     """No further input can be processed: the run ends at once, and what was committed stays."""
 
 
+class StoreError(StopRunError, CorpusError):
+    """A remote corpus cannot be read now: no sample is at fault, and none may be left out for it."""
+
+
 class RunFailedError(VoxtileError):
     """Some inputs of a run failed while the rest was committed; the summary and the ledger name them."""
 

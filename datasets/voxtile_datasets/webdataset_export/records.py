@@ -18,7 +18,7 @@ from voxtile.corpus.source import ARRAY_CODEC, REFERENCE_CODEC, StoredSample
 from voxtile.corpus.view.text import text_hash
 from voxtile.corpus.view.view import Caption
 from voxtile.data.captions import CaptionPolicy
-from voxtile.errors import VoxtileError
+from voxtile.errors import StopRunError, VoxtileError
 from voxtile.formats.png import render
 from voxtile_datasets.webdataset_export.selection import chosen
 from voxtile_datasets.webdataset_export.settings import ExportSettings
@@ -79,6 +79,8 @@ class RecordStream:
             else:
                 try:
                     yield from self._records(row, texts)
+                except StopRunError:
+                    raise
                 except VoxtileError as error:
                     self.skipped.append((FAILED, f"{row['uid']}: {error}"))
             self.place += 1

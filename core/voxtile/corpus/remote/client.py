@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from voxtile.corpus.remote.address import Address
-from voxtile.errors import CorpusError, MissingExtraError
+from voxtile.errors import MissingExtraError, StoreError
 
 SOCKET_VARIABLE = "VOXTILE_FETCHER"  # set for the processes that this one starts
 _PATIENCE_S = 60.0  # until a fetcher answers, on a machine that is busy
@@ -36,7 +36,7 @@ def fetch_header(address: Address) -> Path:
         The mirror's folder.
 
     Raises:
-        CorpusError: there is no corpus, or it cannot be reached.
+        StoreError: there is no corpus, or it cannot be reached.
     """
     return Path(str(_ask({"do": "header", "url": address.url})["root"]))
 
@@ -45,7 +45,7 @@ def synchronise(address: Address) -> Path:
     """Have all tables and records of a remote corpus in its mirror; once a run.
 
     Raises:
-        CorpusError: the corpus cannot be reached, or is damaged.
+        StoreError: the corpus cannot be reached, or is damaged.
     """
     return Path(str(_ask({"do": "open", "url": address.url})["root"]))
 
@@ -59,7 +59,7 @@ def fill(root: Path, name: str, ranges: Sequence[tuple[int, int]]) -> None:
         ranges: first byte and the one behind the last, of each.
 
     Raises:
-        CorpusError: they cannot be read.
+        StoreError: they cannot be read.
     """
     _ask({"do": "fill", "root": str(root), "ranges": {name: ranges}})
 
@@ -93,14 +93,14 @@ def _ask(request: Mapping[str, Any]) -> dict[str, Any]:
         except OSError as error:
             _here.__dict__.clear()
             if last:
-                raise CorpusError(
+                raise StoreError(
                     "the process that reads remote corpora ended; run the same command again, and see whether the "
                     "machine has memory left"
                 ) from error
         else:
             answer: dict[str, Any] = json.loads(reply)
             if "error" in answer:
-                raise CorpusError(str(answer["error"]))
+                raise StoreError(str(answer["error"]))
             return answer
     raise AssertionError
 
@@ -148,7 +148,7 @@ def _start() -> str:
             os.environ[SOCKET_VARIABLE] = path
             return path
         time.sleep(0.01)
-    raise CorpusError("the process that reads remote corpora does not start; see what it said above")
+    raise StoreError("the process that reads remote corpora does not start; see what it said above")
 
 
 def _end(process: subprocess.Popen[bytes], folder: str, owner: int) -> None:

@@ -12,7 +12,7 @@ from voxtile.corpus.remote.address import marker
 from voxtile.corpus.remote.block_cache import LIMIT_VARIABLE, BlockFile
 from voxtile.corpus.remote.client import fill, leave_fetcher
 from voxtile.corpus.remote.mirror import Mirror
-from voxtile.errors import CorpusError
+from voxtile.errors import StoreError
 
 _ATTEMPTS = 8  # a block may be removed from a small cache before whoever waited for it has read it
 _MOST_OPEN = 128  # block files, with two descriptors each
@@ -48,7 +48,7 @@ def remote_payload(path: Path, offset: int, nbytes: int) -> memoryview | None:
         nbytes: how many there are; the range lies inside the shard.
 
     Raises:
-        CorpusError: they cannot be read, or the cache is too small for them.
+        StoreError: they cannot be read, or the cache is too small for them.
     """
     place = _place(os.fspath(path))
     if place is None:
@@ -59,7 +59,7 @@ def remote_payload(path: Path, offset: int, nbytes: int) -> memoryview | None:
         if found is not None:
             return found
         fill(mirror.root, name, [(offset, offset + nbytes)])
-    raise CorpusError(
+    raise StoreError(
         f"the cache of remote corpora is too small: what was read of '{path.name}' was removed before it was used; "
         f"raise {LIMIT_VARIABLE}"
     )

@@ -7,6 +7,7 @@ import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -20,9 +21,9 @@ from torch import Tensor
 
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Row
-from voxtile.corpus.remote.announcing import announce, place_of
+from voxtile.corpus.remote.announcing import Place, announced, place_of
 from voxtile.engine.task import Item, Outcome, Part
-from voxtile.errors import CheckpointError, VoxtileError
+from voxtile.errors import CheckpointError, StopRunError, VoxtileError
 from voxtile.stages.embed.extractor import Extractor, load_extractor
 
 _LARGEST = float(np.finfo(np.float16).max)
@@ -96,10 +97,9 @@ class EmbedTask:
         table = pq.read_table(part)
         wanted = table.filter(pc.is_in(table["uid"], value_set=pa.array(uids, pa.string())))
         rows = {row["uid"]: row for row in wanted.to_pylist()}
-        announce(place for uid in uids for place in place_of(self.corpus.roots[0], rows[uid]))
         with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
-            for start in range(0, len(uids), self.batch_size):
-                batch = uids[start : start + self.batch_size]
+            batches = (uids[start : start + self.batch_size] for start in range(0, len(uids), self.batch_size))
+            for batch in announced(batches, partial(self._places, rows)):
                 ready = [
                     (uid, image)
                     for uid, image in zip(batch, pool.map(lambda uid: self._prepared(rows[uid]), batch), strict=True)
@@ -108,10 +108,15 @@ class EmbedTask:
                 if ready:
                     yield [uid for uid, _ in ready], torch.stack([image for _, image in ready])  # type: ignore[misc]
 
+    def _places(self, rows: Mapping[str, Row], uids: Sequence[str]) -> list[Place]:
+        return [place for uid in uids for place in place_of(self.corpus.roots[0], rows[uid])]
+
     def _prepared(self, row: Row) -> Tensor | str:
         """The model's input, or what is wrong with the sample."""
         try:
             return self.extractor.prepare(self.corpus.source(row))
+        except StopRunError:
+            raise
         except (VoxtileError, OSError, ValueError) as error:
             return str(error)
 

@@ -17,7 +17,7 @@ from scipy import ndimage
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.schema import OVERVIEW
 from voxtile.corpus.shards.codecs import decode_picture
-from voxtile.errors import VoxtileError
+from voxtile.errors import StopRunError, VoxtileError
 from voxtile.stages.inspect.previews import picture_problem
 
 SHOWN = 6
@@ -128,6 +128,8 @@ def _overview(
             )
             for i, (phrase, mask) in enumerate(masks)
         ]
+    except StopRunError:
+        raise
     except (VoxtileError, OSError, ValueError) as error:
         problem = picture_problem(row, error)
     return Overview(

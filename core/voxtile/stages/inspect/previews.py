@@ -15,7 +15,7 @@ from voxtile.corpus.reference_roots import ON_A_PAGE, OutsideCorpusError
 from voxtile.corpus.schema import ROLE
 from voxtile.corpus.shards.codecs import decode_picture
 from voxtile.corpus.source import REFERENCE_CODEC
-from voxtile.errors import VoxtileError
+from voxtile.errors import StopRunError, VoxtileError
 
 THUMBNAIL_PX = 256
 _ENLARGE_BELOW_PX = 96  # smaller pictures are shown with visible pixels rather than blurred
@@ -133,6 +133,8 @@ def _preview(
             is_tiny = max(picture.size) < _ENLARGE_BELOW_PX
             is_wide = picture.width >= _WIDE * picture.height
             data = _data_uri(picture, is_tiny=is_tiny)
+    except StopRunError:
+        raise
     except (VoxtileError, OSError, ValueError) as error:
         problem = picture_problem(row, error)
     shape = " × ".join(str(size) for size in row["shape"] or ())

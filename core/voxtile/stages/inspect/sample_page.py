@@ -13,7 +13,7 @@ from voxtile.corpus.reader import Corpus
 from voxtile.corpus.reference_roots import named_roots, only_references_in
 from voxtile.corpus.schema import ROLE
 from voxtile.corpus.storage import storage_errors, write_atomically
-from voxtile.errors import VoxtileError
+from voxtile.errors import StopRunError, VoxtileError
 from voxtile.pages import page_environment
 from voxtile.stages.inspect.planes import PlaneRow, picture_rows, volume_rows
 from voxtile.stages.inspect.previews import Preview, make_previews, picture_problem
@@ -172,6 +172,8 @@ def _pictures(
         if row["axes"] == "ZYX" and len(row["shape"] or ()) == 3:
             return volume_rows(source, regions), None
         return picture_rows(source, regions), None
+    except StopRunError:
+        raise
     except (VoxtileError, OSError, ValueError) as error:
         return [], picture_problem(row, error)
 

@@ -1,11 +1,13 @@
 """A corpus with volumes, masks, texts and records, on servers of this machine."""
 
 import hashlib
+import io
 import shutil
 
 import numpy as np
 import pytest
 from object_stores import BUCKET, has_server, s3_server
+from PIL import Image
 
 from voxtile.corpus.identity import sample_uid
 from voxtile.corpus.records import Mask, Sample
@@ -52,6 +54,47 @@ def add_volume(writer, n):
     writer.add_rows("facts", [{"uid": uid, "concept": "bright", "polarity": ("present", "absent")[n % 2]}])
     split = {"scheme": "default", "subject": f"s{n}", "split": ("train", "train", "test")[n % 3]}
     writer.add_rows("splits", [split])
+
+
+PICTURES = 48
+
+
+@pytest.fixture(scope="session")
+def picture_corpus(tmp_path_factory):
+    """Pictures of noise with a text each, in three shards."""
+    root = tmp_path_factory.mktemp("pictures") / "corpus"
+    new_corpus(root)
+    for job in range(3):
+        writer = JobWriter(root, f"job-{job}")
+        for n in range(job, PICTURES, 3):
+            uid, stream = sample_uid(f"picture {n}"), io.BytesIO()
+            noise = np.random.default_rng(n).integers(0, 255, (64, 64, 3), dtype=np.uint8)
+            Image.fromarray(noise).save(stream, "PNG")
+            row = {"uid": uid, "subject": f"s{n}", "kind": "image", "modality": "XC", "axes": "YXC"}
+            writer.add(Sample(row, stream.getvalue()))
+            text = {"caption_id": f"c{n}", "uid": uid, "text": f"Noise number {n}.", "kind": "raw"}
+            writer.add_rows("captions", [text])
+            writer.add_rows("facts", [{"uid": uid, "concept": "loud", "polarity": ("present", "absent")[n % 2]}])
+            split = {"scheme": "default", "subject": f"s{n}", "split": ("train", "train", "test")[n % 3]}
+            writer.add_rows("splits", [split])
+        writer.publish()
+    return root
+
+
+@pytest.fixture(scope="session")
+def model_folder(tmp_path_factory):
+    """A tiny vision transformer, saved as timm saves for the hub."""
+    import timm
+    import torch
+    from timm.models import save_for_hf
+
+    torch.manual_seed(1)
+    shape = {"img_size": 32, "patch_size": 16, "embed_dim": 24, "depth": 1, "num_heads": 2}
+    model = timm.create_model("vit_tiny_patch16_224", num_classes=0, **shape)
+    folder = tmp_path_factory.mktemp("timm") / "tiny"
+    model.pretrained_cfg = model.default_cfg = {**model.pretrained_cfg, "input_size": (3, 32, 32), "num_classes": 0}
+    save_for_hf(model, str(folder), model_args=shape, safe_serialization=True)
+    return folder
 
 
 @pytest.fixture(scope="session")
@@ -105,11 +148,9 @@ def uploaded(local_corpus, tmp_path):
     """Puts the corpus, or a changed copy of it, under a prefix of its own."""
     numbers = iter(range(100))
 
-    def upload(server, change=None):
-        folder = local_corpus
+    def upload(server, change=None, folder=local_corpus):
         if change is not None:
-            folder = tmp_path / "changed"
-            shutil.copytree(local_corpus, folder)
+            folder = shutil.copytree(folder, tmp_path / "changed")
             change(folder)
         prefix = f"{tmp_path.name}/{next(numbers)}/corpus"
         server.upload(folder, prefix)

@@ -22,7 +22,7 @@ from scipy.fft import dctn
 
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.shards.codecs import decode_picture
-from voxtile.errors import VoxtileError
+from voxtile.errors import StopRunError, VoxtileError
 
 SIDE = 32
 MAX_BITS = 8
@@ -127,6 +127,8 @@ def _fingerprints(
     for row in track(group, f"reading {split}", console=console, transient=True, disable=not console.is_terminal):
         try:
             picture = sample_picture(corpus, row)
+        except StopRunError:
+            raise
         except (VoxtileError, OSError, ValueError):
             picture = None
         if picture is None:

@@ -59,10 +59,10 @@ def picture(n):
     return stream.getvalue()
 
 
-def write(root, numbers, *, twins=()):
+def write(root, numbers, *, twins=(), job="job-0"):
     """Pictures with two captions, a fact, scores and vectors; `twins` maps a number to the one whose look it shares."""
     new_corpus(root)
-    writer = JobWriter(root, "job-0")
+    writer = JobWriter(root, job)
     twins = dict(twins)
     for n in numbers:
         like = twins.get(n, n)
@@ -122,6 +122,26 @@ def test_duplicates_go_from_training_and_never_from_held_out_splits(corpus):
     left = {c.text for row in range(len(opened)) for c in opened.captions(opened.entry(row))}
     assert caption(20) in left
     assert sum(opened.entry(row).caption_count for row in range(len(opened))) == 2 * SAMPLES - 3
+
+
+def test_a_view_says_when_its_corpus_has_grown(corpus, capsys):
+    def opened():
+        capsys.readouterr()
+        data = CorpusDataModule(ImagePreset(size=(8, 8)), str(corpus), view="good", batch_size=5)
+        data.setup("fit")
+        return len(compile_view(Corpus(corpus), "good")), capsys.readouterr().err
+
+    curate_corpus(corpus, view="good", where="modality = 'CT'")
+    chosen = sum(n % 3 > 0 for n in range(SAMPLES))
+    assert opened() == (chosen, "")
+    write(corpus, range(SAMPLES, SAMPLES + 5), job="job-1")
+    said = "note: view 'good' was chosen from 60 samples and the corpus has 65 now; what is new is not in it until"
+    for _ in range(2):  # compiled again, and opened again
+        rows, err = opened()
+        assert rows == chosen
+        assert err.startswith(said)
+    curate_corpus(corpus, view="good", where="modality = 'CT'")
+    assert opened() == (sum(n % 3 > 0 for n in range(SAMPLES + 5)), "")
 
 
 def test_nothing_stays_that_is_like_another_corpus(corpus, tmp_path):

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from voxtile.console import note
 from voxtile.corpus.view.view import compile_view
 from voxtile.data.captions import CaptionPolicy
 from voxtile.data.draws import DrawDataset, Draws, PackedPreset
@@ -82,6 +83,8 @@ class SampleDataset(torch.utils.data.Dataset[DatasetItem]):
     ) -> None:
         self.preset = preset
         compiled = compile_view(corpus, view, where=where)
+        if compiled.outgrown:
+            note(compiled.outgrown)
         if not isinstance(preset, StudyReader):
             preset.check(list(compiled.metas()))
         unit: Any = "study" if isinstance(preset, StudyReader) else "sample"

@@ -9,6 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from voxtile.console import note
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.view.view import CompiledView, compile_view
 from voxtile.data.captions import CaptionPolicy
@@ -19,6 +20,7 @@ from voxtile.data.presets.base import Preset
 from voxtile.data.presets.roles import StudyReader
 from voxtile.data.regions.regions import RegionDraws, RegionPolicy
 from voxtile.data.sample_cache import BaseCache
+from voxtile.distributed import place
 from voxtile.errors import ConfigError
 
 
@@ -66,6 +68,8 @@ class DataSource:
         """The compiled view, whose samples the preset can read."""
         view = compile_view(self.corpus, **self.selection, folder=self.view_folder)
         self.preset.check(list(view.metas()))
+        if view.outgrown and place()[0] == 0:
+            note(view.outgrown)
         return view
 
     def concepts_of(self, source: str | None) -> tuple[str, ...]:

@@ -213,6 +213,7 @@ class _Run:
     def write(self, folder: Path) -> None:
         """Publish the selection."""
         about = {
+            "of_samples": len(self.pool.keep),
             "name": self.plan.view,
             "scheme": self.plan.scheme,
             "seed": self.plan.seed,

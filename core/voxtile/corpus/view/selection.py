@@ -71,6 +71,16 @@ class Selection:
                 "train with that scheme, or curate again with --scheme"
             )
 
+    def outgrown(self, name: str, samples: int) -> str | None:
+        """What to say where the corpus no longer holds as many samples as there were to choose from, else None."""
+        before = self.about.get("of_samples")  # not in views of earlier releases
+        if before in (None, samples):
+            return None
+        return (
+            f"view '{name}' was chosen from {before:,} samples and the corpus has {samples:,} now; what is new is not "
+            "in it until voxtile curate makes it again"
+        )
+
     def register(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Create the views `selected` (uid, weight) and, where captions were chosen, `selected_captions`.
 

@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow.parquet as pq
 
 from voxtile.bounded_text import load_json
+from voxtile.corpus.parts import part_paths
 from voxtile.corpus.records import check_parts, recorded_files
 from voxtile.corpus.remote.announcing import Place
 from voxtile.corpus.source import StoredSample
@@ -72,6 +74,7 @@ class CompiledView:
         roots: the corpora that its shards belong to.
         key: hash of all inputs; a run resumes only on the same key.
         concepts: names of the columns of `facts`.
+        outgrown: what to say where the corpus has grown since its samples were chosen, else None.
     """
 
     def __init__(self, folder: Path, roots: Sequence[Path]) -> None:
@@ -82,6 +85,7 @@ class CompiledView:
         self.name: str = about["name"]
         self.scheme: str = about["scheme"]
         self.concepts: tuple[str, ...] = tuple(about["concepts"])
+        self.outgrown: str | None = None
         self._about: dict[str, Any] = about
         rows = about["batch_rows"]
         self._index = MappedBatches(folder / "index.arrow", rows)
@@ -307,7 +311,8 @@ def compile_view(
         selected.check_scheme(scheme, name)
     chosen = ViewChoice(scheme, where, facts_source, tuple(closed_facts), selected.key if selected else None)
     stamp = view_stamp(roots, chosen)
-    if _recorded(target, "stamp.json", "stamp") != stamp:
+    samples = _recorded(target, "stamp.json", "samples")
+    if _recorded(target, "stamp.json", "stamp") != stamp or not isinstance(samples, int):
         for root in roots:
             check_parts(root, INPUT_TABLES, recorded_files(root), contents=True)
         key = view_key(roots, chosen)
@@ -315,9 +320,12 @@ def compile_view(
             # Another process may have compiled it meanwhile.
             if _recorded(target, "view.json", "key") != key or _recorded(target, "view.json", "layout") != LAYOUT:
                 write_view(roots, target, chosen, key=key, name=name, selected=selected, memory_mb=memory_mb)
+            samples = sum(pq.read_metadata(part).num_rows for root in roots for part in part_paths(root, "samples"))
             with suppress(OSError):  # on a read-only disk the key is computed at every opening
-                (target / "stamp.json").write_text(json.dumps({"stamp": stamp}))
-    return CompiledView(target, roots)
+                (target / "stamp.json").write_text(json.dumps({"stamp": stamp, "samples": samples}))
+    made = CompiledView(target, roots)
+    made.outgrown = selected.outgrown(name, samples) if selected is not None else None
+    return made
 
 
 def view_label(roots: Sequence[Path], name: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import xlwt
 from openpyxl import Workbook
 from tests.support import picture_sets as sets
 from tests.support.picture_faults import PICTURE_FAULTS, rows_of
@@ -123,6 +124,47 @@ def test_mimic_cxr_is_one_from_dicom_and_from_jpeg(build, tmp_path):
     assert "Année" in jpeg.texts("baa8b9b5")[0]  # a report that is not UTF-8
     roles = [f for f in jpeg.of("facts", "174413ec") if f["concept"] == "series role"]
     assert json.loads(roles[0]["attributes"])["role"] == "lateral"
+
+
+HAND = ("study_id", "Airspace Opacity", *(name for name in sets.CHEXPERT if name not in ("Lung Opacity", "No Finding")))
+
+
+def labelled_by_hand(root, *rows, header=HAND):
+    """The table of MIMIC-CXR-JPG 2.1: study → what radiologists labelled."""
+    cells = [(study, *(labels.get(name, "") for name in header[1:])) for study, labels in rows]
+    sets.table(root / "mimic-cxr-2.1.0-test-set-labeled.csv", header, *cells)
+
+
+@pytest.mark.parametrize("name", ["mimic-cxr", "mimic-cxr-jpg"])
+def test_labels_by_hand_stand_in_place_of_those_of_a_program(build, name, capsys):
+    def table(root):
+        labelled_by_hand(root, ("50414267", {"Airspace Opacity": "1.0", "Edema": "0"}), ("57375967", {}))
+
+    built = build(name, faults=table)
+    assert built.facts("02aa804e") == {"Lung Opacity": "present", "Edema": "absent"}, "and no Pneumonia -1"
+    assert {row["source"] for row in built.of("facts", "02aa804e")} >= {f"{name}@1/labeled"}
+    assert not {row["source"] for row in built.of("facts", "02aa804e") if "CheXpert" in row["source"]}
+    assert built.facts("096052b7") == {}, "looked at by hand, and nothing was mentioned"
+    assert "table of hand labels" not in capsys.readouterr().err
+
+
+def test_labels_by_hand_that_come_later_are_told_apart_by_their_source(build, capsys):
+    built = build("mimic-cxr-jpg")
+    assert built.facts("096052b7") == {"No Finding": "present"}
+    assert "has no table of hand labels" in capsys.readouterr().err
+    again = build("mimic-cxr-jpg", faults=lambda root: labelled_by_hand(root, ("57375967", {"Fracture": "1"})))
+    told = {(row["concept"], row["source"]) for row in again.of("facts", "096052b7")}
+    assert {("No Finding", "mimic-cxr-jpg@1"), ("Fracture", "mimic-cxr-jpg@1/labeled")} <= told
+
+
+def test_a_table_of_hand_labels_of_another_release_is_refused(build, tmp_path, capsys):
+    def table(root):
+        labelled_by_hand(root, ("50414267", {"Edema": "1.0"}), header=("study_id", "Edema"))
+
+    sets.mimic_cxr_jpg(tmp_path)
+    table(tmp_path)
+    assert main(["build", "mimic-cxr-jpg", str(tmp_path), str(tmp_path / "c"), "--engine", "inline"]) == 2
+    assert "has no column 'Enlarged Cardiomediastinum'" in " ".join(capsys.readouterr().err.split())
 
 
 def test_the_report_of_chexpert_plus_has_its_sections_and_pictures_their_own_suffix(build):
@@ -303,31 +345,50 @@ def test_the_errata_of_messidor_are_followed(build):
     }  # fmt: skip
 
 
-def test_a_workbook_of_the_old_kind_is_refused_and_one_of_the_new_kind_is_read(build, tmp_path, capsys):
-    book = Workbook()
-    for row in rows_of_messidor(tmp_path / "csv"):
-        book.active.append(row)
+def saved_as(suffix):
+    """MESSIDOR with its tables as workbooks, of the new kind by openpyxl or of the old one by xlwt."""
 
-    def saved(suffix):
-        def change(root):
-            (root / "Base12/Annotation_Base12.csv").unlink()
-            book.save(root / f"Base12/Annotation_Base12{suffix}")
+    def change(root):
+        for path in list(root.glob("Base*/*.csv")):
+            if suffix == ".xls":
+                book = xlwt.Workbook()
+                sheet = book.add_sheet("grades")
+                cells = [(r, c, value) for r, row in enumerate(rows_of(path)) for c, value in enumerate(row)]
+                for r, c, value in cells:  # numbers as numbers, as a spreadsheet saves them
+                    sheet.write(r, c, int(value) if value.isdigit() else value)
+            else:
+                book = Workbook()
+                for row in rows_of(path):
+                    book.active.append(row)
+            book.save(str(path.with_suffix(suffix)))
+            path.unlink()
 
-        return change
-
-    built = build("messidor", faults=saved(".xlsx"))
-    assert built.facts("44816")["no diabetic retinopathy"] == "present"
-    (tmp_path / "old").mkdir()
-    sets.messidor(tmp_path / "old")
-    saved(".xls")(tmp_path / "old")
-    assert main(["build", "messidor", str(tmp_path / "old"), str(tmp_path / "none"), "--engine", "inline"]) == 2
-    assert "a workbook of the old kind; save it as .xlsx or as CSV" in capsys.readouterr().err
+    return change
 
 
-def rows_of_messidor(root):
-    """The rows of one of the tables of grades."""
-    sets.messidor(root)
-    return rows_of(root / "Base12/Annotation_Base12.csv")
+@pytest.mark.parametrize("suffix", [".xls", ".xlsx"])
+def test_workbooks_of_the_old_and_the_new_kind_are_read(build, tmp_path, suffix):
+    plain = build("messidor")
+    told = {row["uid"]: plain.facts(name) for name, row in plain.rows.items()}
+    (tmp_path / "other").mkdir()
+    sets.messidor(tmp_path / "other")
+    saved_as(suffix)(tmp_path / "other")
+    again = Built("messidor", tmp_path / "other", tmp_path / "again")
+    assert again.status == 0
+    assert {row["uid"]: again.facts(name) for name, row in again.rows.items()} == told
+    assert any(facts.get("MESSIDOR retinopathy grade 3") == "present" for facts in told.values())
+
+
+@pytest.mark.parametrize("content", [b"", bytes.fromhex("d0cf11e0a1b11ae1") + bytes(600), b"<html>expired</html>"])
+def test_a_damaged_workbook_of_the_old_kind_is_one_sentence(tmp_path, capsys, content):
+    sets.messidor(tmp_path)
+    saved_as(".xls")(tmp_path)
+    (tmp_path / "Base12/Annotation_Base12.xls").write_bytes(content)
+    assert main(["build", "messidor", str(tmp_path), str(tmp_path / "none"), "--engine", "inline"]) == 2
+    told = " ".join(capsys.readouterr().err.split())
+    assert "Annotation_Base12.xls' fails" in told
+    assert "save it as CSV" in told
+    assert "Traceback" not in told
 
 
 def test_both_eyes_of_messidor_2_stay_together(build):

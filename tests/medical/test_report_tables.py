@@ -62,7 +62,7 @@ def test_a_workbook(tmp_path):
 def test_a_damaged_workbook_and_one_of_the_old_kind(tmp_path):
     (tmp_path / "r.xlsx").write_bytes(b"PK\x03\x04" + b"\0" * 100)
     (tmp_path / "r.xls").write_bytes(b"\xd0\xcf\x11\xe0")
-    for name, says in (("r.xlsx", "save it as CSV"), ("r.xls", "old kind")):
+    for name, says in (("r.xlsx", "save it as CSV"), ("r.xls", "save it as CSV")):
         with pytest.raises(InputError, match=says):
             read_reports(tmp_path / name)
 

@@ -1,4 +1,4 @@
-"""Tables of reports, splits and labels as people have them: CSV of any spreadsheet, Parquet, XLSX; read as text.
+"""Tables of reports, splits and labels as people have them: CSV of any spreadsheet, Parquet, XLSX, XLS; read as text.
 
 What is wrong is told by the line alone: cells hold names and texts, and so does the first line of a file without a
 header.
@@ -7,7 +7,7 @@ header.
 from __future__ import annotations
 
 import codecs
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pyarrow as pa
@@ -22,10 +22,11 @@ from voxtile.stages.ingest.table import as_text, numbered_rows
 DELIMITERS = ",;\t"
 _BLOCK_BYTES = 64 << 20
 _SHEETS = frozenset({".xlsx", ".xlsm"})
+_OLD_SHEET = ".xls"
 
 
 def read_table(path: Path, reader: PlanReader | None = None) -> pa.Table:
-    """Read a CSV, XLSX or Parquet file; values stay text, so that identifiers keep their leading zeros.
+    """Read a CSV, XLSX, XLS or Parquet file; values stay text, so that identifiers keep their leading zeros.
 
     CSV may have commas, semicolons or tabs between its cells (the one that its first line has most of) and be UTF-8 or
     UTF-16. Of a workbook, the first sheet is read.
@@ -36,17 +37,23 @@ def read_table(path: Path, reader: PlanReader | None = None) -> pa.Table:
 
     Raises:
         InputError: it does not exist or cannot be read.
-        ImportError: it is a workbook, and openpyxl is not installed.
+        ImportError: it is a workbook, and openpyxl (or python-calamine, for XLS) is not installed.
     """
     if not path.is_file():
         raise InputError(f"the file '{path}' does not exist")
     suffix = path.suffix.lower()
-    if suffix == ".xls":
-        raise InputError(f"'{path}' is a workbook of the old kind; save it as .xlsx or as CSV")
     try:
         if suffix == ".parquet":
             return read_outside_parquet(path, reader)
-        return _read_sheet(path, reader) if suffix in _SHEETS else _read_csv(path)
+        if suffix == _OLD_SHEET:
+            import python_calamine  # noqa: F401 - named here, where its absence can be said
+
+            return _read_sheet(path, reader, _old_sheet)
+        if suffix in _SHEETS:
+            import openpyxl  # noqa: F401 - likewise
+
+            return _read_sheet(path, reader, _sheet)
+        return _read_csv(path)
     except (pa.ArrowException, OSError, UnicodeError) as error:
         # What a library says may hold a row, with names and texts; its class does not.
         reason = (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
@@ -100,10 +107,9 @@ def _check_rows(path: Path, delimiter: str, encoding: str) -> None:
             )
 
 
-def _read_sheet(path: Path, reader: PlanReader | None) -> pa.Table:
-    import openpyxl  # noqa: F401 - named here, where its absence can be said; read in a supervised process
-
-    found = (reader or PlanReader(1, DEFAULT_LIMITS)).read(_sheet, path, title="reading a table")
+def _read_sheet(path: Path, reader: PlanReader | None, parse: Callable[[Path], pa.Table]) -> pa.Table:
+    """A workbook, parsed in a supervised process."""
+    found = (reader or PlanReader(1, DEFAULT_LIMITS)).read(parse, path, title="reading a table")
     if not isinstance(found, Failure):
         return found
     what = how_lost(found) if found.reason in LOST else f"fails ({found.error_class})"
@@ -119,6 +125,24 @@ def _sheet(path: Path) -> pa.Table:
         rows = [[as_text(value) or "" for value in row] for row in book.worksheets[0].iter_rows(values_only=True)]
     finally:
         book.close()
+    return _of_rows(rows)
+
+
+def _old_sheet(path: Path) -> pa.Table:
+    """The first sheet of a workbook of Excel 97 to 2003."""
+    import python_calamine
+
+    book = python_calamine.CalamineWorkbook.from_path(path)
+    rows = book.get_sheet_by_index(0).to_python(skip_empty_area=False)
+    return _of_rows([[as_text(_whole(value)) or "" for value in row] for row in rows])
+
+
+def _whole(value: object) -> object:
+    """Cells of the old format hold numbers as floating point alone: 3.0 was written as 3."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
+
+
+def _of_rows(rows: list[list[str]]) -> pa.Table:
     rows = [row for row in rows if any(row)]
     names = rows[0] if rows else []
     while names and not names[-1]:

@@ -232,8 +232,8 @@ def build_busi(source: Path, corpus: Path, *, split_fractions: str = "0.8,0.1,0.
 def build_messidor(source: Path, corpus: Path, *, split_fractions: str = "0.8,0.1,0.1", **run: Any) -> None:  # noqa: ANN401
     """Build a corpus from MESSIDOR: fundus photographs with grades of retinopathy and of the risk of macular edema.
 
-    The errata of its makers are followed. Its tables are workbooks of the old kind; save each as CSV
-    beside it. Patients are not published.
+    The errata of its makers are followed. Its tables are read as they are (.xls), or saved as CSV or .xlsx beside them.
+    Patients are not published.
 
     Args:
         source: the folder with `Base11` to `Base34` and a table of grades for each.

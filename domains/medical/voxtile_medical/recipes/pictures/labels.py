@@ -71,19 +71,27 @@ def labels_of(picture: PictureRow, data: PictureSet, names: Mapping[str, Mapping
     Raises:
         InputError: a label is none of the set.
     """
+    found: list[Labelled] = []
     for rule in data.findings:
-        if rule.kind == "readers":
-            facts: list[Fact] | None = _of_readers(picture.rows, rule, data)
-        elif rule.kind == "columns":
-            facts = _of_columns(picture.fields, rule, data)
-        elif rule.kind == "mask":
-            facts = _of_masks(picture, rule, data)
-        else:
-            facts = _of_cell(picture, rule, data, names.get(rule.vocabulary, {}))
-        if facts is not None:
-            method = picture.fields.get(rule.method) if rule.method else None
-            told = [Fact(f.concept, f.polarity, f.code, method) for f in facts] if method else facts
-            yield Labelled(rule.vocabulary, rule.is_closed, tuple(told))
+        facts = _facts(picture, rule, data, names.get(rule.vocabulary, {}))
+        method = picture.fields.get(rule.method) if rule.method else None
+        if rule.replaces and (facts is not None or method):  # a row of blank cells has looked too
+            found = [labelled for labelled in found if labelled.vocabulary != rule.vocabulary]
+        if facts is None:
+            continue
+        told = [Fact(f.concept, f.polarity, f.code, method) for f in facts] if method else facts
+        found.append(Labelled(rule.vocabulary, rule.is_closed, tuple(told)))
+    yield from found
+
+
+def _facts(picture: PictureRow, rule: Findings, data: PictureSet, names: Mapping[str, str]) -> list[Fact] | None:
+    if rule.kind == "readers":
+        return _of_readers(picture.rows, rule, data)
+    if rule.kind == "columns":
+        return _of_columns(picture.fields, rule, data)
+    if rule.kind == "mask":
+        return _of_masks(picture, rule, data)
+    return _of_cell(picture, rule, data, names)
 
 
 def _of_columns(fields: Fields, rule: Findings, data: PictureSet) -> list[Fact] | None:

@@ -83,6 +83,7 @@ class Findings:
         names: table with the fields `label` and `concept`, where labels are codes.
         codes: field that holds codes of the labels in the same order.
         method: field that says how the labels were made.
+        replaces: where it says anything of a picture, rules of its vocabulary before it say nothing.
     """
 
     vocabulary: str
@@ -96,6 +97,7 @@ class Findings:
     names: TableFiles | None = None
     codes: str = ""
     method: str = ""
+    replaces: bool = False
 
     @property
     def concepts(self) -> list[str]:

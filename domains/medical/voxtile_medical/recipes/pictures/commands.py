@@ -11,6 +11,7 @@ from voxtile_datasets.recipes.download import tell
 from voxtile_medical.recipes.pictures.parquet_rows import ParquetPictures, parquet_set
 from voxtile_medical.recipes.pictures.picture_set import picture_set
 from voxtile_medical.recipes.pictures.recipe import Pictures
+from voxtile_medical.recipes.pictures.zstd_shards import SHARDS, ZstdShards
 
 
 def build_mimic_cxr(source: Path, corpus: Path, **run: Any) -> None:  # noqa: ANN401
@@ -202,17 +203,20 @@ def build_roco_v2(source: Path, corpus: Path, **run: Any) -> None:  # noqa: ANN4
 def build_medtrinity(source: Path, corpus: Path, *, split_fractions: str = "0.98,0.01,0.01", **run: Any) -> None:  # noqa: ANN401
     """Build a corpus from MedTrinity-25M: pictures of many sets with captions by a multimodal model.
 
-    The Parquet files that hold the pictures are read (`25M_demo`); patients are not published.
+    Parquet files that hold the pictures are read (`25M_demo`), or the whole set: tars packed by Zstandard
+    (`25M_accessible`) with the tables of captions (`25M_full`). Give one of both. Patients are not published.
 
     Args:
-        source: the folder with the Parquet files.
+        source: the folder with the Parquet files, or with the tars and their tables.
         corpus: the corpus to add to; made if it does not exist.
         split_fractions: shares of train, val and test, picture by picture.
         run: options of the run.
     """
     data = parquet_set("medtrinity")
     tell(f"{data.title}: {data.access}")
-    build(ParquetPictures(data), source, corpus, split_fractions, RunOptions(**run))
+    packed = source.is_dir() and next(source.rglob(SHARDS), None) is not None
+    recipe = ZstdShards(data) if packed else ParquetPictures(data)
+    build(recipe, source, corpus, split_fractions, RunOptions(**run))
 
 
 def build_busi(source: Path, corpus: Path, *, split_fractions: str = "0.8,0.1,0.1", **run: Any) -> None:  # noqa: ANN401

@@ -5,7 +5,7 @@ Shape letters: N pictures, K concepts, T texts.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import corpora
 import mosaics
@@ -100,11 +100,12 @@ def pointing(model: EncoderModel, held: Held, method: str = "auto") -> Judged:
     return Judged("mean", np.where(kept, values, 0), np.where(kept, 0, -1))
 
 
-def places(model: EncoderModel, held: Held, scorer: str = "") -> Judged:
+def places(model: EncoderModel, held: Held, scorer: str = "", told: Callable[..., str] | None = None) -> Judged:
     """Share of the captions that a picture fits better than those with two places exchanged; 0.5 by chance.
 
     As in ARO (Yuksekgonul et al., ICLR 2023), where what is exchanged is objects and attributes. A scorer is one of
-    pairs, or `captioning`: the likelihood of the words by the decoder (Tschannen et al., NeurIPS 2023).
+    pairs, or `captioning`: the likelihood of the words by the decoder (Tschannen et al., NeurIPS 2023). A caption has a
+    sentence for each place, unless `told` says it otherwise of the four labels.
     """
     texts, owners = [], []
     for number, boxes in enumerate(held.boxes):
@@ -114,7 +115,7 @@ def places(model: EncoderModel, held: Held, scorer: str = "") -> Judged:
             order = list(range(4))
             if pair:
                 order[pair[0]], order[pair[1]] = pair[1], pair[0]
-            texts.append(_told(labels[i] for i in order))
+            texts.append((told or _told)([labels[i] for i in order]))
             owners.append(number)
     owner = torch.tensor(owners)
     scores = _pair_scores(model, held, texts, owner, scorer)
@@ -126,7 +127,14 @@ def places(model: EncoderModel, held: Held, scorer: str = "") -> Judged:
     return Judged("mean", values, -lone.astype(np.int64))
 
 
-def _told(labels: Iterable[str]) -> str:
+def in_order(model: EncoderModel, held: Held, scorer: str = "") -> Judged:
+    """The same of captions in which only the order of the words says what is where."""
+    return places(
+        model, held, scorer, lambda labels: mosaics.ORDERED.format(*(corpora.SCENES[label][0] for label in labels))
+    )
+
+
+def _told(labels: Sequence[str]) -> str:
     """A caption of the four places, in one frame."""
     named = zip(labels, mosaics.PLACES.values(), strict=True)
     return " ".join(f"{corpora.SCENES[label][0]} at the {place}." for label, place in named)
@@ -167,5 +175,6 @@ MOSAIC_FIGURES: Mapping[str, tuple[str, Callable[..., Judged]]] = {
     "retrieval": ("mean reciprocal rank, caption to picture", retrieval),
     "denials": ("accuracy of “X” against “no X”", denials),
     "places": ("share of captions told from those with two places exchanged", places),
+    "in-order": ("share of captions told from those with two words exchanged", in_order),
     "pointing": ("share of classes found in their place", pointing),
 }

@@ -44,6 +44,9 @@ MAPS = Arm(
 )
 
 MOSAIC_STUDIES: Sequence[Study] = (
+    Study("ConceptPatch", LARGE, MAPS,
+          beside(with_data(MAPS, **TOLD), concepts=term("ConceptPatch", kind="softmax", positives=["facts"])), GRADCAM,
+          "pointing:concepts"),
     Study("RegionAttribute", LARGE, MAPS,
           beside(with_data(MAPS, **TOLD), attributes=term("RegionAttribute", warmup=40)), GRADCAM,
           "pointing:attributes"),

@@ -10,6 +10,7 @@ from corpora import SCENES, Item, scene_tiles
 
 PLACES = {(0, 0): "upper left", (0, 1): "upper right", (1, 0): "lower left", (1, 1): "lower right"}
 PRESENT = ("{} at the {}.", "the {} shows {}.", "at the {} there is {}.")
+ORDERED = "{} and {} above {} and {}."
 ABSENT = ("no {}.", "there is no {}.", "without {}.")
 
 
@@ -22,6 +23,7 @@ def mosaics(
     captioned: int | None = None,
     validate: int = 1,
     outlined: bool = False,
+    ordered: bool = False,
     seed: int = 2,
 ) -> list[Item]:
     """Four photographs as one picture, a sentence for each with its place, and boxes.
@@ -34,9 +36,10 @@ def mosaics(
         captioned: the first training mosaics, which alone have a caption; all where left out.
         validate: validation mosaics that each photograph held back is in.
         outlined: whether the corpus says that the boxes of photographs are their outlines.
+        ordered: one short sentence for all four, in which only the order of the words says what is where.
         seed: of all draws.
     """
-    rng, tiles = np.random.default_rng(seed), scene_tiles(size)
+    rng, words, tiles = np.random.default_rng(seed), np.random.default_rng([seed, 1]), scene_tiles(size)
     found: list[Item] = []
     for split in ("train", "val", "test"):
         own = [tile for tile in tiles if tile.split == split]
@@ -45,6 +48,8 @@ def mosaics(
         for start in range(0, len(order) - 3, 4):
             found.append(_mosaic(f"{len(found):032x}", [own[i] for i in order[start : start + 4]], split, outlined))
             _tell(found[-1], rng, sentences, denied)
+            if ordered:
+                _tell_in_order(found[-1], words)
             if split == "train" and captioned is not None and len(found) > captioned:
                 found[-1].texts.clear()  # drawn all the same, so that the pictures are those of other corpora
                 found[-1].states.clear()
@@ -80,6 +85,13 @@ def _tell(item: Item, rng: np.random.Generator, sentences: int, denied: int) -> 
     item.say(" ".join(text for text, _ in said), states)
 
 
+def _tell_in_order(item: Item, rng: np.random.Generator) -> None:
+    item.texts.clear()
+    item.states.clear()
+    labels = [label for label, _ in item.regions]
+    item.say(ORDERED.format(*(SCENES[label][rng.integers(3)] for label in labels)), dict.fromkeys(labels, True))
+
+
 def _large(**settings: Any) -> list[Item]:
     return mosaics(1200, size=96, validate=4, outlined=True, **settings)
 
@@ -90,5 +102,6 @@ MOSAICS: Mapping[str, Callable[[], list[Item]]] = {
     "mosaics, two of four told": lambda: mosaics(sentences=2),
     "large mosaics": _large,
     "large mosaics, 60 with a caption": lambda: _large(captioned=60),
+    "large mosaics, told by word order": lambda: _large(ordered=True),
     "large mosaics with denials": lambda: _large(denied=3),
 }

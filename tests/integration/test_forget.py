@@ -4,6 +4,7 @@ import asyncio
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import tarfile
@@ -302,6 +303,31 @@ def test_a_dry_run_and_an_unknown_subject_change_nothing(tmp_path, capsys):
         forget_subject(root, subject=("patient-11",))
     assert {path: path.read_bytes() for path in old} == old
     assert not (root / "forgotten.json").exists()
+
+
+def test_pixels_that_another_subject_has_too_are_no_trace(tmp_path, capsys):
+    root = tmp_path / "corpus"
+    new_corpus(root)
+    writer, margin = JobWriter(root, "part-a"), np.random.default_rng(7).integers(0, 4000, (30, 40, 40))
+    for number, subject in enumerate(("patient-1", "patient-2")):
+        pixels = margin.copy()
+        pixels[20:] = np.random.default_rng(number).integers(0, 4000, (10, 40, 40))
+        row = {"uid": uid(number), "subject": subject, "kind": "volume", "axes": "ZYX", "source": f"{number}.nii"}
+        writer.add(Sample(row, pixels.astype(np.int16), None))
+        writer.add_rows("splits", [{"scheme": "default", "subject": subject, "split": "train"}])
+    writer.publish()
+    (own,) = [row for row in Corpus(root).table("samples").to_pylist() if row["subject"] == "patient-1"]
+    payload = (root / own["shard"]).read_bytes()[own["offset"] : own["offset"] + own["nbytes"]]
+    (root / "copy.bin").write_bytes(payload)
+    with pytest.raises(CorpusError, match=r"copy\.bin' holds .*stretches of pixels of the subject"):
+        forget_subject(root, subject=("patient-1",))
+    (root / "copy.bin").unlink()
+    capsys.readouterr()
+    forget_subject(root, subject=("patient-1",))
+    said = capsys.readouterr().out
+    assert "stretches of pixels that samples of others have too are not looked for" in said
+    assert re.search(r"stretches of pixels: [12]; nothing was found", said)
+    assert Corpus(root).table("samples")["subject"].to_pylist() == ["patient-2"]
 
 
 def replies_of(folder, keys):

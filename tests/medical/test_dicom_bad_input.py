@@ -14,7 +14,7 @@ import pyarrow.dataset as ds
 import pytest
 from pydicom.uid import JPEG2000Lossless, JPEGLSLossless
 
-from voxtile.errors import InputError, RunFailedError
+from voxtile.errors import InputError, RunFailedError, VoxtileError
 from voxtile_datasets.intake.deidentify import PlainNames
 from voxtile_datasets.intake.planner import Planner
 from voxtile_datasets.intake.splits_file import Splits
@@ -218,3 +218,19 @@ def test_random_damage_never_ends_the_scan(tmp_path, dicom, noise):
     assert len(result.items) >= 2
     assert all(verdict for verdict in result.verdicts)
     assert sum(len(item.inputs.get("files", [0])) for item in result.items) == 151
+
+
+def test_a_corpus_within_the_source_is_no_input_of_itself(tmp_path, dicom, noise):
+    dicom.write(tmp_path / "export", noise(4, 8, 8))
+    corpus = tmp_path / "export" / "corpus"
+    convert_dicom(tmp_path / "export", corpus, engine="inline")
+    convert_dicom(tmp_path / "export", corpus, engine="inline", licence="CC0-1.0")
+    rows = ds.dataset(corpus / "ledger").to_table().to_pylist()
+    assert [(row["status"], row["reason"]) for row in rows] == [("used", None), ("dropped", "converted-before")]
+
+
+def test_a_corpus_that_is_a_file_is_named(tmp_path, dicom, noise):
+    dicom.write(tmp_path / "export", noise(4, 8, 8))
+    (tmp_path / "corpus").write_text("")
+    with pytest.raises(VoxtileError, match="is a file; name a folder for the corpus"):
+        convert_dicom(tmp_path / "export", tmp_path / "corpus", engine="inline")

@@ -381,3 +381,25 @@ def test_a_folder_without_reports_and_none_at_all(tmp_path, dicom, noise):
         read_report_files(tmp_path / "scans", READER)
     with pytest.raises(InputError, match="do not exist"):
         read_report_files(tmp_path / "nowhere", READER)
+
+
+def test_a_report_in_rtf_is_named_for_what_it_is(tmp_path):
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports" / "letter.rtf").write_bytes(rb"{\rtf1\ansi Kaputnik saw no effusion.}")
+    (note,) = read_report_files(tmp_path / "reports", READER).notes()
+    assert note.reason == "unsupported-form"
+    assert "in RTF" in note.detail
+    assert "Kaputnik" not in note.detail
+
+
+def test_reports_among_the_images_are_told_of_where_none_are_asked_for(tmp_path, dicom, noise, capsys):
+    dicom.write(tmp_path / "export", noise(3, 8, 8), StudyInstanceUID=STUDY, PatientID="patient-1")
+    structured(tmp_path / "export" / "report.dcm")
+    structured(tmp_path / "export" / "dose.dcm", storage="1.2.840.10008.5.1.4.1.1.88.67")
+    convert_dicom(tmp_path / "export", tmp_path / "corpus", engine="inline")
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"1 files are reports (DICOM SR, PDF or CDA) and were not read; --reports '{tmp_path / 'export'}'" in said
+    convert_dicom(tmp_path / "export", tmp_path / "again", reports=tmp_path / "export", engine="inline")
+    assert "are reports" not in capsys.readouterr().out
+    (caption,) = ds.dataset(tmp_path / "again" / "tables" / "captions").to_table()["text"].to_pylist()
+    assert caption.startswith("Findings:")

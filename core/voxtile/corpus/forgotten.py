@@ -44,7 +44,7 @@ class ForgottenSubjects:
         try:
             content = load_json(path.read_bytes())
             return cls(bytes.fromhex(content["salt"]), frozenset(map(str, content["subjects"])))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return cls()
         except (OSError, ValueError, KeyError, TypeError) as error:
             raise CorpusError(

@@ -16,7 +16,7 @@ from voxtile.corpus.drafts import draft_folder
 from voxtile.corpus.forgotten import ForgottenSubjects
 from voxtile.corpus.header import check_corpus
 from voxtile.corpus.identity import KeyMap, downloads_of, key_map_path
-from voxtile.corpus.parts import part_dataset, part_paths, read_parts, table_schema
+from voxtile.corpus.parts import part_dataset, part_paths, table_schema
 from voxtile.corpus.remote.address import refuse_remote
 from voxtile.corpus.shards.memory_maps import map_payload
 from voxtile.engine.commit import remove_leftovers
@@ -35,6 +35,7 @@ from voxtile_datasets.forgetting.exchange import aside_of, exchange, put_back
 from voxtile_datasets.forgetting.needles import Needles, pixel_windows
 from voxtile_datasets.forgetting.rebuilt import Changes, build
 from voxtile_datasets.forgetting.search import Searched
+from voxtile_datasets.forgetting.shared_with_others import hashes_of_others, pixels_of_others, texts_of_others
 from voxtile_datasets.intake.subject_table import SubjectTable
 
 _MOST_WINDOWS = 3000  # stretches of pixels that are looked for; a slide has more patches
@@ -155,7 +156,7 @@ class _Forgetting:
             with draft_folder(self.root) as building:
                 changes = build(self.root, building, gone, needles)
                 self._forget_beside(gone)
-                self._prove(building, needles)
+                self._prove(building, needles, gone)
                 exchange(building, self.root)
         except OSError as error:
             raise CorpusError(
@@ -196,20 +197,21 @@ class _Forgetting:
         needles.add_names("sources", gone.sources)
         needles.add_names("captions and regions", gone.captions | gone.regions)
         needles.add_uids(gone.uids)
-        needles.add_payload_hashes(gone.hashes - _hashes_of_others(self.root, gone))
+        needles.add_payload_hashes(gone.hashes - hashes_of_others(self.root, gone))
         needles.add_subject_hashes(gone.subjects, [(one, study) for one in gone.subjects for study in gone.studies])
-        needles.add_texts(gone.texts - _texts_of_others(self.root, gone))
+        needles.add_texts(gone.texts - texts_of_others(self.root, gone))
         needles.add_pixels(_windows(self.root, gone))
         return needles
 
-    def _prove(self, tree: Path, needles: Needles) -> None:
+    def _prove(self, tree: Path, needles: Needles, gone: Belongings | None = None) -> None:
         """Search the corpus as it will be, and what lies beside it; raise where anything is left."""
-        searched = Searched()
-        searched.search_tree(tree, needles, shown=self.root)
-        searched.search_file(self.key_path, needles)
-        searched.search_tree(self.replies, needles)
-        searched.search_tree(downloads_of(self.root), needles)
-        searched.search_pieces(str(self.replies), reply_texts(self.replies), needles)
+        searched = self._searched(tree, needles)
+        if gone is not None and (found := needles.pixels_among(searched.patterns)):
+            common = pixels_of_others(self.root, gone, found)
+            if common:  # scans of one device have margins alike
+                needles.leave_out(common)
+                _print(f"  {len(common)} stretches of pixels that samples of others have too are not looked for")
+                searched = self._searched(tree, needles)
         if searched.found:
             where, kinds = next(iter(sorted(searched.found.items())))
             others = f", and {len(searched.found) - 1} further files too" if len(searched.found) > 1 else ""
@@ -231,6 +233,15 @@ class _Forgetting:
             number = len(needles.short)
             _print(f"  {number} of these names have fewer than 6 letters and were compared with whole cells of tables")
 
+    def _searched(self, tree: Path, needles: Needles) -> Searched:
+        searched = Searched()
+        searched.search_tree(tree, needles, shown=self.root)
+        searched.search_file(self.key_path, needles)
+        searched.search_tree(self.replies, needles)
+        searched.search_tree(downloads_of(self.root), needles)
+        searched.search_pieces(str(self.replies), reply_texts(self.replies), needles)
+        return searched
+
     def _say(self, gone: Belongings, what: str) -> None:
         counts = {
             "subjects": gone.subjects, "samples": gone.uids, "captions": gone.captions, "regions": gone.regions,
@@ -243,32 +254,6 @@ class _Forgetting:
         _print(f"  {again} files were written again, {removed} removed, the rest is as it was")
         for view in changes.views:
             _print(f"  '{view}' is removed, because it was made from rows of the subject; make it again where needed")
-
-
-def _hashes_of_others(root: Path, gone: Belongings) -> set[str]:
-    """Hashes of pixels that another subject's samples have too."""
-    found: set[str] = set()
-    own = pa.array(sorted(gone.hashes), pa.string())
-    for part in part_paths(root, "samples"):
-        rows = read_parts([part], table_schema("samples"), ["subject", "sha256"])
-        others = pc.invert(pc.is_in(rows["subject"], value_set=pa.array(sorted(gone.subjects), pa.string())))
-        found.update(rows.filter(pc.and_(others, pc.is_in(rows["sha256"], value_set=own)))["sha256"].to_pylist())
-    return found
-
-
-def _texts_of_others(root: Path, gone: Belongings) -> set[str]:
-    """Texts that are said of other subjects too, word for word or within a longer one."""
-    texts = sorted(text for text in gone.texts if text)
-    said = Needles()
-    said.add_texts(texts)
-    by_bytes = {text.encode(): text for text in texts}
-    found: set[str] = set()
-    for part in part_paths(root, "captions"):
-        rows = read_parts([part], table_schema("captions"), ["caption_id", "text"])
-        for caption, text in zip(rows["caption_id"].to_pylist(), rows["text"].to_pylist(), strict=True):
-            if caption not in gone.captions:
-                found.update(by_bytes[one] for one in said.found_in(text.encode()) if one in by_bytes)
-    return found
 
 
 def _windows(root: Path, gone: Belongings) -> Iterator[bytes]:

@@ -15,6 +15,7 @@ SHORTEST = 6  # characters; shorter identifiers stand in other words by chance
 SHORTEST_TEXT = 20
 _WORD = frozenset(b"0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ_-")
 _BLOCK = 1 << 24
+_PIXELS = "stretches of pixels"
 _DIGEST_BYTES = 8  # of a payload's sha-256, as compiled views hold it
 
 
@@ -72,7 +73,18 @@ class Needles:
     def add_pixels(self, windows: Iterable[bytes]) -> None:
         """Stretches of the stored pixels themselves."""
         for window in windows:
-            self._add("stretches of pixels", {window})
+            self._add(_PIXELS, {window})
+
+    def pixels_among(self, patterns: Iterable[bytes]) -> set[bytes]:
+        """Those of some patterns that are stretches of pixels."""
+        return {pattern for pattern in patterns if self.kind(pattern) == _PIXELS}
+
+    def leave_out(self, patterns: Iterable[bytes]) -> None:
+        """Look for these no more."""
+        for pattern in patterns:
+            kind, _ = self._patterns.pop(pattern)
+            self.counts[kind] -= 1
+        self._automaton = None
 
     def found_in(self, data: bytes | memoryview) -> set[bytes]:
         """Patterns that stand in some bytes."""

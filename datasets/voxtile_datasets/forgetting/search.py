@@ -26,6 +26,7 @@ class Searched:
         files, nbytes: as they lie on the disk.
         unpacked: bytes of what was decompressed.
         found: where → kinds of what was found there.
+        patterns: what was found.
         closed: files that could not be decompressed.
     """
 
@@ -33,6 +34,7 @@ class Searched:
     nbytes: int = 0
     unpacked: int = 0
     found: dict[str, set[str]] = field(default_factory=dict)
+    patterns: set[bytes] = field(default_factory=set)
     closed: list[str] = field(default_factory=list)
 
     def search_tree(self, root: Path, needles: Needles, *, shown: Path | None = None) -> None:
@@ -72,6 +74,7 @@ class Searched:
     def _note(self, where: Path | str, needles: Needles, patterns: set[bytes]) -> None:
         for pattern in patterns:
             self.found.setdefault(str(where), set()).add(needles.kind(pattern))
+            self.patterns.add(pattern)
 
 
 def unpacked(path: Path) -> Iterator[tuple[bytes, Sequence[str]]]:

@@ -18,6 +18,7 @@ from voxtile_medical.dicom.task import DicomTask
 from voxtile_medical.dicom_header.confidentiality import DEFAULT, Profile
 from voxtile_medical.dicom_header.tree import DicomTree, read_tree
 from voxtile_medical.dicom_planes.geometry import GridChoice, TiltedChoice, UnequalChoice
+from voxtile_medical.report_files.document import is_report
 from voxtile_medical.suv.compute import SuvChoice
 
 if TYPE_CHECKING:
@@ -27,6 +28,10 @@ if TYPE_CHECKING:
 _NOT_LOOKED_FOR = (
     "text that is burned into radiographs was not looked for, and stays; --find-text blank or refuse, in a new corpus, "
     "looks for it"
+)
+
+_REPORTS_BESIDE = (
+    "{} files are reports (DICOM SR, PDF or CDA) and were not read; --reports '{}' attaches them, in a new corpus"
 )
 
 _CONTINUED = (
@@ -162,6 +167,8 @@ def convert_dicom(
         _attach_masks(source, corpus, planner, tree, options, deidentify=deidentify)
     if deidentify and find_text == "no" and any(h.text("Modality") in PICTURE_MODALITIES for h in tree.usable):
         output().print(_NOT_LOOKED_FOR, markup=False, highlight=False, soft_wrap=True)
+    if reports is None and (beside := sum(is_report(h.text("SOPClassUID")) for h in tree.usable)):
+        output().print(_REPORTS_BESIDE.format(beside, source), markup=False, highlight=False, soft_wrap=True)
     if continued := continued_series(tree.usable):
         output().print(_CONTINUED.format(continued), markup=False, highlight=False, soft_wrap=True)
     summary.raise_if_failed()

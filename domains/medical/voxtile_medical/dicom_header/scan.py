@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+from voxtile.corpus.header import CORPUS_FILE
+from voxtile.corpus.identity import KEY_MAP_SUFFIX
 from voxtile.errors import InputError
 from voxtile_medical.archives.entries import is_archive_name
 
@@ -17,7 +19,7 @@ def root_of(source: Path) -> Path:
 
 
 def list_files(source: Path) -> tuple[Path, list[str]]:
-    """Every file below a folder, in a fixed order.
+    """Every file below a folder, in a fixed order, but those of corpora that lie in it and their key maps.
 
     Args:
         source: a folder, or one file.
@@ -34,10 +36,17 @@ def list_files(source: Path) -> tuple[Path, list[str]]:
     if not source.is_dir():
         raise InputError(f"the source '{source}' does not exist; give a folder of scans")
     found: list[str] = []
-    for folder, _, names in os.walk(source, onerror=_refuse):
+    for folder, folders, names in os.walk(source, onerror=_refuse):
+        if CORPUS_FILE in names and Path(folder) != source:
+            folders.clear()
+            continue
         base = Path(folder).relative_to(source).as_posix()
         below = "" if base == "." else f"{base}/"
-        found += [f"{below}{name}" for name in names if os.path.isfile(f"{folder}/{name}")]
+        found += [
+            f"{below}{name}"
+            for name in names
+            if not name.endswith(KEY_MAP_SUFFIX) and os.path.isfile(f"{folder}/{name}")
+        ]
     if not found:
         raise InputError(f"the folder '{source}' holds no file; give a folder of scans")
     return source, sorted(found)

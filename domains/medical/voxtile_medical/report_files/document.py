@@ -8,6 +8,8 @@ from typing import Literal, TypeAlias
 
 Status: TypeAlias = Literal["final", "addendum", "preliminary", "void"]
 STORAGE = "1.2.840.10008.5.1.4.1.1."  # of storage classes (PS3.6 annex A)
+# Basic Text, Enhanced, Comprehensive, Comprehensive 3D and Extensible SR; encapsulated PDF and CDA.
+_REPORTS = {"88.11", "88.22", "88.33", "88.34", "88.35", "104.1", "104.2"}
 _UID = re.compile(r"\d+(?:\.\d+){3,}")
 
 
@@ -59,6 +61,11 @@ class NotReadError(Exception):
 def is_document(storage: str) -> bool:
     """Objects of this storage class of DICOM are documents, of whatever kind: SR, or encapsulated."""
     return storage.startswith((f"{STORAGE}88.", f"{STORAGE}104."))
+
+
+def is_report(storage: str) -> bool:
+    """Objects of this storage class are what somebody wrote of a study: no dose reports, CAD results or models."""
+    return storage.removeprefix(STORAGE) in _REPORTS
 
 
 def is_hl7(head: bytes) -> bool:

@@ -85,6 +85,10 @@ def _documents(root: Path, path: str) -> Iterator[Document | NotReadError]:
     with open_stored(root / path) as file:
         head = file.read(_HEAD_BYTES)
         kind = _kind(head)
+        if kind == "rtf":
+            raise NotReadError(
+                "unsupported-form", "a report in RTF, which is not read; put its text into a table, with its study"
+            )
         if kind in ("hl7", "json", "cda"):
             if file.size > MAX_FILE_BYTES:
                 raise NotReadError("too-large", f"a file of more than {MAX_FILE_BYTES >> 20} MiB; split it")
@@ -138,6 +142,8 @@ def _kind(head: bytes) -> str | None:
         return "pdf"
     if is_cda(head):
         return "cda"
+    if start.startswith(b"{\\rtf"):
+        return "rtf"
     return "json" if start[:1] in (b"{", b"[") else None
 
 

@@ -51,14 +51,6 @@ model:
 trainer: {max_epochs: -1, max_steps: 1, limit_val_batches: 0, precision: 32-true}
 name: exportable
 """
-_PHOTOGRAPHS = """
-base: [remote_sensing/aerial]
-name: photographs
-data: {facts_source: labels, captions: {per_item: 1}}
-model:
-  objectives: {facts: null, contrastive: {init_args: {kind: softmax}}}
-trainer: {max_epochs: 1}
-"""
 _EACH = {"train": 128, "val": 32, "test": 64}
 
 
@@ -203,11 +195,12 @@ def vision_model() -> None:
 
 
 def photographs() -> None:
-    """Pictures of seven classes in a table of pairs, and a config for them."""
+    """Pictures of seven classes, in a table of pairs and as RSSCN7's download has them."""
     import numpy as np
     from PIL import Image
 
     classes = ["grassland", "farmland", "industrial_area", "river_or_lake", "forest", "residential_area", "parking_lot"]
+    folders = ["aGrass", "bField", "cIndustry", "dRiverLake", "eForest", "fResident", "gParking"]
     rng, rows = np.random.default_rng(0), ["filepath,title,subject,split,label"]
     Path("PICTURES").mkdir()
     for number in range(140):
@@ -215,8 +208,9 @@ def photographs() -> None:
         pixels = rng.integers(0, 256, (96, 96, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(f"PICTURES/{number}.png")
         rows.append(f"{number}.png,{label.replace('_', ' ')},{number},{split},{label}")
+        Path("DOWNLOAD/RSSCN7", folders[number % 7]).mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(f"DOWNLOAD/RSSCN7/{folders[number % 7]}/{number}.jpg")
     Path("pairs.csv").write_text("\n".join(rows))
-    Path("photographs.yaml").write_text(_PHOTOGRAPHS)
 
 
 if __name__ == "__main__":

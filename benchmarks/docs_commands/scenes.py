@@ -387,7 +387,8 @@ DOCS = {
         spans=("voxtile build --help",),
     ),
     ("docs/remote-sensing.md", "Photographs with class names"): Scene(
-        given={"PICTURES": Shell("made photographs")},  # with the table and the config, from scratch
+        given={"DOWNLOAD": Shell("made photographs"), "FOLDERS": Shell("cp -r DOWNLOAD/RSSCN7 FOLDERS")},
+        run_as={r"^(lightning fit .*)$": r"\1 --trainer.max_epochs 1"},
     ),
     ("docs/tiles.md", "From scenes to tiles"): Scene(given={"products": Phantom("sentinel2", 20, "scenes")}),
     ("docs/models.md", "Published models"): Scene(

@@ -58,6 +58,15 @@ def scenes_data(name: str, size: str, config: str | None = None) -> list[str]:
     return ["--data.phantom", json.dumps(phantom), "--data.batch_size", "4"]
 
 
+def photographs_data() -> list[str]:
+    """Tiles of the aerial phantom, whose facts take the place of labels; weights at random."""
+    tower = read_config(CONFIGS["remote_sensing/photographs"])["model"]["encoder"]["image"]
+    tower["init_args"]["pretrained"] = None
+    name, few, *batch = scenes_data("aerial", "96m")
+    phantom = read_config(CONFIGS["remote_sensing/aerial"])["data"]["phantom"] | json.loads(few)
+    return [name, json.dumps(phantom), *batch, "--model.encoder.image", json.dumps(tower)]
+
+
 def slides_data(name: str, n: int, *options: str) -> list[str]:
     """A few slides of the H&E phantom, as the config makes them, without processes of their own."""
     phantom = read_config(CONFIGS[name])["data"]["phantom"]
@@ -104,6 +113,7 @@ def data(request, tmp_path, monkeypatch, xray_corpus):
         "remote_sensing/sentinel2": scenes_data("sentinel2", "600m"),
         "remote_sensing/aerial": scenes_data("aerial", "96m"),
         "remote_sensing/aerial-grounding": scenes_data("aerial", "96m", "aerial-grounding"),
+        "remote_sensing/photographs": photographs_data(),
         "remote_sensing/sar": scenes_data("sar", "600m"),
     }
 

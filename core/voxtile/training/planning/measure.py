@@ -33,6 +33,7 @@ from voxtile.training.callbacks.telemetry import operation_counter
 from voxtile.training.memory import recompute_activations
 from voxtile.training.module import ContrastiveModule
 from voxtile.training.planning.live_memory import Alive
+from voxtile.training.rebuild import without_weights
 from voxtile.types import Batch, Features, Regions
 
 _FACTS = 12  # concepts, where the corpus is not known
@@ -85,7 +86,7 @@ def measure(
     """Go through a step on fake tensors, which have shapes and no memory.
 
     Args:
-        model: the `model` part of a config.
+        model: the `model` part of a config; files of weights are not read.
         preset: of the images.
         items: B of the micro-batch.
         texts: of an item.
@@ -97,7 +98,7 @@ def measure(
     with warnings.catch_warnings(), ShapesAlone():
         warnings.filterwarnings("ignore", message="Accessing the data pointer of FakeTensor")  # torch copies a module
         with _no_draws():
-            module = ContrastiveModule.from_config(model).train()
+            module = ContrastiveModule.from_config(without_weights(model)).train()
         cached, module.large_batch = module.large_batch is not None, None
         with mock.patch.object(Tensor, "__deepcopy__", _copied):
             module.setup_objectives(_fact_names(module))

@@ -1,12 +1,15 @@
-"""What one GPU does: a training step (time, MFU, memory) beside open_clip's, the plan's memory, and the loss's memory.
+"""What one GPU does: a training step beside open_clip's, the loss's memory, and what each shipped config costs.
 
-    python -P benchmarks/gpu.py [--model ViT-B-16] [--batch 256] [--pairs 20] [--compile] [--json OUT]
+    python -P benchmarks/gpu.py [--model ViT-B-16] [--batch 256] [--pairs 20] [--compile] [--out FOLDER]
     python -P benchmarks/gpu.py --device cpu --small            a self-test in seconds, whose figures mean nothing
+
+One call within ten minutes on a machine with `pip install -e '.[all]'`; FOLDER gets gpu.json and gpu.md.
 
 The step is ours and open_clip's own in turn: same weights, same images, bf16, AdamW (ours in its one-pass form),
 captions of twelve words. Memory is PyTorch's own count (`max_memory_allocated`); the plan is what `voxtile plan` says
 beforehand, without CUDA's own share. The loss is forward and backward over given embeddings, ours in tiles and dense as
 in open_clip; beside it stand the published figures of Inf-CL, which are of one of eight GPUs and of another width.
+Configs are measured by `config_cost.py`, in a process of its own.
 """
 
 from __future__ import annotations
@@ -16,6 +19,7 @@ import gc
 import json
 import random
 import statistics
+import subprocess
 import sys
 import tempfile
 import time
@@ -24,8 +28,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from rich.console import Console
-from rich.table import Table
 from torch import Tensor
 
 from voxtile.data.presets.image import ImagePreset
@@ -67,21 +69,43 @@ def main() -> None:
     parser.add_argument(
         "--losses", type=int, nargs="+", default=[8192, 16384, 32768, 65536], help="batches of the loss"
     )
-    parser.add_argument("--json", type=Path, help="also write the figures there")
+    parser.add_argument("--configs", nargs="*", help="to measure; all that ship when left out, none without a name")
+    parser.add_argument("--minutes", type=float, default=7.0, help="for the configs; the rest takes one or two")
+    parser.add_argument("--out", type=Path, help="folder for gpu.json and gpu.md")
     options = parser.parse_args()
     if options.device == "cuda" and not torch.cuda.is_available():
         sys.exit("there is no GPU in this machine; --device cpu --small shows that the script runs")
     if options.small:
         options.model, options.batch, options.pairs, options.losses = tiny(), 4, 2, [64, 128]
-    console = Console(width=120)
-    console.print(
-        torch.cuda.get_device_name() if options.device == "cuda" else "CPU: no memory is counted, times mean nothing"
-    )
-    found = {"step": step(options), "loss": losses(options)}
-    console.print(_step_table(found["step"]))
-    console.print(_loss_table(found["loss"]))
-    if options.json:
-        options.json.write_text(json.dumps(found, indent=1))
+    card = torch.cuda.get_device_name() if options.device == "cuda" else "CPU"
+    print(card if options.device == "cuda" else f"{card}: no memory is counted, times mean nothing")
+    found: dict[str, Any] = {"card": card, "torch": torch.__version__, "step": step(options), "loss": losses(options)}
+    tables = [_step_table(found["step"]), _loss_table(found["loss"])]
+    print("\n".join(tables), flush=True)
+    gc.collect()
+    if options.device == "cuda":
+        torch.cuda.empty_cache()
+    if options.configs != []:
+        found["configs"], table = configs(options)
+        tables.append(f"## Shipped configs\n\n{table}")
+        print(tables[-1])
+    if options.out:
+        options.out.mkdir(parents=True, exist_ok=True)
+        (options.out / "gpu.json").write_text(json.dumps(found, indent=1))
+        (options.out / "gpu.md").write_text("\n".join([f"# {card}, PyTorch {torch.__version__}\n", *tables]))
+
+
+def configs(options: argparse.Namespace) -> tuple[list[dict[str, Any]], str]:
+    """Rows and table of what shipped configs cost; without either where their process fails, and its error is shown."""
+    with tempfile.TemporaryDirectory() as folder:
+        rows, table = Path(folder, "rows.json"), Path(folder, "table.md")
+        command = [sys.executable, "-P", str(Path(__file__).with_name("config_cost.py")), *(options.configs or ())]
+        command += ["--device", options.device, "--minutes", str(options.minutes), "--json", str(rows)]
+        command += ["--markdown", str(table), *(["--small"] if options.small else [])]
+        done = subprocess.run(command, check=False, stdout=subprocess.DEVNULL)
+        if done.returncode:
+            return [], f"not measured: config_cost.py ended with {done.returncode}\n"
+        return json.loads(rows.read_text()), table.read_text()
 
 
 # The training step
@@ -304,26 +328,32 @@ def bootstrap(values: Sequence[float]) -> tuple[float, float]:
 # Tables
 
 
-def _step_table(found: dict[str, Any]) -> Table:
-    table = Table("step of a batch of", str(found["batch"]), title="Training step")
+def _step_table(found: dict[str, Any]) -> str:
+    rows = []
     for name, seconds in found["seconds"].items():
         rate, working = found["images_per_second"][name], found["working_memory"][name]
-        table.add_row(name, f"{1e3 * seconds:.1f} ms, {rate:.0f} images/s, {working / GB:.2f} GiB while it works")
+        rows.append((name, f"{1e3 * seconds:.1f} ms, {rate:.0f} images/s, {working / GB:.2f} GiB while it works"))
     low, high = found["ratio_interval"]
-    table.add_row("open_clip / ours", f"{found['ratio']:.3f} ({low:.3f} to {high:.3f})")
+    rows.append(("open_clip / ours", f"{found['ratio']:.3f} ({low:.3f} to {high:.3f})"))
     mfu = "peak not known" if found["mfu"] is None else f"{found['mfu']:.1%} of the peak (MFU)"
-    table.add_row("operations", f"{found['tflops']:.3g} TFLOP/s, {mfu}")
+    rows.append(("operations", f"{found['tflops']:.3g} TFLOP/s, {mfu}"))
     measured, planned = found["measured_memory"], found["planned_memory"]
-    table.add_row("memory", f"{measured / GB:.2f} GiB measured, {planned / GB:.2f} GiB planned")
-    return table
+    rows.append(("memory", f"{measured / GB:.2f} GiB measured, {planned / GB:.2f} GiB planned"))
+    return markdown("Training step", ("step of a batch of", str(found["batch"])), rows)
 
 
-def _loss_table(rows: Sequence[dict[str, Any]]) -> Table:
-    table = Table("batch", "ours", "dense", "published, GB a GPU of 8", title=f"Loss over {WIDTH} features")
+def _loss_table(rows: Sequence[dict[str, Any]]) -> str:
+    cells = []
     for row in rows:
         published = ", ".join(f"{name} {value}" for name, value in (row["published"] or {}).items())
-        table.add_row(str(row["batch"]), *map(_cell, (row["ours"], row["dense"])), published or "–")
-    return table
+        cells.append((str(row["batch"]), *map(_cell, (row["ours"], row["dense"])), published or "–"))
+    return markdown(f"Loss over {WIDTH} features", ("batch", "ours", "dense", "published, GB a GPU of 8"), cells)
+
+
+def markdown(title: str, header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table under a title."""
+    lines = [f"| {' | '.join(cells)} |" for cells in (header, *rows)]
+    return "\n".join([f"## {title}", "", lines[0], f"|{'---|' * len(header)}", *lines[1:]]) + "\n"
 
 
 def _cell(found: dict[str, float] | None) -> str:

@@ -388,7 +388,6 @@ DOCS = {
     ),
     ("docs/remote-sensing.md", "Photographs with class names"): Scene(
         given={"DOWNLOAD": Shell("made photographs"), "FOLDERS": Shell("cp -r DOWNLOAD/RSSCN7 FOLDERS")},
-        run_as={r"^(lightning fit .*)$": r"\1 --trainer.max_epochs 1"},
     ),
     ("docs/tiles.md", "From scenes to tiles"): Scene(given={"products": Phantom("sentinel2", 20, "scenes")}),
     ("docs/models.md", "Published models"): Scene(

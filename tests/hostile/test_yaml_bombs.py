@@ -19,7 +19,7 @@ from voxtile.inference.huggingface_pair import huggingface_pair
 from voxtile.inference.onnx_pair import OnnxPair
 from voxtile.stages.materialize.preset_file import read_preset
 from voxtile.training.module import ContrastiveModule
-from voxtile.training.planning.command import _Plan
+from voxtile.training.planning.command import Plan
 from voxtile_datasets.captions.checker.vocabulary_file import read_files
 from voxtile_datasets.captions.context.prompts import load_prompt
 from voxtile_datasets.captions.providers.prices import load_prices
@@ -96,7 +96,7 @@ READERS = {
     "tags of maps": load_table,
     "wordings of maps": load_wordings,
     "sidecar": lambda path: read_sidecar(path, "scene"),
-    "config of plan": lambda path: _Plan(str(path), "h100"),
+    "config of plan": lambda path: Plan(str(path), "h100"),
     "config of fit": lambda path: _said(lambda: lightning_main(["fit", "-c", str(path)])),
     "config of fit, joined": lambda path: _said(lambda: lightning_main(["fit", f"--config={path}"])),
     "config of a command": lambda path: _said(lambda: main(["embed", "corpus", "model", "--config", str(path)])),

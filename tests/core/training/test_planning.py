@@ -16,7 +16,7 @@ from voxtile.training.callbacks.telemetry import operation_counter
 from voxtile.training.config_bases import read_config
 from voxtile.training.memory import recompute_activations
 from voxtile.training.module import ContrastiveModule
-from voxtile.training.planning.command import _Plan
+from voxtile.training.planning.command import Plan
 from voxtile.training.planning.estimate import Gpu, find_gpu, largest, memory, seconds
 from voxtile.training.planning.live_memory import Alive
 from voxtile.training.planning.measure import measure
@@ -268,4 +268,4 @@ def test_an_open_precision_is_half_where_the_card_computes_in_bfloat16(card, pre
     content["trainer"] |= {"precision": precision}
     path = tmp_path / "config.yaml"
     path.write_text(yaml.safe_dump(content))
-    assert _Plan(str(path), card).half is half
+    assert Plan(str(path), card).half is half

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, TypedDict
 
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
@@ -52,7 +52,7 @@ def plan(
     if not 0 < mfu <= 1:
         raise ConfigError(f"--mfu must be a share above 0 and at most 1, not {mfu}")
     card = find_gpu(gpu)
-    planned = _Plan(name, card.name)
+    planned = Plan(name, card.name)
     total, own = planned.sizes()
     chosen = micro or own
     if chosen < 1:
@@ -77,20 +77,40 @@ def plan(
         )  # fmt: skip
 
 
-class _Plan:
-    """A config and what was measured of it."""
+class Each(TypedDict):
+    """Of an item: texts, images, phrases with masks, and whether its images have texts of their own."""
+
+    texts: int
+    images: int
+    regions: int
+    samples: bool
+
+
+class Plan:
+    """A config and what was measured of it.
+
+    Args:
+        name: of a config, or its file.
+        card: for which it is made.
+
+    Attributes:
+        model: the `model` part of the config.
+        preset: of its images.
+        objectives: names of its terms.
+        half: whether it trains in mixed precision of 16 bits.
+    """
 
     def __init__(self, name: str, card: str) -> None:
         path = resolve(name, kind="config")
         config = read_config(path)
         try:
-            self._model: Mapping[str, Any] = config["model"]
+            self.model: Mapping[str, Any] = config["model"]
             data: Mapping[str, Any] = config["data"]
-            self._preset: Preset = preset_from_config(data["preset"], own=True)
+            self.preset: Preset = preset_from_config(data["preset"], own=True)
         except (KeyError, TypeError) as error:
             raise ConfigError(f"'{path}' is no training config: it lacks model, data or data.preset") from error
         self._data = data
-        self.objectives = tuple(self._model.get("objectives") or ())
+        self.objectives = tuple(self.model.get("objectives") or ())
         trainer = config.get("trainer") or {}
         open_to_half = config.get("mixed_precision") and not card.startswith(_WITHOUT_BFLOAT16)
         self.half = str(trainer.get("precision") or (HALF if open_to_half else FULL)) in _HALF
@@ -100,25 +120,30 @@ class _Plan:
     def sizes(self) -> tuple[int, int]:
         """Items of a whole batch and of a micro-batch."""
         total = int(self._data.get("batch_size", 64))
-        return total, int((self._model.get("batch") or {}).get("micro", total))
+        return total, int((self.model.get("batch") or {}).get("micro", total))
 
     def step(self, count: int) -> Step:
         """A step on so many items."""
         if count not in self._measured:
-            captions, regions = self._data.get("captions") or {}, self._data.get("regions")
-            policy = RegionPolicy(**regions) if regions else None
             try:
-                self._measured[count] = measure(
-                    self._model, self._preset, items=count, texts=int(captions.get("per_item", 1)) or 1,
-                    images=self._images(), regions=policy.present + policy.absent if policy else 0,
-                    samples=bool(self._data.get("sample_captions")), half=self.half,
-                )  # fmt: skip
+                self._measured[count] = measure(self.model, self.preset, items=count, half=self.half, **self.each())
             except VoxtileError:
                 raise
             except Exception as error:
                 reason = " ".join(str(error).split())[:200]
                 raise ConfigError(f"the model cannot be gone through with shapes alone: {reason}") from error
         return self._measured[count]
+
+    def each(self) -> Each:
+        """What an item has."""
+        captions, regions = self._data.get("captions") or {}, self._data.get("regions")
+        policy = RegionPolicy(**regions) if regions else None
+        return {
+            "texts": int(captions.get("per_item", 1)) or 1,
+            "images": self._images(),
+            "regions": policy.present + policy.absent if policy else 0,
+            "samples": bool(self._data.get("sample_captions")),
+        }
 
     def _images(self) -> int:
         """Of an item."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 from unittest import mock
 
@@ -28,15 +28,15 @@ from torch.utils.flop_counter import FlopCounterMode
 from voxtile.data.presets.base import Preset
 from voxtile.models.image.patches import BandPatchEmbedding
 from voxtile.models.image.wavelength import WavelengthTower
-from voxtile.models.tower import Tokenizer, full_precision
+from voxtile.models.tower import full_precision
 from voxtile.training.callbacks.telemetry import operation_counter
 from voxtile.training.memory import recompute_activations
 from voxtile.training.module import ContrastiveModule
 from voxtile.training.planning.live_memory import Alive
+from voxtile.training.planning.longest import fact_names, longest_batch
 from voxtile.training.rebuild import without_weights
-from voxtile.types import Batch, Features, Regions
+from voxtile.types import Features
 
-_FACTS = 12  # concepts, where the corpus is not known
 _DEPENDS_ON_VALUES = (
     DataDependentOutputException,
     DynamicOutputShapeException,
@@ -101,13 +101,8 @@ def measure(
             module = ContrastiveModule.from_config(without_weights(model)).train()
         cached, module.large_batch = module.large_batch is not None, None
         with mock.patch.object(Tensor, "__deepcopy__", _copied):
-            module.setup_objectives(_fact_names(module))
-        tokens = _longest(module.encoder.text.tokenizer)
-        batch = _batch(module, preset, tokens, items, texts, images)
-        if samples:
-            batch.samples = replace(_batch(module, preset, tokens, items * images, 1, 1), images=batch.images[:0])
-        if regions:
-            batch.regions = _regions(batch, regions)
+            module.setup_objectives(fact_names(module))
+        batch = longest_batch(module, preset, items=items, texts=texts, images=images, regions=regions, samples=samples)
         for part in module.modules():
             if isinstance(part, BandPatchEmbedding | WavelengthTower):
                 part.band_dropout = 0.0  # which bands are hidden is drawn; all are counted
@@ -208,51 +203,6 @@ def _no_draws() -> Iterator[None]:
         mock.patch.object(nn.Module, "to", lambda module, *args, **kwargs: module),
     ):
         yield
-
-
-def _fact_names(module: ContrastiveModule) -> tuple[str, ...]:
-    """Concepts that objectives name, and others where they are few."""
-    named = [name for part in module.modules() for name in getattr(part, "concepts", ()) if isinstance(name, str)]
-    return tuple(dict.fromkeys([*named, *(f"fact_{number}" for number in range(_FACTS - len(named)))]))
-
-
-def _longest(tokenizer: Tokenizer) -> Tensor:
-    """[L] tokens of the longest text that there can be: it is cut to the tower's context."""
-    if not tokenizer.ready:
-        tokenizer.train(["a finding is seen"])
-    return tokenizer.encode([" ".join(["finding"] * 512)])[0][0]
-
-
-def _batch(module: ContrastiveModule, preset: Preset, tokens: Tensor, items: int, texts: int, images: int) -> Batch:
-    """A batch of such sizes, with the same tokens [1, L] for all texts."""
-    number, names = torch.arange(items), module.fact_names or ()
-    count = items * texts
-    return Batch(
-        images=torch.empty(items * images, preset.channels, *preset.grid),
-        image_item=number.repeat_interleave(images),
-        texts=[""] * count,
-        text_item=number.repeat_interleave(texts),
-        study=number,
-        subject=number,
-        text_hash=torch.arange(count),
-        facts=torch.zeros(items, len(names), dtype=torch.int8),
-        fact_names=names,
-        uids=[str(place) for place in range(items)],
-        draws=number,
-        text_facts=torch.zeros(count, len(names), dtype=torch.int8),
-        tokens=tokens.expand(count, -1),
-    )
-
-
-def _regions(batch: Batch, each: int) -> Regions:
-    item = torch.arange(len(batch)).repeat_interleave(each)
-    return Regions(
-        phrases=[f"finding {place}" for place in range(each)] * len(batch),
-        item=item,
-        masks=torch.empty(len(item), *batch.images.shape[2:]),
-        boxed=torch.zeros(len(item), dtype=torch.bool),
-        weight=torch.ones(len(item)),
-    )
 
 
 _ATEN = torch.ops.aten

@@ -8,9 +8,12 @@ import pytest
 
 from voxtile.cli.main import main
 from voxtile.corpus.reader import Corpus
+from voxtile.evaluation.tasks.file import load_task
 from voxtile_datasets.captions.checker.check import Known, check
 from voxtile_datasets.captions.checker.choose import choose
 from voxtile_datasets.captions.checker.vocabulary import installed_vocabularies
+from voxtile_datasets.captions.sentences import Fact, wordings_of
+from voxtile_datasets.captions.wordings import bank_for, installed_banks
 from voxtile_datasets.recipes.medmnist_sets import SETS
 
 NO_ENGLISH = re.compile(
@@ -76,3 +79,19 @@ def test_a_concept_that_holds_its_side_states_it():
     facts = ("left kidney", "present"), ("right kidney", "absent"), ("liver", "absent")
     assert verdict("The left kidney.", *facts) == "supported"
     assert verdict("The right kidney.", *facts) == "contradicted"
+
+
+def test_grades_of_retinopathy_are_said_in_the_words_of_their_scale_which_prompts_use():
+    """Wilkinson et al. 2003: no, mild, moderate, severe nonproliferative, and proliferative retinopathy."""
+    bank = bank_for(installed_banks(), "OP", ["diabetic retinopathy grade 1"])
+    words = {1: "mild", 2: "moderate", 3: "severe", 4: "PDR|(?<!non-)(?<!non)proliferative"}
+    prompts = {c.concept: [w.present for w in c.wordings] for c in load_task("medical/retinamnist").classes}
+    for grade, word in words.items():
+        concept = f"diabetic retinopathy grade {grade}"
+        texts = wordings_of(Fact(concept, "present"), bank, "OP")
+        others = [other for other in words if other != grade]
+        assert len(texts) > 20
+        assert all(re.search(word, text, re.IGNORECASE) for text in texts)
+        assert not [t for t in texts for other in others if re.search(rf"\b({words[other]})\b", t, re.IGNORECASE)]
+        assert not [text for text in texts if re.search(r"\ba PDR", text)]
+        assert any(prompts[concept][0].lower() in text.lower() for text in texts)

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from voxtile.errors import ConfigError
 from voxtile.models.tower import ImageTower, TextTower
-from voxtile.objectives.pairs import RelationName
+from voxtile.objectives.pairs import IgnoredName, RelationName
 from voxtile.types import Batch, Features
 
 if TYPE_CHECKING:
@@ -61,7 +61,7 @@ class Objective(nn.Module):
     contrasts_facts: ClassVar[bool] = False
     contrasts_phrases: ClassVar[bool] = False
     positives: tuple[RelationName, ...] = ()
-    ignore: tuple[RelationName, ...] = ()
+    ignore: tuple[IgnoredName, ...] = ()
 
     @property
     def relates_by_facts(self) -> bool:

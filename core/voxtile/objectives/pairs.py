@@ -16,6 +16,7 @@ from voxtile.errors import ConfigError
 from voxtile.types import Batch
 
 RelationName: TypeAlias = Literal["text", "study", "subject", "facts", "same_facts"]
+IgnoredName: TypeAlias = Literal[RelationName, "other_source"]
 
 _PAD = -1  # keys are indices into the distinct values, never negative
 
@@ -39,6 +40,23 @@ class Relation:
         for k in range(1, keys.shape[1]):
             related |= keys[:, k : k + 1] == text_keys
         return related
+
+
+@dataclass(frozen=True)
+class Unrelated:
+    """Item i and text j are related when their keys differ.
+
+    Attributes:
+        item_keys: [B] int64.
+        text_keys: [T] int64.
+    """
+
+    item_keys: Tensor
+    text_keys: Tensor
+
+    def tile(self, rows: slice, columns: slice) -> Tensor:
+        """[r, c] bool."""
+        return self.item_keys[rows, None] != self.text_keys[columns]
 
 
 class TiledRelation(Protocol):
@@ -139,15 +157,19 @@ class Pairs:
         self._ignored = tuple(ignored)
 
     @classmethod
-    def from_batch(cls, batch: Batch, positives: Sequence[RelationName], ignored: Sequence[RelationName]) -> Pairs:
+    def from_batch(cls, batch: Batch, positives: Sequence[IgnoredName], ignored: Sequence[IgnoredName]) -> Pairs:
         """Build the pairs from the hashes of a batch.
 
         Args:
-            batch: its `text_item`, `text_hash`, `study` and `subject` are read.
+            batch: its `text_item`, `text_hash`, `study`, `subject` and `source` are read.
             positives: `text` (the item has a text with the same hash), `study`, `subject`, `facts` (all that the text
                 states is known to be true of the item), `same_facts` (the owner of the text has the same known facts).
             ignored: likewise, for pairs that are neither positive nor negative; `facts` here means that the item's
-                facts do not decide whether the text is true of it.
+                facts do not decide whether the text is true of it, and `other_source` that the item and the owner of
+                the text are of different sources of a mixture.
+
+        Raises:
+            ConfigError: a relation that does not exist.
         """
         return cls(
             batch.text_item,
@@ -193,19 +215,24 @@ class Pairs:
 
 
 def _relation(
-    batch: Batch, name: RelationName, by_facts: type[StatedRelation] | type[UndecidedRelation]
+    batch: Batch, name: IgnoredName, by_facts: type[StatedRelation] | type[UndecidedRelation]
 ) -> TiledRelation | None:
     """The relation of that name, or None where it holds for owned pairs only (so that the cheap path can be taken)."""
     if name == "text":
         return _text_relation(batch)
     if name == "facts":
         return None if batch.text_facts is None else by_facts(batch.facts, batch.text_facts)
+    if name == "other_source":
+        source = batch.source
+        return (
+            None if source is None or bool((source == source[0]).all()) else Unrelated(source, source[batch.text_item])
+        )
     if name == "same_facts":
         index = _same_facts(batch.facts)
     elif name in ("study", "subject"):
         index = torch.unique(batch.study if name == "study" else batch.subject, return_inverse=True)[1]
     else:
-        known = ", ".join(get_args(RelationName))
+        known = ", ".join(get_args(IgnoredName))
         raise ConfigError(f"a contrastive objective knows no relation '{name}'; there are: {known}")
     if len(torch.unique(index)) == len(batch):
         return None

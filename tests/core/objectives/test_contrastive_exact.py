@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from jsonargparse import ArgumentError, ArgumentParser
 from torch import Tensor
 
 from voxtile.errors import ConfigError
@@ -18,7 +19,7 @@ from voxtile.types import Batch, Encoded, Features
 
 
 def make_batch(
-    items: int, text_item: Tensor, *, texts: int = 10**6, studies: int = 10**6, subjects: int = 10**6, seed=0
+    items: int, text_item: Tensor, *, texts=10**6, studies=10**6, subjects=10**6, sources: int | None = None, seed=0
 ):
     g = torch.Generator().manual_seed(seed)
     subject = torch.randint(0, subjects, (items,), generator=g)
@@ -34,6 +35,7 @@ def make_batch(
         fact_names=("a", "b"),
         uids=[str(i) for i in range(items)],
         draws=torch.arange(items),
+        source=None if sources is None else torch.randint(0, sources, (items,), generator=g),
     )
 
 
@@ -50,6 +52,8 @@ def dense_masks(batch: Batch, positives, ignored) -> tuple[Tensor, Tensor]:
         if name == "same_facts":
             mine, theirs = batch.facts[i].tolist(), batch.facts[owner[j]].tolist()
             return mine == theirs and any(fact >= 0 for fact in mine)
+        if name == "other_source":
+            return batch.source is not None and bool(batch.source[i] != batch.source[owner[j]])
         values = batch.study if name == "study" else batch.subject
         return bool(values[i] == values[owner[j]])
 
@@ -117,6 +121,9 @@ CASES = {
         {"texts": 30, "studies": 20, "subjects": 10},
     ),
     "same facts": (40, torch.arange(40), ("same_facts",), (), {}),
+    "several sources": (40, torch.arange(50) % 40, ("same_facts",), ("other_source",), {"sources": 3}),
+    "sources, equal texts": (30, torch.arange(30), ("text",), ("other_source", "subject"), {"sources": 4, "texts": 9}),
+    "no sources": (40, torch.arange(40), (), ("other_source",), {}),
     "one item": (1, torch.zeros(3, dtype=torch.long), (), (), {}),
 }
 
@@ -138,6 +145,26 @@ def test_float64_equals_the_dense_loss(case, kind, aligned, tile):
         assert (a - b).abs().max() <= 1e-10, name
     if items > 1:
         assert all(g.abs().max() > 1e-9 for g in dense[1:4]), "the case would pass with zero gradients"
+
+
+def test_without_pairs_of_other_sources_a_batch_is_the_mean_of_its_sources_batches():
+    image, text = embeddings(24, torch.arange(24), 12, False, torch.float64)
+    batch = make_batch(24, torch.arange(24), texts=10**9, sources=1)
+    batch.source = torch.arange(24) % 3
+    scale, bias = torch.tensor(9.0, dtype=torch.float64), torch.tensor(0.0)
+    loss = tiled("softmax", batch, (), ("other_source",), (7, 11))(image, text, scale, bias)
+    each = [F.cross_entropy(z, torch.arange(8)) + F.cross_entropy(z.T, torch.arange(8))
+            for z in (scale * image[k::3] @ text[k::3].T for k in range(3))]  # fmt: skip
+    torch.testing.assert_close(loss, sum(each) / 6)
+    assert (tiled("softmax", batch, (), (), (7, 11))(image, text, scale, bias) - loss).abs() > 0.1
+
+
+def test_a_config_cannot_call_pairs_of_other_sources_positive():
+    parser = ArgumentParser(exit_on_error=False)
+    parser.add_class_arguments(Contrastive)
+    assert parser.parse_args(["--ignore=[other_source]"]).ignore == ["other_source"]
+    with pytest.raises(ArgumentError, match="other_source"):
+        parser.parse_args(["--positives=[other_source]"])
 
 
 @pytest.mark.parametrize("aligned", [False, True])

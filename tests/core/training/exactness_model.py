@@ -200,6 +200,8 @@ def masks(batch, positives, ignore):
         "subject": batch.subject[:, None] == batch.subject[owner],
         "study": batch.study[:, None] == batch.study[owner],
     }
+    if batch.source is not None:
+        same["other_source"] = batch.source[:, None] != batch.source[owner]
     positive = owned.clone()
     for name in positives:
         positive |= same[name]

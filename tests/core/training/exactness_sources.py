@@ -28,6 +28,11 @@ def dense_pairwise(objective, f):
 
 CASES = {
     "Sources, softmax": (lambda: Contrastive(ignore=["subject"], tile=SMALL), dense_softmax, {"sources": True}),
+    "Sources, softmax of each alone": (
+        lambda: Contrastive(positives=["text"], ignore=["other_source"], tile=SMALL),
+        dense_softmax,
+        {"sources": True},
+    ),
     "Sources, softmax, label smoothing": (
         lambda: Contrastive(positives=["text"], label_smoothing=0.1, tile=SMALL),
         dense_softmax,

@@ -52,8 +52,8 @@ class Mixture:
         temperature: of sources without shares: the share of one with n items is n^(1/temperature). 1 draws every item
             equally often, larger values draw small sources more often (as in mT5, Xue et al. 2021, section 3.1).
         group: so many consecutive items come from one source. 1 mixes the sources within a batch, `model.batch.micro`
-            makes each micro-batch of one source (one modality a batch as in UniMed-CLIP, Khattak et al. 2024), and
-            `data.batch_size` each batch.
+            makes each micro-batch of one source, and `data.batch_size` each batch. Which pairs are compared is the
+            objective's to say (`ignore: [other_source]`).
         curriculum: other shares from a step (a batch of training) on, by source; those that are not named keep theirs.
         epoch_items: draws an epoch; null for as many as there are items.
 

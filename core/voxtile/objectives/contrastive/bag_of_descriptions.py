@@ -17,10 +17,10 @@ from voxtile.errors import ConfigError
 from voxtile.objectives.base import Objective
 from voxtile.objectives.contrastive.row_slabs import item_rows, log_sum, over_rows, text_rows
 from voxtile.objectives.contrastive.tiled import softmax_loss
-from voxtile.objectives.pairs import Pairs, RelationName
+from voxtile.objectives.pairs import IgnoredName, Pairs, RelationName
 from voxtile.types import Features
 
-_OF_BAGS = frozenset({"study", "subject", "same_facts"})
+_OF_BAGS = frozenset({"study", "subject", "same_facts", "other_source"})
 
 
 class BagOfDescriptions(Objective):
@@ -64,7 +64,7 @@ class BagOfDescriptions(Objective):
         *,
         pool: Literal["none", "mean"] = "none",
         positives: Sequence[RelationName] = (),
-        ignore: Sequence[RelationName] = (),
+        ignore: Sequence[IgnoredName] = (),
     ) -> None:
         super().__init__()
         if pool not in ("none", "mean"):

@@ -14,7 +14,7 @@ from voxtile.objectives.base import Objective
 from voxtile.objectives.contrastive.item_scales import scaled
 from voxtile.objectives.contrastive.smoothing import smoothing_term
 from voxtile.objectives.contrastive.tiled import TILE, sigmoid_loss, softmax_loss
-from voxtile.objectives.pairs import Pairs, RelationName
+from voxtile.objectives.pairs import IgnoredName, Pairs, RelationName
 from voxtile.types import Features
 
 
@@ -29,7 +29,8 @@ class Contrastive(Objective):
             `facts` (the item's facts agree with all that the text states, as in MedCLIP, Wang et al. 2022),
             `same_facts` (the text belongs to an item with the same known facts).
         ignore: pairs that are neither positive nor negative, by the same names; `facts` leaves out the pairs that the
-            item's facts do not decide.
+            item's facts do not decide, and `other_source` those of items of different sources of a mixture, so that
+            each is contrasted with its own kind alone.
         stated_only: leave out texts that state no fact ("MRI recommended."): true of their own image alone, they would
             only draw all images to one place.
         text_bias: also learn a bias that is linear in the text, z_ij = s·⟨x_i + c, y_j⟩ + b with a vector c, for
@@ -60,7 +61,7 @@ class Contrastive(Objective):
         *,
         kind: Literal["softmax", "sigmoid"] = "softmax",
         positives: Sequence[RelationName] = (),
-        ignore: Sequence[RelationName] = (),
+        ignore: Sequence[IgnoredName] = (),
         stated_only: bool = False,
         text_bias: bool = False,
         label_smoothing: float = 0.0,

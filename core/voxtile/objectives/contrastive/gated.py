@@ -15,7 +15,7 @@ from voxtile.errors import ConfigError
 from voxtile.models.tower import full_precision
 from voxtile.objectives.base import Objective
 from voxtile.objectives.contrastive.row_slabs import item_rows, softmax_sums, text_rows
-from voxtile.objectives.pairs import Pairs, RelationName
+from voxtile.objectives.pairs import IgnoredName, Pairs
 from voxtile.types import Batch, Features
 
 
@@ -65,7 +65,7 @@ class GatedContrastive(Objective):
         sample_gate: float = 2.0,
         pair_gate: float = 2.0,
         momentum: float = 0.99,
-        ignore: Sequence[RelationName] = (),
+        ignore: Sequence[IgnoredName] = (),
     ) -> None:
         super().__init__()
         if not raw:
@@ -145,7 +145,7 @@ def _means(text: Tensor, owner: Tensor, keep: Tensor, items: int) -> tuple[Tenso
     return total / counts.clamp(min=1).unsqueeze(1), counts > 0
 
 
-def _weighted(features: Features, keep: Tensor, weights: Tensor, ignore: Sequence[RelationName]) -> Tensor:
+def _weighted(features: Features, keep: Tensor, weights: Tensor, ignore: Sequence[IgnoredName]) -> Tensor:
     """Weighted mean of the losses of pairs of items with some of their texts."""
     image, text, batch = features.image, features.text[keep], features.batch.with_texts(keep)
     pairs, scale = Pairs.from_batch(batch, (), ignore), features.logit_scale

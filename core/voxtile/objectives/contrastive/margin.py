@@ -14,7 +14,7 @@ from torch.utils.checkpoint import checkpoint
 
 from voxtile.errors import ConfigError
 from voxtile.objectives.base import Objective
-from voxtile.objectives.pairs import Pairs, RelationName
+from voxtile.objectives.pairs import IgnoredName, Pairs
 from voxtile.types import Features
 
 Slab: TypeAlias = Callable[[slice], Tensor]
@@ -51,9 +51,7 @@ class Margin(Objective):
 
     couples_items: ClassVar[bool] = True
 
-    def __init__(
-        self, *, margin: float = 0.2, hardest: bool = True, ignore: Sequence[RelationName] = ("text",)
-    ) -> None:
+    def __init__(self, *, margin: float = 0.2, hardest: bool = True, ignore: Sequence[IgnoredName] = ("text",)) -> None:
         super().__init__()
         self.margin = check_margin("Margin", margin)
         self.hardest, self.ignore = hardest, tuple(ignore)

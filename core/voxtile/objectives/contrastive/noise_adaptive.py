@@ -21,7 +21,7 @@ from voxtile.errors import ConfigError
 from voxtile.models.tower import full_precision
 from voxtile.objectives.base import Objective
 from voxtile.objectives.contrastive.row_slabs import Sums, item_rows, softmax_sums, text_rows
-from voxtile.objectives.pairs import Pairs, RelationName
+from voxtile.objectives.pairs import IgnoredName, Pairs, RelationName
 from voxtile.types import Features
 
 if TYPE_CHECKING:
@@ -78,7 +78,7 @@ class NoiseAdaptive(Objective):
         warmup: int = 500,
         refit: int = 50,
         positives: Sequence[RelationName] = (),
-        ignore: Sequence[RelationName] = (),
+        ignore: Sequence[IgnoredName] = (),
     ) -> None:
         super().__init__()
         if not 0 <= smoothing < 1:

@@ -14,7 +14,7 @@ from torch import Tensor
 from voxtile.objectives.base import Objective
 from voxtile.objectives.contrastive.row_slabs import Sums, item_rows, softmax_sums, text_rows
 from voxtile.objectives.contrastive.stored_weights import Of, StoredWeights
-from voxtile.objectives.pairs import Pairs, RelationName
+from voxtile.objectives.pairs import IgnoredName, Pairs, RelationName
 from voxtile.types import Features
 
 
@@ -54,7 +54,7 @@ class WeightedContrastive(Objective):
         of: Of = "samples",
         missing: float | None = None,
         positives: Sequence[RelationName] = (),
-        ignore: Sequence[RelationName] = (),
+        ignore: Sequence[IgnoredName] = (),
     ) -> None:
         super().__init__()
         self.stored = StoredWeights(corpus, score, view, of, missing)

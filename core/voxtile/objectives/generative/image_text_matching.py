@@ -18,7 +18,7 @@ from voxtile.objectives.base import ItemObjective
 from voxtile.objectives.contrastive.item_scales import scaled
 from voxtile.objectives.generative.cross_attention import check_sizes, cross_attention, require_tokens
 from voxtile.objectives.keyed_random import uniform
-from voxtile.objectives.pairs import Pairs, RelationName
+from voxtile.objectives.pairs import IgnoredName, Pairs
 from voxtile.types import Batch, Encoded, Features
 
 _STREAM = 0x17A  # of the keyed numbers that draw negatives
@@ -69,7 +69,7 @@ class ImageTextMatching(ItemObjective):
         depth: int = 2,
         dropout: float = 0.0,
         group: int | None = None,
-        ignore: Sequence[RelationName] = ("text", "study"),
+        ignore: Sequence[IgnoredName] = ("text", "study"),
     ) -> None:
         super().__init__()
         check_sizes("ImageTextMatching", width=width, heads=heads, depth=depth, dropout=dropout)

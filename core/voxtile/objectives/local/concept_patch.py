@@ -17,7 +17,7 @@ from voxtile.objectives.base import Objective, rows_of
 from voxtile.objectives.contrastive.tiled import sigmoid_loss, softmax_loss
 from voxtile.objectives.local.concept_phrases import ConceptPhrases
 from voxtile.objectives.local.local_tokens import projected
-from voxtile.objectives.pairs import Pairs, RelationName
+from voxtile.objectives.pairs import IgnoredName, Pairs, RelationName
 from voxtile.types import Features
 
 if TYPE_CHECKING:
@@ -80,7 +80,7 @@ class ConceptPatch(Objective):
         logit_scale: float = 10.0,
         logit_bias: float = -10.0,
         positives: Sequence[RelationName] = (),
-        ignore: Sequence[RelationName] = (),
+        ignore: Sequence[IgnoredName] = (),
     ) -> None:
         super().__init__()
         if kind not in ("sigmoid", "softmax"):

@@ -17,7 +17,7 @@ from torch.utils.checkpoint import checkpoint
 from voxtile.errors import ConfigError
 from voxtile.objectives.base import Objective
 from voxtile.objectives.local.local_tokens import one_way, projected
-from voxtile.objectives.pairs import Pairs, RelationName
+from voxtile.objectives.pairs import IgnoredName, Pairs, RelationName
 from voxtile.types import Features
 
 
@@ -72,7 +72,7 @@ class LocalAlignment(Objective):
         focus: float = 5.0,
         mean: bool = False,
         positives: Sequence[RelationName] = (),
-        ignore: Sequence[RelationName] = (),
+        ignore: Sequence[IgnoredName] = (),
         tile: tuple[int, int] = (16, 32),
     ) -> None:
         super().__init__()

@@ -16,7 +16,7 @@ from torch.utils.checkpoint import checkpoint
 from voxtile.errors import ConfigError
 from voxtile.objectives.base import Objective
 from voxtile.objectives.local.local_tokens import one_way, projected
-from voxtile.objectives.pairs import Pairs, RelationName
+from voxtile.objectives.pairs import IgnoredName, Pairs, RelationName
 from voxtile.types import Features
 
 
@@ -59,7 +59,7 @@ class TokenWise(Objective):
         self,
         *,
         positives: Sequence[RelationName] = (),
-        ignore: Sequence[RelationName] = (),
+        ignore: Sequence[IgnoredName] = (),
         tile: tuple[int, int] = (16, 32),
     ) -> None:
         super().__init__()

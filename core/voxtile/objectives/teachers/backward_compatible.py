@@ -13,7 +13,7 @@ from voxtile.data.stored_vectors import StoredEmbeddings
 from voxtile.errors import ConfigError
 from voxtile.objectives.base import Objective
 from voxtile.objectives.contrastive.tiled import TILE, softmax_loss
-from voxtile.objectives.pairs import Pairs, RelationName
+from voxtile.objectives.pairs import IgnoredName, Pairs, RelationName
 from voxtile.types import Batch, Features
 
 
@@ -47,7 +47,7 @@ class BackwardCompatible(Objective):
         corpus: str,
         model: str | None = None,
         positives: Sequence[RelationName] = (),
-        ignore: Sequence[RelationName] = (),
+        ignore: Sequence[IgnoredName] = (),
         tile: tuple[int, int] = TILE,
     ) -> None:
         super().__init__()

@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from voxtile.errors import ConfigError, InputError
 from voxtile.stages.ingest.table import Table
 from voxtile_datasets.intake.subject_pattern import subject_finder
+from voxtile_datasets.intake.walk import walk
 
 # Spellings of the official splits in public datasets.
 SPLIT_NAMES = {
@@ -246,10 +247,16 @@ def _index(pictures: Sequence[Picture]) -> dict[str, Picture]:
     return index | {picture.path: picture for picture in pictures}
 
 
-def list_pictures(root: Path, suffixes: frozenset[str]) -> list[str]:
-    """Relative paths (forward slashes, sorted) of the files below `root` with one of the suffixes, but hidden ones."""
+def list_files(root: Path) -> list[str]:
+    """Relative paths (forward slashes, sorted) of the files below `root`, but hidden ones and those behind links."""
     return sorted(
         path.relative_to(root).as_posix()
-        for path in root.rglob("*")
-        if path.suffix.lower() in suffixes and not path.name.startswith(".") and path.is_file()
+        for folder, _, names in walk(root)
+        for path in (Path(folder, name) for name in names if not name.startswith("."))
+        if path.is_file()
     )
+
+
+def with_suffix(files: Sequence[str], suffixes: frozenset[str]) -> list[str]:
+    """Those of the files that have one of the suffixes."""
+    return [path for path in files if PurePosixPath(path).suffix.lower() in suffixes]

@@ -228,7 +228,8 @@ def convert_image(
     options = RunOptions(**run)
     if not source.is_dir():
         raise InputError(f"'{source}' is not a folder; give the folder that holds the pictures")
-    pictures = [folders.Picture(path) for path in folders.list_pictures(source, READ_SUFFIXES)]
+    files = folders.list_files(source)
+    pictures = [folders.Picture(path) for path in folders.with_suffix(files, READ_SUFFIXES)]
     if not pictures:
         raise InputError(f"'{source}' holds no PNG, JPEG or WebP file; check the path or use another converter")
     console = Console(stderr=True)
@@ -250,7 +251,7 @@ def convert_image(
         root=str(source),
         corpus=str(corpus),
         pictures=pictures,
-        others=folders.list_pictures(source, OTHER_SUFFIXES),
+        others=folders.with_suffix(files, OTHER_SUFFIXES),
         vocabularies=vocabularies,
         licence=licence,
         modality=modality,

@@ -54,7 +54,7 @@ class ViTTower(ImageTower):
         pooling: `cls` (a token of its own), `mean` of the patches, or `attention`, by a learned query (the MAP head of
             SigLIP, Zhai et al., CVPR 2022, Scaling Vision Transformers, section 3.2).
         position: `learned`, or `sincos` of the place in mm.
-        slice_blocks: numbers of blocks, from 0, whose patches attend within their slice alone (HLIP, Zhao et al. 2025);
+        slice_blocks: numbers of blocks, from 0, whose patches attend within their slice alone (after HLIP, Zhao 2025);
             in 3D most may, at a fraction of the work: `[0, 1, 3, 4, 6, 7, 9, 10]` of 12.
         registers: further tokens that are thrown away (Darcet et al., ICLR 2024).
         drop_path: rate of stochastic depth of the last block, rising from 0 (Huang et al., ECCV 2016).

@@ -8,6 +8,7 @@ from pathlib import Path
 from voxtile.corpus.header import CORPUS_FILE
 from voxtile.corpus.identity import KEY_MAP_SUFFIX
 from voxtile.errors import InputError
+from voxtile_datasets.intake.walk import walk
 from voxtile_medical.archives.entries import is_archive_name
 
 ODD_NAME = "the file name is not valid UTF-8; rename the file"
@@ -26,7 +27,7 @@ def list_files(source: Path) -> tuple[Path, list[str]]:
 
     Returns:
         The folder, and paths relative to it with forward slashes. Links to folders are
-        not followed, so that a loop ends.
+        not followed, and are named in a note.
 
     Raises:
         InputError: the source does not exist, holds no file, or holds a folder that cannot be listed.
@@ -36,7 +37,7 @@ def list_files(source: Path) -> tuple[Path, list[str]]:
     if not source.is_dir():
         raise InputError(f"the source '{source}' does not exist; give a folder of scans")
     found: list[str] = []
-    for folder, folders, names in os.walk(source, onerror=_refuse):
+    for folder, folders, names in walk(source, _refuse):
         if CORPUS_FILE in names and Path(folder) != source:
             folders.clear()
             continue

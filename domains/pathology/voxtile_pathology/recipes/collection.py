@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from voxtile.errors import InputError
+from voxtile_datasets.intake.walk import walk
 from voxtile_datasets.recipes.download import nearest_name, official_name
 from voxtile_datasets.recipes.entries import Entry
 from voxtile_datasets.recipes.recipe import DataSet
@@ -70,7 +71,7 @@ def picture(
 
 def pictures_below(root: Path) -> Iterator[Path]:
     """Relative paths of the pictures in a folder and its folders, sorted, but hidden ones and those of `__MACOSX`."""
-    for folder, names, files in os.walk(root):
+    for folder, names, files in walk(root):
         names[:] = sorted(name for name in names if not name.startswith(".") and name != "__MACOSX")
         for name in sorted(files):
             if not name.startswith(".") and os.path.splitext(name)[1].lower() in PICTURE_SUFFIXES:

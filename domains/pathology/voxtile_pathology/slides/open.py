@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
-import os
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 from voxtile.errors import InputError, MissingExtraError
+from voxtile_datasets.intake.walk import walk
 from voxtile_pathology.slides.dicom_files import is_dicom, one_of_each_series
 from voxtile_pathology.slides.protocol import Slide, SlideError, SlideReader, UnsupportedSlideError
 
@@ -134,7 +134,7 @@ def _unknown(path: Path, head: bytes, missing: list[MissingExtraError]) -> str:
 
 
 def _files(folder: Path) -> Iterator[Path]:
-    for parent, folders, names in os.walk(folder):
+    for parent, folders, names in walk(folder):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield from (Path(parent) / name for name in sorted(names) if not name.startswith("."))
 

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import importlib
-import os
 from functools import cache
 from pathlib import Path
 
 from voxtile.errors import MissingExtraError
+from voxtile_datasets.intake.walk import walk
 from voxtile_remote_sensing.scenes.listing import Listing, SceneReader
 from voxtile_remote_sensing.scenes.plausible import check_scene
 from voxtile_remote_sensing.scenes.protocol import Scene, SceneError, SceneOptions, SceneRef
@@ -113,7 +113,7 @@ def list_files(source: Path, options: SceneOptions) -> Listing:
         beside = [source, source.with_suffix(".yaml"), source.with_suffix(".hdr"), source.parent / "bands.yaml"]
         sizes = {path.name: path.stat().st_size for path in beside if path.is_file()}
     else:
-        for folder, names, files in os.walk(source):
+        for folder, names, files in walk(source):
             names.sort()
             for name in files:
                 path = Path(folder, name)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path, PurePosixPath
+
+from voxtile_datasets.intake.walk import walk
 
 _ANYWHERE = "**/"
 
@@ -95,7 +96,7 @@ def is_inside(path: str) -> bool:
 
 
 def _walk(root: Path) -> Iterator[str]:
-    for folder, names, files in os.walk(root):
+    for folder, names, files in walk(root):
         names[:] = [name for name in names if not name.startswith(".") and name != "__MACOSX"]
         base = Path(folder).relative_to(root).as_posix()
         for name in files:

@@ -247,11 +247,16 @@ CORPORA: Mapping[str, Callable[[], list[Item]]] = {
     "scenes, raw captions 50 % wrong beside right ones": lambda: captioned(
         photographs(), SCENES, wrong=0.5, clean_as_well=True
     ),
+    "scenes, raw captions 60 % wrong beside right ones": lambda: captioned(
+        photographs(), SCENES, wrong=0.6, clean_as_well=True
+    ),
     "scenes, one caption in four says something": lambda: captioned(photographs(), SCENES, empty=3),
+    "scenes, one caption right beside two wrong ones": lambda: captioned(photographs(), SCENES, unrelated=2),
     "scenes, 15 % with a caption": lambda: captioned(photographs(), SCENES, pairs=0.15),
     "scenes, 5 % with a caption": lambda: captioned(photographs(), SCENES, pairs=0.05),
-    "scenes of four classes": lambda: captioned(
-        photographs(), SCENES, kept=("forest", "grassland", "farmland", "river or lake")
+    "scenes, 10 % with a caption, alone": lambda: captioned(photographs(), SCENES, pairs=0.1, alone=True),
+    "scenes of three classes": lambda: captioned(
+        photographs(), SCENES, kept=("forest", "industrial area", "river or lake")
     ),
     "studies of three scenes": lambda: studies(photographs()),
     "X-rays, every third": lambda: captioned(radiographs(3), XRAYS),

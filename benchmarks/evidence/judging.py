@@ -9,8 +9,9 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import torch
-from held import AT_ONCE, Held, Judged, embedded, held_out, prompt_vectors
+from held import AT_ONCE, Floats, Held, Judged, embedded, held_out, prompt_vectors
 from mosaic_figures import MOSAIC_FIGURES
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -49,13 +50,26 @@ def pneumonia(model: EncoderModel, held: Held) -> Judged:
 
 def probe(model: EncoderModel, held: Held, training: Held) -> Judged:
     """Which of the classes, by logistic regression on the tower's pooled vectors."""
+    label = held.truth.argmax(1)
+    called = _probabilities(model, held, training, np.arange(len(training.uids))).argmax(1)
+    return Judged("balanced", (called == label).astype(np.float64), label)
+
+
+def few_labels(model: EncoderModel, held: Held, training: Held, percent: int, seed: int) -> Judged:
+    """Which pictures show each class, by the same regression on some of the training pictures, others by seed."""
+    drawn = np.random.default_rng(seed).permutation(len(training.uids))[: len(training.uids) * percent // 100]
+    scores = _probabilities(model, held, training, drawn)
+    return Judged("auroc", scores.astype(np.float64), held.truth.astype(np.int64))
+
+
+def _probabilities(model: EncoderModel, held: Held, training: Held, drawn: npt.NDArray[np.int64]) -> Floats:
+    """[N, K] of the classes, learned from the training pictures that were drawn."""
     seen, learned = (
         torch.cat([model.encode_vectors(part) for part in h.images.split(AT_ONCE)]).numpy() for h in (held, training)
     )
     regression = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=300))
-    label = held.truth.argmax(1)
-    called = regression.fit(learned, training.truth.argmax(1)).predict(seen)
-    return Judged("balanced", (called == label).astype(np.float64), label)
+    found: Floats = regression.fit(learned[drawn], training.truth.argmax(1)[drawn]).predict_proba(seen)
+    return found
 
 
 def neighbours(model: EncoderModel, held: Held) -> Judged:
@@ -71,6 +85,7 @@ FIGURES: Mapping[str, tuple[str, Callable[..., Judged]]] = {
     "zero-shot": ("balanced accuracy of classes by prompts", zero_shot),
     "pneumonia": ("AUROC of pneumonia by prompts", pneumonia),
     "probe": ("balanced accuracy, logistic regression on the tower", probe),
+    "few-labels": ("mean AUROC, logistic regression on the tower with a percentage of the labels", few_labels),
     "neighbours": ("mean reciprocal rank, changed copy to picture", neighbours),
     "old-index": ("balanced accuracy of classes, new prompts and old vectors", old_index),
     **MOSAIC_FIGURES,
@@ -93,6 +108,8 @@ def judge(module: ContrastiveModule, arm: Arm, folder: Path, split: str, figure:
     model = from_module(module, "trained", made_preset(arm.preset, folder))
     if name == "probe":
         return probe(model, held, held_out(folder, "train", arm.preset))
+    if name == "few-labels":
+        return few_labels(model, held, held_out(folder, "train", arm.preset), int(option), seed)
     if name == "old-index":
         return old_index(model, held, StoredEmbeddings(str(folder), f"first-{seed}"))
     return FIGURES[name][1](model, held, *([option] if option else []))

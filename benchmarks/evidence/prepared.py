@@ -13,7 +13,7 @@ from feature_maps import GRID, LENGTH, stored_maps
 from held import held_out
 from sklearn.decomposition import PCA
 from sklearn.preprocessing import StandardScaler
-from training import Arm, made_preset
+from training import COMPONENTS, Arm, made_preset
 
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.writer import append_rows
@@ -42,6 +42,22 @@ def native(folder: Path, arm: Arm, seed: int, trained: Trained) -> None:
         return torch.from_numpy(seen).permute(0, 3, 1, 2).float() / 127.5 - 1
 
     _store(Corpus(folder), folder, "lite0-native", images)
+
+
+def components(folder: Path, arm: Arm, seed: int, trained: Trained) -> None:
+    """The first principal components over the training pictures of those, of a mean deviation of 1."""
+    native(folder, arm, seed, trained)
+    table = Corpus(folder).table("embeddings").to_pylist()
+    if "lite0-components" in {row["model"] for row in table}:
+        return
+    kept = {row["uid"]: row["vector"] for row in table if row["model"] == "lite0-native"}
+    seen = np.stack([kept[uid] for uid in held_out(folder, "train", "native").uids]).astype(np.float64)
+    axes = np.linalg.svd(seen - seen.mean(0), full_matrices=False)[2][: COMPONENTS["length"]]
+    scale = ((seen - seen.mean(0)) @ axes.T).std(0).mean()
+    made = {uid: (vector - seen.mean(0)) @ axes.T / scale for uid, vector in kept.items()}
+    append_rows(folder, "embeddings", "lite0-components", [
+        {"uid": uid, "model": "lite0-components", "vector": vector.astype(np.float16)} for uid, vector in made.items()
+    ])  # fmt: skip
 
 
 def _store(
@@ -148,6 +164,7 @@ PREPARE: Mapping[str, Callable[[Path, Arm, int, Trained], None]] = {
     "vectors": teacher,
     "native": native,
     "maps": maps,
+    "components": components,
     "index": index,
     "scores": scores,
 }

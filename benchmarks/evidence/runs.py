@@ -73,8 +73,11 @@ class Runs:
             before = 0.0
             self._with_vectors(arm, study.corpus)
             if study.prepare and (with_ or study.figure.startswith("old-index")):
-                first = study.without
-                PREPARE[study.prepare](folder, first, seed, lambda a, f, s: self._trained(a, study.corpus, s)[0])
+                first = study.first or study.without
+                for name in {study.corpus, arm.start_corpus or study.corpus}:
+                    PREPARE[study.prepare](
+                        self.corpus(name), first, seed, lambda a, f, s: self._trained(a, study.corpus, s)[0]
+                    )
                 if study.prepare == "scores":
                     before = self._trained(first, study.corpus, seed)[1]
             module, seconds = self._trained(arm, study.corpus, seed)

@@ -28,6 +28,7 @@ class Study:
         figure_with: for the other side, where the term brings its own way to answer.
         said: what the two sides are, in words, where the objectives do not say it.
         prepare: what is written into the corpus before, see `prepared.py`.
+        first: the training that this is made with; that without the term where left out.
     """
 
     term: str
@@ -38,6 +39,7 @@ class Study:
     figure_with: str = ""
     said: str = ""
     prepare: str = ""
+    first: Arm | None = None
 
     @property
     def name(self) -> str:

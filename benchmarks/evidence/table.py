@@ -51,6 +51,7 @@ TOWERS = {
     "vectors": "ImageNet features",
     "native": "ImageNet features, 160²",
     "maps": "ImageNet feature maps, 192²",
+    "components": "32 components of ImageNet features, 160²",
 }
 COLUMNS = ("objective", "set", "image tower", "figure", "without", "with", "difference (95 %)", "time", "verdict")
 

@@ -32,8 +32,9 @@ XRAY = {
 }  # fmt: skip
 VECTOR = {"corpus": "{corpus}", "length": 1280, "model": "lite0"}
 NATIVE = {**VECTOR, "model": "lite0-native"}
+COMPONENTS = {**VECTOR, "model": "lite0-components", "length": 32}
 MAPS = {"corpus": "{corpus}", "length": LENGTH * GRID[0] * GRID[1], "model": "lite0-maps"}
-STORED: Mapping[str, Settings] = {"vectors": VECTOR, "native": NATIVE, "maps": MAPS}
+STORED: Mapping[str, Settings] = {"vectors": VECTOR, "native": NATIVE, "components": COMPONENTS, "maps": MAPS}
 PRESETS: Mapping[str, Settings] = {"scene": SCENE, "mosaic": MOSAIC, "xray": XRAY, **STORED}
 
 

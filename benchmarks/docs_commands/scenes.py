@@ -116,7 +116,7 @@ DOCS = {
         given={"corpus": Shell("made few corpus")},
         exits={r"--model practice": 1},  # it repeats the prompt, and no opinion is read from that
     ),
-    ("docs/clusters.md", "Conversions and embeddings on a cluster"): Scene(given={"phantom": Phantom("ct", 24)}),
+    ("docs/clusters.md", "Conversions and embeddings on Ray"): Scene(given={"phantom": Phantom("ct", 24)}),
     ("docs/corpus.md", "A subject that is to be forgotten"): Scene(
         given={"corpus": CT_CORPUS},
         before={r"^voxtile forget .*--dry-run": "cp -r corpus small"},

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
+import re
 import secrets
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -225,6 +226,11 @@ class KeyMap:
             subjects = [self._subjects.get(source, "") for source in known]
             columns = {"source": [*known], "path": [*known.values()], "subject": subjects}
             pq.write_table(text_table(columns, schema), file, compression="zstd")
+
+
+def is_hashed(source: str) -> bool:
+    """Whether an input's name is a keyed hash, and not a path."""
+    return re.fullmatch(r"[0-9a-f]{32}(#.*)?", source) is not None
 
 
 def key_map_path(corpus: Path, key_file: Path | None = None) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from voxtile.console import output
+from voxtile.corpus.identity import is_hashed
 from voxtile.engine.earlier_runs import ADVICE
 from voxtile.engine.job import JobResult
 from voxtile.engine.plan import Job
@@ -121,6 +123,10 @@ def print_summary(name: str, corpus: Path, summary: RunSummary) -> None:
         )
     if len(summary.failures) > SHOWN_FAILURES:
         console.print(f"… and {len(summary.failures) - SHOWN_FAILURES} more; the ledger names all", highlight=False)
+    hashed = next((source for source, _ in summary.failures if is_hashed(source)), None)
+    if hashed is not None:
+        command = f"voxtile inspect {shlex.quote(str(corpus))} {hashed}"
+        console.print(f"which file such a name stands for: {command}", highlight=False, markup=False, soft_wrap=True)
 
 
 SPARSE_S = 15.0  # seconds between lines where there is no terminal

@@ -19,10 +19,12 @@ from voxtile.corpus.reader import Corpus
 from voxtile.errors import ConfigError
 from voxtile.stages.inspect.corpus_page import write_page
 from voxtile.stages.inspect.formatting import bytes_text, shape_text, share_text
+from voxtile.stages.inspect.inputs import input_rows, path_of_input
 from voxtile.stages.inspect.leakage.report import LeakageReport, distance_text, find_leakage
 from voxtile.stages.inspect.sample_page import write_sample_page
 from voxtile.stages.inspect.summary import CorpusSummary, summarise
 
+_NO_PATH = "its path stands in the key map, which is not here or has forgotten it; --key-file says where it is"
 _SHOWN_CONCEPTS = 40
 _SHOWN_TEXT = 2000  # characters of a caption in the terminal
 
@@ -36,6 +38,7 @@ def inspect_corpus(
     leakage: bool = False,
     scheme: str = "default",
     references: Path | None = None,
+    key_file: Path | None = None,
     json: bool = False,
 ) -> None:
     """Show what a corpus holds: counts, splits, captions, facts, drop reasons, licences and checks.
@@ -43,13 +46,15 @@ def inspect_corpus(
     Args:
         corpus: the corpus.
         uids: one sample: show all that is known of it instead, and on the page its planes with regions, its facts, its
-            report with the sentences coloured by what they say, and the rest of its study.
+            report with the sentences coloured by what they say, and the rest of its study. Or one input, as the ledger
+            and the sentences about failures call it: show its path, where the key map is there, and what became of it.
         uid: the same as an option.
         html: also write a page with pictures to this file; it needs nothing else to be opened.
         previews: number of pictures on the page.
         leakage: also compare the splits: nearest distance, overlapping footprints, near-duplicate pixels.
         scheme: split scheme of the map and of --leakage.
         references: folder outside the corpus whose pictures may be copied into the page.
+        key_file: where the key map is that says which path an input stands for; default beside the corpus.
         json: print one JSON object instead of tables: what they show by the names of `CorpusSummary`, and `leakage` by
             those of `LeakageReport`; of one sample its row as `sample`, and its splits, facts, scopes, regions, scores
             and captions.
@@ -63,6 +68,15 @@ def inspect_corpus(
         raise ConfigError(f"{len(named)} samples are named, but a page shows one; give one uid")
     store = Corpus(corpus)
     console = Console(quiet=True) if json else output()
+    if named and (rows := input_rows(store, named[0])):
+        if html is not None:
+            raise ConfigError(f"'{named[0]}' is an input, and a page shows a sample; leave --html out, or give a uid")
+        path = path_of_input(corpus, named[0], key_file)
+        if json:
+            print_json({"corpus": corpus_name(corpus), "input": named[0], "path": path, "ledger": rows})
+        console.print(f"{named[0]} is '{path}'" if path else _NO_PATH, highlight=False, markup=False, soft_wrap=True)
+        _print(console, "ledger", list(rows[0]), [[_value_text(cell) for cell in row.values()] for row in rows])
+        return
     if named:
         if json:
             print_json({"corpus": corpus_name(corpus), **_sample(store, named[0])})

@@ -92,6 +92,16 @@ class Died:
 Event: TypeAlias = Marked | Returned | Raised | Died
 
 
+@contextlib.contextmanager
+def _interrupts_blocked() -> Iterator[None]:
+    """A process that starts here never sees Ctrl-C, which reaches the whole group: not even before it can ignore it."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
 class _Worker:
     """One process and what it is doing."""
 
@@ -101,7 +111,8 @@ class _Worker:
         environment.pop("BLOSC_NTHREADS", None)  # it would be written into the header of every array
         fds = (theirs.fileno(), lifeline)
         command = [sys.executable, "-P", "-c", START, *map(str, fds)]
-        self.process = subprocess.Popen(command, pass_fds=fds, env=environment, stdin=subprocess.DEVNULL)
+        with _interrupts_blocked():
+            self.process = subprocess.Popen(command, pass_fds=fds, env=environment, stdin=subprocess.DEVNULL)
         theirs.close()
         self.watched = _watched(self.process.pid)
         with contextlib.suppress(ConnectionError):  # that it is gone already is seen when it is read

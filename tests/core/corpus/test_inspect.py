@@ -1,6 +1,7 @@
 """`inspect`: numbers against a corpus whose content is written out here, and a page that stands alone."""
 
 import base64
+import hashlib
 import io
 import json
 import re
@@ -16,6 +17,7 @@ from voxtile.engine.commit import write_ledger
 from voxtile.errors import CorpusError
 from voxtile.stages.inspect.command import inspect_corpus
 from voxtile.stages.inspect.formatting import bytes_text, shape_text, share_text
+from voxtile.stages.inspect.previews import make_previews
 from voxtile.stages.inspect.summary import summarise
 
 EVIL = "<script>alert(1)</script>"
@@ -214,3 +216,19 @@ def test_the_page_says_what_de_identification_leaves_in_texts(corpus, tmp_path, 
     assert ("by rules, which miss a few" in said) == (True in policies)
     inspect_corpus(corpus, html=tmp_path / "page.html")
     assert said.split("(")[0] in (tmp_path / "page.html").read_text()
+
+
+def test_the_caption_under_a_picture_is_its_own_and_no_sentence_that_cites_it(tmp_path):
+    root = tmp_path / "corpus"
+    new_corpus(root)
+    writer = JobWriter(root, "part-a")
+    uids = [f"{number:032x}" for number in range(6)]
+    for number, uid in enumerate(uids):
+        row = {"uid": uid, "subject": uid, "kind": "image", "axes": "YX", "source": f"{number}.png"}
+        writer.add(Sample(row, np.zeros((4, 4), np.int16), None))
+        for kind, text in (("mention", "It is shown in Figure 1."), ("raw", f"Figure of {number}.")):
+            name = hashlib.sha256(f"{number}{kind}".encode()).hexdigest()[:32]
+            writer.add_rows("captions", [{"caption_id": name, "uid": uid, "text": text, "kind": kind}])
+    writer.publish()
+    previews = make_previews(Corpus(root), uids)
+    assert [preview.text for preview in previews] == [f"Figure of {number}." for number in range(6)]

@@ -230,6 +230,13 @@ def test_a_worker_stopped_at_its_start_is_replaced(tmp_path, monkeypatch):
     assert (summary.used, summary.failed) == (3, 0)
 
 
+def test_an_interrupt_of_the_whole_group_ends_no_worker_not_even_at_its_start(monkeypatch, capfd):
+    early = "import os, signal; os.kill(os.getpid(), signal.SIGINT); from voxtile.engine.worker import main; main()"
+    monkeypatch.setattr("voxtile.engine.pool.START", early)  # before the worker has imported what ignores it
+    assert parallel_map(len, ["a", "bb"], workers=2) == [1, 2]
+    assert "Traceback" not in capfd.readouterr().err
+
+
 def test_workers_lost_at_their_start_now_and_then_do_not_end_a_long_run(tmp_path, monkeypatch):
     """Each item takes a worker with it, so that each needs a new one, of which every other one is lost."""
     (tmp_path / "starts").mkdir()

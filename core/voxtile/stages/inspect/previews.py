@@ -69,7 +69,10 @@ def choose_uids(corpus: Corpus, count: int) -> list[str]:
 
 
 def make_previews(corpus: Corpus, uids: Sequence[str]) -> list[Preview]:
-    """Previews of samples with their facts, split and first caption; a damaged sample says so in its place."""
+    """Previews of samples with their facts, split and first caption; a damaged sample says so in its place.
+
+    Of several captions a raw one is the first: further texts say less of the picture (a sentence that cites a figure).
+    """
     connection = corpus.connection()
     try:
         chosen = "SELECT unnest(?::VARCHAR[])"
@@ -90,7 +93,9 @@ def make_previews(corpus: Corpus, uids: Sequence[str]) -> list[Preview]:
         )
         texts = dict(
             connection.execute(
-                f"SELECT uid, arg_min(text, caption_id) FROM captions WHERE uid IN ({chosen}) GROUP BY uid", [uids]
+                f"""SELECT uid, arg_min(text, (kind <> 'raw', caption_id)) FROM captions
+                WHERE uid IN ({chosen}) GROUP BY uid""",
+                [uids],
             ).fetchall()
         )
         splits = dict(

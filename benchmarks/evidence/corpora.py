@@ -244,6 +244,9 @@ def studies(items: list[Item], size: int = 3, seed: int = 3) -> list[Item]:
 CORPORA: Mapping[str, Callable[[], list[Item]]] = {
     "scenes": lambda: captioned(photographs(), SCENES),
     "scenes, 40 % of captions wrong": lambda: captioned(photographs(), SCENES, wrong=0.4),
+    "scenes, 600 with a caption, half of them wrong": lambda: captioned(
+        photographs(), SCENES, wrong=0.5, pairs=0.5, alone=True
+    ),
     "scenes, raw captions 50 % wrong beside right ones": lambda: captioned(
         photographs(), SCENES, wrong=0.5, clean_as_well=True
     ),

@@ -9,6 +9,7 @@ from typing import Any
 import yaml
 from results import HELPS, RESULTS
 from studies import STUDIES
+from tried import TRIED
 
 import voxtile.objectives
 
@@ -24,16 +25,24 @@ one); what had to be chosen was chosen on validation. The difference is paired b
 interval over both (`voxtile.evaluation.interval_over_seeds`); *time* is processor time of the training as a multiple
 of the one without, taken on a busy machine, so that only large ratios mean anything. **helps** and **harms** say that
 the interval leaves 0 out, and nothing about other sizes: runs are of some hundred steps on captions that are composed
-of class names in three wordings and five frames.
+of class names in three wordings and five frames. Where the figure says that a side comes *after all pictures*, it has
+their steps on top.
 
 Towers from scratch have 0.1 million parameters and see pictures of 28 to 48 pixels; *ImageNet features* are pooled
 vectors of EfficientNet-Lite0 that stand still, with a projection of two layers learned over them; *ImageNet feature
 maps* are its maps at strides 16 and 32 as 96 principal components, over which a tower of 0.15 million is learned.
+*Components* are the first principal ones of those vectors, which are learned by heart later than all of the numbers.
 
 Sets are real pictures. *Scenes* are 2,100 aerial photographs of RSSCN7 in seven classes (1,200 train, 700 test),
 *X-rays* PneumoniaMNIST with its official test split, *mosaics* four scenes as one picture, whose caption tells what
 is where: several findings in one image with known places, no photograph in two test mosaics. *Large mosaics* are
 1,200 for training, of 192 pixels. Faults are planted in the training split alone.
+
+"""
+SITUATIONS = """## How the situations were chosen
+
+An objective gets the situation that its paper speaks of, and where a first one showed nothing, further ones. They were
+chosen on the validation split, most by one seed, of 200 scenes or 524 X-rays; the figures are those, without and with.
 
 """
 CONFIGS = """## What the shipped configs use
@@ -69,7 +78,8 @@ def page(results: Sequence[Mapping[str, Any]]) -> str:
     said = [f"Shown to help somewhere, {len(helped)}: {_named(helped)}."]
     if without:
         said.append(f"Of these nothing is known yet, since no study was run to its end: {_named(without)}.")
-    return HEAD + "\n".join(lines) + "\n\n" + "\n\n".join(said) + "\n" + _of_configs(results)
+    tried = "\n".join(f"- `{name}` {what}." for name, what in sorted(TRIED.items()))
+    return "\n".join((HEAD + "\n".join(lines), "", "\n\n".join(said), "", SITUATIONS + tried, *_of_configs(results)))
 
 
 def terms_of_configs() -> dict[str, list[str]]:
@@ -93,7 +103,7 @@ def _objectives(settings: Any) -> Iterator[str]:
         yield from _objectives(value)
 
 
-def _of_configs(results: Sequence[Mapping[str, Any]]) -> str:
+def _of_configs(results: Sequence[Mapping[str, Any]]) -> list[str]:
     lines = ["", CONFIGS]
     for config, named in terms_of_configs().items():
         found = []
@@ -102,7 +112,7 @@ def _of_configs(results: Sequence[Mapping[str, Any]]) -> str:
             counted = [f"{verdict} ({verdicts.count(verdict)})" for verdict in sorted(set(verdicts))]
             found.append(f"`{name}`: {', '.join(counted) or 'no row'}")
         lines.append(f"| `{config}` | {'; '.join(found)} |")
-    return "\n".join(lines) + "\n"
+    return [*lines, ""]
 
 
 def terms() -> set[str]:

@@ -244,6 +244,24 @@ def test_splits_come_from_the_file_or_from_the_subject(tmp_path, dicom, noise):
     }
 
 
+def test_people_that_the_split_file_and_the_source_do_not_share_are_counted(tmp_path, dicom, noise, capsys):
+    for k in range(3):
+        values = {"StudyInstanceUID": f"1.2.{k}", "SeriesInstanceUID": f"1.3.{k}", "PatientID": f"person-{k}"}
+        dicom.write(tmp_path / "source" / str(k), noise(3, 8, 8, seed=k), **values)
+    splits = tmp_path / "splits.csv"
+    splits.write_text("subject,split\nperson-0,test\nPERSON-1,val\nPERSON-2,val\n")
+    convert_dicom(tmp_path / "source", tmp_path / "corpus", splits=splits, engine="inline")
+    said = " ".join(capsys.readouterr().out.split())
+    assert (
+        f"'{splits}' names 2 subjects of whom nothing is converted (row 2 is the first) and does not name 2 of the 3 "
+        "that are, whose splits come from --split-fractions"
+    ) in said
+    assert "person" not in said.lower()
+    splits.write_text("subject,split\nperson-0,test\nperson-1,val\nperson-2,val\n")
+    convert_dicom(tmp_path / "source", tmp_path / "again", splits=splits, engine="inline")
+    assert "names" not in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     "content", ["subject,split\na,train\na,test\n", "subject,split\na,elsewhere\n", "subject\na\n"]
 )

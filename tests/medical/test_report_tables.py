@@ -35,7 +35,7 @@ def texts(path):
 EXPECTED = {number: [text] for number, text in ROWS}
 
 
-@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
 def test_csv_of_every_spreadsheet(tmp_path, delimiter, encoding):
     path = tmp_path / "reports.csv"

@@ -144,7 +144,8 @@ def facts_from_labels(
     if not join.labels:
         raise InputError(
             f"no row of '{labels}' belongs to a sample of '{corpus}' (joined by {', '.join(read.keys)}); "
-            "check that the values are those of the source files, and give --key-file if the corpus is de-identified"
+            "check that the values are those of the source files (of DICOM a study is its StudyInstanceUID, and no "
+            "accession number, a subject the PatientID), and give --key-file if the corpus is de-identified"
         )
     task = LabelTask(
         labels_sha256=hashlib.sha256(labels.read_bytes()).hexdigest(),

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
+from voxtile.console import output
 from voxtile.corpus.forgotten import ForgottenSubjects
 from voxtile.corpus.identity import KeyedHash, KeyMap
 from voxtile.engine.parallel import PlanReader
@@ -209,6 +210,8 @@ class Planner:
             self.key_map.save()
         if self.subjects is not None:
             self.subjects.save()
+        if unmatched := self.splits.what_does_not_match():
+            output().print(unmatched, highlight=False, markup=False, soft_wrap=True)
 
 
 def _reports(path: Path, reader: PlanReader, read: ReadReports | None) -> ReportSource:

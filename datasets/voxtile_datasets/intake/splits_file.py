@@ -28,25 +28,46 @@ class Splits:
     def __init__(self, names: Names, fractions: str, path: Path | None) -> None:
         self._names = names
         self._fractions = parse_fractions(fractions)
-        self._given = _read(path) if path else {}
+        self._given, self._rows = _read(path) if path else ({}, {})
+        self._path = path
+        self._asked: set[str] = set()
 
     def of(self, subject: str) -> str:
         """Split of a subject, by its identifier in the source."""
+        self._asked.add(subject)
         return self._given.get(subject) or split_of(self._names.name("subject", subject), self._fractions)
 
+    def what_does_not_match(self) -> str | None:
+        """One sentence on the people that only the file or only the source names, by numbers alone; None for none."""
+        rows = [row for subject, row in self._rows.items() if subject not in self._asked]
+        lacking = len(self._asked - self._given.keys())
+        if self._path is None or not (rows or lacking):
+            return None
+        said = []
+        if rows:
+            said.append(f"names {len(rows)} subjects of whom nothing is converted (row {rows[0]} is the first)")
+        if lacking:
+            said.append(
+                f"does not name {lacking} of the {len(self._asked)} that are, whose splits come from --split-fractions"
+            )
+        return f"'{self._path}' {' and '.join(said)}"
 
-def _read(path: Path) -> Mapping[str, str]:
+
+def _read(path: Path) -> tuple[Mapping[str, str], Mapping[str, int]]:
+    """Subject → split, and subject → the row that names it first."""
     from voxtile_datasets.intake.reports_file import SUBJECT_COLUMNS, text_column
     from voxtile_datasets.intake.tables import read_table
 
     table = read_table(path)
     subjects, splits = text_column(table, SUBJECT_COLUMNS, path), text_column(table, ("split",), path)
     given: dict[str, str] = {}
+    rows: dict[str, int] = {}
     for row, (subject, split) in enumerate(zip(subjects, splits, strict=True), start=1):
         if split not in SPLITS:
             raise InputError(f"'{path}' row {row} names another split; use one of {', '.join(SPLITS)}")
+        rows.setdefault(subject, row)
         if given.setdefault(subject, split) != split:
             raise InputError(
                 f"'{path}' puts the subject of row {row} in two splits ({given[subject]} and {split}); keep one"
             )
-    return given
+    return given, rows

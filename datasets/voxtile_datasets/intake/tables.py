@@ -19,7 +19,7 @@ from voxtile.errors import InputError
 from voxtile.stages.ingest.outside_parquet import read_outside_parquet
 from voxtile.stages.ingest.table import as_text, numbered_rows
 
-DELIMITERS = ",;\t"
+DELIMITERS = ",;\t|"
 _BLOCK_BYTES = 64 << 20
 _SHEETS = frozenset({".xlsx", ".xlsm"})
 _OLD_SHEET = ".xls"
@@ -98,7 +98,7 @@ def _check_rows(path: Path, delimiter: str, encoding: str) -> None:
     """Raise InputError where a cell is not closed or a row has another number of cells than the header."""
     rows = numbered_rows(path, delimiters=delimiter, encoding=encoding)
     wanted = len(next(rows, (1, []))[1])
-    held = {",": "commas", ";": "semicolons", "\t": "tabs"}[delimiter]
+    held = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}[delimiter]
     for line, row in rows:
         if len(row) != wanted:
             raise InputError(

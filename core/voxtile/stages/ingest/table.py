@@ -78,8 +78,8 @@ def read_table(path: Path) -> Table:
     """Read a CSV, TSV or Parquet file.
 
     Args:
-        path: the file; anything but `.parquet` is read as delimited text, with the delimiter (comma, tab or semicolon)
-            that the header line has most of.
+        path: the file; anything but `.parquet` is read as delimited text, with the delimiter (comma, tab, semicolon
+            or bar) that the header line has most of.
 
     Raises:
         InputError: the file is missing, empty, damaged or not UTF-8.
@@ -99,7 +99,7 @@ def numbered_rows(
     *,
     errors: Literal["strict", "surrogateescape"] = "strict",
     closed: bool = True,
-    delimiters: str = ",\t;",
+    delimiters: str = ",\t;|",
     encoding: str = "utf-8-sig",
 ) -> Iterator[tuple[int, list[str]]]:
     """Rows of a delimited file with the number of the line that each begins in, the header first.
@@ -155,7 +155,7 @@ def delimited_rows(path: Path, *, errors: Literal["strict", "surrogateescape"] =
     Those are left that stand in one line; a mark that would make one cell of several lines is refused.
 
     Args:
-        path: the file; its delimiter is the one of comma, tab and semicolon that the header line has most of.
+        path: the file; its delimiter is the one of comma, tab, semicolon and bar that the header line has most of.
         errors: with `surrogateescape`, bytes that are not UTF-8 arrive as lone surrogates, to be judged row by row.
 
     Raises:

@@ -107,7 +107,12 @@ def test_b_values_of_each_volume_and_those_of_another_image(tmp_path):
     say(tmp_path, "sub-01/dwi/sub-01_dir-AP_dwi.bval", "0 1000 2000\n")
     rows = convert(tmp_path)[0]["sub-01/dwi/sub-01_dir-AP_dwi.nii.gz"]
     assert [attributes(row)["b_value_s_mm2"] for row in rows] == [0, 1000, 2000]
+    assert convert(tmp_path)[1]["sub-01/dwi/sub-01_dir-AP_dwi.nii.gz"].parts == ()
     assert attributes(rows[0])["bids"] == {"dir": "AP"}
+    say(tmp_path, "sub-01/dwi/sub-01_dir-AP_dwi.bval", "0 1000\n")
+    (part,) = convert(tmp_path)[1]["sub-01/dwi/sub-01_dir-AP_dwi.nii.gz"].parts
+    assert (part.status, part.reason) == ("dropped", "other-b-values")
+    assert "2 numbers, and the image 3 volumes" in part.detail
     for text in ("0 1000\n", "0 1000 nan\n"):
         say(tmp_path, "sub-01/dwi/sub-01_dir-AP_dwi.bval", text)
         rows, _ = convert(tmp_path)

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from voxtile.corpus.identity import printable, sample_uid
 from voxtile.corpus.records import Row, Sample
-from voxtile.engine.task import Item, Outcome
+from voxtile.engine.task import Item, Outcome, Part
 from voxtile.errors import InputError
 from voxtile_datasets.intake.planner import SPLIT_SCHEME, PlannedTask, Planner
 from voxtile_datasets.intake.reports_file import raw_captions
@@ -188,7 +188,7 @@ class NiftiTask(PlannedTask):
         roles = [fact for sample in samples for fact in role_facts(sample.row)]
         if roles:
             tables["facts"] = roles
-        return Outcome("used", samples=tuple(samples), tables=tables)
+        return Outcome("used", samples=tuple(samples), tables=tables, parts=_other_b_values(samples, header, inputs))
 
     def read_header(self, path: Path, inputs: Mapping[str, Any]) -> NiftiHeader:
         """The header of a file; `inputs` are its item's.
@@ -298,6 +298,15 @@ class NiftiTask(PlannedTask):
             raise Verdict("head-unsure", "neither its name nor --modality says what it is; give --modality")
         linear = (channel["scale"], channel["offset"])
         return without_face(array, spacing, modality, channel["unit"], linear, body_part)
+
+
+def _other_b_values(samples: Sequence[Sample], header: NiftiHeader, inputs: Mapping[str, Any]) -> tuple[Part, ...]:
+    """A row on b-values that are not of this image."""
+    number = len(inputs.get("sidecar", {}).get("b_values", ()))
+    if not number or number == header.volumes:
+        return ()
+    why = f"its .bval has {number} numbers, and the image {header.volumes} volumes; none of them is used"
+    return (Part(samples[0].row["uid"], "dropped", "other-b-values", why),)
 
 
 def find_label_maps(root: Path, paths: Iterable[str], patterns: tuple[str, ...], layout: Layout) -> list[str]:

@@ -100,6 +100,7 @@ class Proxy:
         faults: what some requests meet, by turns: `reset` (the connection ends), `503`, `cut` (half of the body).
         share: of the requests that meet a fault.
         answer: gets the path of a request and gives an answer of its own, or None to pass it on.
+        answer_put: the same for each request that writes.
         requests: number of those that came, faults among them.
         failed: number of those that met a fault.
     """
@@ -109,6 +110,7 @@ class Proxy:
     faults: tuple[str, ...] = ()
     share: float = 0.0
     answer: Callable[[str], bytes | None] | None = None
+    answer_put: Callable[[], bytes | None] | None = None
     requests: int = 0
     failed: int = 0
     paths: list[str] = field(default_factory=list)
@@ -123,33 +125,37 @@ class Proxy:
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             head = await reader.readuntil(b"\r\n\r\n")
+            sizes = [line for line in head.lower().split(b"\r\n") if line.startswith(b"content-length:")]
+            body = await reader.readexactly(int(sizes[0].split(b":")[1])) if sizes else b""
             self.requests += 1
             self.paths.append(path := head.split(b" ", 2)[1].decode())
             await asyncio.sleep(self.latency)
             fault = self._fault()
             own = self.answer(path) if self.answer is not None else None
+            if head.startswith(b"PUT") and self.answer_put is not None:
+                own = self.answer_put()
             if own is not None:
                 writer.write(own)
             elif fault == "503":
                 writer.write(b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\nConnection: close\r\n\r\n")
             elif fault != "reset":
-                await self._pass_on(head, writer, cut=fault == "cut")
+                await self._pass_on(head, body, writer, cut=fault == "cut")
             await writer.drain()
         except (ConnectionError, asyncio.IncompleteReadError):
             pass
         finally:
             writer.close()
 
-    async def _pass_on(self, head: bytes, writer: asyncio.StreamWriter, *, cut: bool) -> None:
+    async def _pass_on(self, head: bytes, body: bytes, writer: asyncio.StreamWriter, *, cut: bool) -> None:
         # The server closes after its answer, and so does this: one request a connection.
         upstream_reader, upstream = await asyncio.open_connection(*self.upstream)
-        upstream.write(head.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+        upstream.write(head.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n") + body)
         answer = await upstream_reader.read()
         upstream.close()
-        headers, _, body = answer.partition(b"\r\n\r\n")
+        headers, _, content = answer.partition(b"\r\n\r\n")
         if b"\r\nconnection: close" not in headers.lower():
             headers += b"\r\nConnection: close"
-        writer.write(headers + b"\r\n\r\n" + (body[: len(body) // 2] if cut else body))
+        writer.write(headers + b"\r\n\r\n" + (content[: len(content) // 2] if cut else content))
 
     def __enter__(self) -> "Proxy":
         self._random, started = random.Random(0), threading.Event()

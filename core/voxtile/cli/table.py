@@ -186,6 +186,15 @@ COMMANDS: Mapping[str, Entry | Group] = {
             "voxtile forget corpus --subject 0123456789abcdef0123456789abcdef",
         ),
     ),
+    "push": Entry(
+        ENRICH,
+        "push CORPUS ADDRESS",
+        Command(
+            "voxtile.stages.push:push_corpus",
+            "a corpus into an object store, beside what other machines put there",
+            "voxtile push corpus s3://bucket/ct",
+        ),
+    ),
     "export-wds": Entry(
         ENRICH,
         "export-wds CORPUS OUT",

@@ -82,6 +82,13 @@ def corpus_name(path: str | os.PathLike[str]) -> str:
     return os.fspath(path) if address is None else address.url
 
 
+def corpus_home(root: Path) -> str:
+    """By what another machine finds a corpus: the address of the remote one that a folder stands for, or the folder."""
+    from voxtile.corpus.remote.payloads import remote_address  # late: only lists of work for other processes ask
+
+    return remote_address(root) or str(root.absolute())
+
+
 def corpus_root(path: str | os.PathLike[str]) -> Path:
     """The folder that holds the tables of a corpus; those of a remote one are fetched first, where they have changed.
 

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from voxtile.corpus.remote.address import marker
+from voxtile.corpus.remote.block_cache import limit_bytes
 
 _FIRST_BYTES = 4 << 20  # announced before the first item: little, so that it is not behind others
-_MOST_BYTES = 96 << 20  # announced at once later, and so what is joined into requests
+_MOST_BYTES = 96 << 20  # announced at once later, and so what is joined into requests; less in a small cache
 _WINDOWS = 2  # announced and not yet read
 _MOST_ITEMS = 4096
 _HEADER = 512  # of a tar member, which is read before its bytes
@@ -70,8 +71,9 @@ def announced(items: Iterable[T], places: Callable[[T], Iterable[Place]]) -> Ite
         places: what one of them takes.
     """
     remaining = iter(items)
+    most = min(_MOST_BYTES, limit_bytes(0) // 8)
     ready: deque[tuple[T, int]] = deque()
-    window, ahead = _FIRST_BYTES, 0
+    window, ahead = min(_FIRST_BYTES, most), 0
     while True:
         if ahead <= (_WINDOWS - 1) * window:
             group: list[Place] = []
@@ -84,7 +86,7 @@ def announced(items: Iterable[T], places: Callable[[T], Iterable[Place]]) -> Ite
                 size, count = size + nbytes, count + 1
             announce(group)
             ahead += size
-            window = min(2 * window, _MOST_BYTES)
+            window = min(2 * window, most)
         if not ready:
             return
         item, nbytes = ready.popleft()

@@ -149,11 +149,10 @@ def _checksum(block: memoryview) -> int:
     return xxhash.xxh3_64_intdigest(block) or 1  # 0 stands for a block that is not there
 
 
-def limit_bytes(root: Path, used: int) -> int:
+def limit_bytes(used: int) -> int:
     """How much the cache may hold: what the environment allows, and no more than the disk has.
 
     Args:
-        root: of the cache.
         used: bytes that it holds.
 
     Raises:
@@ -166,6 +165,9 @@ def limit_bytes(root: Path, used: int) -> int:
         limit = -1.0
     if not 0 < limit < float("inf"):
         raise CorpusError(f"{LIMIT_VARIABLE} is '{text}', which is no number of gigabytes above 0")
+    root = cache_root()
+    while not root.exists():
+        root = root.parent
     free = shutil.disk_usage(root).free
     return int(min(limit, used + _SHARE_OF_FREE_DISK * free))
 
@@ -184,7 +186,7 @@ class CacheSpace:
     @property
     def limit(self) -> int:
         """Bytes that the cache may hold now."""
-        return limit_bytes(self._root, self._used)
+        return limit_bytes(self._used)
 
     def make_room(self, wanted: int) -> None:
         """Let `wanted` more bytes have place.

@@ -74,6 +74,34 @@ def read_ahead(root: Path, ranges: Mapping[str, Sequence[tuple[int, int]]]) -> N
     _ask({"do": "ahead", "root": str(root), "ranges": ranges})
 
 
+def stored_names(address: Address) -> set[str]:
+    """Names of all objects under an address.
+
+    Raises:
+        StoreError: the store refuses or does not answer.
+    """
+    return set(_ask({"do": "list", "url": address.url})["names"])
+
+
+def create(address: Address, name: str, path: Path) -> bool:
+    """Put a file under an address where there is no object of that name; whether it was put.
+
+    Raises:
+        StoreError: the store refuses, does not answer, or knows no conditional put.
+    """
+    return bool(_ask({"do": "create", "url": address.url, "name": name, "path": str(path.absolute())})["created"])
+
+
+def stored_digest(address: Address, name: str) -> str | None:
+    """Sha-256 of an object, which is read for it; None where there is none.
+
+    Raises:
+        StoreError: the store refuses or does not answer.
+    """
+    found = _ask({"do": "digest", "url": address.url, "name": name})["sha256"]
+    return None if found is None else str(found)
+
+
 def leave_fetcher() -> None:
     """Let the next question start a fetcher of its own, which has the environment of then and knows no corpus yet."""
     os.environ.pop(SOCKET_VARIABLE, None)

@@ -9,6 +9,7 @@ the other end of its standard input. Started by `voxtile.corpus.remote.client`.
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import os
 import signal
@@ -21,6 +22,7 @@ from voxtile.corpus.remote.address import Address
 from voxtile.corpus.remote.block_cache import CacheSpace, cache_root, disk_error
 from voxtile.corpus.remote.filling import Filler, ranges_inside
 from voxtile.corpus.remote.mirror import Mirror
+from voxtile.corpus.remote.objects import identity_unknown
 from voxtile.corpus.remote.stores import Store
 from voxtile.corpus.remote.synchronise import fetch_header, synchronise
 from voxtile.errors import VoxtileError
@@ -50,6 +52,8 @@ class Fetcher:
             return {"root": str(Mirror.folder(address))}
         if request["do"] == "open":
             return {"root": str((await self._opened(Address(request["url"]))).root)}
+        if request["do"] in {"list", "create", "digest"}:
+            return await self._write(self._store(Address(request["url"])), request)
         filler = await self._filler(Path(request["root"]))
         for name, ranges in request["ranges"].items():
             size = filler.mirror.shards[name].size if name in filler.mirror.shards else 0
@@ -59,6 +63,18 @@ class Fetcher:
             else:
                 await filler.fill(name, inside)
         return {}
+
+    async def _write(self, store: Store, request: dict[str, Any]) -> dict[str, Any]:
+        """What writing a corpus takes: which objects there are, a new one, and whether one is as it should be."""
+        if request["do"] == "list":
+            return {"names": sorted(await store.listed())}
+        if request["do"] == "create":
+            return {"created": await store.create(request["name"], Path(request["path"]).read_bytes())}
+        try:
+            content, _ = await store.read(request["name"], identity_unknown())
+        except FileNotFoundError:
+            return {"sha256": None}
+        return {"sha256": hashlib.sha256(content).hexdigest()}
 
     async def _opened(self, address: Address) -> Mirror:
         task = self._opening.get(address.url)

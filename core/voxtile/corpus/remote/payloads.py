@@ -27,6 +27,12 @@ def see_anew() -> None:
     _mirror.cache_clear()
 
 
+def remote_address(root: Path) -> str | None:
+    """Address of the corpus that a folder is the mirror of; None where it is none."""
+    mirror = _mirror(os.fspath(root))
+    return None if mirror is None else mirror.address.url
+
+
 def remote_size(path: Path) -> int | None:
     """Size in bytes of a shard of a remote corpus; None where the path is none."""
     place = _place(os.fspath(path))

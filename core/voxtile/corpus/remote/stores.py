@@ -101,13 +101,36 @@ class Store:
                 await self._pause(attempt, error, name)
         raise AssertionError
 
+    async def create(self, name: str, content: bytes) -> bool:
+        """Put an object where there is none of that name (`If-None-Match: *`); whether this one is there now.
+
+        A request whose answer was lost is made again, and finds its own object; whoever asked compares then.
+
+        Raises:
+            CorpusError: the store refuses, does not answer, or knows no conditional put.
+        """
+        for attempt in range(ATTEMPTS):
+            try:
+                await obstore.put_async(self._store, name, content, mode="create", use_multipart=False)
+                return True
+            except exceptions.AlreadyExistsError:
+                return False
+            except (exceptions.NotSupportedError, NotImplementedError) as error:
+                raise CorpusError(
+                    f"'{self.address.url}' takes no object only where there is none, so that two writers could not be told "
+                    "apart; copy the corpus by the store's own tools while nobody else writes"
+                ) from error
+            except (exceptions.BaseError, OSError) as error:
+                await self._pause(attempt, error, name, "written to")
+        raise AssertionError
+
     def _changed(self, name: str) -> CorpusError:
         return CorpusError(
             f"'{self.address.url}/{name}' is not what it was when the corpus was opened: somebody wrote it again; "
             "start again to read the new one, and run 'voxtile verify' on the corpus, whose files never change"
         )
 
-    async def _pause(self, attempt: int, error: Exception, name: str) -> None:
+    async def _pause(self, attempt: int, error: Exception, name: str, purpose: str = "read") -> None:
         """Wait before a request is made again.
 
         Raises:
@@ -122,10 +145,10 @@ class Store:
                 "what is finished is kept, and a training resumes from its checkpoint"
             ) from error
         if isinstance(error, exceptions.PermissionDeniedError | exceptions.UnauthenticatedError):
-            raise CorpusError(f"'{where}' may not be read with these rights{advice}") from error
+            raise CorpusError(f"'{where}' may not be {purpose} with these rights{advice}") from error
         if attempt + 1 >= ATTEMPTS:
             raise CorpusError(
-                f"'{where}' cannot be read ({_short(error)}); check the network and the address{advice}"
+                f"'{where}' cannot be {purpose} ({_short(error)}); check the network and the address{advice}"
             ) from error
         await asyncio.sleep(_FIRST_PAUSE_S * 2**attempt)
 

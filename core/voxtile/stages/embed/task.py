@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
-from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -19,6 +18,7 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
+from voxtile.corpus.header import corpus_home
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Row
 from voxtile.corpus.remote.announcing import Place, announced, place_of
@@ -52,7 +52,7 @@ class EmbedTask:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Another process opens the corpus and loads the model for itself."""
-        root, called = self.corpus.roots[0].absolute(), self.extractor.name
+        root, called = corpus_home(self.corpus.roots[0]), self.extractor.name
         return _reopened, (root, self.loaded_from, called, self.chosen, self.chunk, self.batch_size)
 
     @property
@@ -131,7 +131,7 @@ class EmbedTask:
 
 
 def _reopened(
-    root: Path,
+    root: str,
     loaded_from: tuple[str, tuple[str, ...]],
     called: str,
     chosen: Mapping[str, Sequence[str]],

@@ -15,7 +15,7 @@ import pyarrow.compute as pc
 
 from voxtile.bounded_text import load_json
 from voxtile.corpus.confidentiality import Code, confidentiality_of
-from voxtile.corpus.header import corpus_root
+from voxtile.corpus.header import corpus_home, corpus_root
 from voxtile.corpus.parts import part_paths, read_parts, table_schema
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Row, Sample
@@ -76,7 +76,7 @@ def materialize_corpus(
     options = RunOptions(**run)
     trusted = checked_packages(trust_package)
     description = preset_from_config(read_preset(preset), trusted=trusted).to_config()
-    task = MaterializeTask(str(corpus), json.dumps(description, sort_keys=True), json.dumps(_terms(corpus)))
+    task = MaterializeTask(corpus_home(corpus), json.dumps(description, sort_keys=True), json.dumps(_terms(corpus)))
     task = replace(task, references=tuple(map(str, named_roots(references))), trusted=trusted)
     run_task(task, out, options, finish=lambda _: carry_tables(corpus, out)).raise_if_failed()
 
@@ -117,7 +117,7 @@ class MaterializeTask:
     @property
     def confidentiality_codes(self) -> tuple[Code, ...]:
         """Those of the source."""
-        return confidentiality_of(Path(self.corpus), {}).codes
+        return confidentiality_of(corpus_root(self.corpus), {}).codes
 
     def items(self) -> Iterable[Item]:
         """One item a sample, which carries its whole row and regions.
@@ -126,7 +126,7 @@ class MaterializeTask:
             PresetError: the preset suits no sample.
             InputError: there is no sample.
         """
-        corpus = Corpus(Path(self.corpus))
+        corpus = Corpus(self.corpus)
         regions: dict[str, list[Row]] = {}
         for region in corpus.table("regions").to_pylist():
             regions.setdefault(region["uid"], []).append(region)
@@ -149,7 +149,7 @@ class MaterializeTask:
         refusal = self._refusal(row)
         if refusal:
             return Outcome("dropped", "unfit-for-preset", refusal)
-        source = StoredSample(Path(self.corpus), row)
+        source = StoredSample(corpus_root(self.corpus), row)
         with only_references_in([Path(folder) for folder in self.references]):
             derived = derive(_preset(self.preset, self.trusted), source)
         attributes = json.loads(row.get("attributes") or "{}") | {"materialized_from": row["sha256"]}

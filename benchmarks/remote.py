@@ -1,0 +1,279 @@
+"""Training batches of a corpus behind 50 ms of latency beside the same corpus on the disk, with two worker processes.
+
+256-pixel JPEGs become 224-pixel tensors, as in benchmarks/loading.py; volumes of 96 × 160 × 160 become random crops of
+32 × 96 × 96. The store speaks S3 over HTTP on this machine, waits before each answer, and sends no more than --mb-s to
+all connections together. `cold` begins with an empty cache, `again` with what `cold` left there, `small` with an empty
+cache of a quarter of the corpus, `faults` is `cold` where one request of twenty fails (reset, 503, or half of
+the body). Every side must give the same batches to the bit. The sides take turns, each in a process of its own; the
+store's processor time is taken from the same two cores.
+
+Run: python benchmarks/remote.py [--kind pictures|volumes] [--items 6000] [--rounds 5]
+"""
+
+import argparse
+import asyncio
+import hashlib
+import json
+import mmap
+import os
+import random
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import closing, contextmanager
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+from xml.sax.saxutils import escape
+
+BATCH, WORKERS, SHARDS = 64, 2, 24
+VOLUME, CROP = (96, 160, 160), (32, 96, 96)
+SIDES = ("local", "cold", "again", "small", "faults")
+FAULTS = ("reset", "503", "cut")
+
+
+class Store:
+    """Enough of S3 for a reader: lists of objects, and ranges of them.
+
+    Args:
+        folder: whose files are the objects.
+        latency: seconds before each answer.
+        rate: bytes a second over all connections.
+        share: of requests that fail.
+    """
+
+    def __init__(self, folder: Path, latency: float, rate: float, share: float) -> None:
+        self._files = {path.relative_to(folder).as_posix(): path for path in folder.rglob("*") if path.is_file()}
+        self._tags = {name: hashlib.md5(path.read_bytes()).hexdigest() for name, path in self._files.items()}
+        self._maps = {name: _mapped(path) for name, path in self._files.items()}
+        self._latency, self._rate, self._share = latency, rate, share
+        self._free_at, self._random, self._failed = 0.0, random.Random(0), 0
+
+    async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer the requests of one connection."""
+        try:
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                await asyncio.sleep(self._latency)
+                if not await self._answer(head.decode("latin-1"), writer):
+                    break
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+    async def _answer(self, head: str, writer: asyncio.StreamWriter) -> bool:
+        fault = None
+        if self._random.random() < self._share:
+            self._failed += 1
+            fault = FAULTS[self._failed % len(FAULTS)]
+        if fault == "reset":
+            return False
+        if fault == "503":
+            writer.write(b"HTTP/1.1 503 Slow Down\r\nContent-Length: 0\r\n\r\n")
+            await writer.drain()
+            return True
+        place = urlsplit(head.split(" ", 2)[1])
+        if "list-type=2" in place.query:
+            return await self._send(writer, "200 OK", [], memoryview(self._list().encode()), cut=False)
+        name = unquote(place.path).removeprefix("/bench/")
+        if name not in self._files:
+            return await self._send(writer, "404 Not Found", [], memoryview(b""), cut=False)
+        content, asked = self._maps[name], [line for line in head.split("\r\n") if line.lower().startswith("range:")]
+        headers = [f'ETag: "{self._tags[name]}"', "Last-Modified: Sun, 01 Jan 2023 00:00:00 GMT"]
+        if not asked:
+            return await self._send(writer, "200 OK", headers, content, cut=fault == "cut")
+        first, last = (int(number) for number in asked[0].rpartition("=")[2].split("-"))
+        last = min(last, len(content) - 1)
+        headers.append(f"Content-Range: bytes {first}-{last}/{len(content)}")
+        return await self._send(writer, "206 Partial Content", headers, content[first : last + 1], cut=fault == "cut")
+
+    async def _send(self, writer: asyncio.StreamWriter, status: str, headers: list[str], body, *, cut: bool) -> bool:
+        lines = [f"HTTP/1.1 {status}", f"Content-Length: {len(body)}", *headers, "", ""]
+        writer.write("\r\n".join(lines).encode())
+        end = len(body) // 2 if cut else len(body)
+        for start in range(0, end, 1 << 18):
+            piece = body[start : min(end, start + (1 << 18))]
+            self._free_at = max(self._free_at, time.monotonic()) + len(piece) / self._rate
+            await asyncio.sleep(max(0.0, self._free_at - time.monotonic()))
+            writer.write(piece)
+            await writer.drain()
+        await writer.drain()
+        return not cut
+
+    def _list(self) -> str:
+        entries = "".join(
+            f"<Contents><Key>{escape(name)}</Key><LastModified>2023-01-01T00:00:00.000Z</LastModified>"
+            f"<ETag>&quot;{self._tags[name]}&quot;</ETag><Size>{len(self._maps[name])}</Size></Contents>"
+            for name in sorted(self._files)
+        )
+        return f"<ListBucketResult><Name>bench</Name><IsTruncated>false</IsTruncated>{entries}</ListBucketResult>"
+
+
+def _mapped(path: Path) -> memoryview:
+    with path.open("rb") as stream:
+        return (
+            memoryview(mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_READ))
+            if path.stat().st_size
+            else memoryview(b"")
+        )
+
+
+def serve(folder: Path, port: int, latency: float, rate: float, share: float) -> None:
+    async def run() -> None:
+        async with await asyncio.start_server(Store(folder, latency, rate, share).talk, "127.0.0.1", port) as server:
+            print("ready", flush=True)
+            await server.serve_forever()
+
+    asyncio.run(run())
+
+
+@contextmanager
+def store(folder: Path, options: argparse.Namespace, share: float):
+    """Run a store; its address."""
+    with closing(socket.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    words = ["--serve", str(folder), str(port), str(options.latency), str(options.mb_s * 1e6), str(share)]
+    process = subprocess.Popen([sys.executable, __file__, *words], stdout=subprocess.PIPE, text=True)
+    try:
+        process.stdout.readline()
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        process.kill()
+        process.wait()
+
+
+def write_volumes(folder: Path, items: int) -> None:
+    """Smooth noise, which compresses as scans do, in the scanner's integers."""
+    import numpy as np
+    from scipy.ndimage import gaussian_filter
+
+    from voxtile.corpus.identity import sample_uid
+    from voxtile.corpus.records import Sample
+    from voxtile.corpus.writer import JobWriter, new_corpus
+
+    new_corpus(folder / "corpus")
+    rng = np.random.default_rng(0)
+    grains = [
+        gaussian_filter(rng.standard_normal(VOLUME), 2) * 3000 + rng.standard_normal(VOLUME) * 12 for _ in range(8)
+    ]
+    for shard in range(SHARDS):
+        writer = JobWriter(folder / "corpus", f"job-{shard}")
+        for number in range(shard, items, SHARDS):
+            uid = sample_uid(f"{number}")
+            row = {"uid": uid, "subject": uid, "kind": "volume", "modality": "CT", "axes": "ZYX", "units": "HU"}
+            row |= {"spacing": [1.0, 1.0, 1.0], "channels": [{"name": "CT", "scale": 1.0, "offset": 0.0}]}
+            values = np.roll(grains[number % 8], number, axis=(0, 1, 2)).astype(np.int16)
+            writer.add(Sample(row, values))
+            writer.add_rows("captions", [{"caption_id": uid, "uid": uid, "text": f"volume {number}", "kind": "raw"}])
+            writer.add_rows("splits", [{"scheme": "default", "subject": uid, "split": "train"}])
+        writer.publish()
+
+
+def write_corpus(folder: Path, kind: str, items: int) -> None:
+    if kind == "volumes":
+        write_volumes(folder, items)
+        return
+    sys.path.insert(0, str(Path(__file__).parent))
+    import loading
+
+    loading.SHARDS = SHARDS
+    loading.write_data(folder, items)
+
+
+def measure(corpus: str, kind: str) -> dict[str, float | str]:
+    """Seconds to the first batch and items a second from there to the last, and what the batches hold."""
+    from voxtile.data.datamodule import CorpusDataModule
+    from voxtile.data.presets.image import ImagePreset
+    from voxtile.data.presets.volume import VolumePreset
+
+    preset = ImagePreset() if kind == "pictures" else VolumePreset(spacing=(1.0, 1.0, 1.0), shape=CROP, crop="random")
+    batch = BATCH if kind == "pictures" else 4
+    begin = time.perf_counter()
+    data = CorpusDataModule(preset, corpus, batch_size=batch, num_workers=WORKERS)
+    digest, count, start = hashlib.sha256(), 0, 0.0
+    for found in data.train_dataloader():
+        if not start:
+            start = time.perf_counter()
+        else:
+            count += len(found.images)
+        digest.update(found.images[:, :, ::16, ::16].contiguous().numpy().tobytes())
+    end = time.perf_counter()
+    return {"rate": count / (end - start), "first": start - begin, "whole": end - begin, "hash": digest.hexdigest()}
+
+
+def measured(side: str, folder: Path, address: str, options: argparse.Namespace, nbytes: int) -> dict[str, float | str]:
+    cache = folder / "cache"
+    if side in {"cold", "small", "faults"}:
+        shutil.rmtree(cache, ignore_errors=True)
+    keys = {"AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret", "AWS_REGION": "us-east-1"}
+    own = {**keys, "AWS_ENDPOINT_URL": address, "VOXTILE_CACHE": str(cache)}
+    if side == "small":
+        own["VOXTILE_REMOTE_CACHE_GB"] = str(nbytes / 4e9)
+    corpus = str(folder / "corpus") if side == "local" else "s3://bench/corpus"
+    command = [sys.executable, "-W", "ignore", __file__, "--measure", corpus, "--kind", options.kind]
+    done = subprocess.run(command, env={**os.environ, **own}, capture_output=True, text=True, check=False)
+    if done.returncode:
+        raise SystemExit(done.stderr)
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def compare(options: argparse.Namespace) -> None:
+    with tempfile.TemporaryDirectory(prefix="voxtile-remote-") as name:
+        folder = Path(name)
+        write_corpus(folder, options.kind, options.items)
+        nbytes = sum(path.stat().st_size for path in (folder / "corpus" / "shards").iterdir())
+        objects = folder / "objects"
+        shutil.copytree(folder / "corpus", objects / "corpus")
+        network = f"{options.latency * 1e3:.0f} ms, {options.mb_s:g} MB/s"
+        print(f"{options.items} {options.kind}, {nbytes / 1e6:.0f} MB; {network}", flush=True)
+        ratios: dict[str, list[float]] = {side: [] for side in options.sides}
+        wholes: dict[str, list[float]] = {side: [] for side in options.sides}
+        with store(objects, options, 0.0) as sound, store(objects, options, 0.05) as failing:
+            measured("local", folder, sound, options, nbytes)  # compiles the view, and warms the page cache
+            for _ in range(options.rounds):
+                local = measured("local", folder, sound, options, nbytes)
+                print(f"local {local['rate']:.0f} a second, first batch after {local['first']:.2f} s", flush=True)
+                for side in ratios:
+                    found = measured(side, folder, failing if side == "faults" else sound, options, nbytes)
+                    if found["hash"] != local["hash"]:
+                        raise SystemExit(f"{side} gave other batches than the local corpus")
+                    ratios[side].append(float(found["rate"]) / float(local["rate"]))
+                    wholes[side].append(float(local["whole"]) / float(found["whole"]))
+                    print(
+                        f"  {side} {found['rate']:.0f} a second, first batch after {found['first']:.2f} s, "
+                        f"ratio {ratios[side][-1]:.2f}, with the start {wholes[side][-1]:.2f}",
+                        flush=True,
+                    )
+        for side, own in ratios.items():
+            print(
+                f"{side}: median {statistics.median(own):.2f}, range {min(own):.2f} to {max(own):.2f}; "
+                f"with the start {statistics.median(wholes[side]):.2f}; aim 0.9"
+            )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--kind", choices=("pictures", "volumes"), default="pictures")
+    parser.add_argument("--items", type=int, default=6000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--sides", nargs="+", choices=SIDES[1:], default=SIDES[1:])
+    parser.add_argument("--latency", type=float, default=0.05, help="seconds")
+    parser.add_argument("--mb-s", type=float, default=125.0, help="of the network, all connections together")
+    parser.add_argument("--measure", metavar="CORPUS", help=argparse.SUPPRESS)
+    parser.add_argument("--serve", nargs=5, help=argparse.SUPPRESS)
+    options = parser.parse_args()
+    if options.serve:
+        folder, port, *numbers = options.serve
+        serve(Path(folder), int(port), *map(float, numbers))
+    elif options.measure:
+        print(json.dumps(measure(options.measure, options.kind)))
+    else:
+        compare(options)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,218 @@
+"""`voxtile push CORPUS ADDRESS`: a local corpus into a store, so that several machines may add to one there.
+
+Every file is put on the condition that there is none of its name (`If-None-Match: *`), in the order in which a run
+commits: a job is announced, its files follow, its done file makes it count, and manifests come last. So a reader sees
+whole jobs, a push that was stopped goes on, and of two machines that write one name the second finds the other's file:
+an equal one is taken for its own, another one ends the push.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pyarrow.parquet as pq
+
+from voxtile.bounded_text import load_json
+from voxtile.console import output, print_json
+from voxtile.corpus.forgotten import FORGOTTEN_FILE
+from voxtile.corpus.header import CORPUS_FILE, check_corpus
+from voxtile.corpus.parts import part_paths
+from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Record, read_record, record_paths
+from voxtile.corpus.remote.address import Address, parse_address, refuse_remote
+from voxtile.corpus.remote.client import create, stored_digest, stored_names
+from voxtile.corpus.remote.objects import is_wanted
+from voxtile.engine.lock import corpus_lock
+from voxtile.errors import ConfigError, CorpusError
+
+_TRIES = 20  # for the number of a manifest, while others write theirs
+
+
+def push_corpus(corpus: Path, address: str, *, dry_run: bool = False, json: bool = False) -> None:
+    """Copy what a local corpus has and a remote one lacks, while others may do the same from elsewhere.
+
+    Args:
+        corpus: folder of the local corpus.
+        address: of the remote one, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX; nothing need be there yet.
+        dry_run: say what would be copied, and copy nothing.
+        json: print one JSON object: address, jobs, files and bytes that were copied.
+
+    Raises:
+        ConfigError: the address is none of a store.
+        CorpusError: the store holds something else, another result of a job, or a sample of the corpus from another run.
+        StoreError: the store refuses or does not answer.
+    """
+    target = parse_address(address)
+    if target is None or not target.is_listable:
+        raise ConfigError(
+            f"'{address}' is no store that can be written to; name s3://BUCKET/PREFIX or gs://BUCKET/PREFIX"
+        )
+    refuse_remote(corpus, "copied")
+    check_corpus(corpus)
+    with corpus_lock(corpus):
+        push = _Push(corpus, target, dry_run, stored_names(target))
+        push.run()
+    if json:
+        print_json({"address": target.url, "jobs": push.jobs, "files": push.files, "bytes": push.nbytes})
+        return
+    word = "would be copied" if dry_run else "copied"
+    said = f"{word} to {target.url}: {push.jobs:,} jobs, {push.files:,} files, {push.nbytes / 1e6:,.1f} MB"
+    output().print(said, markup=False, highlight=False)
+
+
+@dataclass
+class _Push:
+    """One push.
+
+    Attributes:
+        root: the local corpus.
+        target: the remote one.
+        dry_run: copy nothing.
+        there: names of objects that are there.
+        jobs, files, nbytes: what was copied.
+    """
+
+    root: Path
+    target: Address
+    dry_run: bool
+    there: set[str]
+    jobs: int = 0
+    files: int = 0
+    nbytes: int = 0
+    _seen: set[str] = field(default_factory=set)
+
+    def run(self) -> None:
+        """Copy in the order of commits."""
+        self._check_target()
+        done, manifests = record_paths(self.root)
+        records = [read_record(self.root, path) for path in done]
+        fresh = [record for record in records if not self._has(record)]
+        self._check_samples({name for record in records if record not in fresh for name in record.files})
+        self._put(CORPUS_FILE)
+        self._check_conditions()
+        if (self.root / FORGOTTEN_FILE).is_file():
+            self._put(FORGOTTEN_FILE)
+        for record in fresh:
+            self._put_job(record)
+        pending = {f"{path.stem}" for path in (self.root / "done").glob("*.pending")}
+        for name in self._others(records, pending):
+            self._put(name)
+        for path in manifests:
+            self._put_manifest(path)
+
+    def _check_target(self) -> None:
+        """A prefix that holds anything but a corpus is left alone, and so is one that has forgotten others."""
+        if self.there and CORPUS_FILE not in self.there and any(not is_wanted(name) for name in self.there):
+            raise CorpusError(
+                f"'{self.target.url}' holds other objects and no {CORPUS_FILE}; choose an empty prefix for the corpus"
+            )
+        local = (self.root / FORGOTTEN_FILE).is_file()
+        if CORPUS_FILE in self.there and local != (FORGOTTEN_FILE in self.there):
+            raise CorpusError(
+                f"subjects were forgotten in one of '{self.root}' and '{self.target.url}' alone, and would come back; "
+                "forget them in both, and push to a new prefix"
+            )
+
+    def _check_conditions(self) -> None:
+        """A store that passes over conditions would let the last writer win; the header, which is there, tells."""
+        if not self.dry_run and create(self.target, CORPUS_FILE, self.root / CORPUS_FILE):
+            raise CorpusError(
+                f"the store of '{self.target.url}' replaces objects where it was asked not to (If-None-Match), so that two "
+                "writers could not be told apart; copy the corpus by the store's own tools while nobody else writes"
+            )
+
+    def _has(self, record: Record) -> bool:
+        """Whether the store has a job's done file; it must be the same one."""
+        if record.name not in self.there:
+            return False
+        if stored_digest(self.target, record.name) != _sha256(self.root / record.name):
+            raise CorpusError(
+                f"'{self.target.url}' has other results of a job of this corpus ('{record.name}'): it was done again, or by "
+                "another version, on another machine; push to a new prefix"
+            )
+        return True
+
+    def _check_samples(self, shared: set[str]) -> None:
+        """A sample must not come from two runs: its uid would stand for both."""
+        if not any(name.startswith("tables/samples/") for name in self.there):
+            return
+        parts = [path for path in part_paths(self.root, "samples") if f"tables/samples/{path.name}" not in shared]
+        new = {path.name: pq.read_table(path, columns=["uid"])["uid"].to_pylist() for path in parts}
+        stored = Corpus(self.target.url)
+        others = [path for path in stored.parts("samples") if path.name not in new]
+        known = {uid for path in others for uid in pq.read_table(path, columns=["uid"])["uid"].to_pylist()}
+        twice = sorted(known.intersection(uid for uids in new.values() for uid in uids))
+        if twice:
+            raise CorpusError(
+                f"'{self.target.url}' has {len(twice)} samples of '{self.root}' from another run, such as {twice[0]}; convert "
+                "each input on one machine, or push to a new prefix"
+            )
+
+    def _put_job(self, record: Record) -> None:
+        """Announce a job, which hides its files, put them, and let the job count."""
+        self.jobs += 1
+        if not self.dry_run:
+            self._announce(record)
+        for name in sorted(record.files):
+            self._put(name)
+        self._put(record.name)
+
+    def _announce(self, record: Record) -> None:
+        stem = str(load_json((self.root / record.name).read_bytes())["stem"])
+        with tempfile.NamedTemporaryFile() as announcement:
+            announcement.write(stem.encode())
+            announcement.flush()
+            create(self.target, str(Path(record.name).with_suffix(".pending")), Path(announcement.name))
+
+    def _others(self, records: Iterable[Record], pending: set[str]) -> Iterator[str]:
+        """Parts of tables that no job wrote, such as splits that a stage added."""
+        own = {name for record in records for name in record.files}
+        hidden = {(self.root / "done" / f"{job}.pending").read_text("utf-8") for job in pending}
+        for folder in ("shards", "tables", "ledger"):
+            for path in sorted((self.root / folder).rglob("*")):
+                name = path.relative_to(self.root).as_posix()
+                if path.is_file() and is_wanted(name) and name not in own and path.stem not in hidden:
+                    yield name
+
+    def _put(self, name: str) -> None:
+        """Put a file, or find the same there."""
+        path = self.root / name
+        if not is_wanted(name) or not path.is_file():
+            raise CorpusError(f"'{path}' is missing or no file of a corpus; run 'voxtile verify' on '{self.root}'")
+        if name not in self.there:
+            self.files, self.nbytes = self.files + 1, self.nbytes + path.stat().st_size
+            if self.dry_run or create(self.target, name, path):
+                return
+        if stored_digest(self.target, name) != _sha256(path):
+            raise CorpusError(
+                f"'{self.target.url}/{name}' is there and is another file than '{path}': another machine wrote it; what this "
+                "push has copied so far counts only where its jobs were complete. Push to a new prefix"
+            )
+
+    def _put_manifest(self, path: Path) -> None:
+        """Put a manifest under the next number that is free, unless it is there under some number."""
+        digest = _sha256(path)
+        if not self._seen:
+            names = [name for name in self.there if re.fullmatch(r"manifests/\d+\.json", name)]
+            self._seen |= {stored_digest(self.target, name) or "" for name in names} | {""}
+        if digest in self._seen:
+            return
+        self.files, self.nbytes = self.files + 1, self.nbytes + path.stat().st_size
+        for _ in range(1 if self.dry_run else _TRIES):
+            taken = [int(found[1]) for name in self.there if (found := re.fullmatch(r"manifests/(\d+)\.json", name))]
+            name = f"manifests/{max(taken, default=0) + 1:04d}.json"
+            self.there.add(name)
+            if self.dry_run or create(self.target, name, path) or stored_digest(self.target, name) == digest:
+                self._seen.add(digest)
+                return
+        raise CorpusError(f"no number for a manifest is free in '{self.target.url}'; push again when others are done")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -1,0 +1,136 @@
+"""`voxtile push`: what two machines write into one corpus is all there once, or the second one is told."""
+
+import csv
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from object_stores import BUCKET, proxy
+from PIL import Image
+
+from voxtile.corpus.reader import Corpus
+from voxtile.corpus.remote.payloads import see_anew
+from voxtile.corpus.schema import TABLES
+from voxtile.errors import ConfigError, CorpusError
+from voxtile.stages.push import push_corpus
+from voxtile.stages.verify.command import verify_corpus
+
+
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """Two corpora of different pictures, by the command on two machines."""
+    folder = tmp_path_factory.mktemp("made")
+    for name, first in (("one", 0), ("two", 4)):
+        source = folder / f"{name}-pictures"
+        source.mkdir()
+        rows = []
+        for n in range(first, first + 4):
+            noise = np.random.default_rng(n).integers(0, 255, (40, 40, 3), dtype=np.uint8)
+            Image.fromarray(noise).save(source / f"{n}.png")
+            rows.append([f"{n}.png", f"Noise number {n}."])
+        with (source / "texts.csv").open("w", newline="") as stream:
+            csv.writer(stream).writerows([["path", "text"], *rows])
+        voxtile("import", "csv", source / "texts.csv", folder / name, "--image-column", "path", "--text-column", "text")
+    return folder
+
+
+def voxtile(*words):
+    command = [Path(sys.executable).with_name("voxtile"), *map(str, words)]
+    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    return ran.stdout
+
+
+@pytest.fixture
+def address(servers, place, tmp_path):
+    return place(servers("moto"), f"{tmp_path.name}/corpus")
+
+
+def rows(corpus, name):
+    return sorted(json.dumps(row, sort_keys=True, default=str) for row in corpus.table(name).to_pylist())
+
+
+def assert_holds(address, *folders):
+    see_anew()
+    remote, local = Corpus(address), Corpus(*folders)
+    for name in TABLES:
+        assert rows(remote, name) == rows(local, name), name
+    for row in remote.table("samples").to_pylist():
+        assert remote.source(row).payload()
+    verify_corpus(Path(address))
+
+
+def test_two_machines_push_into_one_corpus(address, made):
+    said = json.loads(voxtile("push", made / "one", address, "--json"))
+    assert said["jobs"] == 1
+    assert_holds(address, made / "one")
+    voxtile("push", made / "two", address)
+    assert_holds(address, made / "one", made / "two")
+    assert json.loads(voxtile("push", made / "two", address, "--json"))["files"] == 0
+
+
+def test_a_dry_run_copies_nothing(address, made, servers):
+    voxtile("push", made / "one", address, "--dry-run")
+    prefix = address.split("/", 3)[3]
+    assert "Contents" not in servers("moto").client.list_objects_v2(Bucket=BUCKET, Prefix=prefix)
+
+
+@pytest.mark.parametrize("writes", range(1, 8))
+def test_a_push_that_stops_anywhere_shows_no_half_job_and_goes_on(servers, place, made, tmp_path, writes):
+    server = servers("moto")
+    with proxy(server) as network:
+        address = place(server, f"{tmp_path.name}/corpus", network)
+        push_corpus(made / "one", address)
+        left = iter(range(writes))
+        refused = b"<Error><Code>ExpiredToken</Code></Error>"
+        refusal = b"HTTP/1.1 400 Bad Request\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s"
+        network.answer_put = lambda: None if next(left, None) is not None else refusal % (len(refused), refused)
+        with pytest.raises(CorpusError, match="have expired"):
+            push_corpus(made / "two", address)
+        network.answer_put = lambda: None
+        see_anew()
+        seen = Corpus(address)
+        uids = seen.table("samples")["uid"].to_pylist()
+        assert len(uids) in {4, 8}
+        assert seen.table("captions").num_rows == len(uids)
+        push_corpus(made / "two", address)
+        assert_holds(address, made / "one", made / "two")
+
+
+def test_a_file_that_another_machine_wrote_is_not_replaced(address, made, servers, tmp_path):
+    other = shutil.copytree(made / "one", tmp_path / "other")
+    [done] = other.glob("done/*.json")
+    done.write_text(done.read_text() + "\n")
+    push_corpus(made / "one", address)
+    with pytest.raises(CorpusError, match="has other results of a job of this corpus"):
+        push_corpus(other, address)
+    assert_holds(address, made / "one")
+
+
+def test_a_sample_that_another_run_has_stored_is_refused(address, made, tmp_path):
+    source = shutil.copytree(made / "one-pictures", tmp_path / "again")
+    again = ["--image-column", "path", "--text-column", "text", "--licence", "CC0-1.0"]
+    voxtile("import", "csv", source / "texts.csv", tmp_path / "other", *again)
+    push_corpus(made / "one", address)
+    with pytest.raises(CorpusError, match=r"has 4 samples of .* from another run"):
+        push_corpus(tmp_path / "other", address)
+    assert_holds(address, made / "one")
+
+
+def test_a_store_that_passes_over_conditions_is_refused(servers, place, made, tmp_path):
+    server = servers("s3rver")
+    with pytest.raises(CorpusError, match="replaces objects where it was asked not to"):
+        push_corpus(made / "one", place(server, f"{tmp_path.name}/corpus"))
+
+
+def test_other_places_are_refused(address, made, servers, tmp_path):
+    with pytest.raises(ConfigError, match="no store that can be written to"):
+        push_corpus(made / "one", "https://example.org/corpus")
+    server, prefix = servers("moto"), address.split("/", 3)[3]
+    server.client.put_object(Bucket=BUCKET, Key=f"{prefix}/letters/private.txt", Body=b"mine")
+    with pytest.raises(CorpusError, match="holds other objects"):
+        push_corpus(made / "one", address)

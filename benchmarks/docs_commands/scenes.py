@@ -124,9 +124,12 @@ DOCS = {
             r"2ca75ff7ff92d0e9982b25d15b214d04|MRN4297632400000000": "$(made subject corpus)",
         },
     ),
-    ("docs/remote-corpora.md", "Corpora in object stores"): Scene(
-        skipped={r"s3://": "needs a bucket; tests/core/corpus/remote runs the same on a server of this machine"},
-    ),
+    **{
+        ("docs/remote-corpora.md", section): Scene(
+            skipped={r"s3://": "needs a bucket; tests/core/corpus/remote runs the same on a server of this machine"}
+        )
+        for section in ("Corpora in object stores", "Putting a corpus there")
+    },
     ("docs/figure-archives.md", "Figures of articles"): Scene(),
     ("docs/figure-archives.md", "Concepts"): Scene(
         given={

@@ -44,14 +44,12 @@ def push_corpus(corpus: Path, address: str, *, dry_run: bool = False, json: bool
 
     Raises:
         ConfigError: the address is none of a store.
-        CorpusError: the store holds something else, another result of a job, or a sample of the corpus from another run.
+        CorpusError: the store holds something else, another result of a job, or a sample from another run.
         StoreError: the store refuses or does not answer.
     """
     target = parse_address(address)
     if target is None or not target.is_listable:
-        raise ConfigError(
-            f"'{address}' is no store that can be written to; name s3://BUCKET/PREFIX or gs://BUCKET/PREFIX"
-        )
+        raise ConfigError(f"'{address}' is no store to write to; name s3://BUCKET/PREFIX or gs://BUCKET/PREFIX")
     refuse_remote(corpus, "copied")
     check_corpus(corpus)
     with corpus_lock(corpus):
@@ -122,8 +120,8 @@ class _Push:
         """A store that passes over conditions would let the last writer win; the header, which is there, tells."""
         if not self.dry_run and create(self.target, CORPUS_FILE, self.root / CORPUS_FILE):
             raise CorpusError(
-                f"the store of '{self.target.url}' replaces objects where it was asked not to (If-None-Match), so that two "
-                "writers could not be told apart; copy the corpus by the store's own tools while nobody else writes"
+                f"the store of '{self.target.url}' replaces objects where it was asked not to (If-None-Match), so that "
+                "two writers could not be told apart; copy the corpus by the store's own tools while nobody else writes"
             )
 
     def _has(self, record: Record) -> bool:
@@ -132,8 +130,8 @@ class _Push:
             return False
         if stored_digest(self.target, record.name) != _sha256(self.root / record.name):
             raise CorpusError(
-                f"'{self.target.url}' has other results of a job of this corpus ('{record.name}'): it was done again, or by "
-                "another version, on another machine; push to a new prefix"
+                f"'{self.target.url}' has other results of a job of this corpus ('{record.name}'): it was done again "
+                "or by another version, on another machine; push to a new prefix"
             )
         return True
 
@@ -149,8 +147,8 @@ class _Push:
         twice = sorted(known.intersection(uid for uids in new.values() for uid in uids))
         if twice:
             raise CorpusError(
-                f"'{self.target.url}' has {len(twice)} samples of '{self.root}' from another run, such as {twice[0]}; convert "
-                "each input on one machine, or push to a new prefix"
+                f"'{self.target.url}' has {len(twice)} samples of '{self.root}' from another run, such as {twice[0]}; "
+                "convert each input on one machine, or push to a new prefix"
             )
 
     def _put_job(self, record: Record) -> None:
@@ -190,8 +188,8 @@ class _Push:
                 return
         if stored_digest(self.target, name) != _sha256(path):
             raise CorpusError(
-                f"'{self.target.url}/{name}' is there and is another file than '{path}': another machine wrote it; what this "
-                "push has copied so far counts only where its jobs were complete. Push to a new prefix"
+                f"'{self.target.url}/{name}' is there and is another file than '{path}': "
+                "another machine wrote it; of this push those jobs count that were complete. Push to a new prefix"
             )
 
     def _put_manifest(self, path: Path) -> None:

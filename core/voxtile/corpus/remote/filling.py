@@ -22,7 +22,7 @@ _GAP = (256 << 10) // BLOCK  # reading so much along costs about what a request 
 _GAP_WHERE_ALL_FITS = (4 << 20) // BLOCK  # what is read along is needed in the same epoch
 _AT_ONCE, _AHEAD_AT_ONCE = 32, 24  # requests, and those that nobody waits for yet
 _FIRST_AHEAD, _MOST_AHEAD = 1 << 20, 64 << 20  # bytes behind what is read in order; twice as many each time it goes on
-_IN_ORDER = 1 << 20  # bytes that may be passed over
+_IN_ORDER = 2 * BLOCK  # bytes that may be passed over
 
 
 class Filler:
@@ -39,6 +39,7 @@ class Filler:
         self._slots, self._ahead_slots = asyncio.Semaphore(_AT_ONCE), asyncio.Semaphore(_AHEAD_AT_ONCE)
         self._flying: dict[tuple[str, int], asyncio.Task[None]] = {}
         self._tags: dict[str, Identity] = {}
+        self._is_announced = False
         self._background: set[asyncio.Task[None]] = set()
         self._ends: dict[str, tuple[int, int]] = {}  # of each shard: how far it is read, and how much of that ahead
         total = sum(known.size for known in mirror.shards.values())
@@ -73,8 +74,11 @@ class Filler:
             await asyncio.gather(*waited)
 
     def fill_ahead(self, name: str, ranges: Ranges) -> None:
-        """Start to fill ranges that will be asked for; where that fails, whoever asks for them is told."""
+        """Start to fill ranges that somebody will ask for; where that fails, whoever asks for them is told."""
+        self._is_announced = True
+        self._start(name, ranges)
 
+    def _start(self, name: str, ranges: Ranges) -> None:
         async def quietly() -> None:
             with suppress(VoxtileError):
                 await self.fill(name, ranges, ahead=True)
@@ -85,14 +89,16 @@ class Filler:
 
     def _follow(self, name: str, ranges: Ranges, size: int) -> None:
         """Read on behind what is read in order, the further the longer it goes on."""
+        if self._is_announced:
+            return  # whoever reads has said in which order; what lies behind is not what comes next
         start, stop = min(start for start, _ in ranges), max(stop for _, stop in ranges)
         end, window = self._ends.get(name, (-1, 0))
-        goes_on = 0 <= start - end + _IN_ORDER <= 2 * _IN_ORDER
+        goes_on = -BLOCK <= start - end <= _IN_ORDER
         most = min(_MOST_AHEAD, self._space.limit // 8)
         window = min(max(2 * window, _FIRST_AHEAD), most) if goes_on else 0
         self._ends[name] = (min(size, stop + window), window)
         if window and stop < size:
-            self.fill_ahead(name, [(stop, min(size, stop + window))])
+            self._start(name, [(stop, min(size, stop + window))])
 
     def _landed(self, name: str, run: tuple[int, int], done: asyncio.Task[None]) -> None:
         for block in range(*run):

@@ -117,8 +117,8 @@ class Store:
                 return False
             except (exceptions.NotSupportedError, NotImplementedError) as error:
                 raise CorpusError(
-                    f"'{self.address.url}' takes no object only where there is none, so that two writers could not be told "
-                    "apart; copy the corpus by the store's own tools while nobody else writes"
+                    f"'{self.address.url}' takes no object only where there is none, so that two writers could not be "
+                    "told apart; copy the corpus by the store's own tools while nobody else writes"
                 ) from error
             except (exceptions.BaseError, OSError) as error:
                 await self._pause(attempt, error, name, "written to")

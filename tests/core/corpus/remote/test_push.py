@@ -79,7 +79,7 @@ def test_a_dry_run_copies_nothing(address, made, servers):
     assert "Contents" not in servers("moto").client.list_objects_v2(Bucket=BUCKET, Prefix=prefix)
 
 
-@pytest.mark.parametrize("writes", range(1, 8))
+@pytest.mark.parametrize("writes", range(1, 8, 2))
 def test_a_push_that_stops_anywhere_shows_no_half_job_and_goes_on(servers, place, made, tmp_path, writes):
     server = servers("moto")
     with proxy(server) as network:
@@ -128,7 +128,7 @@ def test_a_store_that_passes_over_conditions_is_refused(servers, place, made, tm
 
 
 def test_other_places_are_refused(address, made, servers, tmp_path):
-    with pytest.raises(ConfigError, match="no store that can be written to"):
+    with pytest.raises(ConfigError, match="no store to write to"):
         push_corpus(made / "one", "https://example.org/corpus")
     server, prefix = servers("moto"), address.split("/", 3)[3]
     server.client.put_object(Bucket=BUCKET, Key=f"{prefix}/letters/private.txt", Body=b"mine")

@@ -28,6 +28,7 @@ WITHOUT = {
     "CONTRIBUTING writes a preset of one's own, and a test runs it": {"BasePreset"},
     "the example of TimmTower, which is one, shows it": {"TimmFeatures"},
     "its library takes seconds to import": {
+        "ColipriImage",
         "ConchTower",
         "DofaTower",
         "M3dImage",
@@ -37,7 +38,16 @@ WITHOUT = {
     },
     "docs/python.md loads such a pair, and its library takes seconds": {"OpenClipImage", "OpenClipText"},
     "the example of ViTTower, which it is made of, shows it": {"HlipImage"},
-    "its configuration and words lie on the hub or in a folder": {"HuggingFaceImage", "HuggingFaceText", "M3dText"},
+    "its configuration and words lie on the hub or in a folder": {
+        "BertText",
+        "ColipriText",
+        "ConchText",
+        "HuggingFaceImage",
+        "HuggingFaceText",
+        "M3dText",
+        "MerlinText",
+    },
+    "docs/models.md opens the pair that it is half of": {"CtClipImage"},
 }
 
 

@@ -7,7 +7,7 @@ import pytest
 from voxtile.data.presets.published.table import PublishedModel, published_models
 
 PAGE = Path(__file__).parents[2] / "docs" / "models.md"
-OPENED = {"pair": "both towers", "image": "images alone", "preprocessing": "preprocessing alone"}
+OPENED = {"pair": "both towers", "image": "images alone"}
 
 
 def line(model: PublishedModel) -> str:

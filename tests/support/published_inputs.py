@@ -69,13 +69,23 @@ def cube() -> npt.NDArray[np.float32]:
     return np.random.default_rng(11).random((1, 1, 48, 40, 36)).astype(np.float32)
 
 
+WORDS = ((101, 7, 250, 33, 102, 0), (101, 12, 102, 0, 0, 0))
+"""Tokens of two texts for a narrow BERT of 320 words, padded with 0."""
+REPORTS = ("Lungs: clear; no effusion (2.5 cm).", "STABLE 3-mm nodule, RLL")
+
+
+def volume(*shape: int) -> npt.NDArray[np.float32]:
+    """[1, 1, *shape] values of -1 to 1."""
+    return (2 * np.random.default_rng(13).random((1, 1, *shape)) - 1).astype(np.float32)
+
+
 def filled(shapes: Mapping[str, Sequence[int]]) -> dict[str, npt.NDArray[np.float32]]:
     """Weights of a layout, the same for the same key everywhere: scales near 1, the rest small."""
     made = {}
     for key, shape in shapes.items():
         values = np.random.default_rng(zlib.crc32(key.encode())).normal(0, 0.06, shape)
         is_scale = len(shape) == 1 and key.endswith(("weight", "running_var"))
-        made[key] = (values + (1.0 if is_scale else 0.0)).astype(np.float32)
+        made[key] = np.asarray(values + (1.0 if is_scale else 0.0), np.float32)
         if key == "logit_scale":
             made[key] = np.asarray(3.5, np.float32)
     return made

@@ -1,13 +1,19 @@
 from .dual import DualEncoder as DualEncoder
 from .flattening import Flattening as Flattening
 from .grounding_decoder import GroundingDecoder as GroundingDecoder
+from .hub.colipri import ColipriImage as ColipriImage
+from .hub.colipri import ColipriText as ColipriText
+from .hub.conch import ConchText as ConchText
 from .hub.conch import ConchTower as ConchTower
+from .hub.ct_clip import CtClipImage as CtClipImage
 from .hub.m3d import M3dImage as M3dImage
 from .hub.m3d import M3dText as M3dText
 from .hub.merlin import MerlinImage as MerlinImage
 from .hub.monai import MonaiTower as MonaiTower
 from .hub.openclip import OpenClipImage as OpenClipImage
 from .hub.openclip import OpenClipText as OpenClipText
+from .hub.report_texts import BertText as BertText
+from .hub.report_texts import MerlinText as MerlinText
 from .hub.timm import TimmFeatures as TimmFeatures
 from .hub.timm import TimmTower as TimmTower
 from .hub.torchgeo import DofaTower as DofaTower
@@ -38,8 +44,13 @@ from .tuning import Tuning as Tuning
 
 __all__ = [
     "BandsPreset",
+    "BertText",
+    "ColipriImage",
+    "ColipriText",
+    "ConchText",
     "ConchTower",
     "ConvTower",
+    "CtClipImage",
     "Dates",
     "DofaTower",
     "DualEncoder",
@@ -55,6 +66,7 @@ __all__ = [
     "M3dImage",
     "M3dText",
     "MerlinImage",
+    "MerlinText",
     "MonaiTower",
     "OpenClipImage",
     "OpenClipText",

@@ -157,7 +157,7 @@ def test_the_image_tower_of_conch_equals_its_own_code(projected: bool, tmp_path:
     [
         ("hub:chexzero", "the weights of CheXzero are on no hub: .* name the file: hub:chexzero/FILE"),
         ("hub:rad-dino/FOLDER", "encodes images alone, .*voxtile embed CORPUS hub:rad-dino"),
-        ("hub:ct-clip", "of CT-CLIP voxtile has the preprocessing alone"),
+        ("hub:ct-clip", "the weights of CT-CLIP are on no hub: .* name the file: hub:ct-clip/FILE"),
         ("hub:remoteclip", "no published model is called 'remoteclip'"),
     ],
 )

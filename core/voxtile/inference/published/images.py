@@ -47,7 +47,8 @@ def published_images(spec: str) -> PublishedImages | EvaluationModel:
         CheckpointError: its weights are not there, cannot be loaded safely, or are those of another architecture.
     """
     model, place = split_spec(spec)
-    if model.opened != "image":
+    alone = model.opened == "image" or ("pair" in model.tower and place is not None and Path(place).is_file())
+    if not alone:
         return published_model(spec, best_device())
     tower = _tower(model, place)
     if tower.load_report is not None:

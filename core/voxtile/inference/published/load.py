@@ -51,6 +51,8 @@ def published_model(spec: str, device: torch.device) -> EvaluationModel:
     model, place = split_spec(spec)
     if model.opened != "pair":
         raise ConfigError(_not_a_pair(model))
+    if "pair" in model.tower:
+        return _report_pair(model, place, device)
     if model.tower.get("class") == "m3d":
         return _m3d(model, place, _folder(model, place), device)
     if place is not None and Path(place).is_dir():
@@ -105,6 +107,14 @@ def _m3d(model: PublishedModel, place: str | None, folder: Path, device: torch.d
     return EncoderModel(called(model, place), encoder.to(device), published_preset(model.name))
 
 
+def _report_pair(model: PublishedModel, place: str | None, device: torch.device) -> EncoderModel:
+    from voxtile.inference.published.report_pairs import report_pair, weights_in
+
+    given = Path(place or downloaded(model))
+    weights = weights_in(given, model) if given.is_dir() else given
+    return report_pair(model, called(model, place), weights, weights.parent, device)
+
+
 def _folder(model: PublishedModel, place: str | None) -> Path:
     """The folder of a model that was named, or that of the hub.
 
@@ -157,12 +167,7 @@ def downloaded(model: PublishedModel) -> str:
 
 
 def _not_a_pair(model: PublishedModel) -> str:
-    if model.opened == "image":
-        return (
-            f"{HUB}{model.name} encodes images alone, and evaluation compares them with texts; store its vectors "
-            f"with: voxtile embed CORPUS {HUB}{model.name}/FILE"
-        )
     return (
-        f"of {model.title} voxtile has the preprocessing alone; use it as data.preset voxtile.data.PublishedPreset "
-        f"with model: {model.name}, and its towers by class:package.module.Class, a class of your own"
+        f"{HUB}{model.name} encodes images alone, and evaluation compares them with texts; store its vectors "
+        f"with: voxtile embed CORPUS {HUB}{model.name}/FILE"
     )

@@ -51,10 +51,7 @@ class MerlinImage(ImageTower):
         self.contrastive_head = nn.Conv3d(2048, self.width, 1)
         self.load_report: LoadReport | None = None
         if pretrained:
-            state = {
-                _named(key.removeprefix("module.").removeprefix(_PREFIX)): value
-                for key, value in read_weights(pretrained).items()
-            }
+            state = {own_key(key.removeprefix("module.")): value for key, value in read_weights(pretrained).items()}
             self.load_report = load_report(self, state, pretrained, ignored=_NOT_READ)
 
     def forward(self, images: Tensor, tokens: bool = False) -> Encoded:
@@ -69,7 +66,8 @@ class MerlinImage(ImageTower):
         return Encoded(self.contrastive_head(seen[..., None, None, None]).flatten(1))
 
 
-def _named(key: str) -> str:
+def own_key(key: str) -> str:
     """A key of the file as the tower has it."""
+    key = key.removeprefix(_PREFIX)
     own = ("classifier.", "contrastive_head.", "encode_text.", "logit_scale")
     return key if key.startswith(own) else f"trunk.{key}"

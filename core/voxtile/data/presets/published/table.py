@@ -12,8 +12,8 @@ from typing import Any, Literal, TypeAlias
 from voxtile.bounded_text import load_yaml
 from voxtile.errors import ConfigError, nearest
 
-Opened: TypeAlias = Literal["pair", "image", "preprocessing"]
-"""What voxtile opens of a model: both towers, the image tower, or its preprocessing alone."""
+Opened: TypeAlias = Literal["pair", "image"]
+"""What voxtile opens of a model: both towers, or the image tower."""
 
 _TABLE = Path(__file__).with_name("models.yaml")
 
@@ -28,7 +28,8 @@ class PublishedModel:
         reads: what its images are.
         preset: class and arguments of its preprocessing.
         opened: what voxtile opens.
-        tower: what opening it needs: architecture of open_clip, or class and arguments of a tower.
+        tower: what opening it needs: architecture of open_clip, or class and arguments of a tower; of a pair whose text
+            side has a tokenizer of its own, also its name and where on the hub that tokenizer is.
         layout: of the keys of its file: `open_clip` or `transformers`.
         hub: repository of the Hugging Face hub, where there is one, and the file in it.
         folder: whether a folder with configuration and tokenizer is opened rather than one file.

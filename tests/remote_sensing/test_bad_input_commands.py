@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 
 import numpy as np
 import pytest
@@ -206,3 +207,18 @@ def test_a_broken_multipolygon_is_counted_and_its_neighbour_is_read(tmp_path, ma
     (tmp_path / "cut.osm").write_text(OSM.format(nodes=nodes)[:200])
     assert main([*facts[:5], str(tmp_path / "cut.osm"), "--engine", "inline"]) == 2
     assert "cut.osm" in capsys.readouterr().err
+
+
+def test_a_product_without_its_granules_is_named_beside_whole_ones_and_alone(tmp_path, make_safe, capsys):
+    whole = make_safe(tmp_path / "in", platform="S2B")
+    half = tmp_path / "in" / "S2A_MSIL2A_20210304T102021_N0214_R065_T32UPU_20210304T123456.SAFE"
+    half.mkdir()
+    shutil.copy(whole / "MTD_MSIL2A.xml", half)
+    shutil.copytree(tmp_path / "in", tmp_path / "in" / "__MACOSX" / "in")
+    (tmp_path / "in" / f"._{whole.name}.tif").write_bytes(b"\0\5\26\7")
+    assert main(["convert", "geotiff", str(tmp_path / "in"), str(tmp_path / "corpus"), *OPTIONS]) == 0
+    assert f"1 product folders of '{tmp_path / 'in'}' lack their images" in " ".join(capsys.readouterr().err.split())
+    sources = {row["source"] for row in Corpus(tmp_path / "corpus").table("samples").to_pylist()}
+    assert sources == {whole.name}
+    assert main(["convert", "geotiff", str(half), str(tmp_path / "other"), *OPTIONS]) == 2
+    assert f"the product '{half.name}' lacks its images or its metadata" in " ".join(capsys.readouterr().err.split())

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import importlib
 from functools import cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from voxtile.errors import MissingExtraError
 from voxtile_datasets.intake.walk import walk
+from voxtile_datasets.recipes.download import some_of, tell
 from voxtile_remote_sensing.scenes.listing import Listing, SceneReader
 from voxtile_remote_sensing.scenes.plausible import check_scene
 from voxtile_remote_sensing.scenes.protocol import Scene, SceneError, SceneOptions, SceneRef
@@ -31,6 +32,7 @@ READERS = (
     ("geotiff", "geotiff:GeoTiffReader", (".tif", ".tiff", ".jp2", ".vrt")),
 )
 PRODUCT_FOLDERS = (".safe", ".zarr")
+_COPIED_BY_MACOS = "__MACOSX"
 
 
 def find_scenes(source: Path, options: SceneOptions | None = None) -> list[SceneRef]:
@@ -47,19 +49,39 @@ def find_scenes(source: Path, options: SceneOptions | None = None) -> list[Scene
         SceneError: the source does not exist or holds no scene.
     """
     listing = list_files(source, options or SceneOptions())
+    products = _product_folders(listing)
     refs: list[SceneRef] = []
     for name, _, endings in READERS:
         if any(path.lower().endswith(endings) for path in listing.sizes):
             found = load_reader(name).find(listing)
             refs += found.refs
             listing = listing.without(found.taken) if found.taken else listing
+    empty = [name for name in products if not any(f"{ref.path}/".startswith(f"{name}/") for ref in refs)]
+    if not refs and empty:
+        raise SceneError(f"the product '{empty[0]}' lacks its images or its metadata; copy it again from its source")
     if not refs:
         zipped = sum(name.lower().endswith((".zip", ".tar", ".tar.gz", ".tgz")) for name in listing.sizes)
         hint = f"; it holds {zipped} archives, which are to be unpacked first" if zipped else ""
         raise SceneError(
             f"'{source}' holds no scene that is known (SAFE, Landsat, GeoTIFF, NetCDF, Zarr, STAC items, …){hint}"
         )
+    if empty:
+        tell(
+            f"{len(empty)} product folders of '{source}' lack their images or their metadata and are not read "
+            f"({some_of(empty)}); copy them again from their source"
+        )
     return sorted(refs, key=lambda ref: ref.id)
+
+
+def _product_folders(listing: Listing) -> list[str]:
+    """Relative paths of folders that are one product by their name."""
+    found: dict[str, None] = {}
+    for path in listing.sizes:
+        parts = PurePosixPath(path).parts[:-1]
+        depth = next((n for n, part in enumerate(parts, start=1) if part.lower().endswith(PRODUCT_FOLDERS)), None)
+        if depth is not None:
+            found["/".join(parts[:depth])] = None
+    return list(found)
 
 
 def open_scene(ref: SceneRef) -> Scene:
@@ -114,8 +136,10 @@ def list_files(source: Path, options: SceneOptions) -> Listing:
         sizes = {path.name: path.stat().st_size for path in beside if path.is_file()}
     else:
         for folder, names, files in walk(source):
-            names.sort()
+            names[:] = sorted(name for name in names if name != _COPIED_BY_MACOS)
             for name in files:
+                if name.startswith("._"):  # what macOS leaves beside a file on other systems' disks
+                    continue
                 path = Path(folder, name)
                 if path.is_file():
                     sizes[path.relative_to(root).as_posix()] = path.stat().st_size

@@ -33,6 +33,7 @@ EVERYWHERE = Scene(
         r"^pip install 'voxtile": "no package index holds voxtile; README.md installs its wheel with extras",
         r"^pip install -e '\.\[bench\]'": "brings peers of the checkout's scripts, by the network",
         r"benchmarks/ct_contrastive": "takes a file of the checkout",
+        r"^voxtile build bigearthnet$": "needs the download; the suite builds an invented copy of its layout",
         r"https://pacs\.example": "needs a DICOMweb server; the suite runs one",
         r"--trainer\.devices": "needs several GPUs; a test of the suite runs two processes on the CPU",
     },

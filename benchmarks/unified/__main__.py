@@ -33,6 +33,8 @@ from voxtile.training.config_bases import read_config
 DATA = Path(os.environ.get("VOXTILE_TEST_DATA", "../shared/data")).resolve()
 REAL = "pneumoniamnist"
 FLAGS = (REAL, *PICTURES)
+CAPTIONS = {REAL: ("--absent", "1")}
+"""Options of the captions, as the head of the config has them."""
 CONFIG = "medical/unified"
 WITHIN = 0.02
 
@@ -56,7 +58,7 @@ def build_corpora(file: Path) -> None:
         if flag != REAL:
             write_set(flag, source, seed)
         command("build", "medmnist", str(source), str(corpus))
-        command("caption", "template", str(corpus))
+        command("caption", "template", str(corpus), *CAPTIONS.get(flag, ()))
         (corpus / "done.txt").touch()
 
 

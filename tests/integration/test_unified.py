@@ -1,6 +1,7 @@
 """One model of six kinds: every micro-batch is of one kind, and no pair of two kinds takes part in the loss."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,8 @@ import torch
 import torch.nn.functional as F
 
 from voxtile.cli.main import main
+from voxtile.corpus.reader import Corpus
+from voxtile.evaluation.tasks.file import load_task
 from voxtile.training.checkpoint import read_checkpoint
 from voxtile.training.module import ContrastiveModule
 from voxtile_datasets.recipes.medmnist_sets import SETS
@@ -55,7 +58,8 @@ def trained(tmp_path_factory):
         for seed, flag in enumerate(KINDS.values()):
             write_set(flag, Path(f"{flag}.npz"), seed)
             assert main(["build", "medmnist", f"{flag}.npz", f"corpora/{flag}", "--engine", "inline"]) == 0
-            assert main(["caption", "template", f"corpora/{flag}", "--engine", "inline"]) == 0
+            more = ["--absent", "1"] if flag == "pneumoniamnist" else []
+            assert main(["caption", "template", f"corpora/{flag}", "--engine", "inline", *more]) == 0
         options = ["--data.num_workers", "0", "--trainer.max_steps", str(STEPS), "--trainer.limit_val_batches", "0"]
         assert main(["fit", "-c", "medical/unified", *options, "--trainer.precision", "32-true"]) == 0
     return folder, seen
@@ -82,6 +86,21 @@ def test_each_micro_batch_is_of_one_kind_and_is_contrasted_by_itself(trained):
         assert len(micro[:, 0].unique()) >= 4, "a step sees too few kinds"
         parts = [loss_of_one_kind(features, batch.source == kind, scale) for kind in batch.source.unique()]
         torch.testing.assert_close(torch.cat(parts).mean().item(), loss, rtol=1e-5, atol=0)
+
+
+@pytest.mark.parametrize(("flag", "positive"), [("pneumoniamnist", "pneumonia"), ("breastmnist", "malignant")])
+def test_captions_deny_where_prompts_deny(trained, flag, positive):
+    """One text tower reads "no" for all kinds: of a kind whose captions never say it, it would mean another kind's."""
+    corpus = Corpus(trained[0] / "corpora" / flag)
+    facts = corpus.table("facts").to_pylist()
+    shown = {row["uid"] for row in facts if (row["concept"], row["polarity"]) == (positive, "present")}
+    denial = re.compile(
+        rf"\b(no|without|negative for)\b.*({'pneumoni|infection' if 'pneu' in flag else 'malignan'})", re.I
+    )
+    for row in corpus.table("captions").to_pylist():
+        assert bool(denial.search(row["text"])) == (row["uid"] not in shown), row["text"]
+    (negative,) = [c for c in load_task(f"medical/{flag}").classes if c.concept != positive or c.when == "absent"]
+    assert any(re.match("no ", wording.present, re.I) for wording in negative.wordings)
 
 
 def test_each_kind_has_figures_of_its_own_task(trained, monkeypatch, tmp_path):

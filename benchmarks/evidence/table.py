@@ -23,10 +23,10 @@ module, data and trainer; `--command` shows that `lightning fit` gives the same 
 read once for each study (twice for `BackwardCompatible`, since a first run had taken a model's own index for the old
 one); what had to be chosen was chosen on validation. The difference is paired by seed and by picture, with a 95 %
 interval over both (`voxtile.evaluation.interval_over_seeds`); *time* is processor time of the training as a multiple
-of the one without, taken on a busy machine, so that only large ratios mean anything. **helps** and **harms** say that
-the interval leaves 0 out, and nothing about other sizes: runs are of some hundred steps on captions that are composed
-of class names in three wordings and five frames. Where the figure says that a side comes *after all pictures*, it has
-their steps on top.
+of the one without (– where that is none), taken on a busy machine, so that only large ratios mean anything. **helps**
+and **harms** say that the interval leaves 0 out, and nothing about other sizes: runs are of some hundred steps on
+captions that are composed of class names in three wordings and five frames. Where the figure says that a side comes
+*after all pictures*, it has their steps on top.
 
 Towers from scratch have 0.1 million parameters and see pictures of 28 to 48 pixels; *ImageNet features* are pooled
 vectors of EfficientNet-Lite0 that stand still, with a projection of two layers learned over them; *ImageNet feature
@@ -130,13 +130,15 @@ def _row(found: Mapping[str, Any]) -> str:
     mean, low, high = found["difference"]
     figure = found["metric"] + (f" ({found['sides']})" if found["sides"] else "")
     own = [asked.partition(":")[2] for asked in found["asked"]]
+    if own[0].isdigit():
+        figure += f"; {own[0]} %"
     if own[0] != own[1]:
         figure += f"; {own[0] or 'cosine'} against {own[1]}"
     verdict = f"**{found['verdict']}**" if found["verdict"] == HELPS else found["verdict"]
     cells = (
         f"`{found['term']}`", f"{found['set']} ({found['subjects']})", TOWERS[_preset(found)], figure,
         f"{found['without']:.3f}", f"{found['with']:.3f}",
-        f"{mean:+.3f} ({low:+.3f} to {high:+.3f})", f"{found['cost']:.1f}", verdict,
+        f"{mean:+.3f} ({low:+.3f} to {high:+.3f})", f"{found['cost']:.1f}" if found["seconds"] > 1 else "–", verdict,
     )  # fmt: skip
     return f"| {' | '.join(cells)} |"
 

@@ -69,6 +69,20 @@ def test_faults_are_planted_in_the_training_split_alone(part):
     assert not any(wrong["test"])
 
 
+def test_captions_of_other_classes_and_few_pairs_are_planted_in_the_training_split_alone(part):
+    corpora = part("corpora")
+    facts = [{name: name == own for name in corpora.SCENES} for own in corpora.SCENES]
+    picture = np.zeros((2, 2, 3), np.uint8)
+    items = [corpora.Item(f"{n}", picture, ("train", "test")[n % 2], facts[n % 7]) for n in range(2000)]
+    made = corpora.captioned(items, corpora.SCENES, pairs=0.3, alone=True, unrelated=2)
+    said = {i.uid: [name for text in i.states for name, shown in i.states[text].items() if shown] for i in made}
+    training = [i for i in made if i.split == "train"]
+    assert len(training) == pytest.approx(300, abs=50)
+    assert all(len(i.texts) == 3 and said[i.uid].count(i.label) == 1 for i in training)
+    assert all(len(set(said[i.uid])) == 3 for i in training)
+    assert [said[i.uid] for i in made if i.split == "test"] == [[i.label] for i in items if i.split == "test"]
+
+
 def test_figures_are_those_of_scikit_learn(part):
     judging, rng = part("judging"), np.random.default_rng(0)
     truth, called = rng.integers(3, size=60), rng.integers(3, size=60)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from voxtile.data.training_terms import NO_TRAINING
 from voxtile_datasets.licences.combine import combine_licences, refuse_derivatives
 from voxtile_datasets.licences.licence import LicenceError, read_licence
 
@@ -104,3 +105,17 @@ def test_a_licence_that_forbids_derivatives_is_refused_by_name():
     with pytest.raises(LicenceError, match=r"'CC BY-NC-ND 4\.0' forbids derivatives, and a set .* is one; leave"):
         refuse_derivatives(["CC BY 4.0", "CC BY-NC-ND 4.0"], "a set of pictures", "leave them out")
     refuse_derivatives(["CC BY 4.0", "CC BY-NC 4.0", None], "a set of pictures", "leave them out")
+
+
+@pytest.mark.parametrize(
+    ("text", "forbids"),
+    [
+        ("evaluation only", True), ("Acme terms; no training", True), ("may not be used to train models", True),
+        ("not to be used for training", True), ("only for benchmarking", True), ("no AI training; CC BY 4.0", True),
+        ("CC BY 4.0", False), ("a credentialed account, its training and the signed agreement", False),
+        ("research use only", False), ("not stated by its makers; research use", False),
+    ],
+)  # fmt: skip
+def test_what_forbids_training_is_the_same_to_the_card_and_to_fit(text, forbids):
+    assert ("no-training" in read_licence(text).terms) == forbids
+    assert bool(NO_TRAINING.search(text)) == forbids

@@ -4,6 +4,7 @@ import gzip
 import json
 import shutil
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -466,7 +467,9 @@ def test_the_card_says_on_what_terms_the_pictures_are(build, tmp_path):
     assert "registration at Stanford AIMI" in page
 
 
-def test_a_set_is_trained_and_evaluated_by_the_commands(tmp_path, monkeypatch):
+@pytest.fixture
+def nih(tmp_path, monkeypatch):
+    """NIH ChestX-ray14 with 32 patients to train on and 24 for the test, in the folder `in`."""
     monkeypatch.chdir(tmp_path)
     rows = [
         (
@@ -490,21 +493,33 @@ def test_a_set_is_trained_and_evaluated_by_the_commands(tmp_path, monkeypatch):
     names = [row[0] for row in rows]
     (tmp_path / "in/train_val_list.txt").write_text("\n".join(names[:32]))
     (tmp_path / "in/test_list.txt").write_text("\n".join(names[32:]))
+
+
+FIT = ["fit", "-c", "medical/cxr", "--data.corpus", "corpus", "--data.batch_size", "16", "--data.num_workers", "0",
+       "--trainer.max_steps", "4", "--trainer.accelerator", "cpu", "--trainer.limit_val_batches", "0"]  # fmt: skip
+
+
+def test_a_set_is_trained_and_evaluated_by_the_commands(nih, tmp_path):
     assert main(["build", "nih-cxr14", "in", "corpus", "--workers", "2"]) == 0
     assert main(["caption", "corpus", "--provider", "template", "--engine", "inline"]) == 0
-    options = [
-        "--data.corpus",
-        "corpus",
-        "--data.batch_size",
-        "16",
-        "--data.num_workers",
-        "0",
-        "--trainer.max_steps",
-        "4",
-    ]
-    quiet = ["--trainer.accelerator", "cpu", "--trainer.limit_val_batches", "0"]
-    assert lightning_main(["fit", "-c", "medical/cxr", *options, *quiet]) == 0
+    assert lightning_main(FIT) == 0
     (checkpoint,) = (tmp_path / "runs").rglob("last.ckpt")
     assert main(["evaluate", str(checkpoint), "medical/pneumoniamnist", "--corpus", "corpus", "--out", "report"]) == 0
     results = json.loads((tmp_path / "report/results.json").read_text("utf-8"))
     assert "medical/pneumoniamnist" in json.dumps(results)
+
+
+def test_a_licence_that_forbids_training_is_refused_in_one_sentence(nih, tmp_path, monkeypatch, capsys):
+    terms = "Acme terms, evaluation only"
+    told = replace(picture_set("nih-cxr14"), licence=terms)
+    monkeypatch.setattr("voxtile_medical.recipes.pictures.commands.picture_set", lambda name: told)
+    assert main(["build", "nih-cxr14", "in", "corpus", "--engine", "inline"]) == 0
+    assert terms in " ".join(capsys.readouterr().err.split())
+    assert main(["caption", "corpus", "--provider", "template", "--engine", "inline"]) == 0
+    capsys.readouterr()
+    assert lightning_main(FIT) == 2
+    error = " ".join(capsys.readouterr().err.split())
+    trained = sum(split == "train" for split in Corpus(tmp_path / "corpus").splits().values())
+    assert f"{trained} samples of the split 'train' are under the licence '{terms}', which forbids training" in error
+    assert "Traceback" not in error
+    assert not list((tmp_path / "runs").rglob("*.ckpt"))

@@ -29,6 +29,7 @@ from voxtile.data.regions.regions import RegionPolicy
 from voxtile.data.seen_samples import TrainingMarks
 from voxtile.data.small_corpora import fitting_batch, say_missing
 from voxtile.data.source import DataSource
+from voxtile.data.training_terms import refuse_forbidden
 from voxtile.errors import ConfigError
 from voxtile.types import Batch
 
@@ -247,6 +248,7 @@ class CorpusDataModule(pl.LightningDataModule):
         _ = self.fact_names
         trainer = self.trainer
         if stage == "fit":
+            refuse_forbidden([self._source] if self._mixed is None else self._mixed.open())
             self._fit_batch()
             say_missing({role: self._size(role) for role in self._splits}, self._splits)
         if (

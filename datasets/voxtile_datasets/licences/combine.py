@@ -12,6 +12,7 @@ from voxtile_datasets.licences.licence import (
     ELSEWHERE,
     NO_DERIVATIVES,
     NO_REDISTRIBUTION,
+    NO_TRAINING,
     NONCOMMERCIAL,
     SHARE_ALIKE,
     UNSTATED,
@@ -96,6 +97,7 @@ def _headline(terms: frozenset[str], licences: tuple[tuple[Licence, int], ...]) 
     words = [
         ("credentialed access", CREDENTIALED),
         ("no redistribution", NO_REDISTRIBUTION),
+        ("no training", NO_TRAINING),
         ("non-commercial", NONCOMMERCIAL),
         ("no derivatives", NO_DERIVATIVES),
         ("share-alike", SHARE_ALIKE),
@@ -130,6 +132,7 @@ def _consequences(licences: tuple[tuple[Licence, int], ...]) -> Iterable[Consequ
             f"is open only to people who have signed for it{whole}; send none of it to a service",
         ),
         (NO_REDISTRIBUTION, "warning", "may not be passed on, so that the corpus may not be published with it"),
+        (NO_TRAINING, "warning", "may not be trained on: voxtile fit refuses its samples, and evaluates on them"),
         (NONCOMMERCIAL, "rule", f"is for non-commercial use only{whole}"),
         (NO_DERIVATIVES, "warning", "may be passed on only as it is: nothing that is made of it may be shared"),
         (SHARE_ALIKE, "rule", "asks that what is made of it is shared under the same licence"),

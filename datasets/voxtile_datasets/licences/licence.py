@@ -21,6 +21,7 @@ SHARE_ALIKE = "share-alike"
 NO_DERIVATIVES = "no-derivatives"
 CREDENTIALED = "credentialed"
 NO_REDISTRIBUTION = "no-redistribution"
+NO_TRAINING = "no-training"
 ELSEWHERE = "elsewhere"
 UNSTATED = "unstated"
 

@@ -42,8 +42,26 @@ MAPS = Arm(
     encoder={"image": {"class_path": "feature_maps.MapTower", "init_args": {}}, "text": TEXT},
     data={"facts_source": "captions"},
 )
+ORDERED = "large mosaics, told by word order"
+SHORT = replace(MAPS, epochs=12, batch=32)
+DECODER = term("Captioning", width=64, heads=4, unimodal_depth=1, depth=1, queries=36)
+CONV = {"dimensions": 2, "channels": 1280, "widths": [128], "blocks": [1], "stem": 1, "coordinates": False,
+        "width": 128, "dropout": 0.1}  # fmt: skip
+FEW_TOLD = Arm(
+    {"contrastive": BASE},
+    preset="native",
+    encoder={"image": {"class_path": "voxtile.models.ConvTower", "init_args": CONV}},
+    epochs=30,
+    rate=2e-3,
+    batch=128,
+    data={"facts_source": "labels"},
+)
 
 MOSAIC_STUDIES: Sequence[Study] = (
+    Study("FactHead", "scenes, 5 % with a caption", FEW_TOLD,
+          beside(FEW_TOLD, 10.0, facts=term("FactHead", exclusive=True)), "zero-shot",
+          said="captions of one picture in twenty, facts of all"),
+    Study("Captioning", ORDERED, SHORT, beside(SHORT, 2.0, captioning=DECODER), "in-order", "in-order:captioning"),
     Study("ConceptPatch", LARGE, MAPS,
           beside(with_data(MAPS, **TOLD), concepts=term("ConceptPatch", kind="softmax", positives=["facts"])), GRADCAM,
           "pointing:concepts"),

@@ -42,7 +42,8 @@ is where: several findings in one image with known places, no photograph in two 
 SITUATIONS = """## How the situations were chosen
 
 An objective gets the situation that its paper speaks of, and where a first one showed nothing, further ones. They were
-chosen on the validation split, most by one seed, of 200 scenes or 524 X-rays; the figures are those, without and with.
+chosen on the validation split, most by one seed, of 200 scenes, 200 large mosaics (each scene held back is in four) or
+524 X-rays; the figures are those, without and with.
 
 """
 CONFIGS = """## What the shipped configs use

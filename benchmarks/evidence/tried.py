@@ -65,8 +65,8 @@ TRIED: Mapping[str, str] = {
         "still far off after 150 steps), and with `kind: softmax` (a row)"
     ),
     "FactHead": (
-        "three: small mosaics (a row), captions of one scene in twenty with weight 1 for ten epochs (three seeds, 0.390 "
-        "without, 0.425 with), and with weight 10 and `exclusive` for thirty (a row)"
+        "three: small mosaics (a row), captions of one scene in twenty with weight 1 for ten epochs (three seeds, "
+        "0.390 without, 0.425 with), and with weight 10 and `exclusive` for thirty (a row)"
     ),
     "Grounding": (
         "three: small mosaics (a row), large ones from the first step with boxes or outlines (0.272 and 0.270, as by "
@@ -76,11 +76,11 @@ TRIED: Mapping[str, str] = {
     "ImageTextMatching": "one, small mosaics (a row)",
     "RegionAttribute": "two: small mosaics (a row), and large ones (a row)",
     "TextFactHead": (
-        "two: softmax with denials (a row), and as `medical/ct` trains it, sigmoid with facts as positives and a hidden "
-        "layer in the text tower (0.595, 0.563)"
+        "two: softmax with denials (a row), and as `medical/ct` trains it, sigmoid with facts as positives and a "
+        "hidden layer in the text tower (0.595, 0.563)"
     ),
     "TokenWise": (
-        "two: small mosaics (two rows), and large ones (pointing 0.754 by Grad-CAM, 0.737; retrieval 0.259, 0.204 by late "
-        "interaction; captions with places exchanged 0.476, 0.496)"
+        "two: small mosaics (two rows), and large ones (pointing 0.754 by Grad-CAM, 0.737; retrieval 0.259, 0.204 by "
+        "late interaction; captions with places exchanged 0.476, 0.496)"
     ),
 }  # fmt: skip

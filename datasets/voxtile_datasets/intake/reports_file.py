@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from voxtile.engine.parallel import PlanReader
 from voxtile.errors import InputError
 
 MAX_TEXT = 100_000  # characters; the longest radiology reports are a tenth of this
+_UID = re.compile(r"\d+(?:\.\d+){3,}")  # which no two hospitals share; accession numbers they may
 STUDY_COLUMNS = (
     "study",
     "StudyInstanceUID",
@@ -74,8 +76,12 @@ class ReportNote:
 class ReportSource(Protocol):
     """Reports by the studies that they are of."""
 
-    def share(self, studies: frozenset[str]) -> None:
-        """Say which study numbers stand for several patients: by these, a report is nobody's."""
+    def share(self, studies: frozenset[str], patients: frozenset[str] = frozenset()) -> None:
+        """Say which study numbers stand for several patients, and which patients for studies of several days.
+
+        By these alone, a report is of no study. Study numbers are then a hospital's, and no names of files: one that is
+        of another patient than its row names is no number of that report.
+        """
 
     def of(self, studies: Iterable[str], subject: str) -> list[Report]:
         """Reports of a study, by its numbers and its patient's."""
@@ -107,18 +113,22 @@ class Reports:
         self._by_subject = by_subject
         self._used: set[int] = set()
         self._shared: frozenset[str] = frozenset()
+        self._of_several_days: frozenset[str] = frozenset()
+        self._are_numbers = False
+        self._others: set[int] = set()
         self._too_long = too_long
         self._torn = torn
         self._nameless = nameless
 
-    def share(self, studies: frozenset[str]) -> None:
-        """Say which study numbers stand for several patients: by these, a report is nobody's."""
-        self._shared = studies
+    def share(self, studies: frozenset[str], patients: frozenset[str] = frozenset()) -> None:
+        """See `ReportSource.share`."""
+        self._shared, self._of_several_days, self._are_numbers = studies, patients, True
 
     def of(self, studies: Iterable[str], subject: str) -> list[Report]:
         """Reports of a study: by the first of its identifiers that the file knows, else by its patient."""
         own = (self._of_study(study, subject) for study in studies if study in self._by_study)
-        found = next(filter(None, own), None) or self._by_subject.get(subject, [])
+        of_patient = [] if subject in self._of_several_days else self._by_subject.get(subject, [])
+        found = next(filter(None, own), None) or of_patient
         self._used.update(report.row for report in found)
         return found
 
@@ -137,6 +147,12 @@ class Reports:
                 "ambiguous-study",
                 "several patients have this study number; name another number of the study, or the patient",
             ),
+            (
+                self._of_no_day(),
+                "ambiguous-study",
+                "the patient has studies of several days, and the row does not say which; name the study",
+            ),
+            (self._of_others(), "other-patient", "its study number is that of another patient than the row names"),
             (self._unused(), "no-study", "nothing of this study or subject was found"),
         )
         for rows, reason, detail in told:
@@ -148,7 +164,15 @@ class Reports:
         rows = {
             report.row for table in (self._by_study, self._by_subject) for found in table.values() for report in found
         }
-        return sorted(rows - self._used - set(self._ambiguous()))
+        return sorted(rows - self._used - {*self._ambiguous(), *self._of_no_day(), *self._of_others()})
+
+    def _of_no_day(self) -> list[int]:
+        """Rows that name a patient alone who has studies of several days."""
+        return sorted({r.row for patient in self._of_several_days for r in self._by_subject.get(patient, ())})
+
+    def _of_others(self) -> list[int]:
+        """Rows that name another patient than their study number is of, and were attached to nothing."""
+        return sorted(self._others - self._used)
 
     def _ambiguous(self) -> list[int]:
         """Rows whose study number stands for several patients."""
@@ -157,7 +181,12 @@ class Reports:
 
     def _of_study(self, study: str, subject: str) -> list[Report]:
         reports = self._by_study[study]
-        return [r for r in reports if r.subject == subject] if study in self._shared else reports
+        if study in self._shared:
+            return [r for r in reports if r.subject == subject]
+        if not self._are_numbers or not subject or _UID.fullmatch(study):
+            return reports
+        self._others.update(r.row for r in reports if r.subject not in ("", subject))
+        return [r for r in reports if r.subject in ("", subject)]
 
 
 def read_reports(path: Path, reader: PlanReader | None = None) -> Reports:

@@ -64,6 +64,23 @@ def studies_of_several(headers: Sequence[FileHeader]) -> frozenset[str]:
     return frozenset(number for number, found in patients.items() if len(found) > 1)
 
 
+def patients_of_several_days(headers: Sequence[FileHeader]) -> frozenset[str]:
+    """PatientIDs with studies of more than one day, or of days that are not stated.
+
+    A report that names such a patient alone is of none of the studies. Two of one day are mostly one examination, such
+    as PET/CT.
+    """
+    days: Mapping[str, dict[str, str]] = defaultdict(dict)
+    for header in headers:
+        if header.text("PatientID"):
+            days[header.text("PatientID")][header.text("StudyInstanceUID")] = header.text("StudyDate")
+    return frozenset(
+        patient
+        for patient, studies in days.items()
+        if len(studies) > 1 and (len(set(studies.values())) > 1 or "" in studies.values())
+    )
+
+
 def _contradiction(headers: Sequence[FileHeader]) -> Verdict | None:
     """One PatientID, and names, dates of birth or sexes of two people."""
     names = {frozenset(_NAME_PARTS.split(h.text("PatientName").partition("=")[0].casefold())) for h in headers}

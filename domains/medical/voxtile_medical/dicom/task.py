@@ -16,7 +16,7 @@ from voxtile_datasets.intake.planner import SPLIT_SCHEME, PlannedTask, Planner
 from voxtile_datasets.intake.reports_file import raw_captions
 from voxtile_medical.burned_in.blank import TextChoice
 from voxtile_medical.dicom.impossible_headers import bad_files
-from voxtile_medical.dicom.patients import studies_of_several
+from voxtile_medical.dicom.patients import patients_of_several_days, studies_of_several
 from voxtile_medical.dicom.pictures import picture_samples
 from voxtile_medical.dicom.sample_rows import SeriesContext, as_json
 from voxtile_medical.dicom.samples import volume_samples
@@ -128,7 +128,7 @@ class DicomTask(PlannedTask):
     def _plan(self, planner: Planner, tree: DicomTree, usable: list[FileHeader]) -> Iterator[Item]:
         all_series = whole_series(tree, usable, planner.reader, self.min_slices)
         if planner.reports is not None:
-            planner.reports.share(studies_of_several(usable))
+            planner.reports.share(studies_of_several(usable), patients_of_several_days(usable))
         for series in all_series:
             yield from self._series_items(planner, series)
         for series in all_series:

@@ -171,8 +171,8 @@ class StudyDocuments:
             for study in document.studies:
                 self._by_study[study].append(number)
 
-    def share(self, studies: frozenset[str]) -> None:
-        """Say which study numbers stand for several patients: by these, a report of neither is nobody's."""
+    def share(self, studies: frozenset[str], patients: frozenset[str] = frozenset()) -> None:
+        """See `ReportSource.share`; a document that names no study is nobody's in any case."""
         self._shared = studies
 
     def of(self, studies: Iterable[str], subject: str) -> list[Report]:

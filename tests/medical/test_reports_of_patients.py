@@ -1,0 +1,56 @@
+"""Rows of a report table that name a patient: never a report on a study of another day, nor on another patient's."""
+
+import pyarrow.dataset as ds
+import pytest
+
+from voxtile_medical.convert.dicom import convert_dicom
+
+
+def study(dicom, noise, folder, number, patient, day, accession):
+    values = {"StudyInstanceUID": f"1.2.3.{number}", "SeriesInstanceUID": f"1.3.3.{number}", "StudyDate": day}
+    dicom.write(
+        folder / str(number), noise(3, 8, 8, seed=number), PatientID=patient, AccessionNumber=accession, **values
+    )
+
+
+def converted(folder, table):
+    """Texts of captions, and reasons of rows of the table."""
+    path = folder / "reports.csv"
+    path.write_text(table)
+    convert_dicom(folder / "scans", folder / "corpus", reports=path, engine="inline")
+    captions = folder / "corpus" / "tables" / "captions"
+    texts = ds.dataset(captions).to_table()["text"].to_pylist() if captions.exists() else []
+    rows = ds.dataset(folder / "corpus" / "ledger").to_table()["reason"].to_pylist()
+    return sorted(texts), sorted(reason for reason in rows if reason)
+
+
+@pytest.mark.parametrize("rows", [["First."], ["First.", "Second."]])
+def test_a_row_of_a_patient_with_studies_of_several_days_is_of_none(tmp_path, dicom, noise, rows):
+    for number, day in enumerate(("20200301", "20210301")):
+        study(dicom, noise, tmp_path / "scans", number, "p", day, f"A{number}")
+    found = converted(tmp_path, "subject,text\n" + "".join(f"p,{row}\n" for row in rows))
+    assert found == ([], ["ambiguous-study"] * len(rows))
+
+
+def test_of_studies_of_one_day_it_is_of_all(tmp_path, dicom, noise):
+    for number in range(2):
+        study(dicom, noise, tmp_path / "scans", number, "p", "20200301", f"A{number}")
+    assert converted(tmp_path, "subject,text\np,PET and CT.\n") == (["PET and CT."] * 2, [])
+
+
+def test_a_row_of_a_study_is_attached_beside_rows_of_the_patient(tmp_path, dicom, noise):
+    for number, day in enumerate(("20200301", "20210301")):
+        study(dicom, noise, tmp_path / "scans", number, "p", day, f"A{number}")
+    found = converted(tmp_path, "study,subject,text\nA0,p,Of the first.\n,p,Of neither.\n")
+    assert found == (["Of the first."], ["ambiguous-study"])
+
+
+def test_an_accession_number_of_another_patient_is_no_number_of_the_report(tmp_path, dicom, noise):
+    study(dicom, noise, tmp_path / "scans", 0, "p", "20200301", "A0")
+    found = converted(tmp_path, "study,subject,text\nA0,p,Own.\nA0,q,Of another hospital.\nA0,,By its number.\n")
+    assert found == (["By its number.", "Own."], ["other-patient"])
+
+
+def test_a_study_uid_is_of_one_study_whatever_the_patient_is_called(tmp_path, dicom, noise):
+    study(dicom, noise, tmp_path / "scans", 0, "p", "20200301", "A0")
+    assert converted(tmp_path, "study,subject,text\n1.2.3.0,pseudonym-7,Own.\n") == (["Own."], [])

@@ -6,13 +6,16 @@ in the block `style`; colours are named in `colours.css` and nowhere else, so th
 
 from __future__ import annotations
 
+import re
+
+import markupsafe
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
 
 
 def page_environment(*packages: str, escape: bool = True) -> Environment:
     """Templates of packages, each in its folder `templates`, beside those that all pages share.
 
-    Numbers get their commas by the filter `number`.
+    Numbers get their commas by the filter `number`; sentences that name commands in backticks go through `prose`.
 
     Args:
         packages: such as `voxtile.stages.inspect`; of templates of one name the first package's counts.
@@ -26,4 +29,10 @@ def page_environment(*packages: str, escape: bool = True) -> Environment:
         lstrip_blocks=True,
     )
     environment.filters["number"] = lambda value: f"{value:,}"
+    environment.filters["prose"] = prose
     return environment
+
+
+def prose(text: str) -> markupsafe.Markup:
+    """Text as HTML, escaped, with what stands between backticks as code."""
+    return markupsafe.Markup(re.sub(r"`([^`\n]+)`", r"<code>\1</code>", str(markupsafe.escape(text))))

@@ -213,6 +213,11 @@ def mhist(f):
     f.table("annotations.csv", head, ("MHIST_aaa.png", "SSA", 6, "train"))
 
 
+def osteosarcoma(f):
+    f.picture("Training-Set-1/Case-3-A2-1-2.jpg")
+    f.table("ML_Features_1144.csv", ("image.name", "classification"), ("Case 3-A2-1-2", "Viable"))
+
+
 def quilt(f):
     f.picture("images_part_1/v_image_1.jpg")
     f.table("quilt_1M_lookup.csv", ("caption", "image_path", "split"), ("Dermal nodules.", "v_image_1.jpg", "train"))
@@ -282,6 +287,7 @@ LAYOUTS = {
     "medmnist": (medmnist, 9, ()),
     "medtrinity": (lambda f: medtrinity(f.root), 3, ()),
     "mhist": (mhist, 1, ()),
+    "osteosarcoma": (osteosarcoma, 1, ()),
     "nct-crc": (class_folders("CRC-VAL-HE-7K/{0}/{0}-TCGA-A.tif", "ADI", "TUM"), 2, ()),
     "nwpu-captions": (nwpu_captions, 1, ()),
     "openpath": (openpath, 1, ()),
@@ -359,6 +365,7 @@ LACKING = {
     "medmnist": ("pneumoniamnist.npz", "pneumoniamnist.npz"),
     "medtrinity": ("25M_demo/*", "'*.parquet'"),
     "mhist": ("images/*", "'images/MHIST_aaa.png'"),
+    "osteosarcoma": ("Training-Set-1/*", "'Case 3-A2-1-2'"),
     "nct-crc": ("CRC-VAL-HE-7K/TUM/*", "'NCT-CRC-HE-100K'"),
     "nwpu-captions": ("NWPU_images/airplane/*", "airplane_001.jpg"),
     "openpath": ("images/*", "'a.jpg'"),

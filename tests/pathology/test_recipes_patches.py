@@ -199,6 +199,29 @@ def test_mhist_partitions_votes_and_missing_files(tmp_path):
     assert ledger["mhist/images/MHIST_aac.png"] == "missing-file"
 
 
+def test_osteosarcoma_names_differ_between_table_and_files(tmp_path):
+    rows = [
+        ["Case 3-A2-40456-38014", "Non-Tumor"],
+        ["Case 48 - P5-C27-48571", "Viable"],
+        ["case 4-A8-1-2", "viable: non-viable"],
+        ["Case 3-A2-9-9", "Non-Viable-Tumor"],
+    ]
+    table(tmp_path / "osteo/ML_Features_1144.csv", ["image.name", "classification"], *rows)
+    files = ("Training-Set-1/set1/Case-3-A2-40456-38014", "Training-Set-2/Case-48-P5-C27-48571", "x/Case-4-A8-1-2")
+    for seed, name in enumerate(files):
+        picture(tmp_path / f"osteo/{name}.jpg", seed)
+    corpus, found = built("osteosarcoma", tmp_path / "osteo", tmp_path)
+    held = {row["subject"].rpartition("osteosarcoma-")[2]: row["concepts"] for row in found.values()}
+    assert held == {
+        "case-3": {"non-tumour tissue"}, "case-48": {"viable osteosarcoma"},
+        "case-4": {"viable and necrotic osteosarcoma"},
+    }  # fmt: skip
+    assert {row["reason"] for row in corpus.ledger().to_pylist() if row["status"] != "used"} == {"missing-file"}
+    table(tmp_path / "osteo/ML_Features_1144.csv", ["image.name", "classification"], ["tile 7", "Viable"])
+    with pytest.raises(InputError, match=r"'tile 7' .* begins with no case"):
+        built("osteosarcoma", tmp_path / "osteo", tmp_path)
+
+
 def test_sicap_reads_partitions_and_patients(tmp_path):
     root = tmp_path / "SICAPv2"
     names = {split: f"16B000185{i}_Block_Region_1_0_0_xini_{i}_yini_5.jpg" for i, split in enumerate(("a", "b", "c"))}

@@ -10,6 +10,7 @@ from .recipes.class_folders import build_breakhis as build_breakhis
 from .recipes.class_folders import build_lc25000 as build_lc25000
 from .recipes.class_folders import build_nct_crc as build_nct_crc
 from .recipes.labelled import build_mhist as build_mhist
+from .recipes.labelled import build_osteosarcoma as build_osteosarcoma
 from .recipes.labelled import build_sicap as build_sicap
 from .recipes.labelled import build_skin_cancer as build_skin_cancer
 from .recipes.pairs import build_arch as build_arch
@@ -42,6 +43,7 @@ __all__ = [
     "build_mhist",
     "build_nct_crc",
     "build_openpath",
+    "build_osteosarcoma",
     "build_pathgen",
     "build_pcam",
     "build_quilt",

@@ -42,6 +42,9 @@ domain = Domain(
             "voxtile_pathology.recipes.class_folders:build_nct_crc", "NCT-CRC-HE-100K and CRC-VAL-HE-7K: nine tissues"
         ),
         "openpath": Command("voxtile_pathology.recipes.pairs:build_openpath", "OpenPath, in the layout of PLIP"),
+        "osteosarcoma": Command(
+            "voxtile_pathology.recipes.labelled:build_osteosarcoma", "osteosarcoma: viable and necrotic tumour, by case"
+        ),
         "pathgen-1.6m": Command(
             "voxtile_pathology.recipes.pathgen_set:build_pathgen", "PathGen-1.6M: captions, patches from TCGA slides"
         ),

@@ -1,4 +1,4 @@
-"""Data sets with a table of labels: MHIST, SICAPv2 and SkinCancer."""
+"""Data sets with a table of labels: MHIST, SICAPv2, SkinCancer and Osteosarcoma."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from voxtile.errors import InputError, MissingExtraError
 from voxtile.stages.ingest.table import as_text, read_table
 from voxtile_datasets.recipes.build import ALL_TRAINING, build
 from voxtile_datasets.recipes.entries import Entry
-from voxtile_pathology.recipes.collection import Collection, class_of, need, picture
+from voxtile_pathology.recipes.collection import Collection, class_of, need, picture, pictures_below
 from voxtile_pathology.recipes.picture_files import PictureFiles
 
 _HERE = "voxtile_pathology.recipes.labelled"
@@ -74,6 +74,21 @@ SKIN_CANCER = Collection(
     mpp=100 / 395,  # 100 × 100 µm in about 395 × 395 pixels
     body_part="skin",
 )
+# Columns, labels and how names differ from those of the files: loaders of the set in public repositories.
+OSTEOSARCOMA = Collection(
+    name="osteosarcoma",
+    title="osteosarcoma tiles (Arunachalam et al., PLOS ONE 2019)",
+    licence="CC BY 3.0",
+    source="https://doi.org/10.7937/tcia.2019.bvhjhdas",
+    classes={
+        "osteosarcoma": {
+            "Non-Tumor": "non-tumour tissue", "Viable": "viable osteosarcoma",
+            "Non-Viable-Tumor": "necrotic osteosarcoma", "viable: non-viable": "viable and necrotic osteosarcoma",
+        },
+    },
+    body_part="bone",
+)  # fmt: skip
+_OSTEO_CASE = re.compile(r"(case-\w+?)-")
 _SKIN_SPLITS = {"train": "train", "validation": "val", "valid": "val", "val": "val", "test": "test"}
 _SKIN_SLIDE = re.compile(r"_(ws_\d+)_\d+$")
 
@@ -142,6 +157,36 @@ def list_skin_cancer(root: Path) -> Iterator[Entry]:
             {"skin-cancer": (class_of(SKIN_CANCER, "skin-cancer", label or "", where),)},
             subject=slide, study=slide, split=split, is_missing=not (base / inner).is_file(),
         )  # fmt: skip
+
+
+def list_osteosarcoma(root: Path) -> Iterator[Entry]:
+    """Rows of `ML_Features_1144.csv`, pictures in whatever folder; the case is the beginning of a name.
+
+    The table's names have spaces where those of the files have none or hyphens.
+
+    Raises:
+        InputError: a name that begins with no case.
+    """
+    table = read_table(need(root, "ML_Features_1144.csv", OSTEOSARCOMA))
+    names = table.column(table.need(("image.name",), "picture"))
+    labels = table.column(table.need(("classification",), "label"))
+    found = {_osteo_name(path.stem): path.as_posix() for path in pictures_below(root)}
+    for name, label in zip(names, labels, strict=True):
+        where = f"'{name}' in '{table.path}'"
+        key = _osteo_name(name or "")
+        case = _OSTEO_CASE.match(key)
+        if case is None:
+            raise InputError(f"{where} begins with no case, as names of this set do; download the table again")
+        path, subject = found.get(key), case.group(1)
+        yield picture(
+            path or str(name),
+            {"osteosarcoma": (class_of(OSTEOSARCOMA, "osteosarcoma", label or "", where),)},
+            subject=subject, study=subject, is_missing=path is None,
+        )  # fmt: skip
+
+
+def _osteo_name(name: str) -> str:
+    return re.sub(r"[\s-]+", "-", name.strip()).lower()
 
 
 def workbook_rows(path: Path, columns: tuple[str, ...]) -> Iterator[dict[str, Any]]:
@@ -215,3 +260,17 @@ def build_skin_cancer(source: Path, corpus: Path, **run: Any) -> None:  # noqa: 
         run: options of the run.
     """
     build(PictureFiles(SKIN_CANCER, f"{_HERE}:list_skin_cancer"), source, corpus, ALL_TRAINING, RunOptions(**run))
+
+
+def build_osteosarcoma(source: Path, corpus: Path, *, split_fractions: str = "0.7,0.1,0.2", **run: Any) -> None:  # noqa: ANN401
+    """Build a corpus from TCIA's tiles of osteosarcoma: no tumour, viable, necrotic, or both; by case.
+
+    There is no official split, and there are four cases, so that few splits hold all classes.
+
+    Args:
+        source: the folder with `ML_Features_1144.csv` and the folders of pictures.
+        corpus: the corpus to add to; made if it does not exist.
+        split_fractions: shares of train, val and test.
+        run: options of the run.
+    """
+    build(PictureFiles(OSTEOSARCOMA, f"{_HERE}:list_osteosarcoma"), source, corpus, split_fractions, RunOptions(**run))

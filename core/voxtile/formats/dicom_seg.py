@@ -28,6 +28,7 @@ from voxtile.corpus.source import StoredSample
 from voxtile.corpus.storage import publish_all
 from voxtile.errors import CorpusError, InputError
 from voxtile.formats.dicom import LPS, SOP_CLASSES, derived_uid, slice_headers
+from voxtile.formats.dicom_originals import original_series
 from voxtile.formats.geometry import Affine, volume_affine
 from voxtile.formats.optional import require
 
@@ -40,13 +41,6 @@ _SHARE = 255
 _BODY = ("SCT", "123037004", "Anatomical Structure")
 _SAME_PLACE = 0.2  # of the smallest step: original positions are often rounded to 0.1 mm
 _SAME_AXIS = 0.5  # highdicom holds cosines to the same tolerance: from 1 on any two axes would be the same
-# Of type 1 in the SOP Common, General Study and General Series modules (PS3.3, C.12.1, C.7.2.1, C.7.3.1).
-_IDENTIFIERS = ("SOPClassUID", "SOPInstanceUID", "StudyInstanceUID", "SeriesInstanceUID")
-# Of type 2 in the Patient and General Study modules (PS3.3, C.7.1.1, C.7.2.1): derived objects repeat them, empty too.
-_MAY_BE_EMPTY = (
-    "PatientName", "PatientID", "PatientBirthDate", "PatientSex", "StudyDate", "StudyTime", "StudyID",
-    "AccessionNumber", "ReferringPhysicianName",
-)  # fmt: skip
 _MAX_LABEL = 64  # characters of a segment's label (PS3.5, VR LO)
 
 Array = npt.NDArray[Any]
@@ -87,8 +81,9 @@ def write_dicom_seg(corpus: Corpus, sample: StoredSample, out: Path, originals: 
     if originals is None and modality not in SOP_CLASSES:
         raise CorpusError(f"no DICOM series is written for {modality}; give the sample's own with --originals FOLDER")
     regions = _regions(corpus, sample)
-    known = confidentiality_of(corpus.roots[sample.meta.get("corpus") or 0], sample.meta)
-    sources = original_series(originals, sample) if originals else slice_headers(sample, known)
+    root = corpus.roots[sample.meta.get("corpus") or 0]
+    known = confidentiality_of(root, sample.meta)
+    sources = original_series(originals, sample, root) if originals else slice_headers(sample, known)
     files: list[tuple[Path, Callable[[Path], None]]] = []
     for is_share in (False, True):
         chosen = [region for region in regions if (region.mask.dtype == np.uint8) == is_share]
@@ -255,47 +250,3 @@ def _description(region: _Region, number: int) -> Any:  # noqa: ANN401 - a highd
         tracking_uid=derived_uid("region", str(region.row["region_id"])),
         anatomic_regions=[concept(*where)] if where else None,
     )
-
-
-def original_series(folder: Path, sample: StoredSample) -> list[Dataset]:
-    """The series of a folder that has the sample's number of slices; what may be empty and is missing is empty.
-
-    Raises:
-        InputError: there is none, or several.
-    """
-    import pydicom
-    from pydicom.errors import InvalidDicomError
-
-    series: dict[str, list[Dataset]] = defaultdict(list)
-    for path in sorted(p for p in folder.rglob("*") if p.is_file()):
-        try:
-            dataset = pydicom.dcmread(path, stop_before_pixels=True)
-        except (InvalidDicomError, OSError):
-            continue
-        if "Rows" in dataset and ("ImagePositionPatient" in dataset or "SharedFunctionalGroupsSequence" in dataset):
-            series[str(dataset.SeriesInstanceUID)].append(dataset)
-    sizes = sorted(sample.meta["shape"])
-    fitting = [s for s in series.values() if sorted([_planes(s), int(s[0].Rows), int(s[0].Columns)]) == sizes]
-    if len(fitting) != 1:
-        raise InputError(
-            f"'{folder}' holds {len(fitting)} series of {' × '.join(map(str, sizes))} voxels; give the folder of the "
-            f"one series that sample {sample.meta['uid']} was converted from"
-        )
-    for original in fitting[0]:
-        missing = [name for name in _IDENTIFIERS if not original.get(name)]
-        if missing:
-            raise InputError(
-                f"the DICOM files in '{folder}' have no {missing[0]}, so that no segmentation can refer to them; take "
-                "files that still have their identifiers, or write with --to nifti"
-            )
-        for keyword in _MAY_BE_EMPTY:
-            if keyword not in original:
-                setattr(original, keyword, "")
-        if not original.get("Modality"):
-            original.Modality = sample.meta.get("modality") or "OT"
-    return fitting[0]
-
-
-def _planes(series: Sequence[Dataset]) -> int:
-    """Slices of a series: its files, or the frames of an enhanced one, which is a single file."""
-    return int(series[0].NumberOfFrames) if "NumberOfFrames" in series[0] and len(series) == 1 else len(series)

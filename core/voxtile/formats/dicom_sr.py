@@ -25,7 +25,7 @@ from voxtile.corpus.source import StoredSample
 from voxtile.corpus.storage import publish_all
 from voxtile.errors import CorpusError
 from voxtile.formats.dicom import SOP_CLASSES, derived_uid, slice_headers
-from voxtile.formats.dicom_seg import original_series
+from voxtile.formats.dicom_originals import original_series
 from voxtile.formats.optional import require
 
 if TYPE_CHECKING:
@@ -83,8 +83,9 @@ def write_dicom_sr(corpus: Corpus, sample: StoredSample, out: Path, originals: P
         raise CorpusError(
             f"sample {uid} has no finding to report; make facts with: voxtile facts CORPUS --from reports"
         )
-    known = confidentiality_of(corpus.roots[sample.meta.get("corpus") or 0], sample.meta)
-    sources = original_series(originals, sample) if originals else slice_headers(sample, known)
+    root = corpus.roots[sample.meta.get("corpus") or 0]
+    known = confidentiality_of(root, sample.meta)
+    sources = original_series(originals, sample, root) if originals else slice_headers(sample, known)
     return publish_all([(out, partial(_write, sample, facts, sources))])
 
 

@@ -250,9 +250,6 @@ CORPORA: Mapping[str, Callable[[], list[Item]]] = {
     "scenes, raw captions 50 % wrong beside right ones": lambda: captioned(
         photographs(), SCENES, wrong=0.5, clean_as_well=True
     ),
-    "scenes, raw captions 60 % wrong beside right ones": lambda: captioned(
-        photographs(), SCENES, wrong=0.6, clean_as_well=True
-    ),
     "scenes, one caption in four says something": lambda: captioned(photographs(), SCENES, empty=3),
     "scenes, one caption right beside two wrong ones": lambda: captioned(photographs(), SCENES, unrelated=2),
     "scenes, 15 % with a caption": lambda: captioned(photographs(), SCENES, pairs=0.15),

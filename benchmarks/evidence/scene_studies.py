@@ -20,7 +20,6 @@ MOMENTUM = term("MomentumDistillation", alpha=0.4, ramp=60, queue=0, momentum=0.
 ALL = {"captions": {"unit": "caption", "per_item": 0}}
 BOTH = with_data(VECTORS, **ALL)
 LONG_ALL = replace(BOTH, preset="native", epochs=15)
-GATED = replace(LONG_ALL, epochs=30)
 COMPONENTS = {"class_path": "voxtile.models.StoredImageTower", "init_args": {"length": 32}}
 MEMORISED = replace(
     VECTORS, preset="components", encoder={"image": COMPONENTS, "projector": "mlp"}, epochs=40, rate=3e-3
@@ -101,8 +100,6 @@ SCENE_STUDIES: Sequence[Study] = (
           instead(BOTH, term("BagOfDescriptions", ignore=["text"])), "zero-shot"),
     Study("BagOfDescriptions", "scenes, one caption right beside two wrong ones", LONG_ALL,
           instead(LONG_ALL, term("BagOfDescriptions")), "zero-shot"),
-    Study("GatedContrastive", "scenes, raw captions 60 % wrong beside right ones", GATED,
-          instead(GATED, term("GatedContrastive", momentum=0.95)), "zero-shot"),
     Study("WeightedContrastive", HALF_WRONG, LABELLED, instead(LABELLED, WEIGHED_LABELS), "zero-shot", prepare="scores",
           first=replace(LABELLED, epochs=6), said="weighed by the likeness that six epochs without it found"),
     Study("NoiseAdaptive", HALF_WRONG, LABELLED, instead(LABELLED, LATE_NOISE), "zero-shot"),

@@ -43,6 +43,8 @@ def test_what_a_shipped_config_uses_is_told_with_its_rows(part):
     used = table.terms_of_configs()
     assert used["medical/cxr-images"] == ["KoLeo", "MaskedSelfDistillation"]
     assert "OfSamples" in used["pathology/he"]
+    known = {found["term"] for found in RESULTS}
+    assert {name for named in used.values() for name in named} <= known
     page = table.page([{**found, "verdict": "helps"} for found in RESULTS if found["term"] == "Contrastive"])
     assert "| `medical/cxr` | `Contrastive`: helps (1) |" in page
     assert "`FactHead`: no row" in page

@@ -185,7 +185,9 @@ def write_corpus(folder: Path, kind: str, items: int) -> None:
 
 
 def measure(corpus: str, kind: str) -> dict[str, float | str]:
-    """Seconds to the first batch and items a second from there to the last, and what the batches hold."""
+    """Seconds to the first batch, items a second from there to the last, processor time, and what the batches hold."""
+    import psutil
+
     from voxtile.data.datamodule import CorpusDataModule
     from voxtile.data.presets.image import ImagePreset
     from voxtile.data.presets.volume import VolumePreset
@@ -202,7 +204,11 @@ def measure(corpus: str, kind: str) -> dict[str, float | str]:
             count += len(found.images)
         digest.update(found.images[:, :, ::16, ::16].contiguous().numpy().tobytes())
     end = time.perf_counter()
-    return {"rate": count / (end - start), "first": start - begin, "whole": end - begin, "hash": digest.hexdigest()}
+    own = psutil.Process()
+    times = [process.cpu_times() for process in (own, *own.children(recursive=True))]  # loaders, and who fetches
+    cpu = sum(spent.user + spent.system for spent in times)
+    clock = {"rate": count / (end - start), "first": start - begin, "whole": end - begin}
+    return {**clock, "cpu": cpu, "hash": digest.hexdigest()}
 
 
 def measured(side: str, folder: Path, address: str, options: argparse.Namespace, nbytes: int) -> dict[str, float | str]:
@@ -232,6 +238,7 @@ def compare(options: argparse.Namespace) -> None:
         print(f"{options.items} {options.kind}, {nbytes / 1e6:.0f} MB; {network}", flush=True)
         ratios: dict[str, list[float]] = {side: [] for side in options.sides}
         wholes: dict[str, list[float]] = {side: [] for side in options.sides}
+        work: dict[str, list[float]] = {side: [] for side in options.sides}
         with store(objects, options, 0.0) as sound, store(objects, options, 0.05) as failing:
             measured("local", folder, sound, options, nbytes)  # compiles the view, and warms the page cache
             for _ in range(options.rounds):
@@ -243,15 +250,18 @@ def compare(options: argparse.Namespace) -> None:
                         raise SystemExit(f"{side} gave other batches than the local corpus")
                     ratios[side].append(float(found["rate"]) / float(local["rate"]))
                     wholes[side].append(float(local["whole"]) / float(found["whole"]))
+                    work[side].append(float(local["cpu"]) / float(found["cpu"]))
                     print(
                         f"  {side} {found['rate']:.0f} a second, first batch after {found['first']:.2f} s, "
-                        f"ratio {ratios[side][-1]:.2f}, with the start {wholes[side][-1]:.2f}",
+                        f"ratio {ratios[side][-1]:.2f}, with the start {wholes[side][-1]:.2f}, "
+                        f"processor time {found['cpu']:.1f} s of {local['cpu']:.1f} s",
                         flush=True,
                     )
         for side, own in ratios.items():
             print(
                 f"{side}: median {statistics.median(own):.2f}, range {min(own):.2f} to {max(own):.2f}; "
-                f"with the start {statistics.median(wholes[side]):.2f}; aim 0.9"
+                f"with the start {statistics.median(wholes[side]):.2f}; "
+                f"processor time of local / remote {statistics.median(work[side]):.2f}; aim 0.9"
             )
 
 

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from voxtile.corpus.remote.address import marker
-from voxtile.corpus.remote.block_cache import limit_bytes
+from voxtile.corpus.remote.block_cache import BLOCK, limit_bytes
 
 _FIRST_BYTES = 4 << 20  # announced before the first item: little, so that it is not behind others
 _MOST_BYTES = 96 << 20  # announced at once later, and so what is joined into requests; less in a small cache
 _WINDOWS = 2  # announced and not yet read
+_SHARE_OF_CACHE = 16  # a window takes no more of it, or it would push out what was announced before
 _MOST_ITEMS = 4096
 _HEADER = 512  # of a tar member, which is read before its bytes
 
@@ -63,6 +64,11 @@ def announce(places: Iterable[Place]) -> None:
             read_ahead(root, ranges)
 
 
+def _taken(place: Place) -> int:
+    """Bytes of the cache that a payload takes, in whole blocks."""
+    return (-(-(place.offset + place.nbytes) // BLOCK) - max(0, place.offset - _HEADER) // BLOCK) * BLOCK
+
+
 def announced(items: Iterable[T], places: Callable[[T], Iterable[Place]]) -> Iterator[T]:
     """The same items in the same order, each after what it takes was announced.
 
@@ -71,7 +77,7 @@ def announced(items: Iterable[T], places: Callable[[T], Iterable[Place]]) -> Ite
         places: what one of them takes.
     """
     remaining = iter(items)
-    most = min(_MOST_BYTES, limit_bytes(0) // 8)
+    most = min(_MOST_BYTES, limit_bytes(0) // _SHARE_OF_CACHE)
     ready: deque[tuple[T, int]] = deque()
     window, ahead = min(_FIRST_BYTES, most), 0
     while True:
@@ -81,7 +87,7 @@ def announced(items: Iterable[T], places: Callable[[T], Iterable[Place]]) -> Ite
             while size < window and count < _MOST_ITEMS and (item := next(remaining, None)) is not None:
                 own = list(places(item))
                 group += own
-                nbytes = sum(place.nbytes for place in own)
+                nbytes = sum(_taken(place) for place in own)
                 ready.append((item, nbytes))
                 size, count = size + nbytes, count + 1
             announce(group)

@@ -26,7 +26,7 @@ import xxhash
 from voxtile.errors import CorpusError
 from voxtile.folders import cache_folder
 
-BLOCK = 1 << 16  # bytes; a multiple of every page size in use, and about a picture
+BLOCK = 1 << 14  # bytes; a multiple of the usual page sizes, and less than a picture, so that little is read in vain
 LIMIT_VARIABLE = "VOXTILE_REMOTE_CACHE_GB"
 DEFAULT_LIMIT_GB = 100.0
 _SHARE_OF_FREE_DISK = 0.9
@@ -119,10 +119,11 @@ class BlockFile:
             return None
         start, stop = first * BLOCK, min(last * BLOCK, self.size)
         mapped = memoryview(mmap.mmap(self._data.fileno(), stop - start, access=mmap.ACCESS_READ, offset=start))
-        for number, known in enumerate(sums.tolist()):
-            if _checksum(mapped[number * BLOCK : (number + 1) * BLOCK]) != known:
+        found = [_checksum(mapped[at : at + BLOCK]) for at in range(0, len(mapped), BLOCK)]
+        if damaged := [number for number, known in enumerate(sums.tolist()) if found[number] != known]:
+            for number in damaged:
                 os.pwrite(self._sums.fileno(), bytes(_SUM_BYTES), (first + number) * _SUM_BYTES)
-                return None
+            return None
         self._touch()
         return mapped[offset - start : offset - start + nbytes]
 

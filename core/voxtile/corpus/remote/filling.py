@@ -18,11 +18,11 @@ Ranges: TypeAlias = Sequence[tuple[int, int]]
 """First byte and the one behind the last, of each."""
 
 _MOST_BLOCKS = (8 << 20) // BLOCK  # of one request: at 100 MB/s it takes as long as two round trips of 50 ms
-_GAP = (256 << 10) // BLOCK  # reading so much along costs about what a request does
+_GAP = (64 << 10) // BLOCK  # reading more along would push out what is needed
 _GAP_WHERE_ALL_FITS = (4 << 20) // BLOCK  # what is read along is needed in the same epoch
 _AT_ONCE, _AHEAD_AT_ONCE = 32, 24  # requests, and those that nobody waits for yet
 _FIRST_AHEAD, _MOST_AHEAD = 1 << 20, 64 << 20  # bytes behind what is read in order; twice as many each time it goes on
-_IN_ORDER = 2 * BLOCK  # bytes that may be passed over
+_IN_ORDER = 128 << 10  # bytes that may be passed over
 
 
 class Filler:
@@ -93,7 +93,7 @@ class Filler:
             return  # whoever reads has said in which order; what lies behind is not what comes next
         start, stop = min(start for start, _ in ranges), max(stop for _, stop in ranges)
         end, window = self._ends.get(name, (-1, 0))
-        goes_on = -BLOCK <= start - end <= _IN_ORDER
+        goes_on = -_IN_ORDER <= start - end <= _IN_ORDER
         most = min(_MOST_AHEAD, self._space.limit // 8)
         window = min(max(2 * window, _FIRST_AHEAD), most) if goes_on else 0
         self._ends[name] = (min(size, stop + window), window)

@@ -17,6 +17,7 @@ from voxtile.corpus.remote.address import LOOPBACK, Address
 from voxtile.corpus.remote.objects import Identity, identity_of
 from voxtile.errors import CorpusError
 
+MOST_BYTES = 1 << 30  # of an object that is read in one piece: headers, records, and what a push compares
 ATTEMPTS = 6  # of one request, beside those that obstore makes again itself
 _FIRST_PAUSE_S = 0.1
 _OPTIONS: Any = {"connect_timeout": "10s", "timeout": "120s", "pool_idle_timeout": "20s"}
@@ -88,6 +89,11 @@ class Store:
                 identity = identity_of(found.meta)
                 if (known.size >= 0 and identity.size != known.size) or (known.tag and identity.tag != known.tag):
                     raise self._changed(name)
+                if part is None and identity.size > MOST_BYTES:
+                    raise CorpusError(
+                        f"'{self.address.url}/{name}' has {identity.size:,} bytes, and no such file has more than "
+                        f"{MOST_BYTES:,}; it is not read"
+                    )
                 data = bytes(await found.bytes_async())
                 wanted = identity.size if part is None else part[1] - part[0]
                 if len(data) != wanted:

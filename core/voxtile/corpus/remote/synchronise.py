@@ -9,6 +9,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import BinaryIO
 
 from voxtile.bounded_text import load_json
 from voxtile.corpus.remote.block_cache import CacheSpace, disk_error
@@ -27,6 +28,7 @@ from voxtile.corpus.remote.stores import Store
 from voxtile.errors import CorpusError
 
 _AT_ONCE = 32
+_PART_BYTES = 32 << 20  # of a table that are fetched by one request
 _LISTINGS = 5  # until no run has committed anything in between
 
 
@@ -43,7 +45,8 @@ async def fetch_header(store: Store, mirror: Mirror) -> None:
         raise CorpusError(f"'{url}' is not a corpus (it has no {HEADER}); check the address") from None
     with _disk(mirror):
         mirror.make_folders()
-        _put(mirror.root / HEADER, data)
+        with _draft(mirror.root / HEADER) as stream:
+            stream.write(data)
 
 
 async def synchronise(store: Store, mirror: Mirror, space: CacheSpace) -> Mirror:
@@ -146,13 +149,24 @@ class _Work:
         path = self._before.root / name
         if known.size < 0 or self._before.small.get(name) != known or not _has_size(path, known.size):
             self._check_own(name, path)
-            async with self._slots:
-                data, known = await self._store.read(name, known)
-            self._check_content(name, data)
-            self._space.make_room(len(data))
-            _put(path, data)
+            known = await self._download(name, known, path)
         if is_record(name):
             self._records.update(recorded_in(name, path.read_bytes()))
+        return known
+
+    async def _download(self, name: str, known: Identity, path: Path) -> Identity:
+        """Fetch a file in parts, so that neither memory nor a request that fails depends on its size."""
+        digest, start = hashlib.sha256(), 0
+        with _draft(path) as stream:
+            while known.size < 0 or start < known.size:
+                part = None if known.size < 0 else (start, min(known.size, start + _PART_BYTES))
+                async with self._slots:
+                    data, known = await self._store.read(name, known, part)
+                self._space.make_room(len(data))
+                stream.write(data)
+                digest.update(data)
+                start += len(data)
+            self._check_content(name, digest.hexdigest())
         return known
 
     def _check_own(self, name: str, path: Path) -> None:
@@ -163,9 +177,9 @@ class _Work:
                 f"of the same name now; move the folder '{path.parent}' away to read that one"
             )
 
-    def _check_content(self, name: str, data: bytes) -> None:
+    def _check_content(self, name: str, sha256: str) -> None:
         recorded = self._records.get(name)
-        if recorded is not None and hashlib.sha256(data).hexdigest() != recorded.sha256:
+        if recorded is not None and sha256 != recorded.sha256:
             raise CorpusError(
                 f"'{self._before.address.url}/{name}' is not as the corpus records it; somebody changed it, or it was "
                 "copied in part: copy it again from where the corpus was made"
@@ -190,11 +204,14 @@ def _has_size(path: Path, size: int) -> bool:
         return False
 
 
-def _put(path: Path, data: bytes) -> None:
+@contextmanager
+def _draft(path: Path) -> Iterator[BinaryIO]:
+    """A file that gets its name when it is complete."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        draft.write_bytes(data)
+        with draft.open("wb") as stream:
+            yield stream
         draft.replace(path)
     except BaseException:
         draft.unlink(missing_ok=True)

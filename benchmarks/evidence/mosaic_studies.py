@@ -44,6 +44,8 @@ MAPS = Arm(
 )
 ORDERED = "large mosaics, told by word order"
 SHORT = replace(MAPS, epochs=12, batch=32)
+AFTER = replace(SHORT, epochs=8, start=SHORT)
+ASKED = with_data(AFTER, **TOLD, regions={"present": 4, "absent": 2})
 DECODER = term("Captioning", width=64, heads=4, unimodal_depth=1, depth=1, queries=36)
 CONV = {"dimensions": 2, "channels": 1280, "widths": [128], "blocks": [1], "stem": 1, "coordinates": False,
         "width": 128, "dropout": 0.1}  # fmt: skip
@@ -61,6 +63,8 @@ MOSAIC_STUDIES: Sequence[Study] = (
     Study("FactHead", "scenes, 5 % with a caption", FEW_TOLD,
           beside(FEW_TOLD, 10.0, facts=term("FactHead", exclusive=True)), "zero-shot",
           said="captions of one picture in twenty, facts of all"),
+    Study("Grounding", ORDERED, AFTER, beside(ASKED, grounding=term("Grounding", points=144)), GRADCAM,
+          "pointing:grounding", said="a pair trained for eight epochs more"),
     Study("Captioning", ORDERED, SHORT, beside(SHORT, 2.0, captioning=DECODER), "in-order", "in-order:captioning"),
     Study("ConceptPatch", LARGE, MAPS,
           beside(with_data(MAPS, **TOLD), concepts=term("ConceptPatch", kind="softmax", positives=["facts"])), GRADCAM,

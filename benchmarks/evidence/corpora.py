@@ -130,8 +130,8 @@ def _write_regions(writer: JobWriter, item: Item) -> None:
 
 def _facts(item: Item) -> Iterable[dict[str, object]]:
     for concept, shown in item.facts.items():
-        row = {"uid": item.uid, "concept": concept, "polarity": "present" if shown else "absent", "source": "labels@1"}
-        yield row
+        polarity = "present" if shown else "absent"
+        yield {"uid": item.uid, "concept": concept, "polarity": polarity, "source": "labels@1"}
     for text, states in item.states.items():
         for concept, shown in states.items():
             yield {
@@ -170,7 +170,7 @@ def radiographs(step: int = 1) -> list[Item]:
 
 def worded(concept: str, rng: np.random.Generator, names: Mapping[str, Sequence[str]]) -> str:
     """A caption of one concept."""
-    frame, said = FRAMES[rng.integers(len(FRAMES))], names[concept][rng.integers(len(names[concept]))]
+    frame, said = FRAMES[rng.integers(len(FRAMES))], names[concept][int(rng.integers(len(names[concept])))]
     return frame.format(said)
 
 

@@ -52,7 +52,7 @@ TRIED: Mapping[str, str] = {
     "WeightedContrastive": (
         "five: 40 % of captions wrong (a row); half wrong on 500 pictures of 96² (0.376, 0.361), on features "
         "of 160² (0.451, 0.441), on 32 components for 600 pictures (0.364, 0.360), and the last with captions"
-        " of one class taken as equal (a row)"
+        " of one class taken as equal (a row, not looked at before)"
     ),
     "Captioning": (
         "three: small mosaics (a row), large ones with a sentence for each place, eight epochs (0.476 of captions told "

@@ -20,7 +20,6 @@ def mosaics(
     sentences: int = 4,
     denied: int = 0,
     size: int = 24,
-    captioned: int | None = None,
     validate: int = 1,
     outlined: bool = False,
     ordered: bool = False,
@@ -33,7 +32,6 @@ def mosaics(
         sentences: of the four places, how many a caption tells.
         denied: sentences that deny what no photograph shows.
         size: pixels of a photograph.
-        captioned: the first training mosaics, which alone have a caption; all where left out.
         validate: validation mosaics that each photograph held back is in.
         outlined: whether the corpus says that the boxes of photographs are their outlines.
         ordered: one short sentence for all four, in which only the order of the words says what is where.
@@ -50,9 +48,6 @@ def mosaics(
             _tell(found[-1], rng, sentences, denied)
             if ordered:
                 _tell_in_order(found[-1], words)
-            if split == "train" and captioned is not None and len(found) > captioned:
-                found[-1].texts.clear()  # drawn all the same, so that the pictures are those of other corpora
-                found[-1].states.clear()
     return found
 
 
@@ -101,7 +96,5 @@ MOSAICS: Mapping[str, Callable[[], list[Item]]] = {
     "mosaics with denials": lambda: mosaics(denied=3),
     "mosaics, two of four told": lambda: mosaics(sentences=2),
     "large mosaics": _large,
-    "large mosaics, 60 with a caption": lambda: _large(captioned=60),
     "large mosaics, told by word order": lambda: _large(ordered=True),
-    "large mosaics with denials": lambda: _large(denied=3),
 }

@@ -3,6 +3,7 @@
 import pyarrow.dataset as ds
 import pytest
 
+from voxtile_datasets.captions.labels import facts_from_labels
 from voxtile_medical.convert.dicom import convert_dicom
 
 
@@ -54,3 +55,16 @@ def test_an_accession_number_of_another_patient_is_no_number_of_the_report(tmp_p
 def test_a_study_uid_is_of_one_study_whatever_the_patient_is_called(tmp_path, dicom, noise):
     study(dicom, noise, tmp_path / "scans", 0, "p", "20200301", "A0")
     assert converted(tmp_path, "study,subject,text\n1.2.3.0,pseudonym-7,Own.\n") == (["Own."], [])
+
+
+def test_labels_of_a_patient_that_count_for_several_studies_are_told_of(tmp_path, dicom, noise, capsys):
+    for number, patient in enumerate(("p", "p", "q")):
+        study(dicom, noise, tmp_path / "scans", number, patient, f"202{number}0301", f"A{number}")
+    convert_dicom(tmp_path / "scans", tmp_path / "corpus", engine="inline")
+    (tmp_path / "labels.csv").write_text("subject,effusion\np,1\nq,0\n")
+    facts_from_labels(tmp_path / "corpus", labels=tmp_path / "labels.csv", engine="inline")
+    said = " ".join(capsys.readouterr().out.split())
+    assert "the labels of 1 subjects count for each of their several studies; a column 'study' says" in said
+    (tmp_path / "by-study.csv").write_text("study,effusion\n1.2.3.0,1\n1.2.3.1,0\n1.2.3.2,0\n")
+    facts_from_labels(tmp_path / "corpus", labels=tmp_path / "by-study.csv", engine="inline")
+    assert "several studies" not in capsys.readouterr().out

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -26,6 +26,7 @@ class Join:
         unmatched_rows: rows of the table that match no sample.
         unmatched_keys: some of their keys.
         matched_subjects, unlabelled_subjects: number of subjects with and without a label.
+        spread_subjects: number of subjects whose label, by their own name, counts for several studies.
         disputed: number of labels about which the rows of one sample disagree.
     """
 
@@ -36,6 +37,7 @@ class Join:
     unmatched_keys: Sequence[str]
     matched_subjects: int
     unlabelled_subjects: int
+    spread_subjects: int
     disputed: int
 
 
@@ -103,8 +105,18 @@ def _join(samples: _Samples, labels: Labels, key: str, key_map: KeyMap | None) -
         unmatched_keys=unmatched[:3],
         matched_subjects=len(matched),
         unlabelled_subjects=len(subjects - matched),
+        spread_subjects=_spread(samples, merged) if key == "subject" else 0,
         disputed=disputed,
     )
+
+
+def _spread(samples: _Samples, labelled: Collection[str]) -> int:
+    """Number of subjects with labelled samples of several studies."""
+    studies: dict[str, set[str]] = defaultdict(set)
+    for uid, subject, study, _ in samples.rows:
+        if uid in labelled and study:
+            studies[subject].add(study)
+    return sum(len(found) > 1 for found in studies.values())
 
 
 def _index(samples: _Samples, key: str, key_map: KeyMap | None) -> Mapping[str, Sequence[str]]:

@@ -186,6 +186,10 @@ def _report(console: Console, read: Labels, join: Join) -> None:
         f"{join.disputed} labels differ between rows about the same sample; the positive one was taken"
         if join.disputed
         else "",
+        f"the labels of {join.spread_subjects} subjects count for each of their several studies; a column 'study' says "
+        "which one a label is of"
+        if join.spread_subjects
+        else "",
         f"columns that are no labels: {', '.join(read.ignored)}" if read.ignored else "",
     ]
     empty = [concept for concept in read.concepts if not counts["present"][concept]]

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from rich.console import Console
 
-from voxtile.corpus.identity import KeyedHash, KeyMap, file_edges, key_map_path, sample_uid
+from voxtile.corpus.identity import KeyedHash, file_edges, key_map_path, sample_uid
 from voxtile.corpus.records import Row, Sample
 from voxtile.corpus.splits import parse_fractions, split_of
 from voxtile.engine.run import RunOptions, run_task
@@ -29,6 +29,7 @@ from voxtile.stages.ingest.text import caption_rows, check_texts
 from voxtile_datasets.converters import folders
 from voxtile_datasets.converters.metadata import without_metadata
 from voxtile_datasets.deidentification.replace import deidentified
+from voxtile_datasets.intake.deidentify import key_map_of
 
 READ_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp"})
 OTHER_SUFFIXES = frozenset({".tif", ".tiff", ".bmp", ".gif", ".jp2", ".j2k", ".dcm", ".svs", ".heic", ".avif", ".tga"})
@@ -271,7 +272,7 @@ def _hasher(pictures: Sequence[folders.Picture], corpus: Path, key_file: Path | 
     """The corpus's keyed hash; a dry run makes no key, so that the hashes which it shows are not those of the run."""
     if not write and not key_map_path(corpus, key_file).exists():
         return KeyedHash(bytes(32))
-    keys = KeyMap.for_corpus(corpus, key_file)
+    keys = key_map_of(corpus, key_file)
     if write:
         for picture in pictures:
             subject = keys.hash("subject", picture.subject or picture.path)

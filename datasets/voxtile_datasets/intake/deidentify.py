@@ -13,7 +13,10 @@ from pathlib import Path
 from typing import Protocol
 
 from voxtile.corpus.confidentiality import Dates
-from voxtile.corpus.identity import KeyedHash, KeyMap
+from voxtile.corpus.header import CORPUS_FILE
+from voxtile.corpus.identity import KeyedHash, KeyMap, is_hashed, key_map_path
+from voxtile.corpus.parts import part_paths, read_parts, table_schema
+from voxtile.errors import ConfigError
 
 _SHORTEST_NAME = 4  # characters; a file called "1" does not make every 1 a name
 
@@ -87,8 +90,35 @@ def open_names(corpus: Path, deidentify: bool, key_file: Path | None) -> tuple[N
     """
     if not deidentify:
         return PlainNames(), None
-    key_map = KeyMap.for_corpus(corpus, key_file)
+    key_map = key_map_of(corpus, key_file)
     return HashedNames(key_map.hasher), key_map
+
+
+def key_map_of(corpus: Path, key_file: Path | None) -> KeyMap:
+    """The key map of a corpus, new where the corpus is.
+
+    Raises:
+        ConfigError: the corpus has samples whose names were made with another key. A new one would store everybody once
+            more under other names, in other splits too, and those whom the corpus has forgotten.
+    """
+    path = key_map_path(corpus, key_file)
+    hashed = {source for source in _first_sources(corpus) if is_hashed(source)}
+    advice = "name it with --key-file, or convert into a new corpus"
+    if hashed and not path.exists():
+        raise ConfigError(f"the key that the names in '{corpus}' were made with is not at '{path}'; {advice}")
+    key_map = KeyMap.for_corpus(corpus, key_file)
+    if hashed and hashed.isdisjoint(key_map.paths()):
+        raise ConfigError(f"'{path}' is not the key that the names in '{corpus}' were made with; {advice}")
+    return key_map
+
+
+def _first_sources(corpus: Path) -> list[str]:
+    """Inputs of the samples in the first part of the table; none where there is no corpus yet."""
+    parts = part_paths(corpus, "samples") if (corpus / CORPUS_FILE).is_file() else []
+    if not parts:
+        return []
+    sources = read_parts(parts[:1], table_schema("samples"), ["source"])["source"].to_pylist()
+    return [source.partition("#")[0] for source in sources if source]
 
 
 def without_path(sentence: str, path: Path) -> str:

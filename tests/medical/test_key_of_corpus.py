@@ -1,0 +1,61 @@
+"""A de-identified corpus grows with its own key alone: another one would store all patients once more, as others."""
+
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from voxtile.cli.main import main
+from voxtile.corpus.identity import KeyMap
+from voxtile.corpus.reader import Corpus
+from voxtile.errors import ConfigError
+from voxtile_datasets.converters.image import convert_image
+from voxtile_medical.convert.dicom import convert_dicom
+
+
+@pytest.fixture
+def converted(tmp_path, dicom, noise):
+    dicom.write(tmp_path / "scans", noise(3, 8, 8))
+    convert_dicom(tmp_path / "scans", tmp_path / "corpus", engine="inline")
+    return tmp_path / "scans", tmp_path / "corpus", tmp_path / "corpus.sources.parquet"
+
+
+def test_without_its_key_a_corpus_takes_nothing_in_and_no_new_key_is_made(converted, tmp_path):
+    scans, corpus, key = converted
+    vault = shutil.move(key, tmp_path / "vault.parquet")
+    with pytest.raises(ConfigError, match=r"is not at .*; name it with --key-file, or convert into a new corpus"):
+        convert_dicom(scans, corpus, engine="inline")
+    assert not key.exists()
+    convert_dicom(scans, corpus, engine="inline", key_file=vault)
+    assert len(Corpus(corpus).table("samples")) == 1
+
+
+def test_the_key_of_another_corpus_is_refused(converted, tmp_path):
+    scans, corpus, _ = converted
+    other = tmp_path / "other.parquet"
+    KeyMap(other).save()
+    with pytest.raises(ConfigError, match=r"other\.parquet' is not the key"):
+        convert_dicom(scans, corpus, engine="inline", key_file=other)
+    assert len(Corpus(corpus).table("samples")) == 1
+
+
+def test_a_forgotten_patient_does_not_come_back_under_another_name(tmp_path, dicom, noise):
+    for number in range(2):
+        uids = {"StudyInstanceUID": f"1.2.{number}", "SeriesInstanceUID": f"1.3.{number}"}
+        dicom.write(tmp_path / "scans" / str(number), noise(3, 8, 8, seed=number), PatientID=f"p{number}", **uids)
+    corpus = tmp_path / "corpus"
+    convert_dicom(tmp_path / "scans", corpus, engine="inline")
+    assert main(["forget", str(corpus), "--subject", "p0"]) == 0
+    (tmp_path / "corpus.sources.parquet").unlink()
+    assert main(["convert", "dicom", str(tmp_path / "scans"), str(corpus), "--engine", "inline"]) == 2
+    assert len(Corpus(corpus).table("samples")) == 1
+
+
+def test_pictures_too(tmp_path):
+    (tmp_path / "in").mkdir()
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "in" / "a.png")
+    convert_image(tmp_path / "in", tmp_path / "corpus", deidentify=True, engine="inline")
+    (tmp_path / "corpus.sources.parquet").unlink()
+    with pytest.raises(ConfigError, match="is not at"):
+        convert_image(tmp_path / "in", tmp_path / "corpus", deidentify=True, engine="inline")

@@ -59,3 +59,16 @@ def test_pictures_too(tmp_path):
     (tmp_path / "corpus.sources.parquet").unlink()
     with pytest.raises(ConfigError, match="is not at"):
         convert_image(tmp_path / "in", tmp_path / "corpus", deidentify=True, engine="inline")
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_the_same_files_are_not_stored_a_second_time_under_the_other_kind_of_name(tmp_path, dicom, noise, first):
+    dicom.write(tmp_path / "scans", noise(3, 8, 8))
+    dicom.write(tmp_path / "others" / "elsewhere", noise(3, 8, 8, seed=1), PatientID="p9", SeriesInstanceUID="1.2.9")
+    corpus = tmp_path / "corpus"
+    convert_dicom(tmp_path / "scans", corpus, engine="inline", deidentify=first)
+    with pytest.raises(ConfigError, match=r"the corpus has 1 of these inputs already, .* have each patient twice"):
+        convert_dicom(tmp_path / "scans", corpus, engine="inline", deidentify=not first)
+    assert len(Corpus(corpus).table("samples")) == 1
+    convert_dicom(tmp_path / "others", corpus, engine="inline", deidentify=not first)  # public scans beside own ones
+    assert len(Corpus(corpus).table("samples")) == 2

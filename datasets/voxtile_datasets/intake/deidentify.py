@@ -112,6 +112,21 @@ def key_map_of(corpus: Path, key_file: Path | None) -> KeyMap:
     return key_map
 
 
+def named_otherwise(corpus: Path, key_file: Path | None, *, hides: bool) -> frozenset[str]:
+    """Paths of inputs that a corpus has under the other kind of name: in the clear where names are hashed, or hashed.
+
+    Args:
+        corpus: where the corpus is, or will be.
+        key_file: where the key map is; None for beside the corpus.
+        hides: names are hashed by the run that asks.
+    """
+    sources = _first_sources(corpus)
+    if hides:
+        return frozenset(source for source in sources if not is_hashed(source))
+    path = key_map_path(corpus, key_file)
+    return frozenset(KeyMap(path).paths().values()) if any(map(is_hashed, sources)) and path.exists() else frozenset()
+
+
 def _first_sources(corpus: Path) -> list[str]:
     """Inputs of the samples in the first part of the table; none where there is no corpus yet."""
     parts = part_paths(corpus, "samples") if (corpus / CORPUS_FILE).is_file() else []

@@ -13,7 +13,7 @@ from voxtile.corpus.identity import KeyedHash, KeyMap
 from voxtile.engine.parallel import PlanReader
 from voxtile.engine.task import Item
 from voxtile.errors import ConfigError
-from voxtile_datasets.intake.deidentify import Names, open_names
+from voxtile_datasets.intake.deidentify import Names, named_otherwise, open_names
 from voxtile_datasets.intake.splits_file import Splits
 
 if TYPE_CHECKING:  # the rules that find identifiers in texts take a tenth of a second to import
@@ -61,6 +61,7 @@ class Planner:
         surrogate_key: by which names in report texts get their surrogates; None for blanks.
         subjects: who the subjects are, where that is to be written.
         forgotten: subjects that the corpus has forgotten.
+        named_otherwise: paths of inputs that the corpus has under the other kind of name, hashed or not.
     """
 
     names: Names
@@ -71,6 +72,7 @@ class Planner:
     surrogate_key: KeyedHash | None = field(default=None, repr=False)
     subjects: SubjectTable | None = field(default=None, repr=False)
     forgotten: ForgottenSubjects = field(default_factory=ForgottenSubjects, repr=False)
+    named_otherwise: frozenset[str] = field(default=frozenset(), repr=False)
 
     @classmethod
     def open(
@@ -106,6 +108,7 @@ class Planner:
             surrogate_key=key_map.hasher if key_map is not None and intake.surrogates else None,
             subjects=_table(corpus, intake) if not options.dry_run else None,
             forgotten=ForgottenSubjects.of(corpus),
+            named_otherwise=named_otherwise(corpus, intake.key_file, hides=names.hides),
         )
 
     def texts(
@@ -197,6 +200,10 @@ class Planner:
         for note in self.reports.notes():
             yield self.note(note.name, note.size, note.reason, note.detail)
 
+    def _path_of(self, source: str) -> str:
+        source = source.partition("#")[0]
+        return (self.key_map.path_of(source) if self.key_map is not None else None) or source
+
     def save(self, items: Iterable[Item] = ()) -> None:
         """Save the key map: before the first sample is written, so that no run can lose its key.
 
@@ -204,7 +211,18 @@ class Planner:
 
         Args:
             items: of the plan.
+
+        Raises:
+            ConfigError: the corpus has some of the inputs already, de-identified where this run is not, or the reverse.
         """
+        items = list(items)
+        paths = {self._path_of(item.source) for item in items} if self.named_otherwise else set()
+        if twice := paths & self.named_otherwise:
+            kind = "in the clear" if self.names.hides else "under hashed names"
+            raise ConfigError(
+                f"the corpus has {len(twice)} of these inputs already, {kind}, and would have each patient twice, as "
+                "two subjects; convert into a new corpus, or de-identify as the earlier run did"
+            )
         if self.key_map is not None:
             self.key_map.leave_out(item.source for item in items if item.inputs.get("subject") in self.forgotten)
             self.key_map.save()

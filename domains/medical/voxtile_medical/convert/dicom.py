@@ -18,7 +18,6 @@ from voxtile_medical.dicom.task import DicomTask
 from voxtile_medical.dicom_header.confidentiality import DEFAULT, Profile
 from voxtile_medical.dicom_header.tree import DicomTree, read_tree
 from voxtile_medical.dicom_planes.geometry import GridChoice, TiltedChoice, UnequalChoice
-from voxtile_medical.report_files.document import is_report
 from voxtile_medical.suv.compute import SuvChoice
 
 if TYPE_CHECKING:
@@ -167,7 +166,7 @@ def convert_dicom(
         _attach_masks(source, corpus, planner, tree, options, deidentify=deidentify)
     if deidentify and find_text == "no" and any(h.text("Modality") in PICTURE_MODALITIES for h in tree.usable):
         output().print(_NOT_LOOKED_FOR, markup=False, highlight=False, soft_wrap=True)
-    if reports is None and (beside := sum(is_report(h.text("SOPClassUID")) for h in tree.usable)):
+    if reports is None and (beside := _reports_among(tree)):
         output().print(_REPORTS_BESIDE.format(beside, source), markup=False, highlight=False, soft_wrap=True)
     if continued := continued_series(tree.usable):
         output().print(_CONTINUED.format(continued), markup=False, highlight=False, soft_wrap=True)
@@ -177,6 +176,15 @@ def convert_dicom(
 
 
 # What a conversion of images alone does without is imported where it is used: start-up is most of a small one's time.
+
+
+def _reports_among(tree: DicomTree) -> int:
+    """Number of objects that are reports."""
+    if not any(header.text("Modality") in ("SR", "DOC") for header in tree.usable):
+        return 0
+    from voxtile_medical.report_files.document import is_report
+
+    return sum(is_report(header.text("SOPClassUID")) for header in tree.usable)
 
 
 def _read_reports(path: Path, reader: PlanReader) -> ReportSource:

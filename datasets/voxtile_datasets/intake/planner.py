@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
-from voxtile.console import output
 from voxtile.corpus.forgotten import ForgottenSubjects
 from voxtile.corpus.identity import KeyedHash, KeyMap
 from voxtile.engine.parallel import PlanReader
@@ -229,6 +228,8 @@ class Planner:
         if self.subjects is not None:
             self.subjects.save()
         if unmatched := self.splits.what_does_not_match():
+            from voxtile.console import output
+
             output().print(unmatched, highlight=False, markup=False, soft_wrap=True)
 
 

@@ -6,8 +6,6 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from voxtile.console import note
-
 
 def walk(
     source: Path, onerror: Callable[[OSError], object] | None = None
@@ -33,6 +31,8 @@ def walk(
         ]
         yield folder, names, files
     if links:
+        from voxtile.console import note  # workers import this module, and say nothing
+
         which = f"'{min(links)}'" if len(links) == 1 else f"'{min(links)}' and {len(links) - 1} more"
         note(
             f"links to folders in '{source}' are not followed ({which}); convert what they lead to as a source of its "

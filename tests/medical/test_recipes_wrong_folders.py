@@ -54,7 +54,7 @@ def test_reports_and_tables_that_are_not_there_are_said(tmp_path, capsys):
     build("mimic-cxr-jpg", tmp_path / "in", tmp_path / "whole")
     whole = said(capsys)
     assert "pictures have no report" not in whole
-    assert "the corpus is made without it" not in whole
+    assert "has no table of CheXpert labels" not in whole
     for path in [*tmp_path.rglob("in/**/*.txt"), *tmp_path.rglob("in/*chexpert*")]:
         path.unlink()
     build("mimic-cxr-jpg", tmp_path / "in", tmp_path / "bare")

@@ -70,12 +70,12 @@ def materialize_corpus(
     from voxtile.engine.run import RunOptions, run_task
     from voxtile.stages.materialize.preset_file import read_preset
 
-    corpus = corpus_root(corpus)
-    if out.resolve().is_relative_to(corpus.resolve()) or corpus.resolve().is_relative_to(out.resolve()):
-        raise ConfigError(f"'{out}' and '{corpus}' lie inside each other; name another folder for the derived corpus")
     options = RunOptions(**run)
     trusted = checked_packages(trust_package)
     description = preset_from_config(read_preset(preset), trusted=trusted).to_config()
+    corpus = corpus_root(corpus)
+    if out.resolve().is_relative_to(corpus.resolve()) or corpus.resolve().is_relative_to(out.resolve()):
+        raise ConfigError(f"'{out}' and '{corpus}' lie inside each other; name another folder for the derived corpus")
     task = MaterializeTask(corpus_home(corpus), json.dumps(description, sort_keys=True), json.dumps(_terms(corpus)))
     task = replace(task, references=tuple(map(str, named_roots(references))), trusted=trusted)
     run_task(task, out, options, finish=lambda _: carry_tables(corpus, out)).raise_if_failed()

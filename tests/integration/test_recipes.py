@@ -175,6 +175,12 @@ def dior_rsvg(f):
         f.text(f"DIOR_RSVG/{split}.txt", lines)
 
 
+def air_slt(f):
+    f.picture("imgs/0.jpg")
+    sentence = {"caption": "the pool.\n", "jpg_name": "0.jpg", "points": [[[1, 2], [9, 2], [5, 8], [1, 2]]]}
+    f.text("annotations/anno.json", [sentence])
+
+
 def rsvg(f):
     f.picture("images/a.jpg")
     torch.save([("a.jpg", [1, 2, 11, 12], "the pool")], f.root / "rsvg_train.pth")
@@ -278,6 +284,7 @@ LAYOUTS = {
     "camelyon16": (camelyon16, 10, ("--patch-px", "256", "--sampling", "random", "--patches-per-slide", "4")),
     "chatearthnet": (chatearthnet, 1, ()),
     "digestpath": (lambda f: f.picture("tissue-train-neg/2018_64982_1-3_2018-05-24 21_50_30.jpg"), 1, ()),
+    "air-slt": (air_slt, 1, ()),
     "dior-rsvg": (dior_rsvg, 1, ()),
     "eurosat": (class_folders("EuroSAT_RGB/{0}/{0}_1.jpg", "River", "SeaLake"), 2, ()),
     "eurosat-ms": (lambda f: f.raster("EuroSAT_MS/River/River_1.tif", 13), 1, ()),
@@ -356,6 +363,7 @@ LACKING = {
     "camelyon16": ("training/lesion_annotations/*", "lesion annotations (XML) of 'tumor_001'"),
     "chatearthnet": ("s2_band_5_6_7_images/*", "'s2_band_5_6_7_images'"),
     "digestpath": ("tissue-train-neg/*", "holds no picture of DigestPath"),
+    "air-slt": ("imgs/*", "imgs/0.jpg"),
     "dior-rsvg": ("DIOR_RSVG/test.txt", "'DIOR_RSVG/test.txt'"),
     "eurosat": ("EuroSAT_RGB/River/*", "9 of the 10 classes: 'annual crop'"),
     "eurosat-ms": ("EuroSAT_MS/River/*", "'EuroSAT_MS'"),

@@ -284,6 +284,60 @@ def test_rsvg_loads_plain_values_only(tmp_path):
         build("rsvg", root, tmp_path / "evil")
 
 
+def test_air_slts_sentences_are_captions_and_regions_of_the_test(tmp_path):
+    root, outlines = tmp_path / "data", [[[3.5, 4], [30, 5.25], [20, 40], [3.5, 4]], [[35, 1], [39, 1], [39, 3]]]
+    for name in ("0.jpg", "10.jpg"):
+        write(root / "test_data" / "imgs" / name, png(np.full((32, 40, 3), len(name), np.uint8)))
+    sentences = [
+        {"caption": "a green pond.\n", "jpg_name": "0.jpg", "points": outlines},
+        {"caption": "a grey road.", "jpg_name": "0.jpg", "points": [[[0, 0], [9, 0], [9, 9]]]},
+        {"caption": "a grey road.", "jpg_name": "10.jpg", "points": [[[1, 1], [9, 0], [9, 9]]]},
+    ]
+    path = write(root / "test_data" / "annotations" / "anno.json", json.dumps(sentences))
+    corpus = build("air-slt", root, tmp_path / "corpus")
+    rows = rows_of(corpus)
+    assert set(corpus.splits().values()) == {"test"}
+    captions = {(row["uid"], row["text"], row["kind"]) for row in corpus.table("captions").to_pylist()}
+    expected = [("0", "a green pond."), ("0", "a grey road."), ("10", "a grey road.")]
+    assert captions == {(rows[key]["uid"], text, "raw") for key, text in expected}
+    boxes = [(r["phrase"], r["box"]) for r in corpus.table("regions").to_pylist() if r["uid"] == rows["0"]["uid"]]
+    assert sorted(boxes) == [
+        ("a green pond.", [1, 35, 3, 39]),
+        ("a green pond.", [4, 3.5, 32, 30]),  # as far as the picture
+        ("a grey road.", [0, 0, 9, 9]),
+    ]
+    stored = json.loads(rows["0"]["attributes"])["outlines"]
+    assert stored == {"a green pond.": outlines, "a grey road.": [[[0, 0], [9, 0], [9, 9]]]}
+    assert build("air-slt", root / "test_data", tmp_path / "again").table("captions").num_rows == 3
+    for wrong, message in (
+        ({"points": []}, "three or more points"),
+        ({"points": [[[1, 2], [3, 4]]]}, "three or more points"),
+        ({"points": [[[1, 2], [3, 4], [5, "6"]]]}, "three or more points"),
+        ({"caption": " "}, "no sentence"),
+        ({"jpg_name": "../0.jpg"}, "no name of a picture"),
+    ):
+        write(path, json.dumps([sentences[0] | wrong]))
+        with pytest.raises(InputError, match=message):
+            build("air-slt", root, tmp_path / "other")
+    write(path, json.dumps([{"caption": "a pond."}]))
+    with pytest.raises(InputError, match="expected jpg_name, caption, points"):
+        build("air-slt", root, tmp_path / "other")
+
+
+def test_air_slts_outlines_beyond_a_picture_are_named(tmp_path):
+    root = tmp_path / "data"
+    write(root / "imgs" / "0.jpg", png(np.zeros((32, 40, 3), np.uint8)))
+    write(root / "imgs" / "1.jpg", png(np.zeros((32, 40, 3), np.uint8)))
+    far = [[[100, 100], [200, 100], [200, 200]]]
+    sentences = [
+        {"caption": "a pond.", "jpg_name": name, "points": points}
+        for name, points in (("0.jpg", far), ("1.jpg", [[[1, 1], [9, 0], [9, 9]]]))
+    ]
+    write(root / "annotations" / "anno.json", json.dumps(sentences))
+    with pytest.raises(RunFailedError):
+        build("air-slt", root, tmp_path / "corpus")
+
+
 def test_vrsbench_captions_expressions_and_rotated_boxes(tmp_path):
     root = tmp_path / "data"
     write(root / "Images_val" / "P1_0001.png", png(np.zeros((512, 512, 3), np.uint8)))

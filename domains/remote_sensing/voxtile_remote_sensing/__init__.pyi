@@ -14,6 +14,7 @@ from .recipes.captioned_pictures import build_ucm_captions as build_ucm_captions
 from .recipes.chatearthnet import build_chatearthnet as build_chatearthnet
 from .recipes.eurosat import build_eurosat as build_eurosat
 from .recipes.eurosat import build_eurosat_ms as build_eurosat_ms
+from .recipes.expressions import build_air_slt as build_air_slt
 from .recipes.expressions import build_dior_rsvg as build_dior_rsvg
 from .recipes.expressions import build_rsvg as build_rsvg
 from .recipes.expressions import build_vrsbench as build_vrsbench
@@ -33,6 +34,7 @@ from .tiles.convert import convert_geotiff as convert_geotiff
 
 __all__ = [
     "build_aid",
+    "build_air_slt",
     "build_bigearthnet",
     "build_chatearthnet",
     "build_dior_rsvg",

@@ -72,6 +72,10 @@ domain = Domain(
         "vrsbench": Command(
             "voxtile_remote_sensing.recipes.expressions:build_vrsbench", "VRSBench: captions, expressions, boxes"
         ),
+        "air-slt": Command(
+            "voxtile_remote_sensing.recipes.expressions:build_air_slt",
+            "AIR-SLT: sentences of large pictures with the outlines of what they mean",
+        ),
         "spacenet": Command("voxtile_remote_sensing.recipes.spacenet:build_spacenet", "SpaceNet's building footprints"),
         "torchgeo": Command(
             "voxtile_remote_sensing.recipes.torchgeo_set:build_torchgeo",

@@ -1,4 +1,4 @@
-"""`voxtile build dior-rsvg`, `rsvg`, `vrsbench`: expressions that refer to boxes."""
+"""`voxtile build dior-rsvg`, `rsvg`, `vrsbench`, `air-slt`: expressions that refer to boxes or outlines."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from voxtile.engine.run import RunOptions
 from voxtile_datasets.recipes.build import build
 from voxtile_remote_sensing.recipes.dataset import Dataset
 from voxtile_remote_sensing.recipes.layouts.grounding import PthExpressions, VocExpressions, VrsBenchFolders
+from voxtile_remote_sensing.recipes.layouts.outlined_sentences import OutlinedSentences
 from voxtile_remote_sensing.recipes.scene_files import SceneFiles
 
 # Folders, and splits by the number of the expression over all annotation files in order: README.md and data_loader.py
@@ -88,3 +89,29 @@ def build_vrsbench(source: Path, corpus: Path, *, split_fractions: str = "0.8,0.
         run: options of the run.
     """
     build(SceneFiles(VRSBENCH_DATASET), source, corpus, split_fractions, RunOptions(**run))
+
+
+# Layout: test_data/imgs/README.md and predict/generate_selo.py of the source. Its licence (MIT) is of code and
+# annotation; README.md says that the pictures are of Google Earth.
+AIR_SLT_DATASET = Dataset(
+    name="air-slt",
+    title="AIR-SLT",
+    source="https://github.com/xiaoyuan1996/SemanticLocalizationMetrics (Yuan et al., IEEE TGRS 2022)",
+    licence="MIT (annotation); pictures of Google Earth, no licence stated",
+    modality="RGB",
+    layout=OutlinedSentences(),
+)
+
+
+def build_air_slt(source: Path, corpus: Path, **run: Any) -> None:  # noqa: ANN401
+    """Build a corpus from AIR-SLT, the test set of semantic localisation.
+
+    annotations/anno.json and imgs: sentences of large pictures, with one or more outlines each. All of it is test.
+    A sentence is a caption, and the phrase of a region for each outline; the outlines are in `attributes`.
+
+    Args:
+        source: the folder test_data, or that above it, with the pictures unpacked to imgs.
+        corpus: the corpus to add to; made if it does not exist.
+        run: options of the run.
+    """
+    build(SceneFiles(AIR_SLT_DATASET), source, corpus, "0.8,0.1,0.1", RunOptions(**run))

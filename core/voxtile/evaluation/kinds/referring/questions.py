@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +17,9 @@ from voxtile.errors import EvaluationError
 from voxtile.evaluation.inputs.units import Units
 from voxtile.evaluation.kinds.referring.task import ReferringTask
 from voxtile.grounding.boxes import Box, overlap, rectangle_of, rotated_box
+
+Drawn = Mapping[str, Sequence[Sequence[Sequence[float]]]]
+"""Outlines (x, y) by phrase."""
 
 _SAME = 0.5  # overlap of an upright box and that around a turned one, from which on they are of one object
 
@@ -29,12 +33,22 @@ class Question:
         upright: its box; that around all of them where it means several.
         rotated: its rotated box, where the corpus has that or an outline, else None.
         several: the boxes, where it means more than one.
+        drawn: the outlines, where the corpus has them.
     """
 
     phrase: str
     upright: Box
     rotated: Box | None
     several: tuple[Box, ...] = ()
+    drawn: Sequence[Sequence[Sequence[float]]] = ()
+
+    @property
+    def outlines(self) -> list[npt.NDArray[np.float64]]:
+        """[K, 2] vertices (x, y) of each outline as drawn; corner pixels of boxes where there is none."""
+        if self.drawn:
+            return [np.asarray(outline, np.float64) for outline in self.drawn]
+        edges = [box.edges for box in self.several or (self.upright,)]
+        return [np.array([[x0, y0], [x1 - 1, y0], [x1 - 1, y1 - 1], [x0, y1 - 1]]) for y0, x0, y1, x1 in edges]
 
     def mask(self, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
         """[Y, X] the pixels whose centre lies in a box."""
@@ -53,12 +67,15 @@ class Questions:
         corpus: whose regions are the truth.
         task: which of them.
         shapes: (rows, columns) by uid.
+        drawn: outlines of each phrase by uid, where the corpus has them.
 
     Raises:
         EvaluationError: there is no such region, or one that has neither box nor outline.
     """
 
-    def __init__(self, corpus: Corpus, task: ReferringTask, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    def __init__(
+        self, corpus: Corpus, task: ReferringTask, shapes: Mapping[str, tuple[int, ...]], drawn: Mapping[str, Drawn]
+    ) -> None:
         table = RegionTable(corpus, RegionPolicy(sources=task.regions))
         self.ambiguous = 0
         self._of: dict[str, list[Question]] = defaultdict(list)
@@ -71,7 +88,9 @@ class Questions:
                 if meant is None:  # the phrase does not say which one
                     self.ambiguous += 1
                     continue
-                self._of[uid].append(meant)
+                own = dict.fromkeys(str(row["phrase"]) for row in rows)  # spellings of one phrase
+                outlines = [outline for name in own for outline in drawn.get(uid, {}).get(name, ())]
+                self._of[uid].append(replace(meant, drawn=outlines))
         self.phrases = sorted({question.phrase for asked in self._of.values() for question in asked})
         if not self.phrases:
             wanted = " or ".join(task.regions) or "any kind"
@@ -127,6 +146,12 @@ def _together(phrase: str, found: Sequence[Question]) -> Question:
     y0, x0, y1, x1 = np.array([question.upright.edges for question in found]).T
     around = Box((float(y0.min()), float(x0.min()), float(y1.max()), float(x1.max())))
     return Question(phrase, around, None, tuple(question.upright for question in found))
+
+
+def stored_outlines(rows: Mapping[str, Mapping[str, object]]) -> dict[str, Drawn]:
+    """What `attributes` of samples say of outlines, by uid."""
+    found = {uid: json.loads(str(row.get("attributes") or "{}")).get("outlines") for uid, row in rows.items()}
+    return {uid: outlines for uid, outlines in found.items() if outlines}
 
 
 def picture_shapes(rows: Mapping[str, Mapping[str, object]]) -> dict[str, tuple[int, ...]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -18,8 +18,10 @@ from voxtile.evaluation.inputs.split_roles import role_images, sizes, units_by_r
 from voxtile.evaluation.inputs.units import Units, chosen, limited, select_units
 from voxtile.evaluation.kinds.grounding.run import BLIND
 from voxtile.evaluation.kinds.referring.figures import ShareTable, map_scores
-from voxtile.evaluation.kinds.referring.questions import Question, Questions, picture_shapes
+from voxtile.evaluation.kinds.referring.localization import localization_scores
+from voxtile.evaluation.kinds.referring.questions import Question, Questions, picture_shapes, stored_outlines
 from voxtile.evaluation.kinds.referring.task import ReferringTask
+from voxtile.evaluation.kinds.referring.window_maps import window_maps
 from voxtile.evaluation.kinds.retrieval.examples import length_of
 from voxtile.evaluation.options import Options
 from voxtile.evaluation.result import Result
@@ -65,11 +67,13 @@ class ReferringResult(Result):
 
     @property
     def headline_metric(self) -> str:
-        """`pr@0.5`, or of the overlap that the task sets; `map_iou` where phrases may have several boxes."""
+        """`pr@0.5`, or of the task's overlap; `map_iou` where phrases may have several boxes, `rmi` of windows."""
         return _headline(self.task)
 
     def details(self) -> dict[str, Any]:
         """What the provenance says of it beyond its splits."""
+        if self.task.windows is not None:
+            return {**asdict(self.task.windows), "expressions": self.expressions}
         return {"mask_threshold": self.cut, "overlap": self.task.overlap, "expressions": self.expressions}
 
     def headlines(self, model: str) -> dict[str, Row]:
@@ -93,10 +97,10 @@ def run_referring(model: EvaluationModel, corpus: Corpus, task: ReferringTask, o
     """Run one task of referring expressions.
 
     Raises:
-        EvaluationError: the model does not ground, or nothing is to be evaluated.
+        EvaluationError: the model does not ground and the task has no windows, or nothing is to be evaluated.
         PresetError: the corpus cannot satisfy the model's preset.
     """
-    if not isinstance(model, GroundingModel) or not model.grounds:
+    if task.windows is None and not (isinstance(model, GroundingModel) and model.grounds):
         raise EvaluationError(
             f"model '{model.name}' cannot show what phrases mean; train it with the Grounding objective, e.g. with "
             "lightning fit -c remote_sensing/aerial-grounding"
@@ -108,10 +112,10 @@ def run_referring(model: EvaluationModel, corpus: Corpus, task: ReferringTask, o
     if not len(used["reported"]):
         raise EvaluationError(f"task '{task.name}': no {task.unit} of the corpus is in the split '{split}'")
     images = role_images(model.preset, corpus, task, used, options.batch_size)
-    questions = Questions(corpus, task, picture_shapes(images.rows))
+    questions = Questions(corpus, task, picture_shapes(images.rows), stored_outlines(images.rows))
     used = {role: chosen(part, questions.kept(part)) for role, part in used.items()}
-    asker = _Asker(model, task, images, questions)
-    cut, notes = _cut(asker, task, used["val"])
+    asker = _Asker(model, task, images, questions, options.batch_size)
+    cut, notes = (0.5, ()) if task.windows else _cut(asker, task, used["val"])
     if questions.ambiguous:
         notes += (f"{questions.ambiguous} phrases that several objects of a picture bear are left out",)
     return _reported(model, task, asker, used, cut, notes, options)
@@ -120,8 +124,16 @@ def run_referring(model: EvaluationModel, corpus: Corpus, task: ReferringTask, o
 class _Asker:
     """Asks a model about pictures."""
 
-    def __init__(self, model: EvaluationModel, task: ReferringTask, images: CorpusImages, questions: Questions) -> None:
+    def __init__(
+        self,
+        model: EvaluationModel,
+        task: ReferringTask,
+        images: CorpusImages,
+        questions: Questions,
+        batch_size: int,
+    ) -> None:
         self.model, self._task, self.images, self.questions = model, task, images, questions
+        self._batch_size = batch_size
 
     def heard(self, units: Units) -> Iterator[_Heard]:
         """Answers about each picture on its own grid, the mean over the task's templates."""
@@ -134,9 +146,14 @@ class _Asker:
             yield _Heard(uid, asked, own, own.mean(0), np.stack([maps[name] for name in others]))
 
     def _maps(self, uid: str, phrases: Sequence[str]) -> Mapping[str, Map]:
+        source = self.images.source(uid)
+        if self._task.windows is not None:
+            wordings = [[template.format(phrase) for template in self._task.templates] for phrase in phrases]
+            similar = window_maps(self.model, source, wordings, self._task.windows, self._batch_size)
+            return dict(zip(phrases, similar, strict=True))
         assert isinstance(self.model, GroundingModel)
         texts = [template.format(phrase) for phrase in phrases for template in self._task.templates]
-        ground, source = self.model.ground, self.images.source(uid)
+        ground = self.model.ground
         maps, _ = ground_sample(lambda image: ground(image, texts), self.model.preset, source)
         mean = maps.numpy().reshape(len(phrases), len(self._task.templates), *maps.shape[1:]).mean(1)
         return dict(zip(phrases, mean, strict=True))
@@ -164,7 +181,7 @@ def _reported(
                 scores[role].append(_scored(found, question, cut, task))
             subjects.append(str(subject))
             groups.append(task.group_of(question.phrase))
-        if len(shown) < _SHOWN and any(not question.several for question in heard.questions):
+        if task.windows is None and len(shown) < _SHOWN and any(not question.several for question in heard.questions):
             shown.append(_shown(heard, cut, len(shown), show_texts=options.show_texts))
     table = ShareTable(
         task.name, np.array(subjects), groups, list(task.groups), replicates=options.replicates, seed=options.seed
@@ -192,6 +209,8 @@ def _reported(
 
 def _scored(found: Map, question: Question, cut: float, task: ReferringTask) -> dict[str, float]:
     """Every metric of one answer; NaN where it does not count."""
+    if task.windows is not None:
+        return localization_scores(found, question.outlines)
     part = best_part(found, cut)
     upright, right = float("nan"), float("nan")
     if not question.several:  # one box cannot answer two
@@ -217,6 +236,8 @@ def _precision(task: ReferringTask) -> str:
 
 
 def _headline(task: ReferringTask) -> str:
+    if task.windows is not None:
+        return "rmi"
     return "map_iou" if task.union else _precision(task)
 
 

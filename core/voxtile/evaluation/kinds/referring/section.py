@@ -24,6 +24,15 @@ _LABELS = {
     "trivial": ("Text-blind", "the box of the mean of what it shows for all expressions of the picture"),
     "shuffled": ("Another expression", "the box of what it shows for an expression that means another object"),
 }
+_INDICATORS = {
+    "rsu": "Salient area in the regions (Rsu, higher is better)",
+    "ras": "Shift of attention from the regions' middles (Ras, lower is better)",
+    "rda": "Attention of one centre a region (Rda, higher is better)",
+}
+_SEMANTIC = (
+    "A map is the mean similarity of windows of several sizes, stretched to 0 to 1 and judged on the picture's own "
+    "pixels, as semantic localisation is (Yuan et al., 2022): Rmi is 0.4 Rsu + 0.35 (1 - Ras) + 0.25 Rda."
+)
 _PREDICTED, _TARGET = (42, 120, 214), (255, 176, 0)  # told apart by brightness too
 _COLOURS = ("red", "green", "blue")
 _LARGE = 320  # pixels of a picture's longer side
@@ -70,6 +79,9 @@ def referring_section(result: ReferringResult) -> ReferringSection:
             "overlap from 0.1, 0.2, 0.3, 0.4 and 0.5 on. Published figures cut maps of cosines there, and these are "
             "probabilities."
         )
+    if result.task.windows:
+        reading, others = _SEMANTIC, dict(_INDICATORS)
+        table = ("How maps lie on the regions", "Mean indicator of semantic localisation (Rmi)")
     lines += [Line(title, _rows(result, metric, None)) for metric, title in others.items()]
     kinds: tuple[tuple[ScoreKind, str], ...] = (
         ("model", result.models[0]), ("trivial", BLIND), ("shuffled", result.models[0])

@@ -15,6 +15,7 @@ def referring_tables(result: ReferringResult) -> list[Table]:
     headline = result.headline_metric
     table = new_table(f"{selection(result)}, {result.expressions} expressions", headline)
     second = ("contrast to noise", "cnr") if result.task.union else ("rotated boxes", f"rotated_{headline}")
+    second = ("attention shift", "ras") if result.task.windows else second
     columns: list[tuple[str, ScoreKind, str]] = [
         ("model", "model", headline),
         (second[0], "model", second[1]),

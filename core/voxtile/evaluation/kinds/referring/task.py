@@ -7,10 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from voxtile.evaluation.kinds.referring.window_maps import WindowSizes
 from voxtile.evaluation.tasks.place import Place, shown
 from voxtile.evaluation.tasks.task import Task
 
-REFERRING_KEYS = ("regions", "overlap", "templates", "groups", "several")
+REFERRING_KEYS = ("regions", "overlap", "templates", "groups", "several", "windows", "median")
 LEFT_OUT, UNION = "leave-out", "union"
 
 
@@ -24,6 +25,7 @@ class ReferringTask(Task):
         templates: ways to ask, each with one `{}` for the phrase; answers are averaged over them.
         groups: name → pattern, searched for in phrases; each phrase counts in the first group that fits.
         union: a phrase with several boxes means all of them, and maps are judged; else it is left out as ambiguous.
+        windows: of which sizes maps are made, and judged as semantic localisation is; None for what a model grounds.
     """
 
     regions: tuple[str, ...] = ()
@@ -31,6 +33,7 @@ class ReferringTask(Task):
     templates: tuple[str, ...] = ("{}",)
     groups: Mapping[str, re.Pattern[str]] = field(default_factory=dict)
     union: bool = False
+    windows: WindowSizes | None = None
 
     def group_of(self, phrase: str) -> str | None:
         """The group of a phrase, or None."""
@@ -59,14 +62,35 @@ def parse_referring(place: Place, task: Mapping[str, Any], shared: Mapping[str, 
     groups = task.get("groups") or {}
     if not isinstance(groups, dict) or not all(isinstance(v, str) for v in groups.values()):
         raise place.at("groups").error(f"expected names with a pattern each, found {shown(groups)}")
+    union = place.choice(task, "several", (LEFT_OUT, UNION), LEFT_OUT) == UNION
     return ReferringTask(
         **shared,
         regions=_texts(place.at("regions"), task.get("regions", [])),
         overlap=float(overlap),
         templates=templates,
-        union=place.choice(task, "several", (LEFT_OUT, UNION), LEFT_OUT) == UNION,
+        union=union,
+        windows=_windows(place, task, union=union),
         groups={str(name): _pattern(place.at("groups").at(str(name)), text) for name, text in groups.items()},
     )
+
+
+def _windows(place: Place, task: Mapping[str, Any], *, union: bool) -> WindowSizes | None:
+    sides, median = task.get("windows"), task.get("median", 1)
+    if sides is None:
+        if "median" in task:
+            raise place.at("median").error("only maps of windows are smoothed; set windows to their sizes in pixels")
+        return None
+    if not isinstance(sides, list) or not sides or not all(_is_size(side) for side in sides):
+        raise place.at("windows").error(f"expected sizes in pixels, such as [256, 512], found {shown(sides)}")
+    if not _is_size(median) or median % 2 == 0:
+        raise place.at("median").error(f"expected an odd number of pixels, found {shown(median)}")
+    if not union:
+        raise place.at("several").error("maps of windows are judged by all regions of a phrase; set it to union")
+    return WindowSizes(tuple(sides), median)
+
+
+def _is_size(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
 
 
 def _texts(place: Place, value: object) -> tuple[str, ...]:

@@ -27,7 +27,8 @@ from voxtile.evaluation.kinds.referring.localization import (
     salient_area,
 )
 from voxtile.evaluation.kinds.referring.questions import Questions, picture_shapes, stored_outlines
-from voxtile.evaluation.kinds.referring.window_maps import WindowSizes, median_filter, squares, window_maps
+from voxtile.evaluation.kinds.referring.task import WindowSizes
+from voxtile.evaluation.kinds.referring.window_maps import median_filter, squares, window_maps
 from voxtile.evaluation.options import checked_options
 from voxtile.evaluation.run import evaluate_model, report
 from voxtile.evaluation.tasks.file import load_task

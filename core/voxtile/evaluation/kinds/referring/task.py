@@ -7,12 +7,24 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from voxtile.evaluation.kinds.referring.window_maps import WindowSizes
 from voxtile.evaluation.tasks.place import Place, shown
 from voxtile.evaluation.tasks.task import Task
 
 REFERRING_KEYS = ("regions", "overlap", "templates", "groups", "several", "windows", "median")
 LEFT_OUT, UNION = "leave-out", "union"
+
+
+@dataclass(frozen=True)
+class WindowSizes:
+    """How a picture is looked at.
+
+    Attributes:
+        sides: of the squares, in pixels of the picture.
+        median: side of the box that smooths the map, odd; 1 for none.
+    """
+
+    sides: tuple[int, ...]
+    median: int = 1
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,23 +21,11 @@ import torch
 from voxtile.corpus.shards.codecs import decode_picture
 from voxtile.data.presets.base import PlacingPreset, SampleSource
 from voxtile.errors import EvaluationError, PresetError
+from voxtile.evaluation.kinds.referring.task import WindowSizes
 from voxtile.models.protocol import EvaluationModel
 
 Map = npt.NDArray[np.float32]
 Levels = npt.NDArray[np.uint8]
-
-
-@dataclass(frozen=True)
-class WindowSizes:
-    """How a picture is looked at.
-
-    Attributes:
-        sides: of the squares, in pixels of the picture.
-        median: side of the box that smooths the map, odd; 1 for none.
-    """
-
-    sides: tuple[int, ...]
-    median: int = 1
 
 
 @dataclass(frozen=True)

@@ -262,9 +262,8 @@ def test_grade_zero_is_the_absence_of_what_is_graded():
     texts = said(row("diabetic retinopathy grade 0", LABELS), modality="OP", body=None)
     assert every(texts, r"\b(no|negative|without)\b")
     assert not any("grade" in text.lower() for text in texts)
-    assert every(
-        said(row("diabetic retinopathy grade 3", LABELS), modality="OP", body=None), r"\bgrade 3 diabetic retinopathy"
-    )
+    severe = r"\bsevere (non-?proliferative )?diabetic retinopathy"  # grade 3 of Wilkinson et al. 2003
+    assert every(said(row("diabetic retinopathy grade 3", LABELS), modality="OP", body=None), severe)
     subject = Subject("u", "OP", None, (Fact("diabetic retinopathy grade 3", "present"),),
                       tuple(f"diabetic retinopathy grade {n}" for n in (0, 1, 2, 4)))  # fmt: skip
     assert len(fact_sentences(subject, bank_for(BANKS, "OP"), variant=0, absent=9)) == 1, "its other grades say nothing"

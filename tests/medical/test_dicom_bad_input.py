@@ -226,7 +226,8 @@ def test_a_corpus_within_the_source_is_no_input_of_itself(tmp_path, dicom, noise
     convert_dicom(tmp_path / "export", corpus, engine="inline")
     convert_dicom(tmp_path / "export", corpus, engine="inline", licence="CC0-1.0")
     rows = ds.dataset(corpus / "ledger").to_table().to_pylist()
-    assert [(row["status"], row["reason"]) for row in rows] == [("used", None), ("dropped", "converted-before")]
+    assert {(row["status"], row["reason"]) for row in rows} == {("used", None), ("dropped", "converted-before")}
+    assert len(rows) == 2
 
 
 def test_a_corpus_that_is_a_file_is_named(tmp_path, dicom, noise):

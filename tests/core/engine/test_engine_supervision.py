@@ -170,9 +170,8 @@ def test_a_task_that_no_worker_can_load_is_refused(tmp_path):
 
 
 def test_an_engine_that_is_not_there_is_named(tmp_path):
-    for name in ("ray", "rya"):
-        with pytest.raises(ConfigError, match=f"no engine '{name}'; choose one of: local, inline"):
-            run_task(FaultTask(("ok-1",)), tmp_path / "corpus", RunOptions(engine=name))
+    with pytest.raises(ConfigError, match="no engine 'rya'; choose one of: local, ray, inline"):
+        run_task(FaultTask(("ok-1",)), tmp_path / "corpus", RunOptions(engine="rya"))
     assert not (tmp_path / "corpus").exists()
 
 

@@ -14,7 +14,12 @@ _COLUMNS = ["attempt", "status", "reason", "error_class", "uid"]
 
 
 def input_rows(corpus: Corpus, source: str) -> list[Row]:
-    """Rows of the ledger about an input and its parts, by attempt; none where it is no input."""
+    """Rows of the ledger about an input and its parts, by attempt; none where it is no input, or a sample itself.
+
+    A stage that reads samples has their uids for inputs.
+    """
+    if pc.index(corpus.table("samples", columns=["uid"])["uid"], source).as_py() >= 0:
+        return []
     ledger = corpus.ledger()
     own = pc.or_(pc.equal(ledger["source"], source), pc.starts_with(ledger["source"], f"{source}#"))
     rows: list[Row] = ledger.filter(own).sort_by([("attempt", "ascending")]).select(_COLUMNS).to_pylist()

@@ -2,12 +2,13 @@
 
 import json
 from collections import Counter
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
-from PIL import Image
+from PIL import Image, ImageDraw
 from torch.nn import functional
 
 from voxtile.corpus.reader import Corpus
@@ -212,6 +213,47 @@ def test_vrsbench_asks_each_object_once_and_keeps_its_questions(tmp_path, monkey
     assert {row["kind"] for row in captions.values()} == {"vlm", "qa"}
     retrieval = run_retrieval(NoiseModel(), corpus, load_task("remote_sensing/vrsbench-retrieval"), options)
     assert retrieval.captions == 14, "questions are not searched"
+
+
+class MeanColour(NoiseModel):
+    """A picture's vector is its mean colour, a text's the colour that it names: knows no places."""
+
+    def encode_images(self, images):
+        return functional.normalize((images * 0.3 + 0.5).mean((2, 3)), dim=1)
+
+    def encode_texts(self, texts):
+        return torch.tensor([[1.0, 0, 0] if "red" in text else [0, 1.0, 0] for text in texts])
+
+
+def test_air_slt_asks_a_model_of_whole_pictures_where_sentences_are_true(tmp_path):
+    """A red roof, turned, and two green ponds in each of ten large pictures."""
+    roof = [[200, 150], [300, 200], [250, 300], [150, 250], [200, 150]]
+    ponds = [[[420, 40], [519, 40], [519, 139], [420, 139]], [[440, 280], [539, 280], [539, 379], [440, 379]]]
+    folder, sentences = tmp_path / "data" / "imgs", []
+    folder.mkdir(parents=True)
+    for n in range(10):
+        picture = Image.new("RGB", (600, 420), (40, 40, 40))
+        draw = ImageDraw.Draw(picture)
+        draw.polygon([tuple(point) for point in roof], fill=(250, 0, n))
+        for pond in ponds:
+            draw.polygon([tuple(point) for point in pond], fill=(0, 250, n))
+        picture.save(folder / f"{n}.jpg", quality=95)
+        sentences += [{"caption": "a red roof.\n", "jpg_name": f"{n}.jpg", "points": [roof]}]
+        sentences += [{"caption": "two green ponds.", "jpg_name": f"{n}.jpg", "points": ponds}]
+    path = tmp_path / "data" / "annotations" / "anno.json"
+    path.parent.mkdir()
+    path.write_text(json.dumps(sentences))
+    domain.recipes["air-slt"].load()(tmp_path / "data", tmp_path / "corpus", engine="inline")
+    task = load_task("remote_sensing/air-slt")
+    assert (task.windows.sides, task.windows.median) == ((256, 512, 768), 251), "the paper's s5"
+    task = replace(task, windows=replace(task.windows, sides=(80, 160), median=15))
+    result = run_referring(MeanColour(), Corpus(tmp_path / "corpus"), task, Options(replicates=50))
+    rows = {(row.kind, row.metric): row for row in result.rows}
+    assert (result.headline_metric, result.expressions) == ("rmi", 20)
+    assert rows["model", "rsu"].value > 0.6, "0.507 is that of an even map"
+    assert rows["shuffled", "rsu"].value < 0.2
+    assert rows["model", "rmi"].low > rows["trivial", "rmi"].high
+    assert rows["trivial", "rmi"].low > rows["shuffled", "rmi"].high
 
 
 def test_bigearthnets_classes_are_the_concepts_of_the_corine_19_legend():

@@ -177,7 +177,7 @@ def corpus(tmp_path_factory):
             values[y0:y1, x0:x1, channel] = 250
         out = io.BytesIO()
         Image.fromarray(values).save(out, "PNG")
-        outline = [[[150, 200], [229, 200], [229, 279], [150, 279]]]
+        outline = [[[150, 200], [229, 200], [229, 279], [150, 279], [150, 200]]]
         about = {"uid": uid, "subject": f"p{number}", "study": f"s{number}", "kind": "image", "modality": "RGB",
                  "axes": "YXC", "channels": [{"name": c} for c in ("red", "green", "blue")], "shape": [400, 600, 3],
                  "dtype": "uint8", "attributes": json.dumps({"outlines": {"a red roof": outline}})}  # fmt: skip
@@ -263,8 +263,9 @@ def test_stored_outlines_and_boxes_mean_the_same_pixels(corpus, task):
         mask = localization.outline_mask(asked[phrase].outlines, (400, 600))
         assert mask.sum() == 80 * 80
         assert mask[y : y + 80, x : x + 80].all()
-    assert asked["a red roof"].drawn
-    assert not asked["a green pond"].drawn
+    (roof,), (pond,) = (asked[phrase].outlines for phrase in PLACES)
+    assert roof.tolist() == [[150, 200], [229, 200], [229, 279], [150, 279], [150, 200]], "as drawn, closed"
+    assert pond.tolist() == [[400, 100], [479, 100], [479, 179], [400, 179]]
 
 
 def test_a_preset_that_does_not_scale_is_refused(corpus, task):

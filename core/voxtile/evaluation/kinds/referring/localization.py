@@ -130,7 +130,7 @@ def box_filter(levels: Levels, size: int) -> Levels:
     for axis in (0, 1):
         widths = [(0, 0), (0, 0)]
         widths[axis] = (size // 2, (size - 1) // 2)
-        running = np.cumsum(np.pad(sums, widths, "reflect"), axis=axis, dtype=np.int64)
+        running = np.cumsum(np.pad(sums, widths, "reflect"), axis=axis, dtype=np.int32)
         last = np.take(running, np.arange(size - 1, running.shape[axis]), axis)
         before = np.take(running, np.arange(running.shape[axis] - size), axis)
         first = np.zeros_like(np.take(last, [0], axis))

@@ -88,9 +88,9 @@ class _Heard:
 
     uid: str
     questions: Sequence[Question]
-    own: Map
+    own: Sequence[Map]
     blind: Map
-    other: Map
+    other: Sequence[Map]
 
 
 def run_referring(model: EvaluationModel, corpus: Corpus, task: ReferringTask, options: Options) -> ReferringResult:
@@ -142,8 +142,9 @@ class _Asker:
             others = [self.questions.other(uid, number) for number in range(len(asked))]
             names = list(dict.fromkeys([*(q.phrase for q in asked), *others]))
             maps = self._maps(uid, names)
-            own = np.stack([maps[q.phrase] for q in asked])
-            yield _Heard(uid, asked, own, own.mean(0), np.stack([maps[name] for name in others]))
+            own = [maps[question.phrase] for question in asked]
+            blind: Map = np.add.reduce(own) / np.float32(len(own))
+            yield _Heard(uid, asked, own, blind, [maps[name] for name in others])
 
     def _maps(self, uid: str, phrases: Sequence[str]) -> Mapping[str, Map]:
         source = self.images.source(uid)

@@ -6,6 +6,7 @@ import json
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -74,7 +75,11 @@ class Questions:
     """
 
     def __init__(
-        self, corpus: Corpus, task: ReferringTask, shapes: Mapping[str, tuple[int, ...]], drawn: Mapping[str, Drawn]
+        self,
+        corpus: Corpus,
+        task: ReferringTask,
+        shapes: Mapping[str, tuple[int, ...]],
+        drawn: Mapping[str, Drawn] = MappingProxyType({}),
     ) -> None:
         table = RegionTable(corpus, RegionPolicy(sources=task.regions))
         self.ambiguous = 0

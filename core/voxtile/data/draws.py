@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import chain
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import Sampler
 
 from voxtile.corpus.acquisition_time import days_since_latest
-from voxtile.corpus.remote.announcing import Place, is_mirror
+from voxtile.corpus.remote.announcing import Place, announced_in_pieces, is_mirror
 from voxtile.corpus.view.view import Caption, CompiledView, Entry
 from voxtile.data.captions import CaptionPolicy, Text, TurningPreset, names_direction
 from voxtile.data.collated import LoadedItem, any_sample, batch_of
@@ -55,6 +55,14 @@ class Draws(NamedTuple):
 
     items: npt.NDArray[np.int64]
     numbers: npt.NDArray[np.int64] | None
+
+
+class _Wanted(NamedTuple):
+    """An item, the number that keys its randomness (None means evaluation), and how many images it may give."""
+
+    item: int
+    number: int | None
+    limit: int
 
 
 class BatchDataset(torch.utils.data.Dataset[Any], ABC):
@@ -133,19 +141,37 @@ class DrawDataset(BatchDataset):
         Raises:
             CorpusError: a sample is damaged.
         """
-        keyed = draws.numbers is not None
         numbers = draws.numbers if draws.numbers is not None else draws.items
-        pairs = zip(draws.items.tolist(), numbers.tolist(), self._limits(draws.items.tolist()), strict=True)
-        items = [self._item(item, number if keyed else None, limit) for item, number, limit in pairs]
+        wanted: Iterable[_Wanted] = self._wanted(draws)
+        if self.is_remote and self.with_images:
+            worker = torch.utils.data.get_worker_info()
+            sharers = 1 if worker is None else worker.num_workers
+            wanted = announced_in_pieces(list(wanted), self._places, sharers=sharers)
+        items = [self._item(*one) for one in wanted]
         grid = None if self.regions is None else self.preset.grid
         return batch_of(items, numbers, self.view, region_grid=grid, with_samples=self.sample_captions is not None)
 
     def places(self, draws: Draws) -> Iterator[Place]:
-        """Where the images lie that a batch is made of, for remote corpora."""
+        """Where the images and masks lie that a batch is made of, for remote corpora."""
         if self.with_images:
-            for item in draws.items.tolist():
-                for entry in self._entries(item):
-                    yield from self.view.places(entry)
+            for one in self._wanted(draws):
+                yield from self._places(one)
+
+    def _wanted(self, draws: Draws) -> Iterator[_Wanted]:
+        items = draws.items.tolist()
+        numbers = [None] * len(items) if draws.numbers is None else draws.numbers.tolist()
+        return itertools.starmap(_Wanted, zip(items, numbers, self._limits(items), strict=True))
+
+    def _places(self, wanted: _Wanted) -> Iterator[Place]:
+        entries = self._entries(wanted.item)
+        whole = isinstance(self.preset, StudyReader)
+        kept = range(len(entries)) if whole else self._kept(len(entries), wanted.limit, wanted.number)
+        for place in kept:
+            yield from self.view.places(entries[place])
+        if self.regions is not None:
+            shown = entries if whole else entries[:1]
+            facts = any_sample([self.view.facts(entry) for entry in entries])
+            yield from self.regions.places(self._asked(shown, facts, wanted.number))
 
     @property
     def is_remote(self) -> bool:
@@ -200,7 +226,7 @@ class DrawDataset(BatchDataset):
         sample_texts = self._sample_texts([captions[i] for i in kept], number)
         facts = any_sample([self.view.facts(entry) for entry in entries])
         asked = self._asked(entries[:1], facts, number)
-        said = chain((text.text for own in (texts, *sample_texts) for text in own), (a.text for a in asked))
+        said = itertools.chain((text.text for own in (texts, *sample_texts) for text in own), (a.text for a in asked))
         preset = self.preset
         if isinstance(preset, TurningPreset) and any(names_direction(text) for text in said):
             preset = preset.upright

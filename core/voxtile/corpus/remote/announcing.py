@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple, TypeVar
 
 from voxtile.corpus.remote.address import marker
-from voxtile.corpus.remote.block_cache import BLOCK, limit_bytes
+from voxtile.corpus.remote.block_cache import limit_bytes
+from voxtile.corpus.remote.extents import BLOCK
 
 _FIRST_BYTES = 4 << 20  # announced before the first item: little, so that it is not behind others
 _MOST_BYTES = 96 << 20  # announced at once later, and so what is joined into requests; less in a small cache
 _WINDOWS = 2  # announced and not yet read
 _SHARE_OF_CACHE = 16  # a window takes no more of it, or it would push out what was announced before
+_BEGINNING = 4  # of a batch that takes more than a window, the first so manieth part of one is announced
 _MOST_ITEMS = 4096
 _HEADER = 512  # of a tar member, which is read before its bytes
 
@@ -69,15 +71,34 @@ def _taken(place: Place) -> int:
     return (-(-(place.offset + place.nbytes) // BLOCK) - max(0, place.offset - _HEADER) // BLOCK) * BLOCK
 
 
-def announced(items: Iterable[T], places: Callable[[T], Iterable[Place]]) -> Iterator[T]:
+def _window(sharers: int) -> int:
+    """Bytes that one of so many who read side by side may announce at once."""
+    return min(_MOST_BYTES, limit_bytes(0) // _SHARE_OF_CACHE) // sharers
+
+
+def _beginning(places: Iterable[Place], most: int) -> list[Place]:
+    """The first of the places, no more than fill so many bytes."""
+    found = []
+    for place in places:
+        if (most := most - _taken(place)) < 0:
+            break
+        found.append(place)
+    return found
+
+
+def announced(items: Iterable[T], places: Callable[[T], Iterable[Place]], *, sharers: int = 1) -> Iterator[T]:
     """The same items in the same order, each after what it takes was announced.
+
+    Of an item that takes more than may be announced at once only the beginning is: whoever reads it goes on with
+    `announced_in_pieces`.
 
     Args:
         items: what will be read, in order; taken from their source ahead of time.
         places: what one of them takes.
+        sharers: how many read side by side.
     """
     remaining = iter(items)
-    most = min(_MOST_BYTES, limit_bytes(0) // _SHARE_OF_CACHE)
+    most = _window(sharers)
     ready: deque[tuple[T, int]] = deque()
     window, ahead = min(_FIRST_BYTES, most), 0
     while True:
@@ -86,8 +107,11 @@ def announced(items: Iterable[T], places: Callable[[T], Iterable[Place]]) -> Ite
             size = count = 0
             while size < window and count < _MOST_ITEMS and (item := next(remaining, None)) is not None:
                 own = list(places(item))
+                nbytes = sum(map(_taken, own))
+                if nbytes > most and len(own) > 1:
+                    own = _beginning(own, most // _BEGINNING)
+                    nbytes = sum(map(_taken, own))
                 group += own
-                nbytes = sum(_taken(place) for place in own)
                 ready.append((item, nbytes))
                 size, count = size + nbytes, count + 1
             announce(group)
@@ -98,3 +122,15 @@ def announced(items: Iterable[T], places: Callable[[T], Iterable[Place]]) -> Ite
         item, nbytes = ready.popleft()
         ahead -= nbytes
         yield item
+
+
+def announced_in_pieces(items: Sequence[T], places: Callable[[T], Iterable[Place]], *, sharers: int = 1) -> Iterable[T]:
+    """The items of a batch, announced as they are read where all of it was more than could be announced before.
+
+    Args:
+        items: of the batch, in order.
+        places: what one of them takes.
+        sharers: how many read batches side by side.
+    """
+    whole = sum(_taken(place) for item in items for place in places(item))
+    return items if whole <= _window(1) else announced(items, places, sharers=sharers)

@@ -1,40 +1,24 @@
-"""Blocks of remote objects on the local disk: a sparse file of the object's size, and a checksum for each block in it.
-
-A block without a checksum is not there. Each is compared with its checksum whenever it is read, so that a cache on a
-damaged disk, or one that a power cut left half-written, gives the block again instead of other bytes. Files are only
-ever removed, never cut or changed in place: whoever reads one goes on reading what was in it.
-"""
+"""The room that blocks of remote objects take on the local disk: a limit, and who goes when it is reached."""
 
 from __future__ import annotations
 
 import errno
-import mmap
 import os
 import shutil
-import time
-import weakref
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from io import FileIO
 from pathlib import Path
 from typing import TypeVar
 
-import numpy as np
-import numpy.typing as npt
-import xxhash
-
+from voxtile.corpus.remote.extents import BLOCK
 from voxtile.errors import CorpusError
 from voxtile.folders import cache_folder
 
-BLOCK = 1 << 14  # bytes; a multiple of the usual page sizes, and less than a picture, so that little is read in vain
 LIMIT_VARIABLE = "VOXTILE_REMOTE_CACHE_GB"
 DEFAULT_LIMIT_GB = 100.0
 _SHARE_OF_FREE_DISK = 0.9
-_DATA, _SUMS = ".data", ".sums"
-_FILE_BYTES = 1 << 13  # that a file of checksums may take more, in pages
-_SUM_BYTES = 8  # XXH3-64, as in stored arrays (voxtile.corpus.shards.checksums)
-_TOUCHED_EVERY_S = 20.0  # a file that is read counts as used so often, not at every read
-
+_FILE_BYTES = 1 << 13  # that an extent may take more, in pages
+_ROOM_AT_ONCE = 32  # so much of the limit is freed at a time, since looking at all files costs more the more there are
 
 T = TypeVar("T")
 
@@ -42,112 +26,6 @@ T = TypeVar("T")
 def cache_root() -> Path:
     """Folder of everything that is kept of remote corpora."""
     return cache_folder("remote")
-
-
-class BlockFile:
-    """The blocks of one object.
-
-    Args:
-        path: without suffix.
-        size: of the object in bytes.
-        create: make it where it is missing.
-
-    Raises:
-        FileNotFoundError: it is missing and not to be made.
-        OSError: it cannot be opened or made.
-    """
-
-    def __init__(self, path: Path, size: int, *, create: bool = False) -> None:
-        self.size = size
-        self.path = path
-        self.blocks = -(-size // BLOCK)
-        flags = os.O_RDWR | (os.O_CREAT if create else 0)
-        self._data = FileIO(os.open(f"{path}{_DATA}", flags, 0o600), "r+")
-        self._sums = FileIO(os.open(f"{path}{_SUMS}", flags, 0o600), "r+")
-        self._closing = weakref.finalize(self, _close, self._data, self._sums)
-        self._inode = os.fstat(self._data.fileno()).st_ino
-        self._touched = 0.0
-        if create:
-            for file, length in ((self._data, size), (self._sums, self.blocks * _SUM_BYTES)):
-                if os.fstat(file.fileno()).st_size != length:
-                    os.ftruncate(file.fileno(), length)
-        elif os.fstat(self._data.fileno()).st_size != size:
-            raise FileNotFoundError(path)  # it is being made
-
-    @property
-    def is_current(self) -> bool:
-        """Whether the file is still the one that is found by its name."""
-        try:
-            return os.stat(f"{self.path}{_DATA}").st_ino == self._inode
-        except OSError:
-            return False
-
-    def missing(self, start: int, stop: int) -> npt.NDArray[np.int64]:
-        """Numbers of the blocks of a range of bytes that are not there, ascending."""
-        first, last = start // BLOCK, -(-stop // BLOCK)
-        return first + np.flatnonzero(self._checksums(first, last) == 0)
-
-    def write(self, first: int, data: bytes | memoryview) -> None:
-        """Store whole blocks.
-
-        Args:
-            first: number of the first one.
-            data: of one or more; only the object's last block is shorter than `BLOCK`.
-
-        Raises:
-            OSError: the disk is full.
-        """
-        view = memoryview(data)
-        sums = [_checksum(view[at : at + BLOCK]) for at in range(0, len(view), BLOCK)]
-        written = 0
-        while written < len(view):
-            written += os.pwrite(self._data.fileno(), view[written:], first * BLOCK + written)
-        os.pwrite(self._sums.fileno(), np.array(sums, "<u8").tobytes(), first * _SUM_BYTES)
-
-    def view(self, offset: int, nbytes: int) -> memoryview | None:
-        """Bytes in place, compared with their checksums; None where a block is missing or damaged.
-
-        Args:
-            offset: of the first byte.
-            nbytes: how many there are; the range lies inside the object.
-        """
-        if nbytes == 0:
-            return memoryview(b"")
-        first, last = offset // BLOCK, -(-(offset + nbytes) // BLOCK)
-        sums = self._checksums(first, last)
-        if not sums.all():
-            return None
-        start, stop = first * BLOCK, min(last * BLOCK, self.size)
-        mapped = memoryview(mmap.mmap(self._data.fileno(), stop - start, access=mmap.ACCESS_READ, offset=start))
-        found = [_checksum(mapped[at : at + BLOCK]) for at in range(0, len(mapped), BLOCK)]
-        if damaged := [number for number, known in enumerate(sums.tolist()) if found[number] != known]:
-            for number in damaged:
-                os.pwrite(self._sums.fileno(), bytes(_SUM_BYTES), (first + number) * _SUM_BYTES)
-            return None
-        self._touch()
-        return mapped[offset - start : offset - start + nbytes]
-
-    def _checksums(self, first: int, last: int) -> npt.NDArray[np.uint64]:
-        raw = os.pread(self._sums.fileno(), (last - first) * _SUM_BYTES, first * _SUM_BYTES)
-        sums = np.zeros(last - first, "<u8")
-        sums[: len(raw) // _SUM_BYTES] = np.frombuffer(raw, "<u8", len(raw) // _SUM_BYTES)
-        return sums
-
-    def _touch(self) -> None:
-        now = time.monotonic()
-        if now - self._touched > _TOUCHED_EVERY_S:
-            self._touched = now
-            with suppress(OSError):
-                os.utime(self._sums.fileno())
-
-
-def _close(*files: FileIO) -> None:
-    for file in files:
-        file.close()
-
-
-def _checksum(block: memoryview) -> int:
-    return xxhash.xxh3_64_intdigest(block) or 1  # 0 stands for a block that is not there
 
 
 def limit_bytes(used: int) -> int:
@@ -207,7 +85,7 @@ class CacheSpace:
                 f"and {wanted / 1e6:,.1f} MB are to be read at once; raise {LIMIT_VARIABLE}, free space on that disk, "
                 "or name another folder by VOXTILE_CACHE"
             )
-        self._remove(self._used + wanted - limit)
+        self._remove(self._used + wanted - limit + limit // _ROOM_AT_ONCE)
         self._used = self._measure() + wanted
 
     def on_disk(self, work: Callable[[], T]) -> T:
@@ -229,28 +107,25 @@ class CacheSpace:
             raise disk_error(self._root, error) from error
 
     def _remove(self, nbytes: int) -> None:
-        files = sorted(self._files(), key=lambda file: file.stat().st_mtime_ns)
-        for sums in files:
+        """Remove extents that were not used for longest, until so many bytes are free."""
+        for _, size, path in sorted(self._files()):
             if nbytes <= 0:
                 return
-            nbytes -= _on_disk(sums)
-            for path in (sums, sums.with_suffix(_DATA)):  # without its checksums a file counts as empty
-                with suppress(FileNotFoundError):
-                    path.unlink()
+            nbytes -= size
+            with suppress(FileNotFoundError):
+                os.unlink(path)
 
     def _measure(self) -> int:
-        return sum(_on_disk(sums) for sums in self._files())
+        return sum(size for _, size, _ in self._files())
 
-    def _files(self) -> Iterable[Path]:
-        return list(self._root.glob(f"*/blocks/*{_SUMS}"))
-
-
-def _on_disk(sums: Path) -> int:
-    total = 0
-    for path in (sums, sums.with_suffix(_DATA)):
-        with suppress(FileNotFoundError):
-            total += path.stat().st_blocks * 512
-    return total
+    def _files(self) -> Iterable[tuple[int, int, str]]:
+        """When each file was used, what it takes on the disk, and its path."""
+        for folder in self._root.glob("*/blocks"):
+            with suppress(FileNotFoundError), os.scandir(folder) as entries:
+                for entry in entries:
+                    with suppress(FileNotFoundError):  # another run made room
+                        found = entry.stat()
+                        yield found.st_mtime_ns, found.st_blocks * 512, entry.path
 
 
 def disk_error(root: Path, error: OSError) -> CorpusError:

@@ -8,7 +8,8 @@ from contextlib import suppress
 from functools import partial
 from typing import TypeAlias
 
-from voxtile.corpus.remote.block_cache import BLOCK, BlockFile, CacheSpace, runs_of
+from voxtile.corpus.remote.block_cache import CacheSpace, runs_of
+from voxtile.corpus.remote.extents import BLOCK, ObjectBlocks
 from voxtile.corpus.remote.mirror import Mirror
 from voxtile.corpus.remote.objects import Identity
 from voxtile.corpus.remote.stores import Store
@@ -59,7 +60,7 @@ class Filler:
         known = self.mirror.shards.get(name)
         if known is None:
             raise CorpusError(f"'{self.mirror.address.url}' has no '{name}'; run 'voxtile verify' on the corpus")
-        file = self._space.on_disk(lambda: BlockFile(self.mirror.block_path(name), known.size, create=True))
+        file = ObjectBlocks(self.mirror.block_path(name), known.size)
         missing = _blocks(file, ranges)
         new = [block for block in missing if (name, block) not in self._flying]
         for run in runs_of(new, self._gap, _MOST_BLOCKS):
@@ -107,14 +108,14 @@ class Filler:
         if not done.cancelled():
             done.exception()  # it was told to whoever waits; of what is read ahead nobody asks
 
-    async def _get(self, name: str, file: BlockFile, run: tuple[int, int], *, ahead: bool) -> None:
+    async def _get(self, name: str, file: ObjectBlocks, run: tuple[int, int], *, ahead: bool) -> None:
         if ahead:
             async with self._ahead_slots:
                 await self._request(name, file, run)
         else:
             await self._request(name, file, run)
 
-    async def _request(self, name: str, file: BlockFile, run: tuple[int, int]) -> None:
+    async def _request(self, name: str, file: ObjectBlocks, run: tuple[int, int]) -> None:
         part = run[0] * BLOCK, min(run[1] * BLOCK, file.size)
         known = self._tags.get(name) or self.mirror.shards[name]
         async with self._slots:
@@ -126,15 +127,10 @@ class Filler:
                 ) from error
         self._tags.setdefault(name, identity)
         self._space.make_room(len(data))
-        self._space.on_disk(lambda: _current(file).write(run[0], data))
+        self._space.on_disk(lambda: file.write(run[0], data))
 
 
-def _current(file: BlockFile) -> BlockFile:
-    """The file of this name: an older one may have been removed to make room."""
-    return file if file.is_current else BlockFile(file.path, file.size, create=True)
-
-
-def _blocks(file: BlockFile, ranges: Ranges) -> list[int]:
+def _blocks(file: ObjectBlocks, ranges: Ranges) -> list[int]:
     found: set[int] = set()
     for start, stop in ranges:
         found.update(file.missing(start, stop).tolist())

@@ -83,7 +83,7 @@ class Mirror:
         draft.replace(target)
 
     def block_path(self, name: str) -> Path:
-        """The blocks of a shard, without suffix; another content has other ones."""
+        """The extents of a shard, without their numbers; another content has other ones."""
         content = self.contents.get(name) or repr(tuple(self.shards[name]))
         digest = hashlib.sha256(f"{name}\n{content}".encode()).hexdigest()[:32]
         return self._blocks / digest

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections import OrderedDict
 from functools import lru_cache
 from pathlib import Path
-from threading import Lock
 
 from voxtile.corpus.remote.address import marker
-from voxtile.corpus.remote.block_cache import LIMIT_VARIABLE, BlockFile
+from voxtile.corpus.remote.block_cache import LIMIT_VARIABLE
 from voxtile.corpus.remote.client import fill, leave_fetcher
+from voxtile.corpus.remote.extents import ObjectBlocks
 from voxtile.corpus.remote.mirror import Mirror
 from voxtile.errors import StoreError
 
 _ATTEMPTS = 8  # a block may be removed from a small cache before whoever waited for it has read it
-_MOST_OPEN = 128  # block files, with two descriptors each
 
 
 def see_anew() -> None:
@@ -60,8 +58,9 @@ def remote_payload(path: Path, offset: int, nbytes: int) -> memoryview | None:
     if place is None:
         return None
     mirror, name = place
+    blocks = ObjectBlocks(mirror.block_path(name), mirror.shards[name].size)
     for _ in range(_ATTEMPTS):
-        found = _FILES.view(mirror, name, offset, nbytes)
+        found = blocks.view(offset, nbytes)
         if found is not None:
             return found
         fill(mirror.root, name, [(offset, offset + nbytes)])
@@ -69,36 +68,6 @@ def remote_payload(path: Path, offset: int, nbytes: int) -> memoryview | None:
         f"the cache of remote corpora is too small: what was read of '{path.name}' was removed before it was used; "
         f"raise {LIMIT_VARIABLE}"
     )
-
-
-class _Files:
-    """Block files that this process has open; one that falls out closes with its last reader."""
-
-    def __init__(self) -> None:
-        self._files: OrderedDict[Path, BlockFile] = OrderedDict()
-        self._lock = Lock()
-
-    def view(self, mirror: Mirror, name: str, offset: int, nbytes: int) -> memoryview | None:
-        path = mirror.block_path(name)
-        try:
-            file = self._file(path, mirror.shards[name].size)
-        except FileNotFoundError:
-            return None
-        return file.view(offset, nbytes)
-
-    def _file(self, path: Path, size: int) -> BlockFile:
-        with self._lock:
-            held = self._files.get(path)
-            if held is None or not held.is_current:
-                self._files.pop(path, None)  # also where no new one is there yet: a removed file takes room until then
-                held = self._files[path] = BlockFile(path, size)
-                while len(self._files) > _MOST_OPEN:
-                    self._files.popitem(last=False)
-            self._files.move_to_end(path)
-            return held
-
-
-_FILES = _Files()
 
 
 def _place(path: str) -> tuple[Mirror, str] | None:

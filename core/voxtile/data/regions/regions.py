@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import zlib
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -19,6 +19,7 @@ from torch import Tensor
 
 from voxtile.console import note
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.remote.announcing import Place
 from voxtile.data.presets.base import Preset
 from voxtile.data.regions.masks import mask_metas, masking, placed_mask, soft
 from voxtile.data.sample_cache import CacheablePreset
@@ -265,6 +266,13 @@ class RegionDraws:
             boxed = any(row["mask_shard"] is None for row in rows)
             found.append(Placed(text, mask, boxed, self.table.confidence(rows)))
         return found
+
+    def places(self, asked: Iterable[Asked]) -> Iterator[Place]:
+        """Where the masks of phrases lie, for remote corpora."""
+        for row in (row for one in asked for row in one.rows):
+            if row["mask_shard"] is not None:
+                root = self.corpus.roots[row.get("corpus") or 0]
+                yield Place(root, row["mask_shard"], row["mask_offset"], row["mask_nbytes"])
 
     def _worded(self, phrase: str, rng: np.random.Generator | None) -> str:
         wordings = self.policy.wordings

@@ -93,7 +93,7 @@ def test_a_bit_that_flips_in_the_cache_is_fetched_again(any_server, place, uploa
     address = place(any_server, uploaded(any_server))
     remote = Corpus(address)
     pixels(remote)
-    for data in (remote.roots[0].parent / "blocks").glob("*.data"):
+    for data in (remote.roots[0].parent / "blocks").glob("*.extent"):
         with data.open("r+b") as stream:
             for at in range(100, data.stat().st_size, 4096):
                 stream.seek(at)

@@ -8,7 +8,8 @@ import psutil
 import pytest
 
 from voxtile import processors
-from voxtile.processors import free_processors, is_open
+from voxtile.engine.options import RunOptions
+from voxtile.processors import free_processors, is_open, processor_quota, usable_processors
 
 PROGRAM = """
 import os, sys
@@ -105,3 +106,71 @@ voxtile.cli.main.main({words})
     command = [sys.executable, "-c", program]
     result = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     assert result.stdout == "False PASSIVE\n"
+
+
+def control_groups(root, files):
+    for name, text in files.items():
+        path = root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    return root
+
+
+V2, V1, OLD = "sys/fs/cgroup", "sys/fs/cgroup/cpu,cpuacct", "sys/fs/cgroup/cpu"
+
+
+@pytest.mark.parametrize(
+    ("files", "quota"),
+    [
+        ({"proc/self/cgroup": "0::/\n", f"{V2}/cpu.max": "150000 100000\n"}, 1.5),
+        ({"proc/self/cgroup": "0::/\n", f"{V2}/cpu.max": "max 100000\n"}, None),
+        ({"proc/self/cgroup": "0::/a/b\n", f"{V2}/a/cpu.max": "200000 100000\n", f"{V2}/a/b/cpu.max": "max 100000"}, 2),
+        ({"proc/self/cgroup": "0::/a/b\n", f"{V2}/a/cpu.max": "99000 9000", f"{V2}/a/b/cpu.max": "50000 100000"}, 0.5),
+        ({"proc/self/cgroup": "0::/../../else\n", f"{V2}/cpu.max": "300000 100000"}, 3),
+        (
+            {
+                "proc/self/cgroup": "4:memory:/docker/x\n3:cpu,cpuacct:/docker/x\n0::/\n",
+                f"{V1}/cpu.cfs_quota_us": "250000\n",  # the mount of a container is its own group
+                f"{V1}/cpu.cfs_period_us": "100000\n",
+            },
+            2.5,
+        ),
+        ({"proc/self/cgroup": "3:cpu:/", f"{OLD}/cpu.cfs_quota_us": "-1", f"{OLD}/cpu.cfs_period_us": "9"}, None),
+        ({"proc/self/cgroup": "3:cpuset:/\n", f"{V2}/cpu.max": "100000 100000"}, None),
+        ({"proc/self/cgroup": "0::/\n", f"{V2}/cpu.max": "what\n"}, None),
+        ({}, None),
+    ],
+)  # fmt: skip
+def test_the_quota_is_the_least_of_the_group_and_those_above_it(tmp_path, files, quota):
+    assert processor_quota(control_groups(tmp_path, files)) == quota
+
+
+@pytest.mark.parametrize(("quota", "usable"), [(None, 4), (0.2, 1), (1.5, 2), (3, 3), (64, 4)])
+def test_processors_are_those_that_the_affinity_and_the_quota_give(monkeypatch, quota, usable):
+    monkeypatch.setattr(processors, "_mine", lambda: [0, 1, 2, 3])
+    monkeypatch.setattr(processors, "processor_quota", lambda: quota)
+    assert usable_processors() == usable
+    assert RunOptions().processes == usable
+    assert RunOptions(workers=9).processes == 9
+
+
+def threads_of(program, **variables):
+    environment = {name: value for name, value in os.environ.items() if name not in DECIDED} | variables
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, env=environment)
+    return done.stdout.split()
+
+
+def test_libraries_start_as_many_threads_as_the_quota_pays_for_unless_somebody_chose():
+    of_quota = """
+from voxtile import processors
+processors._mine = lambda: list(range(8))
+processors.processor_quota = lambda: 2.5
+import voxtile.cli.main as cli
+cli._dispatch = lambda words: None
+assert cli.main(["domains"]) == 0
+import os, pyarrow
+print(os.environ["OMP_NUM_THREADS"], pyarrow.cpu_count(), processors.chosen_threads(),
+      processors.single_threaded(os.environ)["OMP_NUM_THREADS"])
+"""
+    assert threads_of(of_quota) == ["3", "3", "None", "1"]
+    assert threads_of(of_quota, OMP_NUM_THREADS="5") == ["5", "5", "5", "5"]

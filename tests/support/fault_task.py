@@ -19,6 +19,7 @@ import numpy as np
 from voxtile.corpus.records import Sample
 from voxtile.engine.task import Item, Outcome
 from voxtile.errors import InputError
+from voxtile.processors import waited_seconds
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,14 @@ def list_slowly(count: int) -> Iterator[int]:
     for number in range(count):
         time.sleep(0.3)
         yield number
+
+
+def outwait(seconds: float) -> float:
+    """Compute until others have had the processor for so long; seconds by the clock, which are more."""
+    started, before = time.monotonic(), waited_seconds(os.getpid())
+    while waited_seconds(os.getpid()) - before < seconds:
+        pass
+    return time.monotonic() - started
 
 
 def _bad(task: FaultTask, item: Item) -> None:

@@ -183,9 +183,11 @@ def _lightning_script() -> tuple[str, str]:
 def _machine() -> Iterator[tuple[str, str, str]]:
     import psutil
 
-    from voxtile.engine.pool import processors
+    from voxtile.processors import processor_quota, usable_processors
 
-    yield "processors", OK, f"{processors()} usable of {os.cpu_count()}"
+    quota = processor_quota()
+    granted = "" if quota is None else f"; the control group grants the time of {quota:.3g}"
+    yield "processors", OK, f"{usable_processors()} usable of {os.cpu_count()}{granted}"
     memory = psutil.virtual_memory()
     yield "memory", OK, f"{memory.available / 2**30:.1f} GiB free of {memory.total / 2**30:.1f}"
     disk = shutil.disk_usage(Path.cwd())

@@ -19,6 +19,7 @@ from voxtile.cli.session import COMPLETE, ERROR, session_of
 from voxtile.cli.table import COMMANDS
 from voxtile.domain import Command, discover
 from voxtile.errors import ConfigError, InterruptedRunError, VoxtileError, own_cause
+from voxtile.processors import limit_threads, settle_threads
 
 _LONGEST = 300  # characters of what a library says; the traceback has the rest
 
@@ -37,6 +38,7 @@ def _guarded(run: Callable[[list[str]], None], argv: list[str]) -> int:
     debug = "--debug" in argv
     try:
         session = session_of(argv)
+        limit_threads()
         with session.active():
             run(list(session.words))
         sys.stdout.flush()
@@ -105,13 +107,7 @@ def _dispatch(argv: list[str]) -> None:
     elif entry.takes_argv:
         _train([word, *rest])
     else:
-        _call(entry.command, f"voxtile {word}", rest, prepare=_settle_threads if entry.section == MODEL else None)
-
-
-def _settle_threads() -> None:
-    from voxtile.processors import settle_threads
-
-    settle_threads()
+        _call(entry.command, f"voxtile {word}", rest, prepare=settle_threads if entry.section == MODEL else None)
 
 
 def _train(argv: list[str]) -> None:
@@ -120,7 +116,7 @@ def _train(argv: list[str]) -> None:
     if answered(argv):
         return
     check_words(argv)
-    _settle_threads()
+    settle_threads()
     Command("voxtile.cli.lightning:main", "").load()(argv)
 
 

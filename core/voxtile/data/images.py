@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -21,6 +20,7 @@ from voxtile.corpus.source import StoredSample
 from voxtile.data.presets.base import Preset
 from voxtile.data.presets.roles import StudyReader, StudySource, pick_roles, stated_roles
 from voxtile.errors import EvaluationError, VoxtileError
+from voxtile.processors import usable_processors
 
 _AHEAD = 32  # samples in flight
 
@@ -59,7 +59,7 @@ class CorpusImages:
 
     def __call__(self, uids: Sequence[str]) -> Iterator[tuple[Sequence[str], Tensor]]:
         """Batches (uids, images [S, C, *G] float32)."""
-        with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+        with ThreadPoolExecutor(max_workers=usable_processors()) as pool:
             pending: deque[Future[Tensor]] = deque()
             remaining = announced(uids, self._places)
             for start in range(0, len(uids), self._batch_size):

@@ -9,8 +9,9 @@ from typing import Any, Literal
 from voxtile.engine.inline import InlineEngine
 from voxtile.engine.local import Engine, LocalEngine
 from voxtile.engine.parallel import PlanReader
-from voxtile.engine.pool import Limits, processors
+from voxtile.engine.pool import Limits
 from voxtile.errors import ConfigError
+from voxtile.processors import usable_processors
 
 
 @dataclass(frozen=True)
@@ -52,7 +53,7 @@ class RunOptions:
     @property
     def processes(self) -> int:
         """Number of worker processes."""
-        return self.workers or processors()
+        return self.workers or usable_processors()
 
     @property
     def limits(self) -> Limits:

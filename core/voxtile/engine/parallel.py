@@ -10,10 +10,11 @@ from typing import Any, TypeVar
 
 import voxtile.errors
 from voxtile.engine.failure import LOST, Failure, failure_of, how_lost, lost
-from voxtile.engine.pool import Call, Died, Limits, Raised, Returned, WorkerPool, processors
+from voxtile.engine.pool import Call, Died, Limits, Raised, Returned, WorkerPool
 from voxtile.engine.task import Item, Task
 from voxtile.engine.worker import Report
 from voxtile.errors import InputError, MissingExtraError, VoxtileError
+from voxtile.processors import usable_processors
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -79,7 +80,7 @@ def parallel_map(
         return []
     from voxtile.engine.report import Progress  # late: a worker that plans nothing shows nothing
 
-    count = workers or processors()
+    count = workers or usable_processors()
     size = max(1, min(CHUNK, math.ceil(len(items) / (4 * count))))
     chunks = [range(start, min(start + size, len(items))) for start in range(0, len(items), size)]
     results: dict[int, R | Failure] = {}

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 from voxtile.closing import Closing
 from voxtile.engine.worker import RemoteError, importable
 from voxtile.errors import ConfigError
+from voxtile.processors import single_threaded, waited_seconds
 
 if TYPE_CHECKING:
     import psutil
@@ -27,19 +28,18 @@ START = "from voxtile.engine.worker import main; main()"  # -P: nothing is impor
 TICK_S = 0.2  # how often limits are looked at
 LOOK_S, STILL_LOOKS = 1.0, 30  # how often it is seen whether workers are stopped, and how many looks one is left
 MOST_LOST_STARTING = 3  # workers in a row that are killed before they are ready, and replaced
-ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")}
+LEAVING_S = 30.0  # a process whose connection is closed is about to end, which takes a while on a busy machine
 
 Cause: TypeAlias = Literal["worker-died", "time-limit", "memory-limit"]
 
 
-def processors() -> int:
-    """Number of processors that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
 @dataclass(frozen=True)
 class Limits:
-    """What a call may take: seconds an item, and bytes of private memory above a fresh worker's."""
+    """What a call may take: seconds an item, and bytes of private memory above a fresh worker's.
+
+    Seconds in which the process was ready to run and others had the processors do not count: on a busy machine an item
+    takes longer by the clock and has not hung.
+    """
 
     time_s: float | None = None
     memory_bytes: int | None = None
@@ -107,7 +107,7 @@ class _Worker:
 
     def __init__(self, shared: bytes, limits: Limits, lifeline: int) -> None:
         self.connection, theirs = Pipe()
-        environment = {**ONE_THREAD, **os.environ}
+        environment = single_threaded(os.environ)
         environment.pop("BLOSC_NTHREADS", None)  # it would be written into the header of every array
         fds = (theirs.fileno(), lifeline)
         command = [sys.executable, "-P", "-c", START, *map(str, fds)]
@@ -121,6 +121,7 @@ class _Worker:
         self.call: Call | None = None
         self.mark: int | None = None
         self.since = time.monotonic()
+        self.waited_before: float | None = None  # seconds without a processor when the item was first looked at
         self.is_ready = False
         self.is_used = False
         self.still = 0  # looks at which it was found stopped, one after the other
@@ -130,6 +131,16 @@ class _Worker:
         content = importable((call.function, call.args))
         with contextlib.suppress(ConnectionError):
             self.connection.send_bytes(content)
+
+    def begin(self, mark: int | None) -> None:
+        self.mark, self.since, self.waited_before = mark, time.monotonic(), None
+
+    def taken_s(self) -> float:
+        """Seconds since the item began in which the process had a processor or did not ask for one."""
+        waited = waited_seconds(self.process.pid)
+        if self.waited_before is None:
+            self.waited_before = waited
+        return time.monotonic() - self.since - (waited - self.waited_before)
 
     def private_bytes(self) -> int:
         import psutil
@@ -151,7 +162,7 @@ class _Worker:
     def exit_code(self) -> int:
         """How the process ended, which it may be about to: its connection is closed."""
         try:
-            return self.process.wait(timeout=1.0)
+            return self.process.wait(timeout=LEAVING_S)
         except subprocess.TimeoutExpired:
             return -signal.SIGKILL  # `kill` follows
 
@@ -251,7 +262,7 @@ class WorkerPool(Closing):
         elif call is None:
             raise RuntimeError(f"unexpected message '{kind}' from an idle worker")
         elif kind == "mark":
-            worker.mark, worker.since = content, time.monotonic()
+            worker.begin(content)
             yield Marked(call, content)
         elif kind == "memory":
             self._drop(worker)
@@ -303,7 +314,7 @@ class WorkerPool(Closing):
         for worker in [w for w in self._workers if w.call is not None and w.mark is not None]:
             call, cause, detail = worker.call, None, ""
             limits = self._limits
-            if limits.time_s is not None and time.monotonic() - worker.since > limits.time_s:
+            if limits.time_s is not None and worker.taken_s() > limits.time_s:
                 cause, detail = "time-limit", f"longer than {limits.time_s:g} s"
             elif limits.memory_bytes is not None and worker.private_bytes() > limits.memory_bytes + BASE_BYTES:
                 cause, detail = "memory-limit", f"more than {limits.memory_bytes / 2**30:.2g} GiB of memory"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -17,6 +16,7 @@ from rich.progress import track
 
 from voxtile.errors import InputError
 from voxtile.phantom.truth import KnownCase, write_cases
+from voxtile.processors import usable_processors
 
 T = TypeVar("T")
 
@@ -129,7 +129,7 @@ def check_request(out: Path, n: int, seed: int, *, noun: str, nbytes: int, most:
 
 def in_order(job: Callable[[int], T], n: int, workers: int, *, chunk: int = 16) -> Iterator[T]:
     """Yield `job(0)` to `job(n - 1)`, computed by `workers` processes (0: one a core) in chunks of at most `chunk`."""
-    count = min(workers or os.cpu_count() or 1, n)
+    count = min(workers or usable_processors(), n)
     if count <= 1:
         yield from map(job, range(n))
         return

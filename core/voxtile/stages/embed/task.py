@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ from voxtile.corpus.records import Row
 from voxtile.corpus.remote.announcing import Place, announced, place_of
 from voxtile.engine.task import Item, Outcome, Part
 from voxtile.errors import CheckpointError, StopRunError, VoxtileError
+from voxtile.processors import usable_processors
 from voxtile.stages.embed.extractor import Extractor, load_extractor
 
 _LARGEST = float(np.finfo(np.float16).max)
@@ -97,7 +97,7 @@ class EmbedTask:
         table = pq.read_table(part)
         wanted = table.filter(pc.is_in(table["uid"], value_set=pa.array(uids, pa.string())))
         rows = {row["uid"]: row for row in wanted.to_pylist()}
-        with ThreadPoolExecutor(max_workers=os.cpu_count() or 1) as pool:
+        with ThreadPoolExecutor(max_workers=usable_processors()) as pool:
             batches = (uids[start : start + self.batch_size] for start in range(0, len(uids), self.batch_size))
             for batch in announced(batches, partial(self._places, rows)):
                 ready = [

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -22,6 +21,7 @@ from voxtile.corpus.shards.memory_maps import shard_sizes
 from voxtile.corpus.source import REFERENCE_CODEC, StoredSample
 from voxtile.engine.worker import Report
 from voxtile.errors import CorpusError
+from voxtile.processors import usable_processors
 from voxtile.stages.verify.files import Problem, check_file, leftovers, read_records
 from voxtile.stages.verify.shards import check_shard
 from voxtile.stages.verify.tables import cross_checks, masks_by_shard, samples_by_shard, sound_parts
@@ -69,7 +69,7 @@ def verify(root: Path, *, refused: Mapping[str, str] | None = None, report: Repo
         masks.setdefault(row["mask_shard"], []).append(row)
     shards = _rows_by_shard(root, sound.get("samples", []), masks)
     problems = list(recorded.problems)
-    with ThreadPoolExecutor(os.cpu_count()) as pool:  # hashing releases the interpreter's lock
+    with ThreadPoolExecutor(usable_processors()) as pool:  # hashing releases the interpreter's lock
         checks = pool.map(
             lambda shard: check_shard(root, shard, shards[shard], recorded.repair(shard), masks.get(shard, ())), shards
         )

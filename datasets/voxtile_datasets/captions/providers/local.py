@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 import secrets
 import sys
 import time
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from voxtile.errors import ConfigError, MissingExtraError
-from voxtile.processors import free_processors
+from voxtile.processors import chosen_threads, free_processors
 from voxtile_datasets.captions.providers.default_model import CONTEXT, SLOTS, default_model
 from voxtile_datasets.captions.providers.gguf import read_header
 from voxtile_datasets.captions.providers.http.chat_api import answer_of, completion_prompt, messages
@@ -106,8 +105,7 @@ class LocalProvider:
 
 def _processors() -> int:
     """Threads to compute with: OMP_NUM_THREADS, else the processors that are free."""
-    wanted = os.environ.get("OMP_NUM_THREADS", "")
-    return int(wanted) if wanted.isdecimal() and int(wanted) > 0 else free_processors("the language model")
+    return chosen_threads() or free_processors("the language model")
 
 
 def _library() -> Any:  # noqa: ANN401

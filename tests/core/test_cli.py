@@ -449,7 +449,7 @@ def test_shared_options_that_are_no_fields_are_refused_in_a_sentence(tmp_path, m
 
 def test_words_before_the_option_that_names_a_member_are_its_own(monkeypatch):
     seen = []
-    monkeypatch.setattr(cli, "_call", lambda command, name, argv: seen.append((command.example, name, argv)))
+    monkeypatch.setattr(cli, "_call", lambda command, name, argv, **_: seen.append((command.example, name, argv)))
     members = {name: Command("m:f", "") for name in ("stain", "clip")}
     group = Group("", "", "", "voxtile score corpus --from stain", "source", lambda: members, selector="--from")
     for words in (["corpus", "--from", "stain", "-x"], ["corpus", "--from=clip", "-x"]):

@@ -22,12 +22,14 @@ class Entry:
         usage: arguments as the help shows them.
         command: the function, its help and its example.
         takes_argv: the function parses its own command line.
+        adds: it adds tables to the corpus that it is given as `corpus`, also to one in a store.
     """
 
     section: str
     usage: str
     command: Command
     takes_argv: bool = False
+    adds: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,7 @@ class Group:
         old_form: takes the words of a command line that begins with no member's name, and the members; gives the
             member that is meant and the words for it.
         old_usage: what that form is, for the help.
+        adds: as in `Entry`.
     """
 
     section: str
@@ -55,3 +58,4 @@ class Group:
     selector: str | None = None
     old_form: Callable[[Sequence[str], Mapping[str, Command]], tuple[str, list[str]]] | None = None
     old_usage: str = ""
+    adds: bool = False

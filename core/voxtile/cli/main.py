@@ -107,7 +107,8 @@ def _dispatch(argv: list[str]) -> None:
     elif entry.takes_argv:
         _train([word, *rest])
     else:
-        _call(entry.command, f"voxtile {word}", rest, prepare=settle_threads if entry.section == MODEL else None)
+        prepare = settle_threads if entry.section == MODEL else None
+        _call(entry.command, f"voxtile {word}", rest, adds=entry.adds, prepare=prepare)
 
 
 def _train(argv: list[str]) -> None:
@@ -120,10 +121,12 @@ def _train(argv: list[str]) -> None:
     Command("voxtile.cli.lightning:main", "").load()(argv)
 
 
-def _call(command: Command, name: str, argv: list[str], *, prepare: Callable[[], None] | None = None) -> None:
+def _call(
+    command: Command, name: str, argv: list[str], *, adds: bool, prepare: Callable[[], None] | None = None
+) -> None:
     from voxtile.cli.options import call
 
-    call(command, name, argv, prepare=prepare)
+    call(command, name, argv, prepare=prepare, adds=adds)
 
 
 def _call_member(word: str, group: Group, argv: list[str]) -> None:
@@ -145,7 +148,7 @@ def _call_member(word: str, group: Group, argv: list[str]) -> None:
     command = members[chosen]
     if not command.example and chosen in group.example.split():
         command = replace(command, example=group.example)
-    _call(command, name, rest)
+    _call(command, name, rest, adds=group.adds)
 
 
 def _chosen(group: Group, members: Mapping[str, Command], argv: list[str]) -> tuple[str, list[str]]:

@@ -29,7 +29,14 @@ _OUTPUTS = {"out", "html"}  # names of parameters that say where to write
 _LOOSE = ("true", "yes", "false", "no")  # words behind a flag that are taken for its value
 
 
-def call(command: Command, name: str, argv: Sequence[str], *, prepare: Callable[[], None] | None = None) -> None:
+def call(
+    command: Command,
+    name: str,
+    argv: Sequence[str],
+    *,
+    prepare: Callable[[], None] | None = None,
+    adds: bool = False,
+) -> None:
     """Read `argv` for a command's function and call it.
 
     Args:
@@ -37,6 +44,7 @@ def call(command: Command, name: str, argv: Sequence[str], *, prepare: Callable[
         name: the words that chose it, e.g. `voxtile convert dicom`.
         argv: the words after them.
         prepare: called when all words fit, before the function's module is imported.
+        adds: the command adds to the corpus that it is given, which may lie in a store.
 
     Raises:
         ConfigError: an option, a value or a key of the config file does not fit.
@@ -56,7 +64,17 @@ def call(command: Command, name: str, argv: Sequence[str], *, prepare: Callable[
             values[output] = under_output_root(values[output])
     if prepare is not None:
         prepare()
-    function = command.load()
+    if adds and "corpus" in values:
+        from voxtile.stages.stored_corpora import adding_to_store
+
+        with adding_to_store(values):
+            _run(command, signature, values)
+        return
+    _run(command, signature, values)
+
+
+def _run(command: Command, signature: Signature, values: dict[str, Any]) -> None:
+    function, values = command.load(), dict(values)
     positional: list[Any] = []
     for parameter in signature.parameters:
         if parameter.role == "argument":

@@ -220,6 +220,7 @@ COMMANDS: Mapping[str, Entry | Group] = {
         "voxtile facts corpus --from labels --labels phantom/labels.csv",
         "source of facts",
         _of_domains(lambda domain: domain.facts),
+        adds=True,
         selector="--from",
     ),
     "score": Group(
@@ -229,6 +230,7 @@ COMMANDS: Mapping[str, Entry | Group] = {
         "voxtile score corpus --from stain",
         "source of scores",
         _of_domains(lambda domain: domain.scores),
+        adds=True,
         selector="--from",
     ),
     "describe": Group(
@@ -238,6 +240,7 @@ COMMANDS: Mapping[str, Entry | Group] = {
         "voxtile describe corpus --with pathgen --base-url http://127.0.0.1:8000/v1 --model llava",
         "describer",
         _of_domains(lambda domain: domain.describers),
+        adds=True,
         selector="--with",
     ),
     "export": Group(
@@ -257,6 +260,7 @@ COMMANDS: Mapping[str, Entry | Group] = {
         "way to caption",
         _captions,
         old_form=_old_caption,
+        adds=True,
         old_usage="voxtile caption CORPUS --provider NAME",
     ),
     "card": Entry(
@@ -285,6 +289,7 @@ COMMANDS: Mapping[str, Entry | Group] = {
             "what captions claim, compared with the facts: a verdict each",
             "voxtile check corpus",
         ),
+        adds=True,
     ),
     "fit": _training("fit", "train a model; also as 'lightning fit'"),
     "validate": _training("validate", "losses and metrics on the validation split"),
@@ -298,6 +303,7 @@ COMMANDS: Mapping[str, Entry | Group] = {
             "vectors of all samples as a table, by any image model",
             "voxtile embed corpus timm:resnet50.a1_in1k",
         ),
+        adds=True,
     ),
     "evaluate": Entry(
         MODEL,

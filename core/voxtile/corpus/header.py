@@ -7,7 +7,7 @@ import os
 from pathlib import Path
 
 from voxtile.bounded_text import load_json
-from voxtile.corpus.remote.address import parse_address, refuse_remote
+from voxtile.corpus.remote.address import draft_marker, parse_address, refuse_remote
 from voxtile.corpus.schema import SCHEMA_VERSION
 from voxtile.corpus.storage import storage_errors, write_atomically
 from voxtile.errors import CorpusError
@@ -77,9 +77,11 @@ def check_version(version: str, path: Path) -> None:
 
 
 def corpus_name(path: str | os.PathLike[str]) -> str:
-    """How a user names a corpus: its folder, or its address."""
+    """How a user names a corpus: its folder, or its address, also where the folder is a draft of what lies there."""
     address = parse_address(path)
-    return os.fspath(path) if address is None else address.url
+    if address is None:
+        return corpus_home(Path(path)) if draft_marker(Path(path)).is_file() else os.fspath(path)
+    return address.url
 
 
 def corpus_home(root: Path) -> str:

@@ -14,6 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from voxtile.console import output
+from voxtile.corpus.header import corpus_name
 from voxtile.corpus.identity import is_hashed
 from voxtile.engine.earlier_runs import ADVICE
 from voxtile.engine.job import JobResult
@@ -65,7 +66,9 @@ class RunProgress:
 def print_plan(name: str, planned: Sequence[Job], pending: Sequence[Job], corpus: Path) -> None:
     """Print what a run would do."""
     console = output()
-    console.print(f"plan of '{name}' into {corpus} (dry run: nothing was written)", markup=False, soft_wrap=True)
+    console.print(
+        f"plan of '{name}' into {corpus_name(corpus)} (dry run: nothing was written)", markup=False, soft_wrap=True
+    )
     table = Table()
     for column in ("job", "inputs", "MB", "attempt", "first input"):
         table.add_column(column, justify="right" if column in ("inputs", "MB", "attempt") else "left")
@@ -87,7 +90,7 @@ def print_plan(name: str, planned: Sequence[Job], pending: Sequence[Job], corpus
 def print_summary(name: str, corpus: Path, summary: RunSummary) -> None:
     """Print the table at the end of a run, and the first failures."""
     console = output()
-    console.print(f"{name} → {corpus}", highlight=False, markup=False, soft_wrap=True)
+    console.print(f"{name} → {corpus_name(corpus)}", highlight=False, markup=False, soft_wrap=True)
     table = Table(show_header=False)
     table.add_column()
     table.add_column(justify="right")
@@ -125,7 +128,7 @@ def print_summary(name: str, corpus: Path, summary: RunSummary) -> None:
         console.print(f"… and {len(summary.failures) - SHOWN_FAILURES} more; the ledger names all", highlight=False)
     hashed = next((source for source, _ in summary.failures if is_hashed(source)), None)
     if hashed is not None:
-        command = f"voxtile inspect {shlex.quote(str(corpus))} {hashed}"
+        command = f"voxtile inspect {shlex.quote(corpus_name(corpus))} {hashed}"
         console.print(f"which file such a name stands for: {command}", highlight=False, markup=False, soft_wrap=True)
 
 

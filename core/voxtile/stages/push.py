@@ -20,13 +20,16 @@ import pyarrow.parquet as pq
 from voxtile.bounded_text import load_json
 from voxtile.console import output, print_json
 from voxtile.corpus.forgotten import FORGOTTEN_FILE
-from voxtile.corpus.header import CORPUS_FILE, check_corpus
+from voxtile.corpus.header import CORPUS_FILE, check_corpus, corpus_root
 from voxtile.corpus.parts import part_paths
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Record, read_record, record_paths
-from voxtile.corpus.remote.address import Address, parse_address, refuse_remote
+from voxtile.corpus.remote.address import Address, draft_marker, parse_address, refuse_remote
 from voxtile.corpus.remote.client import create, stored_digest, stored_names
+from voxtile.corpus.remote.draft import stored_in
+from voxtile.corpus.remote.mirror import Mirror
 from voxtile.corpus.remote.objects import is_wanted
+from voxtile.corpus.view.selection import ABOUT, SUFFIX
 from voxtile.engine.lock import corpus_lock
 from voxtile.errors import ConfigError, CorpusError
 
@@ -37,7 +40,7 @@ def push_corpus(corpus: Path, address: str, *, dry_run: bool = False, json: bool
     """Copy what a local corpus has and a remote one lacks, while others may do the same from elsewhere.
 
     Args:
-        corpus: folder of the local corpus.
+        corpus: folder of the local corpus; or the address once more, for the views that were curated of it here.
         address: of the remote one, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX; nothing need be there yet.
         dry_run: say what would be copied, and copy nothing.
         json: print one JSON object: address, jobs, files and bytes that were copied.
@@ -50,11 +53,14 @@ def push_corpus(corpus: Path, address: str, *, dry_run: bool = False, json: bool
     target = parse_address(address)
     if target is None or not target.is_listable:
         raise ConfigError(f"'{address}' is no store to write to; name s3://BUCKET/PREFIX or gs://BUCKET/PREFIX")
-    refuse_remote(corpus, "copied")
-    check_corpus(corpus)
-    with corpus_lock(corpus):
-        push = _Push(corpus, target, dry_run, stored_names(target))
-        push.run()
+    if parse_address(corpus) == target:
+        push = push_views(target, dry_run=dry_run)
+    else:
+        refuse_remote(corpus, "copied")
+        check_corpus(corpus)
+        with corpus_lock(corpus):
+            push = _Push(corpus, target, dry_run, stored_names(target))
+            push.run()
     if json:
         print_json({"address": target.url, "jobs": push.jobs, "files": push.files, "bytes": push.nbytes})
         return
@@ -63,8 +69,61 @@ def push_corpus(corpus: Path, address: str, *, dry_run: bool = False, json: bool
     output().print(said, markup=False, highlight=False)
 
 
+def push_draft(root: Path, address: Address) -> Pushed:
+    """Copy what a stage wrote into a draft of a remote corpus (`voxtile.corpus.remote.draft`).
+
+    Raises:
+        CorpusError: another machine did the same jobs with other results, or the store holds something else.
+        StoreError: the store refuses or does not answer.
+    """
+    push = _Push(root, address, False, stored_names(address), stored_in(root))
+    push.run()
+    return push
+
+
+def push_views(address: Address, *, dry_run: bool = False) -> Pushed:
+    """Copy the views that were curated of a remote corpus on this machine.
+
+    Raises:
+        CorpusError: the store has another view of such a name.
+        StoreError: the store refuses or does not answer.
+    """
+    root = corpus_root(address.url)
+    push = _Push(root, address, dry_run, stored_names(address), frozenset(Mirror.read(root).small))
+    push.check_conditions()
+    push.put_views()
+    return push
+
+
+def check_writable(root: Path, address: Address) -> None:
+    """Find out before any work whether objects may be put, and whether the store heeds conditions.
+
+    Args:
+        root: of the corpus's mirror.
+        address: of the corpus.
+
+    Raises:
+        CorpusError: the store passes over conditions.
+        StoreError: the rights do not allow it.
+    """
+    _Push(root, address, False, set()).check_conditions()
+
+
 @dataclass
-class _Push:
+class Pushed:
+    """What was copied.
+
+    Attributes:
+        jobs, files, nbytes: how much.
+    """
+
+    jobs: int = field(default=0, init=False)
+    files: int = field(default=0, init=False)
+    nbytes: int = field(default=0, init=False)
+
+
+@dataclass
+class _Push(Pushed):
     """One push.
 
     Attributes:
@@ -72,16 +131,14 @@ class _Push:
         target: the remote one.
         dry_run: copy nothing.
         there: names of objects that are there.
-        jobs, files, nbytes: what was copied.
+        same: names of local files that are known to be the store's.
     """
 
     root: Path
     target: Address
     dry_run: bool
     there: set[str]
-    jobs: int = 0
-    files: int = 0
-    nbytes: int = 0
+    same: frozenset[str] = frozenset()
     _seen: set[str] = field(default_factory=set)
 
     def run(self) -> None:
@@ -92,7 +149,7 @@ class _Push:
         fresh = [record for record in records if not self._has(record)]
         self._check_samples({name for record in records if record not in fresh for name in record.files})
         self._put(CORPUS_FILE)
-        self._check_conditions()
+        self.check_conditions()
         if (self.root / FORGOTTEN_FILE).is_file():
             self._put(FORGOTTEN_FILE)
         for record in fresh:
@@ -100,8 +157,22 @@ class _Push:
         pending = {f"{path.stem}" for path in (self.root / "done").glob("*.pending")}
         for name in self._others(records, pending):
             self._put(name)
+        self.put_views()
         for path in manifests:
             self._put_manifest(path)
+
+    def put_views(self) -> None:
+        """Copy curated views, what says how each was made last."""
+        for folder in sorted((self.root / "views").glob(f"*{SUFFIX}")):
+            for path in sorted(folder.iterdir(), key=lambda path: path.name == ABOUT):
+                if is_wanted(name := path.relative_to(self.root).as_posix()):
+                    self._put(name)
+
+    @property
+    def _advice(self) -> str:
+        if draft_marker(self.root).is_file():
+            return "Run the same command again: it takes what is there and adds what is missing"
+        return "Push to a new prefix"
 
     def _check_target(self) -> None:
         """A prefix that holds anything but a corpus is left alone, and so is one that has forgotten others."""
@@ -116,7 +187,7 @@ class _Push:
                 "forget them in both, and push to a new prefix"
             )
 
-    def _check_conditions(self) -> None:
+    def check_conditions(self) -> None:
         """A store that passes over conditions would let the last writer win; the header, which is there, tells."""
         if not self.dry_run and create(self.target, CORPUS_FILE, self.root / CORPUS_FILE):
             raise CorpusError(
@@ -128,10 +199,10 @@ class _Push:
         """Whether the store has a job's done file; it must be the same one."""
         if record.name not in self.there:
             return False
-        if stored_digest(self.target, record.name) != _sha256(self.root / record.name):
+        if record.name not in self.same and stored_digest(self.target, record.name) != _sha256(self.root / record.name):
             raise CorpusError(
                 f"'{self.target.url}' has other results of a job of this corpus ('{record.name}'): it was done again "
-                "or by another version, on another machine; push to a new prefix"
+                f"or by another version, on another machine, and what is there counts. {self._advice}"
             )
         return True
 
@@ -140,7 +211,13 @@ class _Push:
         if not any(name.startswith("tables/samples/") for name in self.there):
             return
         parts = [path for path in part_paths(self.root, "samples") if f"tables/samples/{path.name}" not in shared]
-        new = {path.name: pq.read_table(path, columns=["uid"])["uid"].to_pylist() for path in parts}
+        new = {
+            path.name: pq.read_table(path, columns=["uid"])["uid"].to_pylist()
+            for path in parts
+            if f"tables/samples/{path.name}" not in self.same
+        }
+        if not new:
+            return
         stored = Corpus(self.target.url)
         others = [path for path in stored.parts("samples") if path.name not in new]
         known = {uid for path in others for uid in pq.read_table(path, columns=["uid"])["uid"].to_pylist()}
@@ -180,6 +257,8 @@ class _Push:
     def _put(self, name: str) -> None:
         """Put a file, or find the same there."""
         path = self.root / name
+        if name in self.same:
+            return
         if not is_wanted(name) or not path.is_file():
             raise CorpusError(f"'{path}' is missing or no file of a corpus; run 'voxtile verify' on '{self.root}'")
         if name not in self.there:
@@ -187,16 +266,23 @@ class _Push:
             if self.dry_run or create(self.target, name, path):
                 return
         if stored_digest(self.target, name) != _sha256(path):
+            if name.startswith("views/"):
+                raise CorpusError(
+                    f"'{self.target.url}' has another view '{path.parent.name.removesuffix(SUFFIX)}'; curate this one "
+                    "under another name, since others may be training on that"
+                )
             raise CorpusError(
                 f"'{self.target.url}/{name}' is there and is another file than '{path}': "
-                "another machine wrote it; of this push those jobs count that were complete. Push to a new prefix"
+                f"another machine wrote it; of this push those jobs count that were complete. {self._advice}"
             )
 
     def _put_manifest(self, path: Path) -> None:
         """Put a manifest under the next number that is free, unless it is there under some number."""
+        if path.relative_to(self.root).as_posix() in self.same:
+            return
         digest = _sha256(path)
         if not self._seen:
-            names = [name for name in self.there if re.fullmatch(r"manifests/\d+\.json", name)]
+            names = {name for name in self.there if re.fullmatch(r"manifests/\d+\.json", name)} - self.same
             self._seen |= {stored_digest(self.target, name) or "" for name in names} | {""}
         if digest in self._seen:
             return

@@ -9,6 +9,7 @@ from pathlib import Path
 import pyarrow.parquet as pq
 
 from voxtile.console import note
+from voxtile.corpus.header import corpus_name
 from voxtile.corpus.reader import Corpus
 
 
@@ -24,7 +25,8 @@ def counted_captions(corpus: Path) -> Iterator[None]:
     total = _count(corpus)
     if total > before:
         added = f"{total - before:,} captions were" if total - before > 1 else "1 caption was"
-        note(f"{added} added, {total:,} in all; 'voxtile inspect {corpus}' counts them, with a UID it shows a sample's")
+        look = f"'voxtile inspect {corpus_name(corpus)}'"
+        note(f"{added} added, {total:,} in all; {look} counts them, with a UID it shows a sample's")
 
 
 def _count(corpus: Path) -> int:

@@ -16,6 +16,7 @@ _ADDRESS = re.compile(r"(s3|gs|https?):/+(.+)", re.DOTALL)
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _ID_DIGITS = 16
 _MARK = ".remote.json"
+_DRAFT = ".draft"
 
 
 @dataclass(frozen=True)
@@ -88,14 +89,19 @@ def refuse_remote(path: Path, purpose: str) -> None:
         purpose: what would be done, such as `written to`.
     """
     address = parse_address(path)
-    if address is not None or (path / _MARK).is_file():
+    if address is not None or ((path / _MARK).is_file() and not (path / _DRAFT).is_file()):
         name = address.url if address is not None else path
         raise CorpusError(
-            f"'{name}' is a remote corpus, which cannot be {purpose} from here; do it where the corpus is a folder, or "
-            "write to a new local corpus and read both as one (docs/remote-corpora.md)"
+            f"'{name}' is a remote corpus, which cannot be {purpose} from here; do it where the corpus is a folder and "
+            "then run 'voxtile push', or write to a new local corpus and read both as one (docs/remote-corpora.md)"
         )
 
 
 def marker(root: Path) -> Path:
     """The file that makes a folder the mirror of a remote corpus."""
     return root / _MARK
+
+
+def draft_marker(root: Path) -> Path:
+    """The file that lets a mirror be written to, because what is new in it will be put into the store."""
+    return root / _DRAFT

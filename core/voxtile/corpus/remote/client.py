@@ -50,6 +50,19 @@ def synchronise(address: Address) -> Path:
     return Path(str(_ask({"do": "open", "url": address.url})["root"]))
 
 
+def fetch_view(root: Path, names: Sequence[str]) -> None:
+    """Have a curated view in the mirror of a corpus on a web server, if it is there.
+
+    Args:
+        root: of the mirror.
+        names: files of the view, of which the first must be there.
+
+    Raises:
+        StoreError: the server does not answer.
+    """
+    _ask({"do": "view", "root": str(root), "names": names})
+
+
 def fill(root: Path, name: str, ranges: Sequence[tuple[int, int]]) -> None:
     """Have ranges of a shard in the cache; returns when they are there.
 

@@ -24,7 +24,7 @@ from voxtile.corpus.remote.filling import Filler, ranges_inside
 from voxtile.corpus.remote.mirror import Mirror
 from voxtile.corpus.remote.objects import identity_unknown
 from voxtile.corpus.remote.stores import Store
-from voxtile.corpus.remote.synchronise import fetch_header, synchronise
+from voxtile.corpus.remote.synchronise import fetch_header, fetch_view, synchronise
 from voxtile.errors import VoxtileError
 
 LONGEST_MESSAGE = 64 << 20
@@ -52,6 +52,10 @@ class Fetcher:
             return {"root": str(Mirror.folder(address))}
         if request["do"] == "open":
             return {"root": str((await self._opened(Address(request["url"]))).root)}
+        if request["do"] == "view":
+            mirror = Mirror.read(Path(request["root"]))
+            await fetch_view(self._store(mirror.address), mirror, request["names"], self._cache())
+            return {}
         if request["do"] in {"list", "create", "digest"}:
             return await self._write(self._store(Address(request["url"])), request)
         filler = await self._filler(Path(request["root"]))

@@ -33,6 +33,10 @@ _KEYS = {
 }
 
 
+class NotAllowedError(CorpusError):
+    """The rights do not allow it; many web servers also say so of what is not there."""
+
+
 class Store:
     """The objects under one address.
 
@@ -60,7 +64,7 @@ class Store:
             try:
                 return {str(meta["path"]): identity_of(meta) async for meta in self._pages()}
             except (exceptions.BaseError, OSError) as error:
-                await self._pause(attempt, error, "")
+                await self._pause(attempt, error, "", "listed")
         raise AssertionError
 
     async def _pages(self) -> AsyncIterator[Any]:
@@ -151,7 +155,7 @@ class Store:
                 "what is finished is kept, and a training resumes from its checkpoint"
             ) from error
         if isinstance(error, exceptions.PermissionDeniedError | exceptions.UnauthenticatedError):
-            raise CorpusError(f"'{where}' may not be {purpose} with these rights{advice}") from error
+            raise NotAllowedError(f"'{where}' may not be {purpose} with these rights{advice}") from error
         if attempt + 1 >= ATTEMPTS:
             raise CorpusError(
                 f"'{where}' cannot be {purpose} ({_short(error)}); check the network and the address{advice}"

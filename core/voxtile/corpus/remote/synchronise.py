@@ -6,7 +6,7 @@ import asyncio
 import fcntl
 import hashlib
 import os
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -24,7 +24,7 @@ from voxtile.corpus.remote.objects import (
     is_wanted,
     recorded_in,
 )
-from voxtile.corpus.remote.stores import Store
+from voxtile.corpus.remote.stores import NotAllowedError, Store
 from voxtile.errors import CorpusError
 
 _AT_ONCE = 32
@@ -69,6 +69,31 @@ async def synchronise(store: Store, mirror: Mirror, space: CacheSpace) -> Mirror
             return await (work.listed() if mirror.address.is_listable else work.recorded())
 
 
+async def fetch_view(store: Store, mirror: Mirror, names: Sequence[str], space: CacheSpace) -> None:
+    """Fetch a curated view by its name from a web server, which tells of none; nothing where it has none.
+
+    Args:
+        store: of the corpus.
+        mirror: that was brought up to date; it forgets the view at the next time.
+        names: files of the view, of which the first must be there.
+        space: makes room on the disk.
+
+    Raises:
+        CorpusError: the server does not answer, or the disk is full.
+    """
+    with _disk(mirror), _locked(mirror.root.parent / ".lock"):
+        mirror = Mirror.read(mirror.root)
+        work = _Work(store, mirror, space)
+        for number, name in enumerate(names):
+            known = await work.optional(name) if is_wanted(name) else None
+            if known is None and number == 0:
+                with suppress(OSError):
+                    (mirror.root / name).parent.rmdir()  # an empty folder would count as a view
+                return
+            mirror.small.update({name: known} if known is not None else {})
+        mirror.write()
+
+
 class _Work:
     def __init__(self, store: Store, mirror: Mirror, space: CacheSpace) -> None:
         self._store, self._before, self._space = store, mirror, space
@@ -95,9 +120,10 @@ class _Work:
         number = 1
         while True:  # manifests are numbered without gaps
             names = [f"manifests/{n:04d}.json" for n in range(number, number + _AT_ONCE)]
-            found = await asyncio.gather(*(self._optional(name) for name in names))
+            found = await asyncio.gather(*(self.optional(name) for name in names))
             fetched |= {name: known for name, known in zip(names, found, strict=True) if known is not None}
             if found[-1] is None:
+                self._check_gaps(names, found)
                 break
             number += _AT_ONCE
         if not self._records:
@@ -111,10 +137,19 @@ class _Work:
         fetched |= await self._fetch({name: known for name, known in small.items() if is_record(name)})
         fetched |= await self._fetch({name: known for name, known in small.items() if not is_record(name)})
         for optional in ("forgotten.json",):
-            known = await self._optional(optional)
+            known = await self.optional(optional)
             fetched |= {optional: known} if known is not None else {}
         shards = {n: Identity(self._records[n].size, "") for n in names if SHARD.fullmatch(n)}
         return self._finish(shards, fetched)
+
+    def _check_gaps(self, names: Sequence[str], found: Sequence[Identity | None]) -> None:
+        """Without a manifest the corpus would be less than it is, without a word."""
+        last = max((n for n, known in enumerate(found) if known is not None), default=-1)
+        if None in found[: last + 1]:
+            raise CorpusError(
+                f"'{self._before.address.url}/{names[found.index(None)]}' is missing or may not be read, and later "
+                "ones are there; copy the corpus again"
+            )
 
     async def _listing(self) -> dict[str, Identity]:
         return {name: known for name, known in sorted((await self._store.listed()).items()) if is_wanted(name)}
@@ -138,11 +173,16 @@ class _Work:
         found = await asyncio.gather(*(self._one(name, known) for name, known in wanted.items()))
         return dict(zip(wanted, found, strict=True))
 
-    async def _optional(self, name: str) -> Identity | None:
+    async def optional(self, name: str) -> Identity | None:
+        """Fetch a file that need not be there."""
         try:
             return await self._one(name, identity_unknown())
         except FileNotFoundError:
             return None
+        except NotAllowedError:
+            if self._before.address.is_listable:
+                raise
+            return None  # a bucket that is read over the web says so of what is not there
 
     async def _one(self, name: str, known: Identity) -> Identity:
         """Fetch a file unless the mirror has it, and note what it records."""
@@ -222,6 +262,8 @@ def _remove(root: Path, names: Iterable[str]) -> None:
     for name in names:
         with suppress(OSError):
             (root / name).unlink(missing_ok=True)
+            if name.startswith("views/"):
+                (root / name).parent.rmdir()  # with its last file
 
 
 @contextmanager

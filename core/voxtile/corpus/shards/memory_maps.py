@@ -78,7 +78,7 @@ def shard_sizes(root: Path) -> dict[str, int]:
     from voxtile.corpus.remote.payloads import remote_shards  # late: local corpora do without
 
     local = {f"shards/{path.name}": path.stat().st_size for path in sorted((root / "shards").glob("*.tar"))}
-    return local or remote_shards(root)
+    return dict(sorted((remote_shards(root) | local).items()))  # a draft of a remote corpus has both
 
 
 def _remote_payload(path: Path, offset: int, nbytes: int, missing: FileNotFoundError) -> memoryview:

@@ -23,12 +23,12 @@ import pyarrow.parquet as pq
 from voxtile.bounded_text import load_json
 from voxtile.corpus.parts import part_paths
 from voxtile.corpus.records import check_parts, recorded_files
-from voxtile.corpus.remote.announcing import Place
+from voxtile.corpus.remote.announcing import Place, is_mirror
 from voxtile.corpus.source import StoredSample
 from voxtile.corpus.view.compile import write_view
 from voxtile.corpus.view.files import NO_MOMENT, STUDY_WEIGHTS, WEIGHTS, MappedBatches
 from voxtile.corpus.view.key import INPUT_TABLES, LAYOUT, ViewChoice, view_key, view_stamp
-from voxtile.corpus.view.selection import SUFFIX, find_selection
+from voxtile.corpus.view.selection import ABOUT, CAPTIONS, EVERYTHING, SAMPLES, SUFFIX, find_selection
 from voxtile.corpus.view.text import FACTS, HASHES
 from voxtile.errors import ConfigError, CorpusError
 
@@ -305,6 +305,8 @@ def compile_view(
     roots = tuple(Path(root) for root in corpus.roots)
     label, home = view_label(roots, name), roots[0] / "views"
     target = (folder or home) / label
+    if name != EVERYTHING and where is None and not (home / f"{label}{SUFFIX}").is_dir():
+        _fetch_selection(roots[0], label)
     places = [place for place in (folder, home) if place is not None and place.is_dir()]
     selected = find_selection(places, label, name, where)
     if selected is not None:
@@ -326,6 +328,17 @@ def compile_view(
     made = CompiledView(target, roots)
     made.outgrown = selected.outgrown(name, samples) if selected is not None else None
     return made
+
+
+def _fetch_selection(root: Path, label: str) -> None:
+    """A web server does not tell which curated views it has; it is asked for the one that is wanted."""
+    if is_mirror(root):
+        from voxtile.corpus.remote.payloads import remote_address  # late: for remote corpora alone
+
+        if (remote_address(root) or "").startswith("http"):
+            from voxtile.corpus.remote.client import fetch_view
+
+            fetch_view(root, [f"views/{label}{SUFFIX}/{name}" for name in (ABOUT, SAMPLES, CAPTIONS)])
 
 
 def view_label(roots: Sequence[Path], name: str) -> str:

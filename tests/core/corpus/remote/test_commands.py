@@ -68,11 +68,8 @@ def _first_uid(corpus):
 @pytest.mark.parametrize(
     "words",
     [
-        ("facts", "CORPUS", "--from", "reports"),
-        ("caption", "CORPUS", "--provider", "template"),
         ("forget", "CORPUS", "--subject", "s1"),
         ("verify", "CORPUS", "--accept-missing"),
-        ("embed", "CORPUS", "timm:resnet10t"),
     ],
 )
 def test_a_command_that_would_write_refuses_in_one_sentence(any_server, place, uploaded, words):

@@ -9,7 +9,7 @@ SEED ?= 0
 JOBS ?= 2
 CT_CORPUS := $(OUT)/corpus
 
-.PHONY: help ct test lint docs bench fuzz docs-commands mutants clean
+.PHONY: help ct test lint docs bench fuzz chaos docs-commands mutants clean
 help:
 	@echo "make ct     phantom CT in DICOM -> corpus -> training -> zero-shot report ($(OUT)/report/index.html), 10 to 25 minutes on 2 cores"
 	@echo "make test   the whole test suite, in JOBS processes (2)"
@@ -18,6 +18,7 @@ help:
 	@echo "make bench  speed and memory side by side with other tools"
 	@echo "make mutants does a test die when the code lies? Some 480 listed mutations, some two hours on 2 cores"
 	@echo "make docs-commands  every command of README and docs, from a wheel of this checkout in an environment of its own"
+	@echo "make chaos  commands disturbed by full disks, failing calls, kills, power cuts and clocks: is every byte right in the end?"
 	@echo "make fuzz   the property tests again, with examples that no run has drawn before"
 
 $(BIN)/python:
@@ -67,6 +68,9 @@ mutants: $(VENV)/.dev
 
 fuzz: $(VENV)/.dev
 	$(BIN)/python -P -m pytest -m "sweep or hypothesis" --hypothesis-profile=fuzz
+
+chaos: $(VENV)/.dev
+	$(BIN)/python -P benchmarks/chaos
 
 docs-commands:
 	$(PYTHON) benchmarks/docs_commands

@@ -80,7 +80,7 @@ class Nursery:
         """Whether it has not ended by itself."""
         try:
             return Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
-        except FileNotFoundError:
+        except (FileNotFoundError, ProcessLookupError):  # it was collected, before or while its file was read
             return False
 
     def wait(self):

@@ -17,7 +17,7 @@ import pyarrow.parquet as pq
 from voxtile.corpus.drafts import draft
 from voxtile.corpus.forgotten import ForgottenSubjects
 from voxtile.corpus.parts import text_table
-from voxtile.corpus.storage import publish_all, storage_errors
+from voxtile.corpus.storage import publish_all, storage_errors, sync
 from voxtile.errors import ConfigError, CorpusError
 
 KEY_MAP_SUFFIX = ".sources.parquet"
@@ -212,10 +212,12 @@ class KeyMap:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             with draft(self.path) as unfinished:
                 self._write(unfinished)
+                sync(unfinished)  # a key that a power cut takes away takes every pseudonym with it
                 try:
                     os.link(unfinished, self.path)
                 except FileExistsError:
                     self.hasher, self._paths, self._subjects = _load(self.path)
+            sync(self.path.parent)
 
     def _write(self, target: Path) -> None:
         known = dict(sorted(self._paths.items()))

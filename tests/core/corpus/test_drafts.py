@@ -8,6 +8,7 @@ import time
 import pytest
 
 from voxtile.corpus import drafts
+from voxtile.corpus.identity import KeyMap
 from voxtile.corpus.drafts import draft, draft_folder
 from voxtile.corpus.storage import StorageError, publish_all, write_atomically
 
@@ -123,3 +124,16 @@ def test_writers_of_the_same_file_wait_for_each_other(tmp_path):
             assert (tmp_path / "file").read_bytes() in contents
     assert [process.exitcode for process in processes] == [0] * 4
     assert [entry.name for entry in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_new_key_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
+    """A power cut that took the key away would take every pseudonym that was made with it."""
+    synced, linked = set(), []
+    fsync, link = os.fsync, os.link
+    monkeypatch.setattr(os, "fsync", lambda handle: (fsync(handle), synced.add(os.fstat(handle).st_ino)))
+    monkeypatch.setattr(
+        os, "link", lambda old, new: (link(old, new), linked.append((new, os.stat(old).st_ino in synced)))
+    )
+    key = KeyMap(tmp_path / "corpus.sources.parquet")
+    assert linked == [(key.path, True)]
+    assert tmp_path.stat().st_ino in synced

@@ -1,6 +1,7 @@
 """A compiled view says what the tables say, is rebuilt when they change, and refuses what is wrong."""
 
 import json
+import os
 import pickle
 import shutil
 
@@ -290,3 +291,18 @@ def test_a_view_of_an_older_layout_is_compiled_again_under_its_key(corpus):
     assert json.loads(about.read_text()) == recorded
     assert again.key == view.key
     assert [again.entry(row).moment for row in range(len(again))] == [None] * len(again)
+
+
+def test_all_files_of_a_view_are_on_the_disk_before_it_has_its_name(corpus, monkeypatch):
+    synced, seen = set(), []
+    fsync, replace = os.fsync, view_compile._replace
+    monkeypatch.setattr(os, "fsync", lambda handle: (fsync(handle), synced.add(os.fstat(handle).st_ino)))
+
+    def look(building, folder):
+        seen.extend((path.name, path.stat().st_ino in synced) for path in building.iterdir())
+        replace(building, folder)
+
+    monkeypatch.setattr(view_compile, "_replace", look)
+    compile_view(corpus)
+    assert {"index.arrow", "facts.npy", "evidence_facts.npy", "view.json"} <= {name for name, _ in seen}
+    assert all(is_synced for _, is_synced in seen), seen

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import json
-import os
 import shutil
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -18,6 +17,7 @@ import pyarrow as pa
 from voxtile.corpus.acquisition_time import moment
 from voxtile.corpus.drafts import draft_folder
 from voxtile.corpus.integrity import HASH_DIGITS
+from voxtile.corpus.storage import sync
 from voxtile.corpus.view import files as view_files
 from voxtile.corpus.view.files import (
     CAPTIONS,
@@ -76,6 +76,8 @@ def write_view(
         about: dict[str, Any] = {"key": key, "name": name, "scheme": chosen.scheme, "where": chosen.where}
         about |= {"facts_source": chosen.facts_source, "closed_facts": list(chosen.closed_facts)}
         _write_files(roots, building, about, selected, memory_mb)
+        for path in [*building.iterdir(), building]:
+            sync(path)
         _replace(building, folder)
 
 
@@ -135,10 +137,7 @@ def _write_files(
         "verdicts": verdicts,
         "concepts": concepts,
     }
-    with (building / "view.json").open("w") as file:
-        json.dump(about, file)
-        file.flush()
-        os.fsync(file.fileno())
+    (building / "view.json").write_text(json.dumps(about))
 
 
 def _distinct(connection: duckdb.DuckDBPyConnection, query: str) -> list[str]:

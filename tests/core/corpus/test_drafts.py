@@ -8,8 +8,8 @@ import time
 import pytest
 
 from voxtile.corpus import drafts
-from voxtile.corpus.identity import KeyMap
 from voxtile.corpus.drafts import draft, draft_folder
+from voxtile.corpus.identity import KeyMap
 from voxtile.corpus.storage import StorageError, publish_all, write_atomically
 
 

@@ -90,6 +90,24 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def set_room_aside(path: Path) -> None:
+    """Have the disk keep room for all of a file that is to be filled through a mapping.
+
+    Where the disk is full, a write raises; a touch of a mapping that has no room behind it ends the process (SIGBUS).
+
+    Raises:
+        OSError: there is no room.
+    """
+    if not hasattr(os, "posix_fallocate"):  # macOS
+        return
+    with path.open("r+b") as file:
+        try:
+            os.posix_fallocate(file.fileno(), 0, path.stat().st_size)
+        except OSError as error:
+            if error.errno not in {errno.EINVAL, errno.EOPNOTSUPP}:  # a file system that cannot
+                raise
+
+
 def _advice(error: OSError) -> str:
     if error.errno in {errno.ENOSPC, errno.EDQUOT, errno.EFBIG}:
         return "no space is left on the disk; free some and run the same command again, finished jobs are kept"

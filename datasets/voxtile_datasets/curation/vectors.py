@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 from sklearn.cluster import MiniBatchKMeans
 
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.storage import set_room_aside
 from voxtile.errors import ConfigError
 from voxtile_datasets.curation.candidates import Pool, scan
 from voxtile_datasets.curation.similarity_links import STAYS, Int64s, Mask, resolve
@@ -39,6 +40,7 @@ def stored_vectors(pool: Pool, model: str | None, scratch: Path, option: str) ->
     vectors = np.lib.format.open_memmap(
         scratch / "vectors.npy", mode="w+", dtype=np.float16, shape=(pool.samples, width)
     )
+    set_room_aside(scratch / "vectors.npy")
     at = 0
     for uids, values in _batches(pool.store, name):
         own = pool.places(uids)
@@ -53,6 +55,7 @@ def stored_vectors(pool: Pool, model: str | None, scratch: Path, option: str) ->
     ordered = np.lib.format.open_memmap(
         scratch / "ordered.npy", mode="w+", dtype=np.float16, shape=(len(samples), width)
     )
+    set_room_aside(scratch / "ordered.npy")
     for start in range(0, len(samples), _BLOCK):
         ordered[start : start + _BLOCK] = vectors[places[samples[start : start + _BLOCK]]]
     return samples, ordered

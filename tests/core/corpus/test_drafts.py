@@ -10,7 +10,7 @@ import pytest
 from voxtile.corpus import drafts
 from voxtile.corpus.drafts import draft, draft_folder
 from voxtile.corpus.identity import KeyMap
-from voxtile.corpus.storage import StorageError, publish_all, write_atomically
+from voxtile.corpus.storage import StorageError, publish_all, set_room_aside, write_atomically
 
 
 def _die_writing(path, ready):
@@ -137,3 +137,14 @@ def test_a_new_key_is_on_the_disk_before_it_has_its_name(tmp_path, monkeypatch):
     key = KeyMap(tmp_path / "corpus.sources.parquet")
     assert linked == [(key.path, True)]
     assert tmp_path.stat().st_ino in synced
+
+
+def test_room_that_is_set_aside_is_there(tmp_path):
+    path = tmp_path / "sparse"
+    with path.open("wb") as file:
+        file.truncate(1 << 20)
+    before = path.stat().st_blocks
+    set_room_aside(path)
+    assert path.stat().st_size == 1 << 20
+    assert before < path.stat().st_blocks
+    assert path.stat().st_blocks * 512 >= 1 << 20

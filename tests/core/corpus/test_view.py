@@ -1,5 +1,6 @@
 """A compiled view says what the tables say, is rebuilt when they change, and refuses what is wrong."""
 
+import errno
 import json
 import os
 import pickle
@@ -306,3 +307,13 @@ def test_all_files_of_a_view_are_on_the_disk_before_it_has_its_name(corpus, monk
     compile_view(corpus)
     assert {"index.arrow", "facts.npy", "evidence_facts.npy", "view.json"} <= {name for name, _ in seen}
     assert all(is_synced for _, is_synced in seen), seen
+
+
+def test_a_disk_that_fills_while_a_view_is_mapped_is_a_sentence_and_no_bus_error(corpus, monkeypatch):
+    def full(handle, start, size):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(os, "posix_fallocate", full)
+    with pytest.raises(CorpusError, match=r"cannot write the compiled view .*No space left on device"):
+        compile_view(corpus)
+    assert not [path for path in (corpus.roots[0] / "views").rglob("*") if path.suffix == ".npy"]

@@ -17,7 +17,7 @@ import pyarrow as pa
 from voxtile.corpus.acquisition_time import moment
 from voxtile.corpus.drafts import draft_folder
 from voxtile.corpus.integrity import HASH_DIGITS
-from voxtile.corpus.storage import sync
+from voxtile.corpus.storage import set_room_aside, sync
 from voxtile.corpus.view import files as view_files
 from voxtile.corpus.view.files import (
     CAPTIONS,
@@ -174,6 +174,7 @@ def _write_facts(connection: duckdb.DuckDBPyConnection, path: Path, concepts: in
     if matrix is None:
         np.save(path, np.zeros((0, concepts), np.int8), allow_pickle=False)
         return np.asarray(described)
+    set_room_aside(path)
     matrix[:] = UNKNOWN
     for batch in _stream(connection, "SELECT row, id, value FROM known"):
         rows = np.searchsorted(np.asarray(described), batch.column("row").to_numpy(zero_copy_only=False))
@@ -294,6 +295,7 @@ def _write_weights(connection: duckdb.DuckDBPyConnection, building: Path, rows: 
         (STUDY_WEIGHTS, studies, "SELECT avg(weight) FROM picked GROUP BY subject, study ORDER BY min(row)"),
     ):
         sums = np.lib.format.open_memmap(building / name, mode="w+", dtype=np.float64, shape=(count + 1,))
+        set_room_aside(building / name)
         sums[0], done = 0.0, 0
         for batch in _stream(connection, query):
             own = np.cumsum(batch.column(0).to_numpy(zero_copy_only=False))

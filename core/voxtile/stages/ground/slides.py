@@ -23,7 +23,7 @@ from torch.nn import functional
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.schema import OVERVIEW
 from voxtile.corpus.shards.codecs import decode_picture
-from voxtile.corpus.storage import write_atomically
+from voxtile.corpus.storage import set_room_aside, write_atomically
 from voxtile.data.presets.base import Preset
 from voxtile.errors import InputError
 from voxtile.formats.geojson import outline
@@ -100,6 +100,8 @@ def ground_slide(
         np.memmap(folder / f"{name}.raw", np.float32, "w+", shape=(count, size[1], size[0]))
         for name, count in (("total", len(phrases)), ("weight", 1))
     )
+    for path in folder.glob("*.raw"):
+        set_room_aside(path)
     believed = np.zeros(len(phrases), np.float32)
     trust = _binned(gaussian((side, side))[None], binned).numpy()
     for row, box in track(zip(rows, boxes, strict=True), "grounding", total=len(rows), transient=True):

@@ -6,6 +6,7 @@ nothing but what its task imports. Messages are pickles over a private pipe betw
 
 from __future__ import annotations
 
+import ctypes
 import os
 import pickle
 import resource
@@ -19,6 +20,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from voxtile.errors import VoxtileError
+
+PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
 Report = Callable[[int | None], None]
 """Call `report(k)` when item k starts, and `report(None)` when no time limit applies."""
@@ -94,7 +97,13 @@ def _describe(error: Exception) -> RemoteError:
 
 
 def _die_with(lifeline: int) -> None:
-    """Exit as soon as the supervisor is gone: its end of the lifeline closes however it ends."""
+    """Exit as soon as the supervisor is gone: its end of the lifeline closes however it ends.
+
+    Where the system does it, also a process that is stopped just then ends. One that went on later, in the middle of a
+    job that the next run has done meanwhile, would take the finished files away as its own failure's.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGKILL))
 
     def watch() -> None:
         os.read(lifeline, 1)

@@ -132,8 +132,11 @@ sys.exit(cli._guarded(run, []))
 """
 
 
-@pytest.mark.parametrize(("sent", "status"), [(signal.SIGINT, 130), (signal.SIGKILL, -9)])
-def test_workers_end_with_their_run_and_the_corpus_is_free_again(sent, status, tmp_path):
+@pytest.mark.parametrize(
+    ("sent", "status", "are_stopped"),
+    [(signal.SIGINT, 130, False), (signal.SIGKILL, -9, False), (signal.SIGKILL, -9, True)],
+)
+def test_workers_end_with_their_run_and_the_corpus_is_free_again(sent, status, are_stopped, tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-c", RUN, str(tmp_path / "corpus"), str(Path(fault_task.__file__).parent)],
         start_new_session=True,
@@ -144,6 +147,9 @@ def test_workers_end_with_their_run_and_the_corpus_is_free_again(sent, status, t
         time.sleep(0.02)
     workers = psutil.Process(process.pid).children()
     assert workers
+    if are_stopped:  # one that went on later would be in the way of the next run
+        for worker in workers:
+            worker.suspend()
     process.send_signal(sent)
     _, message = process.communicate(timeout=120)
     assert process.returncode == status

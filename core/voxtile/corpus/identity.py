@@ -18,7 +18,7 @@ from voxtile.corpus.drafts import draft
 from voxtile.corpus.forgotten import ForgottenSubjects
 from voxtile.corpus.parts import text_table
 from voxtile.corpus.storage import publish_all, storage_errors, sync
-from voxtile.errors import ConfigError, CorpusError
+from voxtile.errors import ConfigError, CorpusError, cause_of
 
 KEY_MAP_SUFFIX = ".sources.parquet"
 DOWNLOADS_SUFFIX = ".dicomweb"
@@ -258,6 +258,11 @@ def _load(path: Path) -> tuple[KeyedHash, dict[str, str], dict[str, str]]:
         named = table["subject"].to_pylist() if "subject" in table.column_names else []  # older maps have no subjects
         subjects = {source: subject for source, subject in zip(sources, named, strict=False) if subject}
     except (OSError, pa.ArrowException, KeyError, ValueError) as error:
+        if isinstance(error, OSError) and error.errno:  # of the disk; what is wrong in the file has no number
+            raise CorpusError(
+                f"the key map '{path}' cannot be read ({cause_of(error)}); keep it, it is the only key: see to the disk "
+                "or its permissions, then run the same command again"
+            ) from error
         raise CorpusError(f"'{path}' is not a voxtile key map; restore it, without it the hashes change") from error
     if len(key) != _KEY_BYTES:
         raise CorpusError(f"the key in '{path}' has {len(key)} bytes instead of {_KEY_BYTES}; restore the file")

@@ -1,8 +1,10 @@
 """Names from content, keyed hashes in place of identifiers, and splits that only depend on the subject."""
 
+import errno
 import hashlib
 import hmac
 import multiprocessing
+import os
 import pickle
 import stat
 
@@ -136,6 +138,17 @@ def test_what_is_no_key_map_is_refused_and_kept(tmp_path, content):
     with pytest.raises(CorpusError, match="is not a voxtile key map"):
         KeyMap(path)
     assert path.read_bytes() == before
+
+
+def test_a_key_map_that_the_disk_does_not_give_is_not_called_another_file(tmp_path, monkeypatch):
+    path = KeyMap(tmp_path / "k").path
+
+    def unreadable(_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(pq, "ParquetFile", unreadable)
+    with pytest.raises(CorpusError, match=r"cannot be read \(Input/output error\); keep it"):
+        KeyMap(path)
 
 
 def test_splits_depend_on_the_subject_alone_and_keep_the_shares():

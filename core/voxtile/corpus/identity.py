@@ -260,8 +260,8 @@ def _load(path: Path) -> tuple[KeyedHash, dict[str, str], dict[str, str]]:
     except (OSError, pa.ArrowException, KeyError, ValueError) as error:
         if isinstance(error, OSError) and error.errno:  # of the disk; what is wrong in the file has no number
             raise CorpusError(
-                f"the key map '{path}' cannot be read ({cause_of(error)}); keep it, it is the only key: see to the disk "
-                "or its permissions, then run the same command again"
+                f"the key map '{path}' cannot be read ({cause_of(error)}); keep it, it is the only key; see to the disk"
+                " or its permissions, then run the same command again"
             ) from error
         raise CorpusError(f"'{path}' is not a voxtile key map; restore it, without it the hashes change") from error
     if len(key) != _KEY_BYTES:

@@ -103,6 +103,8 @@ class Proxy:
         answer_put: the same for each request that writes.
         requests: number of those that came, faults among them.
         failed: number of those that met a fault.
+        paths: of the requests, in order.
+        keys: names of the access keys that signed them, in order, each once in a row.
     """
 
     upstream: tuple[str, int]
@@ -114,6 +116,7 @@ class Proxy:
     requests: int = 0
     failed: int = 0
     paths: list[str] = field(default_factory=list)
+    keys: list[str] = field(default_factory=list)
     url: str = ""
 
     def _fault(self) -> str | None:
@@ -129,6 +132,8 @@ class Proxy:
             body = await reader.readexactly(int(sizes[0].split(b":")[1])) if sizes else b""
             self.requests += 1
             self.paths.append(path := head.split(b" ", 2)[1].decode())
+            if (key := head.partition(b"Credential=")[2].partition(b"/")[0].decode()) != "".join(self.keys[-1:]):
+                self.keys.append(key)
             await asyncio.sleep(self.latency)
             fault = self._fault()
             own = self.answer(path) if self.answer is not None else None

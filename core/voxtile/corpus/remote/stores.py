@@ -27,6 +27,7 @@ _RETRIES: Any = {
     "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=5), "base": 2},
 }
 _EXPIRED = ("ExpiredToken", "TokenRefreshRequired", "InvalidToken", "RequestTimeTooSkewed")
+_DENIED = ("status code: 403", "status code: 401")  # of a list, which has no error of its own kind
 _KEYS = {
     "s3": "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION, AWS_ENDPOINT_URL",
     "gs": "GOOGLE_APPLICATION_CREDENTIALS",
@@ -154,7 +155,8 @@ class Store:
                 f"the credentials for '{self.address.url}' have expired; renew them and run the same command again: "
                 "what is finished is kept, and a training resumes from its checkpoint"
             ) from error
-        if isinstance(error, exceptions.PermissionDeniedError | exceptions.UnauthenticatedError):
+        denied = isinstance(error, exceptions.PermissionDeniedError | exceptions.UnauthenticatedError)
+        if denied or any(word in said for word in _DENIED):
             raise NotAllowedError(f"'{where}' may not be {purpose} with these rights{advice}") from error
         if attempt + 1 >= ATTEMPTS:
             raise CorpusError(

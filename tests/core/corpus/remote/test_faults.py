@@ -3,6 +3,9 @@
 import json
 import subprocess
 import sys
+import threading
+from datetime import UTC, datetime, timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +69,57 @@ def test_a_bucket_that_may_not_be_read_is_named_with_what_gives_rights(any_serve
         with pytest.raises(CorpusError, match=r"may not be read with these rights; .*AWS_ACCESS_KEY_ID") as refused:
             Corpus(address)
     assert address in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("part", "said"),
+    [
+        ("list-type=2", r"corpus' may not be listed with these rights; .*AWS_ACCESS_KEY_ID"),
+        ("/tables/samples/", r"/tables/samples/job-\d.parquet' may not be read with these rights"),
+        (".tar", r"/shards/job-\d.tar' may not be read with these rights"),
+    ],
+)
+def test_each_right_that_lacks_is_named_with_where(any_server, place, uploaded, part, said):
+    with proxy(any_server, answer=lambda path: answer(b"403 Forbidden", DENIED) if part in path else None) as closed:
+        address = place(any_server, uploaded(any_server), closed)
+        with pytest.raises(CorpusError, match=said):
+            pixels(Corpus(address))
+
+
+class _Renewing(BaseHTTPRequestHandler):
+    """Gives other credentials at each question, which expire at once, as a container's own server does."""
+
+    def do_GET(self):
+        self.server.given += 1
+        until = (datetime.now(UTC) + timedelta(seconds=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+        keys = {"AccessKeyId": f"KEY{self.server.given}", "SecretAccessKey": "secret", "Token": "token"}
+        body = json.dumps({**keys, "Expiration": until}).encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        """Say nothing."""
+
+
+def test_credentials_that_their_giver_renews_are_renewed_in_mid_run(
+    servers, place, uploaded, local_corpus, monkeypatch, tmp_path
+):
+    (tmp_path / "token").write_text("token")
+    server = servers("moto")  # takes any key
+    with HTTPServer(("127.0.0.1", 0), _Renewing) as giver, proxy(server) as network:
+        giver.given = 0
+        threading.Thread(target=giver.serve_forever, daemon=True).start()
+        address = place(server, uploaded(server), network)
+        monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+        monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+        monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"http://127.0.0.1:{giver.server_port}/keys")
+        monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE", str(tmp_path / "token"))
+        assert_same(pixels(Corpus(address)), pixels(Corpus(local_corpus)))
+        giver.shutdown()
+    assert network.keys[0].startswith("KEY")
+    assert len(set(network.keys)) > 1
 
 
 @pytest.mark.skipif(not has_server("s3rver"), reason="only s3rver checks who asks")

@@ -9,7 +9,7 @@ SEED ?= 0
 JOBS ?= 2
 CT_CORPUS := $(OUT)/corpus
 
-.PHONY: help ct test lint docs bench fuzz chaos docs-commands mutants clean
+.PHONY: help ct test lint docs bench fuzz fuzz-parsers chaos sbom audit docs-commands mutants clean
 help:
 	@echo "make ct     phantom CT in DICOM -> corpus -> training -> zero-shot report ($(OUT)/report/index.html), 10 to 25 minutes on 2 cores"
 	@echo "make test   the whole test suite, in JOBS processes (2)"
@@ -19,6 +19,9 @@ help:
 	@echo "make mutants does a test die when the code lies? Some 480 listed mutations, some two hours on 2 cores"
 	@echo "make docs-commands  every command of README and docs, from a wheel of this checkout in an environment of its own"
 	@echo "make chaos  commands disturbed by full disks, failing calls, kills, power cuts and clocks: is every byte right in the end?"
+	@echo "make fuzz-parsers  a million hostile inputs for every parser, guided by coverage; half an hour on one core"
+	@echo "make sbom   what an installed voxtile consists of, with licences, as CycloneDX (build/sbom.json)"
+	@echo "make audit  known vulnerabilities of what is installed (needs the internet), and licences of the default install"
 	@echo "make fuzz   the property tests again, with examples that no run has drawn before"
 
 $(BIN)/python:
@@ -71,6 +74,23 @@ fuzz: $(VENV)/.dev
 
 chaos: $(VENV)/.dev
 	$(BIN)/python -P benchmarks/chaos
+
+$(VENV)/.fuzz: $(VENV)/.dev
+	$(BIN)/python -m pip install --quiet -e '.[all,dev,fuzz]'
+	@touch $@
+
+fuzz-parsers: $(VENV)/.fuzz
+	$(BIN)/python -P benchmarks/fuzz --executions 1000000 --out build/fuzz.json
+
+$(VENV)/.security: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet -e '.[security]'
+	@touch $@
+
+sbom: $(VENV)/.security
+	$(BIN)/python -P benchmarks/supply_chain.py sbom --out build/sbom.json
+
+audit: $(VENV)/.security
+	$(BIN)/python -P benchmarks/supply_chain.py audit
 
 docs-commands:
 	$(PYTHON) benchmarks/docs_commands

@@ -7,7 +7,8 @@ before it is read, aliases at their full size.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,25 @@ def read_yaml(path: Path, title: str) -> tuple[bytes, Any]:
         return data, load_yaml(data)
     except (OSError, yaml.YAMLError, UnicodeDecodeError) as error:
         raise ConfigError(f"{title} '{path}' cannot be read: {cause_of(error)}") from error
+
+
+@contextmanager
+def of_known_form(place: str) -> Iterator[None]:
+    """While it lasts, a value of another type than the reader of a file expects is told as one sentence.
+
+    Args:
+        place: what is read, for the error: `wording bank 'mine.yaml'`.
+
+    Raises:
+        ConfigError: a key is missing, or a value cannot be what it is there for.
+    """
+    try:
+        yield
+    except (KeyError, TypeError, ValueError, AttributeError, OverflowError) as error:
+        why = f"it lacks '{error.args[0]}'" if isinstance(error, KeyError) and error.args else cause_of(error)
+        raise ConfigError(
+            f"{place} is not of the form that is read ({why:.200}); compare it with one that is"
+        ) from error
 
 
 def check_yaml(text: str | bytes) -> None:

@@ -104,7 +104,7 @@ def check_unchanged(path: Path, reference: Mapping[str, Any]) -> None:
     """Raise CorpusError where a referenced file is gone or has another size than when it was converted."""
     try:
         size = path.stat().st_size
-    except OSError as error:
+    except (OSError, ValueError) as error:  # a name with characters that no file's has is a ValueError
         raise CorpusError(f"the referenced file '{path}' cannot be read; put it back or drop the sample") from error
     known = reference.get("bytes")
     if known is not None and path.is_file() and size != known:

@@ -18,6 +18,7 @@ from voxtile.corpus.records import REMOVED
 from voxtile.corpus.schema import SCHEMA_VERSION
 from voxtile.corpus.storage import write_atomically
 from voxtile.engine.plan import TaskIdentity
+from voxtile.errors import CorpusError
 
 FOLDER = "manifests"
 LIBRARIES = (
@@ -34,10 +35,17 @@ LIBRARIES = (
 
 
 def jobs_in_manifests(root: Path) -> set[str]:
-    """Ids of the jobs that earlier manifests already cover."""
+    """Ids of the jobs that earlier manifests already cover.
+
+    Raises:
+        CorpusError: a manifest is damaged.
+    """
     covered: set[str] = set()
     for path in sorted((root / FOLDER).glob("*.json")):
-        covered.update(load_json(path.read_bytes()).get("jobs", []))
+        try:
+            covered.update(map(str, load_json(path.read_bytes()).get("jobs", [])))
+        except (ValueError, TypeError, AttributeError) as error:
+            raise CorpusError(f"the manifest '{path}' is damaged; run 'voxtile verify' on the corpus") from error
     return covered
 
 

@@ -163,8 +163,11 @@ def _refuse_own_code(folder: Path) -> None:
         content = load_json(config.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise CheckpointError(f"'{config}' cannot be read as JSON; download the model again") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"'{config}' describes no model; download the model again")
     if "auto_map" in content:
-        wanted = ", ".join(sorted(map(str, content["auto_map"])))
+        named = content["auto_map"] if isinstance(content["auto_map"], dict | list) else [content["auto_map"]]
+        wanted = ", ".join(sorted(map(str, named)))[:200]
         raise CheckpointError(
             f"the model in '{folder}' needs code of its own ({wanted}), which is not run; convert it to a model of "
             "transformers"

@@ -80,8 +80,8 @@ class OnnxPair:
         suffix = INT8 if int8 else ""
         self.name = f"{folder.name}{suffix}"
         self.preset: Preset = preset_from_config(settings["preset"], trusted=trusted)
-        self.logit_scale = float(settings["logit_scale"])
-        self.fact_names: tuple[str, ...] = tuple(settings["facts"])
+        self.logit_scale: float = settings["logit_scale"]
+        self.fact_names: tuple[str, ...] = settings["facts"]
         self._image, self._text = (session(folder / f"{part}{suffix}.onnx") for part in (IMAGE, TEXT))
         self._encode = _encoder(folder, settings["tokenizer"])
 
@@ -122,13 +122,28 @@ def _settings(folder: Path) -> dict[str, Any]:
     try:
         settings: dict[str, Any] = load_json((folder / SETTINGS).read_text("utf-8"))
         version = int(settings["format"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except (OSError, ValueError, KeyError, TypeError, OverflowError) as error:
         raise CheckpointError(f"'{folder / SETTINGS}' cannot be read ({error}); export the model again") from None
     what, written = f"export '{folder}'", settings.get("voxtile")
     if version > FORMAT:
         raise CheckpointError(newer(what, written, f" in format {version}"))
     refuse_newer(written, what, CheckpointError)
+    try:
+        _check_form(settings)
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        why = f"it lacks {error}" if isinstance(error, KeyError) else f"{error!s:.200}"
+        raise CheckpointError(f"'{folder / SETTINGS}' is damaged ({why}); export the model again") from None
     return settings
+
+
+def _check_form(settings: dict[str, Any]) -> None:
+    """Hold the settings to what is read of them; numbers and names get their types."""
+    settings["logit_scale"], settings["facts"] = float(settings["logit_scale"]), tuple(map(str, settings["facts"]))
+    tokenizer = settings["tokenizer"]
+    if tokenizer["kind"] == "clip":
+        tokenizer["context"] = int(tokenizer["context"])
+    if "preset" not in settings:
+        raise KeyError("preset")
 
 
 def _encoder(folder: Path, settings: dict[str, Any]) -> Any:  # noqa: ANN401 - a function of texts
@@ -143,9 +158,14 @@ def _encoder(folder: Path, settings: dict[str, Any]) -> Any:  # noqa: ANN401 - a
             f"the export '{folder}' has a tokenizer of kind '{settings['kind']}', which is not in the folder; run its "
             "graphs with onnxruntime and tokens of your own, or evaluate the checkpoint"
         )
-    own = tokenizers.Tokenizer.from_str((folder / TOKENIZER).read_text("utf-8"))
-    if own.padding is None:  # of an older export; a file that says how it pads is taken at its word
-        own.enable_padding(pad_id=int(settings["padding"]))
+    try:
+        own = tokenizers.Tokenizer.from_str((folder / TOKENIZER).read_text("utf-8"))
+        if own.padding is None:  # of an older export; a file that says how it pads is taken at its word
+            own.enable_padding(pad_id=int(settings["padding"]))
+    except Exception as error:  # the library raises bare Exception
+        raise CheckpointError(
+            f"'{folder / TOKENIZER}' cannot be read ({error!s:.200}); export the model again"
+        ) from None
     older = (own.truncation or {}).get("max_length", 10**6) * CHARACTERS_A_TOKEN
     limit: int | None = settings.get("longest_text", older)
 

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from voxtile.bounded_text import read_yaml
+from voxtile.bounded_text import of_known_form, read_yaml
 from voxtile.domain import discover
 from voxtile.errors import ConfigError
 
@@ -153,6 +153,11 @@ def load_bank(path: Path) -> Bank:
     """
     data, content = read_yaml(path, "the wording bank")
     place = f"wording bank '{path}'"
+    with of_known_form(place):
+        return _bank(data, content, place)
+
+
+def _bank(data: bytes, content: Any, place: str) -> Bank:  # noqa: ANN401 - what a YAML file holds
     keys = {"bank", "version", "modalities", "shared", "images", "places", "generic", "concepts"}
     if not isinstance(content, dict) or not {"bank", "version", "generic"} <= content.keys() <= keys:
         raise ConfigError(f"{place} must be a mapping with the keys {', '.join(sorted(keys))}")

@@ -19,7 +19,7 @@ def subject_finder(pattern: str) -> Callable[[str], str]:
     """
     try:
         compiled = re.compile(pattern)
-    except re.error as error:
+    except (re.error, OverflowError, RecursionError) as error:
         raise ConfigError(f"--subject-pattern '{pattern}' is not a regular expression: {error}") from error
 
     def subject_of(path: str) -> str:

@@ -68,7 +68,10 @@ def parse_address(path: str | os.PathLike[str]) -> Address | None:
     if found is None:
         return None
     url = f"{found[1]}://{found[2].rstrip('/')}"
-    parts = urlsplit(url)
+    try:
+        parts = urlsplit(url)
+    except ValueError as error:
+        raise CorpusError(f"'{url}' is not the address of a corpus ({error}); name it as s3://BUCKET/PREFIX") from error
     if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
         raise CorpusError(
             f"the address of a corpus at '{parts.hostname}' holds a user, a password or a query; credentials are taken "

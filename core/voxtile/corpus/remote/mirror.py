@@ -66,7 +66,7 @@ class Mirror:
             )
             contents = {str(name): str(sha256) for name, sha256 in state["contents"].items()}
             return cls(root, Address(str(state["url"])), shards, contents, small)
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, OverflowError, KeyError, TypeError, AttributeError) as error:
             raise CorpusError(f"'{marker(root)}' is damaged; remove that folder, it is made again") from error
 
     def write(self) -> None:
@@ -85,7 +85,7 @@ class Mirror:
     def block_path(self, name: str) -> Path:
         """The extents of a shard, without their numbers; another content has other ones."""
         content = self.contents.get(name) or repr(tuple(self.shards[name]))
-        digest = hashlib.sha256(f"{name}\n{content}".encode()).hexdigest()[:32]
+        digest = hashlib.sha256(f"{name}\n{content}".encode("utf-8", "surrogatepass")).hexdigest()[:32]
         return self._blocks / digest
 
     @cached_property

@@ -69,7 +69,7 @@ def recorded_in(name: str, content: bytes) -> dict[str, Recorded]:
             for file, entry in files.items()
             if is_wanted(str(file))
         }
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, OverflowError, KeyError, TypeError, AttributeError) as error:
         raise CorpusError(f"'{name}' of the remote corpus is damaged ({type(error).__name__})") from error
 
 

@@ -44,8 +44,10 @@ class Selection:
         """
         try:
             about: dict[str, Any] = load_json((self.folder / ABOUT).read_text("utf-8"))
+            if not isinstance(about.get("of_samples", 0), int | None):
+                raise TypeError("of_samples")
             return {"scheme": about["scheme"], "weighted": about["weighted"], "sha256": about["sha256"], **about}
-        except (OSError, ValueError, KeyError, TypeError) as error:
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise CorpusError(f"'{self.folder}' is damaged; make the view again with voxtile curate") from error
 
     @property

@@ -14,7 +14,7 @@ from typing import Any
 
 import yaml
 
-from voxtile.bounded_text import load_yaml
+from voxtile.bounded_text import load_yaml, of_known_form
 from voxtile.errors import ConfigError, cause_of
 
 _KEYS = frozenset(
@@ -55,6 +55,11 @@ def read_files(files: Sequence[Path]) -> Joined:
     Raises:
         ConfigError: a file is missing or malformed; the sentence names it.
     """
+    with of_known_form(f"the vocabulary {', '.join(map(repr, map(str, files)))}"):
+        return _joined(files)
+
+
+def _joined(files: Sequence[Path]) -> Joined:
     joined, digest = Joined(), hashlib.sha256()
     for path in _with_included(files):
         data, content = _load(path)

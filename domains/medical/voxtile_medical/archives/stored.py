@@ -10,7 +10,7 @@ import errno
 import os
 from collections.abc import Iterator
 from functools import lru_cache
-from io import BufferedReader, BytesIO
+from io import BufferedReader, BytesIO, FileIO
 from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, BinaryIO, Protocol
@@ -59,14 +59,12 @@ def open_stored(path: Path | str) -> StoredFile:
         return _Member(path)
 
 
-def stored(path: Path) -> Path | BinaryIO:
-    """What pydicom reads a file by: its path, or the bytes of a member.
+def stored(path: Path) -> BinaryIO:
+    """What pydicom reads a file by, or a member; it closes itself when nobody holds it any more.
 
     Raises:
         OSError, Verdict: as `open_stored`.
     """
-    if path.exists():
-        return path
     with open_stored(path) as file:
         return file.stream()
 
@@ -132,6 +130,27 @@ def same_bytes(one: Path, other: Path) -> bool:
         return all(first.read(_BLOCK_BYTES, at) == second.read(_BLOCK_BYTES, at) for at in steps)
 
 
+class _BoundedReader(BufferedReader):
+    """A file by itself, from its start.
+
+    Python takes the memory of a read before it looks how much there is, and any element of a header may claim 4 GiB.
+    """
+
+    def __init__(self, path: Path | str) -> None:
+        file = FileIO(path)
+        self._size = os.fstat(file.fileno()).st_size
+        super().__init__(file)
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        """As any file's, for no more than is left."""
+        if size is not None and size > _BLOCK_BYTES:
+            size = max(0, min(size, self._size - self.tell()))
+        return super().read(size)
+
+    def __del__(self) -> None:
+        self.close()
+
+
 class _Plain:
     """A file by itself."""
 
@@ -152,7 +171,7 @@ class _Plain:
         return os.pread(self._descriptor, length, offset)
 
     def stream(self) -> BinaryIO:
-        return open(self._path, "rb")
+        return _BoundedReader(self._path)
 
 
 class _Member:

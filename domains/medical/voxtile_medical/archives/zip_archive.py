@@ -35,7 +35,9 @@ class ZipMembers:
         if sum(info.compress_size for info in infos) > size:
             raise ArchiveFault("unreadable-archive", "its members overlap each other; check where it is from")
         names = EntryNames()
-        found = [(_entry(info, names), info) for info in infos if not info.is_dir()]
+        found = [
+            (_entry(info, names), info) for info in infos if not info.filename.endswith("/")
+        ]  # is_dir trips over no name
         self.entries = tuple(entry for entry, _ in found)
         self._infos = {entry.path: info for entry, info in found if not entry.reason}
 

@@ -60,9 +60,10 @@ def read_bioc_json(data: bytes) -> Article | None:
     documents = collection.get("documents") if isinstance(collection, dict) else None
     if not isinstance(documents, list) or not documents or not isinstance(documents[0], dict):
         return None
+    listed = documents[0].get("passages")
     passages = [
         _Passage({str(k): str(v) for k, v in (passage.get("infons") or {}).items()}, str(passage.get("text") or ""))
-        for passage in documents[0].get("passages") or []
+        for passage in (listed if isinstance(listed, list) else ())
         if isinstance(passage, dict) and isinstance(passage.get("infons") or {}, dict)
     ]
     return _article(str(documents[0].get("id") or ""), passages)

@@ -173,7 +173,11 @@ def _code(item: Any) -> Code | None:  # noqa: ANN401 - whatever a JSON file hold
 
 def _of_table(text: str, delimiter: str) -> Iterator[LabelName]:
     rows = csv.DictReader(io.StringIO(text), delimiter=delimiter)
-    columns = {(name or "").strip().lower().replace("_", ""): name for name in rows.fieldnames or ()}
+    try:
+        header = rows.fieldnames or ()
+    except csv.Error:
+        return
+    columns = {(name or "").strip().lower().replace("_", ""): name for name in header}
     index = next((columns[name] for name in _INDEX_COLUMNS if name in columns), None)
     label = next((columns[name] for name in _NAME_COLUMNS if name in columns), None)
     if index is None or label is None:

@@ -46,7 +46,7 @@ def _check_size(dataset: Dataset) -> None:
         bits, described = int(dataset.BitsAllocated), len(dataset.PerFrameFunctionalGroupsSequence)
         nbytes, is_native = len(dataset.PixelData), not dataset.file_meta.TransferSyntaxUID.is_encapsulated
         known = bool(dataset.SegmentationType) and bool(dataset.SegmentSequence)
-    except (AttributeError, TypeError, ValueError) as error:
+    except Exception as error:  # elements are parsed when they are asked for, and the parser raises many types
         raise Verdict(
             "unreadable-segmentation", "size, segments, frames or pixels are missing in the header"
         ) from error

@@ -118,7 +118,9 @@ def read_rules(path: Path = DEFAULT) -> ChoiceRules:
             raise ValueError("'role' and 'version' are texts, and there is a group")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         why = f"'{error.args[0]}' is missing" if isinstance(error, KeyError) else error
-        raise ConfigError(f"the rules of series '{path}' cannot be used: {why}; '{DEFAULT}' shows the form") from error
+        raise ConfigError(
+            f"the rules of series '{path}' cannot be used: {why!s:.300}; '{DEFAULT}' shows the form"
+        ) from error
     return ChoiceRules(role, f"series-choice/{role}@{version}", groups)
 
 

@@ -221,7 +221,10 @@ def tissue_spec(text: str) -> TissueSpec:
     except (OSError, yaml.YAMLError) as error:
         raise ConfigError(f"--tissue '{text}' cannot be read: {error}") from error
     fields = content if isinstance(content, Mapping) else {"class_path": content}
-    class_path, arguments = current_name(str(fields.get("class_path"))), dict(fields.get("init_args") or {})
+    class_path, arguments = current_name(str(fields.get("class_path"))), fields.get("init_args") or {}
+    if not isinstance(arguments, Mapping) or not all(isinstance(name, str) for name in arguments):
+        raise ConfigError(f"--tissue: init_args of '{class_path}' are a mapping of names to values")
+    arguments = dict(arguments)
     _check_arguments(class_path, arguments)
     named = [Path(str(value)) for value in arguments.values() if isinstance(value, str) and Path(value).is_file()]
     hashes = tuple(hashlib.sha256(path.read_bytes()).hexdigest() for path in named)

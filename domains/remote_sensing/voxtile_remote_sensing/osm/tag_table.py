@@ -12,7 +12,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from voxtile.bounded_text import read_yaml
+from voxtile.bounded_text import of_known_form, read_yaml
 from voxtile.errors import ConfigError
 
 Form: TypeAlias = Literal["area", "line", "point"]
@@ -150,6 +150,11 @@ def load_table(path: Path = DEFAULT_TABLE) -> TagTable:
         ConfigError: it is missing or malformed; the sentence names the place.
     """
     data, content = read_yaml(path, "the tag table")
+    with of_known_form(f"the tag table '{path}'"):
+        return _table(data, content, path)
+
+
+def _table(data: bytes, content: Any, path: Path) -> TagTable:  # noqa: ANN401 - what a YAML file holds
     needed = {"table", "version", "hidden", "min_width_px", "min_side_px", "rules"}
     if not isinstance(content, dict) or content.keys() != needed or not isinstance(content["rules"], dict):
         raise ConfigError(f"the tag table '{path}' must be a mapping with the keys {', '.join(sorted(needed))}")

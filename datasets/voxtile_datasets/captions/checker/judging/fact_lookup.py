@@ -20,6 +20,7 @@ from voxtile_datasets.captions.checker.judging.metadata import Metadata
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 
 _STRENGTH = {"present": 2, "uncertain": 1, "absent": 0}
+_UNKNOWN = 1  # a table from elsewhere may say what no polarity is: neither that it is there, nor that it is not
 _WIDE = frozenset(["finding", "lesion"])  # one of them denied denies no others
 _MOST_SHARES = 12  # of which sums are made
 _RANKS = ["first", "second", "third", "fourth", "fifth"]
@@ -303,7 +304,7 @@ class Facts:
         fact = fact_of(row, attributes, self.vocabulary)
         for concept in concepts:
             if not is_measurement:
-                self._strength[concept] = max(self._strength.get(concept, -1), _STRENGTH[row["polarity"]])
+                self._strength[concept] = max(self._strength.get(concept, -1), _STRENGTH.get(row["polarity"], _UNKNOWN))
                 if (thing := row.get("region_id") or attributes.get("osm_id")) and row["polarity"] == "present":
                     self._objects[concept].add(str(thing))
             self._rows[concept].append(fact)

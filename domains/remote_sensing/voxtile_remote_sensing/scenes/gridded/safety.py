@@ -91,14 +91,15 @@ def _arrays(value: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     """Array metadata, also inside consolidated metadata of version 2 and 3."""
     if "chunks" in value or value.get("node_type") == "array":
         yield value
-    for inner in (value.get("metadata"), (value.get("consolidated_metadata") or {}).get("metadata")):
+    consolidated = value.get("consolidated_metadata")
+    for inner in (value.get("metadata"), consolidated.get("metadata") if isinstance(consolidated, dict) else None):
         for entry in inner.values() if isinstance(inner, dict) else ():
             if isinstance(entry, dict):
                 yield from _arrays(entry)
 
 
 def _check_array(array: Mapping[str, Any], where: str) -> None:
-    names = list(_codecs([array.get("compressor"), *(array.get("filters") or []), *(array.get("codecs") or [])]))
+    names = list(_codecs([array.get("compressor"), *_listed(array, "filters"), *_listed(array, "codecs")]))
     for name in names:
         if name not in SAFE_CODECS:
             raise SceneError(
@@ -107,7 +108,7 @@ def _check_array(array: Mapping[str, Any], where: str) -> None:
             )
     dtype = array.get("dtype", array.get("data_type"))
     objects = "|O" in json.dumps(dtype) or dtype in ("object", "variable_length_bytes")
-    if objects and (STRINGS not in names or len(array.get("shape", ())) > 1):
+    if objects and (STRINGS not in names or len(_listed(array, "shape")) > 1):
         raise SceneError(f"{where}: the store holds an array of objects; write it again with numbers only")
 
 
@@ -121,4 +122,10 @@ def _codecs(entries: list[Any]) -> Iterator[str]:
         yield str(entry.get("id", entry.get("name"))).removeprefix("numcodecs.").lower()
         inner = entry.get("configuration")
         if isinstance(inner, dict):
-            yield from _codecs([*(inner.get("codecs") or []), *(inner.get("index_codecs") or [])])
+            yield from _codecs([*_listed(inner, "codecs"), *_listed(inner, "index_codecs")])
+
+
+def _listed(metadata: Mapping[str, Any], key: str) -> list[Any]:
+    """A list of codecs; what stands in its place is taken for the name of one."""
+    value = metadata.get(key) or []
+    return value if isinstance(value, list) else [value]

@@ -9,12 +9,18 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import re
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from voxtile.errors import ConfigError
 
 _OURS = "voxtile"
+_OF_PYTHON = (
+    "{} is a part of Python itself, which no config names, and was not run; if the config is yours, put what it does "
+    "into a class of a package of your own and name that"
+)
 _LONGEST = 60  # characters of a package's name that a sentence repeats
 
 
@@ -72,6 +78,56 @@ def own_class(class_path: str) -> type:
         what = "there is no such class" if found is None else "it is no class"
         raise ConfigError(f"class_path '{class_path}' was not run, since {what}; check the version of its package")
     return found
+
+
+def refuse_parts_of_python(config: object) -> None:
+    """Hold a config of the user's own to classes and functions of packages.
+
+    Such a config may name any class, for it is the user's; but many are passed on by others and read by nobody.
+    Python's own modules hold no tower, objective or callback, and all that it takes to run a command, delete files or
+    open an address. So a `class_path` into them is refused wherever it stands, and so is a text among the arguments of a class
+    that names a function of theirs: the parser imports such a text where a function is wanted.
+
+    Args:
+        config: plain values, as YAML has them.
+
+    Raises:
+        ConfigError: it names a class or a function of Python's.
+    """
+    _refuse_parts_of_python(config, of_a_class=False)
+
+
+def _refuse_parts_of_python(value: object, *, of_a_class: bool) -> None:
+    if isinstance(value, Mapping):
+        path = value.get("class_path")
+        if isinstance(path, str) and _is_of_python(path):
+            raise ConfigError(_OF_PYTHON.format(f"class_path '{path:.80}'"))
+        for name, part in value.items():
+            _refuse_parts_of_python(part, of_a_class=of_a_class or name in ("init_args", "dict_kwargs"))
+    elif isinstance(value, list | tuple):
+        for part in value:
+            _refuse_parts_of_python(part, of_a_class=of_a_class)
+    elif of_a_class and isinstance(value, str) and _is_of_python(value) and _names_a_function(value):
+        raise ConfigError(_OF_PYTHON.format(f"'{value:.80}'"))
+
+
+def _is_of_python(path: str) -> bool:
+    """The text is a dotted path into a module of the standard library; nothing is imported."""
+    words = path.strip().split(".")
+    return len(words) > 1 and words[0] in sys.stdlib_module_names and all(word.isidentifier() for word in words)
+
+
+def _names_a_function(path: str) -> bool:
+    """Something that can be called stands there; of a module that is not loaded, its text is asked, and it stays so."""
+    module, _, name = path.strip().rpartition(".")
+    if module in sys.modules:
+        return callable(getattr(sys.modules[module], name, None))
+    try:
+        spec = importlib.util.find_spec(module)
+        source = importlib.util.decode_source(Path(str(spec.origin)).read_bytes()) if spec and spec.has_location else ""
+    except (ImportError, OSError, ValueError, SyntaxError):
+        return True
+    return spec is not None and (not spec.has_location or re.search(rf"\b{name}\b", source) is not None)
 
 
 def how_to_trust(class_path: str) -> str:

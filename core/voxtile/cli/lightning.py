@@ -47,6 +47,7 @@ from voxtile.training.precision import device_of, settled_precision
 from voxtile.training.predictions import Predictions
 from voxtile.training.run_folder import checkpoint_to_load, runs_folder
 from voxtile.training.short_names import short_names
+from voxtile.trusted_packages import refuse_parts_of_python
 from voxtile.written_by import KEY, refuse_newer
 
 _LOAD_YAML = get_loader("yaml")
@@ -269,7 +270,9 @@ def _read_old_names() -> None:
 
 
 def _load_with_current_names(text: str) -> Any:  # noqa: ANN401 - what YAML holds
-    return with_current_names(_LOAD_YAML(text))
+    content = with_current_names(_LOAD_YAML(text))
+    refuse_parts_of_python(content)
+    return content
 
 
 def _refused_by_trainer(error: Exception) -> ConfigError:

@@ -85,8 +85,8 @@ def refuse_parts_of_python(config: object) -> None:
 
     Such a config may name any class, for it is the user's; but many are passed on by others and read by nobody.
     Python's own modules hold no tower, objective or callback, and all that it takes to run a command, delete files or
-    open an address. So a `class_path` into them is refused wherever it stands, and so is a text among the arguments of a class
-    that names a function of theirs: the parser imports such a text where a function is wanted.
+    open an address. So a `class_path` into them is refused wherever it stands, and so is a text among the arguments of
+    a class that names a function of theirs: the parser imports such a text where a function is wanted.
 
     Args:
         config: plain values, as YAML has them.

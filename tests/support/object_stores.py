@@ -14,6 +14,9 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+# What moto, which checks no signature, takes for one.
+_SCOPE = b"Credential=A/20230101/us-east-1/s3/aws4_request"
+SOMEBODY = b"authorization: AWS4-HMAC-SHA256 %s, SignedHeaders=host, Signature=0" % _SCOPE
 KEY, SECRET, BUCKET = "S3RVER", "S3RVER", "data"  # the keys that s3rver knows
 
 
@@ -101,6 +104,7 @@ class Proxy:
         share: of the requests that meet a fault.
         answer: gets the path of a request and gives an answer of its own, or None to pass it on.
         answer_put: the same for each request that writes.
+        google: requests are of Google's store, with an empty token, and the server is one of S3.
         requests: number of those that came, faults among them.
         failed: number of those that met a fault.
         paths: of the requests, in order.
@@ -113,6 +117,7 @@ class Proxy:
     share: float = 0.0
     answer: Callable[[str], bytes | None] | None = None
     answer_put: Callable[[], bytes | None] | None = None
+    google: bool = False
     requests: int = 0
     failed: int = 0
     paths: list[str] = field(default_factory=list)
@@ -153,6 +158,11 @@ class Proxy:
 
     async def _pass_on(self, head: bytes, body: bytes, writer: asyncio.StreamWriter, *, cut: bool) -> None:
         # The server closes after its answer, and so does this: one request a connection.
+        if self.google:
+            # Google's name for the condition that S3 calls If-None-Match; the XML interfaces are otherwise alike.
+            head = head.replace(b"x-goog-if-generation-match: 0\r\n", b"if-none-match: *\r\n")
+            head = head.replace(b"authorization: Bearer \r\n", b"")
+            head = head.replace(b"\r\n\r\n", b"\r\n%s\r\n\r\n" % SOMEBODY)
         upstream_reader, upstream = await asyncio.open_connection(*self.upstream)
         upstream.write(head.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n") + body)
         answer = await upstream_reader.read()

@@ -50,8 +50,8 @@ class Address:
 
         The same bucket at another endpoint is another corpus.
         """
-        endpoint = os.environ.get("AWS_ENDPOINT_URL") or os.environ.get("AWS_ENDPOINT") or ""
-        place = f"{self.url}\n{endpoint}" if self.scheme == "s3" else self.url
+        endpoint = endpoint_of(self)
+        place = f"{self.url}\n{endpoint}" if self.scheme == "s3" or endpoint else self.url
         return hashlib.sha256(place.encode()).hexdigest()[:_ID_DIGITS]
 
 
@@ -82,6 +82,12 @@ def parse_address(path: str | os.PathLike[str]) -> Address | None:
     if not parts.netloc or ".." in parts.path.split("/") or any(ord(letter) < 32 for letter in url):
         raise CorpusError(f"'{url}' is not the address of a corpus; name it as s3://BUCKET/PREFIX")
     return Address(url)
+
+
+def endpoint_of(address: Address) -> str:
+    """Where the environment says that the store is; empty for the provider's own place."""
+    names = {"s3": ("AWS_ENDPOINT_URL", "AWS_ENDPOINT"), "gs": ("GOOGLE_BASE_URL",)}.get(address.scheme, ())
+    return next((found for name in names if (found := os.environ.get(name))), "")
 
 
 def refuse_remote(path: Path, purpose: str) -> None:

@@ -13,7 +13,7 @@ import obstore
 from obstore import exceptions
 from obstore.store import GCSStore, HTTPStore, S3Store
 
-from voxtile.corpus.remote.address import LOOPBACK, Address
+from voxtile.corpus.remote.address import LOOPBACK, Address, endpoint_of
 from voxtile.corpus.remote.objects import Identity, identity_of
 from voxtile.errors import CorpusError
 
@@ -30,7 +30,7 @@ _EXPIRED = ("ExpiredToken", "TokenRefreshRequired", "InvalidToken", "RequestTime
 _DENIED = ("status code: 403", "status code: 401")  # of a list, which has no error of its own kind
 _KEYS = {
     "s3": "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION, AWS_ENDPOINT_URL",
-    "gs": "GOOGLE_APPLICATION_CREDENTIALS",
+    "gs": "GOOGLE_APPLICATION_CREDENTIALS; GOOGLE_SKIP_SIGNATURE=true to read what is public",
 }
 
 
@@ -175,8 +175,8 @@ def _without_encryption(address: Address) -> bool:
     """Whether requests may go unencrypted: to this machine, or where the user's environment says so."""
     if address.scheme == "http":
         return True  # `parse_address` lets it through for this machine alone
-    endpoint = urlsplit(os.environ.get("AWS_ENDPOINT_URL") or os.environ.get("AWS_ENDPOINT") or "").hostname
-    return endpoint in LOOPBACK or os.environ.get("AWS_ALLOW_HTTP", "").lower() in {"1", "true"}
+    allowed = os.environ.get({"s3": "AWS_ALLOW_HTTP", "gs": "GOOGLE_ALLOW_HTTP"}.get(address.scheme, ""), "")
+    return urlsplit(endpoint_of(address)).hostname in LOOPBACK or allowed.lower() in {"1", "true"}
 
 
 def _short(error: Exception) -> str:

@@ -1,6 +1,6 @@
 """Trials of faults: every stage, disturbed in every way, ends with the bytes of an undisturbed run.
 
-    python benchmarks/chaos [--trials 200] [--seed 0] [--out build/chaos] [--stage NAME] [--fault NAME]
+    python benchmarks/chaos [--trials 270] [--seed 0] [--out build/chaos] [--stage NAME] [--fault NAME]
 
 A trial runs a command while a fault hits it (`disturbances.py`), runs it again without one until it is through, and
 compares every file with those of an undisturbed run. The same seed gives the same trials; those that are in
@@ -52,7 +52,7 @@ def main() -> int:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--trials", type=int, default=200)
+    parser.add_argument("--trials", type=int, default=len(STAGES) * len(DISTURBANCES))
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--out", type=Path, default=Path("build/chaos"))
     parser.add_argument("--stage", default="", help="only stages whose name has this in it")
@@ -139,6 +139,7 @@ def _figures(trials: Sequence[Trial], seed: int) -> dict[str, object]:
         "hit": sum(trial.fired > 0 for trial in trials),
         "ended_by_signal": sum(trial.status < 0 for trial in trials),
         "refused_in_a_sentence": sum(trial.status > 0 for trial in trials),
+        "repair_killed_too": sum(trial.twice for trial in trials),
         "went_through": sum(trial.status == 0 for trial in trials),
         "shown": sum(bool(trial.problems) for trial in trials),
         "seconds": round(sum(trial.seconds for trial in trials), 1),

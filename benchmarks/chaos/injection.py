@@ -93,6 +93,7 @@ def write_plan(path: Path, roots: Sequence[Path], **fields: int) -> Plan:
         fields: those of the plan.
     """
     Path(f"{path}.diary").unlink(missing_ok=True)
+    path.unlink(missing_ok=True)  # who holds an earlier one keeps it
     path.write_bytes(bytes(ctypes.sizeof(Plan)))
     with path.open("r+b") as file:
         plan = Plan.from_buffer(mmap.mmap(file.fileno(), ctypes.sizeof(Plan)))

@@ -77,8 +77,17 @@ STAGES = (
         ("materialize", CORPUS, "small", "--preset", "preset.yaml", "--job-items", "16"),
         "xrays",
         writes=("small",),
+        engines=MOSTLY_INLINE,
         corpora=(CORPUS, "small"),
     ),
+    Stage(
+        "export wds",
+        ("export-wds", CORPUS, "pairs", "--split", "train,val", "--shard-mb", "0.05"),
+        "xrays",
+        writes=("pairs",),
+        engines=NONE,
+    ),
+    Stage("forget", ("forget", CORPUS, "--subject", "pneumoniamnist-train-000002"), "forgetful", engines=NONE),
     Stage(
         "fit",
         ("fit", "-c", "tiny.yaml", "--data.corpus", CORPUS, "--ckpt_path", "last"),
@@ -247,6 +256,12 @@ def _xrays(made: _Made, folder: Path) -> None:
     (folder / "preset.yaml").write_text(yaml.safe_dump({"class_path": "voxtile.data.ImagePreset", "init_args": reads}))
 
 
+def _forgetful(made: _Made, folder: Path) -> None:
+    """Somebody is forgotten already, so that the salt of their names is the same in all trials."""
+    shutil.copytree(made.base("xrays"), folder, dirs_exist_ok=True)
+    made.run(folder, ["forget", CORPUS, "--subject", "pneumoniamnist-train-000001"])
+
+
 def _embedded(made: _Made, folder: Path) -> None:
     shutil.copytree(made.base("xrays"), folder, dirs_exist_ok=True)
     made.run(folder, ["fit", "-c", "tiny.yaml", "--data.corpus", CORPUS, "--trainer.max_epochs", 1])
@@ -262,4 +277,5 @@ _BASES: Mapping[str, Callable[[_Made, Path], None]] = {
     "stated": _stated,
     "xrays": _xrays,
     "embedded": _embedded,
+    "forgetful": _forgetful,
 }

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from commands import Commands, Ended, Running
-from disturbances import Disturbance
+from disturbances import DISTURBANCES, Disturbance
 from injection import Plan, cut_power, write_plan
 from stages import INLINE, Stage
 from trees import differences, tree
@@ -25,6 +25,8 @@ from voxtile.stages.verify.corpus import verify
 ERROR = "voxtile: error: "
 SEEN_STOPPED_S = 0.05  # from the signal to the process standing still
 ORPHAN_S = 0.5
+AGAIN = 1 / 3  # of the runs that were disturbed, those whose repair is, too
+KILLED_AGAIN = DISTURBANCES["SIGKILL group"]
 RERUNS = 3
 
 
@@ -36,6 +38,7 @@ class Trial:
         fired: how often the fault met a call.
         status: of the disturbed command.
         said: its last sentence.
+        twice: the command that was to repair it was killed as well.
         reruns: commands without faults until one ended with 0.
         seconds: of all, by the clock.
         processor_s: of all commands and their workers.
@@ -50,6 +53,7 @@ class Trial:
     fired: int = 0
     status: int = 0
     said: str = ""
+    twice: bool = False
     reruns: int = 0
     retried: bool = False
     seconds: float = 0.0
@@ -86,7 +90,8 @@ class Bench:
             ended = self._wait(self._start(work, _argv(stage, self._folder)), plan)
             if ended.status:
                 raise RuntimeError(f"'{stage.name}' fails undisturbed: {ended.err[-2000:]}")
-            self._undisturbed[stage.name] = Undisturbed(tree(work), _rows(stage, work), plan)
+            made = Undisturbed(tree(work), _rows(stage, work), Plan.from_buffer_copy(plan))
+            self._undisturbed[stage.name] = made
         return self._undisturbed[stage.name]
 
     def modules(self, stage: Stage, file: Path, learn: Callable[[Sequence[str]], None]) -> None:
@@ -115,6 +120,12 @@ class Bench:
         plan = self._plan(stage, work, disturbance.plan(expected.plan, rng))
         trial.at = plan.at
         orphan = self._disturb(trial, stage, disturbance, work, plan)
+        if trial.status and not orphan and rng.random() < AGAIN:
+            self._look(trial, stage, work)
+            self._disturb(
+                trial, stage, KILLED_AGAIN, work, self._plan(stage, work, KILLED_AGAIN.plan(expected.plan, rng))
+            )
+            trial.twice = True
         if trial.status == 0:
             trial.problems += [f"exit 0, but {line}" for line in differences(tree(work), expected.tree)]
         self._look(trial, stage, work)

@@ -5,9 +5,10 @@
 all connections together. `cold` begins with an empty cache, `again` with what `cold` left there, `small` with an empty
 cache of a quarter of the corpus, `faults` is `cold` where one request of twenty fails (reset, 503, or half of
 the body). Every side must give the same batches to the bit. The sides take turns, each in a process of its own; the
-store's processor time is taken from the same two cores.
+store's processor time is taken from the same two cores. Rounds end before --seconds are over; the last lines also say
+what the main process, the workers and the fetching process have spent of the processors, start included.
 
-Run: python benchmarks/remote.py [--kind pictures|volumes] [--items 6000] [--rounds 5]
+Run: python benchmarks/remote.py [--kind pictures|volumes] [--items 2400] [--rounds 5] [--seconds 240]
 """
 
 import argparse
@@ -26,6 +27,7 @@ import tempfile
 import time
 from contextlib import closing, contextmanager
 from pathlib import Path
+from typing import Any
 from urllib.parse import unquote, urlsplit
 from xml.sax.saxutils import escape
 
@@ -184,7 +186,7 @@ def write_corpus(folder: Path, kind: str, items: int) -> None:
     loading.write_data(folder, items)
 
 
-def measure(corpus: str, kind: str) -> dict[str, float | str]:
+def measure(corpus: str, kind: str) -> dict[str, Any]:
     """Seconds to the first batch, items a second from there to the last, processor time, and what the batches hold."""
     import psutil
 
@@ -204,14 +206,15 @@ def measure(corpus: str, kind: str) -> dict[str, float | str]:
             count += len(found.images)
         digest.update(found.images[:, :, ::16, ::16].contiguous().numpy().tobytes())
     end = time.perf_counter()
-    own = psutil.Process()
-    times = [process.cpu_times() for process in (own, *own.children(recursive=True))]  # loaders, and who fetches
-    cpu = sum(spent.user + spent.system for spent in times)
+    parts = {"main": [psutil.Process()], "workers": [], "fetcher": []}
+    for process in psutil.Process().children(recursive=True):
+        parts["fetcher" if "remote.fetcher" in " ".join(process.cmdline()) else "workers"].append(process)
+    cpu = {name: sum(sum(process.cpu_times()[:2]) for process in own) for name, own in parts.items()}
     clock = {"rate": count / (end - start), "first": start - begin, "whole": end - begin}
     return {**clock, "cpu": cpu, "hash": digest.hexdigest()}
 
 
-def measured(side: str, folder: Path, address: str, options: argparse.Namespace, nbytes: int) -> dict[str, float | str]:
+def measured(side: str, folder: Path, address: str, options: argparse.Namespace, nbytes: int) -> dict[str, Any]:
     cache = folder / "cache"
     if side in {"cold", "small", "faults"}:
         shutil.rmtree(cache, ignore_errors=True)
@@ -236,40 +239,50 @@ def compare(options: argparse.Namespace) -> None:
         shutil.copytree(folder / "corpus", objects / "corpus")
         network = f"{options.latency * 1e3:.0f} ms, {options.mb_s:g} MB/s"
         print(f"{options.items} {options.kind}, {nbytes / 1e6:.0f} MB; {network}", flush=True)
-        ratios: dict[str, list[float]] = {side: [] for side in options.sides}
-        wholes: dict[str, list[float]] = {side: [] for side in options.sides}
-        work: dict[str, list[float]] = {side: [] for side in options.sides}
+        found: dict[str, list[dict[str, Any]]] = {side: [] for side in ("local", *options.sides)}
         with store(objects, options, 0.0) as sound, store(objects, options, 0.05) as failing:
             measured("local", folder, sound, options, nbytes)  # compiles the view, and warms the page cache
-            for _ in range(options.rounds):
-                local = measured("local", folder, sound, options, nbytes)
-                print(f"local {local['rate']:.0f} a second, first batch after {local['first']:.2f} s", flush=True)
-                for side in ratios:
-                    found = measured(side, folder, failing if side == "faults" else sound, options, nbytes)
-                    if found["hash"] != local["hash"]:
+            begin = time.monotonic()
+            for number in range(options.rounds):
+                for side, own in found.items():
+                    own.append(measured(side, folder, failing if side == "faults" else sound, options, nbytes))
+                    if own[-1]["hash"] != found["local"][-1]["hash"]:
                         raise SystemExit(f"{side} gave other batches than the local corpus")
-                    ratios[side].append(float(found["rate"]) / float(local["rate"]))
-                    wholes[side].append(float(local["whole"]) / float(found["whole"]))
-                    work[side].append(float(local["cpu"]) / float(found["cpu"]))
                     print(
-                        f"  {side} {found['rate']:.0f} a second, first batch after {found['first']:.2f} s, "
-                        f"ratio {ratios[side][-1]:.2f}, with the start {wholes[side][-1]:.2f}, "
-                        f"processor time {found['cpu']:.1f} s of {local['cpu']:.1f} s",
+                        f"  {side} {own[-1]['rate']:.0f} a second, first batch after {own[-1]['first']:.2f} s",
                         flush=True,
                     )
-        for side, own in ratios.items():
-            print(
-                f"{side}: median {statistics.median(own):.2f}, range {min(own):.2f} to {max(own):.2f}; "
-                f"with the start {statistics.median(wholes[side]):.2f}; "
-                f"processor time of local / remote {statistics.median(work[side]):.2f}; aim 0.9"
-            )
+                each = (time.monotonic() - begin) / (number + 1)
+                if time.monotonic() - begin + each > options.seconds:
+                    break
+        report(found)
+
+
+def report(found: dict[str, list[dict[str, Any]]]) -> None:
+    """Ratios of rounds, their medians and ranges, and the processor time of each part beside local's."""
+    local = found["local"]
+    for side, own in found.items():
+        spent = {part: statistics.median(run["cpu"][part] for run in own) for part in local[0]["cpu"]}
+        profile = ", ".join(f"{part} {seconds:.1f} s" for part, seconds in spent.items())
+        if side == "local":
+            print(f"local: processor time {profile}")
+            continue
+        ratios = [run["rate"] / beside["rate"] for run, beside in zip(own, local, strict=True)]
+        wholes = [beside["whole"] / run["whole"] for run, beside in zip(own, local, strict=True)]
+        work = [sum(beside["cpu"].values()) / sum(run["cpu"].values()) for run, beside in zip(own, local, strict=True)]
+        print(
+            f"{side}: median {statistics.median(ratios):.2f}, range {min(ratios):.2f} to {max(ratios):.2f} of "
+            f"{len(ratios)} rounds; with the start {statistics.median(wholes):.2f}; "
+            f"by processor time {statistics.median(work):.2f} ({profile}); aim 0.9"
+        )
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kind", choices=("pictures", "volumes"), default="pictures")
-    parser.add_argument("--items", type=int, default=6000)
+    parser.add_argument("--items", type=int, default=2400)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--seconds", type=float, default=240.0, help="no round begins that would not end before")
     parser.add_argument("--sides", nargs="+", choices=SIDES[1:], default=SIDES[1:])
     parser.add_argument("--latency", type=float, default=0.05, help="seconds")
     parser.add_argument("--mb-s", type=float, default=125.0, help="of the network, all connections together")

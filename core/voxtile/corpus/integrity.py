@@ -55,9 +55,24 @@ def map_member(path: Path, offset: int, nbytes: int, name: str) -> memoryview:
     """
     start = max(0, offset - _HEADER)
     found = map_payload(path, start, offset - start + nbytes)
-    if bytes(found[:_NAME_BYTES]).rstrip(b"\0") != name.encode()[:_NAME_BYTES]:
+    check_member(bytes(found[:_NAME_BYTES]), path, offset, name)
+    return found[offset - start :]
+
+
+def check_member(header: bytes, path: Path, offset: int, name: str) -> None:
+    """Check what stands before a file's bytes in a tar.
+
+    Args:
+        header: of the tar's member, or its beginning.
+        path: the shard.
+        offset: of the file's bytes.
+        name: of the file.
+
+    Raises:
+        CorpusError: it is that of another file.
+    """
+    if header[:_NAME_BYTES].rstrip(b"\0") != name.encode()[:_NAME_BYTES]:
         raise CorpusError(
             f"'{path}' does not hold '{name}' at byte {offset}, as the tables say; the shard was exchanged or damaged: "
             "run 'voxtile verify' on the corpus and restore it from a copy"
         )
-    return found[offset - start :]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Mapping
+import math
+from collections.abc import Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from voxtile.corpus.integrity import check_hash, map_member
+from voxtile.corpus.integrity import check_hash, check_member, map_member
 from voxtile.corpus.references import parse_reference, read_reference, reference_path
+from voxtile.corpus.remote.announcing import MOST_WHOLE
 from voxtile.corpus.shards.codecs import StoredArray, array_in, decode_picture
 from voxtile.corpus.shards.memory_maps import map_payload
 from voxtile.errors import CorpusError
@@ -33,6 +35,7 @@ class StoredSample:
     def __init__(self, root: Path, row: Mapping[str, Any]) -> None:
         self._root = root
         self._row = row
+        self._part: StoredArray | None = None
 
     @property
     def meta(self) -> Mapping[str, Any]:
@@ -56,7 +59,7 @@ class StoredSample:
             return picture[self._box][chosen] if self._box else picture[chosen]
         if self._box:
             chosen = _inside(self._box, chosen, self.stored.shape)
-        return self.stored[chosen]
+        return (self._in_part(chosen) or self.stored)[chosen]
 
     def encoded(self) -> bytes:
         """The JPEG or PNG bytes.
@@ -83,6 +86,21 @@ class StoredSample:
         if not array.is_sealed:
             self._compare(payload, path, offset)
         return array
+
+    def _in_part(self, chosen: tuple[slice, ...]) -> StoredArray | None:
+        """The array of a remote corpus where little of a large one is read, so that only its chunks are fetched."""
+        if not chosen or self._codec != ARRAY_CODEC or (self._row.get("nbytes") or 0) <= MOST_WHOLE:
+            return None
+        from voxtile.corpus.remote.partial import PartialPayload, is_read_in_part  # late: for remote corpora alone
+
+        path, offset, nbytes = self._address
+        if not is_read_in_part(path, nbytes, _share(chosen, self._row.get("shape") or ())):
+            return None
+        if self._part is None:
+            payload = PartialPayload(path, offset, nbytes)
+            check_member(payload.member_header, path, offset, f"{self._row['uid']}.{self._codec}")
+            self._part = array_in(payload.frame, f"'{path}' at offset {offset}", payload.need)
+        return self._part if self._part.is_sealed else None  # else only the hash of all of it tells whether it is right
 
     def payload(self) -> memoryview:
         """The stored bytes in place, or those of the referenced file; they are what was written.
@@ -173,6 +191,12 @@ def _inside(box: tuple[slice, ...], selection: tuple[slice, ...], shape: tuple[i
     inner = [*selection, *(slice(None) for _ in outer[len(selection) :])]
     ranges = [range(*o.indices(size))[i] for o, i, size in zip(outer, inner, shape, strict=True)]
     return tuple(slice(r.start, r.stop) for r in ranges)
+
+
+def _share(selection: tuple[slice, ...], shape: Sequence[int]) -> float:
+    """Part of an array's values that is selected."""
+    sizes = [len(range(*part.indices(size))) / max(1, size) for part, size in zip(selection, shape, strict=False)]
+    return math.prod(sizes)
 
 
 def _as_png(pixels: npt.NDArray[Any], uid: str) -> bytes:

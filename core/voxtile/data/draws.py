@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from torch.utils.data import Sampler
 
 from voxtile.corpus.acquisition_time import days_since_latest
-from voxtile.corpus.remote.announcing import Place, announced_in_pieces, is_mirror
+from voxtile.corpus.remote.announcing import Place, announced_in_pieces, ends_of, is_mirror
 from voxtile.corpus.view.view import Caption, CompiledView, Entry
 from voxtile.data.captions import CaptionPolicy, Text, TurningPreset, names_direction
 from voxtile.data.collated import LoadedItem, any_sample, batch_of
@@ -43,6 +43,14 @@ class PackedPreset(Protocol):
 
     def unpack(self, pixels: Tensor) -> Tensor:
         """Normalise a batch [S, C, *grid] to float32."""
+
+
+@runtime_checkable
+class ReadsInPart(Protocol):
+    """A preset that reads a box of a sample."""
+
+    def share_read(self, meta: Mapping[str, Any]) -> float:
+        """Part of a sample's values that is read, from 0 to 1."""
 
 
 class Draws(NamedTuple):
@@ -166,8 +174,9 @@ class DrawDataset(BatchDataset):
         entries = self._entries(wanted.item)
         whole = isinstance(self.preset, StudyReader)
         kept = range(len(entries)) if whole else self._kept(len(entries), wanted.limit, wanted.number)
-        for place in kept:
-            yield from self.view.places(entries[place])
+        for entry in (entries[place] for place in kept):
+            share = self.preset.share_read(self.view.meta(entry)) if isinstance(self.preset, ReadsInPart) else 1.0
+            yield from itertools.chain.from_iterable(ends_of(place, share) for place in self.view.places(entry))
         if self.regions is not None:
             shown = entries if whole else entries[:1]
             facts = any_sample([self.view.facts(entry) for entry in entries])

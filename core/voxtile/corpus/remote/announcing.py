@@ -19,6 +19,10 @@ _BEGINNING = 4  # of a batch that takes more than a window, the first so manieth
 _MOST_ITEMS = 4096
 _HEADER = 512  # of a tar member, which is read before its bytes
 
+MOST_WHOLE = 8 << 20  # bytes that are fetched whole: at 100 MB/s they take as long as two round trips of 50 ms
+LARGEST_SHARE = 0.25  # of a sample's values; whoever reads more of it has all of it fetched
+ENDS = 1 << 15  # bytes in front and at the end of an array: an index of thousands of chunks
+
 T = TypeVar("T")
 
 
@@ -134,3 +138,16 @@ def announced_in_pieces(items: Sequence[T], places: Callable[[T], Iterable[Place
     """
     whole = sum(_taken(place) for item in items for place in places(item))
     return items if whole <= _window(1) else announced(items, places, sharers=sharers)
+
+
+def ends_of(place: Place, share: float) -> list[Place]:
+    """What is announced of a payload: all of it, or only its ends where its chunks are found by them.
+
+    Args:
+        place: of the payload.
+        share: of its values that will be read.
+    """
+    if place.nbytes <= MOST_WHOLE or share > LARGEST_SHARE or not is_mirror(place.root):
+        return [place]
+    end = place.offset + place.nbytes
+    return [place._replace(nbytes=ENDS), place._replace(offset=end - ENDS, nbytes=ENDS)]

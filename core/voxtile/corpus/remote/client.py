@@ -63,18 +63,19 @@ def fetch_view(root: Path, names: Sequence[str]) -> None:
     _ask({"do": "view", "root": str(root), "names": names})
 
 
-def fill(root: Path, name: str, ranges: Sequence[tuple[int, int]]) -> None:
+def fill(root: Path, name: str, ranges: Sequence[tuple[int, int]], *, follow: bool = True) -> None:
     """Have ranges of a shard in the cache; returns when they are there.
 
     Args:
         root: of the mirror.
         name: of the shard.
         ranges: first byte and the one behind the last, of each.
+        follow: read on behind them where the shard is read in order.
 
     Raises:
         StoreError: they cannot be read.
     """
-    _ask({"do": "fill", "root": str(root), "ranges": {name: ranges}})
+    _ask({"do": "fill", "root": str(root), "ranges": {name: ranges}, "follow": follow})
 
 
 def read_ahead(root: Path, ranges: Mapping[str, Sequence[tuple[int, int]]]) -> None:

@@ -65,7 +65,7 @@ class Fetcher:
             if request["do"] == "ahead":
                 filler.fill_ahead(name, inside)
             else:
-                await filler.fill(name, inside)
+                await filler.fill(name, inside, follow=request["follow"])
         return {}
 
     async def _write(self, store: Store, request: dict[str, Any]) -> dict[str, Any]:

@@ -46,13 +46,14 @@ class Filler:
         total = sum(known.size for known in mirror.shards.values())
         self._gap = _GAP_WHERE_ALL_FITS if total < space.limit // 2 else _GAP
 
-    async def fill(self, name: str, ranges: Ranges, *, ahead: bool = False) -> None:
+    async def fill(self, name: str, ranges: Ranges, *, ahead: bool = False, follow: bool = False) -> None:
         """Have ranges of a shard on the disk; returns when they are there.
 
         Args:
             name: of the shard.
             ranges: inside it.
             ahead: nobody waits for them yet.
+            follow: read on behind them where the shard is read in order.
 
         Raises:
             CorpusError: there is no such shard, it has changed, the store does not answer, or the disk is full.
@@ -68,7 +69,7 @@ class Filler:
             for block in range(*run):
                 self._flying.setdefault((name, block), task)
             task.add_done_callback(partial(self._landed, name, run))
-        if not ahead and new:
+        if follow and new:
             self._follow(name, ranges, known.size)
         waited = {self._flying[name, block] for block in missing if (name, block) in self._flying}
         if waited:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
@@ -57,13 +58,37 @@ def remote_payload(path: Path, offset: int, nbytes: int) -> memoryview | None:
     place = _place(os.fspath(path))
     if place is None:
         return None
+    [found] = _parts(place, path, [(offset, offset + nbytes)], follow=True)
+    return found
+
+
+def remote_parts(path: Path, ranges: Sequence[tuple[int, int]]) -> list[memoryview]:
+    """Ranges of a shard of a remote corpus, fetched side by side; nothing behind them is read along.
+
+    Args:
+        path: of the shard, in the corpus's mirror.
+        ranges: first byte and the one behind the last, of each, inside the shard.
+
+    Raises:
+        StoreError: they cannot be read, or the cache is too small for them.
+    """
+    place = _place(os.fspath(path))
+    if place is None:
+        raise StoreError(f"'{path}' is no shard of a remote corpus")
+    return _parts(place, path, ranges, follow=False)
+
+
+def _parts(
+    place: tuple[Mirror, str], path: Path, ranges: Sequence[tuple[int, int]], *, follow: bool
+) -> list[memoryview]:
     mirror, name = place
     blocks = ObjectBlocks(mirror.block_path(name), mirror.shards[name].size)
     for _ in range(_ATTEMPTS):
-        found = blocks.view(offset, nbytes)
-        if found is not None:
-            return found
-        fill(mirror.root, name, [(offset, offset + nbytes)])
+        found = [blocks.view(start, stop - start) for start, stop in ranges]
+        there = [part for part in found if part is not None]
+        if len(there) == len(found):
+            return there
+        fill(mirror.root, name, ranges, follow=follow)
     raise StoreError(
         f"the cache of remote corpora is too small: what was read of '{path.name}' was removed before it was used; "
         f"raise {LIMIT_VARIABLE}"

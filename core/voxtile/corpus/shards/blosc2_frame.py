@@ -15,7 +15,7 @@ import itertools
 import math
 import re
 import struct
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TypeAlias
@@ -69,6 +69,7 @@ class Frame:
         chunk_bytes: decompressed length of a chunk.
         block_bytes: decompressed length of a block.
         is_sealed: the frame carries checksums, which reading compares; frames of schema 1 do not.
+        need: has ranges of the buffer fetched before they are read, where it is not there whole.
     """
 
     shape: tuple[int, ...]
@@ -81,6 +82,7 @@ class Frame:
     chunk_bytes: int
     block_bytes: int
     is_sealed: bool
+    need: Callable[[Sequence[tuple[int, int]]], None] | None = None
 
     @property
     def chunk_grid(self) -> tuple[int, ...]:
@@ -106,6 +108,8 @@ class Frame:
             return
         numbers = np.ravel_multi_index(np.ix_(*ranges), self.chunk_grid).reshape(-1)
         offsets = self.offsets[numbers]
+        if self.need is not None:
+            self.need(self._ranges_of(offsets))
         _check_chunk_headers(self, offsets)
         if self.is_sealed:
             total = len(self.offsets)
@@ -113,13 +117,28 @@ class Frame:
                 if offset >= 0:
                     check_chunk(self.buffer, self.header_bytes, total, number, offset)
 
+    def _ranges_of(self, offsets: npt.NDArray[np.int64]) -> list[tuple[int, int]]:
+        """Where chunks lie in the buffer: each ends at the latest where another begins, or the index."""
+        begins = np.unique(np.append(self.offsets[self.offsets >= 0], self.data_bytes))
+        starts = np.unique(offsets[(offsets >= 0) & (offsets < self.data_bytes)])
+        stops = begins[np.searchsorted(begins, starts, side="right")]
+        return [
+            (self.header_bytes + a, self.header_bytes + b) for a, b in zip(starts.tolist(), stops.tolist(), strict=True)
+        ]
 
-def inspect_frame(data: bytes | memoryview, *, is_finished: bool = True) -> Frame:
+
+def inspect_frame(
+    data: bytes | memoryview,
+    *,
+    is_finished: bool = True,
+    need: Callable[[Sequence[tuple[int, int]]], None] | None = None,
+) -> Frame:
     """Read and check the header of a frame.
 
     Args:
         data: the whole frame, no more and no less.
         is_finished: its checksums, if it has any, are filled in.
+        need: see `Frame`; all that is no chunk must be there.
 
     Raises:
         CorpusError: the frame is damaged, too large, or asks for anything beyond plain compressed numbers.
@@ -138,7 +157,7 @@ def inspect_frame(data: bytes | memoryview, *, is_finished: bool = True) -> Fram
     if frame_bytes != len(view):
         raise CorpusError(f"a Blosc2 frame says it has {frame_bytes} bytes where {len(view)} are stored")
     sizes = (header_bytes, data_bytes, chunk_bytes, block_bytes)
-    frame = Frame(*array, view, *sizes, is_sealed)
+    frame = Frame(*array, view, *sizes, is_sealed, need)
     _check_sizes(frame, type_size, array_bytes)
     _check_end_of_layers(frame, end)
     if is_sealed and is_finished:

@@ -11,7 +11,7 @@ import io
 import math
 import threading
 import warnings
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -162,14 +162,21 @@ def open_array(path: Path, offset: int, nbytes: int) -> StoredArray:
     return array_in(map_payload(path, offset, nbytes), f"'{path}' at offset {offset}")
 
 
-def array_in(payload: memoryview, where: str) -> StoredArray:
-    """The array of a frame in place; `where` is for messages.
+def array_in(
+    payload: memoryview, where: str, need: Callable[[Sequence[tuple[int, int]]], None] | None = None
+) -> StoredArray:
+    """The array of a frame in place.
+
+    Args:
+        payload: the frame.
+        where: for messages.
+        need: has ranges of the payload fetched, where only what is no chunk is there.
 
     Raises:
         CorpusError: the frame's header is damaged or refused.
     """
     try:
-        return StoredArray(inspect_frame(payload), where)
+        return StoredArray(inspect_frame(payload, need=need), where)
     except CorpusError as error:
         raise CorpusError(f"{where}: {error}") from error
 

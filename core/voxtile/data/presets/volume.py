@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -168,6 +169,12 @@ class VolumePreset(BasePreset):
     def geometry(self, meta: Mapping[str, Any]) -> Geometry:
         """How the model's grid lies on a sample: sizes and spacing of both."""
         return self._geometry(meta, margin=(0, 0, 0))
+
+    def share_read(self, meta: Mapping[str, Any]) -> float:
+        """Part of a sample's voxels that is read, from 0 to 1."""
+        geometry = self._geometry(meta, margin=self.augment.shift)
+        parts = zip(geometry.out, geometry.ratio, geometry.source, strict=True)
+        return math.prod(min(1.0, out * ratio / source) for out, ratio, source in parts)
 
     def image_at(self, source: SampleSource, origin: Sequence[float]) -> Tensor:
         """[C, Z, Y, X] float32 of the window whose lower edge is here, in source voxels; nothing is random."""

@@ -3,15 +3,19 @@
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 from object_stores import BUCKET, proxy
 
+from voxtile.corpus.identity import sample_uid
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Sample
 from voxtile.corpus.remote.payloads import see_anew
 from voxtile.corpus.schema import TABLES
+from voxtile.corpus.writer import JobWriter, new_corpus
 from voxtile.errors import CorpusError
 
 
@@ -60,6 +64,40 @@ def test_a_crop_of_a_sample_fetches_that_sample_and_not_the_shard(any_server, pl
     assert (
         row["nbytes"] <= cached(remote.roots[0]) < sum(p.stat().st_size for p in local_corpus.glob("shards/*.tar")) / 2
     )
+
+
+def test_a_box_of_a_large_array_fetches_its_chunks_alone(any_server, place, uploaded, tmp_path):
+    root, uid = tmp_path / "large" / "corpus", sample_uid("large")
+    values = np.random.default_rng(0).integers(0, 1 << 14, (64, 448, 384), dtype=np.uint16)
+    new_corpus(root)
+    writer = JobWriter(root, "job")
+    row = {"uid": uid, "subject": "s", "kind": "volume", "modality": "CT", "axes": "ZYX"}
+    writer.add(Sample(row, values))
+    writer.publish()
+    remote = Corpus(place(any_server, uploaded(any_server, folder=root)))
+    found = remote.row(uid)
+    for box in ((slice(3, 9), slice(100, 140), slice(60, 70)), (slice(0, 64), slice(440, 448), slice(380, 384))):
+        np.testing.assert_array_equal(remote.source(found).array(box), values[box])
+    assert cached(remote.roots[0]) < found["nbytes"] / 4
+    np.testing.assert_array_equal(remote.source(found).array(), values)
+    # A chunk that was damaged in the store is noticed as in a local file, and chunks that are not read are not.
+    [shard] = root.glob("shards/*.tar")
+    content = bytearray(shard.read_bytes())
+    content[found["offset"] + found["nbytes"] // 2] ^= 1
+    shard.write_bytes(bytes(content))
+    see_anew()
+    damaged = Corpus(place(any_server, uploaded(any_server, folder=root)))
+    source = damaged.source(damaged.row(uid))
+    np.testing.assert_array_equal(source.array((slice(0, 4), slice(0, 4), slice(0, 4))), values[:4, :4, :4])
+    wrong = 0
+    for start in range(0, 448, 64):
+        box = (slice(0, 64), slice(start, start + 64))
+        with suppress(CorpusError):
+            found, wrong = None, wrong + 1
+            found, wrong = source.array(box), wrong - 1
+        if found is not None:
+            np.testing.assert_array_equal(found, values[box])
+    assert wrong == 1
 
 
 def test_what_was_read_once_is_not_asked_for_again(any_server, place, uploaded):

@@ -9,7 +9,7 @@ SEED ?= 0
 JOBS ?= 2
 CT_CORPUS := $(OUT)/corpus
 
-.PHONY: help ct test lint docs bench fuzz fuzz-parsers chaos sbom audit docs-commands mutants clean
+.PHONY: help ct test lint docs bench fuzz fuzz-parsers chaos sbom audit docs-commands mutants serve clean
 help:
 	@echo "make ct     phantom CT in DICOM -> corpus -> training -> zero-shot report ($(OUT)/report/index.html), 10 to 25 minutes on 2 cores"
 	@echo "make test   the whole test suite, in JOBS processes (2)"
@@ -22,6 +22,7 @@ help:
 	@echo "make fuzz-parsers  a million hostile inputs for every parser, guided by coverage; half an hour on one core"
 	@echo "make sbom   what an installed voxtile consists of, with licences, as CycloneDX (build/sbom.json)"
 	@echo "make audit  known vulnerabilities of what is installed (needs the internet), and licences of the default install"
+	@echo "make serve  the pages of 'voxtile serve', by npm (apt-get install -y npm)"
 	@echo "make fuzz   the property tests again, with examples that no run has drawn before"
 
 $(BIN)/python:
@@ -91,6 +92,18 @@ sbom: $(VENV)/.security
 
 audit: $(VENV)/.security
 	$(BIN)/python -P benchmarks/supply_chain.py audit
+
+WEB := core/voxtile/serve/web
+
+$(WEB)/node_modules/.package-lock.json: $(WEB)/package-lock.json
+	@command -v npm > /dev/null || { echo "npm is not installed; on Debian or Ubuntu: apt-get install -y npm"; exit 1; }
+	npm --prefix $(WEB) ci
+	@touch $@
+
+serve: $(VENV)/.user $(WEB)/node_modules/.package-lock.json
+	npm --prefix $(WEB) run build
+	$(BIN)/python -m pip install --quiet -e '.[medical,serve]'
+	@echo "Now: $(BIN)/voxtile serve CORPUS"
 
 docs-commands:
 	$(PYTHON) benchmarks/docs_commands

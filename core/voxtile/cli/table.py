@@ -332,6 +332,15 @@ COMMANDS: Mapping[str, Entry | Group] = {
             'voxtile ground last.ckpt scan/ "pleural effusion" --out found',
         ),
     ),
+    "serve": Entry(
+        ENRICH,
+        "serve CORPUS…",
+        Command(
+            "voxtile.serve.command:serve_corpus",
+            "a corpus in the browser: find samples, and look at them",
+            "voxtile serve corpus --model last.ckpt",
+        ),
+    ),
     "plan": Entry(
         MODEL,
         "plan CONFIG",

@@ -1,7 +1,8 @@
 """SQL that a user writes over the tables: one expression, which reads the tables and nothing else.
 
 The expression is parsed before it runs, so that one which opens a file, or a second statement behind a semicolon, is
-refused whatever the connection allows.
+refused whatever the connection allows. Scores are columns of samples and captions: by their name where one producer
+gave them, and by `"NAME@PRODUCER"` always.
 """
 
 from __future__ import annotations
@@ -9,15 +10,17 @@ from __future__ import annotations
 import difflib
 import json
 import re
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from typing import Any
 
 import duckdb
 
+from voxtile.corpus.schema import TABLES
 from voxtile.errors import ConfigError
 
 _STATE = frozenset({"getenv", "nextval", "currval", "setseed", "write_log", "set_config", "current_setting"})
 _LISTED = 12
+_KEYS = {"samples": "uid", "captions": "caption_id"}
 
 
 def check_condition(text: str, option: str, tables: Collection[str]) -> frozenset[str]:
@@ -57,6 +60,46 @@ def check_condition(text: str, option: str, tables: Collection[str]) -> frozense
     return frozenset(columns)
 
 
+def condition_relation(
+    connection: duckdb.DuckDBPyConnection, table: str, text: str, option: str, tables: Collection[str]
+) -> str:
+    """The query of a table with those of its scores that an expression names, to put behind FROM.
+
+    Args:
+        connection: with the tables of a corpus; where `verdict` of captions is named, also with the table `judged`.
+        table: samples or captions.
+        text: the expression.
+        option: how messages call it, e.g. `--where`.
+        tables: names that a subquery may read.
+
+    Raises:
+        ConfigError: it is no condition, reads or writes anything else, or names a score that is of another table or of
+            several producers.
+    """
+    named = check_condition(text, option, tables) - set(TABLES[table].names)
+    key, known = _KEYS[table], _score_columns(connection, table)
+    other = "captions" if table == "samples" else "samples"
+    _explain_absent(connection, named - known.keys(), option, other)
+    wanted = {name: known[name] for name in sorted(named & known.keys())}
+    verdict = " LEFT JOIN judged USING (caption_id)" if table == "captions" and "verdict" in named else ""
+    if not wanted:
+        return f"SELECT * FROM {table}{verdict}"
+    columns = ", ".join(
+        f"max(value) FILTER (name = {_text(name)} AND producer IS NOT DISTINCT FROM {_text(producer)}) "
+        f"AS {_name(column)}"
+        for column, (name, producer) in wanted.items()
+    )
+    names = ", ".join(sorted({_text(name) for name, _ in wanted.values()}))
+    scored = f"SELECT uid AS {key}, {columns} FROM scores WHERE name IN ({names}) GROUP BY uid"
+    return f"SELECT * FROM {table}{verdict} LEFT JOIN ({scored}) USING ({key})"
+
+
+def condition_columns(connection: duckdb.DuckDBPyConnection, table: str) -> list[str]:
+    """What a condition over samples or captions may name."""
+    extra = ["verdict"] if table == "captions" else []
+    return [*TABLES[table].names, "corpus", *extra, *_score_columns(connection, table)]
+
+
 def condition_error(error: Exception, text: str, option: str, columns: Collection[str]) -> ConfigError:
     """What the database says of an expression, as one sentence; an unknown column comes with the nearest ones.
 
@@ -72,6 +115,41 @@ def condition_error(error: Exception, text: str, option: str, columns: Collectio
     near = difflib.get_close_matches(found[1], sorted(columns), n=3, cutoff=0.5)
     hint = f"did you mean {' or '.join(repr(name) for name in near)}?" if near else f"there are {_some(columns)}"
     return ConfigError(f"{option}: there is no column '{found[1]}'; {hint}")
+
+
+def _score_columns(connection: duckdb.DuckDBPyConnection, table: str) -> dict[str, tuple[str, str | None]]:
+    """(name, producer) of the scores of samples or of captions, by the names of their columns."""
+    found = connection.execute(
+        f"SELECT DISTINCT name, producer FROM scores SEMI JOIN {table} ON scores.uid = {table}.{_KEYS[table]} "
+        "ORDER BY ALL"
+    ).fetchall()
+    columns: dict[str, tuple[str, str | None]] = {f"{name}@{producer}": (name, producer) for name, producer in found}
+    names = [name for name, _ in found]
+    return columns | {name: (name, producer) for name, producer in found if names.count(name) == 1}
+
+
+def _explain_absent(connection: duckdb.DuckDBPyConnection, absent: Iterable[str], option: str, other: str) -> None:
+    """Say where a score is that cannot be a column here."""
+    elsewhere = _score_columns(connection, other)
+    for name in sorted(absent):
+        if name in elsewhere and name not in TABLES[other].names:
+            where = "--where-captions" if other == "captions" else "--where"
+            raise ConfigError(f"{option}: '{name}' is a score of {other}; use it in {where}")
+        known = _score_columns(connection, "samples") | elsewhere
+        producers = [column for column in known if column.startswith(f"{name}@")]
+        if len(producers) > 1:
+            raise ConfigError(
+                f"{option}: several producers gave the score '{name}'; name one in double quotes: "
+                + ", ".join(f'"{column}"' for column in producers)
+            )
+
+
+def _text(value: str | None) -> str:
+    return "NULL" if value is None else "'" + value.replace("'", "''") + "'"
+
+
+def _name(value: str) -> str:
+    return '"' + value.replace('"', '""') + '"'
 
 
 def _check_node(node: dict[str, Any], text: str, option: str, tables: Collection[str]) -> None:

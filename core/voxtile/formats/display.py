@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,3 +49,28 @@ def windows_of(units: str | None, sampled: npt.NDArray[np.floating[Any]]) -> lis
         return [Window(*window) for window in known]
     low, high = np.percentile(sampled, _PERCENTILES) if sampled.size else (0.0, 1.0)
     return [Window("0.5th to 99.5th percentile", float(low), float(high))]
+
+
+@dataclass(frozen=True)
+class BandPicture:
+    """Bands of a scene as a picture: three as red, green and blue, one as grey, or the index of two.
+
+    Attributes:
+        name: for people, such as `natural colours` or `NDVI`.
+        channels: positions of the bands in the stored array; two mean the index (a − b) / (a + b).
+        low, high: what is black and what is white, in the bands' units; None stretches from the 2nd to the 98th
+            percentile.
+    """
+
+    name: str
+    channels: tuple[int, ...]
+    low: float | None = None
+    high: float | None = None
+
+    def planes(self, bands: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
+        """[1 or 3, Y, X] of the bands' values [Y, X]; NaN stays, and an index has none where its sum is 0."""
+        if len(self.channels) != 2:
+            return np.stack(bands)
+        total = bands[0] + bands[1]
+        with np.errstate(divide="ignore", invalid="ignore"):
+            return np.where(total == 0, np.nan, (bands[0] - bands[1]) / total)[None].astype(np.float32)

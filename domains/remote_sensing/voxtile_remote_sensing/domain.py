@@ -107,6 +107,9 @@ domain = Domain(
     readers={
         "raster-window": Command("voxtile_remote_sensing.tiles.reference:open_reference", "tiles of raster files")
     },
+    band_pictures=Command(
+        "voxtile_remote_sensing.bands.pictures:band_pictures", "band combinations and indices of tiles, by name"
+    ),
     claims=tuple(
         Path(__file__).parent / "claims" / f"{name}.yaml"
         for name in ("objects", "landcover", "lay_words", "scene", "imaging", "unseen")

@@ -1,0 +1,1 @@
+"""`voxtile serve`: find, look at and judge the samples of a corpus in the browser."""

@@ -1,0 +1,70 @@
+"""The application: routes, the built pages, and what errors say to a viewer."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse, Response
+from starlette.exceptions import HTTPException
+from starlette.staticfiles import StaticFiles
+
+from voxtile.errors import ConfigError, CorpusError
+from voxtile.serve.access import Access
+from voxtile.serve.explored import Explored, NoSuchSampleError
+from voxtile.serve.guard import Guard
+from voxtile.serve.routes import corpus, pictures, samples, search, session
+
+_DAMAGED = "this sample cannot be read; run 'voxtile verify' on the corpus"
+
+
+def application(explored: Explored, access: Access, pages: Path) -> FastAPI:
+    """What answers requests.
+
+    Args:
+        explored: the corpus.
+        access: who may ask.
+        pages: folder of the built pages.
+    """
+    app = FastAPI(title="voxtile", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
+    app.state.explored = explored
+    app.state.access = access
+    for routes in (session, corpus, samples, pictures, search):
+        app.include_router(routes.router, prefix="/api")
+    app.mount("/", StaticFiles(directory=pages, html=True))
+    app.add_exception_handler(ConfigError, _said)
+    app.add_exception_handler(NoSuchSampleError, _absent)
+    app.add_exception_handler(CorpusError, _damaged)
+    app.add_exception_handler(OSError, _damaged)
+    app.add_exception_handler(RequestValidationError, _malformed)
+    app.add_exception_handler(HTTPException, _plain)
+    app.add_exception_handler(Exception, _defect)
+    app.add_middleware(Guard, access=access)
+    return app
+
+
+def _said(_: Request, error: Exception) -> Response:
+    """What the viewer asked for cannot be, in the words of the command line; they name no file."""
+    return JSONResponse({"error": str(error)}, 422)
+
+
+def _absent(_: Request, error: Exception) -> Response:
+    return JSONResponse({"error": str(error)}, 404)
+
+
+def _damaged(_: Request, __: Exception) -> Response:
+    """Messages of readers name files, which never leave."""
+    return JSONResponse({"error": _DAMAGED}, 500)
+
+
+def _malformed(_: Request, __: Exception) -> Response:
+    return JSONResponse({"error": "the request has another form than the interface"}, 422)
+
+
+def _plain(_: Request, error: Exception) -> Response:
+    return Response(status_code=getattr(error, "status_code", 500))
+
+
+def _defect(_: Request, __: Exception) -> Response:
+    return JSONResponse({"error": "something went wrong in the server; its terminal says what"}, 500)

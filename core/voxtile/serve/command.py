@@ -1,0 +1,135 @@
+"""`voxtile serve CORPUS…`: a corpus and a model in the browser."""
+
+from __future__ import annotations
+
+import ipaddress
+import socket
+from pathlib import Path
+
+from voxtile.console import output
+from voxtile.corpus.reader import Corpus
+from voxtile.errors import ConfigError
+from voxtile.extras import missing_extra
+from voxtile.serve.access import Access, new_token
+from voxtile.serve.explored import explore
+from voxtile.serve.front_end import front_end
+from voxtile.serve.sample_index import SampleIndex
+from voxtile.serve.search.meaning import meaning_search
+
+_LOCAL = ("127.0.0.1", "localhost", "[::1]")
+_MOST_AT_ONCE = 200  # requests; further ones are told to come again
+
+
+def serve_corpus(
+    *corpus: Path,
+    model: str | None = None,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    token: str | None = None,
+    token_hours: float = 12.0,
+    references: Path | None = None,
+) -> None:
+    """Show a corpus in the browser: find samples, and look at them with all that is known of them.
+
+    The pages are served to this machine alone, and nothing is fetched from any other: they work without a network.
+    Nothing is written to the corpus.
+
+    Args:
+        corpus: folders of corpora, seen as one.
+        model: a checkpoint or another model of images and texts whose vectors `voxtile embed` added to the corpus, for
+            search by words and likeness.
+        host: address to listen at; one that other machines reach needs a token.
+        port: to listen at; 0 takes a free one.
+        token: what viewers must know, at least 16 characters; with --host, one is made where it is left out.
+        token_hours: how long the token holds; afterwards the server must be started again.
+        references: folder whose files may be shown where samples are references to them.
+
+    Raises:
+        ConfigError: the pages are not built, the port is taken, or a token is too short.
+        CorpusError: a folder is not a corpus, or a table is damaged.
+        CheckpointError: the model cannot be loaded safely.
+        MissingExtraError: the extra `serve` is not installed.
+    """
+    if not corpus:
+        raise ConfigError("no corpus was given; name at least one folder")
+    try:
+        import uvicorn
+
+        from voxtile.serve.application import application
+    except ImportError as error:
+        if (missing := missing_extra(error)) is not None:
+            raise missing from error
+        raise
+    pages = front_end()
+    secret = _token(host, token)
+    if not 0 < token_hours <= 24 * 365:
+        raise ConfigError(f"--token-hours must be above 0 and at most a year, not {token_hours}")
+    opened = Corpus(*corpus)
+    index = SampleIndex(opened)
+    meaning = meaning_search(opened, index, model) if model else None
+    explored = explore(opened, index, meaning=meaning, references=references)
+    listener = _listener(host, port)
+    address = f"{_written(host)}:{listener.getsockname()[1]}"
+    access = Access(_hosts(host, listener.getsockname()[1]), secret, token_hours * 3600)
+    entry = f"http://{address}/" + (f"#token={secret}" if secret else "")
+    output().print(f"{len(index):,} samples at {entry} (Ctrl-C ends)", markup=False, highlight=False, soft_wrap=True)
+    config = uvicorn.Config(
+        application(explored, access, pages), log_level="warning", access_log=False, server_header=False,
+        limit_concurrency=_MOST_AT_ONCE, timeout_keep_alive=15,
+    )  # fmt: skip
+    uvicorn.Server(config).run(sockets=[listener])
+
+
+def _token(host: str, given: str | None) -> str:
+    """The token of the server; empty where none is needed."""
+    if given is not None:
+        if len(given) < 16 or not given.isascii() or not given.isprintable():
+            raise ConfigError("--token must be at least 16 printable ASCII characters; leave it out and one is made")
+        return given
+    return "" if _is_local(host) else new_token()
+
+
+def _is_local(host: str) -> bool:
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _written(host: str) -> str:
+    """As it stands in an address; of a server that listens everywhere, this machine's name."""
+    if host in ("0.0.0.0", "::"):
+        return socket.gethostname()
+    return f"[{host}]" if ":" in host else host
+
+
+def _hosts(host: str, port: int) -> frozenset[str]:
+    """Names by which the server may be called."""
+    names = {*_LOCAL, _written(host), host} if not _is_local(host) else {*_LOCAL, _written(host)}
+    if host in ("0.0.0.0", "::"):
+        names |= {socket.getfqdn(), *_addresses()}
+    return frozenset(f"{name}:{port}" for name in names) | (frozenset(names) if port == 80 else frozenset())
+
+
+def _addresses() -> set[str]:
+    """Addresses of this machine, written as in an address of a page."""
+    import psutil
+
+    found = [a.address for nic in psutil.net_if_addrs().values() for a in nic]
+    return {f"[{a.partition('%')[0]}]" if ":" in a else a for a in found}
+
+
+def _listener(host: str, port: int) -> socket.socket:
+    """A socket that listens; made here, so that a taken port is said in a sentence."""
+    if not 0 <= port <= 65535:
+        raise ConfigError(f"--port must be from 0 to 65535, not {port}")
+    try:
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        listener = socket.socket(family, socket.SOCK_STREAM)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+    except OSError as error:
+        raise ConfigError(f"cannot listen at {host}:{port} ({error.strerror}); choose another with --port") from error
+    return listener

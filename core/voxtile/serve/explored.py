@@ -1,0 +1,86 @@
+"""What is served: a corpus, its index and tables, and a model where one was named."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from voxtile.corpus.reader import Corpus
+from voxtile.corpus.reference_roots import named_roots, only_references_in
+from voxtile.corpus.schema import SAMPLES
+from voxtile.corpus.source import StoredSample
+from voxtile.errors import CorpusError
+from voxtile.serve.sample_index import SampleIndex
+from voxtile.serve.search.meaning import MeaningSearch
+from voxtile.serve.tables import Tables
+
+
+class NoSuchSampleError(CorpusError):
+    """No sample has this uid."""
+
+    def __init__(self) -> None:
+        super().__init__("no sample of this corpus has this uid")
+
+
+@dataclass(frozen=True)
+class Explored:
+    """One corpus, or several as one, opened for viewers.
+
+    Attributes:
+        corpus: where pixels and masks are read.
+        index: its samples by number.
+        tables: its tables in SQL.
+        meaning: search in a model's space; None where no model was named.
+        references: folder outside the corpus from which pixels may be shown.
+    """
+
+    corpus: Corpus
+    index: SampleIndex
+    tables: Tables
+    meaning: MeaningSearch | None = None
+    references: Path | None = field(default=None)
+
+    def number(self, uid: str) -> int:
+        """Number of a sample.
+
+        Raises:
+            NoSuchSampleError: there is none.
+        """
+        found = int(self.index.numbers(pa.array([uid], pa.string()))[0])
+        if found < 0:
+            raise NoSuchSampleError
+        return found
+
+    def row(self, uid: str) -> dict[str, Any]:
+        """The whole row of a sample.
+
+        Raises:
+            NoSuchSampleError: there is none.
+        """
+        return self.rows([self.number(uid)], SAMPLES.names)[0]
+
+    def rows(self, numbers: Sequence[int], columns: Sequence[str]) -> list[dict[str, Any]]:
+        """Rows of samples by number."""
+        return self.index.rows(numbers, columns)
+
+    @contextmanager
+    def source(self, row: Mapping[str, Any]) -> Iterator[StoredSample]:
+        """Pixels of a sample; references lead into the corpus and the folders that the user named."""
+        with only_references_in(named_roots(self.references)):
+            yield self.corpus.source(row)
+
+
+def explore(
+    corpus: Corpus, index: SampleIndex, *, meaning: MeaningSearch | None = None, references: Path | None = None
+) -> Explored:
+    """Open a corpus for viewers.
+
+    Raises:
+        CorpusError: a table is missing or damaged.
+    """
+    return Explored(corpus, index, Tables(corpus), meaning, references)

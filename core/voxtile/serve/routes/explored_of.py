@@ -1,0 +1,17 @@
+"""What is served, as routes take it."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import Depends, Request
+
+from voxtile.serve.explored import Explored
+
+
+def _explored(request: Request) -> Explored:
+    explored: Explored = request.app.state.explored
+    return explored
+
+
+Served = Annotated[Explored, Depends(_explored)]

@@ -1,0 +1,1 @@
+"""Which samples are shown: by words, by a neighbour, by facts and conditions."""

@@ -1,0 +1,130 @@
+/** The server's interface: its answers as types, and requests that fail with a sentence. */
+
+export interface About {
+  version: string;
+  samples: number;
+  groups: { kind: string; modality: string | null; samples: number }[];
+  concepts: { concept: string; present: number; absent: number; uncertain: number }[];
+  model: { name: string; searched: number } | null;
+}
+
+export interface Card {
+  uid: string;
+  number: number;
+  kind: string;
+  modality: string | null;
+  units: string | null;
+  shape: number[];
+  subject: string;
+  study: string | null;
+  datetime: string | null;
+  text: string | null;
+  present: string[];
+  uncertain: string[];
+  cosine: number | null;
+}
+
+export interface Page {
+  samples: Card[];
+  offset: number;
+  total: number;
+  matching: number;
+  milliseconds: number;
+}
+
+export interface Question {
+  words: string;
+  like: string;
+  where: string;
+  facts: { concept: string; polarity: string }[];
+  offset: number;
+  limit: number;
+}
+
+export interface Region {
+  region_id: string;
+  phrase: string;
+  box: number[] | null;
+  has_mask: boolean;
+  colour: string;
+}
+
+export interface Caption {
+  caption_id: string;
+  kind: string;
+  lang: string | null;
+  origin: string;
+  of_study: boolean;
+  pieces: { text: string; polarity: string | null; concepts: string }[];
+  verdicts: { verdict: string; detail: string | null; checker: string | null; version: string | null }[];
+}
+
+export interface Fact {
+  concept: string;
+  polarity: string;
+  value: number | null;
+  unit: string | null;
+  details: string;
+  region_id: string | null;
+  source: string | null;
+}
+
+export interface Known {
+  uid: string;
+  number: number;
+  sample: Record<string, unknown>;
+  split: string | null;
+  captions: Caption[];
+  facts: Fact[];
+  regions: Region[];
+  scopes: { vocabulary: string; closed: boolean; concepts: string[] | null }[];
+  ledger: { status: string; reason: string | null }[];
+  study: string[];
+  subject: string[];
+}
+
+export interface Shown {
+  stacks: { name: string; count: number; width_mm: number; height_mm: number }[];
+  windows: { name: string; low: number; high: number }[];
+  width: number | null;
+  height: number | null;
+  bands: string[];
+}
+
+/** A request was refused; `message` is for people. */
+export class Refused extends Error {
+  constructor(readonly status: number, message: string) {
+    super(message);
+  }
+}
+
+const SAID: Record<number, string> = {
+  401: "The token is missing, wrong or over; open the address that voxtile serve printed.",
+  403: "The server does not answer to this address; open the one that it printed.",
+  404: "There is no such sample.",
+  413: "That is more than the server reads at once; ask for less.",
+  414: "That is more than the server reads at once; ask for less.",
+  503: "The server has too much to do; try again in a moment.",
+};
+
+export async function ask<T>(path: string, body?: unknown): Promise<T> {
+  const init: RequestInit =
+    body === undefined ? {} : { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
+  let answer: Response;
+  try {
+    answer = await fetch(`api/${path}`, init);
+  } catch {
+    throw new Refused(0, "The server does not answer; look whether voxtile serve still runs.");
+  }
+  if (!answer.ok) {
+    const said = await answer.json().catch(() => null);
+    throw new Refused(answer.status, said?.error ?? SAID[answer.status] ?? `The server answered ${answer.status}.`);
+  }
+  return (await answer.json()) as T;
+}
+
+/** Address of a picture or file of a sample. */
+export function file(uid: string, name: string, query: Record<string, string | number | boolean> = {}): string {
+  const asked = new URLSearchParams(Object.entries(query).map(([key, value]) => [key, String(value)])).toString();
+  return `api/samples/${encodeURIComponent(uid)}/${name}${asked ? `?${asked}` : ""}`;
+}

@@ -1,0 +1,88 @@
+/** Find: a form, and a page of the samples that meet it. */
+
+import { html, nothing, render } from "lit";
+import { findAddress, type Search } from "../address";
+import { type About, ask, type Page, Refused } from "../api";
+import { results } from "./results";
+
+const A_PAGE = 24;
+const POLARITIES = ["present", "absent", "uncertain"];
+
+export async function findPage(root: HTMLElement, search: Search, about: About): Promise<() => void> {
+  document.title = search.words ? `${search.words} – voxtile` : "voxtile";
+  const draw = (page: Page | null, problem = "") =>
+    render(html`${form(search, about)}${outcome(page, problem, search)}`, root);
+  draw(null);
+  try {
+    const { page, ...question } = search;
+    draw(await ask<Page>("search", { ...question, offset: (page - 1) * A_PAGE, limit: A_PAGE }));
+  } catch (error) {
+    if (!(error instanceof Refused)) throw error;
+    draw(null, error.message);
+  }
+  return () => {};
+}
+
+function form(search: Search, about: About) {
+  const submit = (event: SubmitEvent) => {
+    event.preventDefault();
+    const given = new FormData(event.target as HTMLFormElement);
+    const said = (name: string) => String(given.get(name) ?? "").trim();
+    const concept = said("concept");
+    const facts = concept ? [...search.facts, { concept, polarity: said("polarity") || "present" }] : search.facts;
+    const like = said("words") ? "" : search.like;
+    const wanted = findAddress({ words: said("words"), where: said("where"), like, facts });
+    if (wanted !== location.hash) location.hash = wanted;
+  };
+  return html`<form role="search" class="search" @submit=${submit}>
+    ${about.model
+      ? html`<label class="wide">Words <input name="words" type="search" .value=${search.words} placeholder="what the image shows" /></label>`
+      : nothing}
+    <label>Fact
+      <input name="concept" list="concepts" placeholder=${about.concepts[0]?.concept ?? "none are stated"} autocomplete="off" />
+    </label>
+    <datalist id="concepts">${about.concepts.map((one) => html`<option value=${one.concept}>${one.present} present</option>`)}</datalist>
+    <label>is
+      <select name="polarity">${POLARITIES.map((one) => html`<option>${one}</option>`)}</select>
+    </label>
+    <label class="wide">SQL condition
+      <input name="where" .value=${search.where} placeholder="modality = 'CT'" spellcheck="false" autocomplete="off" />
+    </label>
+    <button type="submit">Find</button>
+    ${chosen(search)}
+  </form>`;
+}
+
+/** What is asked for beside the fields, each with a link that takes it away. */
+function chosen(search: Search) {
+  const facts = search.facts.map((fact, place) => ({
+    said: `${fact.concept.replaceAll("_", " ")} ${fact.polarity}`,
+    without: { ...search, page: 1, facts: search.facts.filter((_, other) => other !== place) },
+  }));
+  const likeness = search.like ? [{ said: `like ${search.like.slice(0, 12)}…`, without: { ...search, page: 1, like: "" } }] : [];
+  const all = [...likeness, ...facts];
+  if (!all.length) return nothing;
+  return html`<p class="chosen">
+    ${all.map((one) => html`<a class="chip" href=${findAddress(one.without)} aria-label=${`without: ${one.said}`}>${one.said} ×</a>`)}
+  </p>`;
+}
+
+function outcome(page: Page | null, problem: string, search: Search) {
+  if (problem) return html`<p class="notice" role="alert">${problem}</p>`;
+  if (!page) return html`<p class="soft" role="status">Searching…</p>`;
+  if (!page.total) return html`<p class="notice" role="status">No sample meets this.</p>`;
+  const last = Math.ceil(page.total / A_PAGE);
+  const ranked = search.words || search.like;
+  const count = ranked && page.total < page.matching
+    ? `the ${page.total.toLocaleString("en")} nearest of ${page.matching.toLocaleString("en")} samples`
+    : `${page.total.toLocaleString("en")} ${page.total === 1 ? "sample" : "samples"}`;
+  const turn = (to: number, said: string) =>
+    to >= 1 && to <= last ? html`<a href=${findAddress({ ...search, page: to })}>${said}</a>` : nothing;
+  return html`<p class="soft" role="status">${count}, ${page.milliseconds.toLocaleString("en")} ms</p>
+    ${results(page.samples)}
+    <nav class="pages" aria-label="Pages">
+      ${turn(search.page - 1, "← Previous")}
+      <span>page ${search.page.toLocaleString("en")} of ${last.toLocaleString("en")}</span>
+      ${turn(search.page + 1, "Next →")}
+    </nav>`;
+}

@@ -1,0 +1,41 @@
+/** Look: one sample with everything that is known of it. */
+
+import { html, nothing, render } from "lit";
+import { findAddress, lookAddress } from "../address";
+import { ask, file, type Known, type Shown } from "../api";
+import { captions, facts, provenance, regions } from "./details";
+
+export async function lookPage(root: HTMLElement, uid: string): Promise<() => void> {
+  const path = `samples/${encodeURIComponent(uid)}`;
+  const [known, shown] = await Promise.all([ask<Known>(path), ask<Shown>(`${path}/shown`)]);
+  const title = [known.sample.modality, known.sample.kind].filter(Boolean).join(" · ");
+  document.title = `${title} – voxtile`;
+  render(
+    html`<h1>${title}</h1>
+      <p class="soft">
+        sample ${(known.number + 1).toLocaleString("en")} · <code>${known.uid}</code>${known.split ? html` · split ${known.split}` : nothing}
+        · <a href=${findAddress({ like: uid })}>similar samples</a>
+      </p>
+      <div class="look">
+        <section class="card view" aria-label="Image"><div id="viewer"></div></section>
+        <div>${captions(known)}${facts(known)}${regions(known)}${others("Same study", known.study)}${others("Same subject", known.subject)}${provenance(known)}</div>
+      </div>`,
+    root,
+  );
+  const place = root.querySelector("#viewer") as HTMLElement;
+  return openViewer(place, known, shown);
+}
+
+async function openViewer(place: HTMLElement, known: Known, shown: Shown): Promise<() => void> {
+  if (shown.stacks.length) return (await import("./volume")).showVolume(place, known, shown);
+  if (shown.bands.length || known.sample.crs) return (await import("./scene")).showScene(place, known, shown);
+  return (await import("./patch")).showPatch(place, known);
+}
+
+function others(heading: string, uids: string[]) {
+  if (!uids.length) return nothing;
+  return html`<section class="card"><h2>${heading} <small>${uids.length}</small></h2>
+    <p class="strip">
+      ${uids.map((uid, n) => html`<a href=${lookAddress(uid)}><img src=${file(uid, "thumbnail")} alt=${`sample ${n + 1} of: ${heading.toLowerCase()}`} loading="lazy" /></a>`)}
+    </p></section>`;
+}

@@ -1,0 +1,58 @@
+/** A picture, such as a patch of a slide: OpenSeadragon, with the regions over it. */
+
+import { html, render } from "lit";
+import OpenSeadragon from "openseadragon";
+import { file, type Known } from "../api";
+
+const SMOOTH_FROM = 512; // pixels; smaller pictures are shown with visible pixels
+
+export async function showPatch(place: HTMLElement, known: Known): Promise<() => void> {
+  let viewer: OpenSeadragon.Viewer;
+  const zoom = (by: number) => () => viewer.viewport.zoomBy(by).applyConstraints();
+  render(
+    html`<div class="controls">
+        <button type="button" @click=${zoom(1.5)}>Closer</button>
+        <button type="button" @click=${zoom(1 / 1.5)}>Further</button>
+        <button type="button" @click=${() => viewer.viewport.goHome()}>Whole</button>
+        ${known.regions.length ? html`<label><input type="checkbox" checked @change=${(event: Event) => show((event.target as HTMLInputElement).checked)} /> regions</label>` : ""}
+      </div>
+      <div class="canvas" aria-label="The picture; plus, minus and arrow keys move it"></div>`,
+    place,
+  );
+  viewer = OpenSeadragon({
+    element: place.querySelector(".canvas") as HTMLElement,
+    tileSources: { type: "image", url: file(known.uid, "picture") },
+    showNavigationControl: false,
+    drawer: "canvas",
+    maxZoomPixelRatio: 16,
+    visibilityRatio: 0.5,
+    gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: true },
+  });
+  const outlines: HTMLElement[] = [];
+  viewer.addOnceHandler("open", () => {
+    const size = viewer.world.getItemAt(0).getContentSize();
+    viewer.drawer.setImageSmoothingEnabled(Math.max(size.x, size.y) >= SMOOTH_FROM);
+    for (const region of known.regions) outlines.push(...outline(viewer, known.uid, region));
+  });
+  const show = (on: boolean) => outlines.forEach((one) => (one.hidden = !on));
+  return () => viewer.destroy();
+}
+
+/** Box and mask of a region, laid over the picture. Boxes are in array order: y0, x0, y1, x1. */
+function outline(viewer: OpenSeadragon.Viewer, uid: string, region: Known["regions"][number]): HTMLElement[] {
+  const item = viewer.world.getItemAt(0);
+  const made: HTMLElement[] = [];
+  if (region.has_mask) {
+    const mask = Object.assign(document.createElement("img"), { src: file(uid, `regions/${encodeURIComponent(region.region_id)}/mask`), alt: region.phrase });
+    viewer.addOverlay({ element: mask, location: item.getBounds() });
+    made.push(mask);
+  }
+  if (region.box?.length === 4) {
+    const [y0, x0, y1, x1] = region.box as [number, number, number, number];
+    const box = Object.assign(document.createElement("div"), { className: "outline", title: region.phrase });
+    box.style.borderColor = region.colour;
+    viewer.addOverlay({ element: box, location: item.imageToViewportRectangle(x0, y0, x1 - x0, y1 - y0) });
+    made.push(box);
+  }
+  return made;
+}

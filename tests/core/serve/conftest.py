@@ -1,0 +1,62 @@
+"""What the tests of `voxtile serve` look at: the planted corpus, opened and served without a network."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import torch
+from serve_corpus import write_served_corpus
+
+from voxtile.corpus.reader import Corpus
+
+
+@pytest.fixture(scope="session")
+def served_corpus(tmp_path_factory) -> Path:
+    root = tmp_path_factory.mktemp("served") / "corpus"
+    write_served_corpus(root)
+    return root
+
+
+@dataclass
+class ToyTexts:
+    """Reads three words."""
+
+    name: str = "toy"
+
+    def encode_texts(self, texts):
+        known = {"scan": (1.0, 0.0, 0.1), "tissue": (0.0, 1.0, 0.0), "land": (0.0, 0.0, 1.0)}
+        return torch.tensor([known[text] for text in texts])
+
+
+@pytest.fixture(scope="session")
+def explored(served_corpus, tmp_path_factory):
+    pytest.importorskip("fastapi", reason="the extra serve is not installed")
+    from voxtile.serve.explored import explore
+    from voxtile.serve.sample_index import SampleIndex
+    from voxtile.serve.search.meaning import MeaningSearch
+    from voxtile.serve.search.vector_cache import vector_file
+
+    corpus = Corpus(served_corpus)
+    index = SampleIndex(corpus)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("VOXTILE_CACHE", str(tmp_path_factory.mktemp("cache")))
+        vectors = vector_file([corpus], index, "toy")
+    return explore(corpus, index, meaning=MeaningSearch(ToyTexts(), vectors))
+
+
+@pytest.fixture(scope="session")
+def pages(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("pages")
+    (folder / "index.html").write_text("<!doctype html><title>voxtile</title>")
+    return folder
+
+
+@pytest.fixture
+def client(explored, pages):
+    from starlette.testclient import TestClient
+
+    from voxtile.serve.access import Access
+    from voxtile.serve.application import application
+
+    app = application(explored, Access(frozenset({"127.0.0.1:8000"})), pages)
+    return TestClient(app, base_url="http://127.0.0.1:8000", raise_server_exceptions=False)

@@ -1,0 +1,180 @@
+"""Safe: no page of another site reads or writes, no file or its name leaves, and refusals tell nothing."""
+
+import time
+
+import pytest
+from serve_corpus import OTHER, PATCH, SCENE, SCRIPT, SECRET, VOLUME
+
+pytest.importorskip("fastapi", reason="the extra serve is not installed")
+TOKEN = "a token of a test, long enough"
+HOST = "10.0.0.5:8000"
+
+
+@pytest.fixture
+def guarded(explored, pages):
+    from starlette.testclient import TestClient
+
+    from voxtile.serve.access import Access
+    from voxtile.serve.application import application
+
+    def make(lifetime_s=3600.0, clock=time.monotonic):
+        app = application(explored, Access(frozenset({HOST}), TOKEN, lifetime_s, clock=clock), pages)
+        return TestClient(app, base_url=f"http://{HOST}", raise_server_exceptions=False)
+
+    return make
+
+
+def refused(answer, status):
+    assert answer.status_code == status
+    assert answer.content == b"", "no detail"
+
+
+@pytest.mark.parametrize("host", ["evil.example", "127.0.0.1:9999", "127.0.0.1.evil.example:8000", ""])
+def test_another_host_is_refused(client, host):
+    """A name of another site that was made to lead to this machine (DNS rebinding)."""
+    refused(client.get("/api/corpus", headers={"host": host}), 403)
+    refused(client.get("/", headers={"host": host}), 403)
+
+
+@pytest.mark.parametrize("origin", ["http://evil.example", "null", "http://127.0.0.1:8001", "file://"])
+def test_a_page_of_another_site_is_refused(client, origin):
+    refused(client.post("/api/search", json={}, headers={"origin": origin}), 403)
+    refused(client.get("/api/corpus", headers={"origin": origin}), 403)
+
+
+@pytest.mark.parametrize("site", ["cross-site", "same-site"])
+def test_a_picture_in_a_page_of_another_site_is_refused(client, site):
+    refused(client.get(f"/api/samples/{VOLUME}/thumbnail", headers={"sec-fetch-site": site}), 403)
+    assert client.get("/", headers={"sec-fetch-site": site, "sec-fetch-mode": "navigate"}).status_code == 200
+
+
+def test_its_own_page_may_ask(client):
+    own = {"origin": "http://127.0.0.1:8000", "sec-fetch-site": "same-origin"}
+    assert client.post("/api/search", json={}, headers=own).status_code == 200
+
+
+def test_without_the_token_nothing_is_told(guarded):
+    client = guarded()
+    for path in (
+        "/api/corpus",
+        f"/api/samples/{VOLUME}",
+        "/api/openapi.json",
+        f"/api/samples/{VOLUME}/thumbnail",
+        "/api/x",
+    ):
+        refused(client.get(path), 401)
+        refused(client.get(path, headers={"authorization": "Bearer wrong"}), 401)
+        refused(client.get(path, headers={"cookie": "voxtile-session=wrong"}), 401)
+    refused(client.post("/api/search", json={}), 401)
+    refused(client.post("/api/session", json={"token": "wrong"}), 401)
+    assert client.get("/").status_code == 200, "the page itself holds nothing of the corpus"
+
+
+def test_the_token_is_exchanged_for_a_cookie_that_scripts_and_other_sites_cannot_use(guarded):
+    client = guarded()
+    answer = client.post("/api/session", json={"token": TOKEN})
+    assert answer.status_code == 200
+    cookie = answer.headers["set-cookie"].lower()
+    assert "httponly" in cookie
+    assert "samesite=strict" in cookie
+    assert TOKEN not in answer.headers["set-cookie"]
+    assert client.get("/api/corpus").status_code == 200
+    assert guarded().get("/api/corpus", headers={"authorization": f"Bearer {TOKEN}"}).status_code == 200
+    stolen = answer.headers["set-cookie"].partition(";")[0]
+    refused(guarded().get("/api/corpus", headers={"cookie": stolen}), 401)
+
+
+def test_a_token_has_a_lifetime(guarded):
+    now = [0.0]
+    client = guarded(lifetime_s=60, clock=lambda: now[0])
+    client.post("/api/session", json={"token": TOKEN})
+    assert client.get("/api/corpus").status_code == 200
+    now[0] = 61
+    refused(client.get("/api/corpus"), 401)
+    refused(client.post("/api/session", json={"token": TOKEN}), 401)
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/api/samples/..%2f..%2fetc%2fpasswd", "/../application.py", "/%2e%2e/command.py", "/api/samples/none", "/x"],
+)
+def test_a_wrong_path_is_not_found(client, path):
+    answer = client.get(path)
+    assert answer.status_code == 404
+    assert "voxtile" not in answer.text
+
+
+def test_requests_are_limited(client):
+    refused(client.get(f"/api/corpus?{'x' * 9000}"), 414)
+    refused(client.post("/api/search", content=b" " * 70_000), 413)
+    chunks = (b" " * 1000 for _ in range(100))  # says no length
+    assert client.post("/api/search", content=chunks).status_code >= 400
+
+
+def test_every_answer_forbids_scripts_of_others(client):
+    for answer in (
+        client.get("/"),
+        client.get("/api/corpus"),
+        client.get("/none"),
+        client.get("/", headers={"host": "x"}),
+    ):
+        policy = answer.headers["content-security-policy"]
+        assert "default-src 'none'" in policy
+        assert "script-src 'self';" in policy
+        assert "unsafe" not in policy
+        assert answer.headers["x-content-type-options"] == "nosniff"
+        assert answer.headers["cross-origin-resource-policy"] == "same-origin"
+        assert "access-control-allow-origin" not in answer.headers
+
+
+def test_no_file_its_name_or_folder_leaves(client, served_corpus):
+    told = [
+        client.get("/api/corpus"),
+        client.get("/api/openapi.json"),
+        client.post("/api/search", json={"words": "scan"}),
+    ]
+    for uid in (VOLUME, PATCH, SCENE, OTHER):
+        told += [client.get(f"/api/samples/{uid}"), client.get(f"/api/samples/{uid}/shown")]
+    for answer in told:
+        assert answer.status_code == 200
+        for secret in (SECRET, "patient-doe", str(served_corpus), ".tar", "sha256"):
+            assert secret not in answer.text, secret
+
+
+def test_what_comes_from_data_is_json_and_never_a_page(client):
+    answer = client.get(f"/api/samples/{VOLUME}")
+    assert SCRIPT in answer.json()["captions"][0]["pieces"][-1]["text"]
+    assert answer.headers["content-type"] == "application/json"
+
+
+def test_nothing_is_written_to_the_corpus(client, served_corpus):
+    def state():
+        return {p: (p.stat().st_size, p.stat().st_mtime_ns) for p in served_corpus.rglob("*")}
+
+    before = state()
+    client.post("/api/search", json={"words": "scan", "where": "modality = 'CT'"})
+    client.get(f"/api/samples/{VOLUME}/volume.nii")
+    for method in ("put", "patch", "delete"):
+        assert getattr(client, method)(f"/api/samples/{VOLUME}").status_code in (404, 405)
+    assert state() == before
+
+
+def test_a_wider_address_gets_a_token_and_a_short_one_is_refused():
+    from voxtile.errors import ConfigError
+    from voxtile.serve.command import _hosts, _token
+
+    assert _token("127.0.0.1", None) == ""
+    assert _token("localhost", None) == ""
+    assert len(_token("0.0.0.0", None)) >= 32
+    assert _token("192.168.1.4", None) != _token("192.168.1.4", None)
+    with pytest.raises(ConfigError, match="16"):
+        _token("127.0.0.1", "short")
+    assert "evil.example:80" not in _hosts("127.0.0.1", 80)
+
+
+def test_without_built_pages_the_command_says_how_to_get_them(tmp_path):
+    from voxtile.errors import ConfigError
+    from voxtile.serve.front_end import front_end
+
+    with pytest.raises(ConfigError, match="make serve"):
+        front_end(tmp_path)

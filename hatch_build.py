@@ -3,8 +3,8 @@
 The YAML files live beside the package (`domains/medical/ct.yaml`) so that people find them; in a wheel they go to
 `voxtile_medical/_files/`. Editable installs read them where they are.
 
-The pages are what Vite builds of `core/voxtile/serve/web`. A checkout makes them by `make serve`; building a wheel makes
-them where they are not there and npm is. Without npm the wheel has none, and `voxtile serve` says how to get them.
+The pages are what Vite builds of `core/voxtile/serve/web`. A checkout makes them by `make serve`; building a wheel
+makes them where they are not there and npm is. Without npm a wheel has none, and `voxtile serve` says how to get them.
 """
 
 import os
@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
-
 
 PAGES = Path("core", "voxtile", "serve", "built")
 WITHOUT_PAGES = "VOXTILE_WITHOUT_PAGES"

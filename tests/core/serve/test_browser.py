@@ -47,7 +47,7 @@ def page(browser):
     page.hosts = set()
     page.on("console", lambda said: page.complaints.append(said.text) if said.type == "error" else None)
     page.on("pageerror", lambda error: page.complaints.append(str(error)))
-    page.on("request", lambda asked: page.hosts.add(re.sub(r"^(\w+:(//[^/]*)?).*", r"\1", asked.url)))
+    page.on("request", lambda asked: page.hosts.add(re.match(r"\w+:(//[^/]*)?", asked.url)[0]))
     yield page
     context.close()
 
@@ -63,7 +63,7 @@ def serious(page):
 
 def unharmed(page, address):
     assert page.complaints == [], "no error, and nothing that the page's own policy refused"
-    assert page.hosts <= {address.rstrip("/"), "data:", "blob:" + address.rstrip("/"), "blob:"}, "nothing from elsewhere"
+    assert page.hosts <= {address.rstrip("/"), "data:", "blob:"}, "nothing from elsewhere"
     assert page.title() != "owned"
     assert page.locator("script:not([src])").count() == 0
 
@@ -126,17 +126,16 @@ def test_a_page_of_another_site_reads_and_shows_nothing(page, address):
     page.route("http://evil.example/", lambda route: route.fulfill(body="<img id=i>", content_type="text/html"))
     page.goto("http://evil.example/")
     tried = page.evaluate(
-        """async (there) => {
+        """async ([there, uid]) => {
             const read = await fetch(there + 'api/corpus').then(r => r.text()).catch(() => 'refused');
             const image = new Image();
             const shown = await new Promise(done => {
                 image.onload = () => done('shown'); image.onerror = () => done('refused');
-                image.src = there + 'api/samples/%s/thumbnail';
+                image.src = there + 'api/samples/' + uid + '/thumbnail';
             });
             return [read, shown];
-        }"""
-        % PATCH,
-        address,
+        }""",
+        [address, PATCH],
     )
     assert tried == ["refused", "refused"]
 

@@ -9,8 +9,8 @@ from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
 from voxtile.serve.cards import Card, cards
+from voxtile.serve.question import Question, answer
 from voxtile.serve.routes.explored_of import Served
-from voxtile.serve.search.question import Question, answer
 
 router = APIRouter(tags=["search"])
 _MOST_A_PAGE = 100

@@ -22,9 +22,10 @@ _PROTECTED, _SESSION = "/api/", "/api/session"
 # Scripts and styles are files of this server alone. NiiVue decodes in workers that it makes of its own text, holds its
 # letters as data, and sets styles by CSSOM, which needs no exception. The hash is that of an empty style, by which the
 # page keeps OpenSeadragon from writing one.
+_NO_STYLE = "'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='"
 CONTENT_SECURITY_POLICY = "; ".join(
     (
-        "default-src 'none'", "script-src 'self'", "style-src 'self' 'sha256-47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU='", "img-src 'self' data: blob:",
+        "default-src 'none'", "script-src 'self'", f"style-src 'self' {_NO_STYLE}", "img-src 'self' data: blob:",
         "font-src 'self'", "connect-src 'self' data: blob:", "worker-src 'self' blob:", "base-uri 'none'",
         "form-action 'none'", "frame-ancestors 'none'",
     )

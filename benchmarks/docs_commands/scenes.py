@@ -124,6 +124,9 @@ DOCS = {
             r"2ca75ff7ff92d0e9982b25d15b214d04|MRN4297632400000000": "$(made subject corpus)",
         },
     ),
+    ("docs/explore.md", "Explore in the browser"): Scene(
+        skipped={r"^voxtile serve": "serves until it is ended; tests/core/serve runs it in a browser"},
+    ),
     **{
         ("docs/remote-corpora.md", section): Scene(
             skipped={r"s3://": "needs a bucket; tests/core/corpus/remote runs the same on a server of this machine"}

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 import voxtile
 from voxtile.corpus.schema import OVERVIEW, ROLE, STRUCTURE
-from voxtile.serve.routes.explored_of import Served
+from voxtile.serve.routes import Served
 
 router = APIRouter(tags=["corpus"])
 _MOST_CONCEPTS = 500

@@ -13,12 +13,13 @@ from pydantic import BaseModel
 
 from voxtile.errors import ConfigError, CorpusError, VoxtileError
 from voxtile.serve.explored import Explored
-from voxtile.serve.pictures import flat, planes
+from voxtile.serve.pictures import planes
 from voxtile.serve.pictures.band_pictures import band_picture, band_pictures
 from voxtile.serve.pictures.encode import png
 from voxtile.serve.pictures.nifti_stream import label_stream, volume_stream
+from voxtile.serve.pictures.picture import grid_of, mask_picture, thumbnail, whole_picture
 from voxtile.serve.pictures.values import size_along
-from voxtile.serve.routes.explored_of import Served
+from voxtile.serve.routes import Served
 from voxtile.stages.inspect.regions import COLOURS
 
 router = APIRouter(prefix="/samples/{uid}", tags=["pictures"])
@@ -68,12 +69,12 @@ def shown(served: Served, uid: str) -> Shown:
 
 
 @router.get("/thumbnail")
-def thumbnail(served: Served, uid: str) -> Response:
+def small(served: Served, uid: str) -> Response:
     """A small JPEG."""
     row = served.row(uid)
     with served.source(row) as source:
         try:
-            return Response(flat.thumbnail(source), media_type="image/jpeg", headers=_KEPT)
+            return Response(thumbnail(source), media_type="image/jpeg", headers=_KEPT)
         except (VoxtileError, OSError, ValueError) as error:
             raise CorpusError(f"the sample {uid} has no picture") from error
 
@@ -121,7 +122,7 @@ def picture(served: Served, uid: str, bands: Annotated[str | None, Query(max_len
     """A flat sample whole; a scene by a combination of its bands, see-through where it has no value."""
     row = served.row(uid)
     with served.source(row) as source:
-        data, kind = flat.picture(source, band_picture(row, bands))
+        data, kind = whole_picture(source, band_picture(row, bands))
     return Response(data, media_type=kind, headers=_KEPT)
 
 
@@ -134,7 +135,7 @@ def mask(served: Served, uid: str, region: str) -> Response:
         if found["region_id"] == region and not planes.is_volume(row):
             values = served.corpus.mask(found)
             if values is not None and np.ndim(values) == 2:
-                pixels = flat.mask_picture(values, flat.grid_of(row), colour)
+                pixels = mask_picture(values, grid_of(row), colour)
                 return Response(png(pixels), media_type="image/png", headers=_KEPT)
     raise HTTPException(404)
 

@@ -1,13 +1,67 @@
-"""One sample with everything that is known of it."""
+"""Samples: those that meet a question, page by page, and one with everything that is known of it."""
 
 from __future__ import annotations
 
-from fastapi import APIRouter
+import time
+from typing import Literal
 
+from fastapi import APIRouter
+from pydantic import BaseModel, ConfigDict, Field
+
+from voxtile.serve.cards import Card, cards
 from voxtile.serve.known import Known, known
-from voxtile.serve.routes.explored_of import Served
+from voxtile.serve.question import Question, answer
+from voxtile.serve.routes import Served
 
 router = APIRouter(tags=["samples"])
+_MOST_A_PAGE = 100
+
+
+class WantedFact(BaseModel):
+    """A fact that must be stated of a sample."""
+
+    model_config = ConfigDict(extra="forbid")
+    concept: str = Field(max_length=500)
+    polarity: Literal["present", "absent", "uncertain"] = "present"
+
+
+class Asked(BaseModel):
+    """A question and the page of its answer."""
+
+    model_config = ConfigDict(extra="forbid")
+    words: str = ""
+    like: str = Field("", max_length=200)
+    where: str = ""
+    facts: list[WantedFact] = Field(default_factory=list, max_length=20)
+    offset: int = Field(0, ge=0)
+    limit: int = Field(24, ge=1, le=_MOST_A_PAGE)
+
+
+class Page(BaseModel):
+    """A page of samples."""
+
+    samples: list[Card]
+    offset: int
+    total: int
+    matching: int
+    milliseconds: float
+
+
+@router.post("/search")
+def search(served: Served, asked: Asked) -> Page:
+    """A page of the samples that meet a question; in the order of likeness where there are words or a neighbour."""
+    began = time.perf_counter()
+    facts = tuple((fact.concept, fact.polarity) for fact in asked.facts)
+    found = answer(served, Question(asked.words.strip(), asked.like, asked.where.strip(), facts))
+    shown = slice(asked.offset, asked.offset + asked.limit)
+    cosines = None if found.cosines is None else found.cosines[shown].tolist()
+    return Page(
+        samples=cards(served, found.numbers[shown].tolist(), cosines),
+        offset=asked.offset,
+        total=len(found.numbers),
+        matching=found.matching,
+        milliseconds=round(1e3 * (time.perf_counter() - began), 1),
+    )
 
 
 @router.get("/samples/{uid}")

@@ -23,7 +23,7 @@ _ENCODED = ("jpg", "png")
 _MOST_PX = 100_000_000  # of a picture that is sent whole
 
 
-def picture(source: StoredSample, shown: BandPicture | None = None) -> tuple[bytes, str]:
+def whole_picture(source: StoredSample, shown: BandPicture | None = None) -> tuple[bytes, str]:
     """A flat sample as the browser shows it, and its media type.
 
     Args:

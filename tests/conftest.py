@@ -12,8 +12,11 @@ import pytest
 from hypothesis import HealthCheck, settings
 
 # Tests share the processors with each other's children and with whatever else runs: threads that spin while they wait
-# made trainings fifteen times slower there. Set before torch loads OpenMP, and inherited by every command under test.
+# made trainings fifteen times slower there, and small solvers nine times. The suite's own processes are what keeps the
+# processors busy, with one thread each. Set before anything loads OpenMP, and inherited by every command under test.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
+    os.environ.setdefault(_threads, "1")
 
 # The suite draws the same examples on every machine, so that it says the same of the same code; `make fuzz` draws new
 # ones at every run, and what it finds is added to its test as an @example.

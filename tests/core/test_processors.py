@@ -4,12 +4,14 @@ import os
 import subprocess
 import sys
 
+import numpy  # noqa: F401 - loads the linear algebra that is asked about
 import psutil
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
 from voxtile import processors
 from voxtile.engine.options import RunOptions
-from voxtile.processors import free_processors, is_open, processor_quota, usable_processors
+from voxtile.processors import algebra_of, free_processors, is_open, processor_quota, usable_processors
 
 PROGRAM = """
 import os, sys
@@ -18,7 +20,7 @@ from voxtile.processors import busy_share, settle_threads
 settle_threads()
 print(os.environ.get("OMP_WAIT_POLICY"))
 """
-DECIDED = ("OMP_WAIT_POLICY", "OMP_NUM_THREADS", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
+DECIDED = ("OMP_WAIT_POLICY", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "GOMP_SPINCOUNT", "KMP_BLOCKTIME")
 
 
 @pytest.fixture
@@ -174,3 +176,15 @@ print(os.environ["OMP_NUM_THREADS"], pyarrow.cpu_count(), processors.chosen_thre
 """
     assert threads_of(of_quota) == ["3", "3", "None", "1"]
     assert threads_of(of_quota, OMP_NUM_THREADS="5") == ["5", "5", "5", "5"]
+
+
+def test_small_solvers_compute_with_one_thread_and_large_ones_with_all():
+    def threads():
+        return {pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "blas"}
+
+    with threadpool_limits(limits=3, user_api="blas"):
+        with algebra_of(32 * 2048):
+            assert threads() == {1}
+        assert threads() == {3}
+        with algebra_of(10_000 * 768):
+            assert threads() == {3}

@@ -5,7 +5,10 @@ two-process way run the product's own module on the same weights and batch. A ca
 dense loss from the objective and features, options): `cached: False` where a large batch refuses it, `project: False`
 for towers that share a space, `each` images an item, `sources` for scales by source.
 
-    PYTHONPATH=FOLDER python exactness.py RANKS FOLDER
+    PYTHONPATH=FOLDER python exactness.py RANKS FOLDER [whole]
+
+Ways of several processes take most of the time: without `whole` a case goes by two of them on random embeddings and by
+the other two on aligned ones.
 """
 
 import json
@@ -36,6 +39,9 @@ CASES = {
     **exactness_self.CASES,
     **exactness_views.CASES,
 }
+
+
+WAYS = {"random": ("ranks", "cached sharded"), "aligned": ("cached ranks", "sharded")}
 
 
 def own_part(batch, rank, ranks):
@@ -96,7 +102,7 @@ def alone():
     return table, expected
 
 
-def together(rank, ranks, folder, table, expected):
+def together(rank, ranks, folder, whole_table, table, expected):
     """Add the ways of several processes to the table, and write it."""
     dist.init_process_group("gloo", init_method=f"file://{folder / 'rendezvous'}", rank=rank, world_size=ranks)
     mesh = init_device_mesh("cpu", (ranks,))
@@ -105,7 +111,7 @@ def together(rank, ranks, folder, table, expected):
             whole = make_batch(options.get("each", 1))
             settings = {"project": options.get("project", True), "sources": options.get("sources", False)}
             key = (name, "aligned" if aligned else "random")
-            for way in ("ranks", "cached ranks", "sharded", "cached sharded"):
+            for way in sum(WAYS.values(), ()) if whole_table else WAYS[key[1]]:
                 micro = MICRO if "cached" in way else None
                 if micro and not options.get("cached", True):
                     continue
@@ -125,11 +131,11 @@ def together(rank, ranks, folder, table, expected):
     (folder / f"{rank}.json").write_text(json.dumps(table), encoding="utf-8")
 
 
-def main(ranks, folder):
+def main(ranks, folder, which="half"):
     """Exit status: that of the first process that failed. They are forked, since importing takes as long as a table."""
     torch.set_num_threads(1)
     fork = multiprocessing.get_context("fork")
-    given = (ranks, folder, *alone())
+    given = (ranks, folder, which == "whole", *alone())
     running = [fork.Process(target=together, args=(rank, *given)) for rank in range(ranks)]
     for process in running:
         process.start()
@@ -139,4 +145,4 @@ def main(ranks, folder):
 
 
 if __name__ == "__main__":
-    sys.exit(main(int(sys.argv[1]), Path(sys.argv[2])))
+    sys.exit(main(int(sys.argv[1]), Path(sys.argv[2]), *sys.argv[3:]))

@@ -1,7 +1,7 @@
 """Trainings by two processes against those by one; run as a script that forks them (see test_many_ranks.py).
 
-Everything is in float64. Each process first makes every training alone, then its part of the same by DDP and by FSDP2,
-and writes the largest relative error of any tensor: of the gradients of both steps, of the weights, of their average in
+Everything is in float64. Every training is made once by one process; then each of two makes its part of the same by DDP
+and by FSDP2, and writes the largest relative error of any tensor: of the gradients of both steps, of the weights, of their average in
 validation and in the checkpoint.
 
     PYTHONPATH=FOLDER python many_ranks.py FOLDER suite|sweep|resumed [CASE…]
@@ -94,11 +94,11 @@ TO_TWO = [
     ("fsdp2", "fsdp2", 2),
     ("before", "fsdp2", 2),
 ]
-GO_ON = {
-    "last_n": [*TO_TWO, *TO_ONE[:2]],
-    "lora": [TO_TWO[0]],
-    "frozen": [TO_TWO[1]],
-    "full": [TO_TWO[2]],
+GO_ON = {  # each way once, over the kinds of training; the sweep has all of all
+    "last_n": [("alone", "fsdp2", 2), ("before", "fsdp2", 2), ("fsdp2", "auto", 1)],
+    "lora": [("ddp", "fsdp2", 2)],
+    "frozen": [("fsdp2", "fsdp2", 2)],
+    "full": [("fsdp2", "ddp", 2)],
 }
 GO_ON_SWEEP = {
     case: [*TO_TWO, *TO_ONE] if case != "full" else [*TO_TWO[:-1], *TO_ONE]  # once all weights had to be read
@@ -273,11 +273,8 @@ def free_port():
         return free.getsockname()[1]
 
 
-def run(rank, port, folder, which, cases):
-    torch.set_num_threads(1)
-    tables, alone, resumptions = {}, {}, {"suite": GO_ON, "resumed": GO_ON_SWEEP}.get(which, {})
-    for case in cases:
-        alone[case] = train(case, "auto", 0, 1, folder / f"alone {case} {rank}.ckpt")
+def run(rank, port, folder, which, cases, alone):
+    tables, resumptions = {}, {"suite": GO_ON, "resumed": GO_ON_SWEEP}.get(which, {})
     os.environ |= {"LOCAL_RANK": str(rank), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     for case in cases:
         for way in WAYS:
@@ -288,7 +285,7 @@ def run(rank, port, folder, which, cases):
             print(rank, case, way, round(time.perf_counter() - start, 1), file=sys.stderr)
 
     def go_on(case, wrote, way, ranks):
-        saved = folder / (f"alone {case} 0.ckpt" if wrote == "alone" else f"{wrote} {case}.ckpt")
+        saved = folder / (f"alone {case}.ckpt" if wrote == "alone" else f"{wrote} {case}.ckpt")
         if wrote == "before":
             train(case, wrote, rank, RANKS, saved)
             dist.barrier()
@@ -301,7 +298,7 @@ def run(rank, port, folder, which, cases):
             go_on(*how)
     if which == "suite":
         said = {way: refused(case, way, rank) for case in REFUSED for way in WAYS}
-        for wrote, case in (("alone last_n 0", "layer_decay, recompute"), ("ddp frozen", "last_n")):
+        for wrote, case in (("alone last_n", "layer_decay, recompute"), ("ddp frozen", "last_n")):
             said[f"{wrote}, {case}"] = refused(case, "fsdp2", rank, folder / f"{wrote}.ckpt")
         (folder / f"refused {rank}.json").write_text(json.dumps(said))
     dist.barrier()
@@ -319,12 +316,14 @@ def run(rank, port, folder, which, cases):
 
 def main(folder, which, *only):
     cases = only or {"suite": CASES, "sweep": SWEEP, "resumed": GO_ON_SWEEP}[which]
+    torch.set_num_threads(1)
+    alone = {case: train(case, "auto", 0, 1, Path(folder) / f"alone {case}.ckpt") for case in cases}
     port, children = free_port(), []
     for rank in range(RANKS):
         child = os.fork()
         if not child:
             try:
-                run(rank, port, Path(folder), which, cases)
+                run(rank, port, Path(folder), which, cases, alone)
                 os._exit(0)
             except BaseException:
                 traceback.print_exc()

@@ -25,6 +25,7 @@ from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Row
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.errors import ConfigError
+from voxtile.processors import algebra_of
 from voxtile_datasets.curation.candidates import Pool, scan
 from voxtile_datasets.curation.conditions import matching_samples
 from voxtile_datasets.curation.scores.task import ScoreTask
@@ -153,8 +154,9 @@ def _train(
     learner = LogisticRegression(max_iter=1000, class_weight="balanced")
     groups = _subjects(pool)[samples[chosen]]
     folds = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=seed)
-    predicted = cross_val_predict(learner, features, target, groups=groups, cv=folds, method="decision_function")
-    learner.fit(features, target)
+    with algebra_of(features.size):
+        predicted = cross_val_predict(learner, features, target, groups=groups, cv=folds, method="decision_function")
+        learner.fit(features, target)
     return (learner.coef_[0].astype(np.float64), float(learner.intercept_[0])), roc_auc_score(target, predicted), counts
 
 

@@ -26,6 +26,7 @@ from voxtile.inference.encoder_model import EncoderModel
 from voxtile.inference.huggingface_pair import HuggingFacePair
 from voxtile.inference.similarity.gradcam import resized
 from voxtile.models.rgb_pictures import BandsModel, SlicePooledModel
+from voxtile.processors import algebra_of
 
 VALUES = "patch-values"
 """Name of the control: the same classifier on the values of a patch and its place, without the model."""
@@ -237,7 +238,8 @@ def _fitted(own: _Patches, held: _Patches, centre: Floats, spread: Floats) -> tu
     judged = len(np.unique(held.labels)) == 2
     for penalty in _PENALTIES if judged else (_WITHOUT_VALIDATION,):
         model = LogisticRegression(C=penalty, max_iter=200, class_weight="balanced")
-        model.fit((own.features - centre) / spread, own.labels)
+        with algebra_of(own.features.size):
+            model.fit((own.features - centre) / spread, own.labels)
         scores = model.decision_function((held.features - centre) / spread) if judged else None
         quality = 0.0 if scores is None else float(average_precision_score(held.labels, scores))
         if best is None or quality > best[0]:

@@ -15,6 +15,7 @@ from voxtile.evaluation.figures.baselines import macro_auroc
 from voxtile.evaluation.figures.figures import LabelMatrix
 from voxtile.evaluation.figures.metrics import Floats
 from voxtile.evaluation.kinds.probe.subsets import Integers
+from voxtile.processors import algebra_of
 
 PENALTIES = tuple(10.0**power for power in range(-5, 4))
 """C of scikit-learn, strong to weak, for embeddings of mean square 1 (compare Radford et al. 2021, appendix A.3)."""
@@ -63,7 +64,7 @@ def fit_probe(
     worse = 0
     fit = _multinomial if exclusive else _one_by_one
     for penalty in PENALTIES if len(validation.features) else (WITHOUT_VALIDATION,):
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), algebra_of(train.features.size):
             # A few separable units under a weak penalty need not converge; validation says whether that is any good.
             warnings.simplefilter("ignore", ConvergenceWarning)
             scores = fit(train, chosen, penalty, (reported.features, validation.features))

@@ -1,8 +1,8 @@
 """Trainings by two processes against those by one; run as a script that forks them (see test_many_ranks.py).
 
 Everything is in float64. Every training is made once by one process; then each of two makes its part of the same by DDP
-and by FSDP2, and writes the largest relative error of any tensor: of the gradients of both steps, of the weights, of their average in
-validation and in the checkpoint.
+and by FSDP2, and writes the largest relative error of any tensor: of the gradients of both steps, of the weights, of
+their average in validation and in the checkpoint.
 
     PYTHONPATH=FOLDER python many_ranks.py FOLDER suite|sweep|resumed [CASE…]
 """

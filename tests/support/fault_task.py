@@ -29,12 +29,12 @@ class FaultTask:
     `ok-…`, `drop-…` (a reason), `bad-…` (InputError), `bug-…` (ValueError), `segfault-…`, `exit-…` (os._exit),
     `hang-…`, `hungry-…` (memory without end), `greedy-…` (the same, and lifts its own limit first), `once-…` (dies the
     first time only, marked by a file in `scratch`), `later-…` (InputError until the file of that name is in `scratch`),
-    `row-…` (a row that no table takes), `same-…` (always the same sample), `full-…` (the disk is full),
-    `parent-…` (kills the process that its worker works for).
+    `wait-…` (nothing until that file is there), `row-…` (a row that no table takes), `same-…` (always the same sample),
+    `full-…` (the disk is full), `parent-…` (kills the process that its worker works for).
 
     Attributes:
         names: the inputs.
-        scratch: folder for the marks of `once-…` and `later-…`.
+        scratch: folder for the marks of `once-…`, `later-…` and `wait-…`.
         seconds: how long an input takes.
         shape: of the volume [Z, Y, X].
         licence: stored in each row; part of the config.
@@ -181,6 +181,11 @@ def _later(task: FaultTask, item: Item) -> None:
         raise InputError(f"'{item.source}' is not ready")
 
 
+def _wait(task: FaultTask, item: Item) -> None:
+    while not Path(task.scratch, item.source).exists():
+        time.sleep(0.05)
+
+
 def _full(task: FaultTask, item: Item) -> None:
     raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
@@ -200,6 +205,7 @@ _FAULTS = {
     "greedy": _greedy,
     "once": _once,
     "later": _later,
+    "wait": _wait,
     "full": _full,
     "parent": _parent,
 }

@@ -6,6 +6,7 @@ from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
@@ -56,6 +57,31 @@ class CorpusImages:
             row["uid"]: {**row, "roles": roles.get(row["uid"], [])} for row in wanted.to_pylist()
         }
         preset.check(list(self.rows.values()))
+
+    @classmethod
+    def of_rows(
+        cls, corpus: Corpus, preset: Preset, rows: Mapping[str, Mapping[str, Any]], batch_size: int
+    ) -> CorpusImages:
+        """Some of the images of another, whose rows and preset these are, without reading a table again."""
+        images = cls.__new__(cls)
+        images._corpus, images._preset, images._batch_size, images._studies = corpus, preset, batch_size, {}
+        images.rows = rows
+        return images
+
+    @property
+    def roots(self) -> tuple[Path, ...]:
+        """Of the corpora where they are."""
+        return tuple(self._corpus.roots)
+
+    @property
+    def preset(self) -> Preset:
+        """The preprocessing."""
+        return self._preset
+
+    @property
+    def batch_size(self) -> int:
+        """Samples a batch."""
+        return self._batch_size
 
     def __call__(self, uids: Sequence[str]) -> Iterator[tuple[Sequence[str], Tensor]]:
         """Batches (uids, images [S, C, *G] float32)."""

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from voxtile.engine.job import Setup, run_job
 from voxtile.engine.local import EngineEvent, ItemStarted, JobCommitted, Session
 from voxtile.engine.plan import Job
+from voxtile.engine.task import Task
 
 
 class InlineEngine:
@@ -22,6 +23,9 @@ class InlineEngine:
     def __init__(self, *, last_first: bool = False, before: Callable[[Sequence[Job]], None] | None = None) -> None:
         self._last_first = last_first
         self._before = before
+
+    def prepare(self, task: Task) -> None:
+        """Nothing is to be prepared."""
 
     @contextmanager
     def session(self, setup: Setup) -> Iterator[Session]:

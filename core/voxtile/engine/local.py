@@ -12,6 +12,7 @@ from voxtile.engine.failure import Failure, lost
 from voxtile.engine.job import JobResult, Ruling, Setup, run_alone, run_job, stopped
 from voxtile.engine.plan import Job
 from voxtile.engine.pool import Call, Died, Limits, Marked, Raised, Returned, WorkerPool
+from voxtile.engine.task import Task
 from voxtile.errors import CorpusError, RunFailedError
 
 MAX_LOST_PUBLISHING = 2
@@ -48,6 +49,9 @@ class Session(Protocol):
 class Engine(Protocol):
     """Runs jobs somewhere. Every engine runs `job.run_job` in its workers, so a converter never knows which."""
 
+    def prepare(self, task: Task) -> None:
+        """See that jobs can run, before the folder of a new corpus is made; raises ConfigError."""
+
     def session(self, setup: Setup) -> AbstractContextManager[Session]:
         """Start; leaving the context ends all work and keeps what is committed."""
 
@@ -76,6 +80,9 @@ class LocalEngine:
     def __init__(self, workers: int, limits: Limits) -> None:
         self._workers = workers
         self._limits = limits
+
+    def prepare(self, task: Task) -> None:
+        """Nothing is to be prepared: processes start as jobs are queued."""
 
     @contextmanager
     def session(self, setup: Setup) -> Iterator[Session]:

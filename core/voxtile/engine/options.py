@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Literal
 
 from voxtile.engine.inline import InlineEngine
 from voxtile.engine.local import Engine, LocalEngine
@@ -63,6 +63,10 @@ class RunOptions:
     @property
     def plan_reader(self) -> PlanReader:
         """How outside files are read while the plan is made."""
+        if self.engine == "ray":
+            from voxtile.engine.ray_cluster import RayPlanReader  # late: most runs need none
+
+            return RayPlanReader(processors(), self.limits, self.workers)
         return PlanReader(0 if self.engine == "inline" else self.processes, self.limits)
 
     def build_engine(self) -> Engine:
@@ -85,21 +89,6 @@ def _ray_engine(options: RunOptions) -> Engine:
     from voxtile.engine.ray_cluster import RayEngine  # late: most runs need none
 
     return RayEngine(options.workers, options.limits)
-
-
-def in_this_process(run: Mapping[str, Any], what: str) -> dict[str, Any]:
-    """Options of a run that one process does, whatever engine was asked for.
-
-    Args:
-        run: as a command was given them.
-        what: is done so, for the sentence.
-
-    Raises:
-        ConfigError: a cluster was asked for.
-    """
-    if run.get("engine") == "ray":
-        raise ConfigError(f"{what} come from one process, not from a cluster; leave --engine ray out")
-    return {**run, "engine": "inline"}
 
 
 def _local_engine(options: RunOptions) -> Engine:

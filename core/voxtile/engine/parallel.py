@@ -82,20 +82,37 @@ def parallel_map(
 
     count = workers or usable_processors()
     size = max(1, min(CHUNK, math.ceil(len(items) / (4 * count))))
-    chunks = [range(start, min(start + size, len(items))) for start in range(0, len(items), size)]
-    results: dict[int, R | Failure] = {}
-    with Progress(title, len(items)) as progress, WorkerPool(min(count, len(chunks)), function, limits) as pool:
-        for chunk in chunks:
-            pool.submit(_call(items, chunk))
-        for event in pool.events():
-            positions: range = event.call.key
-            if isinstance(event, Raised):
-                raise RuntimeError(f"{event.error.error_class}: {event.error.sentence}\n{event.error.traceback}")
-            if isinstance(event, Returned):
-                results.update(zip(positions, event.value, strict=True))
-                progress.reach(len(results))
-            elif isinstance(event, Died):
-                _after_death(pool, items, event, results)
+    most = min(count, math.ceil(len(items) / size))
+    with Progress(title, len(items)) as progress, WorkerPool(most, function, limits) as pool:
+        return read_in(pool, items, size, progress.reach)
+
+
+def read_in(
+    pool: WorkerPool, items: Sequence[Any], size: int, reach: Callable[[int], None] = lambda _: None
+) -> list[Any]:
+    """Apply the function that a pool's processes share to each item.
+
+    Args:
+        pool: of processes.
+        items: picklable.
+        size: items a call.
+        reach: told how many items are done.
+
+    Returns:
+        As `parallel_map`.
+    """
+    for start in range(0, len(items), size):
+        pool.submit(_call(items, range(start, min(start + size, len(items)))))
+    results: dict[int, Any] = {}
+    for event in pool.events():
+        positions: range = event.call.key
+        if isinstance(event, Raised):
+            raise RuntimeError(f"{event.error.error_class}: {event.error.sentence}\n{event.error.traceback}")
+        if isinstance(event, Returned):
+            results.update(zip(positions, event.value, strict=True))
+            reach(len(results))
+        elif isinstance(event, Died):
+            _after_death(pool, items, event, results)
     return [results[position] for position in range(len(items))]
 
 

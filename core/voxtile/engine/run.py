@@ -70,6 +70,8 @@ def run_task(
             task.name, planned, pending_jobs(identity, planned, _done(corpus, identity), retry=options.retry), corpus
         )
         return RunSummary()
+    if not (corpus / CORPUS_FILE).exists():
+        engine.prepare(task)
     try:
         new_corpus(corpus)
         with corpus_lock(corpus):

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from rich.console import Console
 
@@ -18,6 +19,7 @@ from voxtile.evaluation.tasks.file import load_task
 from voxtile.models.flattening import RED_GREEN_BLUE, SLICES, Flattening
 
 if TYPE_CHECKING:
+    from voxtile.engine.ray_cluster.slots import Slots
     from voxtile.evaluation.results import Evaluation
 
 
@@ -43,6 +45,8 @@ def evaluate(
     show_texts: bool = False,
     references: Path | None = None,
     trust_package: tuple[str, ...] = (),
+    engine: Literal["local", "ray"] = "local",
+    workers: int = 0,
     json: bool = False,
 ) -> None:
     """Evaluate models on tasks: figures with intervals, a trivial baseline and shuffled images beside them.
@@ -78,6 +82,9 @@ def evaluate(
         references: folder outside the corpus whose pictures may be copied into the page.
         allow_leakage: report figures although the model was trained on some of what is reported; the report says so.
         trust_package: package of your own whose classes a checkpoint or export may name; repeat it for further ones.
+        engine: where images are read and encoded: local (this process), or ray: each GPU of a cluster
+            (docs/clusters.md), or each processor where it has none, loads the model and encodes batches.
+        workers: with ray, how many do so at most; 0 means all.
         json: print what OUT/results.json holds, with `out`, as one JSON object instead of tables.
 
     Raises:
@@ -104,7 +111,14 @@ def evaluate(
         load_task(task)  # a typing error should not cost the time to load a model
     console = Console(quiet=True) if json else output()
     specs = [model, *_listed(also)]
-    evaluations = _evaluated(specs, tasks, corpus, out, options, trust_package)
+    with ExitStack() as held:
+        slots = None
+        if engine == "ray":
+            from voxtile.engine.ray_cluster.slots import joined
+
+            slots = held.enter_context(joined(workers, uses_gpu=True))
+            slots.start()
+        evaluations = _evaluated(specs, tasks, corpus, out, options, trust_package, slots)
     from voxtile.evaluation.run import report
 
     results = report(evaluations[0], out, console, *evaluations[1:], references=references)
@@ -119,6 +133,7 @@ def _evaluated(
     out: Path,
     options: Options,
     trust_package: tuple[str, ...],
+    slots: Slots | None,
 ) -> list[Evaluation]:
     """Run what was asked for, which is known to be sound: only now is anything heavy imported."""
     from voxtile.corpus.reader import Corpus
@@ -130,10 +145,28 @@ def _evaluated(
     prepare_folder(out)
     opened = Corpus(corpus)
     models = [load_model(spec, trust_package) for spec in specs]
-    for loaded, name in zip(models, named_apart([loaded.name for loaded in models], specs), strict=True):
+    called = [loaded.name for loaded in models]
+    for loaded, name in zip(models, named_apart(called, specs), strict=True):
         if loaded.name != name:
             loaded.name = name
-    return [evaluate_model(loaded, spec, opened, tasks, options) for loaded, spec in zip(models, specs, strict=True)]
+    found = []
+    for loaded, spec, name in zip(models, specs, called, strict=True):
+        with _encoding(slots, spec, trust_package, name):
+            found.append(evaluate_model(loaded, spec, opened, tasks, options))
+    return found
+
+
+def _encoding(
+    slots: Slots | None, spec: str, trust_package: tuple[str, ...], called: str
+) -> AbstractContextManager[None]:
+    """Within it, images are encoded on the cluster, if on one."""
+    if slots is None:
+        return nullcontext()
+    from voxtile.evaluation.inputs.encode import encoding_elsewhere
+    from voxtile.evaluation.inputs.on_cluster import ClusterEncoder
+
+    again = str(Path(spec).absolute()) if Path(spec).exists() else spec
+    return encoding_elsewhere(ClusterEncoder(slots, again, trust_package, called))
 
 
 def _listed(text: str | None) -> tuple[str, ...]:

@@ -51,7 +51,11 @@ def flattened(model: EvaluationModel, metas: Sequence[Mapping[str, Any]], how: F
         metas: rows of the samples that it shall read.
         how: they become pictures.
     """
-    preset = flattened_preset(model.preset, metas, how)
+    return reading_by(model, flattened_preset(model.preset, metas, how))
+
+
+def reading_by(model: EvaluationModel, preset: Preset) -> EvaluationModel:
+    """The model itself, or, for a preset of this module, one that reads by it."""
     if isinstance(preset, SlicePreset):
         return SlicePooledModel(model, preset)
     return BandsModel(model, preset) if isinstance(preset, BandsPreset) else model

@@ -4,22 +4,22 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 import torch
 
+from voxtile.corpus.header import corpus_home
 from voxtile.corpus.parts import part_paths
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Row
-from voxtile.engine.options import in_this_process
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.engine.task import Item, Outcome, Part
-from voxtile.errors import ConfigError, VoxtileError
+from voxtile.errors import CheckpointError, ConfigError, VoxtileError
 from voxtile.inference.captioner import Captioner
 from voxtile.objectives.generative.decoding import Decoding
 from voxtile.stages.embed.clip_model import checkpoint_name
@@ -61,18 +61,29 @@ class CheckpointOptions:
 
 def caption_with_checkpoint(corpus: Path, options: CheckpointOptions, run: Mapping[str, Any]) -> None:
     """See `voxtile_datasets.captions.command.caption_by_checkpoint`."""
-    settings = RunOptions(**in_this_process(run, "captions of a model") | {"job_items": 1})
-    store = Corpus(corpus)
+    engine = "ray" if run.get("engine") == "ray" else "inline"
+    settings = RunOptions(**{**run, "engine": engine, "job_items": 1})
     chosen = chosen_samples(corpus, options.where, options.limit)
     check_licences(chosen["licence"].unique().to_pylist(), is_remote=False, allow_credentialed=False)
-    captioner = Captioner(str(options.model), options.trust_package)
     uids = frozenset(chosen["uid"].to_pylist())
-    metas = store.table("samples", columns=["kind", "modality", "axes", "shape", "dtype", "units", "uid"]).to_pylist()
-    captioner.preset.check([meta for meta in metas if meta["uid"] in uids])
+    task = _opened(corpus, options, uids)
+    columns = ["kind", "modality", "axes", "shape", "dtype", "units", "uid"]
+    metas = task.corpus.table("samples", columns=columns).to_pylist()
+    task.captioner.preset.check([meta for meta in metas if meta["uid"] in uids])
+    run_task(task, corpus, settings).raise_if_failed()
+
+
+def _opened(
+    corpus: Path, options: CheckpointOptions, uids: frozenset[str], called: str | None = None
+) -> CheckpointTask:
+    """The task with its model loaded, here or on a node; there it must be the model that is `called` so here."""
+    name = checkpoint_name(str(options.model))
+    if called not in (None, name):
+        raise CheckpointError(f"'{options.model}' is '{name}' here and '{called}' where the run began; copy it again")
+    captioner = Captioner(str(options.model), options.trust_package)
     words = frozenset(word.casefold() for v in installed_vocabularies().values() for word in v.known_words)
     contexts = Contexts(corpus, options.facts_source, words, options.key_file)
-    task = CheckpointTask(store, captioner, checkpoint_name(str(options.model)), options, contexts, Judging(), uids)
-    run_task(task, corpus, settings).raise_if_failed()
+    return CheckpointTask(Corpus(corpus), captioner, name, options, contexts, Judging(), uids)
 
 
 @dataclass(frozen=True)
@@ -96,6 +107,13 @@ class CheckpointTask:
     contexts: Contexts
     judging: Judging
     uids: frozenset[str]
+    uses_gpu: ClassVar[bool] = True
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Another process opens the corpus and loads the model for itself."""
+        model = str(Path(str(self.options.model)).absolute())
+        root = Path(corpus_home(self.contexts.root))
+        return _opened, (root, replace(self.options, model=model), self.uids, self.model)
 
     @property
     def name(self) -> str:

@@ -93,12 +93,13 @@ class ModelOptions:
         if self.model is None and self.provider == "openai":
             raise ConfigError("--provider openai needs --model, the name of a model at the endpoint")
 
-    def open(self, cache: Path) -> CachedProvider:
-        """The provider with its cache of replies and its budget."""
+    def open(self, cache: Path, run: Mapping[str, Any]) -> CachedProvider:
+        """The provider with its cache of replies and its budget; on a cluster where the run is one there."""
         return open_provider(
             self.provider, model=self.model, base_url=self.base_url, cache=cache,
             budget=Budget(self.max_usd, self.max_tokens), prices=self.prices, concurrency=self.concurrency,
             timeout_s=self.timeout, key_variable=self.key_variable, chat=False if self.completion else None,
+            engine="inline" if run.get("dry_run") else run.get("engine", "inline"), workers=run.get("workers", 0),
         )  # fmt: skip
 
     def for_strategy(self, prompts: PromptBook, *, chat: bool) -> StrategyOptions:
@@ -133,7 +134,7 @@ def caption_with_model(corpus: Path, options: ModelOptions, run: Mapping[str, An
     check_licences(licences, is_remote=leaves, allow_credentialed=options.allow_credentialed)
     is_other_language("the languages of replies are told apart", "en")  # loads the model, or says what to install
     with folder_of_replies(corpus, options, dry_run=bool(run.get("dry_run"))) as cache:
-        _caption(corpus, options, run, options.open(cache), prompts, chosen)
+        _caption(corpus, options, run, options.open(cache, run), prompts, chosen)
 
 
 @contextmanager

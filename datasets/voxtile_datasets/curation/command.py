@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 from rich.box import SIMPLE_HEAD
@@ -39,6 +40,9 @@ from voxtile_datasets.curation.memory import give_freed_memory_back
 from voxtile_datasets.curation.publish import publish
 from voxtile_datasets.curation.vectors import nearest_of_clusters, stored_vectors
 from voxtile_datasets.curation.weights import Mixture, Weights, mixed, parse_mixture, weighted_by
+
+if TYPE_CHECKING:
+    from voxtile.engine.ray_cluster.slots import Slots
 
 
 @dataclass(frozen=True)
@@ -106,6 +110,8 @@ def curate_corpus(
     pictures: int = 6,
     memory_mb: int = 512,
     dry_run: bool = False,
+    engine: Literal["local", "ray"] = "local",
+    workers: int = 0,
 ) -> None:
     """Choose the samples and captions of a view, and how often each sample is drawn.
 
@@ -138,6 +144,9 @@ def curate_corpus(
         pictures: examples of each step on the page.
         memory_mb: memory in MB of queries, before they use the disk.
         dry_run: say what would be left and write no view.
+        engine: where captions are hashed for --dedup text and minhash: local (this process), or ray (the cluster that
+            RAY_ADDRESS names, or processes of a Ray of its own); the view is the same.
+        workers: with ray, processes at most; 0 means one a processor of the cluster.
 
     Raises:
         ConfigError: an option is wrong, something it needs is missing, or nothing is left.
@@ -155,10 +164,8 @@ def curate_corpus(
     give_freed_memory_back()
     store, other = Corpus(*corpus), Corpus(*plan.against) if plan.against else None
     folder = store.roots[0] / "views" / f"{view_label(store.roots, view)}{SUFFIX}"
-    with storage_errors(folder):
-        folder.parent.mkdir(parents=True, exist_ok=True)
-    with draft_folder(folder) as scratch:
-        run = _Run(plan, store, other, scratch, memory_mb, pictures if explain else 0)
+    with _slots(engine, workers, plan.dedup) as slots, _draft(folder) as scratch:
+        run = _Run(plan, store, other, scratch, memory_mb, pictures if explain else 0, slots)
         with contextlib.closing(run):
             run.execute()
             _print(run.funnel, view)
@@ -174,13 +181,50 @@ def curate_corpus(
         )
 
 
+@contextlib.contextmanager
+def _draft(folder: Path) -> Iterator[Path]:
+    with storage_errors(folder):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+    with draft_folder(folder) as scratch:
+        yield scratch
+
+
+@contextlib.contextmanager
+def _slots(engine: str, workers: int, dedup: str | None) -> Iterator[Slots | None]:
+    """Of the cluster that hashes captions, where one was asked for.
+
+    Raises:
+        ConfigError: there is nothing for it to do, or none can be reached.
+    """
+    if engine != "ray":
+        yield None
+        return
+    if not any(rule.name in ("text", "minhash") for rule in parse_rules(dedup or "")):
+        raise ConfigError(
+            "--engine ray hashes captions for --dedup text and --dedup minhash, and neither is asked for; leave it out"
+        )
+    from voxtile.engine.ray_cluster.slots import joined
+
+    with joined(workers) as slots:
+        slots.start()
+        yield slots
+
+
 class _Run:
     """One curation."""
 
     def __init__(
-        self, plan: Plan, store: Corpus, other: Corpus | None, scratch: Path, memory_mb: int, examples: int
+        self,
+        plan: Plan,
+        store: Corpus,
+        other: Corpus | None,
+        scratch: Path,
+        memory_mb: int,
+        examples: int,
+        slots: Slots | None,
     ) -> None:
         self.plan = plan
+        self.slots = slots
         self.rules = parse_rules(plan.dedup or "")
         self.mixture: Mixture | None = parse_mixture(plan.mixture) if plan.mixture else None
         self.caps = [_parse_cap(part) for part in filter(None, (plan.balance or "").split(","))]
@@ -241,7 +285,9 @@ class _Run:
             values = sample_values(self.pool, self.plan.prefer, "--prefer")
             rank[np.argsort(-np.nan_to_num(values, nan=-np.inf), kind="stable")] = np.arange(len(rank))
         plan = self.plan
-        context = Context(self.funnel, self.other, rank, self.scratch, plan.embedding, plan.clusters, plan.seed)
+        context = Context(
+            self.funnel, self.other, rank, self.scratch, plan.embedding, plan.clusters, plan.seed, self.slots
+        )
         for rule in self.rules:
             self.captions_chosen |= rule.name in ("text", "minhash")
             apply_rule(context, rule)

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from voxtile.errors import ConfigError
 from voxtile_datasets.curation.candidates import Pool
 from voxtile_datasets.curation.conditions import sample_values
 from voxtile_datasets.curation.funnel import Example, Funnel, Step
-from voxtile_datasets.curation.minhash import Banding, TextSets, near_duplicates, same_texts
+from voxtile_datasets.curation.minhash import Banding, Prepared, TextHasher, TextSets, near_duplicates, same_texts
 from voxtile_datasets.curation.pictures import HIGH, LOW, MOST_BITS, alike_pictures, joined_hashes
 from voxtile_datasets.curation.similarity_links import STAYS, Int64s, Mask, groups
 from voxtile_datasets.curation.vectors import (
@@ -25,6 +27,9 @@ from voxtile_datasets.curation.vectors import (
     semantic_duplicates,
     stored_vectors,
 )
+
+if TYPE_CHECKING:
+    from voxtile.engine.ray_cluster.slots import Slots
 
 
 class Rule(NamedTuple):
@@ -46,6 +51,7 @@ class Context:
         embedding: model of the vectors; None for the only one.
         clusters: of SemDeDup; 0 chooses by the number of samples.
         seed: of k-means.
+        slots: of a cluster that makes texts ready to be compared; None for this process.
     """
 
     funnel: Funnel
@@ -55,6 +61,7 @@ class Context:
     embedding: str | None
     clusters: int
     seed: int
+    slots: Slots | None = None
 
     @property
     def pool(self) -> Pool:
@@ -108,10 +115,10 @@ def _texts(context: Context, threshold: float, step: Step, *, exact: bool) -> No
     """Compare the captions of the pool, and with them those of the other corpus."""
     pool, other = context.pool, context.other
     sets = TextSets(context.scratch, Banding.for_threshold(threshold) if not exact else Banding(0, 1))
-    numbers = _add_texts(sets, pool)
+    numbers = _add_texts(sets, pool, context.slots)
     ours = len(numbers)
     if other is not None:
-        _add_texts(sets, other)
+        _add_texts(sets, other, context.slots)
     sets.close()
     fixed = np.ones(len(sets), np.bool_)
     fixed[:ours] = pool.fixed[pool.owner[numbers]]
@@ -132,19 +139,34 @@ def _texts(context: Context, threshold: float, step: Step, *, exact: bool) -> No
     pool.drop_captions(removed)
 
 
-def _add_texts(sets: TextSets, pool: Pool) -> Int64s:
-    """Add all selected captions, two batches at a time; their numbers."""
-    numbers = []
-    with ThreadPoolExecutor(2) as threads:
-        pending = []
+def _add_texts(sets: TextSets, pool: Pool, slots: Slots | None) -> Int64s:
+    """Add all selected captions, two batches at a time, or as many as a cluster has slots; their numbers."""
+    numbers: list[Int64s] = []
+
+    def batches() -> Iterator[pa.Array]:
         for captions, texts in pool.texts():
             numbers.append(captions)
+            yield texts
+
+    for prepared in _prepared(sets, batches()) if slots is None else _prepared_on(slots, sets, batches()):
+        sets.add(prepared)
+    return np.concatenate(numbers) if numbers else np.empty(0, np.int64)
+
+
+def _prepared(sets: TextSets, batches: Iterator[pa.Array]) -> Iterator[Prepared]:
+    with ThreadPoolExecutor(2) as threads:
+        pending: deque[Future[Prepared]] = deque()
+        for texts in batches:
             pending.append(threads.submit(sets.prepare, texts))
             if len(pending) > 2:
-                sets.add(pending.pop(0).result())
-        for prepared in pending:
-            sets.add(prepared.result())
-    return np.concatenate(numbers) if numbers else np.empty(0, np.int64)
+                yield pending.popleft().result()
+        while pending:
+            yield pending.popleft().result()
+
+
+def _prepared_on(slots: Slots, sets: TextSets, batches: Iterator[pa.Array]) -> Iterator[Prepared]:
+    slots.hold(TextHasher, sets.hasher.banding)
+    yield from slots.ordered((("prepare", (texts,)) for texts in batches), "hashing captions")
 
 
 def _pictures(context: Context, threshold: float, step: Step) -> None:

@@ -66,6 +66,27 @@ class Prepared(NamedTuple):
     bands: list[BandKeys]
 
 
+@dataclass(frozen=True)
+class TextHasher:
+    """Makes texts ready to be added.
+
+    Attributes:
+        banding: form of the signatures.
+    """
+
+    banding: Banding
+
+    def prepare(self, texts: pa.Array) -> Prepared:
+        """The texts' sets and keys; the same on every machine."""
+        words = words_of(texts)
+        keys = text_keys(words)
+        if not self.banding.bands:  # only whole texts are compared
+            return Prepared(keys, np.zeros(len(texts), np.int32), np.empty(0, np.uint32), [])
+        offsets, members = word_pairs(words)
+        lengths = np.diff(offsets).astype(np.int32)
+        return Prepared(keys, lengths, members, band_keys(offsets, members, self.banding))
+
+
 class TextSets:
     """The texts of a corpus as sets of word pairs, with their MinHash bands on disk.
 
@@ -79,20 +100,15 @@ class TextSets:
     def __init__(self, folder: Path, banding: Banding) -> None:
         self._folder = folder
         self._banding = banding
+        self.hasher = TextHasher(banding)
         names = ["lengths", "members", "keys", *(f"band-{band}" for band in range(banding.bands))]
         self._files = [(folder / name).open("wb") for name in names]
         self._offsets: Int64s = np.zeros(1, np.int64)
         self._flat: npt.NDArray[np.uint32] = np.empty(0, np.uint32)
 
     def prepare(self, texts: pa.Array) -> Prepared:
-        """The costly part of adding texts; may run in several threads."""
-        words = words_of(texts)
-        keys = text_keys(words)
-        if not self._banding.bands:  # only whole texts are compared
-            return Prepared(keys, np.zeros(len(texts), np.int32), np.empty(0, np.uint32), [])
-        offsets, members = word_pairs(words)
-        lengths = np.diff(offsets).astype(np.int32)
-        return Prepared(keys, lengths, members, band_keys(offsets, members, self._banding))
+        """The costly part of adding texts; may run in several threads, or by `TextHasher` on other machines."""
+        return self.hasher.prepare(texts)
 
     def add(self, prepared: Prepared) -> None:
         """Add texts; they are numbered in the order in which they come."""

@@ -66,7 +66,7 @@ def read_by_model(corpus: Path, rules: RuleReader, options: ReadingOptions, show
     uids = frozenset(chosen["uid"].to_pylist())
     samples = _samples(corpus, uids, common_words(prompts) | rules.words(), settings.key_file)
     with folder_of_replies(corpus, settings, dry_run=options.dry_run) as cache:
-        provider = settings.open(cache)
+        provider = settings.open(cache, options.of_run)
         with closed_on_failure(provider):
             task = _task(corpus, rules, settings, provider, prompts, samples)
         _read(corpus, task, provider, options, show)

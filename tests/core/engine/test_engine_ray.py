@@ -1,38 +1,43 @@
-"""The Ray engine writes what the local one writes, on one node or several, and loses nothing with a node."""
+"""The Ray engine writes what the local one writes, on one node or several, and loses nothing with a node.
 
-import subprocess
-import sys
+All of this file is done on one cluster of two nodes, in the order of the file: some tests take a node away.
+"""
+
 import threading
 import time
 from dataclasses import replace
+from operator import attrgetter
 
-import numpy as np
 import pytest
-from fault_task import FaultTask, SourcedTask
-from PIL import Image
+from fault_task import FaultTask, SourcedTask, misbehave
 
 from voxtile.corpus.reader import Corpus
-from voxtile.engine import ray_cluster
-from voxtile.engine.options import in_this_process
+from voxtile.engine.failure import Failure
+from voxtile.engine.job import Setup
+from voxtile.engine.local import ItemStarted
+from voxtile.engine.parallel import parallel_map
+from voxtile.engine.plan import TaskIdentity, plan_jobs
+from voxtile.engine.pool import Limits
+from voxtile.engine.ray_cluster import RayEngine, connection, planning, slots
 from voxtile.engine.run import RunOptions, run_task
-from voxtile.errors import ConfigError, CorpusError, RunFailedError
+from voxtile.errors import ConfigError, CorpusError, MissingExtraError, RunFailedError
 
 ray = pytest.importorskip("ray")
 from ray.cluster_utils import Cluster  # noqa: E402
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(300)
 OPTIONS = RunOptions(job_items=2, time_limit_s=3.0, memory_limit_gb=0.5)
 NAMES = ("ok-1", "bad-1", "drop-1", "same-1", "ok-2", "segfault-1", "same-2", "ok-3", "ok-4", "once-1", "ok-5", "ok-6")
 
 
 @pytest.fixture(scope="module")
 def cluster():
-    """A head without processors and two nodes of one each, to which this process is connected."""
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 0, "include_dashboard": False})
-    nodes = [made.add_node(num_cpus=1), made.add_node(num_cpus=1)]
+    """A head and another node, of one processor each, to which this process is connected."""
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    node = made.add_node(num_cpus=1)
     made.wait_for_nodes()
     ray.init(address=made.address, log_to_driver=False, logging_level="error")
-    yield made, nodes
+    yield made, node
     ray.shutdown()
     made.shutdown()
 
@@ -45,14 +50,70 @@ def convert(folder, engine, names=NAMES, **settings):
 
 
 def test_two_nodes_write_what_two_local_processes_write(cluster, tmp_path, snapshot):
-    made, _ = cluster
     expected = convert(tmp_path / "local", "local")
     assert snapshot(convert(tmp_path / "ray", "ray")) == snapshot(expected)
     rows = Corpus(tmp_path / "ray" / "corpus").ledger().to_pylist()
     assert {row["source"]: row["error_class"] for row in rows}["segfault-1"] == "SIGSEGV"
     assert [row["reason"] for row in rows if row["source"].startswith("same")].count("duplicate") == 1
     assert ray.is_initialized(), "a connection that others have made stays"
-    assert made.list_all_nodes()
+
+
+def test_a_plan_is_read_on_the_nodes_as_here(cluster, monkeypatch):
+    """Results and failures in order, and of a read that dies or hangs one file is lost; slots are kept for the jobs."""
+    monkeypatch.setattr(planning, "FEWEST", 1)
+    monkeypatch.setattr(planning, "CHUNK", 4)
+    names = [f"{kind}-{n}" for n, kind in enumerate(["ok", "ok", "bad", "ok", "exit", "ok", "bug"] * 3)]
+    limits = Limits(time_s=5.0, memory_bytes=1 << 29)
+    expected = parallel_map(misbehave, names, workers=2, limits=limits)
+    reader = replace(RunOptions(engine="ray", workers=2).plan_reader, limits=limits)
+    calls = []
+    ordered = slots.Slots.ordered
+    monkeypatch.setattr(slots.Slots, "ordered", lambda self, *args: calls.append(args) or ordered(self, *args))
+    found = reader.map(misbehave, names)
+    what = attrgetter("reason", "sentence", "error_class")
+    assert [what(r) if isinstance(r, Failure) else r for r in found] == [
+        what(r) if isinstance(r, Failure) else r for r in expected
+    ]
+    assert len(calls) == 1
+    assert slots.joined(2) is slots.joined(2)
+
+
+def test_no_more_jobs_are_in_flight_than_there_are_slots(cluster, tmp_path):
+    """What waits for a slot waits in the program: of many jobs the cluster holds two."""
+    task = FaultTask(tuple(f"ok-{number}" for number in range(24)))
+    setup = Setup(task, tmp_path / "corpus")
+    setup.scratch.mkdir(parents=True)
+    jobs = plan_jobs(TaskIdentity.of(task), task.items(), job_cost=1 << 30, job_items=2)
+    active, most = set(), 0
+    with RayEngine(2, Limits()).session(setup) as session:
+        for job in jobs:
+            session.submit(job)
+        for event in session.events():
+            if isinstance(event, ItemStarted):
+                active.add(event.job.id)
+            else:
+                active.discard(event.result.job.id)
+            assert len(session.slots._busy) <= 2
+            most = max(most, len(active))
+    assert len(jobs) == 12
+    assert most <= 2
+    assert not active
+
+
+def test_results_come_in_order_and_calls_are_drawn_as_they_are_wanted(cluster):
+    drawn = []
+
+    def calls():
+        for number in range(30):
+            drawn.append(number)
+            yield "__getitem__", (number,)
+
+    with slots.joined(2) as lent:
+        lent.hold(list, range(100, 0, -1))
+        for given, found in enumerate(lent.ordered(calls(), "numbers")):
+            assert found == 100 - given
+            assert len(drawn) <= given + 1 + 2 * slots._AHEAD
+    assert given == 29
 
 
 def test_a_job_that_takes_its_slots_down_ends_the_run(cluster, tmp_path):
@@ -69,31 +130,55 @@ def test_the_first_failure_ends_a_run_that_is_to_stop(cluster, tmp_path):
 
 
 def test_a_node_of_another_version_and_one_that_sees_nothing_are_refused(cluster, tmp_path, monkeypatch):
-    real = ray_cluster._versions()
-    monkeypatch.setattr(ray_cluster, "_versions", lambda: {**real, "blosc2": "1.2.3"})
-    with pytest.raises(ConfigError, match=r"has blosc2 .*and the plan was made with 1\.2\.3; install the same"):
+    real = connection.versions()
+    monkeypatch.setattr(slots, "versions", lambda: {**real, "voxtile": "1.2.3"})
+    with pytest.raises(ConfigError, match=r"has voxtile .*and the plan was made with 1\.2\.3; install the same"):
         convert(tmp_path / "one", "ray")
+    assert not (tmp_path / "one/corpus").exists(), "nothing is made for a run that cannot begin"
     monkeypatch.undo()
     task = SourcedTask(("ok-1",), source=tmp_path / "nowhere")
     with pytest.raises(ConfigError, match="does not see the corpus or its inputs"):
         run_task(task, tmp_path / "two", replace(OPTIONS, engine="ray"))
 
 
+def test_a_cluster_without_room_is_said(cluster, tmp_path, monkeypatch):
+    """Both processors are taken by somebody else."""
+    taken = [ray.remote(num_cpus=1)(dict).remote() for _ in range(2)]
+    ray.get([other.__ray_ready__.remote() for other in taken])
+    monkeypatch.setattr(slots, "PATIENCE_S", 1.0)
+    with pytest.raises(ConfigError, match="no node of the Ray cluster has had a free processor for 1 s"):
+        convert(tmp_path, "ray")
+    assert not (tmp_path / "corpus").exists()
+    for other in taken:
+        ray.kill(other)
+
+
+def test_a_cluster_that_went_away_is_said_and_not_waited_for(cluster, monkeypatch):
+    """Ray itself would end the program after a minute, without a word."""
+    monkeypatch.setattr(connection, "_LOOK_S", 0.0)
+    monkeypatch.setattr(connection, "GONE_S", 0.5)
+    gone = slots.Slots(connection.Connection(ray, False, "127.0.0.1:1"), 1)
+    gone.hold(time.sleep)
+    gone.submit(slots.Call(0, "__call__", (), "a job"))
+    with gone, pytest.raises(CorpusError, match=r"at 127\.0\.0\.1:1 went away; what is committed stays: start"):
+        list(gone.events())
+
+
 def test_a_node_that_is_lost_costs_only_its_jobs(cluster, tmp_path, snapshot, monkeypatch):
     """The cluster has one node less from here on."""
-    made, nodes = cluster
+    made, node = cluster
     names = tuple(f"ok-{number}" for number in range(16))
     expected = convert(tmp_path / "local", "local", names)
     started = []
-    lost = ray_cluster._RaySession._lost
+    lost = slots.Slots._lost
     monkeypatch.setattr(
-        ray_cluster._RaySession, "_lost", lambda *args: (started.append(args[0]._busy[args[1]][1].job), lost(*args))
+        slots.Slots, "_lost", lambda *args: (started.append(args[0]._busy[args[1]][1].title), lost(*args))
     )
 
     def lose_one():
         while len(list((tmp_path / "ray" / "corpus" / "done").glob("*.json"))) < 2:
             time.sleep(0.05)
-        made.remove_node(nodes[1], allow_graceful=False)
+        made.remove_node(node, allow_graceful=False)
 
     killer = threading.Thread(target=lose_one)
     killer.start()
@@ -104,36 +189,10 @@ def test_a_node_that_is_lost_costs_only_its_jobs(cluster, tmp_path, snapshot, mo
     assert not list((found / "done").glob("*.pending"))
 
 
-def test_a_cluster_without_room_is_said(cluster, tmp_path, monkeypatch):
-    made, nodes = cluster
-    made.remove_node(nodes[0])  # the other was lost in the test before
-    monkeypatch.setattr(ray_cluster, "PATIENCE_S", 1.0)
-    with pytest.raises(ConfigError, match="no node of the Ray cluster has had a free processor for 1 s"):
+def test_without_the_package_nothing_is_made(tmp_path, monkeypatch):
+    monkeypatch.setattr(connection.importlib.util, "find_spec", lambda name: None)
+    with pytest.raises(MissingExtraError, match=r"'ray' is not installed; .* 'voxtile\[ray\]'"):
         convert(tmp_path, "ray")
-
-
-def test_what_one_process_does_is_not_sent_to_a_cluster():
-    assert in_this_process({"engine": "local", "retry": True}, "captions") == {"engine": "inline", "retry": True}
-    with pytest.raises(ConfigError, match="captions come from one process, not from a cluster; leave --engine ray"):
-        in_this_process({"engine": "ray"}, "captions")
-
-
-def test_the_command_makes_a_ray_of_its_own_and_names_an_address_that_is_none(tmp_path):
-    """As a user calls it, without a cluster and with one that is not there."""
-    command = [sys.executable, "-P", "-m", "voxtile.cli.main"]
-    (tmp_path / "pictures").mkdir()
-    for number in range(6):
-        Image.fromarray(np.full((8, 8), number, np.uint8)).save(tmp_path / f"pictures/{number}.png")
-    images = ["convert", "image", "pictures", "corpus", "--engine", "ray", "--workers", "1"]
-    refused = subprocess.run(
-        [*command, *images], cwd=tmp_path, capture_output=True, text=True, env={"RAY_ADDRESS": "127.0.0.1:1"}
-    )
-    assert refused.returncode == 2
-    assert "no Ray cluster answers (127.0.0.1:1)" in refused.stderr
-    assert not (tmp_path / "corpus/done").exists() or not any((tmp_path / "corpus/done").iterdir())
-    client = subprocess.run(
-        [*command, *images], cwd=tmp_path, capture_output=True, text=True, env={"RAY_ADDRESS": "ray://127.0.0.1:1"}
-    )
-    assert (client.returncode, "Ray Client sends no streams" in client.stderr) == (2, True)
-    subprocess.run([*command, *images], cwd=tmp_path, check=True)
-    assert len(Corpus(tmp_path / "corpus").table("samples")) == 6
+    with pytest.raises(MissingExtraError):
+        _ = RunOptions(engine="ray").plan_reader
+    assert not (tmp_path / "corpus").exists()

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Protocol, TypeAlias, runtime_checkable
@@ -91,6 +93,43 @@ class Encoded:
     pairs: Mapping[str, npt.NDArray[np.float64]] = field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class EncodedBatch:
+    """What one batch gives.
+
+    Attributes:
+        uids: of its samples.
+        embeddings: [S, D], or None without a model, or where a study tower has the vectors.
+        facts: [S, F] probabilities of the fact head, or None without one.
+        vectors: [S, W] that a study tower takes, or None.
+        simple: [S, P] features of the trivial baseline.
+        pairs: as in `Encoded`.
+    """
+
+    uids: tuple[str, ...]
+    embeddings: npt.NDArray[np.float64] | None
+    facts: npt.NDArray[np.float64] | None
+    vectors: Tensor | None
+    simple: npt.NDArray[np.float32]
+    pairs: Mapping[str, npt.NDArray[np.float64]] = field(default_factory=dict)
+
+
+Elsewhere: TypeAlias = Callable[[Loader, Sequence[str], SimpleFeatures, bool, bool], Iterable[EncodedBatch] | None]
+"""From a loader, uids, features, and whether the model and its study tower are asked, to batches; None: do it here."""
+
+_ELSEWHERE: ContextVar[Elsewhere | None] = ContextVar("encoding elsewhere", default=None)
+
+
+@contextmanager
+def encoding_elsewhere(elsewhere: Elsewhere) -> Iterator[None]:
+    """Within it, batches are encoded by somebody else, such as the nodes of a cluster."""
+    token = _ELSEWHERE.set(elsewhere)
+    try:
+        yield
+    finally:
+        _ELSEWHERE.reset(token)
+
+
 def encode_split(
     model: EvaluationModel | None,
     units: Units,
@@ -118,34 +157,67 @@ def encode_split(
         EvaluationError: an embedding is not finite; names the sample.
     """
     together = model if studies and isinstance(model, StudyModel) and model.pools_studies else None
-    embeddings, facts, vectors, simple = [], [], [], []
-    scored: dict[str, list[npt.NDArray[np.float64]]] = {}
-    with torch.inference_mode():
-        for uids, images in loader(units.uids):
-            if together is not None:
-                vectors.append(together.encode_vectors(images))
-            elif model is not None:
-                embedded, logits = _encode(model, images)
-                _check_finite(model, uids, embedded)
-                embeddings.append(embedded)
-                if logits is not None:
-                    facts.append(_probabilities(logits))
-                for name, part in (pairs(images) if pairs is not None else {}).items():
-                    scored.setdefault(name, []).append(part)
-            simple.append(features(images))
-            advance(len(uids))
-        means = unit_means(np.concatenate(simple), units) if simple else np.empty((0, 0), np.float32)
-        if together is not None and model is not None and vectors:
-            days = _days(units, dates or {}) if isinstance(together, DatedModel) and together.reads_dates else None
+    elsewhere = _ELSEWHERE.get() if pairs is None else None
+    batches = elsewhere(loader, units.uids, features, model is not None, together is not None) if elsewhere else None
+    if batches is None:
+        batches = encode_batches(model, loader, units.uids, features, studies=together is not None, pairs=pairs)
+    done: list[EncodedBatch] = []
+    for batch in batches:
+        if batch.embeddings is not None and model is not None:
+            _check_finite(model, batch.uids, batch.embeddings)
+        done.append(batch)
+        advance(len(batch.uids))
+    means = (
+        unit_means(np.concatenate([batch.simple for batch in done]), units) if done else np.empty((0, 0), np.float32)
+    )
+    vectors = [batch.vectors for batch in done if batch.vectors is not None]
+    if together is not None and model is not None and vectors:
+        days = _days(units, dates or {}) if isinstance(together, DatedModel) and together.reads_dates else None
+        with torch.inference_mode():
             return _encode_studies(model, together, units, torch.cat(vectors), means, days)
+    embeddings = [batch.embeddings for batch in done if batch.embeddings is not None]
+    facts = [batch.facts for batch in done if batch.facts is not None]
     return Encoded(
         units,
         normalised(np.concatenate(embeddings)) if embeddings else None,
         np.concatenate(facts) if facts else None,
         means,
         model.fact_names if model is not None else (),
-        {name: np.concatenate(parts) for name, parts in scored.items()},
+        {name: np.concatenate([batch.pairs[name] for batch in done]) for name in (done[0].pairs if done else ())},
     )
+
+
+def encode_batches(
+    model: EvaluationModel | None,
+    loader: Loader,
+    uids: Sequence[str],
+    features: SimpleFeatures,
+    *,
+    studies: bool = False,
+    pairs: PairLogits | None = None,
+) -> Iterator[EncodedBatch]:
+    """The costly part of `encode_split`: read images and encode them, a batch at a time.
+
+    Args:
+        model: as all but these two in `encode_split`.
+        loader: gives the images.
+        uids: of the samples.
+        features: of the trivial baseline.
+        studies: a study tower will have the vectors.
+        pairs: what scores images with prompts.
+    """
+    for batch, images in loader(uids):
+        embedded = facts = vectors = None
+        scored: Mapping[str, npt.NDArray[np.float64]] = {}
+        with torch.inference_mode():  # not over a yield, where it would hold for whoever reads
+            if studies and isinstance(model, StudyModel):
+                vectors = model.encode_vectors(images)
+            elif model is not None:
+                embedded, logits = _encode(model, images)
+                facts = None if logits is None else _probabilities(logits)
+                scored = pairs(images) if pairs is not None else {}
+            encoded = EncodedBatch(tuple(batch), embedded, facts, vectors, features(images), scored)
+        yield encoded
 
 
 def _encode_studies(

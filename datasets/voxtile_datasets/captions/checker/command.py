@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,6 @@ from rich.table import Table
 from voxtile.console import output
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Row
-from voxtile.engine.options import in_this_process
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.errors import ConfigError
 from voxtile_datasets.captions.checker.check import NAME
@@ -95,13 +95,14 @@ def check_captions(
         checker = NAME
     else:
         provider = _opened(
-            corpus, second_opinion, model, base_url, replies, Budget(max_usd, max_tokens), allow_remote_credentialed
-        )
+            corpus, second_opinion, model, base_url, replies, Budget(max_usd, max_tokens), allow_remote_credentialed,
+            run,
+        )  # fmt: skip
         checker = f"{NAME}+{provider.model}"
         version = _version(corpus, checker, again=again)
         task = OpinionTask(corpus, domain, extra, raw, version, key_file, checker, provider)
         try:
-            summary = run_task(task, corpus, RunOptions(**in_this_process(run, "second opinions")))
+            summary = run_task(task, corpus, RunOptions(**{**run, "engine": "inline"}))
         finally:
             task.close()
         Console(stderr=True).print(spend_table([provider.spend]))
@@ -126,12 +127,16 @@ def _opened(
     replies: Path | None,
     budget: Budget,
     allow_credentialed: bool,
+    run: Mapping[str, Any],
 ) -> CachedProvider:
     """The provider of a second opinion; a licence that keeps facts from leaving is heeded."""
     licences = Corpus(corpus).table("samples", ["licence"])["licence"].unique().to_pylist()
     leaves = name == "openai" and is_remote(base_url or "")
     check_licences(licences, is_remote=leaves, allow_credentialed=allow_credentialed)
-    return open_provider(name, model=model, base_url=base_url, cache=replies or cache_of(corpus), budget=budget)
+    return open_provider(
+        name, model=model, base_url=base_url, cache=replies or cache_of(corpus), budget=budget,
+        engine=run.get("engine", "inline"), workers=run.get("workers", 0),
+    )  # fmt: skip
 
 
 def _verdicts(corpus: Corpus, checker: str, version: str) -> list[Row]:

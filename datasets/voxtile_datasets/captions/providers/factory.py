@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 from rich.console import Console
@@ -31,6 +32,8 @@ def open_provider(
     tries: int = 7,
     key_variable: str = "OPENAI_API_KEY",
     chat: bool | None = None,
+    engine: str = "inline",
+    workers: int = 0,
 ) -> CachedProvider:
     """Open a provider; close it when done.
 
@@ -47,6 +50,8 @@ def open_provider(
         tries: at one request to an endpoint.
         key_variable: environment variable of the endpoint's key.
         chat: of `openai`, False for a base model; None means True.
+        engine: `ray` has the nodes of a cluster load the model of `local`; anything else loads it here.
+        workers: of `ray`, nodes at most; 0 means all.
 
     Raises:
         ConfigError: the name, address, cache, prices or budget cannot be used.
@@ -57,6 +62,15 @@ def open_provider(
         raise ConfigError(f"no provider named '{name}'; there are: {', '.join(('template', *PROVIDERS))}")
     if base_url and name != "openai":
         raise ConfigError(f"--base-url goes with --provider openai; {name} asks no endpoint")
+    if engine == "ray" and name != "local":
+        whose = (
+            "an endpoint come from one process: the endpoint does the work"
+            if name == "openai"
+            else ("a cache of replies come from one process: nothing is computed")
+        )
+        raise ConfigError(f"replies of {whose}; leave --engine ray out")
+    if engine == "ray":
+        return _on_cluster(model, concurrency, workers, cache, budget)
     replies = ReplyCache.open(cache, read_only=name == "replay")
     try:
         if name == "replay":
@@ -75,6 +89,20 @@ def open_provider(
         return provider
     except BaseException:
         replies.close()
+        raise
+
+
+def _on_cluster(
+    model: str | None, concurrency: int | None, workers: int, cache: Path, budget: Budget | None
+) -> CachedProvider:
+    """The model on the nodes of a cluster, which is joined before a folder of replies is made."""
+    from voxtile_datasets.captions.providers.on_cluster import ClusterProvider
+
+    inner = ClusterProvider(model, slots=concurrency, nodes=workers)
+    try:
+        return CachedProvider(inner, ReplyCache.open(cache), budget=budget)
+    except BaseException:
+        asyncio.run(inner.close())
         raise
 
 

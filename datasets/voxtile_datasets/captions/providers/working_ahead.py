@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from voxtile.engine.inline import InlineEngine
 from voxtile.engine.local import Engine
-from voxtile.engine.options import RunOptions, in_this_process
+from voxtile.engine.options import RunOptions
 from voxtile.engine.plan import Job
 from voxtile.engine.task import Item, Outcome
 from voxtile_datasets.captions.providers.cached import CachedProvider
@@ -112,7 +112,9 @@ class AheadTask:
 
 @dataclass(frozen=True)
 class AheadRun(RunOptions):
-    """Options of a run that works ahead in one process: the model is what takes the time.
+    """Options of a run that works ahead in this process, whatever engine was asked for.
+
+    The model is what takes the time; on a cluster it is the provider that asks nodes.
 
     Attributes:
         task: the task.
@@ -121,10 +123,5 @@ class AheadRun(RunOptions):
     task: AheadTask | None = None
 
     def build_engine(self) -> Engine:
-        """The inline engine, telling the task what comes next.
-
-        Raises:
-            ConfigError: a cluster was asked for.
-        """
-        in_this_process({"engine": self.engine}, "captions of a model")
+        """The inline engine, telling the task what comes next."""
         return InlineEngine(before=self.task.work_ahead if self.task else None)

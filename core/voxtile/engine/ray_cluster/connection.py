@@ -1,0 +1,155 @@
+"""The connection of this program to a Ray cluster, and how it is seen that the cluster is gone."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import platform
+import socket
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import version
+from typing import Any
+
+from voxtile.errors import ConfigError, CorpusError, MissingExtraError
+
+_REACH_S = 10.0  # to reach the head of a cluster
+_LOOK_S = 2.0  # how often it is seen whether the head of the cluster is there
+GONE_S = 10.0  # so long nobody may be found there; Ray itself ends the program after a minute, without a word
+WENT_AWAY = (
+    "the Ray cluster at {address} went away; what is committed stays: start the cluster, then run the same command "
+    "again, and it goes on from there"
+)
+
+
+def require_ray() -> None:
+    """See that the package is installed, without importing it.
+
+    Raises:
+        MissingExtraError: it is not.
+    """
+    if importlib.util.find_spec("ray") is None:
+        raise MissingExtraError("ray", "ray")
+
+
+@dataclass
+class Connection:
+    """A cluster that this program is connected to.
+
+    Attributes:
+        ray: the module.
+        is_ours: whether this program has connected it here, and ends the connection.
+        address: of its head, HOST:PORT; empty where this program has started the cluster.
+    """
+
+    ray: Any
+    is_ours: bool
+    address: str = ""
+    _looked: float = field(default_factory=time.monotonic)
+    _missed_since: float | None = None
+
+    def look(self) -> None:
+        """See, now and then, whether the head is still there.
+
+        Raises:
+            CorpusError: it is not.
+        """
+        now = time.monotonic()
+        if not self.address or now - self._looked < _LOOK_S:
+            return
+        self._looked = now
+        try:
+            _reach(self.address)
+            self._missed_since = None
+        except OSError as error:
+            self._missed_since = self._missed_since or now
+            if now - self._missed_since >= GONE_S:
+                raise self.went_away() from error
+
+    def went_away(self) -> CorpusError:
+        """What is said when the cluster is gone."""
+        return CorpusError(WENT_AWAY.format(address=self.address or "this machine"))
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether nobody was there at the last look: what is asked of the cluster then would be waited for."""
+        return self._missed_since is not None
+
+    def close(self) -> None:
+        """End the connection, where it is ours; one that is lost ends with the program."""
+        if self.is_ours and not self.is_lost:
+            self.ray.shutdown()
+
+
+def connect(slots: int) -> Connection:
+    """The cluster that RAY_ADDRESS names or that this program is connected to, or one made here.
+
+    Args:
+        slots: processors of one that is made here; 0 means as many as this machine has.
+
+    Raises:
+        ConfigError: the cluster cannot be reached.
+        MissingExtraError: Ray is not installed.
+    """
+    require_ray()
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody
+    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # slots without a GPU leave its variables alone
+    import ray
+
+    if ray.is_initialized():
+        return Connection(ray, False, ray.get_runtime_context().gcs_address)
+    address = os.environ.get("RAY_ADDRESS", "")
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
+    try:
+        if address:
+            _reach(address)
+            ray.init(**quiet)
+        else:
+            ray.init(address="local", num_cpus=slots or None, include_dashboard=False, **quiet)
+    except ConfigError:
+        raise
+    except Exception as error:  # Ray raises plain ones too, for a head that is too slow, say
+        token = "" if os.environ.get("RAY_AUTH_MODE") else "; where it asks for a token, set RAY_AUTH_MODE=token"
+        raise ConfigError(
+            f"no Ray cluster answers ({address or 'on this machine'}): {str(error).splitlines()[0]}; start one with "
+            f"'ray start --head', or unset RAY_ADDRESS to use this machine alone{token if address else ''}"
+        ) from error
+    return Connection(ray, True, ray.get_runtime_context().gcs_address if address else "")
+
+
+def versions() -> dict[str, str]:
+    """What decides the bytes that a node writes."""
+    return {name: _version(name) for name in ("voxtile", "python", "blosc2", "pyarrow", "numpy")}
+
+
+def wrong_version(expected: Mapping[str, str]) -> str | None:
+    """How this node differs from the program that made the plan, as a sentence; None where it does not."""
+    for name, wanted in expected.items():
+        if (found := _version(name)) != wanted:
+            return (
+                f"node '{socket.gethostname()}' has {name} {found}, and the plan was made with {wanted}; install the "
+                "same there"
+            )
+    return None
+
+
+def _version(name: str) -> str:
+    return platform.python_version() if name == "python" else version(name)
+
+
+def _reach(address: str) -> None:
+    """See whether somebody listens there: Ray itself asks for minutes.
+
+    Raises:
+        OSError: nobody does.
+        ConfigError: it is an address of Ray Client.
+    """
+    if address.startswith("ray://"):
+        raise ConfigError(
+            f"RAY_ADDRESS is {address}, and Ray Client sends no streams; run the command on a node of the cluster, "
+            "with RAY_ADDRESS=auto or its HOST:PORT"
+        )
+    host, _, port = address.rpartition(":")
+    if host and port.isdecimal():
+        socket.create_connection((host.strip("[]"), int(port)), timeout=_REACH_S).close()

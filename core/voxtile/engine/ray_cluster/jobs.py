@@ -1,0 +1,122 @@
+"""The Ray engine: jobs on the nodes of a Ray cluster, and what to do when a node is lost.
+
+A slot runs the local engine with one supervised process, so that limits, crashes and hangs of decoders are met on the
+node where they happen, and what is written is what the local engine writes. A task that says `uses_gpu` runs in the
+actor itself, with a GPU where the cluster has some: its model is loaded once a slot. The corpus and the inputs lie on a
+file system that all nodes share. That a job of a lost node may have been written already is harmless, by the commit
+protocol.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from voxtile.engine.inline import InlineEngine
+from voxtile.engine.job import Setup
+from voxtile.engine.local import EngineEvent, ItemStarted, JobCommitted, LocalEngine, Session
+from voxtile.engine.plan import Job
+from voxtile.engine.pool import Limits
+from voxtile.engine.ray_cluster.connection import require_ray
+from voxtile.engine.ray_cluster.slots import Call, Slots, joined
+from voxtile.engine.task import Task
+from voxtile.errors import ConfigError
+
+_SEEN = "on-the-nodes"  # a file of the scratch folder, by which a node sees that it has the same file system
+
+
+class RayEngine:
+    """Jobs on a Ray cluster: the one that RAY_ADDRESS names or that this program is connected to, or one made here.
+
+    Args:
+        slots: supervised processes in the whole cluster; 0 means one a processor of it.
+        limits: for one item.
+
+    Raises:
+        MissingExtraError: Ray is not installed.
+    """
+
+    def __init__(self, slots: int, limits: Limits) -> None:
+        require_ray()
+        self._slots = slots
+        self._limits = limits
+
+    def prepare(self, task: Task) -> None:
+        """Join the cluster and start its slots, before anything is written.
+
+        Raises:
+            ConfigError: it cannot be reached, a node is of another version, or there is no room.
+        """
+        slots = self._joined(task)
+        try:
+            slots.start()
+        except BaseException:
+            slots.close()
+            raise
+
+    @contextmanager
+    def session(self, setup: Setup) -> Iterator[Session]:
+        """Start; slots that the cluster has no room for yet join when it has.
+
+        Raises:
+            ConfigError: the cluster cannot be reached, or the task cannot be sent to it.
+        """
+        with self._joined(setup.task) as slots:
+            (setup.scratch / _SEEN).touch()
+            slots.hold(_JobRunner, setup, self._limits)
+            yield _RaySession(slots)
+
+    def _joined(self, task: Task) -> Slots:
+        return joined(self._slots, uses_gpu=bool(getattr(task, "uses_gpu", False)))
+
+
+@dataclass(frozen=True)
+class _RaySession:
+    """One run."""
+
+    slots: Slots
+
+    def submit(self, job: Job, taken: frozenset[str] = frozenset()) -> None:
+        """Queue a job."""
+        self.slots.submit(Call(job, "run", (job, taken), job.stem))
+
+    def events(self) -> Iterator[EngineEvent]:
+        """Events until nothing is queued or running.
+
+        Raises:
+            CorpusError: the cluster went away, the corpus cannot be written to, or a job was lost several times.
+            ConfigError: a node is of another version, or does not see the corpus, or the cluster has no room.
+            RunFailedError: an item failed and the run is to stop.
+        """
+        for call, kind, content in self.slots.events():
+            if kind == "part":
+                yield ItemStarted(call.key, content) if isinstance(content, int) else JobCommitted(content)
+
+
+class _JobRunner:
+    """What a slot holds for a run: the local engine with one process, or the inline one beside a GPU."""
+
+    def __init__(self, setup: Setup, limits: Limits) -> None:
+        source = getattr(setup.task, "source", None)
+        if not (setup.scratch / _SEEN).is_file() or (isinstance(source, Path) and not source.exists()):
+            raise ConfigError(
+                f"node '{socket.gethostname()}' does not see the corpus or its inputs; put both on a file system that "
+                "all nodes share, under the same path"
+            )
+        engine = InlineEngine() if getattr(setup.task, "uses_gpu", False) else LocalEngine(1, limits)
+        self._context = engine.session(setup)
+        self._session = self._context.__enter__()
+
+    def run(self, job: Job, taken: frozenset[str]) -> Iterator[Any]:
+        """Do one job: the number of each item that starts, then what was committed."""
+        self._session.submit(job, taken)
+        for event in self._session.events():
+            yield event.index if isinstance(event, ItemStarted) else event.result
+
+    def close(self) -> None:
+        """End its process."""
+        self._context.__exit__(None, None, None)

@@ -1,0 +1,325 @@
+"""Slots of a Ray cluster: actors of one processor or GPU that hold an object each and answer calls of its methods.
+
+A slot has one call at a time, and what waits for a slot waits in this program: so many calls are in flight as there are
+slots, and no more. A call that was on a lost node is given to another slot.
+"""
+
+from __future__ import annotations
+
+import pickle
+import socket
+import sys
+import time
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any
+
+import voxtile.errors
+from voxtile.closing import Closing
+from voxtile.engine.ray_cluster.connection import Connection, connect, versions, wrong_version
+from voxtile.engine.worker import importable
+from voxtile.errors import ConfigError, CorpusError, VoxtileError
+
+MOST_LOST = 3  # slots that a call may lose before the run ends: one that takes its node down would take them all
+PATIENCE_S = 600.0  # how long a cluster may have no room at all; one that grows on demand needs minutes
+_TICK_S = 0.5
+_AHEAD = 2  # results that are kept until one before them comes, and calls under way, for each slot
+
+
+class _Slot:
+    """What runs on a node.
+
+    Args:
+        paths: where the program that started it imports from, as far as a node has them.
+    """
+
+    def __init__(self, paths: Sequence[str]) -> None:
+        sys.path += [path for path in paths if path not in sys.path]
+        self._held: Any = None
+
+    def open(self, expected: Mapping[str, str], made: bytes | None) -> tuple[str, str] | None:
+        """See that the node suits, and make the object to hold; what is wrong, if anything."""
+        try:
+            self._open(expected, made)
+        except VoxtileError as error:
+            return type(error).__name__, str(error)
+        return None
+
+    def call(self, method: str, arguments: tuple[Any, ...]) -> Iterator[tuple[str, Any]]:
+        """Call a method: ('part', element) for each element that it yields, then ('done', what it returned).
+
+        Or ('raised', (class, sentence)): the program that waits says it, from where it can be seen.
+        """
+        try:
+            result = getattr(self._held, method)(*arguments)
+            if isinstance(result, Iterator):
+                for part in result:
+                    yield "part", part
+                result = None
+            yield "done", result
+        except VoxtileError as error:
+            yield "raised", (type(error).__name__, str(error))
+        except Exception as error:
+            yield "raised", ("", f"{type(error).__name__}: {error}")
+
+    def _open(self, expected: Mapping[str, str], made: bytes | None) -> None:
+        if wrong := wrong_version(expected):
+            raise ConfigError(wrong)
+        if hasattr(self._held, "close"):
+            self._held.close()
+        self._held = None
+        if made is None:
+            return
+        try:
+            make, arguments = pickle.loads(made)  # our own program's
+        except (ImportError, AttributeError) as error:
+            raise ConfigError(
+                f"node '{socket.gethostname()}' cannot load the task ({error}); install the same packages there"
+            ) from error
+        self._held = make(*arguments)
+
+
+@dataclass
+class Call:
+    """A call of a method of what slots hold.
+
+    Attributes:
+        key: the caller's.
+        method: its name.
+        arguments: of it.
+        title: what it is about, for a sentence.
+        lost: slots that it was lost with.
+    """
+
+    key: Any
+    method: str
+    arguments: tuple[Any, ...]
+    title: str
+    lost: int = 0
+
+
+@dataclass(eq=False)
+class Slots(Closing):
+    """The slots of a run.
+
+    Attributes:
+        connection: to the cluster.
+        count: of slots at most.
+        gpus: that a slot has.
+    """
+
+    connection: Connection
+    count: int
+    gpus: int = 0
+    _made: Any = None  # what each slot makes and holds: a reference to a pickle of (callable, arguments)
+    _queue: deque[Call] = field(default_factory=deque)
+    _idle: list[Any] = field(default_factory=list)
+    _starting: dict[Any, Any] = field(default_factory=dict)  # what says that it is ready → slot
+    _busy: dict[Any, tuple[Any, Call]] = field(default_factory=dict)  # stream of answers → slot and its call
+    _had_room: float = field(default_factory=time.monotonic)
+
+    def __post_init__(self) -> None:
+        ray = self.connection.ray
+        made = ray.remote(num_cpus=1, num_gpus=self.gpus, max_restarts=0, max_task_retries=0)(_Slot)
+        self._start: Callable[[], Any] = lambda: made.remote(sys.path)
+
+    def hold(self, make: Callable[..., Any], *arguments: Any) -> None:  # noqa: ANN401
+        """Have all slots make an object and hold it; those that there are already too.
+
+        Raises:
+            ConfigError: it cannot be sent to them.
+        """
+        try:
+            packed = importable((make, arguments))
+        except TypeError as error:
+            raise ConfigError(f"{error}; define it in a module that can be imported") from None
+        self._made = self.connection.ray.put(packed)
+        slots = [*self._idle, *self._starting.values()]
+        self._idle, self._starting = [], {self._opened(slot): slot for slot in slots}
+
+    def start(self) -> None:
+        """Start all slots and wait until one is ready.
+
+        Raises:
+            ConfigError: a node is of another version, or the cluster has no room.
+            CorpusError: the cluster went away.
+        """
+        while not self._idle:
+            while len(self._idle) + len(self._starting) < self.count:
+                self._begin()
+            self._look()
+
+    def submit(self, call: Call) -> None:
+        """Queue a call, also while events are read."""
+        self._queue.append(call)
+
+    def events(self) -> Iterator[tuple[Call, str, Any]]:
+        """Call, kind ('part' or 'done') and content, until nothing is queued or running.
+
+        Raises:
+            ConfigError: a node is of another version, or does not see the corpus, or the cluster has no room.
+            CorpusError: the cluster went away, or a call was lost with its slot several times.
+            VoxtileError: what a call raised.
+        """
+        while self._queue or self._busy:
+            self._assign()
+            for stream in self._look():
+                yield from self._read(stream)
+
+    def ordered(self, calls: Iterable[tuple[str, tuple[Any, ...]]], title: str) -> Iterator[Any]:
+        """Results of calls in their order; calls are drawn as slots fall free, never more than a few ahead.
+
+        Args:
+            calls: method and arguments of each.
+            title: what they are about, for a sentence.
+        """
+        source, found = enumerate(calls), dict[int, Any]()
+        drawn = given = 0
+
+        def draw() -> int:
+            nonlocal drawn
+            while drawn - given < _AHEAD * self.count and (entry := next(source, None)) is not None:
+                number, (method, arguments) = entry
+                self.submit(Call(number, method, arguments, title))
+                drawn = number + 1
+            return drawn
+
+        draw()
+        for call, kind, content in self.events():
+            if kind == "done":
+                found[call.key] = content
+            while given in found:
+                yield found.pop(given)
+                given += 1
+            draw()
+
+    def close(self) -> None:
+        """End all slots, and the connection where it is ours."""
+        if self in _KEPT:
+            _KEPT.remove(self)
+        self.end()
+        self.connection.close()
+
+    def end(self) -> None:
+        """End all slots, and with them their processes."""
+        slots = [*self._idle, *self._starting.values(), *(slot for slot, _ in self._busy.values())]
+        if not self.connection.is_lost:
+            for slot in slots:
+                self._end(slot)
+        self._idle, self._starting, self._busy = [], {}, {}
+
+    def _begin(self) -> None:
+        slot = self._start()
+        self._starting[self._opened(slot)] = slot
+
+    def _opened(self, slot: Any) -> Any:  # noqa: ANN401
+        return slot.open.remote(versions(), self._made)
+
+    def _end(self, slot: Any) -> None:  # noqa: ANN401
+        with suppress(Exception):  # it is gone, and so may be the cluster
+            self.connection.ray.kill(slot)
+
+    def _assign(self) -> None:
+        """Give calls to idle slots, and start slots for the rest. One that has no room yet holds no call."""
+        while self._queue and self._idle:
+            slot, call = self._idle.pop(), self._queue.popleft()
+            stream = slot.call.options(num_returns="streaming").remote(call.method, call.arguments)
+            self._busy[stream] = (slot, call)
+        wanted = min(len(self._queue), self.count - len(self._busy))
+        while len(self._starting) < wanted:
+            self._begin()
+
+    def _look(self) -> list[Any]:
+        """Wait for what comes; the streams that have something. What slots say that start is dealt with here."""
+        ray = self.connection.ray
+        ready, _ = ray.wait([*self._busy, *self._starting], num_returns=1, timeout=_TICK_S, fetch_local=False)
+        for found in ready:
+            if found in self._starting:
+                self._started(found)
+        self.connection.look()
+        self._refuse_to_wait_for_ever()
+        return [found for found in ready if found in self._busy]
+
+    def _started(self, said: Any) -> None:  # noqa: ANN401
+        slot = self._starting.pop(said)
+        try:
+            wrong = self.connection.ray.get(said)
+        except self.connection.ray.exceptions.RayActorError:
+            return  # it was lost with its node; another is started while there is work
+        if wrong is not None:
+            raise _raised(*wrong)
+        self._idle.append(slot)
+
+    def _read(self, stream: Any) -> Iterator[tuple[Call, str, Any]]:  # noqa: ANN401
+        errors = self.connection.ray.exceptions
+        slot, call = self._busy[stream]
+        try:
+            kind, content = self.connection.ray.get(next(stream))
+        except StopIteration:
+            del self._busy[stream]
+            self._idle.append(slot)
+            return
+        except (errors.RayActorError, errors.ObjectLostError) as error:
+            self._lost(stream, error)
+            return
+        if kind == "raised":
+            raise _raised(*content)
+        yield call, kind, content
+
+    def _lost(self, stream: Any, error: Exception) -> None:  # noqa: ANN401
+        slot, call = self._busy.pop(stream)
+        self._end(slot)
+        call.lost += 1
+        if call.lost >= MOST_LOST:
+            raise CorpusError(
+                f"'{call.title}' was lost with its node {call.lost} times ({str(error).splitlines()[0]}); see "
+                "whether the nodes have memory enough, then run the same command again"
+            )
+        self._queue.appendleft(call)
+
+    def _refuse_to_wait_for_ever(self) -> None:
+        if self._busy or self._idle:
+            self._had_room = time.monotonic()
+        elif time.monotonic() - self._had_room > PATIENCE_S:
+            raise ConfigError(
+                f"no node of the Ray cluster has had a free {'GPU' if self.gpus else 'processor'} for "
+                f"{PATIENCE_S:.0f} s; see 'ray status', then run the same command again"
+            )
+
+
+_KEPT: list[Slots] = []  # one at most: the slots that read the plan do the jobs, so that a command joins once
+
+
+def joined(workers: int, *, uses_gpu: bool = False) -> Slots:
+    """Slots of the cluster, those of an earlier stage of the same command where there are any.
+
+    Args:
+        workers: slots at most; 0 means one a processor, or one a GPU.
+        uses_gpu: whether a slot gets a GPU, where the cluster has some.
+
+    Raises:
+        ConfigError: no cluster can be reached.
+        MissingExtraError: Ray is not installed.
+    """
+    kept = _KEPT.pop() if _KEPT else None
+    if kept and not (kept.connection.ray.is_initialized() and not kept.connection.is_lost):
+        kept = None
+    connection = kept.connection if kept else connect(workers)
+    resources = connection.ray.cluster_resources()
+    gpus = 1 if uses_gpu and resources.get("GPU") else 0
+    count = workers or max(1, int(resources.get("GPU" if gpus else "CPU", 1)))
+    if kept and (kept.count, kept.gpus) != (count, gpus):
+        kept.end()
+        kept = None
+    slots = kept or Slots(connection, count, gpus)
+    _KEPT.append(slots)
+    return slots
+
+
+def _raised(kind: str, sentence: str) -> Exception:
+    known = getattr(voxtile.errors, kind, None) if kind else None
+    if isinstance(known, type) and issubclass(known, VoxtileError) and known is not voxtile.errors.MissingExtraError:
+        return known(sentence)
+    return ConfigError(sentence) if known else RuntimeError(sentence)

@@ -1,6 +1,7 @@
 """Decoders, matching heads and momentum copies: from a config through a fit in micro-batches, out of its checkpoint."""
 
 import hashlib
+import pickle
 import shutil
 from pathlib import Path
 
@@ -10,8 +11,11 @@ import yaml
 from voxtile.cli.main import lightning_main, main
 from voxtile.corpus.reader import Corpus
 from voxtile.inference.captioner import Captioner
+from voxtile.objectives.generative.decoding import Decoding
 from voxtile.training.checkpoint import read_checkpoint
 from voxtile.training.module import ContrastiveModule
+from voxtile_datasets.captions import by_checkpoint
+from voxtile_datasets.captions.by_checkpoint import CheckpointOptions
 
 CONFIG = Path(__file__).with_name("tiny.yaml")
 SMALL = {"width": 16, "heads": 2, "depth": 1}
@@ -58,6 +62,11 @@ def test_from_config_to_checkpoint_and_captions(tmp_path, xray_corpus, monkeypat
     assert all(row["text"] and row["tokens_out"] <= 7 for row in rows)
     verdicts = {row["caption_id"] for row in Corpus(corpus).table("verdicts").to_pylist() if row["checker"] == "claims"}
     assert {row["caption_id"] for row in rows} <= verdicts
+    options = CheckpointOptions(str(path), Decoding(longest=8), unchecked=True)
+    task = by_checkpoint._opened(corpus, options, frozenset(row["uid"] for row in rows))
+    elsewhere = pickle.loads(pickle.dumps(task))  # as a node of a cluster has it
+    [item] = task.items()
+    assert (elsewhere.config(), elsewhere.process(item)) == (task.config(), task.process(item))
     monkeypatch.setattr(Captioner, "captions", lambda self, images, *rest: [(" . . .", 3)] * len(images))
     capsys.readouterr()
     assert main([*asked, "--model", str(path), "--decoding", "sample"]) == 1

@@ -69,16 +69,21 @@ def head():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    words = ["start", "--head", "--port", str(port), "--num-cpus", "2", "--include-dashboard", "false"]
-    for _ in range(4):  # Ray gives a node 30 s to start, which a busy machine may not keep
+    words = ["start", "--head", "--port", str(port), "--num-cpus", "2", "--temp-dir", str(folder)]
+    words += ["--include-dashboard", "false", "--include-log-monitor", "false", "--no-monitor"]
+    for _ in range(4):  # Ray gives its processes 15 s to start, which a very busy machine may not keep
         started = subprocess.run(
-            [sys.executable, "-P", "-m", "ray.scripts.scripts", *words, "--temp-dir", str(folder)],
-            capture_output=True, env=os.environ | {"RAY_USAGE_STATS_ENABLED": "0"},
+            [sys.executable, "-P", "-m", "ray.scripts.scripts", *words],
+            capture_output=True, env=os.environ | {"RAY_USAGE_STATS_ENABLED": "0"}, text=True,
         )  # fmt: skip
-        if started.returncode == 0:
+        if started.returncode == 0 or "timed out during startup" not in started.stderr:
             break
         end(folder)
-    assert started.returncode == 0, started.stderr
+    if started.returncode:
+        shutil.rmtree(folder, ignore_errors=True)
+        if "timed out during startup" in started.stderr:
+            pytest.skip("Ray does not start within its own limits: the machine is too busy")
+        pytest.fail(started.stderr)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_ADDRESS", f"127.0.0.1:{port}")
         patch.setenv("RAY_AUTH_MODE", "token")

@@ -33,7 +33,7 @@ NAMES = ("ok-1", "bad-1", "drop-1", "same-1", "ok-2", "segfault-1", "same-2", "o
 @pytest.fixture(scope="module")
 def cluster():
     """A head and another node, of one processor each, to which this process is connected."""
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False, "no_monitor": True})
     node = made.add_node(num_cpus=1)
     made.wait_for_nodes()
     ray.init(address=made.address, log_to_driver=False, logging_level="error")

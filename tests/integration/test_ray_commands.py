@@ -74,7 +74,8 @@ def head():
     for _ in range(4):  # Ray gives its processes 15 s to start, which a very busy machine may not keep
         started = subprocess.run(
             [sys.executable, "-P", "-m", "ray.scripts.scripts", *words],
-            capture_output=True, env=os.environ | {"RAY_USAGE_STATS_ENABLED": "0"}, text=True,
+            capture_output=True, text=True,
+            env=os.environ | {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"},  # read once, at import
         )  # fmt: skip
         if started.returncode == 0 or "timed out during startup" not in started.stderr:
             break
@@ -86,7 +87,6 @@ def head():
         pytest.fail(started.stderr)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_ADDRESS", f"127.0.0.1:{port}")
-        patch.setenv("RAY_AUTH_MODE", "token")
         yield folder
     ray.shutdown()
     end(folder)

@@ -6,6 +6,7 @@ slots, and no more. A call that was on a lost node is given to another slot.
 
 from __future__ import annotations
 
+import os
 import pickle
 import socket
 import sys
@@ -28,15 +29,23 @@ _TICK_S = 0.5
 _AHEAD = 2  # results that are kept until one before them comes, and calls under way, for each slot
 
 
+def like_the_program(paths: Sequence[str], folder: str) -> None:
+    """Import from where the program imports, and work where it works, as far as this node has these folders."""
+    sys.path += [path for path in paths if path not in sys.path]
+    with suppress(OSError):
+        os.chdir(folder)  # what the command calls `corpus` is that here too
+
+
 class _Slot:
     """What runs on a node.
 
     Args:
-        paths: where the program that started it imports from, as far as a node has them.
+        paths: where the program that started it imports from.
+        folder: where that program works.
     """
 
-    def __init__(self, paths: Sequence[str]) -> None:
-        sys.path += [path for path in paths if path not in sys.path]
+    def __init__(self, paths: Sequence[str], folder: str) -> None:
+        like_the_program(paths, folder)
         self._held: Any = None
 
     def open(self, expected: Mapping[str, str], made: bytes | None) -> tuple[str, str] | None:
@@ -123,7 +132,7 @@ class Slots(Closing):
     def __post_init__(self) -> None:
         ray = self.connection.ray
         made = ray.remote(num_cpus=1, num_gpus=self.gpus, max_restarts=0, max_task_retries=0)(_Slot)
-        self._start: Callable[[], Any] = lambda: made.remote(sys.path)
+        self._start: Callable[[], Any] = lambda: made.remote(sys.path, os.getcwd())
 
     def hold(self, make: Callable[..., Any], *arguments: Any) -> None:  # noqa: ANN401
         """Have all slots make an object and hold it; those that there are already too.

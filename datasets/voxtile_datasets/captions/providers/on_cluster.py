@@ -7,13 +7,14 @@ its reply. A request that was on a lost node is asked of another one.
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 import sys
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from voxtile.engine.ray_cluster.connection import connect, versions, wrong_version
-from voxtile.engine.ray_cluster.slots import PATIENCE_S
+from voxtile.engine.ray_cluster.slots import PATIENCE_S, like_the_program
 from voxtile.errors import ConfigError, VoxtileError
 from voxtile_datasets.captions.providers.default_model import SLOTS, default_model, named_model
 from voxtile_datasets.captions.providers.gguf import read_header
@@ -93,7 +94,7 @@ class ClusterProvider:
         starting = {}
         for node in alive[: nodes or len(alive)]:
             made = self._ray.remote(num_cpus=int(node["Resources"]["CPU"]), max_restarts=0, max_task_retries=0)(_Model)
-            actor = made.options(scheduling_strategy=affinity(node["NodeID"], soft=False)).remote(sys.path)
+            actor = made.options(scheduling_strategy=affinity(node["NodeID"], soft=False)).remote(sys.path, os.getcwd())
             starting[actor.open.remote(versions(), spec, self.model, slots)] = actor
         ready, late = (
             self._ray.wait(list(starting), num_returns=len(starting), timeout=PATIENCE_S) if alive else ([], [])
@@ -122,11 +123,12 @@ class _Model:
     """What runs on a node.
 
     Args:
-        paths: where the program that started it imports from, as far as a node has them.
+        paths: where the program that started it imports from.
+        folder: where that program works.
     """
 
-    def __init__(self, paths: Sequence[str]) -> None:
-        sys.path += [path for path in paths if path not in sys.path]
+    def __init__(self, paths: Sequence[str], folder: str) -> None:
+        like_the_program(paths, folder)
 
     def open(self, expected: Mapping[str, str], spec: str, model: str, slots: int) -> str | None:
         """Load the model; what is wrong with this node, if anything."""

@@ -162,6 +162,18 @@ def test_an_evaluation_has_the_figures_of_here(connected, pictures, tmp_path):  
         )
 
 
+def test_vectors_are_those_of_here(connected, pictures, tmp_path):  # noqa: F811
+    _open_clip(tmp_path / "model")
+    words = ["embed", str(pictures.roots[0]), str(tmp_path / "model"), "--chunk", "16"]
+    assert main([*words, "--out", str(tmp_path / "here")]) == 0
+    assert main([*words, "--out", str(tmp_path / "there"), "--engine", "ray", "--workers", "1"]) == 0
+    here, there = (Corpus(tmp_path / name).table("embeddings").sort_by("uid") for name in ("here", "there"))
+    assert here.column("uid").equals(there.column("uid"))
+    one, other = (np.stack(table["vector"].to_pylist()).astype(np.float32) for table in (here, there))
+    assert len(one) > 4
+    assert np.abs(one - other).max() <= 2e-3 * np.abs(one).max()
+
+
 def test_a_language_model_answers_from_the_nodes(connected, tmp_path):
     """What it says is kept here: a second run asks nobody."""
     pytest.importorskip("xllamacpp")

@@ -66,7 +66,7 @@ class RunOptions:
         if self.engine == "ray":
             from voxtile.engine.ray_cluster import RayPlanReader  # late: most runs need none
 
-            return RayPlanReader(processors(), self.limits, self.workers)
+            return RayPlanReader(usable_processors(), self.limits, self.workers)
         return PlanReader(0 if self.engine == "inline" else self.processes, self.limits)
 
     def build_engine(self) -> Engine:

@@ -46,14 +46,14 @@ def tile_bank(count: int = 48) -> list[bytes]:
     return bank
 
 
-def write_slide(path: Path) -> None:
-    """A tiled TIFF whose tiles are drawn from the bank."""
-    bank, side = tile_bank(), SIDE // TILE
+def write_slide(path: Path, pixels: int = SIDE) -> None:
+    """A tiled TIFF of so many pixels a side whose tiles are drawn from the bank."""
+    bank, side = tile_bank(), pixels // TILE
     order = np.random.default_rng(1).integers(0, len(bank), side * side)
     tifffile.imwrite(
         path,
         (bank[index] for index in order),
-        shape=(SIDE, SIDE, 3),
+        shape=(pixels, pixels, 3),
         dtype="uint8",
         tile=(TILE, TILE),
         compression="jpeg",

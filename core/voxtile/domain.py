@@ -32,11 +32,14 @@ class Command:
         target: "module:function".
         help: one line.
         example: a whole command line that works, for the help.
+        check: "module:function" that is called with the values by name before the target's module is imported, where
+            that takes seconds: it raises for what is not there. It imports little.
     """
 
     target: str
     help: str
     example: str = ""
+    check: str = ""
 
     def load(self) -> Callable[..., Any]:
         """Import the module and return the function.
@@ -45,16 +48,28 @@ class Command:
             ConfigError: the module cannot be imported or has no such function.
             MissingExtraError: a package that an extra brings is not installed.
         """
-        module, _, name = self.target.partition(":")
-        try:
-            function: Callable[..., Any] = getattr(importlib.import_module(module), name)
-        except (ImportError, AttributeError) as error:
-            from voxtile.extras import missing_extra
+        return _loaded(self.target)
 
-            if isinstance(error, ImportError) and (missing := missing_extra(error, module)) is not None:
-                raise missing from error
-            raise ConfigError(f"'{self.target}' cannot be loaded: {error}") from error
-        return function
+    def load_check(self) -> Callable[[Mapping[str, Any]], None] | None:
+        """Import and return what looks at the values first; None where there is none.
+
+        Raises:
+            ConfigError: the module cannot be imported or has no such function.
+        """
+        return _loaded(self.check) if self.check else None
+
+
+def _loaded(target: str) -> Callable[..., Any]:
+    module, _, name = target.partition(":")
+    try:
+        function: Callable[..., Any] = getattr(importlib.import_module(module), name)
+    except (ImportError, AttributeError) as error:
+        from voxtile.extras import missing_extra
+
+        if isinstance(error, ImportError) and (missing := missing_extra(error, module)) is not None:
+            raise missing from error
+        raise ConfigError(f"'{target}' cannot be loaded: {error}") from error
+    return function
 
 
 def _nothing() -> Mapping[str, Command]:

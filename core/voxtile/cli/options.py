@@ -22,6 +22,7 @@ from voxtile.cli.values import is_several, parts, read_value, type_name
 from voxtile.domain import Command
 from voxtile.errors import ConfigError, nearest
 from voxtile.folders import under_output_root
+from voxtile.without_pandas import spare_pandas
 
 PREFIX = "VOXTILE_"
 _CONFIG, _PRINT = "config", "print_config"
@@ -62,6 +63,8 @@ def call(
     for output in _OUTPUTS & values.keys():
         if isinstance(values[output], Path):
             values[output] = under_output_root(values[output])
+    if (check := command.load_check()) is not None:
+        check(values)
     if prepare is not None:
         prepare()
     if adds and "corpus" in values:
@@ -75,6 +78,7 @@ def call(
 
 def _run(command: Command, signature: Signature, values: dict[str, Any]) -> None:
     function, values = command.load(), dict(values)
+    spare_pandas()
     positional: list[Any] = []
     for parameter in signature.parameters:
         if parameter.role == "argument":

@@ -28,11 +28,14 @@ def _exports() -> Mapping[str, Command]:
     }
     return {
         **{
-            name: Command(f"{command}:{target}", about, f"voxtile export last.ckpt out --to {name} --corpus corpus")
+            name: Command(
+                f"{command}:{target}", about, f"voxtile export last.ckpt out --to {name} --corpus corpus",
+                check="voxtile.cli.preflight:export",
+            )
             for name, (target, about) in models.items()
         },
         **_of_domains(lambda domain: domain.exports)(),
-    }
+    }  # fmt: skip
 
 
 def _imports() -> Mapping[str, Command]:
@@ -302,6 +305,7 @@ COMMANDS: Mapping[str, Entry | Group] = {
             "voxtile.stages.embed.command:embed_corpus",
             "vectors of all samples as a table, by any image model",
             "voxtile embed corpus timm:resnet50.a1_in1k",
+            check="voxtile.cli.preflight:embedding",
         ),
         adds=True,
     ),
@@ -321,6 +325,7 @@ COMMANDS: Mapping[str, Entry | Group] = {
             "voxtile.evaluation.comparison.command:compare",
             "two reports pair by pair: differences, intervals, p",
             "voxtile compare report-a report-b --out comparison",
+            check="voxtile.cli.preflight:comparison",
         ),
     ),
     "ground": Entry(
@@ -330,6 +335,7 @@ COMMANDS: Mapping[str, Entry | Group] = {
             "voxtile.stages.ground.command:ground",
             "where in an image a phrase is, in the image's own coordinates",
             'voxtile ground last.ckpt scan/ "pleural effusion" --out found',
+            check="voxtile.cli.preflight:grounding",
         ),
     ),
     "serve": Entry(
@@ -348,6 +354,7 @@ COMMANDS: Mapping[str, Entry | Group] = {
             "voxtile.training.planning.command:plan",
             "memory and time of a config on a GPU, and the largest micro-batch",
             "voxtile plan medical/ct --gpu l4",
+            check="voxtile.cli.preflight:planning",
         ),
     ),
     "doctor": Entry(

@@ -113,7 +113,10 @@ def check_words(argv: Sequence[str]) -> None:
             raise ConfigError(f"there is no option '{written}'{nearest(section, names)}; --help lists all")
         if dot and section in SECTIONS and key not in known and rest != "help":
             raise ConfigError(f"there is no option '{written}'{nearest(key, known)}; --help lists all")
-    list(with_files(argv))
+    words = list(with_files(argv))
+    from voxtile.training.named_inputs import check_named_inputs  # once the words fit: corpora need pyarrow
+
+    check_named_inputs(words[1:])
 
 
 def parameters_of(section: str) -> Sequence[Parameter]:

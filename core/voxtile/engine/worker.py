@@ -20,6 +20,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from voxtile.errors import VoxtileError
+from voxtile.without_pandas import spare_pandas
 
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
 
@@ -68,7 +69,7 @@ def _load(connection: Connection) -> tuple[object] | None:
     except Exception as error:  # importing the task's module runs third-party code
         connection.send(("broken", _describe(error)))
         return None
-    _spare_pandas()
+    spare_pandas()
     _limit_memory(memory_bytes)
     connection.send(("ready", None))
     return (shared,)
@@ -110,32 +111,6 @@ def _die_with(lifeline: int) -> None:
         os._exit(1)
 
     threading.Thread(target=watch, daemon=True).start()
-
-
-def _spare_pandas() -> None:
-    """Have pyarrow do without pandas, unless the task has it.
-
-    Pyarrow imports pandas, where it is installed, before it converts the first Python value, since that could be one of
-    pandas' own: a quarter of a second of every worker. Whether it is there is asked once, and here the answer is no;
-    `Table.to_pandas` asks again.
-    """
-    if "pyarrow" not in sys.modules or "pandas" in sys.modules:
-        return
-    hidden = _Hidden()
-    sys.meta_path.insert(0, hidden)
-    try:
-        sys.modules["pyarrow"].array([None])
-    finally:
-        sys.meta_path.remove(hidden)
-
-
-class _Hidden:
-    """A finder that says that pandas is not installed."""
-
-    def find_spec(self, name: str, path: object = None, target: object = None) -> None:
-        """See `importlib.abc.MetaPathFinder`."""
-        if name == "pandas":
-            raise ModuleNotFoundError(f"No module named '{name}'", name=name)
 
 
 def _limit_memory(memory_bytes: int | None) -> None:

@@ -12,10 +12,13 @@ from rich.console import Console
 
 from voxtile.bounded_text import load_json
 from voxtile.console import output, print_json
+from voxtile.corpus.header import check_corpus
+from voxtile.corpus.remote.address import parse_address
 from voxtile.errors import ConfigError
 from voxtile.evaluation.options import Options, checked_options
 from voxtile.evaluation.tasks.choices import RERANK, checked_changes, checked_protocols, checked_scorers
 from voxtile.evaluation.tasks.file import load_task
+from voxtile.inference.names import check_model_name
 from voxtile.models.flattening import RED_GREEN_BLUE, SLICES, Flattening
 
 if TYPE_CHECKING:
@@ -135,7 +138,11 @@ def _evaluated(
     trust_package: tuple[str, ...],
     slots: Slots | None,
 ) -> list[Evaluation]:
-    """Run what was asked for, which is known to be sound: only now is anything heavy imported."""
+    """Run what was asked for, which is known to be sound: once corpus and models are too, what is heavy is imported."""
+    if parse_address(corpus) is None:
+        check_corpus(corpus)
+    for spec in specs:
+        check_model_name(spec)
     from voxtile.corpus.reader import Corpus
     from voxtile.evaluation.joint import named_apart
     from voxtile.evaluation.results import prepare_folder

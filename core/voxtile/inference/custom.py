@@ -10,9 +10,9 @@ import torch
 
 from voxtile.errors import ConfigError, VoxtileError
 from voxtile.inference.huggingface_pair import huggingface_pair
+from voxtile.inference.names import CUSTOM
 from voxtile.models.protocol import EvaluationModel
 
-CUSTOM = "class:"
 _CALLED = ("encode_images", "encode_texts")
 _READ = ("preset", "logit_scale")
 

@@ -9,20 +9,18 @@ from typing import TYPE_CHECKING
 from voxtile.data.presets.base import Preset
 from voxtile.data.presets.load import preset_from_config
 from voxtile.errors import ConfigError
-from voxtile.inference.custom import CUSTOM, custom_model
+from voxtile.inference.custom import custom_model
 from voxtile.inference.encoder_model import EncoderModel, best_device
 from voxtile.inference.huggingface_pair import CONFIG, huggingface_pair
-from voxtile.inference.open_clip_pair import OPEN_CLIP, open_clip_pair
-from voxtile.inference.published.load import HUB, published_model
+from voxtile.inference.names import CUSTOM, EIGHT_BITS, HUB, HUGGING_FACE, OPEN_CLIP, check_model_name
+from voxtile.inference.open_clip_pair import open_clip_pair
+from voxtile.inference.published.load import published_model
 from voxtile.models.protocol import EvaluationModel
 from voxtile.models.tuning import merge_lora
 from voxtile.trusted_packages import checked_packages
 
 if TYPE_CHECKING:
     from voxtile.training.module import ContrastiveModule
-
-HUGGING_FACE = "hf:"
-EIGHT_BITS = ":int8"
 
 
 def load_model(spec: str, trust_packages: Sequence[str] = ()) -> EvaluationModel:
@@ -41,6 +39,7 @@ def load_model(spec: str, trust_packages: Sequence[str] = ()) -> EvaluationModel
         ConfigError: no such model, or a trusted package is not installed.
     """
     trusted = checked_packages(trust_packages)
+    check_model_name(spec)
     if spec.startswith(OPEN_CLIP):
         model = open_clip_pair(spec.removeprefix(OPEN_CLIP))
     elif spec.startswith(HUGGING_FACE):
@@ -51,11 +50,6 @@ def load_model(spec: str, trust_packages: Sequence[str] = ()) -> EvaluationModel
         return custom_model(spec.removeprefix(CUSTOM), best_device())
     elif Path(spec.removesuffix(EIGHT_BITS)).is_dir():
         return _folder(Path(spec.removesuffix(EIGHT_BITS)), trusted, int8=spec.endswith(EIGHT_BITS))
-    elif not Path(spec).exists() and ":" in spec:
-        raise ConfigError(
-            f"'{spec}' is no model; give the path of a checkpoint or a folder, {OPEN_CLIP}NAME[/PRETRAINED], "
-            f"{HUGGING_FACE}ID, {HUB}NAME[/FILE] or {CUSTOM}package.module.Class[:ARGUMENT]"
-        )
     else:
         from voxtile.training.module import ContrastiveModule
 

@@ -10,10 +10,10 @@ from voxtile.console import note
 from voxtile.data.presets.image import ImageAugment, ImagePreset
 from voxtile.errors import CheckpointError
 from voxtile.inference.encoder_model import EncoderModel, best_device
+from voxtile.inference.names import OPEN_CLIP
 from voxtile.models.dual import DualEncoder
 from voxtile.models.hub.openclip import OpenClipImage, OpenClipText, hub_name, preprocessing
 
-OPEN_CLIP = "open_clip:"
 _WEIGHTS = (".safetensors", ".bin", ".pth")  # as open_clip looks for them in a folder
 
 

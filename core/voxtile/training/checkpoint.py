@@ -19,6 +19,7 @@ from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 from voxtile.corpus.drafts import draft
 from voxtile.errors import CheckpointError, cause_of
 from voxtile.models.hub.safe_loading import load_tensors
+from voxtile.training.named_inputs import require_checkpoint
 from voxtile.written_by import KEY, newer, refuse_newer
 
 LAST, PREVIOUS = "last.ckpt", "previous.ckpt"
@@ -40,8 +41,7 @@ def read_checkpoint(path: str | os.PathLike[str], *, mapped: bool = False) -> Ch
             run code, is not voxtile's, or was written by a newer version.
     """
     path = Path(path)
-    if not path.is_file():
-        raise CheckpointError(f"checkpoint '{path}' does not exist; give the path of a .ckpt file that training wrote")
+    require_checkpoint(path)
     known = _recorded(path)
     if known and _sha256(path) not in known:
         raise CheckpointError(

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from voxtile.domain import resolve
 from voxtile.training.config_bases import read_config
 
-_FLAGS = ("-c", "--config")
+FLAGS = ("-c", "--config")
 
 
 def with_files(argv: Sequence[str]) -> Iterator[str]:
@@ -21,11 +21,11 @@ def with_files(argv: Sequence[str]) -> Iterator[str]:
         flag, equals, value = argument.partition("=")
         if is_config:
             yield config_path(argument)
-        elif equals and flag in _FLAGS:
+        elif equals and flag in FLAGS:
             yield f"{flag}={config_path(value)}"
         else:
             yield argument
-        is_config = argument in _FLAGS
+        is_config = argument in FLAGS
 
 
 def config_path(name: str) -> str:

@@ -19,7 +19,7 @@ from voxtile.engine.task import Item, Outcome
 from voxtile.errors import InputError
 from voxtile_datasets.captions.absences import likely_confusions
 from voxtile_datasets.captions.checker.choose import choose
-from voxtile_datasets.captions.checker.vocabulary import Vocabulary, installed_vocabularies
+from voxtile_datasets.captions.checker.vocabulary import Vocabulary, installed_vocabularies, vocabulary_digests
 from voxtile_datasets.captions.context.sample import NO_FACTS
 from voxtile_datasets.captions.known_facts import WORDED, facts_and_scopes
 from voxtile_datasets.captions.phrase_bank.compose import Composition
@@ -71,7 +71,7 @@ class TemplateTask:
         banks = [[bank.identity, bank.sha256] for bank in self.banks]
         choice: dict[str, Any] = {"kind": self.kind, "variants": self.variants, "absent": self.absent}
         choice["precedence"] = list(self.precedence)
-        choice["vocabularies"] = sorted(own.sha256 for own in installed_vocabularies().values())
+        choice["vocabularies"] = sorted(vocabulary_digests().values())
         noted: dict[str, Any] = {} if self.caption_kind == "template" else {"caption_kind": self.caption_kind}
         if self.composition is not None:
             used = self.composition

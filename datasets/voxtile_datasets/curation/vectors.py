@@ -10,7 +10,6 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from sklearn.cluster import MiniBatchKMeans
 
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.storage import set_room_aside
@@ -112,6 +111,8 @@ def alike_vectors(vectors: Vectors, least: float, order: Int64s, fixed: Mask) ->
 
 def clusters_of(vectors: Vectors, count: int, seed: int) -> tuple[npt.NDArray[np.int32], npt.NDArray[np.float32]]:
     """k-means on the sphere of directions: [n] cluster of each vector, and [n] its cosine with the centre."""
+    from sklearn.cluster import MiniBatchKMeans  # late: it takes a second, and most curation makes no clusters
+
     count = min(count, len(vectors))
     model = MiniBatchKMeans(count, batch_size=_BLOCK, n_init=1, random_state=seed)
     rng = np.random.default_rng(seed)

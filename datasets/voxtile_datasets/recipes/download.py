@@ -6,8 +6,6 @@ import difflib
 from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
-from rich.console import Console
-
 _NAMED = 5  # of many names, in a sentence
 _ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".7z", ".rar")
 _CLOSE = 0.5  # of difflib's ratio
@@ -15,6 +13,8 @@ _CLOSE = 0.5  # of difflib's ratio
 
 def tell(sentence: str) -> None:
     """Say it on standard error, beside the run's own summary."""
+    from rich.console import Console  # late: workers import this module and say nothing
+
     Console(stderr=True).print(sentence, highlight=False, markup=False, soft_wrap=True)
 
 

@@ -11,11 +11,11 @@ import pyarrow.parquet as pq
 
 from voxtile.corpus.drafts import draft
 from voxtile.errors import EvaluationError
+from voxtile.evaluation.comparison.report_folder import NAME, scores_file
 from voxtile.evaluation.figures.baselines import TRIVIALS
 from voxtile.evaluation.result import ClassScores, Result
 from voxtile.evaluation.results import Evaluation
 
-NAME = "scores.parquet"
 SCHEMA = pa.schema(
     [
         ("task", pa.string()),
@@ -69,12 +69,7 @@ def read_scores(report: Path) -> pa.Table:
     Raises:
         EvaluationError: there is none, or it is not one.
     """
-    if not report.exists():
-        raise EvaluationError(f"there is no report '{report}'; check the path")
-    folder = report if report.is_dir() else report.parent
-    path = folder / NAME
-    if not path.is_file():
-        raise EvaluationError(f"'{folder}' has no {NAME}; evaluate the model again, with tasks that have classes")
+    path = scores_file(report)
     try:
         table = pq.read_table(path)
     except (pa.ArrowInvalid, OSError) as error:

@@ -15,6 +15,7 @@ from voxtile.data.presets.published.preset import published_preset
 from voxtile.data.presets.published.table import PublishedModel, published
 from voxtile.errors import CheckpointError, ConfigError, cause_of
 from voxtile.inference.encoder_model import EncoderModel
+from voxtile.inference.names import HUB
 from voxtile.inference.open_clip_pair import open_clip_pair
 from voxtile.inference.published.weights import LEFT_OUT, Pair, load_pair, refuse_unfit
 from voxtile.models.dual import DualEncoder
@@ -23,7 +24,6 @@ from voxtile.models.hub.reachable import hub_answers
 from voxtile.models.hub.weights import load_report, read_weights
 from voxtile.models.protocol import EvaluationModel
 
-HUB = "hub:"
 _FILES = ("model.safetensors", "pytorch_model.bin")  # of a folder of transformers
 
 

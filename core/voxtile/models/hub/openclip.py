@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from voxtile.errors import CheckpointError, ConfigError, cause_of, nearest
 from voxtile.models.hub.adapters import adapt_input
+from voxtile.models.hub.names import SCHEMAS, unknown_to_open_clip
 from voxtile.models.hub.safe_loading import load_failure
 from voxtile.models.openclip_tokens import image_with_tokens, text_with_tokens
 from voxtile.models.padding import encode_text
@@ -19,7 +20,6 @@ from voxtile.models.tokenizer import Beyond, refuse_longer
 from voxtile.models.tower import ImageTower, TextTower, expected_size, weights_by_name
 from voxtile.types import Encoded
 
-_SCHEMAS = ("hf-hub:", "local-dir:")
 Cleaning: TypeAlias = Literal["whitespace", "lower", "canonicalize"]
 """What open_clip does to a text: spaces alone, lower case too, or lower case without ASCII punctuation."""
 _CLEANING: Mapping[str, Cleaning] = MappingProxyType(  # by open_clip's functions
@@ -40,9 +40,8 @@ def create(name: str, pretrained: str | None) -> nn.Module:
     """
     import open_clip
 
-    if not name.startswith(_SCHEMAS) and name not in open_clip.list_models():
-        near = nearest(name, open_clip.list_models()) or "; see open_clip.list_models()"
-        raise ConfigError(f"open_clip knows no model '{name}'{near}")
+    if not name.startswith(SCHEMAS) and name not in open_clip.list_models():
+        raise unknown_to_open_clip(name, open_clip.list_models())
     if pretrained and not Path(pretrained).is_file() and not open_clip.get_pretrained_cfg(name, pretrained):
         known = open_clip.list_pretrained_tags_by_model(name)
         tags, close = ", ".join(known) or "none", nearest(pretrained, known)
@@ -70,7 +69,7 @@ def _refuse_own_code(name: str) -> None:
     """
     import open_clip
 
-    if not name.startswith(_SCHEMAS):
+    if not name.startswith(SCHEMAS):
         return
     try:
         config = open_clip.get_model_config(name)
@@ -86,7 +85,7 @@ def _refuse_own_code(name: str) -> None:
 
 def hub_name(spec: str) -> tuple[str, str | None]:
     """Split `NAME[/PRETRAINED]`; a name with a schema (`hf-hub:ORG/REPO`) has its weights with it."""
-    if spec.startswith(_SCHEMAS):
+    if spec.startswith(SCHEMAS):
         return spec, None
     return weights_by_name(spec)
 

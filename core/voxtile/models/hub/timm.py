@@ -10,10 +10,11 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from voxtile.errors import CheckpointError, ConfigError, nearest
+from voxtile.errors import CheckpointError, ConfigError
 from voxtile.models.convolution import LAYOUTS
 from voxtile.models.hub.adapters import inflate_channels
 from voxtile.models.hub.efficientnet_keys import is_efficientnet_pytorch, timm_keys
+from voxtile.models.hub.names import unknown_to_timm
 from voxtile.models.hub.weights import LoadReport, load_report, read_weights
 from voxtile.models.tower import ImageTower, expected_size, weights_by_name
 from voxtile.types import Encoded
@@ -132,8 +133,7 @@ class TimmTower(TimmFeatures):
 def _settings(name: str, options: Mapping[str, Any] | None) -> dict[str, Any]:
     timm = importlib.import_module("timm")
     if name.partition(".")[0] not in timm.list_models():
-        near = nearest(name, timm.list_models()) or "; timm.list_models() lists them"
-        raise ConfigError(f"timm has no model '{name}'{near}")
+        raise unknown_to_timm(name, timm.list_models())
     refused = sorted(_REFUSED & set(options or {}))
     if refused:
         raise ConfigError(f"options of a timm tower may not set {', '.join(refused)}; use pretrained for weights")

@@ -13,7 +13,7 @@ from torch import Tensor
 from voxtile.data.presets.base import Preset, SampleSource
 from voxtile.data.presets.roles import StudyReader, not_a_study
 from voxtile.inference.load import load_model
-from voxtile.inference.open_clip_pair import OPEN_CLIP
+from voxtile.inference.names import OPEN_CLIP
 from voxtile.models.protocol import EvaluationModel
 from voxtile.stages.embed.extractor import Extractor
 

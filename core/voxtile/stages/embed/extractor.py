@@ -12,7 +12,6 @@ import io
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from types import MappingProxyType
 from typing import Any, Protocol
 
 import torch
@@ -20,8 +19,9 @@ from PIL import Image
 from torch import Tensor
 
 from voxtile.data.presets.base import SampleSource, described
-from voxtile.errors import ConfigError, PresetError
+from voxtile.errors import PresetError
 from voxtile.inference.encoder_model import best_device
+from voxtile.stages.embed.names import HUBS, check_extractor_name
 from voxtile.trusted_packages import checked_packages
 
 
@@ -46,17 +46,6 @@ class Extractor(Protocol):
         """[S, C, *G] to [S, D] float32 on the CPU. No gradient, evaluation mode."""
 
 
-# Prefix → "module:function" that takes what follows it.
-HUBS: Mapping[str, str] = MappingProxyType(
-    {
-        "open_clip": "voxtile.stages.embed.clip_model:open_clip_extractor",
-        "timm": "voxtile.stages.embed.timm_model:timm_extractor",
-        "hf": "voxtile.stages.embed.hub:hub_extractor",
-        "hub": "voxtile.stages.embed.clip_model:published_extractor",
-    }
-)
-
-
 def load_extractor(spec: str, trust_packages: Sequence[str] = ()) -> Extractor:
     """Load a model by name; on a GPU where there is one.
 
@@ -74,10 +63,8 @@ def load_extractor(spec: str, trust_packages: Sequence[str] = ()) -> Extractor:
         return _load("voxtile.stages.embed.hub:folder_extractor", path)
     if path.is_file():
         return _load("voxtile.stages.embed.clip_model:checkpoint_extractor", path, trusted)
-    hub, colon, name = spec.partition(":")
-    if not colon or hub not in HUBS or not name:
-        known = ", ".join(f"{prefix}:NAME" for prefix in HUBS)
-        raise ConfigError(f"'{spec}' is no model: there is no such file or folder, and names are {known}")
+    check_extractor_name(spec)
+    hub, _, name = spec.partition(":")
     return _load(HUBS[hub], name)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from voxtile.bounded_text import load_json
 from voxtile.errors import CheckpointError, ConfigError
 from voxtile.inference.load import load_model
-from voxtile.inference.open_clip_pair import OPEN_CLIP
+from voxtile.inference.names import OPEN_CLIP
 from voxtile.models.hub.reachable import hub_answers
 from voxtile.stages.embed.clip_model import DualExtractor, open_clip_extractor
 from voxtile.stages.embed.conch_model import conch_extractor

@@ -19,6 +19,7 @@ from voxtile.data.presets.image import ImagePreset
 from voxtile.domain import discover
 from voxtile.engine.summary import RunSummary, collected_summaries
 from voxtile.errors import ConfigError, InputError, VoxtileError
+from voxtile.stages.ground.image_file import require_image
 from voxtile.stages.ingest.picture import PictureError, read_picture
 
 _NIFTI = (".nii", ".nii.gz")
@@ -59,11 +60,7 @@ def kind_of(image: Path) -> str:
     Raises:
         InputError: there is no such file, or its kind is not known.
     """
-    if not image.exists():
-        raise InputError(
-            f"'{image}' does not exist; give a DICOM file or folder, a NIfTI file, a georeferenced raster, a whole "
-            "slide or a picture"
-        )
+    require_image(image)
     name = image.name.casefold()
     known = {"nifti": _NIFTI, "geotiff": _RASTERS, "wsi": _SLIDES, "picture": _PICTURES}
     for kind, endings in known.items():

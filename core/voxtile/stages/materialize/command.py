@@ -66,14 +66,16 @@ def materialize_corpus(
         CorpusError: a corpus is damaged or cannot be written.
         RunFailedError: some samples failed; the rest is stored.
     """
-    from voxtile.data.presets.load import preset_from_config
     from voxtile.engine.run import RunOptions, run_task
     from voxtile.stages.materialize.preset_file import read_preset
 
     options = RunOptions(**run)
     trusted = checked_packages(trust_package)
-    description = preset_from_config(read_preset(preset), trusted=trusted).to_config()
+    described = read_preset(preset)
     corpus = corpus_root(corpus)
+    from voxtile.data.presets.load import preset_from_config  # once both are there: it imports torch
+
+    description = preset_from_config(described, trusted=trusted).to_config()
     if out.resolve().is_relative_to(corpus.resolve()) or corpus.resolve().is_relative_to(out.resolve()):
         raise ConfigError(f"'{out}' and '{corpus}' lie inside each other; name another folder for the derived corpus")
     task = MaterializeTask(corpus_home(corpus), json.dumps(description, sort_keys=True), json.dumps(_terms(corpus)))

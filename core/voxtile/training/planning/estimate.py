@@ -9,6 +9,7 @@ import torch
 from lightning.fabric.utilities.throughput import get_available_flops
 
 from voxtile.errors import ConfigError
+from voxtile.training.planning.cards import GPUS, Gpu, require_card
 from voxtile.training.planning.measure import Step
 
 # Bytes a number: weights and gradients in float32, and two moments of AdamW. Autocast's copies are among activations.
@@ -83,47 +84,6 @@ def largest(needed: Callable[[int], float], gpu: Gpu, *, limit: int = 65_536) ->
     return min(found, limit) if found >= 2 else 0
 
 
-@dataclass(frozen=True)
-class Gpu:
-    """A card.
-
-    Attributes:
-        name: as people write it.
-        memory: bytes.
-        half: operations a second in bfloat16 or float16 with sums in float32.
-        full: operations a second in float32.
-    """
-
-    name: str
-    memory: float
-    half: float
-    full: float
-
-
-def _card(name: str, gigabytes: float, half: float, full: float) -> Gpu:
-    return Gpu(name, gigabytes * 2**30, half * 1e12, full * 1e12)
-
-
-GPUS = {
-    card.name: card
-    for card in (
-        _card("t4", 15, 65, 8.1),
-        _card("v100-16gb", 16, 125, 15.7),
-        _card("v100-32gb", 32, 125, 15.7),
-        _card("a10g", 23, 70, 31.2),
-        _card("l4", 23, 121, 30.3),
-        _card("l40s", 45, 362, 91.6),
-        _card("rtx3090", 24, 71, 35.6),
-        _card("rtx4090", 24, 165, 82.6),
-        _card("a100-40gb", 40, 312, 19.5),
-        _card("a100-80gb", 80, 312, 19.5),
-        _card("h100", 80, 989, 67),
-        _card("h200", 141, 989, 67),
-        _card("b200", 180, 2250, 80),
-    )
-}
-
-
 def find_gpu(name: str) -> Gpu:
     """A card by its name, or the one in this machine for `here`.
 
@@ -131,8 +91,7 @@ def find_gpu(name: str) -> Gpu:
         ConfigError: there is no such card.
     """
     if name != "here":
-        if name not in GPUS:
-            raise ConfigError(f"there is no GPU '{name}' in the list; there are here, {', '.join(GPUS)}")
+        require_card(name)
         return GPUS[name]
     if not torch.cuda.is_available():
         raise ConfigError("there is no GPU in this machine; name one with --gpu, e.g. --gpu a100-80gb")

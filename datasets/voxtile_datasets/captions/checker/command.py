@@ -13,6 +13,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from voxtile.console import output
+from voxtile.corpus.parts import part_paths
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Row
 from voxtile.engine.run import RunOptions, run_task
@@ -21,7 +22,7 @@ from voxtile_datasets.captions.checker.check import NAME
 from voxtile_datasets.captions.checker.opinion.task import OpinionTask
 from voxtile_datasets.captions.checker.opinion.unread import Opinions, unread_reason
 from voxtile_datasets.captions.checker.rows import COMPLETENESS
-from voxtile_datasets.captions.checker.task import CheckTask, newest_version, repeated_version
+from voxtile_datasets.captions.checker.task import CheckTask, newest_version, no_captions, repeated_version
 from voxtile_datasets.captions.checker.vocabulary import installed_vocabularies
 from voxtile_datasets.captions.context.selection import check_licences
 from voxtile_datasets.captions.providers.budget import Budget
@@ -85,6 +86,8 @@ def check_captions(
         RunFailedError: of a second opinion not one reply could be read.
     """
     Corpus(corpus)  # a folder that is no corpus is refused before anything is made in it
+    if not part_paths(corpus, "captions"):  # said before vocabularies are compiled
+        raise no_captions(corpus, raw=raw)
     extra = (vocabulary,) if vocabulary else ()
     known = installed_vocabularies(extra)
     if domain is not None and domain not in known:

@@ -23,7 +23,7 @@ from voxtile_datasets.captions.checker.choose import choose
 from voxtile_datasets.captions.checker.judging.metadata import metadata_of
 from voxtile_datasets.captions.checker.rows import score_row, verdict_row
 from voxtile_datasets.captions.checker.verdict import Verdict
-from voxtile_datasets.captions.checker.vocabulary import Vocabulary, installed_vocabularies
+from voxtile_datasets.captions.checker.vocabulary import Vocabulary, installed_vocabularies, vocabulary_digests
 from voxtile_datasets.captions.context.identifiers import identifiers_of
 from voxtile_datasets.captions.known_facts import FACT_COLUMNS, facts_and_scopes, rows_of
 
@@ -34,6 +34,12 @@ _SAMPLES = (
     "uid", "subject", "study", "modality", "source", "sha256", "datetime", "gsd_m", "mpp", "spacing", "attributes",
 )  # fmt: skip
 _SCOPES = ("uid", "vocabulary", "closed", "concepts")
+
+
+def no_captions(corpus: Path, *, raw: bool) -> InputError:
+    """What is said of a corpus without captions of the kinds that are judged."""
+    hint = "" if raw else "; texts that came with the data are judged with --raw"
+    return InputError(f"'{corpus}' has no captions to check; make some with: voxtile caption CORPUS{hint}")
 
 
 @dataclass(frozen=True)
@@ -70,7 +76,7 @@ class CheckTask:
 
     def config(self) -> Mapping[str, Any]:
         """Settings that change the verdicts, the vocabularies' content among them."""
-        known = {name: vocabulary.sha256 for name, vocabulary in _vocabularies(self.extra).items()}
+        known = vocabulary_digests(self.extra)
         return {"domain": self.domain, "raw": self.raw, "vocabularies": known, "verdict_version": self.verdict_version}
 
     def items(self) -> Iterator[Item]:
@@ -89,8 +95,7 @@ class CheckTask:
                 digest = hashlib.sha256("".join(waiting).encode()).hexdigest()
                 yield Item(f"check/{part.stem}", {"part": part.stem, "waiting": digest}, cost=len(waiting) * 1000)
         if not any_caption:
-            hint = "" if self.raw else "; texts that came with the data are judged with --raw"
-            raise InputError(f"'{self.corpus}' has no captions to check; make some with: voxtile caption CORPUS{hint}")
+            raise no_captions(self.corpus, raw=self.raw)
 
     def process(self, item: Item) -> Outcome:
         """Verdicts on the waiting captions of one part."""

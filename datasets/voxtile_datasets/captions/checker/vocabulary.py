@@ -259,15 +259,33 @@ def installed_vocabularies(extra: Sequence[Path] = ()) -> dict[str, Vocabulary]:
     Raises:
         ConfigError: a file is missing or malformed.
     """
+    return {name: Vocabulary.load(files) for name, files in _files(extra).items()}
+
+
+def vocabulary_digests(extra: Sequence[Path] = ()) -> dict[str, str]:
+    """The hash of each vocabulary's files, which says whether it is the same; nothing is compiled.
+
+    Raises:
+        ConfigError: a file is missing or malformed.
+    """
+    return {name: _joined(files).sha256 for name, files in _files(extra).items()}
+
+
+def _files(extra: Sequence[Path]) -> dict[str, tuple[Path, ...]]:
     domains, _ = discover()
     return {
-        name: Vocabulary.load((*domain.claims, *extra)) for name, domain in domains.items() if domain.claims or extra
+        name: tuple(map(Path, (*domain.claims, *extra))) for name, domain in domains.items() if domain.claims or extra
     }
 
 
 @lru_cache(maxsize=16)
+def _joined(files: tuple[Path, ...]) -> Joined:
+    return read_files(files)
+
+
+@lru_cache(maxsize=16)
 def _load(files: tuple[Path, ...]) -> Vocabulary:
-    joined = read_files(files)
+    joined = _joined(files)
     try:
         return _compile(joined)
     except (ValueError, TypeError, KeyError, AttributeError) as error:

@@ -61,8 +61,7 @@ def read_files(files: Sequence[Path]) -> Joined:
 
 def _joined(files: Sequence[Path]) -> Joined:
     joined, digest = Joined(), hashlib.sha256()
-    for path in _with_included(files):
-        data, content = _load(path)
+    for path, data, content in _with_included(files):
         digest.update(content)
         if "vocabulary" in data:
             joined.names.append(f"{data['vocabulary']}@{data.get('version', '1')}")
@@ -92,7 +91,7 @@ def _joined(files: Sequence[Path]) -> Joined:
     return joined
 
 
-def _with_included(files: Sequence[Path]) -> Iterator[Path]:
+def _with_included(files: Sequence[Path]) -> Iterator[tuple[Path, dict[str, Any], bytes]]:
     seen: set[Path] = set()
     waiting = list(files)
     while waiting:
@@ -100,8 +99,9 @@ def _with_included(files: Sequence[Path]) -> Iterator[Path]:
         if path.resolve() in seen:
             continue
         seen.add(path.resolve())
-        yield path
-        waiting[:0] = [path.parent / str(name) for name in _list(_load(path)[0], "include", path)]
+        data, content = _load(path)
+        yield path, data, content
+        waiting[:0] = [path.parent / str(name) for name in _list(data, "include", path)]
 
 
 def _load(path: Path) -> tuple[dict[str, Any], bytes]:

@@ -26,7 +26,7 @@ from voxtile_pathology.convert.patch_positions import (
 from voxtile_pathology.convert.settings import WsiSettings
 from voxtile_pathology.coordinates.files import read_coordinates
 from voxtile_pathology.coordinates.layout import Coordinates
-from voxtile_pathology.phantom.slide_file import PHANTOM_SCANNER
+from voxtile_pathology.phantom import PHANTOM_SCANNER
 from voxtile_pathology.slides.icc import icc_profile, profile_name, to_srgb
 from voxtile_pathology.slides.open import open_slide
 from voxtile_pathology.slides.protocol import Slide, SlideError

@@ -12,12 +12,10 @@ import tifffile
 from PIL import Image, ImageDraw
 from shapely.geometry import Polygon, mapping
 
+from voxtile_pathology.phantom import PHANTOM_SCANNER
 from voxtile_pathology.phantom.case import MPP, Case
 
 TILE = 256
-PHANTOM_SCANNER = "|ScanScope ID = PHANTOM"
-"""In the description of each of our slides: that no scanner wrote it."""
-
 DOWNSAMPLES = (1, 4, 16)
 _QUALITY = 88
 _MAGNIFICATION = 20

@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import TYPE_CHECKING
 
 import numpy as np
-from scipy import sparse
 
 from voxtile_pathology.slides.protocol import Picture, Slide, SlideError
+
+if TYPE_CHECKING:
+    from scipy import sparse
 
 # Scanners state 0.5034 for what everyone calls 0.5; a patch may be enlarged this much, but detail is not made up.
 MAX_ENLARGEMENT = 1.1
@@ -146,6 +149,8 @@ def _span(start: float, factor: float, count: int) -> tuple[int, int]:
 @lru_cache(maxsize=64)
 def _weights(start: float, factor: float, count: int, length: int) -> sparse.csr_array:
     """[count, length] share of each old pixel in each new one; rows sum to one."""
+    from scipy import sparse  # late: it takes a third of a second, and slides at their own resolution need none
+
     step = factor * np.arange(count)
     if factor >= 1:
         begin, end = start + step, start + step + factor

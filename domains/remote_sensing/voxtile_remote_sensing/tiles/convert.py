@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, Literal
 
 from voxtile.console import output
-from voxtile.corpus.reader import Corpus
 from voxtile.corpus.splits import parse_fractions
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.errors import ConfigError
@@ -100,6 +99,8 @@ def convert_geotiff(
 
 def _say_where_all_lie(corpus: Path, blocks: BlockSettings) -> None:
     """A hint where all tiles came into one split though several were asked for."""
+    from voxtile.corpus.reader import Corpus  # late: a plan needs no database
+
     splits = Corpus(corpus).splits(SPLIT_SCHEME)
     used, asked = set(splits.values()), {name for name, share in blocks.fractions.items() if share > 0}
     if len(used) == 1 and len(asked) > 1:

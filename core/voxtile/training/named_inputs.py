@@ -1,0 +1,75 @@
+"""What a training names that is not there, which is asked before what reads it is imported."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from voxtile.corpus.header import check_corpus
+from voxtile.corpus.remote.address import parse_address
+from voxtile.errors import CheckpointError
+from voxtile.training.config_bases import merged, read_config
+from voxtile.training.config_file import FLAGS, config_path
+
+_ANEW = "last"  # the newest checkpoint of the run, or none
+
+
+def require_checkpoint(path: Path) -> None:
+    """Refuse a path at which there is no file.
+
+    Raises:
+        CheckpointError: there is none.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"checkpoint '{path}' does not exist; give the path of a .ckpt file that training wrote")
+
+
+def check_named_inputs(argv: Sequence[str]) -> None:
+    """Refuse a corpus or a checkpoint that is not there, as config and command line name it; the latter counts.
+
+    Args:
+        argv: the words after the subcommand, whose configs can be read.
+
+    Raises:
+        CorpusError: `data.corpus` is a folder that is no corpus.
+        CheckpointError: `ckpt_path` is the path of nothing.
+    """
+    if any(word.startswith("--print_config") for word in argv):
+        return
+    settings = _settings(argv)
+    data = settings.get("data")
+    corpus = data.get("corpus") if isinstance(data, Mapping) else None
+    for folder in corpus if isinstance(corpus, list) else [corpus]:
+        if isinstance(folder, str) and _is_plain(folder) and parse_address(folder) is None:
+            check_corpus(Path(folder))
+    checkpoint = settings.get("ckpt_path")
+    if isinstance(checkpoint, str) and _is_plain(checkpoint) and checkpoint != _ANEW:
+        require_checkpoint(Path(checkpoint))
+
+
+def _settings(argv: Sequence[str]) -> Mapping[str, Any]:
+    settings: Any = {}
+    for name, value in _given(argv):
+        if f"-{name}" in FLAGS or f"--{name}" in FLAGS:
+            settings = merged(settings, read_config(Path(config_path(value))))
+        else:
+            *sections, last = name.split(".")
+            nested: Any = {last: value}
+            for section in reversed(sections):
+                nested = {section: nested}
+            settings = merged(settings, nested)
+    return settings if isinstance(settings, Mapping) else {}
+
+
+def _given(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Options and their values, without dashes."""
+    for word, after in zip(argv, [*argv[1:], ""], strict=True):
+        name, equals, value = word.partition("=")
+        if name.startswith("-") and not name.endswith("+"):
+            yield name.lstrip("-"), value if equals else after
+
+
+def _is_plain(text: str) -> bool:
+    """Whether a text is a path, not YAML that the parser reads."""
+    return bool(text) and text != "null" and not text.startswith(("[", "{", "-"))

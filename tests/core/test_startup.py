@@ -1,0 +1,131 @@
+"""What is wrong with names, and what a plan says, comes before anything that takes seconds to import."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import open_clip
+import pytest
+import timm
+from PIL import Image
+
+from voxtile.corpus.header import new_corpus
+from voxtile.errors import ConfigError
+from voxtile.models.hub.names import refuse_unknown_open_clip, refuse_unknown_timm
+from voxtile.without_pandas import spare_pandas
+
+HEAVY = [
+    *("torch", "lightning", "timm", "transformers", "open_clip", "torchmetrics", "monai", "torchvision"),
+    *("pandas", "sklearn", "matplotlib", "scipy.stats"),
+]
+TYPED = """
+import contextlib, io, json, sys
+from voxtile.cli.main import main
+heavy, lines = json.loads(sys.argv[1])
+for words in lines:
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        status = main(words)
+    print(json.dumps([words, status, said.getvalue(), [name for name in heavy if name in sys.modules]]))
+"""
+WRONG = {
+    "embed nowhere timm:resnet18": "'nowhere' is not a corpus",
+    "embed corpus timm:resnet1888": "timm has no model 'resnet1888'; did you mean 'resnet18'?",
+    "embed corpus open_clip:ViT-B-33": "open_clip knows no model 'ViT-B-33'; did you mean 'ViT-B-32'?",
+    "embed corpus nowhere": "'nowhere' is no model: there is no such file or folder",
+    "evaluate last.ckpt medical/ct-findings --corpus corpus --out r": "checkpoint 'last.ckpt' does not exist",
+    "evaluate open_clip:ViT-B-33 medical/ct-findings --corpus corpus --out r": "open_clip knows no model 'ViT-B-33'",
+    "evaluate x medical/ct-findings --corpus nowhere --out r": "'nowhere' is not a corpus",
+    "evaluate x medical/ct-findngs --corpus corpus --out r": "did you mean 'medical/ct-findings'?",
+    "ground last.ckpt picture.png nodule --out r": "checkpoint 'last.ckpt' does not exist",
+    "ground last.ckpt nowhere.png nodule --out r": "'nowhere.png' does not exist",
+    "export last.ckpt out --to onnx --corpus corpus": "checkpoint 'last.ckpt' does not exist",
+    "compare a b": "there is no report 'a'",
+    "plan medical/tc": "no config named 'medical/tc'",
+    "plan medical/ct --gpu l44": "there is no GPU 'l44'",
+    "materialize corpus small --preset nowhere.yaml": "'nowhere.yaml' does not exist",
+    "materialize nowhere small --preset medical/ct": "'nowhere' is not a corpus",
+    "curate nowhere --view x": "'nowhere' is not a corpus",
+    "check corpus": "'corpus' has no captions to check",
+    "convert dicom nowhere new": "the source 'nowhere' does not exist",
+    "convert geotiff nowhere new": "nowhere' does not exist",
+    "convert wsi nowhere new": "'nowhere' does not exist",
+    "build medmnst a b": "did you mean 'medmnist'?",
+    "fit -c medical/ct --data.corpus nowhere": "'nowhere' is not a corpus",
+    "fit -c medical/ct --data.corpus corpus --ckpt_path nowhere.ckpt": "checkpoint 'nowhere.ckpt' does not exist",
+}
+PLANS = ["convert image pictures new --dry-run", "import csv pairs.csv new --dry-run"]
+
+
+@pytest.fixture(scope="module")
+def answers(tmp_path_factory):
+    """What each line says, and what had been imported by then, in one process: the first line to import it shows."""
+    folder = tmp_path_factory.mktemp("typed")
+    new_corpus(folder / "corpus")
+    (folder / "pictures").mkdir()
+    for path in (folder / "pictures" / "one.png", folder / "picture.png"):
+        Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(path)
+    (folder / "pairs.csv").write_text("image,text\npicture.png,nothing\n")
+    lines = [line.split() for line in (*PLANS, *WRONG)]
+    done = subprocess.run(
+        [sys.executable, "-c", TYPED, json.dumps([HEAVY, lines])],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = [json.loads(line) for line in done.stdout.splitlines()]
+    return {" ".join(words): (status, said, heavy) for words, status, said, heavy in found}
+
+
+@pytest.mark.parametrize("line", WRONG)
+def test_names_of_nothing_are_refused_before_anything_heavy_is_imported(answers, line):
+    status, said, heavy = answers[line]
+    assert WRONG[line] in said
+    assert status == 2
+    assert not heavy
+
+
+@pytest.mark.parametrize("line", PLANS)
+def test_plans_import_nothing_heavy(answers, line):
+    status, said, heavy = answers[line]
+    assert status == 0, said
+    assert "1 of 1 inputs to do" in said
+    assert not heavy
+
+
+def test_every_model_of_the_installed_libraries_passes_and_a_name_of_none_does_not():
+    for name in open_clip.list_models():
+        refuse_unknown_open_clip(name)
+    for name in timm.list_models()[::20]:
+        refuse_unknown_timm(name)
+    with pytest.raises(ConfigError, match="open_clip knows no model"):
+        refuse_unknown_open_clip("ViT-B-32x")
+    with pytest.raises(ConfigError, match="timm has no model"):
+        refuse_unknown_timm("resnet18x")
+
+
+def test_pyarrow_does_without_pandas_until_a_frame_is_asked_for():
+    code = """
+import sys
+import pyarrow as pa
+from voxtile.without_pandas import spare_pandas
+spare_pandas()
+table = pa.table({"a": [1, None], "b": ["x", "y"]})
+assert "pandas" not in sys.modules
+frame = table.to_pandas()
+assert frame["b"].tolist() == ["x", "y"]
+import pandas
+assert pa.array(pandas.Series([1.0, None])).null_count == 1
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_where_pandas_is_there_already_nothing_changes():
+    import pandas as pd
+    import pyarrow as pa
+
+    spare_pandas()
+    assert pa.array(pd.Series([1.0, None])).null_count == 1

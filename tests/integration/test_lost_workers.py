@@ -32,7 +32,7 @@ def fit(nursery, corpus, folder, *extra):
 
 def workers_of(nursery, child, at_least=2):
     """The loader's workers, once the run saves checkpoints."""
-    for _ in range(2400):
+    for _ in range(18_000):
         assert nursery.is_running(child), nursery.said()
         found = psutil.Process(child).children()
         if len(found) >= at_least:
@@ -42,7 +42,7 @@ def workers_of(nursery, child, at_least=2):
 
 
 def saved(folder):
-    for _ in range(2400):
+    for _ in range(18_000):
         if list(folder.glob("runs/tiny/version_*/checkpoints/last.ckpt")):
             return
         time.sleep(0.05)

@@ -190,13 +190,13 @@ def test_a_rank_that_dies_ends_the_run_with_its_name(xray_corpus, tmp_path, vict
     command += ["--trainer.devices", 2, "--trainer.strategy", strategy, "--trainer.max_epochs", 1000]
     log = (tmp_path / "log").open("w+")
     first = subprocess.Popen(list(map(str, command)), cwd=tmp_path, stdout=log, stderr=log)
-    deadline = time.monotonic() + 240
+    deadline = time.monotonic() + 900
     while not list(tmp_path.rglob("last.ckpt")) and time.monotonic() < deadline:
         time.sleep(0.2)
     (other,) = (child.pid for child in psutil.Process(first.pid).children() if "voxtile.cli.main" in child.cmdline())
     os.kill((first.pid, other)[victim], signal.SIGKILL)
-    assert first.wait(60) != 0
-    end = time.monotonic() + 60
+    assert first.wait(900) != 0
+    end = time.monotonic() + 900
     while psutil.pid_exists(other) and time.monotonic() < end:
         time.sleep(0.2)
     assert not psutil.pid_exists(other)

@@ -17,6 +17,7 @@ from weakref import WeakKeyDictionary
 import psutil
 
 from voxtile.errors import TrainingError
+from voxtile.processors import waited_seconds
 
 _KILLED = re.compile(r"DataLoader worker \(pid (\d+)\) is killed by signal: ([^.]+)\.")
 _ENDED = re.compile(r"DataLoader worker \(pid(?:\(s\))? (\d+)[^)]*\) exited unexpectedly(?: with exit code (\d+))?")
@@ -47,7 +48,7 @@ class Watch:
 
     Args:
         processes: the workers, in order.
-        seconds: that a batch may take.
+        seconds: that a batch may take, those left out in which other programs had the processor.
     """
 
     def __init__(self, processes: Sequence[BaseProcess], seconds: float) -> None:
@@ -90,14 +91,26 @@ class Watch:
             time.sleep(0.02)
         return None
 
+    def _waited(self) -> list[float]:
+        """How long each worker has waited for a processor since it began, in seconds."""
+        return [waited_seconds(process.pid or 0) for process in self._processes]
+
     def end(self) -> None:
         """Look no more."""
         self._stop.set()
 
     def _look(self) -> None:
+        looked_at: float | None = None
+        before: list[float] = []
         while not self._stop.wait(min(1.0, self._seconds / 4)):
             since = self._since
-            if since is None or time.monotonic() - since < self._seconds:
+            if since != looked_at:
+                looked_at, before = since, self._waited()
+            if since is None:
+                continue
+            # Whoever owes the batch may be the one that others kept from a processor.
+            waited = max((now - then for now, then in zip(self._waited(), before, strict=True)), default=0.0)
+            if time.monotonic() - since - waited < self._seconds:
                 continue
             still = [process for process in self._processes if _stands_still(process)]
             for process in still or self._processes:

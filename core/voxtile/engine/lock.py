@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import re
 import socket
 import time
 from collections.abc import Iterator
@@ -14,6 +15,7 @@ from voxtile.errors import CorpusError
 
 LOCK = ".lock"
 PATIENCE_S = 2.0  # the workers of a run that was just killed need a moment to notice
+GONE_PATIENCE_S = 60.0  # the same on a busy machine, where the run itself is seen to be gone
 
 
 @contextmanager
@@ -37,14 +39,28 @@ def corpus_lock(root: Path) -> Iterator[None]:
 
 
 def _acquire(handle: int, root: Path) -> None:
-    deadline = time.monotonic() + PATIENCE_S
+    started = time.monotonic()
     while True:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            if time.monotonic() > deadline:
-                holder = os.pread(handle, 200, 0).decode(errors="replace") or "another process"
+            holder = os.pread(handle, 200, 0).decode(errors="replace") or "another process"
+            if time.monotonic() - started > (GONE_PATIENCE_S if _is_gone(holder) else PATIENCE_S):
                 raise CorpusError(f"the corpus '{root}' is being written by {holder}; wait until it ends") from None
             time.sleep(0.1)
         else:
             return
+
+
+def _is_gone(holder: str) -> bool:
+    """Whether the lock names a process of this machine that is no more."""
+    found = re.fullmatch(r"process (\d+) on (.+)", holder)
+    if found is None or found[2] != socket.gethostname():
+        return False
+    try:
+        os.kill(int(found[1]), 0)
+    except (ProcessLookupError, OverflowError):
+        return True
+    except PermissionError:
+        return False
+    return False

@@ -25,7 +25,7 @@ from voxtile.errors import ConfigError, CorpusError, MissingExtraError, RunFaile
 ray = pytest.importorskip("ray")
 from ray.cluster_utils import Cluster  # noqa: E402
 
-pytestmark = pytest.mark.timeout(300)
+pytestmark = pytest.mark.timeout(1000)
 OPTIONS = RunOptions(job_items=2, time_limit_s=3.0, memory_limit_gb=0.5)
 NAMES = ("ok-1", "bad-1", "drop-1", "same-1", "ok-2", "segfault-1", "same-2", "ok-3", "ok-4", "once-1", "ok-5", "ok-6")
 

@@ -151,10 +151,10 @@ def test_workers_end_with_their_run_and_the_corpus_is_free_again(sent, status, a
         for worker in workers:
             worker.suspend()
     process.send_signal(sent)
-    _, message = process.communicate(timeout=120)
+    _, message = process.communicate(timeout=900)
     assert process.returncode == status
     assert message.count(b"\n") <= 1
-    gone, alive = psutil.wait_procs(workers, timeout=60)
+    gone, alive = psutil.wait_procs(workers, timeout=900)
     assert not alive
     assert len(gone) == len(workers)
     assert run_task(FaultTask(("ok-1", "ok-2")), tmp_path / "corpus", RunOptions(engine="inline")).used == 2

@@ -1,6 +1,7 @@
 """A hub that does not answer costs seconds and one sentence; what was downloaded before is taken without it."""
 
 import http.server
+import os
 import shutil
 import socket
 import threading
@@ -13,11 +14,17 @@ from voxtile.errors import CheckpointError
 from voxtile.inference.load import load_model
 from voxtile.models import HuggingFaceImage
 from voxtile.models.hub.reachable import hub_answers
+from voxtile.processors import waited_seconds
 from voxtile.stages.embed.extractor import load_extractor
 
 pytest.importorskip("transformers")
 constants = pytest.importorskip("huggingface_hub").constants
 LONGEST = 25  # seconds; its client alone retries for 50
+
+
+def seconds():
+    """By the clock, without those in which others had the processor."""
+    return time.monotonic() - waited_seconds(os.getpid())
 
 
 @pytest.fixture
@@ -49,12 +56,12 @@ def silent(request, monkeypatch):
     ids=["load_model", "embed", "tower"],
 )
 def test_a_model_without_a_copy_is_one_sentence_within_seconds(load, silent, cache):
-    start = time.monotonic()
+    start = seconds()
     with pytest.raises(
         CheckpointError, match=r"cannot be reached for 'org/model', and there is no local copy; .*folder"
     ):
         load("org/model")
-    assert time.monotonic() - start < LONGEST
+    assert seconds() - start < LONGEST
 
 
 def test_a_copy_is_loaded_without_the_hub(silent, cache, tmp_path):
@@ -63,9 +70,9 @@ def test_a_copy_is_loaded_without_the_hub(silent, cache, tmp_path):
     shutil.copytree(folder, copies / "snapshots" / "abc")
     (copies / "refs").mkdir()
     (copies / "refs" / "main").write_text("abc")
-    start = time.monotonic()
+    start = seconds()
     found = load_model("hf:org/model")
-    assert time.monotonic() - start < LONGEST
+    assert seconds() - start < LONGEST
     assert found.encode_texts(["a nodule"]).equal(load_model(str(folder)).encode_texts(["a nodule"]))
 
 

@@ -24,7 +24,7 @@ def test_every_objective_by_every_way(tmp_path, which):
         },
         capture_output=True,
         text=True,
-        timeout=400,
+        timeout=900,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -19,7 +19,7 @@ def test_objectives_that_read_one_scale_are_refused_where_sources_mix():
         },
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=900,
         check=False,
     )
     assert done.returncode == 0, done.stderr

@@ -99,6 +99,7 @@ def canary(bird):
 
 
 # What a file can write where a class belongs; SCRIPT and FILE are the canary's.
+WORKERS = "voxtile.engine.worker_process"
 EVIL, POPEN, CUSTOM = "canary_module.Evil", "subprocess.Popen", "voxtile.inference.custom.custom_model"
 SPECIFICATIONS = {
     "foreign class": {"class_path": EVIL, "init_args": {}},
@@ -109,7 +110,10 @@ SPECIFICATIONS = {
     "our loader": {"class_path": "voxtile.inference.load.load_model", "init_args": {"spec": f"class:{EVIL}"}},
     "our captioner": {"class_path": "voxtile.inference.captioner.Captioner", "init_args": {"spec": f"class:{EVIL}"}},
     "our command": {"class_path": "voxtile.domain.Command", "init_args": {"target": "canary_module:call", "help": ""}},
-    "through our module": {"class_path": "voxtile.engine.pool.subprocess.Popen", "init_args": {"args": ["SCRIPT"]}},
+    "through our module": {
+        "class_path": "voxtile.engine.worker_process.subprocess.Popen",
+        "init_args": {"args": ["SCRIPT"]},
+    },
     "import by ours": {"class_path": "voxtile.domain.importlib.import_module", "init_args": {"name": "canary_module"}},
     "no arguments": {"class_path": EVIL},
     "arguments in a list": {"class_path": POPEN, "init_args": ["SCRIPT"]},

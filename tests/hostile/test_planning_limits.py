@@ -10,8 +10,8 @@ from fault_task import FaultPlan
 
 from voxtile.engine.failure import Failure
 from voxtile.engine.parallel import PlanReader
-from voxtile.engine.pool import Limits
 from voxtile.engine.run import RunOptions, run_task
+from voxtile.engine.worker_process import Limits
 from voxtile.errors import InputError
 from voxtile.stages.ingest.outside_parquet import read_outside_parquet
 from voxtile.stages.ingest.wds import pairs_of

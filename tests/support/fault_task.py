@@ -10,13 +10,14 @@ import resource
 import signal
 import time
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from voxtile.corpus.records import Sample
+from voxtile.engine.parallel import PlanReader
 from voxtile.engine.task import Item, Outcome
 from voxtile.errors import InputError
 from voxtile.processors import waited_seconds
@@ -209,3 +210,35 @@ _FAULTS = {
     "full": _full,
     "parent": _parent,
 }
+
+
+def pid_of(_: object) -> int:
+    """The process that is at work."""
+    return os.getpid()
+
+
+def limit_of(_: object) -> tuple[int, int]:
+    """The process that is at work, and its limit of private memory beyond what it had, in bytes."""
+    status = Path("/proc/self/status").read_text().split()
+    used = int(status[status.index("VmData:") + 1]) * 1024
+    return os.getpid(), resource.getrlimit(resource.RLIMIT_DATA)[0] - used
+
+
+@dataclass(frozen=True)
+class PidTask(FaultTask):
+    """Two inputs, found by a supervised process; notes which processes found and did them."""
+
+    names: tuple[str, ...] = ("ok-1", "ok-2")
+    noted: str = ""
+    reader: PlanReader = field(default_factory=PlanReader, compare=False)
+
+    def items(self) -> Iterable[Item]:
+        """The process that plans, then the items."""
+        Path(self.noted).write_text(f"{self.reader.read(pid_of, None)}\n")
+        return super().items()
+
+    def process(self, item: Item) -> Outcome:
+        """Note the process."""
+        with Path(self.noted).open("a") as file:
+            file.write(f"{os.getpid()}\n")
+        return super().process(item)

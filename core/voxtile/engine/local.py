@@ -11,8 +11,9 @@ from typing import Any, Protocol, TypeAlias
 from voxtile.engine.failure import Failure, lost
 from voxtile.engine.job import JobResult, Ruling, Setup, run_alone, run_job, stopped
 from voxtile.engine.plan import Job
-from voxtile.engine.pool import Call, Died, Limits, Marked, Raised, Returned, WorkerPool
+from voxtile.engine.pool import Died, Marked, Raised, Returned, WorkerPool
 from voxtile.engine.task import Task
+from voxtile.engine.worker_process import Call, Limits
 from voxtile.errors import CorpusError, RunFailedError
 
 MAX_LOST_PUBLISHING = 2

@@ -9,7 +9,7 @@ from typing import Literal
 from voxtile.engine.inline import InlineEngine
 from voxtile.engine.local import Engine, LocalEngine
 from voxtile.engine.parallel import PlanReader
-from voxtile.engine.pool import Limits
+from voxtile.engine.worker_process import Limits
 from voxtile.errors import ConfigError
 from voxtile.processors import usable_processors
 

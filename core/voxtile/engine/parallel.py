@@ -10,9 +10,10 @@ from typing import Any, TypeVar
 
 import voxtile.errors
 from voxtile.engine.failure import LOST, Failure, failure_of, how_lost, lost
-from voxtile.engine.pool import Call, Died, Limits, Raised, Returned, WorkerPool
+from voxtile.engine.pool import Died, Raised, Returned, WorkerPool
 from voxtile.engine.task import Item, Task
 from voxtile.engine.worker import Report
+from voxtile.engine.worker_process import Call, Limits
 from voxtile.errors import InputError, MissingExtraError, VoxtileError
 from voxtile.processors import usable_processors
 

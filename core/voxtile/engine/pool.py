@@ -2,57 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
-import pickle
 import signal
-import subprocess
-import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
-from multiprocessing import Pipe
 from multiprocessing.connection import wait
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from voxtile.closing import Closing
 from voxtile.engine.worker import RemoteError, importable
+from voxtile.engine.worker_process import BASE_BYTES, Call, Limits, WorkerProcess, running_pool
 from voxtile.errors import ConfigError
-from voxtile.processors import single_threaded, waited_seconds
 
 if TYPE_CHECKING:
-    import psutil
+    pass
 
-START = "from voxtile.engine.worker import main; main()"  # -P: nothing is imported from the current folder by accident
 TICK_S = 0.2  # how often limits are looked at
 LOOK_S, STILL_LOOKS = 1.0, 30  # how often it is seen whether workers are stopped, and how many looks one is left
 MOST_LOST_STARTING = 3  # workers in a row that are killed before they are ready, and replaced
-LEAVING_S = 30.0  # a process whose connection is closed is about to end, which takes a while on a busy machine
 
 Cause: TypeAlias = Literal["worker-died", "time-limit", "memory-limit"]
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What a call may take: seconds an item, and bytes of private memory above a fresh worker's.
-
-    Seconds in which the process was ready to run and others had the processors do not count: on a busy machine an item
-    takes longer by the clock and has not hung.
-    """
-
-    time_s: float | None = None
-    memory_bytes: int | None = None
-
-
-@dataclass(frozen=True)
-class Call:
-    """Work: `function(shared, *args, report)` in a process, a fresh one if `alone`; `key` is the caller's."""
-
-    key: Any
-    function: Callable[..., Any]
-    args: tuple[Any, ...]
-    alone: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,98 +63,6 @@ class Died:
 Event: TypeAlias = Marked | Returned | Raised | Died
 
 
-@contextlib.contextmanager
-def _interrupts_blocked() -> Iterator[None]:
-    """A process that starts here never sees Ctrl-C, which reaches the whole group: not even before it can ignore it."""
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-class _Worker:
-    """One process and what it is doing."""
-
-    def __init__(self, shared: bytes, limits: Limits, lifeline: int) -> None:
-        self.connection, theirs = Pipe()
-        environment = single_threaded(os.environ)
-        environment.pop("BLOSC_NTHREADS", None)  # it would be written into the header of every array
-        fds = (theirs.fileno(), lifeline)
-        command = [sys.executable, "-P", "-c", START, *map(str, fds)]
-        with _interrupts_blocked():
-            self.process = subprocess.Popen(command, pass_fds=fds, env=environment, stdin=subprocess.DEVNULL)
-        theirs.close()
-        self.watched = _watched(self.process.pid)
-        with contextlib.suppress(ConnectionError):  # that it is gone already is seen when it is read
-            self.connection.send_bytes(pickle.dumps((sys.path, limits.memory_bytes)))
-            self.connection.send_bytes(shared)
-        self.call: Call | None = None
-        self.mark: int | None = None
-        self.since = time.monotonic()
-        self.waited_before: float | None = None  # seconds without a processor when the item was first looked at
-        self.is_ready = False
-        self.is_used = False
-        self.still = 0  # looks at which it was found stopped, one after the other
-
-    def start(self, call: Call) -> None:
-        self.call, self.mark, self.is_used = call, None, True
-        content = importable((call.function, call.args))
-        with contextlib.suppress(ConnectionError):
-            self.connection.send_bytes(content)
-
-    def begin(self, mark: int | None) -> None:
-        self.mark, self.since, self.waited_before = mark, time.monotonic(), None
-
-    def taken_s(self) -> float:
-        """Seconds since the item began in which the process had a processor or did not ask for one."""
-        waited = waited_seconds(self.process.pid)
-        if self.waited_before is None:
-            self.waited_before = waited
-        return time.monotonic() - self.since - (waited - self.waited_before)
-
-    def private_bytes(self) -> int:
-        import psutil
-
-        try:
-            memory = self.watched.memory_info()
-        except psutil.Error:
-            return 0
-        return int(memory.rss - getattr(memory, "shared", 0))
-
-    def is_stopped(self) -> bool:
-        import psutil
-
-        try:
-            return bool(self.watched.status() == psutil.STATUS_STOPPED)
-        except psutil.Error:
-            return False
-
-    def exit_code(self) -> int:
-        """How the process ended, which it may be about to: its connection is closed."""
-        try:
-            return self.process.wait(timeout=LEAVING_S)
-        except subprocess.TimeoutExpired:
-            return -signal.SIGKILL  # `kill` follows
-
-    def kill(self) -> None:
-        """End the process and what it has started."""
-        import psutil
-
-        try:
-            family = [*self.watched.children(recursive=True), self.watched]
-        except psutil.Error:
-            family = []
-        for process in family:
-            try:
-                process.kill()
-            except psutil.Error:
-                continue  # gone already
-        self.process.kill()
-        self.process.wait()
-        self.connection.close()
-
-
 class WorkerPool(Closing):
     """Runs calls in up to `size` processes.
 
@@ -201,8 +80,9 @@ class WorkerPool(Closing):
             raise ConfigError(f"{error}; define it in a module that can be imported") from None
         self._limits = limits
         self._queue: deque[Call] = deque()
-        self._workers: list[_Worker] = []
-        self._lifeline, self._our_end = os.pipe()
+        self._workers: list[WorkerProcess] = []
+        self._spare = running_pool()
+        self._lifeline, self._our_end = (self._spare.lifeline, -1) if self._spare else os.pipe()
         self._lost_starting = 0  # workers, since one started well
         self._looked = self._checked = 0.0
 
@@ -217,7 +97,7 @@ class WorkerPool(Closing):
         """Events until nothing is queued or running; more calls may be submitted while iterating."""
         while self._queue or any(w.call for w in self._workers):
             self._assign()
-            by_connection: dict[Any, _Worker] = {w.connection: w for w in self._workers}
+            by_connection: dict[Any, WorkerProcess] = {w.connection: w for w in self._workers}
             for connection in wait(list(by_connection), timeout=TICK_S):
                 yield from self._receive(by_connection[connection])
             if time.monotonic() - self._checked >= TICK_S:
@@ -226,10 +106,12 @@ class WorkerPool(Closing):
             yield from self._end_stopped()
 
     def close(self) -> None:
-        """Kill all processes."""
+        """Kill all processes, or hand idle ones on."""
         while self._workers:
-            self._workers.pop().kill()
-        for end in (self._lifeline, self._our_end):
+            worker = self._workers.pop()
+            if self._spare is None or not self._spare.keep(worker):
+                worker.kill()
+        for end in (self._lifeline, self._our_end) if self._spare is None else ():
             if end >= 0:
                 os.close(end)
         self._lifeline = self._our_end = -1
@@ -243,11 +125,18 @@ class WorkerPool(Closing):
             if worker is None:
                 if len(self._workers) >= self._size:
                     return
-                worker = _Worker(self._shared, self._limits, self._lifeline)
+                worker = self._another(fresh=self._queue[0].alone)
                 self._workers.append(worker)
             worker.start(self._queue.popleft())
 
-    def _receive(self, worker: _Worker) -> Iterator[Event]:
+    def _another(self, *, fresh: bool) -> WorkerProcess:
+        kept = self._spare.take() if self._spare is not None and not fresh else None
+        if kept is None:
+            return WorkerProcess(self._shared, self._limits, self._lifeline)
+        kept.work_for(self._shared, self._limits)
+        return kept
+
+    def _receive(self, worker: WorkerProcess) -> Iterator[Event]:
         try:
             kind, content = worker.connection.recv()
         except (EOFError, ConnectionError):
@@ -271,7 +160,7 @@ class WorkerPool(Closing):
             worker.call = worker.mark = None
             yield Returned(call, content) if kind == "value" else Raised(call, content)
 
-    def _lost(self, worker: _Worker) -> Iterator[Event]:
+    def _lost(self, worker: WorkerProcess) -> Iterator[Event]:
         code = worker.exit_code()
         self._drop(worker)
         if not worker.is_ready:
@@ -279,7 +168,7 @@ class WorkerPool(Closing):
         elif worker.call is not None:
             yield Died(worker.call, worker.mark, "worker-died", _exit_name(code))
 
-    def _replace(self, worker: _Worker, how: str, *, killed: bool) -> None:
+    def _replace(self, worker: WorkerProcess, how: str, *, killed: bool) -> None:
         """Have another worker do what one was started for that did not get so far.
 
         Raises:
@@ -322,18 +211,9 @@ class WorkerPool(Closing):
                 self._drop(worker)
                 yield Died(call, worker.mark, cause, detail)  # type: ignore[arg-type]
 
-    def _drop(self, worker: _Worker) -> None:
+    def _drop(self, worker: WorkerProcess) -> None:
         self._workers.remove(worker)
         worker.kill()
-
-
-def _watched(process: int) -> psutil.Process:
-    import psutil  # late: tasks import this module in workers, which watch nobody
-
-    return psutil.Process(process)
-
-
-BASE_BYTES = 256 * 2**20  # a fresh worker's own memory (interpreter, numpy, pyarrow), measured 120 MB
 
 
 def _exit_name(code: int) -> str:

@@ -27,6 +27,7 @@ from voxtile.engine.report import RunProgress, print_plan, print_summary
 from voxtile.engine.summary import RunSummary, collect
 from voxtile.engine.task import Task
 from voxtile.engine.uid_owners import Claims, save_known_uids, stored_uids
+from voxtile.engine.worker_process import workers_kept
 from voxtile.errors import RunFailedError
 
 __all__ = ["Finish", "RunOptions", "RunSummary", "run_task"]
@@ -61,6 +62,13 @@ def run_task(
         RunFailedError: an input failed and `on_error` is `stop`.
     """
     refuse_remote(corpus, "written to")
+    with workers_kept():  # those that read headers for the plan do the work too
+        return _planned_and_run(task, corpus, options, finish, plan_apart=plan_apart)
+
+
+def _planned_and_run(
+    task: Task, corpus: Path, options: RunOptions, finish: Finish | None, *, plan_apart: bool
+) -> RunSummary:
     engine = options.build_engine()
     identity = TaskIdentity.of(task)
     items = list_apart(task, options.plan_reader) if plan_apart else task.items()

@@ -1,4 +1,4 @@
-"""The worker process: what `pool.START` runs, with the file descriptors of its connection and lifeline as arguments.
+"""What `worker_process.START` runs, with the file descriptors of its connection and lifeline as arguments.
 
 Started as a fresh interpreter (not forked), so that a caller's script needs no `__main__` guard and a worker holds
 nothing but what its task imports. Messages are pickles over a private pipe between our own two processes.
@@ -23,6 +23,9 @@ from voxtile.errors import VoxtileError
 from voxtile.without_pandas import spare_pandas
 
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+
+ANOTHER = b""
+"""Message: what all calls share follows anew, for this worker now works for another pool."""
 
 Report = Callable[[int | None], None]
 """Call `report(k)` when item k starts, and `report(None)` when no time limit applies."""
@@ -53,8 +56,12 @@ def main() -> None:
     connection = Connection(int(sys.argv[1]))
     try:
         shared = _load(connection)
-        while shared is not None and _serve(connection, shared[0], connection.recv_bytes()):
-            pass
+        while shared is not None:
+            message = connection.recv_bytes()
+            if message == ANOTHER:
+                shared = _load(connection)
+            elif not _serve(connection, shared[0], message):
+                return
     except (EOFError, ConnectionError):  # nobody listens any more
         return
 

@@ -15,7 +15,7 @@ from voxtile.data.lost_worker import Watch
 from voxtile.engine.failure import Failure
 from voxtile.engine.lock import LOCK, corpus_lock
 from voxtile.engine.parallel import parallel_map
-from voxtile.engine.pool import Limits
+from voxtile.engine.worker_process import Limits
 from voxtile.errors import CorpusError
 from voxtile.processors import waited_seconds
 

@@ -17,9 +17,9 @@ from voxtile.engine.job import Setup
 from voxtile.engine.local import ItemStarted
 from voxtile.engine.parallel import parallel_map
 from voxtile.engine.plan import TaskIdentity, plan_jobs
-from voxtile.engine.pool import Limits
 from voxtile.engine.ray_cluster import RayEngine, connection, planning, slots
 from voxtile.engine.run import RunOptions, run_task
+from voxtile.engine.worker_process import Limits
 from voxtile.errors import ConfigError, CorpusError, MissingExtraError, RunFailedError
 
 ray = pytest.importorskip("ray")

@@ -17,9 +17,10 @@ from fault_task import FaultTask, list_slowly, misbehave
 from voxtile.corpus.reader import Corpus
 from voxtile.engine.failure import Failure
 from voxtile.engine.parallel import parallel_map
-from voxtile.engine.pool import MOST_LOST_STARTING, STILL_LOOKS, Limits, WorkerPool
+from voxtile.engine.pool import MOST_LOST_STARTING, STILL_LOOKS, WorkerPool
 from voxtile.engine.report import Progress
 from voxtile.engine.run import RunOptions, run_task
+from voxtile.engine.worker_process import Limits
 from voxtile.errors import ConfigError, CorpusError, RunFailedError
 
 REASONS = {
@@ -217,7 +218,7 @@ from voxtile.engine.worker import main; main()
 def _run_with_workers_lost_at_their_start(root, monkeypatch, number, times):
     (root / "starts").mkdir()
     start = DYING.format(folder=str(root / "starts"), number=int(number), times=times)
-    monkeypatch.setattr("voxtile.engine.pool.START", start)
+    monkeypatch.setattr("voxtile.engine.worker_process.START", start)
     options = RunOptions(workers=1, job_items=1, memory_limit_gb=0.5)
     return run_task(FaultTask(("ok-1", "ok-2", "ok-3")), root / "corpus", options)
 
@@ -237,7 +238,7 @@ def test_a_worker_stopped_at_its_start_is_replaced(tmp_path, monkeypatch):
 
 def test_an_interrupt_of_the_whole_group_ends_no_worker_not_even_at_its_start(monkeypatch, capfd):
     early = "import os, signal; os.kill(os.getpid(), signal.SIGINT); from voxtile.engine.worker import main; main()"
-    monkeypatch.setattr("voxtile.engine.pool.START", early)  # before the worker has imported what ignores it
+    monkeypatch.setattr("voxtile.engine.worker_process.START", early)  # before the worker has imported what ignores it
     assert parallel_map(len, ["a", "bb"], workers=2) == [1, 2]
     assert "Traceback" not in capfd.readouterr().err
 
@@ -246,14 +247,14 @@ def test_workers_lost_at_their_start_now_and_then_do_not_end_a_long_run(tmp_path
     """Each item takes a worker with it, so that each needs a new one, of which every other one is lost."""
     (tmp_path / "starts").mkdir()
     start = DYING.format(folder=str(tmp_path / "starts"), number=9, times="len(os.listdir(FOLDER)) % 2 * 1000")
-    monkeypatch.setattr("voxtile.engine.pool.START", start.replace("FOLDER", repr(str(tmp_path / "starts"))))
+    monkeypatch.setattr("voxtile.engine.worker_process.START", start.replace("FOLDER", repr(str(tmp_path / "starts"))))
     results = parallel_map(misbehave, [f"segfault-{n}" for n in range(5)], workers=1)
     assert [result.reason for result in results] == ["worker-died"] * 5
     assert len(list((tmp_path / "starts").iterdir())) > 2 * MOST_LOST_STARTING
 
 
 def test_a_worker_that_ends_by_itself_at_its_start_is_not_tried_again(monkeypatch):
-    monkeypatch.setattr("voxtile.engine.pool.START", "raise SystemExit(3)")
+    monkeypatch.setattr("voxtile.engine.worker_process.START", "raise SystemExit(3)")
     with pytest.raises(ConfigError, match=r"ended while starting \(exit 3\)"):
         parallel_map(misbehave, ["ok-1"], workers=1)
 

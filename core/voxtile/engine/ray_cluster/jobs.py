@@ -20,10 +20,10 @@ from voxtile.engine.inline import InlineEngine
 from voxtile.engine.job import Setup
 from voxtile.engine.local import EngineEvent, ItemStarted, JobCommitted, LocalEngine, Session
 from voxtile.engine.plan import Job
-from voxtile.engine.pool import Limits
 from voxtile.engine.ray_cluster.connection import require_ray
 from voxtile.engine.ray_cluster.slots import Call, Slots, joined
 from voxtile.engine.task import Task
+from voxtile.engine.worker_process import Limits
 from voxtile.errors import ConfigError
 
 _SEEN = "on-the-nodes"  # a file of the scratch folder, by which a node sees that it has the same file system

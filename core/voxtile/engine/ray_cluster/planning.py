@@ -9,9 +9,10 @@ from typing import Any, TypeVar
 
 from voxtile.engine.failure import Failure
 from voxtile.engine.parallel import CHUNK, PlanReader, read_in
-from voxtile.engine.pool import Limits, WorkerPool
+from voxtile.engine.pool import WorkerPool
 from voxtile.engine.ray_cluster.connection import require_ray
 from voxtile.engine.ray_cluster.slots import joined
+from voxtile.engine.worker_process import Limits
 
 T = TypeVar("T")
 R = TypeVar("R")

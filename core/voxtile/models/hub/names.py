@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -55,6 +56,8 @@ def unknown_to_timm(name: str, known: Sequence[str]) -> ConfigError:
 
 
 def _folder_of(package: str) -> Path | None:
-    """Where an installed package lies; nothing of it is run."""
+    """Where an installed package lies; nothing of it is run. None once it is imported: models may be added to it."""
+    if package in sys.modules:
+        return None
     found = importlib.util.find_spec(package)
     return Path(found.origin).parent if found is not None and found.origin else None

@@ -6,8 +6,9 @@ from pathlib import Path
 
 from voxtile.corpus.parts import part_paths
 from voxtile.corpus.schema import TABLES
-from voxtile.engine.pool import Call, Died, Limits, Raised, Returned, WorkerPool
+from voxtile.engine.pool import Died, Raised, Returned, WorkerPool
 from voxtile.engine.worker import Report
+from voxtile.engine.worker_process import Call, Limits
 from voxtile.errors import CorpusError
 from voxtile.stages.verify.corpus import Verification, verify
 

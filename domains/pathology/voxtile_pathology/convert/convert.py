@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from voxtile.engine.pool import Limits
 from voxtile.engine.run import RunOptions, run_task
+from voxtile.engine.worker_process import Limits
 from voxtile.errors import ConfigError
 from voxtile_datasets.intake.planner import IntakeOptions, Planner
 from voxtile_pathology.convert.cases import StudyUnit

@@ -14,8 +14,9 @@ from rich.progress import Progress
 
 from voxtile.corpus.identity import printable
 from voxtile.corpus.schema import SYNTHETIC
-from voxtile.engine.pool import Call, Died, Limits, Raised, Returned, WorkerPool
+from voxtile.engine.pool import Died, Raised, Returned, WorkerPool
 from voxtile.engine.task import Item
+from voxtile.engine.worker_process import Call, Limits
 from voxtile.errors import InputError
 from voxtile_datasets.intake.planner import Planner
 from voxtile_pathology.annotations.model import find_annotations

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
+
+from voxtile.errors import VoxtileError
+
+_Made = TypeVar("_Made")
 
 
 def place() -> tuple[int, int]:
@@ -15,6 +20,30 @@ def place() -> tuple[int, int]:
     if not dist.is_available() or not dist.is_initialized():
         return 0, 1
     return dist.get_rank(), dist.get_world_size()
+
+
+def made_by_rank_0(make: Callable[[], _Made]) -> _Made:
+    """What rank 0 makes, in every process; all processes must ask, and the others read nothing for it.
+
+    Args:
+        make: its result, and what it raises, can be pickled.
+
+    Raises:
+        VoxtileError: the one that `make` raised in rank 0, in every process.
+    """
+    rank, ranks = place()
+    if ranks == 1:
+        return make()
+    told: list[Any] = [None, None]
+    if rank == 0:
+        try:
+            told[0] = make()
+        except VoxtileError as error:
+            told[1] = error
+    dist.broadcast_object_list(told, src=0)
+    if told[1] is not None:
+        raise told[1]
+    return cast(_Made, told[0])
 
 
 @dataclass(frozen=True)

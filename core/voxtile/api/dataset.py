@@ -86,7 +86,7 @@ class SampleDataset(torch.utils.data.Dataset[DatasetItem]):
         if compiled.outgrown:
             note(compiled.outgrown)
         if not isinstance(preset, StudyReader):
-            preset.check(list(compiled.metas()))
+            preset.check(compiled.metas())
         unit: Any = "study" if isinstance(preset, StudyReader) else "sample"
         self._draws = DrawDataset(compiled, preset, CaptionPolicy(per_item=texts), split=split, unit=unit)
         self.fact_names = compiled.concepts

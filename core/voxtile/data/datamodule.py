@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import lightning.pytorch as pl
-import numpy as np
 import torch
 from lightning.pytorch.trainer.states import TrainerFn
 
@@ -30,6 +29,7 @@ from voxtile.data.seen_samples import TrainingMarks
 from voxtile.data.small_corpora import fitting_batch, say_missing
 from voxtile.data.source import DataSource
 from voxtile.data.training_terms import refuse_forbidden
+from voxtile.distributed import made_by_rank_0
 from voxtile.errors import ConfigError
 from voxtile.types import Batch
 
@@ -176,7 +176,7 @@ class CorpusDataModule(pl.LightningDataModule):
     @property
     def sample_fact_names(self) -> tuple[str, ...]:
         """Those of them that facts of single samples are about (`sample_facts_source`)."""
-        sources = [self._source] if self._mixed is None else self._mixed.open()
+        sources = self._sources()
         found = {name for source in sources for name in source.concepts_of(self._sample_facts_source)}
         return tuple(name for name in self.fact_names if name in found)
 
@@ -197,7 +197,7 @@ class CorpusDataModule(pl.LightningDataModule):
     def states_facts(self) -> bool:
         """Whether it is known of any text of a thousand evenly spaced training items that it states a fact."""
         hashes = [text_hash(text) for text in self.training_texts(1000)]
-        sources = [self._source] if self._mixed is None else self._mixed.open()
+        sources = self._sources()
         return any((source.compiled.text_facts(hashes) >= 0).any() for source in sources)
 
     @property
@@ -222,11 +222,14 @@ class CorpusDataModule(pl.LightningDataModule):
         return () if self._mixed is None else tuple(self._mixed.sources)
 
     @cached_property
-    def training_marks(self) -> TrainingMarks:
-        """Hashes of what is trained on, for the checkpoint."""
-        sources = [self._source] if self._mixed is None else self._mixed.open()
-        found = [source.compiled.uid_marks(source.splits["train"]) for source in sources if source.size("train")]
-        return TrainingMarks.of(np.concatenate([np.empty(0, np.int64), *found]))
+    def training_marks(self) -> TrainingMarks | None:
+        """Hashes of what is trained on, for the checkpoint; None in all processes but the first, which writes it."""
+        if self._place()[0]:
+            return None
+        sources = [source for source in self._sources() if source.size("train")]
+        rows = [len(source.compiled.rows(source.splits["train"])) for source in sources]
+        parts = (part for source in sources for part in source.compiled.uid_marks(source.splits["train"]))
+        return TrainingMarks.of_parts(parts, sum(rows))
 
     @property
     def cursor(self) -> Cursor:
@@ -244,11 +247,17 @@ class CorpusDataModule(pl.LightningDataModule):
         _ = self.fact_names
 
     def setup(self, stage: str | None = None) -> None:
-        """Open the view; for training, have the cursor follow the steps."""
+        """Open the view; for training, have the cursor follow the steps.
+
+        Rank 0 reads the corpus's tables for all; the others map the view.
+        """
+        opened = made_by_rank_0(lambda: [(s.compiled.folder, s.compiled.key) for s in self._sources()])
+        for source, (folder, key) in zip(self._sources(adopted=True), opened, strict=True):
+            source.adopt(folder, key)
         _ = self.fact_names
         trainer = self.trainer
         if stage == "fit":
-            refuse_forbidden([self._source] if self._mixed is None else self._mixed.open())
+            made_by_rank_0(lambda: refuse_forbidden(self._sources()))
             self._fit_batch()
             say_missing({role: self._size(role) for role in self._splits}, self._splits)
         if (
@@ -290,7 +299,7 @@ class CorpusDataModule(pl.LightningDataModule):
         Raises:
             ConfigError: it is empty, and nothing else was asked for.
         """
-        sources = [self._source] if self._mixed is None else self._mixed.open()
+        sources = self._sources()
         alone = self.trainer is not None and self.trainer.state.fn == TrainerFn.VALIDATING
         if not alone and not any(source.size("val") for source in sources):
             return []
@@ -339,8 +348,13 @@ class CorpusDataModule(pl.LightningDataModule):
 
     def _size(self, role: str) -> int:
         """Items of a split, over all sources."""
-        sources = [self._source] if self._mixed is None else self._mixed.open()
-        return sum(source.size(role) for source in sources)
+        return sum(source.size(role) for source in self._sources())
+
+    def _sources(self, *, adopted: bool = False) -> list[DataSource]:
+        """What is drawn from, with views compiled; those that are yet to be adopted from rank 0 as they are."""
+        if self._mixed is None:
+            return [self._source]
+        return list(self._mixed.sources.values()) if adopted else self._mixed.open()
 
     def _fit_batch(self) -> None:
         """Make batches no larger than what there is to train on. A loss over a stated global batch is as stated."""

@@ -13,6 +13,7 @@ from voxtile.corpus.remote.announcing import announced
 from voxtile.data.cursor import Cursor
 from voxtile.data.draws import DrawDataset, Draws, Failed, OrderedDraws, PackedPreset
 from voxtile.data.epoch_order import EpochOrder, WeightedOrder
+from voxtile.data.handing_out import by_place, reads_by_blocks
 from voxtile.data.lost_worker import Watch
 from voxtile.data.mixture.order import MixtureOrder
 from voxtile.errors import CorpusError
@@ -29,7 +30,8 @@ class TrainingDraws(Sampler[Draws]):
     """The draws of one rank from where the cursor stands to the end of the epoch.
 
     A global batch is `batch_size` consecutive positions; rank r takes the r-th equal part of it, so that the parts of
-    all ranks, in order, are the same batch whatever their number. What is left over at the end of an epoch is dropped.
+    all ranks, in order, are the same batch whatever their number. Of a corpus that is read by blocks the batch is in
+    the order of `by_place`. What is left over at the end of an epoch is dropped.
     """
 
     def __init__(
@@ -42,13 +44,21 @@ class TrainingDraws(Sampler[Draws]):
     ) -> None:
         self._order, self._cursor = order, cursor
         self._batch_size, self._rank, self._ranks = batch_size, rank, ranks
+        self._by_blocks = reads_by_blocks(order)
 
     def __iter__(self) -> Iterator[Draws]:
         cursor, size, share = self._cursor, self._order.size, self._batch_size // self._ranks
         epoch, start = cursor.epoch, cursor.consumed
         while start + self._batch_size <= size:
-            positions = np.arange(start + self._rank * share, start + (self._rank + 1) * share, dtype=np.int64)
-            yield Draws(self._order.rows(epoch, positions), epoch * size + positions)
+            begin = start + self._rank * share
+            if self._by_blocks:
+                positions = np.arange(start, start + self._batch_size, dtype=np.int64)
+                rows = self._order.rows(epoch, positions)
+                own = by_place(rows)[begin - start : begin - start + share]
+                yield Draws(rows[own], epoch * size + positions[own])
+            else:
+                positions = np.arange(begin, begin + share, dtype=np.int64)
+                yield Draws(self._order.rows(epoch, positions), epoch * size + positions)
             start += self._batch_size
 
     def __len__(self) -> int:

@@ -7,7 +7,7 @@ are kept, so that a leak of many samples is still found and a checkpoint stays s
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -45,6 +45,19 @@ class TrainingMarks:
         """
         samples = np.unique(samples)
         return cls(samples, 1.0)._limited(min(1.0, most / max(1, len(samples))))
+
+    @classmethod
+    def of_parts(cls, parts: Iterable[npt.NDArray[np.int64]], count: int, *, most: int = MOST) -> TrainingMarks:
+        """Marks of training data that is read in parts and may not fit into memory.
+
+        Args:
+            parts: `uid_mark` of some samples each.
+            count: samples of all parts; of some that come twice a smaller share is kept than `of` would.
+            most: samples that are kept.
+        """
+        share = min(1.0, most / max(1, count))
+        kept = [part if share == 1 else part[part < int(share * _LARGEST)] for part in parts]
+        return cls(np.unique(np.concatenate([np.empty(0, np.int64), *kept])), share)
 
     def __or__(self, other: TrainingMarks) -> TrainingMarks:
         """Marks of both, as of a run that goes on with other data."""

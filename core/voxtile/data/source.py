@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import platform
 from collections.abc import Mapping
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -67,10 +68,29 @@ class DataSource:
     def compiled(self) -> CompiledView:
         """The compiled view, whose samples the preset can read."""
         view = compile_view(self.corpus, **self.selection, folder=self.view_folder)
-        self.preset.check(list(view.metas()))
+        self.preset.check(view.metas())
         if view.outgrown and place()[0] == 0:
             note(view.outgrown)
         return view
+
+    def adopt(self, folder: Path, key: str) -> None:
+        """Take the view that rank 0 has opened and looked through, and read no table for it.
+
+        Where the folder is not the same one here (a machine with a copy of the corpus), it is opened as by rank 0.
+
+        Raises:
+            ConfigError: what is here is another view.
+        """
+        if "compiled" not in self.__dict__ and (folder / "view.json").is_file():
+            view = CompiledView(folder, tuple(Path(root) for root in self.corpus.roots))
+            if view.key == key:
+                self.compiled = view
+        if self.compiled.key != key:
+            raise ConfigError(
+                f"view: '{self.compiled.folder}' on this machine ({platform.node()}) is {self.compiled.key[:12]}, but "
+                f"that of rank 0 is {key[:12]}: the copies of the corpus differ; copy it anew, or use one that all "
+                "machines share"
+            )
 
     def concepts_of(self, source: str | None) -> tuple[str, ...]:
         """The concepts of the view that facts of a source are about, or scopes of that name; all with None.

@@ -43,7 +43,7 @@ def refuse_forbidden(sources: Iterable[DataSource]) -> None:
             uids = connection.execute(wanted, [forbidding]).fetchall()
         marks = np.fromiter((uid_mark(uid) for uid in chain.from_iterable(uids)), np.int64)
         split = source.splits["train"]
-        trained = int(np.isin(source.compiled.uid_marks(split), marks).sum())
+        trained = sum(int(np.isin(part, marks).sum()) for part in source.compiled.uid_marks(split))
         if trained:
             raise ConfigError(
                 f"{trained} samples of the split '{split}' are under the licence '{forbidding[0]}', which forbids "

@@ -17,7 +17,7 @@ import voxtile
 from voxtile.data.presets.base import Preset
 from voxtile.data.seen_samples import KEY as MARKS
 from voxtile.data.seen_samples import TrainingMarks
-from voxtile.distributed import place
+from voxtile.distributed import made_by_rank_0, place
 from voxtile.errors import CheckpointError, ConfigError
 from voxtile.listed_classes import with_current_names
 from voxtile.models.dual import DualEncoder
@@ -196,10 +196,14 @@ class ContrastiveModule(pl.LightningModule):
             self._check_trainer()
             self.training_marks = getattr(data, "training_marks", None)
             if not self.encoder.text.tokenizer.ready:
-                self.encoder.text.tokenizer.train(data.training_texts())
+                self.encoder.text.tokenizer.from_json(made_by_rank_0(lambda: self._vocabulary(data)))
             for tower in (self.encoder.image, self.encoder.text):
                 if getattr(tower, "load_report", None) is not None:
                     rank_zero_info("%s", tower.load_report)
+
+    def _vocabulary(self, data: TrainingData) -> str | None:
+        self.encoder.text.tokenizer.train(data.training_texts())
+        return self.encoder.text.tokenizer.to_json()
 
     def setup_objectives(self, fact_names: tuple[str, ...]) -> None:
         """Create what objectives learn, once."""

@@ -7,7 +7,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from voxtile.data import epoch_order as order
+from voxtile.data.cursor import Cursor
 from voxtile.data.epoch_order import EpochOrder, WeightedOrder, permute
+from voxtile.data.handing_out import by_place
+from voxtile.data.loader import TrainingDraws
 
 
 @settings(max_examples=60, deadline=None)
@@ -108,3 +111,48 @@ def test_weights_hold_in_every_epoch_and_over_epochs():
     np.testing.assert_allclose(counts.mean(0), expected, atol=4 * 0.5 / np.sqrt(4000))
     assert counts[:, 1].sum() > 60
     assert counts[:, 3].sum() == 0
+
+
+def drawn(shuffle, batch, rank, ranks, steps=2):
+    """(rows, numbers) of one rank's first steps."""
+    draws = iter(TrainingDraws(shuffle, Cursor(0, "", epoch=1), batch, rank, ranks))
+    parts = [next(draws) for _ in range(steps)]
+    return [(part.items, part.numbers) for part in parts]
+
+
+@pytest.mark.parametrize("weighted", [False, True])
+def test_a_batch_read_by_blocks_is_the_same_by_any_number_of_ranks(weighted):
+    size, batch = 50_000, 480
+    shuffle = EpochOrder(size, 7, block=32, window=40)
+    if weighted:
+        weights = np.linspace(1, 3, size)
+        shuffle = WeightedOrder(shuffle, np.concatenate([[0.0], np.cumsum(weights)]))
+    alone = drawn(shuffle, batch, 0, 1)
+    for step, (rows, numbers) in enumerate(alone):
+        drawn_there = np.arange(step * batch, (step + 1) * batch)
+        assert np.array_equal(np.sort(numbers), size + drawn_there)  # the draws of an epoch before count on
+        assert np.array_equal(rows, shuffle.rows(1, numbers - size))  # each with its own item
+    for ranks in (2, 3, 16):
+        by_rank = [drawn(shuffle, batch, rank, ranks) for rank in range(ranks)]
+        for step, whole in enumerate(alone):
+            for what in (0, 1):
+                assert np.array_equal(np.concatenate([own[step][what] for own in by_rank]), whole[what])
+
+
+def test_a_thousand_ranks_read_neighbours_of_a_few_shards():
+    """100 million samples in shards of ten thousand, 32 for each rank: as drawn, nearly each of them is of another."""
+    shuffle, ranks, share, shard = EpochOrder.automatic(10**8, 0), 1000, 32, 10_000
+    positions = np.arange(ranks * share)
+    rows = shuffle.rows(0, positions)
+    assert np.median([len(np.unique(own)) for own in (rows // shard).reshape(ranks, share)]) > 30
+    rows = rows[by_place(rows)]
+    assert np.array_equal(np.sort(rows), np.sort(shuffle.rows(0, positions)))
+    shards = (rows // shard).reshape(ranks, share)
+    assert max(len(np.unique(own)) for own in shards) <= 14
+    assert np.mean([len(np.unique(own)) for own in shards]) < 8
+    readers = np.unique(np.stack([shards.ravel(), np.repeat(np.arange(ranks), share)], 1), axis=0)
+    assert np.bincount(readers[:, 0]).max() <= 20
+    # A quarter of each rank's samples is of each quarter of the corpus, so that large and small halves are shared.
+    assert (np.abs((rows.reshape(ranks, 4, 8) / 10**8).mean((0, 2)) - [0.125, 0.375, 0.625, 0.875]) < 0.02).all()
+    shuffled = iter(TrainingDraws(shuffle, Cursor(0, ""), ranks * share, 417, ranks))
+    assert np.array_equal(next(shuffled).items, rows[417 * share : 418 * share])

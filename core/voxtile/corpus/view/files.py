@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import json
 import mmap
 import os
 from collections import OrderedDict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, overload
 
 import numpy as np
 import numpy.typing as npt
@@ -116,10 +117,44 @@ class MappedBatches:
                 self._open.popitem(last=False)
         return columns, place
 
+    @property
+    def rows(self) -> int:
+        """Rows of the file; only its last record batch is read for that."""
+        whole = self._file.num_record_batches - 1
+        return whole * self._batch_rows + len(self._file.get_batch(whole)) if whole >= 0 else 0
+
     def batches(self) -> Iterator[pa.RecordBatch]:
         """All record batches in order."""
         for number in range(self._file.num_record_batches):
             yield self._file.get_batch(number)
+
+
+class JsonRows(Sequence[dict[str, Any]]):
+    """The column `json` of a mapped file; a row is read when it is asked for, since there may be as many as samples."""
+
+    def __init__(self, stored: MappedBatches) -> None:
+        self._stored, self._count = stored, stored.rows
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[dict[str, Any]]:
+        for batch in self._stored.batches():
+            for text in batch.column(0):
+                yield json.loads(text.as_py())
+
+    @overload
+    def __getitem__(self, place: int) -> dict[str, Any]: ...
+
+    @overload
+    def __getitem__(self, place: slice) -> list[dict[str, Any]]: ...
+
+    def __getitem__(self, place: int | slice) -> dict[str, Any] | list[dict[str, Any]]:
+        if isinstance(place, slice):
+            return [self[number] for number in range(*place.indices(self._count))]
+        columns, at = self._stored.at(range(self._count)[place])
+        meta: dict[str, Any] = json.loads(columns["json"][at].as_py())
+        return meta
 
 
 def _mapped(column: pa.Array) -> npt.NDArray[Any] | pa.Array:

@@ -26,7 +26,7 @@ from voxtile.corpus.records import check_parts, recorded_files
 from voxtile.corpus.remote.announcing import Place, is_mirror
 from voxtile.corpus.source import StoredSample
 from voxtile.corpus.view.compile import write_view
-from voxtile.corpus.view.files import NO_MOMENT, STUDY_WEIGHTS, WEIGHTS, MappedBatches
+from voxtile.corpus.view.files import NO_MOMENT, STUDY_WEIGHTS, WEIGHTS, JsonRows, MappedBatches
 from voxtile.corpus.view.key import INPUT_TABLES, LAYOUT, ViewChoice, view_key, view_stamp
 from voxtile.corpus.view.selection import ABOUT, CAPTIONS, EVERYTHING, SAMPLES, SUFFIX, find_selection
 from voxtile.corpus.view.text import FACTS, HASHES
@@ -144,22 +144,20 @@ class CompiledView:
             )
         return found
 
-    def uid_marks(self, split: str) -> npt.NDArray[np.int64]:
-        """[N] first 63 bits of the uid of each sample of a split.
+    def uid_marks(self, split: str) -> Iterator[npt.NDArray[np.int64]]:
+        """First 63 bits of the uid of each sample of a split, [n] for some of them at a time.
 
         Raises:
             ConfigError: no sample is in this split.
         """
         rows = self.rows(split)
-        found = []
         row = rows.start
         while row < rows.stop:
             columns, at = self._index.at(row)
             stop = min(len(columns["uid"]), at + rows.stop - row)
             first = np.ascontiguousarray(columns["uid"][at:stop, :8]).view(">u8")[:, 0]
-            found.append((first & np.uint64(2**63 - 1)).astype(np.int64))
+            yield (first & np.uint64(2**63 - 1)).astype(np.int64)
             row += stop - at
-        return np.concatenate(found)
 
     def study_rows(self, study: int) -> range:
         """Rows of one study."""
@@ -241,10 +239,9 @@ class CompiledView:
         meta: dict[str, Any] = json.loads(columns["json"][at].as_py())
         return meta
 
-    def metas(self) -> Iterator[dict[str, Any]]:
-        """Every distinct metadata of the view, for `Preset.check`."""
-        for batch in self._metas.batches():
-            yield from (json.loads(text) for text in batch.column(0).to_pylist())
+    def metas(self) -> Sequence[dict[str, Any]]:
+        """Every distinct metadata of the view, for `Preset.check`; each is read when it is asked for."""
+        return JsonRows(self._metas)
 
     def source(self, entry: Entry) -> StoredSample:
         """Pixels of a sample."""

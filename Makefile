@@ -15,7 +15,7 @@ help:
 	@echo "make test   the whole test suite, in JOBS processes (2)"
 	@echo "make lint   ruff, the order of layers (import-linter) and mypy --strict"
 	@echo "make docs   the documentation as a site (build/site/index.html); a link that leads nowhere is an error"
-	@echo "make bench  speed and memory side by side with other tools"
+	@echo "make bench  speed and memory side by side with other tools, on one page (build/bench/index.html), hours; BENCH=--quick a quarter of an hour"
 	@echo "make mutants does a test die when the code lies? Some 480 listed mutations, some two hours on 2 cores"
 	@echo "make docs-commands  every command of README and docs, from a wheel of this checkout in an environment of its own"
 	@echo "make chaos  commands disturbed by full disks, failing calls, kills, power cuts and clocks: is every byte right in the end?"
@@ -64,8 +64,9 @@ $(VENV)/.bench: $(VENV)/.dev
 	$(BIN)/python -m pip install --quiet -e '.[all,dev,bench]'
 	@touch $@
 
+BENCH ?=
 bench: $(VENV)/.bench
-	$(BIN)/python -P benchmarks/run.py
+	$(BIN)/python -P benchmarks/run.py $(BENCH)
 
 mutants: $(VENV)/.dev
 	$(BIN)/python -P benchmarks/mutants.py

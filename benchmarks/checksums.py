@@ -8,6 +8,7 @@ Run: python benchmarks/checksums.py [--rounds 40]
 
 import argparse
 import statistics
+import sys
 import tempfile
 import time
 from contextlib import contextmanager
@@ -28,6 +29,9 @@ from voxtile.data.draws import DrawDataset, Draws
 from voxtile.data.presets.image import ImagePreset
 from voxtile.data.presets.tile import TilePreset
 from voxtile.data.presets.volume import VolumePreset
+
+sys.path.append(str(Path(__file__).parent))
+from bench.recording import record
 
 ITEMS, BATCH, AIM = 8, 4, 1.03
 REPEATS = {"volume": 1, "tile": 8, "image": 8}
@@ -122,6 +126,17 @@ def main() -> None:
             print(
                 f"{title}: {1e3 * statistics.median(with_checks):.2f} ms an item, {middle:.3f} of the time without "
                 f"(quartiles {low:.3f} to {high:.3f}), aim ≤ {AIM}"
+            )
+            record(
+                f"loading with checksums compared: {title}",
+                peer="loading without",
+                version="",
+                ratios=[1 / middle],
+                spread=(1 / high, 1 / low),
+                ours=1e3 * statistics.median(with_checks),
+                theirs=1e3 * statistics.median(with_checks) / middle,
+                unit="ms of processor time",
+                aim=1 / AIM,
             )
 
 

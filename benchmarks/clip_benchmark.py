@@ -21,6 +21,9 @@ import open_clip
 import torch
 from PIL import Image
 
+sys.path.append(str(Path(__file__).parent))
+from bench.recording import record_figure
+
 CLASSES = ("a healthy chest", "pneumonia")
 TEMPLATES = ("an X-ray of {}", "{}", "a chest radiograph that shows {}", "{} on a radiograph", "a photo of {}")
 CUTOFFS = (1, 5, 10)
@@ -126,6 +129,8 @@ def main():
             subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout.splitlines()[-1]
         )
         found = ours(folder)
+    largest = max(abs(found[key] - theirs[key]) for key in found)
+    record_figure("largest difference of any figure from CLIP_benchmark's", largest, unit="", aim=AGREE)
     wrong = 0
     print(
         f"{options.model}, random weights, {options.images} images\n{'figure':<28}{'CLIP_benchmark':>16}{'voxtile':>12}"

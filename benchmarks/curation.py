@@ -23,6 +23,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+sys.path.append(str(Path(__file__).parent))
+from bench.recording import installed, record, record_figure
+
 A_SAMPLE, WORDS, VOCABULARY, PLANTED, PART = 5, 12, 30_000, 0.02, 250_000
 THRESHOLD, LEAST_SCORE = 0.8, 0.2
 PEER_TEXTS = 100_000
@@ -167,6 +170,16 @@ def compare(root: Path) -> None:
             print(f"{name}: not installed")
             continue
         ratio = np.median(seconds) / np.median(times["ours"])
+        if name != "ours":
+            record(
+                f"near-duplicates among {len(chosen):,} texts by MinHash",
+                peer=name,
+                version=installed(name),
+                ratios=[theirs / mine for theirs, mine in zip(seconds, times["ours"], strict=True)],
+                ours=float(np.median(times["ours"])),
+                theirs=float(np.median(seconds)),
+                unit="s",
+            )
         print(
             f"{name}: {len(chosen):,} texts in {np.median(seconds):.1f} s ({min(seconds):.1f} – {max(seconds):.1f}), "
             f"{found[name]:,} texts linked to an earlier one; {ratio:.1f} × our time"
@@ -245,6 +258,9 @@ def main() -> None:
             f"near-duplicates: {dedup['captions'][0] - dedup['captions'][1]:,} captions left out, "
             f"{told['expected']:,} of the {told['planted']:,} planted pairs meet the condition; aim: the same number"
         )
+        record_figure(f"curation of {options.captions:,} captions: memory", result["peak_mb"], unit="MB", aim=2000)
+        aim = 300 * options.captions / 10_000_000
+        record_figure(f"curation of {options.captions:,} captions: time", result["seconds"], unit="s", aim=aim)
         if not options.no_peers:
             compare(root)
     finally:

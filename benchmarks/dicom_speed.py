@@ -20,6 +20,9 @@ from pathlib import Path
 
 import numpy as np
 
+sys.path.append(str(Path(__file__).parent))
+from bench.recording import record
+
 INPUTS = {"start-up": (1, 6, 64), "one series": (1, 300, 512), "2,000 series": (2000, 6, 64)}
 
 
@@ -105,6 +108,14 @@ def compare(name: str, source: Path, out: Path, arguments: argparse.Namespace, r
     print(f"{name}: dcm2niix {peer_s:.2f} s ({peer_cpu:.2f} s), voxtile {our_s:.2f} s ({our_cpu:.2f} s); speed "
           f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f}), by processor time "
           f"{peer_cpu / our_cpu:.2f}", flush=True)  # fmt: skip
+    record(
+        f"the command convert dicom, {name}",
+        peer="dcm2niix to .nii.gz",
+        ratios=ratios,
+        ours=our_s,
+        theirs=peer_s,
+        unit="s",
+    )
 
 
 def main() -> None:
@@ -120,10 +131,10 @@ def main() -> None:
         folder = arguments.inputs or Path(name)
         for title, shape in INPUTS.items():
             source = folder / "x".join(map(str, shape))
-            if not source.is_dir():
-                write_series(source, *shape)
             rounds = arguments.rounds_many if shape[0] > 1 else arguments.rounds
             if rounds:
+                if not source.is_dir():
+                    write_series(source, *shape)
                 compare(title, source, Path(name) / "out", arguments, rounds)
 
 

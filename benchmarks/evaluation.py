@@ -8,6 +8,7 @@ CPU time is given beside wall time. Run: python benchmarks/evaluation.py [--test
 import argparse
 import io
 import resource
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -24,6 +25,9 @@ from voxtile.data.presets.volume import VolumePreset
 from voxtile.evaluation.options import Options
 from voxtile.evaluation.run import evaluate_model, report
 from voxtile.evaluation.tasks.file import load_task
+
+sys.path.append(str(Path(__file__).parent))
+from bench.recording import record_figure
 
 TASK = "medical/ct-findings"
 SHAPE = (48, 64, 88)
@@ -99,6 +103,8 @@ def main() -> None:
         cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
         size = (folder / "report.html").stat().st_size / 1e6
     print(f"{sizes}: figures {scored - started:.1f} s, report {ended - scored:.1f} s ({size:.1f} MB), CPU {cpu:.1f} s")
+    title = f"evaluation of {arguments.test} CT volumes with report"
+    record_figure(title, ended - started, unit="s")
     print(f"{len(evaluation.rows)} rows, 1,000 replicates, with a fact head and its ensemble")
 
 

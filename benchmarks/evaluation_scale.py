@@ -9,7 +9,9 @@ Run: python benchmarks/evaluation_scale.py zero-shot|retrieval [--width 512] [--
 
 import argparse
 import resource
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 
@@ -18,6 +20,9 @@ from voxtile.evaluation.kinds.retrieval.pairs import Pairs
 from voxtile.evaluation.kinds.retrieval.questions import RULES, image_to_text, joined_questions, text_to_image
 from voxtile.evaluation.kinds.retrieval.ranking import find_both
 from voxtile.evaluation.many_classes import many_class_figures
+
+sys.path.append(str(Path(__file__).parent))
+from bench.recording import record_figure
 
 CUTOFFS = (1, 5, 10)
 
@@ -104,6 +109,9 @@ def main() -> None:
     cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     print(figures)
     print(f"{wall:.0f} s, CPU {cpu:.0f} s, {(after.ru_maxrss - before.ru_maxrss) / 1e6:.2f} GB beyond the input's peak")
+    title = f"{arguments.kind} figures of {arguments.images:,} images"
+    record_figure(f"{title}: time", wall, unit="s")
+    record_figure(f"{title}: memory", (after.ru_maxrss - before.ru_maxrss) / 1e6, unit="GB beyond the input")
 
 
 if __name__ == "__main__":

@@ -20,6 +20,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+sys.path.append(str(Path(__file__).parent))
+from bench.recording import record
+
 OURS = """
 import json, resource, sys, time, pathlib
 import pyarrow.dataset
@@ -123,6 +126,16 @@ def main() -> None:
             spread = f"({min(rates):.0f} to {max(rates):.0f})"
             spent = statistics.median(cpu[name])
             print(f"{name:>14}: {statistics.median(rates):6.0f} articles a minute {spread}, {spent:.0f} ms of CPU each")
+        if options.peer:
+            ours, theirs = found["one process"], found["pubmed_parser"]
+            record(
+                "articles to a corpus of figures, one process",
+                peer="unpacking, pubmed_parser and Pillow, which write nothing",
+                ratios=[own / peer for own, peer in zip(ours, theirs, strict=True)],
+                ours=statistics.median(ours),
+                theirs=statistics.median(theirs),
+                unit="articles/min",
+            )
 
 
 if __name__ == "__main__":

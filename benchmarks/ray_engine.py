@@ -19,6 +19,9 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).parent))
+from bench.recording import installed, record
+
 VOXTILE = [sys.executable, "-P", "-m", "voxtile.cli.main", "--quiet"]
 RAY = [sys.executable, "-P", "-m", "ray.scripts.scripts"]
 VARIABLE = {".lock", "manifests"}  # the lock's content and the manifests' wall-clock time
@@ -84,6 +87,16 @@ def told(title: str, pairs: list[tuple[float, float]]) -> tuple[float, float]:
     ratios = [one / other for one, other in pairs]
     spread = f"{statistics.median(ratios):.2f} ({min(ratios):.2f} to {max(ratios):.2f})"
     print(f"{title}: local {local:.1f} s, ray {there:.1f} s; ray beside local {spread}, the same bytes")
+    record(
+        f"--engine ray on one machine, {title}",
+        peer="--engine local",
+        version=f"ray {installed('ray')}",
+        ratios=ratios,
+        ours=there,
+        theirs=local,
+        unit="s",
+        aim=0.9,
+    )
     return local, there
 
 

@@ -31,6 +31,9 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 from xml.sax.saxutils import escape
 
+sys.path.append(str(Path(__file__).parent))
+from bench.recording import record
+
 BATCH, WORKERS, SHARDS = 64, 2, 24
 VOLUME, CROP = (96, 160, 160), (32, 96, 96)
 SIDES = ("local", "cold", "again", "small", "faults")
@@ -255,10 +258,10 @@ def compare(options: argparse.Namespace) -> None:
                 each = (time.monotonic() - begin) / (number + 1)
                 if time.monotonic() - begin + each > options.seconds:
                     break
-        report(found)
+        report(found, f"{options.kind} out of an S3 store behind {network}")
 
 
-def report(found: dict[str, list[dict[str, Any]]]) -> None:
+def report(found: dict[str, list[dict[str, Any]]], title: str) -> None:
     """Ratios of rounds, their medians and ranges, and the processor time of each part beside local's."""
     local = found["local"]
     for side, own in found.items():
@@ -274,6 +277,16 @@ def report(found: dict[str, list[dict[str, Any]]]) -> None:
             f"{side}: median {statistics.median(ratios):.2f}, range {min(ratios):.2f} to {max(ratios):.2f} of "
             f"{len(ratios)} rounds; with the start {statistics.median(wholes):.2f}; "
             f"by processor time {statistics.median(work):.2f} ({profile}); aim 0.9"
+        )
+        record(
+            f"{title}, {side}",
+            peer="the same corpus on the disk",
+            version="",
+            ratios=ratios,
+            ours=statistics.median(run["rate"] for run in own),
+            theirs=statistics.median(run["rate"] for run in local),
+            unit="items/s",
+            aim=0.9,
         )
 
 

@@ -26,6 +26,9 @@ import psutil
 
 from voxtile_pathology.phantom.large_slide import LargeSlide, write_large_slide
 
+sys.path.append(str(Path(__file__).parent))
+from bench.recording import record_figure
+
 LIMIT_BYTES = 1 << 30
 
 
@@ -130,6 +133,8 @@ def main() -> None:
         )
     peak = max(run.peak_bytes for _, run in runs)
     print(f"peak of all processes {peak / 1e6:,.0f} MB, limit {LIMIT_BYTES / 1e6:,.0f} MB")
+    title = f"slide of {arguments.width:,} × {arguments.height:,} pixels to patches: memory"
+    record_figure(title, peak / 1e6, unit="MB", aim=LIMIT_BYTES / 1e6)
     if peak > LIMIT_BYTES or not same:
         raise SystemExit(1)
 

@@ -28,6 +28,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+sys.path.append(str(Path(__file__).parent))
+from bench.recording import installed, record
+
 TILE = 256
 
 READ = """
@@ -202,6 +205,7 @@ def main() -> None:
     parser.add_argument("--codec", choices=tuple(FORMATS), default="deflate")
     arguments = parser.parse_args()
     ratios: dict[str, list[float]] = {}
+    taken: list[dict[str, dict[str, float]]] = []
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         source = folder / "scenes"
@@ -210,6 +214,7 @@ def main() -> None:
         measure(OURS, source, folder, "1")
         for number in range(arguments.rounds):
             sides = one_round(source, folder / "corpus", arguments.reads)
+            taken.append(sides)
             for what, ratio in ratios_of(sides).items():
                 ratios.setdefault(what, []).append(ratio)
             texts = [f"{k} {v['seconds']:.2f} s ({v['cpu']:.2f} CPU)" for k, v in sides.items()]
@@ -217,6 +222,22 @@ def main() -> None:
             print(f"round {number + 1}, {stored / 1e6:.0f} MB, load {load:.1f}: {', '.join(texts)}", flush=True)
     for what, found in ratios.items():
         print(f"{what}: median {statistics.median(found):.2f}, from {min(found):.2f} to {max(found):.2f}")
+    for name, peer, theirs, ours, aim in (
+        ("scene to tiles of 256 pixels, one worker", "rasterio's loop to GeoTIFF", "tif", "ours", 1),
+        ("scene to tiles of 256 pixels, one worker", "torchgeo's GridGeoSampler to GeoTIFF", "grid-tif", "ours", 3),
+        ("random tiles for training", "torchgeo's RandomGeoSampler", "random", "random-ours", 10),
+    ):
+        pairs = [(sides[ours]["seconds"], sides[theirs]["seconds"]) for sides in taken]
+        record(
+            name,
+            peer=peer,
+            version=installed("torchgeo" if "torchgeo" in peer else "rasterio"),
+            ratios=[slow / fast for fast, slow in pairs],
+            ours=statistics.median(fast for fast, _ in pairs),
+            theirs=statistics.median(slow for _, slow in pairs),
+            unit="s",
+            aim=aim,
+        )
 
 
 def one_round(source: Path, corpus: Path, reads: int) -> dict[str, dict[str, float]]:

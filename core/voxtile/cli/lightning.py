@@ -36,6 +36,7 @@ from voxtile.training.callbacks.guard import FiniteLoss
 from voxtile.training.callbacks.lost_process import LostProcess
 from voxtile.training.callbacks.preemption import Preemption
 from voxtile.training.callbacks.progress import progress
+from voxtile.training.callbacks.rank_watch import RankWatch
 from voxtile.training.callbacks.telemetry import Telemetry
 from voxtile.training.checkpoint import AtomicCheckpointIO
 from voxtile.training.config_bases import reading, with_bases
@@ -109,6 +110,7 @@ class VoxtileCLI(LightningCLI):
         """Checkpoint and evaluation settings."""
         parser.add_lightning_class_args(RunCheckpoint, "checkpoint")
         parser.add_lightning_class_args(Telemetry, "telemetry")
+        parser.add_lightning_class_args(RankWatch, "ranks")
         parser.add_argument(
             "--evaluate.tasks", type=list[str], default=[], help="tasks that `test` runs, by name or file"
         )

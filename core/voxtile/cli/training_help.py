@@ -19,6 +19,7 @@ SECTIONS: Mapping[str, tuple[str, str]] = {
     "model": ("voxtile.training.module:ContrastiveModule", "What is trained"),
     "checkpoint": ("voxtile.training.callbacks.checkpoints:RunCheckpoint", "What is kept of a run"),
     "telemetry": ("voxtile.training.callbacks.telemetry:Telemetry", "What is measured of it"),
+    "ranks": ("voxtile.training.callbacks.rank_watch:RankWatch", "How its processes watch each other"),
     "trainer": ("lightning.pytorch.trainer.trainer:Trainer", "How it runs: the trainer of Lightning"),
 }
 """Beginning of the options: the class whose arguments they are, and what they are about."""

@@ -5,6 +5,7 @@ from .callbacks.lost_process import LostProcess as LostProcess
 from .callbacks.preemption import Preemption as Preemption
 from .callbacks.progress import ProgressBar as ProgressBar
 from .callbacks.progress import ProgressLines as ProgressLines
+from .callbacks.rank_watch import RankWatch as RankWatch
 from .callbacks.telemetry import Telemetry as Telemetry
 from .checkpoint import AtomicCheckpointIO as AtomicCheckpointIO
 from .module import ContrastiveModule as ContrastiveModule
@@ -29,6 +30,7 @@ __all__ = [
     "Preemption",
     "ProgressBar",
     "ProgressLines",
+    "RankWatch",
     "RunCheckpoint",
     "Schedule",
     "ShardedTowers",

@@ -106,7 +106,7 @@ class MappedBatches:
         """Columns of the batch that holds a row (NumPy arrays; strings as Arrow arrays), and the place in it."""
         self._reads += 1
         if self._reads % _READS_UNTIL_UNMAPPED == 0:
-            self._map.madvise(mmap.MADV_DONTNEED)
+            self.release()
         number, place = divmod(row, self._batch_rows)
         columns = self._open.get(number)
         if columns is None:
@@ -116,6 +116,10 @@ class MappedBatches:
             if len(self._open) > _OPEN_BATCHES:
                 self._open.popitem(last=False)
         return columns, place
+
+    def release(self) -> None:
+        """Hand the pages that were read back to the operating system, which may keep them for the next reader."""
+        self._map.madvise(mmap.MADV_DONTNEED)
 
     @property
     def rows(self) -> int:

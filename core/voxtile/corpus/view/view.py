@@ -157,6 +157,7 @@ class CompiledView:
             stop = min(len(columns["uid"]), at + rows.stop - row)
             first = np.ascontiguousarray(columns["uid"][at:stop, :8]).view(">u8")[:, 0]
             yield (first & np.uint64(2**63 - 1)).astype(np.int64)
+            self._index.release()
             row += stop - at
 
     def study_rows(self, study: int) -> range:

@@ -9,6 +9,7 @@ Shape letters: B items, T texts, N tokens.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Any, cast
@@ -42,11 +43,13 @@ class Processes:
 
     Attributes:
         sharded: whether the towers are spread over the processes.
+        waited: seconds that this process has waited for the others' features so far, and exchanged them.
     """
 
     def __init__(self, encoder: DualEncoder) -> None:
         self._encoder = encoder
         self.sharded = False
+        self.waited = 0.0
 
     def shard_towers(self, mesh: DeviceMesh) -> None:
         """Spread the weights of both towers over the processes, once."""
@@ -56,7 +59,12 @@ class Processes:
 
     def gathered(self, own: Features) -> Features:
         """The features of the global batch, with the scales of all its sources, see `gathered`."""
-        return self._scaled(gathered(own))
+        if own.image.is_cuda:  # the exchange waits for the device anyway; what it computes is no waiting for others
+            torch.cuda.synchronize(own.image.device)
+        begun = time.monotonic()
+        whole = gathered(own)
+        self.waited += time.monotonic() - begun
+        return self._scaled(whole)
 
     def _scaled(self, features: Features) -> Features:
         """With the scales of the whole batch, which may be of more sources than a process's own part."""

@@ -315,7 +315,7 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=BILLION)
     parser.add_argument("--tables", type=int, nargs="*", default=[MILLION, 2 * MILLION, 4 * MILLION])
     parser.add_argument("--memory-mb", type=int, default=512)
-    parser.add_argument("--quick", action="store_true", help="tables of 200,000 and 600,000 samples")
+    parser.add_argument("--quick", action="store_true", help="tables of one and two million samples")
     parser.add_argument("--folder", help="where files are written and removed; a few GB")
     parser.add_argument("--measure", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -328,7 +328,8 @@ def main() -> None:
     try:
         if options.samples:
             views(folder, options.samples)
-        tables(folder, [200_000, 600_000] if options.quick else options.tables, options.memory_mb)
+        if sizes := [MILLION, 2 * MILLION] if options.quick else options.tables:
+            tables(folder, sizes, options.memory_mb)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 import duckdb
 import numpy as np
@@ -50,7 +50,7 @@ class Pool:
     owner: npt.NDArray[np.int32]
     keep_captions: Mask
     _keys: UInt64s = field(repr=False)
-    _order: Int64s = field(repr=False)
+    _order: npt.NDArray[np.integer[Any]] = field(repr=False)
 
     @classmethod
     def open(cls, store: Corpus, scheme: str, scratch: Path, memory_mb: int) -> Pool:
@@ -74,7 +74,10 @@ class Pool:
         judge_captions(connection)
         kinds, keys = _sample_keys(store)
         order = np.argsort(keys, kind="stable")
-        pool = cls(store, connection, kinds, np.zeros(len(keys), np.bool_), _NO_CAPTIONS, _NOTHING, keys[order], order)
+        if len(order) <= np.iinfo(np.uint32).max:
+            order = order.astype(np.uint32)  # of a billion samples four gigabytes less
+        keys.sort()
+        pool = cls(store, connection, kinds, np.zeros(len(keys), np.bool_), _NO_CAPTIONS, _NOTHING, keys, order)
         if (pool._keys[1:] == pool._keys[:-1]).any():
             raise CorpusError(f"a uid occurs twice in '{store.roots[0]}'; run `voxtile verify` on the corpus")
         pool.fixed = pool.mask("SELECT uid FROM samples JOIN assigned USING (subject) WHERE code <> 0")
@@ -104,7 +107,7 @@ class Pool:
         if not len(self._keys):
             return np.full(len(keys), -1, np.int64)
         at = np.searchsorted(self._keys, keys).clip(max=len(self._keys) - 1)
-        return np.where(self._keys[at] == keys, self._order[at], -1)
+        return np.where(self._keys[at] == keys, self._order[at].astype(np.int64), -1)
 
     def mask(self, query: str) -> Mask:
         """[samples] whose uid a query gives in its first column."""

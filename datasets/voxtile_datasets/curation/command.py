@@ -234,7 +234,7 @@ class _Run:
         if self.other is not None:
             self.other.fixed[:] = True
         self.funnel = Funnel(self.pool, examples)
-        self.weights: Weights = np.ones(len(self.pool.keep))
+        self.weights: Weights = np.broadcast_to(np.float64(1), self.pool.keep.shape)  # one number until some differ
         self.captions_chosen = False
 
     def close(self) -> None:
@@ -345,8 +345,7 @@ class _Run:
             with self.funnel.step("mixture") as step:
                 step.detail = ", ".join(f"{name} {share:g}" for name, share in self.mixture.shares.items())
                 self.weights = mixed(self.pool, self.weights, self.mixture)
-        own = self.weights[self.pool.open_samples]
-        if len(own) and not own.max() > 0:
+        if not np.max(self.weights, where=self.pool.open_samples, initial=-np.inf) != 0:
             raise ConfigError("every selected training sample has the weight 0, so none could be drawn")
 
 

@@ -45,8 +45,11 @@ def publish(
     files = [_write(scratch / SAMPLES, _SAMPLE_ROWS, pool, "samples", "uid", pool.keep, weights)]
     if captions_chosen:
         files.append(_write(scratch / CAPTIONS, _CAPTION_ROWS, pool, "captions", "caption_id", pool.keep_captions))
-    own = weights[pool.open_samples]
-    weighted = bool(len(own) and own.min() != own.max())
+    lowest, highest = (  # without a copy of as many numbers as there are samples
+        float(extreme(weights, where=pool.open_samples, initial=initial))
+        for extreme, initial in ((np.min, np.inf), (np.max, -np.inf))
+    )
+    weighted = lowest < highest
     return write_selection(folder, files, {**about, "weighted": weighted})
 
 

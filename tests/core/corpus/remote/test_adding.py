@@ -38,13 +38,15 @@ def voxtile(*words):
     see_anew()
 
 
-def said_of(capsys, *words):
-    """The sentence with which a command ends that does not succeed."""
+def said_of(capsys, *words, worked=False):
+    """The sentence with which a command ends that does not succeed, before or after its work."""
     see_anew()
     capsys.readouterr()
     assert main([*map(str, words)]) == 2
     see_anew()
-    return " ".join(capsys.readouterr().err.split())
+    done, said = capsys.readouterr()
+    assert worked is bool(done)
+    return " ".join(said.split())
 
 
 def objects(server, address):
@@ -83,7 +85,7 @@ def test_a_run_that_stops_while_it_puts_shows_no_half_and_goes_on(server, place,
         address = place(server, uploaded(server), network)
         left = iter(range(3))
         network.answer_put = lambda: None if next(left, None) is not None else REFUSAL
-        assert "may not be written to" in said_of(capsys, "caption", "template", address, *CAPTION)
+        assert "may not be written to" in said_of(capsys, "caption", "template", address, *CAPTION, worked=True)
         network.answer_put = None
         assert Corpus(address).table("captions").equals(Corpus(copy).table("captions"))
         voxtile("caption", "template", address, *CAPTION)
@@ -144,7 +146,7 @@ def test_of_two_machines_that_do_the_same_one_wins_and_the_other_takes_what_is_t
 
         network.answer_put = first_machine_finishes
         if differ:
-            said = said_of(capsys, "caption", "template", loser, *CAPTION)
+            said = said_of(capsys, "caption", "template", loser, *CAPTION, worked=True)
             assert "another machine wrote it" in said
             assert "Run the same command again: it takes what is there and adds what is missing" in said
         else:

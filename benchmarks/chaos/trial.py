@@ -20,6 +20,7 @@ from stages import INLINE, Stage
 from trees import differences, tree
 from trees import rows as table_rows
 
+from voxtile.errors import VoxtileError
 from voxtile.stages.verify.corpus import verify
 
 ERROR = "voxtile: error: "
@@ -161,7 +162,7 @@ class Bench:
 
         ended = self._wait(child, plan, meanwhile)
         if plan.power:
-            cut_power(self._folder / "plan", [work / name for name in stage.writes])
+            cut_power(self._folder / "plan", _roots(stage, work))
         trial.status, trial.fired = ended.status, plan.fired
         trial.said = next(reversed(ended.err.strip().splitlines()), "")[-400:]
         trial.problems += _manners(ended, silent=how.is_silent)
@@ -205,7 +206,10 @@ class Bench:
     def _verify(self, trial: Trial, stage: Stage, work: Path) -> None:
         """In the end nothing is wrong."""
         for corpus in stage.corpora:
-            trial.problems += [f"voxtile verify: {problem}" for problem in verify(work / corpus).problems]
+            try:
+                trial.problems += [f"voxtile verify: {problem}" for problem in verify(work / corpus).problems]
+            except VoxtileError as error:
+                trial.problems.append(f"voxtile verify: {error}")
 
     def _work(self, stage: Stage) -> Path:
         work = self._folder / "work"
@@ -214,13 +218,19 @@ class Bench:
         return work
 
     def _plan(self, stage: Stage, work: Path, fields: dict[str, int]) -> Plan:
-        return write_plan(self._folder / "plan", [work / name for name in stage.writes], **fields)
+        return write_plan(self._folder / "plan", _roots(stage, work), **fields)
 
     def _start(self, work: Path, argv: Sequence[str]) -> Running:
         return self._commands.start(work, argv, self._folder / "plan")
 
     def _wait(self, child: Running, plan: Plan, meanwhile: Callable[[], None] = lambda: None) -> Ended:
         return self._commands.wait(child, lambda: int(plan.every), meanwhile)
+
+
+def _roots(stage: Stage, work: Path) -> list[Path]:
+    """Beginnings of the paths that a stage writes, and of what is under construction beside them."""
+    beside = [name for name in stage.writes if "/" not in name]
+    return [*(work / name for name in stage.writes), *(work / f".{name}" for name in beside)]
 
 
 def _argv(stage: Stage, folder: Path, engine: Sequence[str] = ()) -> list[str]:

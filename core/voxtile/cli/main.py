@@ -57,6 +57,8 @@ def _guarded(run: Callable[[list[str]], None], argv: list[str]) -> int:
     except Exception as error:  # a defect of ours: one sentence all the same
         if (own := own_cause(error)) is not None:
             return _say(str(own), own.exit_status, trace=debug)
+        if type(error).__module__ == "_duckdb" and (failed := _failed_disk(error)) is not None:
+            return _say(str(failed), failed.exit_status, trace=debug)
         if isinstance(error, ImportError) and (missing := _missing_extra(error)) is not None:
             return _say(str(missing), missing.exit_status, trace=debug)
         said = " ".join(str(error).split())
@@ -69,6 +71,12 @@ def _missing_extra(error: ImportError) -> VoxtileError | None:
     from voxtile.extras import missing_extra
 
     return missing_extra(error)
+
+
+def _failed_disk(error: Exception) -> VoxtileError | None:
+    from voxtile.corpus.sql_condition import disk_error
+
+    return disk_error(error)
 
 
 def _interrupted(sentence: str) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import json
+import os
 import re
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any
@@ -16,10 +17,11 @@ from typing import Any
 import duckdb
 
 from voxtile.corpus.schema import TABLES
-from voxtile.errors import ConfigError
+from voxtile.errors import ConfigError, CorpusError, VoxtileError
 
 _STATE = frozenset({"getenv", "nextval", "currval", "setseed", "write_log", "set_config", "current_setting"})
 _LISTED = 12
+_LONGEST = 200  # characters of what the database says
 _KEYS = {"samples": "uid", "captions": "caption_id"}
 
 
@@ -100,8 +102,23 @@ def condition_columns(connection: duckdb.DuckDBPyConnection, table: str) -> list
     return [*TABLES[table].names, "corpus", *extra, *_score_columns(connection, table)]
 
 
-def condition_error(error: Exception, text: str, option: str, columns: Collection[str]) -> ConfigError:
+def disk_error(error: Exception) -> CorpusError | None:
+    """The sentence for an error of the database that is the disk's and not the query's; None for any other."""
+    said = _one_line(error)
+    if not re.search(r"\bIO ?Error\b|\berrno\b", said):
+        return None
+    number = re.search(r"\berrno:? (\d+)", said)
+    cause = os.strerror(int(number[1])) if number else said[:_LONGEST]
+    return CorpusError(
+        f"the tables cannot be read, or there is no room for what a query puts aside ({cause}); "
+        "see to the disk, then run the same command again"
+    )
+
+
+def condition_error(error: Exception, text: str, option: str, columns: Collection[str]) -> VoxtileError:
     """What the database says of an expression, as one sentence; an unknown column comes with the nearest ones.
+
+    Where the disk is at fault, the sentence says so.
 
     Args:
         error: the database's.
@@ -109,6 +126,8 @@ def condition_error(error: Exception, text: str, option: str, columns: Collectio
         option: how messages call it.
         columns: names that it may use.
     """
+    if (of_the_disk := disk_error(error)) is not None:
+        return of_the_disk
     found = re.search(r'Referenced column "([^"]+)" not found', str(error))
     if not found:
         return ConfigError(f"{option}: '{text}' is not a valid SQL condition: {_one_line(error)}")

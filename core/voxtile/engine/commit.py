@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -25,6 +26,7 @@ from voxtile.errors import CorpusError
 
 DONE = "done"
 LEDGER_FOLDER = "ledger"
+SCRATCH = ".scratch"  # for a run's own files; inside the corpus because they can be large
 
 
 def write_ledger(root: Path, stem: str, rows: list[Row]) -> Path:
@@ -83,7 +85,7 @@ def read_done(root: Path, task: str) -> Iterator[DoneJob]:
 
 
 def remove_leftovers(root: Path) -> None:
-    """Remove what killed runs left: files of jobs that were announced but never committed, and temporary files."""
+    """Remove what killed runs left: files of jobs that were announced but never committed, and temporary ones."""
     for pending in sorted((root / DONE).glob("*.pending")):
         if not pending.with_suffix(".json").exists():
             remove_files_of(root, pending.read_text())
@@ -97,6 +99,7 @@ def remove_leftovers(root: Path) -> None:
     ):
         for temporary in folder.glob(f".*{TEMPORARY_SUFFIX}"):
             temporary.unlink()
+    shutil.rmtree(root / SCRATCH, ignore_errors=True)
 
 
 def remove_files_of(root: Path, stem: str) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from voxtile.corpus.forgotten import ForgottenSubjects
 from voxtile.corpus.records import Row
 from voxtile.corpus.storage import StorageError
-from voxtile.engine.commit import announce, commit, write_ledger
+from voxtile.engine.commit import SCRATCH, announce, commit, write_ledger
 from voxtile.engine.duplicates import Claimed, without_duplicates, without_forgotten
 from voxtile.engine.earlier_runs import USED, EarlierRows
 from voxtile.engine.failure import Failure, failure_of
@@ -51,8 +51,8 @@ class Setup:
 
     @property
     def scratch(self) -> Path:
-        """Folder for a run's own files; inside the corpus because they can be large, and removed with the run."""
-        return self.root / ".scratch"
+        """Folder for a run's own files, removed with the run."""
+        return self.root / SCRATCH
 
 
 Ruling: TypeAlias = Failure | Path

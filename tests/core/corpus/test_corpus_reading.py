@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 
 import duckdb
 import numpy as np
@@ -12,10 +13,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from voxtile.cli.main import main
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Sample
 from voxtile.corpus.schema import LEDGER, SAMPLES, SPLITS
 from voxtile.corpus.shards.codecs import encode_array
+from voxtile.corpus.sql_condition import condition_error, disk_error
 from voxtile.corpus.writer import JobWriter, append_rows, new_corpus
 from voxtile.errors import CorpusError
 
@@ -263,3 +266,33 @@ def test_remote_references_say_what_to_do(root):
 
 def test_schema_has_a_column_order_that_rows_keep(root):
     assert Corpus(root).table("samples").schema.names == SAMPLES.names
+
+
+@pytest.mark.parametrize("by", ["the database", "a stream that it reads"])
+def test_a_disk_that_fails_under_a_query_is_one_sentence(by, monkeypatch, capsys):
+    """No file is as broken as /proc/self/mem, whose first byte is EIO on every Linux."""
+
+    def batches():
+        with open("/proc/self/mem", "rb", buffering=0) as file:
+            file.read(1)
+        yield
+
+    def read(_):
+        with duckdb.connect() as connection:
+            if by == "the database":
+                connection.sql("SELECT * FROM read_text('/proc/self/mem')").fetchall()
+            stream = pa.RecordBatchReader.from_batches(pa.schema([("a", pa.int64())]), batches())
+            connection.register("part", stream)
+            connection.sql("SELECT * FROM part").fetchall()
+
+    monkeypatch.setattr("voxtile.cli.main._dispatch", read)
+    assert main([]) == 2
+    sentence = r"voxtile: error: the tables cannot be read, .*Input/output error.*run the same command again\n"
+    assert re.fullmatch(sentence, capsys.readouterr().err)
+
+
+def test_a_condition_that_is_wrong_is_not_laid_to_the_disk():
+    with duckdb.connect() as connection, pytest.raises(duckdb.Error) as raised:
+        connection.sql("SELECT nothing FROM nowhere")
+    assert disk_error(raised.value) is None
+    assert "is not a valid SQL condition" in str(condition_error(raised.value, "nothing", "--where", ["uid"]))

@@ -1,6 +1,8 @@
 """Resuming, retrying, growing, duplicates, dry runs: the corpus is the same bytes whatever happened on the way."""
 
+import errno
 import json
+import os
 import shutil
 
 import pytest
@@ -89,6 +91,28 @@ def test_leftovers_of_an_interrupted_job_go_even_when_its_input_is_gone(tmp_path
     assert Corpus(tmp_path).table("samples")["subject"].to_pylist() == ["ok-3"]
     assert not [path for path in tmp_path.rglob(f"*{job.stem}*")]
     assert not list(tmp_path.rglob("*.tmp"))
+
+
+def test_the_scratch_of_an_earlier_run_goes_even_when_nothing_is_left_to_do(tmp_path, monkeypatch):
+    """It stayed for good where the disk refused once to remove a file of it."""
+    refused = []
+    unlink = os.unlink
+
+    def refuse_once(path, *args, **kwargs):
+        if os.fspath(path).endswith("known.arrow") and not refused:
+            refused.append(path)
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        unlink(path, *args, **kwargs)
+
+    monkeypatch.setattr(os, "unlink", refuse_once)
+    root = tmp_path / "corpus"
+    run_task(FaultTask(("ok-1",)), root, RunOptions(engine="inline"))
+    assert refused
+    assert not (root / ".scratch").exists()
+    (root / ".scratch").mkdir()
+    (root / ".scratch" / "known.arrow").touch()
+    run_task(FaultTask(("ok-1",)), root, RunOptions(engine="inline"))
+    assert not (root / ".scratch").exists()
 
 
 def test_inputs_that_arrive_later_are_added_and_nothing_is_converted_twice(tmp_path, snapshot):

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from voxtile.console import note
 from voxtile.corpus.schema import DESCRIPTIVE, MEASURED, OVERVIEW, ROLE, TABLES
-from voxtile.corpus.sql_condition import check_condition
+from voxtile.corpus.sql_condition import check_condition, disk_error
 from voxtile.corpus.view.key import INPUT_TABLES, table_parts
 from voxtile.errors import ConfigError, CorpusError
 
@@ -176,6 +176,8 @@ def select_samples(connection: duckdb.DuckDBPyConnection, where: str | None, *, 
             led AS (SELECT *, min(place) OVER (PARTITION BY subject, study) AS lead FROM placed)
             SELECT *, row_number() OVER (ORDER BY split, lead, place) - 1 AS row FROM led""")
     except duckdb.Error as error:
+        if (of_the_disk := disk_error(error)) is not None:
+            raise of_the_disk from error
         if where:
             raise ConfigError(
                 f"where: '{where}' is not a valid SQL condition on samples: {first_line(error)}"

@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.schema import OVERVIEW
+from voxtile.corpus.sql_condition import disk_error
 from voxtile.errors import ConfigError, EvaluationError
 from voxtile.evaluation.tasks.task import Task
 
@@ -107,6 +108,8 @@ def _selected(corpus: Corpus, task: Task) -> list[tuple[str, str, str | None]]:
                 f"SELECT DISTINCT uid, subject, study FROM samples WHERE kind <> '{OVERVIEW}'{condition} ORDER BY uid"
             ).fetchall()
     except duckdb.Error as error:
+        if (of_the_disk := disk_error(error)) is not None:
+            raise of_the_disk from error
         first = str(error).splitlines()[0]
         raise ConfigError(
             f"task '{task.name}': 'where' is not a condition over the samples table ({task.where}): {first}"

@@ -14,6 +14,7 @@ from voxtile.console import output
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.remote.address import refuse_remote
 from voxtile.corpus.schema import OVERVIEW
+from voxtile.corpus.sql_condition import disk_error
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.errors import ConfigError, InputError, PresetError
 from voxtile.stages.embed.extractor import Extractor, load_extractor
@@ -98,6 +99,8 @@ def _chosen(corpus: Corpus, where: str | None) -> dict[str, list[str]]:
                 f"SELECT uid FROM samples WHERE kind <> '{OVERVIEW}'{condition} ORDER BY uid"
             ).fetchall()
     except duckdb.Error as error:
+        if (of_the_disk := disk_error(error)) is not None:
+            raise of_the_disk from error
         first = str(error).splitlines()[0]
         raise ConfigError(f"--where is not a condition over the samples table ({where}): {first}") from error
     if not rows:

@@ -55,7 +55,7 @@ class Extent:
         OSError: it cannot be opened or made.
     """
 
-    def __init__(self, path: Path, length: int, *, create: bool = False) -> None:
+    def __init__(self, path: str, length: int, *, create: bool = False) -> None:
         self.path, self.length = path, length
         self._sums_at = -(-length // _PAGE) * _PAGE
         whole = self._sums_at + -(-length // BLOCK) * _SUM_BYTES
@@ -133,7 +133,7 @@ class ObjectBlocks:
     """
 
     def __init__(self, path: Path, size: int) -> None:
-        self.path, self.size = path, size
+        self._name, self.size = os.fspath(path), size  # text: making paths took as long as reading checksums
         self._extent = extent_bytes(size)
 
     def missing(self, start: int, stop: int) -> npt.NDArray[np.int64]:
@@ -191,17 +191,17 @@ class ObjectBlocks:
 
     def _opened(self, number: int, *, create: bool = False) -> Extent:
         length = min(self._extent, self.size - number * self._extent)
-        return _EXTENTS_OPEN.get(self.path.with_name(f"{self.path.name}-{number:x}{SUFFIX}"), length, create=create)
+        return _EXTENTS_OPEN.get(f"{self._name}-{number:x}{SUFFIX}", length, create=create)
 
 
 class _OpenExtents:
     """Extents that this process has open; one that falls out closes with its last reader."""
 
     def __init__(self) -> None:
-        self._extents: OrderedDict[Path, Extent] = OrderedDict()
+        self._extents: OrderedDict[str, Extent] = OrderedDict()
         self._lock = Lock()
 
-    def get(self, path: Path, length: int, *, create: bool) -> Extent:
+    def get(self, path: str, length: int, *, create: bool) -> Extent:
         with self._lock:
             held = self._extents.get(path)
             if held is None or not held.is_current:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, ClassVar
@@ -26,6 +27,7 @@ from voxtile.errors import CheckpointError, StopRunError, VoxtileError
 from voxtile.processors import usable_processors
 from voxtile.stages.embed.extractor import Extractor, load_extractor
 
+_AHEAD = 32  # samples that are read and prepared before they are needed
 _LARGEST = float(np.finfo(np.float16).max)
 
 
@@ -98,18 +100,21 @@ class EmbedTask:
         wanted = table.filter(pc.is_in(table["uid"], value_set=pa.array(uids, pa.string())))
         rows = {row["uid"]: row for row in wanted.to_pylist()}
         with ThreadPoolExecutor(max_workers=usable_processors()) as pool:
-            batches = (uids[start : start + self.batch_size] for start in range(0, len(uids), self.batch_size))
-            for batch in announced(batches, partial(self._places, rows)):
-                ready = [
-                    (uid, image)
-                    for uid, image in zip(batch, pool.map(lambda uid: self._prepared(rows[uid]), batch), strict=True)
-                    if not _is_failure(uid, image, failed)
-                ]
+            pending: deque[tuple[str, Future[Tensor | str]]] = deque()
+            remaining = announced(uids, partial(self._places, rows))
+            for start in range(0, len(uids), self.batch_size):
+                ready = []
+                for _ in uids[start : start + self.batch_size]:
+                    while len(pending) < _AHEAD and (following := next(remaining, None)) is not None:
+                        pending.append((following, pool.submit(self._prepared, rows[following])))
+                    uid, image = pending.popleft()
+                    ready += [(uid, image.result())]
+                ready = [(uid, image) for uid, image in ready if not _is_failure(uid, image, failed)]
                 if ready:
                     yield [uid for uid, _ in ready], torch.stack([image for _, image in ready])  # type: ignore[misc]
 
-    def _places(self, rows: Mapping[str, Row], uids: Sequence[str]) -> list[Place]:
-        return [place for uid in uids for place in place_of(self.corpus.roots[0], rows[uid])]
+    def _places(self, rows: Mapping[str, Row], uid: str) -> list[Place]:
+        return place_of(self.corpus.roots[0], rows[uid])
 
     def _prepared(self, row: Row) -> Tensor | str:
         """The model's input, or what is wrong with the sample."""

@@ -9,9 +9,14 @@ from object_stores import proxy
 
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.remote.payloads import see_anew
+from voxtile.corpus.view.view import compile_view
+from voxtile.data.captions import CaptionPolicy
 from voxtile.data.datamodule import CorpusDataModule
+from voxtile.data.draws import DrawDataset, Draws
 from voxtile.data.images import CorpusImages
 from voxtile.data.presets.image import ImagePreset
+from voxtile.data.presets.volume import VolumePreset
+from voxtile.data.regions.regions import RegionDraws, RegionPolicy
 from voxtile.errors import CorpusError, StoreError
 from voxtile.stages.embed.command import embed_corpus
 
@@ -95,8 +100,6 @@ def test_vectors_go_to_a_corpus_beside_it_and_both_are_curated_as_one(
 
 
 def batches_of_both(corpus, vectors):
-    from voxtile.corpus.view.view import compile_view
-
     view = compile_view(Corpus(corpus, vectors), "near")
     return [view.entry(row).uid for row in view.rows(None)]
 
@@ -120,3 +123,18 @@ def test_a_store_that_ends_answering_leaves_no_sample_out(
         embed_corpus(address, str(model_folder), out=out)
     uids = Corpus(out).table("embeddings")["uid"].to_pylist()
     assert sorted(uids) == sorted(Corpus(picture_corpus).table("samples")["uid"].to_pylist())
+
+
+def test_masks_are_announced_with_their_images(local_corpus):
+    corpus = Corpus(local_corpus)
+    view, preset = compile_view(corpus), VolumePreset(shape=(8, 16, 16))
+    regions = RegionDraws(corpus, RegionPolicy(), preset, view.concepts)
+    data = DrawDataset(view, preset, CaptionPolicy(), split="train", regions=regions)
+    items = np.arange(len(data))
+    found = {(place.shard, place.offset, place.nbytes) for place in data.places(Draws(items, items + 100))}
+    uids = {view.entry(row).uid for row in view.rows("train")}
+    rows = [row for name in ("samples", "regions") for row in corpus.table(name).to_pylist() if row["uid"] in uids]
+    names = [[f"{kind}{part}" for part in ("shard", "offset", "nbytes")] for kind in ("", "mask_")]
+    addresses = {tuple(row.get(name) for name in own) for row in rows for own in names}
+    assert found == addresses - {(None, None, None)}
+    assert len(found) == 2 * len(items)

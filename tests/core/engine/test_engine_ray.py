@@ -30,22 +30,38 @@ OPTIONS = RunOptions(job_items=2, time_limit_s=3.0, memory_limit_gb=0.5)
 NAMES = ("ok-1", "bad-1", "drop-1", "same-1", "ok-2", "segfault-1", "same-2", "ok-3", "ok-4", "once-1", "ok-5", "ok-6")
 
 
+def started():
+    """The cluster and its other node. Ray gives its processes 15 s to start, which a very busy machine may not keep."""
+    head = {"num_cpus": 1, "include_dashboard": False, "include_log_monitor": False, "no_monitor": True}
+    for _ in range(3):
+        made = Cluster()
+        try:
+            made.add_node(**head)
+            node = made.add_node(num_cpus=1)
+            made.wait_for_nodes(timeout=120)
+        except Exception as error:  # Ray has no class for it
+            made.shutdown()
+            if "timed out" not in str(error).lower():
+                raise
+        else:
+            return made, node
+    pytest.skip("Ray does not start within its own limits: the machine is too busy")
+
+
 @pytest.fixture(scope="module")
 def cluster():
     """A head and another node, of one processor each, to which this process is connected."""
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False, "no_monitor": True})
-    node = made.add_node(num_cpus=1)
-    made.wait_for_nodes()
+    made, node = started()
     ray.init(address=made.address, log_to_driver=False, logging_level="error")
     yield made, node
     ray.shutdown()
     made.shutdown()
 
 
-def convert(folder, engine, names=NAMES, **settings):
+def convert(folder, engine, names=NAMES, workers=2, **settings):
     (folder / "scratch").mkdir(parents=True)
     task = FaultTask(names, scratch=str(folder / "scratch"), **settings)
-    run_task(task, folder / "corpus", replace(OPTIONS, engine=engine, workers=2))
+    run_task(task, folder / "corpus", replace(OPTIONS, engine=engine, workers=workers))
     return folder / "corpus"
 
 
@@ -112,13 +128,13 @@ def test_results_come_in_order_and_calls_are_drawn_as_they_are_wanted(cluster):
         lent.hold(list, range(100, 0, -1))
         for given, found in enumerate(lent.ordered(calls(), "numbers")):
             assert found == 100 - given
-            assert len(drawn) <= given + 1 + 2 * slots._AHEAD
+            assert len(drawn) <= given + 1 + 4, "two for each slot, and the one that is handed over"
     assert given == 29
 
 
 def test_a_job_that_takes_its_slots_down_ends_the_run(cluster, tmp_path):
     with pytest.raises(CorpusError, match="lost with its node 3 times"):
-        convert(tmp_path, "ray", ("ok-1", "ok-2", "parent-1"))
+        convert(tmp_path, "ray", ("ok-1", "ok-2", "parent-1"), workers=1)
     done = Corpus(tmp_path / "corpus").ledger().to_pylist()
     assert {row["source"] for row in done} <= {"ok-1", "ok-2"}
 
@@ -126,19 +142,19 @@ def test_a_job_that_takes_its_slots_down_ends_the_run(cluster, tmp_path):
 def test_the_first_failure_ends_a_run_that_is_to_stop(cluster, tmp_path):
     task = FaultTask(("ok-1", "bad-1", "ok-2"))
     with pytest.raises(RunFailedError, match="bad-1"):
-        run_task(task, tmp_path / "corpus", replace(OPTIONS, engine="ray", on_error="stop"))
+        run_task(task, tmp_path / "corpus", replace(OPTIONS, engine="ray", workers=1, on_error="stop"))
 
 
 def test_a_node_of_another_version_and_one_that_sees_nothing_are_refused(cluster, tmp_path, monkeypatch):
     real = connection.versions()
     monkeypatch.setattr(slots, "versions", lambda: {**real, "voxtile": "1.2.3"})
     with pytest.raises(ConfigError, match=r"has voxtile .*and the plan was made with 1\.2\.3; install the same"):
-        convert(tmp_path / "one", "ray")
+        convert(tmp_path / "one", "ray", workers=1)
     assert not (tmp_path / "one/corpus").exists(), "nothing is made for a run that cannot begin"
     monkeypatch.undo()
     task = SourcedTask(("ok-1",), source=tmp_path / "nowhere")
     with pytest.raises(ConfigError, match="does not see the corpus or its inputs"):
-        run_task(task, tmp_path / "two", replace(OPTIONS, engine="ray"))
+        run_task(task, tmp_path / "two", replace(OPTIONS, engine="ray", workers=1))
 
 
 def test_a_cluster_without_room_is_said(cluster, tmp_path, monkeypatch):

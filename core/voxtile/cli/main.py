@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import atexit
 import difflib
+import errno
 import os
 import signal
 import sys
@@ -21,6 +22,7 @@ from voxtile.domain import Command, discover
 from voxtile.errors import ConfigError, InterruptedRunError, VoxtileError, own_cause
 from voxtile.processors import limit_threads, settle_threads
 
+_OF_THE_DISK = {errno.EIO, errno.ENOSPC, errno.EDQUOT}
 _LONGEST = 300  # characters of what a library says; the traceback has the rest
 
 
@@ -53,6 +55,9 @@ def _guarded(run: Callable[[list[str]], None], argv: list[str]) -> int:
         return _say(str(error), error.exit_status, trace=debug)
     except OSError as error:
         where = f"'{error.filename}': " if error.filename else ""
+        if error.errno in _OF_THE_DISK:
+            said = f"{where}{os.strerror(error.errno)}; see to the disk, then run the same command again"
+            return _say(said, 2, trace=debug)
         return _say(f"{where}{error.strerror or error}; check the path and its permissions", 2, trace=debug)
     except Exception as error:  # a defect of ours: one sentence all the same
         if (own := own_cause(error)) is not None:

@@ -113,4 +113,6 @@ def _advice(error: OSError) -> str:
         return "no space is left on the disk; free some and run the same command again, finished jobs are kept"
     if error.errno in {errno.EACCES, errno.EPERM, errno.EROFS}:
         return "the folder is not writable; change its permissions or choose another one"
+    if error.errno == errno.EIO:
+        return f"{os.strerror(errno.EIO)}; see to the disk and run the same command again, finished jobs are kept"
     return error.strerror or str(error)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import pickle
 from collections import Counter
 from collections.abc import Mapping
@@ -159,7 +160,12 @@ def attempt(task: Task, item: Item) -> Outcome | Failure:
 
 
 def unwritable(root: Path, error: OSError) -> CorpusError:
-    """The sentence for a disk that is full or not ours."""
+    """The sentence for a disk that is full, not ours, or failing."""
+    if error.errno == errno.EIO:
+        return CorpusError(
+            f"the corpus '{root}' cannot be read or written ({os.strerror(errno.EIO)}); "
+            "what was committed stays: see to the disk, then run the same command again"
+        )
     return CorpusError(
         f"cannot write to the corpus '{root}' ({error.strerror or error}); "
         "what was committed stays: make room or allow writing, then run the same command again"

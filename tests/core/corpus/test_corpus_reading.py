@@ -268,8 +268,8 @@ def test_schema_has_a_column_order_that_rows_keep(root):
     assert Corpus(root).table("samples").schema.names == SAMPLES.names
 
 
-@pytest.mark.parametrize("by", ["the database", "a stream that it reads"])
-def test_a_disk_that_fails_under_a_query_is_one_sentence(by, monkeypatch, capsys):
+@pytest.mark.parametrize("by", ["the database", "a stream that it reads", "a command"])
+def test_a_disk_that_fails_is_one_sentence(by, monkeypatch, capsys):
     """No file is as broken as /proc/self/mem, whose first byte is EIO on every Linux."""
 
     def batches():
@@ -278,6 +278,8 @@ def test_a_disk_that_fails_under_a_query_is_one_sentence(by, monkeypatch, capsys
         yield
 
     def read(_):
+        if by == "a command":
+            next(batches())
         with duckdb.connect() as connection:
             if by == "the database":
                 connection.sql("SELECT * FROM read_text('/proc/self/mem')").fetchall()
@@ -287,7 +289,8 @@ def test_a_disk_that_fails_under_a_query_is_one_sentence(by, monkeypatch, capsys
 
     monkeypatch.setattr("voxtile.cli.main._dispatch", read)
     assert main([]) == 2
-    sentence = r"voxtile: error: the tables cannot be read, .*Input/output error.*run the same command again\n"
+    what = "Input" if by == "a command" else "the tables cannot be read, .*Input"
+    sentence = rf"voxtile: error: {what}/output error.*; see to the disk, then run the same command again\n"
     assert re.fullmatch(sentence, capsys.readouterr().err)
 
 

@@ -1,6 +1,8 @@
 """Resuming, retrying, growing, duplicates, dry runs: the corpus is the same bytes whatever happened on the way."""
 
+import errno
 import json
+import os
 import shutil
 
 import pytest
@@ -227,6 +229,21 @@ def test_a_folder_that_cannot_be_written_is_one_sentence(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(CorpusError, match="file"):
         run_task(FaultTask(("ok-1",)), tmp_path / "file" / "corpus", INLINE)
+
+
+@pytest.mark.parametrize(
+    ("call", "said"),
+    [("fsync", r"cannot write '.*': Input/output error; see to the disk"), ("pwrite", "cannot be read or written")],
+)
+def test_a_disk_that_fails_is_one_sentence(call, said, tmp_path, monkeypatch):
+    def fail(*_):
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as failing:
+        failing.setattr(os, call, fail)
+        with pytest.raises(CorpusError, match=rf"{said}.*run the same command again"):
+            run_task(FaultTask(("ok-1",)), tmp_path, INLINE)
+    assert run_task(FaultTask(("ok-1",)), tmp_path, INLINE).used == 1
 
 
 @pytest.mark.parametrize("option", [{"memory_limit_gb": 0}, {"time_limit_s": -1}, {"workers": -1}, {"job_items": 0}])

@@ -8,9 +8,10 @@ from typing import Any
 
 from voxtile.corpus.header import check_corpus
 from voxtile.corpus.remote.address import parse_address
-from voxtile.errors import CheckpointError
+from voxtile.errors import CheckpointError, ConfigError
 from voxtile.training.config_bases import merged, read_config
 from voxtile.training.config_file import FLAGS, config_path
+from voxtile.written_by import KEY, refuse_newer
 
 _ANEW = "last"  # the newest checkpoint of the run, or none
 
@@ -32,12 +33,14 @@ def check_named_inputs(argv: Sequence[str]) -> None:
         argv: the words after the subcommand, whose configs can be read.
 
     Raises:
+        ConfigError: a newer voxtile wrote the config.
         CorpusError: `data.corpus` is a folder that is no corpus.
         CheckpointError: `ckpt_path` is the path of nothing.
     """
     if any(word.startswith("--print_config") for word in argv):
         return
     settings = _settings(argv)
+    refuse_newer(settings.get(KEY), "the config", ConfigError)  # what it names may mean something else
     data = settings.get("data")
     corpus = data.get("corpus") if isinstance(data, Mapping) else None
     for folder in corpus if isinstance(corpus, list) else [corpus]:

@@ -1,6 +1,7 @@
 """What is wrong with names, and what a plan says, comes before anything that takes seconds to import."""
 
 import json
+import os
 import subprocess
 import sys
 from types import SimpleNamespace
@@ -8,6 +9,8 @@ from types import SimpleNamespace
 import numpy as np
 import open_clip
 import pytest
+import rasterio
+import tifffile
 import timm
 from PIL import Image
 
@@ -133,3 +136,40 @@ def test_where_pandas_is_there_already_nothing_changes():
 
     spare_pandas()
     assert pa.array(pd.Series([1.0, None])).null_count == 1
+
+
+def write_scene(folder):
+    place = {"crs": "EPSG:32632", "transform": rasterio.Affine(10, 0, 600_000, 0, -10, 5_000_000)}
+    shape = {"driver": "GTiff", "count": 3, "height": 64, "width": 64, "dtype": "uint16"}
+    with rasterio.open(folder / "scene.tif", "w", **shape, **place) as file:
+        file.write(np.full((3, 64, 64), 900, np.uint16))
+
+
+def write_slide(folder):
+    pixels = np.random.default_rng(0).integers(0, 255, (512, 512, 3), np.uint8)
+    scale = {"resolution": (20_000, 20_000), "resolutionunit": "CENTIMETER"}
+    tifffile.imwrite(
+        folder / "slide.tif", pixels, tile=(256, 256), photometric="rgb", compression="jpeg", metadata=None, **scale
+    )
+
+
+@pytest.mark.parametrize(
+    ("kind", "write", "options"),
+    [
+        ("geotiff", write_scene, ["--size", "64px", "--split-by", "none"]),
+        ("wsi", write_slide, ["--mpp", "native", "--min-tissue", "0", "--max-pen", "1"]),
+    ],
+)
+def test_a_conversion_and_its_workers_import_nothing_heavy(tmp_path, kind, write, options):
+    (tmp_path / "in").mkdir()
+    write(tmp_path / "in")
+    command = [sys.executable, "-P", "-m", "voxtile.cli.main", "convert", kind, "in", "corpus", "--workers", "1"]
+    environment = os.environ | {"PYTHONPROFILEIMPORTTIME": "1"}
+    done = subprocess.run(
+        [*command, *options], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+    imported = [line.rpartition("|")[2].strip() for line in done.stderr.splitlines() if "import time" in line]
+    assert imported.count("voxtile.engine.worker") >= 2  # the command's, and at least one of a process of its own
+    heavy = tuple(f"{name}." for name in (*HEAVY, "duckdb", "httpx", "requests"))  # one that is refused has no parts
+    assert not [name for name in imported if name.startswith(heavy)]

@@ -142,6 +142,7 @@ def write_scene(folder):
     place = {"crs": "EPSG:32632", "transform": rasterio.Affine(10, 0, 600_000, 0, -10, 5_000_000)}
     shape = {"driver": "GTiff", "count": 3, "height": 64, "width": 64, "dtype": "uint16"}
     with rasterio.open(folder / "scene.tif", "w", **shape, **place) as file:
+        file.descriptions = ("B02 blue", "B03 green", "B04 red")
         file.write(np.full((3, 64, 64), 900, np.uint16))
 
 

@@ -26,7 +26,7 @@ from bench.peers import PeerError, environment, program, version
 from bench.recording import FOLDER
 
 HERE = Path(__file__).parent
-LIMIT_S = {"quick": 420, "full": 5400}
+LIMIT_S = 5400
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -62,6 +62,7 @@ def parsed(argv: Sequence[str] | None) -> argparse.Namespace:
         "--again", nargs="*", metavar="NAME", choices=names, help="run finished ones anew; all without a name"
     )
     parser.add_argument("--out", type=Path, default=Path("build/bench"))
+    parser.add_argument("--limit", type=float, default=LIMIT_S, help="seconds of one comparison")
     parser.add_argument("--list", action="store_true", help="names, scripts and environments")
     return parser.parse_args(argv)
 
@@ -115,7 +116,7 @@ def measured(each: Comparison, options: argparse.Namespace) -> dict:
     with tempfile.TemporaryDirectory() as folder, (options.out / "logs" / f"{each.name}.txt").open("w") as log:
         command = [str(python), "-P", str(HERE / script), *arguments, *more]
         surroundings = {**os.environ, FOLDER: folder, "PATH": f"{python.parent}:{os.environ['PATH']}"}
-        state, reason = ended(command, surroundings, log, LIMIT_S["quick" if options.quick else "full"])
+        state, reason = ended(command, surroundings, log, options.limit)
         records = [json.loads(path.read_text()) for path in sorted(Path(folder).glob("*.json"))]
     for record in records:
         record["script"] = " ".join(command_of(each, options.quick))

@@ -17,7 +17,7 @@ from lightning.fabric.plugins.environments.lightning import LightningEnvironment
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from voxtile.console import note
-from voxtile.distributed import made_by_rank_0
+from voxtile.distributed import made_by_rank_0, place
 from voxtile.errors import ConfigError, TrainingError, VoxtileError
 from voxtile.training.callbacks.rank_channel import Address, Hub, Line, Message, connected
 from voxtile.training.callbacks.stragglers import Stragglers, Timing
@@ -74,7 +74,7 @@ class RankWatch(pl.Callback):
 
     def setup(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Connect the processes; where that fails, the run goes on without."""
-        if trainer.world_size == 1 or stage != "fit":
+        if trainer.world_size == 1 or stage != "fit" or place()[1] != trainer.world_size:
             return
         self._who = Who(trainer.global_rank, os.getpid(), platform.node())
         self._ranks, self._local_rank = trainer.world_size, trainer.local_rank

@@ -117,6 +117,9 @@ DOCS = {
         exits={r"--model practice": 1},  # it repeats the prompt, and no opinion is read from that
     ),
     ("docs/clusters.md", "Conversions and embeddings on Ray"): Scene(given={"phantom": Phantom("ct", 24)}),
+    ("docs/corpus-life.md", "Many small parts"): Scene(given={"corpus": CT_CORPUS}),
+    ("docs/corpus-life.md", "An older format"): Scene(given={"corpus": CT_CORPUS}),
+    ("docs/corpus-life.md", "What nothing names"): Scene(given={"corpus": CT_CORPUS}),
     ("docs/corpus.md", "A subject that is to be forgotten"): Scene(
         given={"corpus": CT_CORPUS},
         before={r"^voxtile forget .*--dry-run": "cp -r corpus small"},

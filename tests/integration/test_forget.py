@@ -399,7 +399,7 @@ def test_killed_at_any_moment_it_is_the_old_corpus_or_the_new_one_and_the_same_c
             monkeypatch.setattr(command, "exchange", between)
         forget_subject(root, subject=("patient-1",))
 
-    from voxtile_datasets.forgetting import exchange as exchange_module
+    from voxtile.corpus.packing import whole_folder as exchange_module
 
     real = None
     killed(action)

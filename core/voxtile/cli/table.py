@@ -189,6 +189,33 @@ COMMANDS: Mapping[str, Entry | Group] = {
             "voxtile forget corpus --subject 0123456789abcdef0123456789abcdef",
         ),
     ),
+    "compact": Entry(
+        ENRICH,
+        "compact CORPUS",
+        Command(
+            "voxtile.stages.upkeep.compact:compact_corpus",
+            "many small parts of tables into few files; views and runs stay valid",
+            "voxtile compact corpus",
+        ),
+    ),
+    "gc": Entry(
+        ENRICH,
+        "gc CORPUS",
+        Command(
+            "voxtile.stages.upkeep.garbage:collect_garbage",
+            "what killed runs left and nothing names: listed, and removed",
+            "voxtile gc corpus --dry-run",
+        ),
+    ),
+    "migrate": Entry(
+        ENRICH,
+        "migrate CORPUS",
+        Command(
+            "voxtile.stages.upkeep.migrate:migrate_corpus",
+            "a corpus of an older format version as it is written today",
+            "voxtile migrate corpus",
+        ),
+    ),
     "push": Entry(
         ENRICH,
         "push CORPUS ADDRESS",

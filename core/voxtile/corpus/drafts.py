@@ -52,7 +52,7 @@ def draft_folder(path: Path) -> Iterator[Path]:
         OSError: the parent folder cannot be written.
     """
     for left in path.parent.glob(f".{_escaped(path.name)}.*{BUILDING_SUFFIX}"):
-        _remove_dead(left)
+        remove_dead_folder(left)
     building = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=BUILDING_SUFFIX, dir=path.parent))
     handle = os.open(building, os.O_RDONLY)
     try:
@@ -94,7 +94,8 @@ def _is(handle: int, path: Path) -> bool:
         return False
 
 
-def _remove_dead(folder: Path) -> None:
+def remove_dead_folder(folder: Path) -> None:
+    """Remove a folder under construction whose maker has died."""
     try:
         handle = os.open(folder, os.O_RDONLY)
     except OSError:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from voxtile.bounded_text import load_json
 from voxtile.corpus.remote.address import draft_marker, parse_address, refuse_remote
-from voxtile.corpus.schema import SCHEMA_VERSION
+from voxtile.corpus.schema import NEWEST_VERSION, SCHEMA_VERSION
 from voxtile.corpus.storage import storage_errors, write_atomically
 from voxtile.errors import CorpusError
 
@@ -36,8 +36,22 @@ def new_corpus(root: Path) -> None:
             raise CorpusError(
                 f"'{root}' is not empty and holds no {CORPUS_FILE}; choose an empty folder for the corpus"
             )
-    header = {"format": _FORMAT, "schema": SCHEMA_VERSION}
-    write_atomically(root / CORPUS_FILE, (json.dumps(header, indent=2) + "\n").encode())
+    write_atomically(root / CORPUS_FILE, header_bytes(SCHEMA_VERSION))
+
+
+def header_bytes(version: str) -> bytes:
+    """Content of `corpus.json` of a format version."""
+    return (json.dumps({"format": _FORMAT, "schema": version}, indent=2) + "\n").encode()
+
+
+def corpus_version(root: Path) -> str:
+    """The format version that a corpus states.
+
+    Raises:
+        CorpusError: it is no corpus, or was made by a newer version.
+    """
+    check_corpus(root)
+    return str(load_json((root / CORPUS_FILE).read_text("utf-8"))["schema"])
 
 
 def check_corpus(root: Path) -> None:
@@ -69,7 +83,7 @@ def check_version(version: str, path: Path) -> None:
         major = int(version.partition(".")[0])
     except ValueError as error:
         raise CorpusError(f"'{path}' states the schema version {version!r}, which is not a version") from error
-    supported = int(SCHEMA_VERSION.partition(".")[0])
+    supported = int(NEWEST_VERSION.partition(".")[0])
     if major > supported:
         raise CorpusError(
             f"'{path}' was made with schema version {version}; this voxtile reads up to {supported}.x: upgrade it"

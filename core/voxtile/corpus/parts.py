@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import hashlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from pyarrow.fs import LocalFileSystem
 
 from voxtile.corpus.header import check_version
+from voxtile.corpus.packing.reading import PREFIX, fragments, locate, packed_files, packed_members
 from voxtile.corpus.schema import LEDGER, TABLES, VERSION_KEY
 from voxtile.errors import CorpusError
 
@@ -41,10 +47,129 @@ def _is_half_precision(kind: pa.DataType) -> bool:
 
 
 def part_paths(root: Path, name: str) -> list[Path]:
-    """Parts of a table in name order, without temporary files and those of jobs that are not committed."""
-    folder = root / "ledger" if name == "ledger" else root / "tables" / name
+    """Parts of a table in name order, without temporary files and those of jobs that are not committed.
+
+    A part may lie within a packed file (`voxtile.corpus.packing.reading`): then its path is no file. Read parts by the
+    functions of this module, which look there.
+    """
     hidden = uncommitted_stems(root)
-    return sorted(p for p in folder.glob("*.parquet") if not p.name.startswith(".") and p.stem not in hidden)
+    return sorted(path for path in all_parts(root, name) if path.stem not in hidden)
+
+
+def all_parts(root: Path, name: str) -> list[Path]:
+    """Parts of a table in name order, also those of jobs that are not committed.
+
+    Where a job is done again after its parts were packed, what it writes counts in place of all that is packed of it.
+    """
+    folder = table_folder(root, name)
+    alone = {stem for stem in _files_in(folder) if not stem.startswith(PREFIX)}  # first: a part is packed, then removed
+    again = _files_in(root / "ledger")
+    packed = {stem for stem in packed_members(folder) if stem not in again}
+    return sorted(folder / f"{stem}.parquet" for stem in alone | packed)
+
+
+def find_part(root: Path, name: str, stem: str) -> Path | None:
+    """The part of a table with a name, or None; also of a job that is not committed."""
+    path = table_folder(root, name) / f"{stem}.parquet"
+    if path.is_file():
+        return path
+    if (root / "ledger" / path.name).is_file():  # done again, without rows of this table
+        return None
+    return path if locate(path).member is not None else None
+
+
+@dataclass(frozen=True)
+class TableFile:
+    """A file of a table.
+
+    Attributes:
+        path: of it.
+        passed_over: half-open ranges of its rows that do not count, since what they are of was written again.
+    """
+
+    path: Path
+    passed_over: tuple[tuple[int, int], ...] = ()
+
+
+def table_files(root: Path, name: str) -> list[TableFile]:
+    """The files that hold the rows of `part_paths`, for who reads whole files."""
+    folder, parts = table_folder(root, name), part_paths(root, name)
+    alone = [TableFile(part) for part in parts if part.is_file()]
+    wanted, packed = {part.stem for part in parts} - {file.path.stem for file in alone}, []
+    for file in packed_files(folder):
+        row, passed_over = 0, []
+        for stem, member in file.members.items():
+            if stem not in wanted:
+                passed_over.append((row, row + member.rows))
+            row += member.rows
+        wanted -= file.members.keys()
+        packed.append(TableFile(file.path, tuple(passed_over)))
+    return sorted(alone + packed, key=lambda file: file.path)
+
+
+def table_folder(root: Path, name: str) -> Path:
+    """Folder of a table's parts, or of the ledger's."""
+    return root / "ledger" if name == "ledger" else root / "tables" / name
+
+
+def _files_in(folder: Path) -> set[str]:
+    try:
+        with os.scandir(folder) as entries:
+            return {e.name[:-8] for e in entries if e.name.endswith(".parquet") and not e.name.startswith(".")}
+    except (FileNotFoundError, NotADirectoryError):
+        return set()
+
+
+def part_rows(part: Path) -> int:
+    """Number of rows of a part.
+
+    Raises:
+        CorpusError: a packed file is damaged.
+    """
+    place = locate(part)
+    return int(pq.read_metadata(place.path).num_rows) if place.member is None else place.member.rows
+
+
+def part_bytes(part: Path) -> int:
+    """Size of a part in bytes as a file of its own."""
+    place = locate(part)
+    return place.path.stat().st_size if place.member is None else place.member.nbytes
+
+
+def part_sha256(part: Path) -> str:
+    """Hash of a part (hex) as a file of its own."""
+    place = locate(part)
+    if place.member is not None:
+        return place.member.sha256
+    with place.path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def part_table(part: Path, columns: Sequence[str] | None = None) -> pa.Table:
+    """Rows of a part as they are stored, in the types of the file.
+
+    Raises:
+        OSError, pyarrow.ArrowException: there is no such part, or it is damaged.
+    """
+    place = locate(part)
+    if place.member is None:
+        return pq.read_table(place.path, columns=columns)
+    with pq.ParquetFile(place.path, metadata=_metadata_of(place.path, *_stamp(place.path))) as file:
+        return file.read_row_groups(place.member.row_groups, columns=columns)
+
+
+def part_batches(part: Path, rows: int, columns: Sequence[str]) -> Iterator[pa.RecordBatch]:
+    """The same in batches of some rows, read one after the other.
+
+    Raises:
+        OSError, pyarrow.ArrowException: there is no such part, or it is damaged.
+    """
+    place = locate(part)
+    if place.member is None:
+        yield from pq.ParquetFile(place.path).iter_batches(rows, columns=list(columns), use_threads=False)
+    elif place.member.groups:
+        file = pq.ParquetFile(place.path, metadata=_metadata_of(place.path, *_stamp(place.path)))
+        yield from file.iter_batches(rows, row_groups=place.member.row_groups, columns=list(columns), use_threads=False)
 
 
 def uncommitted_stems(root: Path) -> set[str]:
@@ -64,7 +189,11 @@ def check_part(path: Path, schema: pa.Schema) -> None:
         CorpusError: it is damaged, newer, or lacks a column or has it in another type.
     """
     try:
-        found = pq.read_schema(path)
+        place = locate(path)
+        if place.member is None:
+            found = pq.read_schema(place.path)
+        else:
+            found = _metadata_of(place.path, *_stamp(place.path)).schema.to_arrow_schema()
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise CorpusError(f"'{path}' is not a readable Parquet file; restore it or run its stage again") from error
     version = (found.metadata or {}).get(VERSION_KEY)
@@ -79,11 +208,25 @@ def check_part(path: Path, schema: pa.Schema) -> None:
             raise CorpusError(f"'{path}' holds '{field.name}' as {actual} instead of {field.type}; run its stage again")
 
 
+def _stamp(path: Path) -> tuple[int, int]:
+    stat = path.stat()
+    return stat.st_size, stat.st_mtime_ns
+
+
+@lru_cache(maxsize=16)
+def _metadata_of(packed: Path, _size: int, _mtime_ns: int) -> pq.FileMetaData:
+    """Footer of a packed file, read once for its thousands of parts."""
+    return pq.read_metadata(packed)
+
+
 def part_dataset(paths: Sequence[Path], schema: pa.Schema) -> ds.Dataset:
     """One lazy table over checked parts."""
     import pyarrow.dataset as ds  # late: it imports pandas, and workers read no tables
 
-    return ds.dataset([str(path) for path in paths], schema=schema.remove_metadata(), format="parquet")
+    bare = schema.remove_metadata()
+    if all(path.is_file() for path in paths) or not paths:
+        return ds.dataset([str(path) for path in paths], schema=bare, format="parquet")
+    return ds.FileSystemDataset(fragments(paths), bare, ds.ParquetFileFormat(), LocalFileSystem())
 
 
 def read_parts(paths: Sequence[Path], schema: pa.Schema, columns: Sequence[str]) -> pa.Table:

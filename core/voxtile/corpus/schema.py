@@ -1,7 +1,7 @@
 """The corpus tables as pyarrow schemas, with a version.
 
 A corpus is immutable image shards plus append-only tables. Each table is a folder of Parquet parts; a stage adds parts
-and never rewrites one. Readers accept the same major version and refuse a newer one.
+and never rewrites one. Readers accept every earlier major version and refuse a newer one.
 """
 
 from __future__ import annotations
@@ -9,6 +9,8 @@ from __future__ import annotations
 import pyarrow as pa
 
 SCHEMA_VERSION = "2.0"  # 2.0: arrays carry checksums; what 1.0 wrote is read as ever
+PACKED_VERSION = "3.0"  # parts of tables lie in packed files: of corpora that `voxtile compact` has packed
+NEWEST_VERSION = PACKED_VERSION  # a corpus states the oldest version that can read it; this one reads up to here
 VERSION_KEY = b"voxtile_schema"
 
 CHANNEL = pa.struct(

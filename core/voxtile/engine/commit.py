@@ -18,6 +18,8 @@ import pyarrow.parquet as pq
 
 from voxtile.bounded_text import load_json
 from voxtile.corpus.drafts import TEMPORARY_SUFFIX
+from voxtile.corpus.header import CORPUS_FILE
+from voxtile.corpus.packing.exchange import EXCHANGE_FILE
 from voxtile.corpus.records import Row
 from voxtile.corpus.schema import LEDGER, SCHEMA_VERSION, VERSION_KEY
 from voxtile.corpus.storage import write_atomically
@@ -99,17 +101,23 @@ def remove_leftovers(root: Path) -> None:
     ):
         for temporary in folder.glob(f".*{TEMPORARY_SUFFIX}"):
             temporary.unlink()
+    for name in (CORPUS_FILE, EXCHANGE_FILE):
+        (root / f".{name}{TEMPORARY_SUFFIX}").unlink(missing_ok=True)
     shutil.rmtree(root / SCRATCH, ignore_errors=True)
 
 
 def remove_files_of(root: Path, stem: str) -> None:
     """Remove every file that a job with this stem can have published."""
-    if not stem or "/" in stem:
-        return
-    candidates = [root / "shards" / f"{stem}.tar", root / LEDGER_FOLDER / f"{stem}.parquet"]
-    candidates += (root / "tables").glob(f"*/{stem}.parquet")
-    for path in candidates:
+    for path in files_of(root, stem):
         path.unlink(missing_ok=True)
+
+
+def files_of(root: Path, stem: str) -> list[Path]:
+    """Every file that a job with this stem can have published, there or not."""
+    if not stem or "/" in stem:
+        return []
+    candidates = [root / "shards" / f"{stem}.tar", root / LEDGER_FOLDER / f"{stem}.parquet"]
+    return [*candidates, *(root / "tables").glob(f"*/{stem}.parquet")]
 
 
 def sha256_of(path: Path) -> str:

@@ -75,7 +75,7 @@ def without_duplicates(
             kept[uid] = replace(sample, row=row)
     if not elsewhere and not earlier:
         beside = any(claimed.earlier.has_source(str(sample.row["source"])) for sample in kept.values())
-        reason = BESIDE_EARLIER if beside else None
+        reason = BESIDE_EARLIER if beside else outcome.reason
         return replace(outcome, reason=reason, samples=tuple(kept.values())), list(kept), []
     added: dict[str, None] = {}
     differing: set[str] = set()

@@ -2,13 +2,16 @@
 
 An input whose files or options have changed is processed again and gives samples that the corpus has. The samples stay
 as they are; rows about them (regions, captions, facts, …) are added where the corpus has none of the same origin. Rows
-are never replaced, so where it has some the new ones are left out, and the summary says so.
+are never replaced, so where it has some the new ones are left out, and the summary says so. What arrives later of a
+known subject goes into the split that the subject has.
 """
 
 from __future__ import annotations
 
 import hashlib
+from bisect import bisect_left
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ import pyarrow as pa
 from voxtile.corpus.parts import part_paths, read_parts, table_schema
 from voxtile.corpus.records import Row
 from voxtile.engine.plan import DoneJob, Job
+from voxtile.engine.task import Outcome
 from voxtile.engine.uid_owners import KnownUids, write_sorted
 
 ADDED = "added"
@@ -24,6 +28,7 @@ ADDED_IN_PART = "added-in-part"
 BESIDE_EARLIER = "beside-earlier"
 STORED_OTHERWISE = "stored-otherwise"
 CONVERTED_BEFORE = "converted-before"
+KEPT_SPLIT = "kept-split"
 
 ADVICE: Mapping[str, str] = {
     ADDED: "samples of an earlier run got what is new about them; the rest of them stays as it was stored",
@@ -33,13 +38,17 @@ ADVICE: Mapping[str, str] = {
     "the corpus now holds both; to have the new ones alone, convert into a new corpus",
     STORED_OTHERWISE: "an earlier run stored other outlines, texts or facts of the same origin with these samples, and "
     "they stay as they are; to have the new ones instead, convert into a new corpus",
+    KEPT_SPLIT: "the corpus has the subjects of these inputs in another split than this run gives them, and they stay "
+    "there; to have other splits, convert into a new corpus",
     CONVERTED_BEFORE: "an earlier run stored these samples under other options, and they stay as they are; to have "
     "other subjects, splits, licences or pixels, convert into a new corpus",
 }
 """Reason → what it means for the corpus, and what to do."""
 
-USED = (ADDED, ADDED_IN_PART, BESIDE_EARLIER)
+USED = (ADDED, ADDED_IN_PART, BESIDE_EARLIER, KEPT_SPLIT)
 """Reasons of inputs that are used."""
+
+_SPLITS, _OF_SPLITS = "splits", ("scheme", "subject", "split")
 
 # Table → the columns that say who or what a row comes from, and those that say what it states.
 _COLUMNS: Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
@@ -78,6 +87,39 @@ class EarlierRows:
         return table not in _COLUMNS or _origin(table, _normal(table, row)) in self._keys
 
 
+class KnownSplits:
+    """Split of each subject that earlier runs stored, by scheme.
+
+    Args:
+        path: a file by `save_known_splits`; None where there are none.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._rows: KnownUids | tuple[()] = KnownUids(path) if path else ()
+
+    def split_of(self, scheme: str, subject: str) -> str | None:
+        """The split, or None where the corpus gave none, or several."""
+        begin = f"{scheme}\0{subject}\0"
+        place = bisect_left(self._rows, begin)
+        found = [row for row in self._rows[place : place + 2] if row.startswith(begin)]
+        return found[0].removeprefix(begin) if len(found) == 1 else None
+
+    def kept(self, outcome: Outcome) -> Outcome:
+        """An outcome whose subjects are in the splits that they have; its reason says so where it gave them others."""
+        rows = outcome.tables.get(_SPLITS, ())
+        if not self._rows or not rows:
+            return outcome
+        known = [self._as_known(row) for row in rows]
+        if known == list(rows):
+            return outcome
+        tables = {**outcome.tables, _SPLITS: known}
+        return replace(outcome, tables=tables, reason=outcome.reason or KEPT_SPLIT)
+
+    def _as_known(self, row: Row) -> Row:
+        split = self.split_of(row["scheme"], row["subject"])
+        return row if split is None else {**row, "split": split}
+
+
 def converted_again(pending: Iterable[Job], done: Iterable[DoneJob], own: Collection[str]) -> set[str]:
     """Stems of committed jobs outside this plan that hold an input of the pending ones, in another form.
 
@@ -110,6 +152,19 @@ def save_earlier_rows(root: Path, stems: Collection[str], own_stems: Collection[
         for row in _rows_about(root, table, ["uid", *origin, *content], uids, own_stems):
             keys |= {_origin(table, row), _exact(table, row)}
     write_sorted(pa.chunked_array([pa.array(sorted(keys), pa.string())]), path)
+    return path
+
+
+def save_known_splits(root: Path, own_stems: Collection[str], path: Path) -> Path | None:
+    """Write the splits that the corpus has, but those of the jobs `own_stems`; None where there are none."""
+    import pyarrow.compute as pc  # late: most runs are a corpus's first
+
+    parts = [part for part in part_paths(root, _SPLITS) if part.stem not in own_stems]
+    if not parts:
+        return None
+    rows = read_parts(parts, table_schema(_SPLITS), _OF_SPLITS)
+    texts = pc.binary_join_element_wise(*(rows[name].cast(pa.string()) for name in _OF_SPLITS), "\0")
+    write_sorted(pa.chunked_array([pc.unique(texts)], pa.string()).sort(), path)
     return path
 
 

@@ -16,7 +16,7 @@ from voxtile.corpus.records import Row
 from voxtile.corpus.storage import StorageError
 from voxtile.engine.commit import SCRATCH, announce, commit, write_ledger
 from voxtile.engine.duplicates import Claimed, without_duplicates, without_forgotten
-from voxtile.engine.earlier_runs import USED, EarlierRows
+from voxtile.engine.earlier_runs import USED, EarlierRows, KnownSplits
 from voxtile.engine.failure import Failure, failure_of
 from voxtile.engine.plan import DoneItem, Job, TaskIdentity
 from voxtile.engine.task import Item, Outcome, Task
@@ -41,6 +41,7 @@ class Setup:
         known: file with the uids that other conversions have stored, if any.
         earlier: file with what earlier runs stored of inputs of this run, if any was converted before.
         forgotten: subjects of whom nothing is stored any more.
+        splits: file with the splits that the corpus has given its subjects, if any.
     """
 
     task: Task
@@ -49,6 +50,7 @@ class Setup:
     known: Path | None = None
     earlier: Path | None = None
     forgotten: ForgottenSubjects = field(default_factory=ForgottenSubjects)
+    splits: Path | None = None
 
     @property
     def scratch(self) -> Path:
@@ -113,10 +115,11 @@ def run_job(setup: Setup, job: Job, rulings: Mapping[int, Ruling], taken: frozen
 
     known = dict(rulings)
     claimed = Claimed(taken, KnownUids(setup.known) if setup.known else (), EarlierRows(setup.earlier))
+    splits = KnownSplits(setup.splits)
     while True:
         writer = JobWriter(setup.root, job.stem)
         try:
-            draft = _fill(writer, setup, job, known, claimed, report)
+            draft = _fill(writer, setup, job, known, claimed, splits, report)
             report(None)
             return _publish(writer, setup, job, draft)
         except _WriteFailedError as error:
@@ -173,7 +176,13 @@ def unwritable(root: Path, error: OSError) -> CorpusError:
 
 
 def _fill(
-    writer: JobWriter, setup: Setup, job: Job, rulings: Mapping[int, Ruling], claimed: Claimed, report: Report
+    writer: JobWriter,
+    setup: Setup,
+    job: Job,
+    rulings: Mapping[int, Ruling],
+    claimed: Claimed,
+    splits: KnownSplits,
+    report: Report,
 ) -> _Draft:
     draft = _Draft()
     for index, item in enumerate(job.items):
@@ -187,6 +196,7 @@ def _fill(
             outcome = ruling
         if isinstance(outcome, Outcome):
             item, outcome = without_forgotten(item, outcome, setup.forgotten)
+            outcome = splits.kept(outcome)
         if isinstance(outcome, Outcome) and outcome.status == "failed":
             reason = outcome.reason or "failed"
             outcome = Failure(reason, "", outcome.detail or reason)

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from voxtile.corpus.packing.exchange import finish_exchange
 from voxtile.errors import CorpusError
 
 LOCK = ".lock"
@@ -20,7 +21,7 @@ GONE_PATIENCE_S = 60.0  # the same on a busy machine, where the run itself is se
 
 @contextmanager
 def corpus_lock(root: Path) -> Iterator[None]:
-    """Hold the corpus for writing.
+    """Hold the corpus for writing; an exchange of files that was interrupted is finished first.
 
     Raises:
         CorpusError: another run holds it; the message names the process.
@@ -31,6 +32,7 @@ def corpus_lock(root: Path) -> Iterator[None]:
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
         try:
+            finish_exchange(root)
             yield
         finally:
             os.ftruncate(handle, 0)

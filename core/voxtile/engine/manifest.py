@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import Any, Required, TypedDict, Unpack
 
 import voxtile
 from voxtile.bounded_text import load_json
@@ -49,7 +49,24 @@ def jobs_in_manifests(root: Path) -> set[str]:
     return covered
 
 
-def write_manifest(
+def write_manifest(root: Path, identity: TaskIdentity, jobs: Iterable[str], **said: Unpack[Said]) -> Path:
+    """Write `manifests/NNNN.json` with the next free number; the arguments are those of `compose_manifest`."""
+    name, text = compose_manifest(root, identity, jobs, **said)
+    write_atomically(root / name, text.encode())
+    return root / name
+
+
+class Said(TypedDict, total=False):
+    """What a manifest says of its run, see `compose_manifest`."""
+
+    counts: Required[Mapping[str, int]]
+    reasons: Required[Mapping[str, Mapping[str, int]]]
+    files: Required[Mapping[str, tuple[str, int]]]
+    seconds: Required[float]
+    removed: Iterable[str]
+
+
+def compose_manifest(
     root: Path,
     identity: TaskIdentity,
     jobs: Iterable[str],
@@ -59,8 +76,8 @@ def write_manifest(
     files: Mapping[str, tuple[str, int]],
     seconds: float,
     removed: Iterable[str] = (),
-) -> Path:
-    """Write `manifests/NNNN.json` with the next free number.
+) -> tuple[str, str]:
+    """Name (relative to the corpus) and text of the next manifest.
 
     Args:
         root: the corpus.
@@ -92,9 +109,7 @@ def write_manifest(
     content |= {FIELD: [code.to_json() for code in identity.codes]} if identity.codes else {}
     gone = sorted(removed)
     content |= {REMOVED: gone} if gone else {}
-    path = root / FOLDER / f"{_next_number(root):04d}.json"
-    write_atomically(path, json.dumps(content, indent=1, ensure_ascii=False).encode())
-    return path
+    return f"{FOLDER}/{_next_number(root):04d}.json", json.dumps(content, indent=1, ensure_ascii=False)
 
 
 def library_versions() -> dict[str, str]:

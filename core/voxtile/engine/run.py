@@ -14,7 +14,7 @@ from voxtile.corpus.header import CORPUS_FILE, new_corpus
 from voxtile.corpus.records import recorded_files
 from voxtile.corpus.remote.address import refuse_remote
 from voxtile.engine.commit import DONE, read_done, remove_leftovers, sha256_of
-from voxtile.engine.earlier_runs import converted_again, save_earlier_rows
+from voxtile.engine.earlier_runs import converted_again, save_earlier_rows, save_known_splits
 from voxtile.engine.failure import Failure
 from voxtile.engine.job import Setup, unwritable
 from voxtile.engine.local import Engine, ItemStarted, Session
@@ -158,6 +158,7 @@ class _Run:
         return replace(
             setup,
             known=save_known_uids(self.root, own_stems, setup.scratch / "known.arrow"),
+            splits=save_known_splits(self.root, own_stems, setup.scratch / "splits.arrow"),
             earlier=save_earlier_rows(self.root, again, own_stems, setup.scratch / "earlier.arrow"),
         )
 

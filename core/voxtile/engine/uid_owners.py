@@ -9,11 +9,11 @@ from __future__ import annotations
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import overload
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
-SAMPLES = Path("tables") / "samples"
+from voxtile.corpus.parts import all_parts, find_part, part_table
 
 
 class KnownUids:
@@ -25,7 +25,15 @@ class KnownUids:
     def __len__(self) -> int:
         return len(self._uids)
 
-    def __getitem__(self, index: int) -> str:
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[str]: ...
+
+    def __getitem__(self, index: int | slice) -> str | list[str]:
+        if isinstance(index, slice):
+            return [str(uid.as_py()) for uid in self._uids[index]]
         return str(self._uids[index].as_py())
 
     def __contains__(self, uid: object) -> bool:
@@ -35,7 +43,7 @@ class KnownUids:
 
 def save_known_uids(root: Path, own_stems: set[str], path: Path) -> Path | None:
     """Write the uids of all samples but those of the jobs `own_stems`; None when there are none."""
-    parts = [part for part in sorted((root / SAMPLES).glob("*.parquet")) if part.stem not in own_stems]
+    parts = [part for part in all_parts(root, "samples") if part.stem not in own_stems]
     if not parts:
         return None
     write_sorted(pa.chunked_array([_uids_of(part) for part in parts]).sort(), path)
@@ -51,8 +59,8 @@ def write_sorted(values: pa.ChunkedArray, path: Path) -> None:
 
 def stored_uids(root: Path, stem: str) -> list[str]:
     """Uids of a committed job's samples."""
-    part = root / SAMPLES / f"{stem}.parquet"
-    uids: list[str] = _uids_of(part).to_pylist() if part.is_file() else []
+    part = find_part(root, "samples", stem)
+    uids: list[str] = [] if part is None else _uids_of(part).to_pylist()
     return uids
 
 
@@ -89,5 +97,4 @@ class Claims:
 
 
 def _uids_of(part: Path) -> pa.StringArray:
-    with pq.ParquetFile(part) as file:
-        return file.read(columns=["uid"]).column("uid").combine_chunks()
+    return part_table(part, ["uid"]).column("uid").combine_chunks()

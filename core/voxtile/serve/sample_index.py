@@ -13,6 +13,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from voxtile.corpus.packing.reading import locate
+from voxtile.corpus.parts import part_table
 from voxtile.corpus.reader import ROOT_COLUMN, Corpus
 from voxtile.corpus.schema import OVERVIEW
 
@@ -37,7 +39,7 @@ class SampleIndex:
         uids, owners, rows = [], [], []
         for root in range(len(corpus.roots)):
             for part in corpus.parts("samples", root):
-                table = pq.read_table(part, columns=["uid", "kind"])
+                table = part_table(part, ["uid", "kind"])
                 kept = np.flatnonzero(pc.not_equal(table["kind"], OVERVIEW).to_numpy())
                 uids.append(table["uid"].take(pa.array(kept)).cast(pa.string()))
                 owners.append(np.full(len(kept), len(self._parts), np.int32))
@@ -87,13 +89,15 @@ class SampleIndex:
 def _read_rows(part: Path, places: Iterable[int], columns: Sequence[str]) -> Iterator[tuple[int, dict[str, Any]]]:
     """Rows of a part by their place in it; only the row groups that hold them are read."""
     waiting = list(places)
-    with pq.ParquetFile(part) as file:
+    place = locate(part)
+    with pq.ParquetFile(place.path) as file:
         start = 0
-        for group in range(file.metadata.num_row_groups):
+        groups = range(file.metadata.num_row_groups) if place.member is None else place.member.row_groups
+        for group in groups:
             stop = start + file.metadata.row_group(group).num_rows
-            here = [place for place in waiting if start <= place < stop]
+            here = [row for row in waiting if start <= row < stop]
             if here:
                 table = file.read_row_group(group, columns=list(columns))
-                taken = table.take(pa.array([place - start for place in here], pa.int64()))
+                taken = table.take(pa.array([row - start for row in here], pa.int64()))
                 yield from zip(here, taken.to_pylist(), strict=True)
             start = stop

@@ -15,13 +15,12 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from voxtile.bounded_text import load_json
 from voxtile.console import output, print_json
 from voxtile.corpus.forgotten import FORGOTTEN_FILE
 from voxtile.corpus.header import CORPUS_FILE, check_corpus, corpus_root
-from voxtile.corpus.parts import part_paths
+from voxtile.corpus.packing.reading import packed_files
+from voxtile.corpus.parts import part_paths, part_table, table_folder
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Record, read_record, record_paths
 from voxtile.corpus.remote.address import Address, draft_marker, parse_address, refuse_remote
@@ -29,6 +28,7 @@ from voxtile.corpus.remote.client import create, stored_digest, stored_names
 from voxtile.corpus.remote.draft import stored_in
 from voxtile.corpus.remote.mirror import Mirror
 from voxtile.corpus.remote.objects import is_wanted
+from voxtile.corpus.schema import TABLES
 from voxtile.corpus.view.selection import ABOUT, SUFFIX
 from voxtile.engine.lock import corpus_lock
 from voxtile.errors import ConfigError, CorpusError
@@ -58,6 +58,7 @@ def push_corpus(corpus: Path, address: str, *, dry_run: bool = False, json: bool
     else:
         refuse_remote(corpus, "copied")
         check_corpus(corpus)
+        refuse_packed(corpus)
         with corpus_lock(corpus):
             push = _Push(corpus, target, dry_run, stored_names(target))
             push.run()
@@ -67,6 +68,16 @@ def push_corpus(corpus: Path, address: str, *, dry_run: bool = False, json: bool
     word = "would be copied" if dry_run else "copied"
     said = f"{word} to {target.url}: {push.jobs:,} jobs, {push.files:,} files, {push.nbytes / 1e6:,.1f} MB"
     output().print(said, markup=False, highlight=False)
+
+
+def refuse_packed(root: Path) -> None:
+    """Raise CorpusError for a corpus with packed files: beside what a store has already they would be there twice."""
+    for table in (*TABLES, "ledger"):
+        for packed in packed_files(table_folder(root, table)):
+            raise CorpusError(
+                f"'{packed.path}' holds packed parts of tables (voxtile compact), which push does not put beside what "
+                "a store has; push before compacting, or copy the whole to an empty prefix by the store's own tools"
+            )
 
 
 def push_draft(root: Path, address: Address) -> Pushed:
@@ -212,7 +223,7 @@ class _Push(Pushed):
             return
         parts = [path for path in part_paths(self.root, "samples") if f"tables/samples/{path.name}" not in shared]
         new = {
-            path.name: pq.read_table(path, columns=["uid"])["uid"].to_pylist()
+            path.name: part_table(path, ["uid"])["uid"].to_pylist()
             for path in parts
             if f"tables/samples/{path.name}" not in self.same
         }
@@ -220,7 +231,7 @@ class _Push(Pushed):
             return
         stored = Corpus(self.target.url)
         others = [path for path in stored.parts("samples") if path.name not in new]
-        known = {uid for path in others for uid in pq.read_table(path, columns=["uid"])["uid"].to_pylist()}
+        known = {uid for path in others for uid in part_table(path, ["uid"])["uid"].to_pylist()}
         twice = sorted(known.intersection(uid for uids in new.values() for uid in uids))
         if twice:
             raise CorpusError(

@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
 from voxtile.console import note
 from voxtile.corpus.header import corpus_name
+from voxtile.corpus.parts import part_rows
 from voxtile.corpus.reader import Corpus
 
 
@@ -30,4 +29,4 @@ def counted_captions(corpus: Path) -> Iterator[None]:
 
 
 def _count(corpus: Path) -> int:
-    return sum(pq.read_metadata(path).num_rows for path in Corpus(corpus).parts("captions"))
+    return sum(part_rows(path) for path in Corpus(corpus).parts("captions"))

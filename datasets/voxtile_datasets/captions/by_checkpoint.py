@@ -10,11 +10,10 @@ from typing import Any, ClassVar
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import torch
 
 from voxtile.corpus.header import corpus_home
-from voxtile.corpus.parts import part_paths
+from voxtile.corpus.parts import part_paths, part_table
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Row
 from voxtile.engine.run import RunOptions, run_task
@@ -147,7 +146,7 @@ class CheckpointTask:
         first = item.inputs["first"]
         known = list(self.contexts.of_part(part, self.uids))[first : first + _CHUNK]
         uids = pa.array([k.context.uid for k in known], pa.string())
-        table = pq.read_table(part)
+        table = part_table(part)
         rows = {row["uid"]: row for row in table.filter(pc.is_in(table["uid"], uids)).to_pylist()}
         captions: list[Row] = []
         verdicts: list[Row] = []

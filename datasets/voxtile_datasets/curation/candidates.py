@@ -15,8 +15,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
+from voxtile.corpus.parts import part_batches
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.schema import OVERVIEW
 from voxtile.corpus.view.key import INPUT_TABLES
@@ -191,7 +191,7 @@ def scan(store: Corpus, table: str, columns: Columns) -> Iterator[pa.RecordBatch
     for root in range(len(store.roots)):
         for part in store.parts(table, root):
             try:
-                yield from pq.ParquetFile(part).iter_batches(_BATCH, columns=list(columns), use_threads=False)
+                yield from part_batches(part, _BATCH, columns)
             except (OSError, pa.ArrowException) as error:
                 raise CorpusError(f"'{part}' is damaged ({error}); run 'voxtile verify' on the corpus") from error
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 from voxtile.corpus.drafts import draft_folder
 from voxtile.corpus.identity import KeyMap
+from voxtile.corpus.packing.whole_folder import exchange
 from voxtile.corpus.parts import part_paths, read_parts, table_schema
 from voxtile_datasets.captions.providers.cache import ReplyCache
 from voxtile_datasets.forgetting.belongings import Belongings
-from voxtile_datasets.forgetting.exchange import exchange
 
 
 def forgotten_sources(key_map: KeyMap, gone: Belongings) -> set[str]:

@@ -16,6 +16,7 @@ from voxtile.corpus.drafts import draft_folder
 from voxtile.corpus.forgotten import ForgottenSubjects
 from voxtile.corpus.header import check_corpus
 from voxtile.corpus.identity import KeyMap, downloads_of, key_map_path
+from voxtile.corpus.packing.whole_folder import aside_of, exchange, put_back
 from voxtile.corpus.parts import part_dataset, part_paths, table_schema
 from voxtile.corpus.remote.address import refuse_remote
 from voxtile.corpus.shards.memory_maps import map_payload
@@ -31,7 +32,6 @@ from voxtile_datasets.forgetting.beside import (
     replies_to_keep,
     reply_texts,
 )
-from voxtile_datasets.forgetting.exchange import aside_of, exchange, put_back
 from voxtile_datasets.forgetting.needles import Needles, pixel_windows
 from voxtile_datasets.forgetting.rebuilt import Changes, build
 from voxtile_datasets.forgetting.search import Searched

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from voxtile.bounded_text import load_json
-from voxtile.corpus.drafts import BUILDING_SUFFIX, TEMPORARY_SUFFIX
 from voxtile.corpus.forgotten import FORGOTTEN, FORGOTTEN_FILE, ForgottenSubjects
-from voxtile.corpus.storage import sync
+from voxtile.corpus.packing.reading import is_packed_name
+from voxtile.corpus.packing.whole_folder import corpus_files, link_file, sync_folder
 from voxtile.corpus.view.selection import ABOUT, SUFFIX, write_selection
 from voxtile.engine.commit import DONE, sha256_of
 from voxtile.engine.manifest import FOLDER as MANIFESTS
@@ -24,7 +22,7 @@ from voxtile_datasets.cards.command import CROISSANT
 from voxtile_datasets.cards.command import FILES as CARD
 from voxtile_datasets.forgetting.belongings import Belongings
 from voxtile_datasets.forgetting.needles import Needles
-from voxtile_datasets.forgetting.shards import Moves, part_without, shard_without
+from voxtile_datasets.forgetting.shards import Moves, packed_without, part_without, shard_without
 
 VERSION = "1"
 
@@ -66,12 +64,12 @@ def build(root: Path, target: Path, gone: Belongings, needles: Needles) -> Chang
         (target / shard).parent.mkdir(parents=True, exist_ok=True)
         changes.moves[shard] = shard_without(root / shard, target / shard, gone.uids | gone.regions)
         _note(changes, root, target, shard)
-    for path in _files(root):
+    for path in corpus_files(root):
         name = path.relative_to(root).as_posix()
         if name not in gone.shards and not _left_out(root, path, needles, changes):
             (target / name).parent.mkdir(parents=True, exist_ok=True)
             if not _rewritten(root, target, name, gone, needles, changes):
-                _link(path, target / name)
+                link_file(path, target / name)
     _selections_again(root, target, changes)
     forgotten = ForgottenSubjects.of(root).with_subjects(gone.subjects)
     (target / FORGOTTEN_FILE).unlink(missing_ok=True)  # a link to the old one
@@ -82,20 +80,8 @@ def build(root: Path, target: Path, gone: Belongings, needles: Needles) -> Chang
         target, TaskIdentity("forget", VERSION, "{}"), [], counts={"subjects": len(gone.subjects)}, reasons={},
         files=changes.files, seconds=0, removed=changes.removed,
     )  # fmt: skip
-    for folder, _, names in os.walk(target):
-        for path in (Path(folder) / file for file in names):
-            if path.is_file() and path.stat().st_nlink == 1:  # no link to what is on the disk already
-                sync(path)
-        sync(Path(folder))
+    sync_folder(target)
     return changes
-
-
-def _files(root: Path) -> Iterator[Path]:
-    for path in sorted(root.rglob("*")):
-        inside = path.relative_to(root).parts
-        left = any(part.startswith(".") and part.endswith((TEMPORARY_SUFFIX, BUILDING_SUFFIX)) for part in inside)
-        if not left and inside[0] != ".scratch" and (path.is_file() or path.is_symlink()):
-            yield path
 
 
 def _left_out(root: Path, path: Path, needles: Needles, changes: Changes) -> bool:
@@ -118,7 +104,11 @@ def _left_out(root: Path, path: Path, needles: Needles, changes: Changes) -> boo
 def _rewritten(root: Path, target: Path, name: str, gone: Belongings, needles: Needles, changes: Changes) -> bool:
     """Write a file of the corpus again where it changes; whether it did."""
     top, _, rest = name.partition("/")
-    if name.endswith(".parquet") and (top in ("tables", "ledger") or (top == "views" and SUFFIX in rest)):
+    if top in ("tables", "ledger") and is_packed_name(Path(name).name):
+        if packed_without(root, root / name, target / name, gone, changes.moves):
+            _note(changes, root, target, name)
+            return True
+    elif name.endswith(".parquet") and (top in ("tables", "ledger") or (top == "views" and SUFFIX in rest)):
         if part_without(root / name, target / name, gone, changes.moves, keep_empty=top == "views"):
             if top == "views":
                 changes.selections.append(rest.partition("/")[0])
@@ -203,14 +193,3 @@ def _json(path: Path) -> dict[str, Any]:
 
 def _write_json(path: Path, content: dict[str, Any], **how: Any) -> None:  # noqa: ANN401
     path.write_text(json.dumps(content, **({"indent": 1, "ensure_ascii": False} | how)), "utf-8")
-
-
-def _link(source: Path, target: Path) -> None:
-    """A second name of a file; a copy where the file system has no such names."""
-    if source.is_symlink():
-        target.symlink_to(os.readlink(source))
-        return
-    try:
-        os.link(source, target)
-    except OSError:
-        shutil.copy2(source, target)

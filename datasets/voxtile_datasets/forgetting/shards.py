@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tarfile
+import tempfile
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TypeAlias
@@ -12,8 +13,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from voxtile.corpus.geoparquet import GEO_KEY, geo_metadata
+from voxtile.corpus.packing.reading import MEMBERS_KEY, read_members
+from voxtile.corpus.parts import find_part, part_table
+from voxtile.corpus.schema import SCHEMA_VERSION, VERSION_KEY
 from voxtile.corpus.shards.tar import DeterministicTar
 from voxtile.errors import CorpusError
+from voxtile.stages.upkeep.packing import Pack, write_packed
 from voxtile_datasets.forgetting.belongings import Belongings
 
 Moves: TypeAlias = dict[int, int]
@@ -79,6 +84,53 @@ def part_without(
     if kept.num_rows or keep_empty:
         pq.write_table(_described(kept), new, compression="zstd")
     return True
+
+
+def packed_without(root: Path, old: Path, new: Path, gone: Belongings, moves: Mapping[str, Moves]) -> bool:
+    """Write a packed file again, part by part; parts in it that were written again elsewhere go.
+
+    Args:
+        root: the corpus.
+        old: the packed file, of one of its tables or of the ledger.
+        new: where it is written; no file where no part stays or nothing changes.
+        gone: what is to go.
+        moves: shard → places of its members.
+
+    Returns:
+        Whether anything changes.
+
+    Raises:
+        CorpusError: the file is damaged.
+    """
+    table, changed, parts = old.parent.name, False, list[Path]()
+    with tempfile.TemporaryDirectory(dir=new.parent) as scratch:
+        for stem in read_members(old):
+            part = find_part(root, table, stem)
+            if part is None or part.is_file():
+                changed = True
+                continue
+            again = Path(scratch) / part.name
+            rows = _read_member(part)
+            kept = _moved(_kept(rows, gone), moves)
+            if kept.equals(rows):
+                parts.append(part)
+                continue
+            changed = True
+            if kept.num_rows:
+                pq.write_table(_described(kept), again, compression="zstd")
+                parts.append(again)
+        if changed and parts:
+            write_packed(new, Pack(table, tuple(parts), new.name))
+    return changed
+
+
+def _read_member(part: Path) -> pa.Table:
+    try:
+        table = part_table(part)
+    except (OSError, pa.ArrowException) as error:
+        raise CorpusError(f"'{part}' is damaged ({error}); run 'voxtile verify' on the corpus") from error
+    metadata = {key: value for key, value in (table.schema.metadata or {}).items() if key != MEMBERS_KEY}
+    return table.replace_schema_metadata(metadata | {VERSION_KEY: SCHEMA_VERSION.encode()})
 
 
 def _kept(table: pa.Table, gone: Belongings) -> pa.Table:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-import pyarrow.parquet as pq
-
+from voxtile.corpus.parts import part_table
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Row
 from voxtile.engine.task import Item
@@ -21,7 +20,7 @@ def report_items(corpus: Path) -> Iterator[Item]:
     """
     found = False
     for part in Corpus(corpus).parts("captions"):
-        reports = pq.read_table(part, columns=["kind"]).column("kind").to_pylist().count("raw")
+        reports = part_table(part, ["kind"]).column("kind").to_pylist().count("raw")
         if reports:
             found = True
             yield Item(f"reports/{part.stem}", {"part": part.stem, "reports": reports}, cost=reports * 1000)
@@ -33,6 +32,6 @@ def report_items(corpus: Path) -> Iterator[Item]:
 
 def reports_of(part: Path) -> Iterator[Row]:
     """The reports of a part of the captions table: uid, text, kind."""
-    for row in pq.read_table(part, columns=["uid", "text", "kind"]).to_pylist():
+    for row in part_table(part, ["uid", "text", "kind"]).to_pylist():
         if row["kind"] == "raw":
             yield row

@@ -156,7 +156,7 @@ def test_folders_that_are_no_corpus(tmp_path):
         Corpus()
 
 
-@pytest.mark.parametrize(("version", "fine"), [("1.7", True), ("2.7", True), ("3.0", False), ("x", False)])
+@pytest.mark.parametrize(("version", "fine"), [("1.7", True), ("3.7", True), ("4.0", False), ("x", False)])
 def test_newer_minor_versions_are_read_and_newer_major_ones_refused(root, version, fine):
     (root / "corpus.json").write_text(json.dumps({"format": "voxtile-corpus", "schema": version}))
     if fine:
@@ -169,8 +169,8 @@ def test_newer_minor_versions_are_read_and_newer_major_ones_refused(root, versio
 def test_a_part_of_a_newer_version_is_refused(root):
     part = root / "tables/samples/job-1.parquet"
     table = pq.read_table(part)
-    pq.write_table(table.replace_schema_metadata({b"voxtile_schema": b"3.1"}), part)
-    with pytest.raises(CorpusError, match=r"job-1\.parquet' was made with schema version 3\.1"):
+    pq.write_table(table.replace_schema_metadata({b"voxtile_schema": b"4.1"}), part)
+    with pytest.raises(CorpusError, match=r"job-1\.parquet' was made with schema version 4\.1"):
         Corpus(root).table("samples")
 
 

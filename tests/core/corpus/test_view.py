@@ -317,3 +317,15 @@ def test_a_disk_that_fills_while_a_view_is_mapped_is_a_sentence_and_no_bus_error
     with pytest.raises(CorpusError, match=r"cannot write the compiled view .*No space left on device"):
         compile_view(corpus)
     assert not [path for path in (corpus.roots[0] / "views").rglob("*") if path.suffix == ".npy"]
+
+
+def test_rows_of_a_job_that_is_not_committed_are_in_no_view_until_it_is(corpus):
+    before = compile_view(corpus)
+    root = corpus.roots[0]
+    write(root, "samples", [sample(9, "s9")], stem="job-b")
+    (root / "done").mkdir(exist_ok=True)
+    (root / "done" / "b.pending").write_text("job-b")
+    hidden = compile_view(corpus)
+    assert (hidden.key, len(hidden)) == (before.key, len(before))
+    (root / "done" / "b.json").write_text('{"files": {}}')
+    assert len(compile_view(corpus)) == len(before) + 1

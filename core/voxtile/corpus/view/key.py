@@ -9,6 +9,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from voxtile.corpus.packing.reading import locate
+from voxtile.corpus.parts import part_bytes, part_paths, uncommitted_stems
 from voxtile.corpus.schema import SCHEMA_VERSION
 from voxtile.errors import CorpusError
 
@@ -44,12 +46,6 @@ class ViewChoice:
     selection: str | None = None
 
 
-def table_parts(root: Path, table: str) -> list[Path]:
-    """Published Parquet parts of one table of one corpus, in a stable order."""
-    folder = root / "tables" / table
-    return [folder / name for name in sorted(entry.name for entry in _entries(folder)) if _is_part(name)]
-
-
 def view_stamp(roots: Sequence[Path], chosen: ViewChoice) -> str:
     """Hash names, sizes and modification times of all table parts: equal stamps spare the reading that a key needs.
 
@@ -71,6 +67,8 @@ def view_stamp(roots: Sequence[Path], chosen: ViewChoice) -> str:
     ]
     digest = hashlib.sha256(json.dumps(begin).encode())
     for root in roots:
+        if hidden := uncommitted_stems(root):  # once they are committed, other rows count of the same files
+            digest.update(f"\0hidden\0{sorted(hidden)}".encode())
         for table in INPUT_TABLES:
             entries = sorted((e.name, e.stat()) for e in _entries(root / "tables" / table) if _is_part(e.name))
             digest.update(f"\0{table}".encode())
@@ -108,9 +106,9 @@ def view_key(roots: Sequence[Path], chosen: ViewChoice) -> str:
     """
     inputs = [
         [
-            [table, part.name, part.stat().st_size, _fingerprint(part)]
+            [table, part.name, part_bytes(part), part_fingerprint(part)]
             for table in INPUT_TABLES
-            for part in table_parts(root, table)
+            for part in part_paths(root, table)
         ]
         for root in roots
     ]
@@ -129,8 +127,15 @@ def view_key(roots: Sequence[Path], chosen: ViewChoice) -> str:
     return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()[:32]
 
 
-def _fingerprint(part: Path) -> str:
-    """SHA-256 of a small part, or of a large part's footer."""
+def part_fingerprint(part: Path) -> str:
+    """SHA-256 of a small part, or of a large part's footer, as a file of its own.
+
+    Raises:
+        CorpusError: the part cannot be read.
+    """
+    place = locate(part)
+    if place.member is not None:
+        return place.member.fingerprint
     try:
         with part.open("rb") as file:
             size = file.seek(0, 2)

@@ -10,9 +10,10 @@ import duckdb
 import pyarrow as pa
 
 from voxtile.console import note
+from voxtile.corpus.parts import TableFile, table_files
 from voxtile.corpus.schema import DESCRIPTIVE, MEASURED, OVERVIEW, ROLE, TABLES
 from voxtile.corpus.sql_condition import check_condition, disk_error
-from voxtile.corpus.view.key import INPUT_TABLES, table_parts
+from voxtile.corpus.view.key import INPUT_TABLES
 from voxtile.errors import ConfigError, CorpusError
 
 SPLIT_CODES = {"train": 0, "val": 1, "test": 2}
@@ -56,14 +57,14 @@ def connect(
     connection.execute("SET enable_external_access = false")
     connection.execute("SET lock_configuration = true")
     for table in tables:
-        parts = [(i, part) for i, root in enumerate(roots) for part in table_parts(root, table)]
+        parts = [(i, file) for i, root in enumerate(roots) for file in table_files(root, table)]
         if not parts and table == "samples":
             raise CorpusError(f"'{roots[0]}' holds no sample; convert something into it first")
         _create_view(connection, table, parts)
     return connection
 
 
-def _create_view(connection: duckdb.DuckDBPyConnection, table: str, parts: list[tuple[int, Path]]) -> None:
+def _create_view(connection: duckdb.DuckDBPyConnection, table: str, parts: list[tuple[int, TableFile]]) -> None:
     columns = ", ".join(f'"{name}"' for name in TABLES[table].names)
     if not parts:
         connection.register(f"empty_{table}", TABLES[table].empty_table())
@@ -71,13 +72,23 @@ def _create_view(connection: duckdb.DuckDBPyConnection, table: str, parts: list[
         return
     selects = []
     for index in sorted({i for i, _ in parts}):
-        files = ", ".join(_quoted(str(part.resolve())) for i, part in parts if i == index)
-        selects.append(f"SELECT {columns}, {index} AS corpus FROM read_parquet([{files}], union_by_name = true)")
+        whole = [_quoted(str(file.path.resolve())) for i, file in parts if i == index and not file.passed_over]
+        if whole:
+            files = ", ".join(whole)
+            selects.append(f"SELECT {columns}, {index} AS corpus FROM read_parquet([{files}], union_by_name = true)")
+        for file in (file for i, file in parts if i == index and file.passed_over):
+            rest = " AND ".join(
+                f"NOT (file_row_number >= {low} AND file_row_number < {high})" for low, high in file.passed_over
+            )
+            name = _quoted(str(file.path.resolve()))
+            selects.append(
+                f"SELECT {columns}, {index} AS corpus FROM read_parquet({name}, file_row_number = true) WHERE {rest}"
+            )
     try:
         connection.execute(f"CREATE VIEW {table} AS {' UNION ALL '.join(selects)}")
     except duckdb.Error as error:
         raise CorpusError(
-            f"table '{table}' of '{parts[0][1].parents[2]}' cannot be read: {first_line(error)}"
+            f"table '{table}' of '{parts[0][1].path.parents[2]}' cannot be read: {first_line(error)}"
         ) from error
 
 

@@ -18,10 +18,9 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow.parquet as pq
 
 from voxtile.bounded_text import load_json
-from voxtile.corpus.parts import part_paths
+from voxtile.corpus.parts import part_paths, part_rows
 from voxtile.corpus.records import check_parts, recorded_files
 from voxtile.corpus.remote.announcing import Place, is_mirror
 from voxtile.corpus.source import StoredSample
@@ -316,11 +315,11 @@ def compile_view(
         for root in roots:
             check_parts(root, INPUT_TABLES, recorded_files(root), contents=True)
         key = view_key(roots, chosen)
-        with _locked(target):
+        with view_lock(target):
             # Another process may have compiled it meanwhile.
             if _recorded(target, "view.json", "key") != key or _recorded(target, "view.json", "layout") != LAYOUT:
                 write_view(roots, target, chosen, key=key, name=name, selected=selected, memory_mb=memory_mb)
-            samples = sum(pq.read_metadata(part).num_rows for root in roots for part in part_paths(root, "samples"))
+            samples = sum(part_rows(part) for root in roots for part in part_paths(root, "samples"))
             with suppress(OSError):  # on a read-only disk the key is computed at every opening
                 (target / "stamp.json").write_text(json.dumps({"stamp": stamp, "samples": samples}))
     made = CompiledView(target, roots)
@@ -360,7 +359,7 @@ def _recorded(folder: Path, name: str, field: str) -> object:
 
 
 @contextmanager
-def _locked(target: Path) -> Iterator[None]:
+def view_lock(target: Path) -> Iterator[None]:
     """One process at a time compiles a view; the lock ends with its process."""
     try:
         target.parent.mkdir(parents=True, exist_ok=True)

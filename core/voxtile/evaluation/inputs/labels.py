@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
+from voxtile.corpus.parts import part_table
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.schema import OVERVIEW
 from voxtile.errors import EvaluationError
@@ -260,8 +260,8 @@ def _of_other_sources(corpus: Corpus, source: str) -> set[str]:
         facts = {part.stem: part for part in corpus.parts("facts", root)}
         for part in corpus.parts("scopes", root):
             if part.stem in facts:
-                found = _distinct(pq.read_table(facts[part.stem], columns=["source"])["source"])
-                for vocabulary in _distinct(pq.read_table(part, columns=["vocabulary"])["vocabulary"]):
+                found = _distinct(part_table(facts[part.stem], ["source"])["source"])
+                for vocabulary in _distinct(part_table(part, ["vocabulary"])["vocabulary"]):
                     sources[vocabulary] |= {name for full in found for name in (full, full.split("@", 1)[0])}
     return {vocabulary for vocabulary, names in sources.items() if names and source not in names}
 

@@ -12,8 +12,9 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
+from voxtile.corpus.packing.reading import locate
+from voxtile.corpus.parts import part_table
 from voxtile.corpus.reader import Corpus
 from voxtile.folders import cache_folder
 from voxtile.serve.sample_index import SampleIndex
@@ -54,7 +55,7 @@ def vector_file(corpora: Sequence[Corpus], index: SampleIndex, model: str) -> Ve
 
 def _width(parts: Sequence[Path], model: str) -> int:
     for part in parts:
-        table = pq.read_table(part, columns=["model", "vector"]).filter(pc.field("model") == model)
+        table = part_table(part, ["model", "vector"]).filter(pc.field("model") == model)
         if table.num_rows:
             return len(table["vector"][0])
     return 0
@@ -65,7 +66,7 @@ def _key(parts: Sequence[Path], index: SampleIndex, model: str) -> str:
     for buffer in index.uids.buffers()[1:]:
         digest.update(memoryview(buffer))
     for part in parts:
-        status = part.stat()
+        status = locate(part).path.stat()
         digest.update(f"{part.resolve()} {status.st_size} {status.st_mtime_ns}\n".encode())
     return digest.hexdigest()[:24]
 
@@ -76,7 +77,7 @@ def _write(parts: Sequence[Path], index: SampleIndex, model: str, width: int, fo
         file.truncate(len(index) * width * 2)
         matrix = np.memmap(file.name, np.float16, "r+", shape=(len(index), width))
         for part in parts:
-            table = pq.read_table(part, columns=["uid", "model", "vector"]).filter(pc.field("model") == model)
+            table = part_table(part, ["uid", "model", "vector"]).filter(pc.field("model") == model)
             numbers = index.numbers(table["uid"])
             kept = numbers >= 0
             vectors = _unit(table["vector"], width)

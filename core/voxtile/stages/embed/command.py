@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Literal
 
 import duckdb
-import pyarrow.parquet as pq
 
 from voxtile.console import output
+from voxtile.corpus.parts import part_table
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.remote.address import refuse_remote
 from voxtile.corpus.schema import OVERVIEW
@@ -109,7 +109,7 @@ def _chosen(corpus: Corpus, where: str | None) -> dict[str, list[str]]:
     uids = {row[0] for row in rows}
     chosen: dict[str, list[str]] = defaultdict(list)
     for part in corpus.parts("samples"):
-        own = uids.intersection(pq.read_table(part, columns=["uid"])["uid"].to_pylist())
+        own = uids.intersection(part_table(part, ["uid"])["uid"].to_pylist())
         if own:
             chosen[part.stem] = sorted(own)
     return dict(chosen)

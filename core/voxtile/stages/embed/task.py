@@ -14,11 +14,11 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
 from voxtile.corpus.header import corpus_home
+from voxtile.corpus.parts import part_table
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Row
 from voxtile.corpus.remote.announcing import Place, announced, place_of
@@ -96,7 +96,7 @@ class EmbedTask:
 
     def _batches(self, stem: str, uids: Sequence[str], failed: list[Part]) -> Iterator[tuple[list[str], Tensor]]:
         part = self.corpus.roots[0] / "tables" / "samples" / f"{stem}.parquet"
-        table = pq.read_table(part)
+        table = part_table(part)
         wanted = table.filter(pc.is_in(table["uid"], value_set=pa.array(uids, pa.string())))
         rows = {row["uid"]: row for row in wanted.to_pylist()}
         with ThreadPoolExecutor(max_workers=usable_processors()) as pool:

@@ -9,13 +9,12 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from rich.console import Console
 from rich.progress import track
 
 from voxtile.corpus.header import check_corpus
 from voxtile.corpus.identity import file_edges
-from voxtile.corpus.parts import read_parts, table_schema, uncommitted_stems
+from voxtile.corpus.parts import part_rows, read_parts, table_schema, uncommitted_stems
 from voxtile.corpus.references import check_unchanged, parse_reference, reference_path
 from voxtile.corpus.shards.memory_maps import shard_sizes
 from voxtile.corpus.source import REFERENCE_CODEC, StoredSample
@@ -82,7 +81,7 @@ def verify(root: Path, *, refused: Mapping[str, str] | None = None, report: Repo
         for problem in _progress(pool.map(lambda path: check_file(root, path, recorded), rest), "files", len(rest)):
             problems += [problem] if problem else []
     problems += [*cross_checks(sound), *_check_references(root, sound.get("samples", [])), *leftovers(root)]
-    rows = {name: sum(pq.read_metadata(path).num_rows for path in paths) for name, paths in sound.items()}
+    rows = {name: sum(part_rows(path) for path in paths) for name, paths in sound.items()}
     there = shard_sizes(root)
     sizes = [there[shard] for shard in shards if shard in there]
     return Verification(problems, rows, len(sizes), sum(sizes))

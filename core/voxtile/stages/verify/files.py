@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from voxtile.corpus.drafts import TEMPORARY_SUFFIX
+from voxtile.corpus.packing.exchange import EXCHANGE_FILE, is_exchanging
 from voxtile.corpus.parts import uncommitted_stems
 from voxtile.corpus.records import missing_parts, read_record, record_paths, recorded_files
 from voxtile.corpus.shards.memory_maps import map_shard
@@ -108,6 +109,9 @@ def note_removed(root: Path) -> list[str]:
 
 def leftovers(root: Path) -> Iterator[Problem]:
     """Half-written files, and files of jobs that were never committed."""
+    if is_exchanging(root):
+        what = "files were being exchanged for others when a command was killed, so that some are there twice"
+        yield Problem(EXCHANGE_FILE, what, "run voxtile compact, or another command that writes to it")
     advice = "run the same command again, which removes it, unless a run is still going"
     for path in sorted(root.rglob(f".*{TEMPORARY_SUFFIX}")):
         yield Problem(path.relative_to(root).as_posix(), "a half-written file was left behind", advice)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from voxtile.corpus.parts import read_parts, table_schema
+from voxtile.corpus.parts import part_bytes, part_sha256, read_parts, table_schema
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Row
 from voxtile.engine.run import RunOptions, run_task
@@ -51,8 +50,8 @@ class AlignmentTask:
         """
         parts = Corpus(Path(self.corpus)).parts("verdicts")
         for part in parts:
-            digest = hashlib.sha256(part.read_bytes()).hexdigest()
-            yield Item(f"alignment/{part.stem}", {"part": part.stem, "sha256": digest}, cost=part.stat().st_size)
+            digest = part_sha256(part)
+            yield Item(f"alignment/{part.stem}", {"part": part.stem, "sha256": digest}, cost=part_bytes(part))
         if not parts:
             raise InputError(f"'{self.corpus}' has no verdicts; check its captions with: voxtile check {self.corpus}")
 

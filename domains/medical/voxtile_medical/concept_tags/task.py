@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from voxtile.corpus.parts import part_paths, read_parts, table_schema
+from voxtile.corpus.parts import part_bytes, part_paths, read_parts, table_schema
 from voxtile.corpus.records import Row
 from voxtile.data.sentences import split_sentences
 from voxtile.engine.task import Item, Outcome
@@ -57,7 +57,7 @@ class ConceptTask:
     def items(self) -> Iterator[Item]:
         """One item a part, so that captions which come later are read alone."""
         for path in part_paths(Path(self.corpus), "captions"):
-            yield Item(f"{NAME}:{self.scope}/{path.stem}", {"part": path.stem}, cost=path.stat().st_size)
+            yield Item(f"{NAME}:{self.scope}/{path.stem}", {"part": path.stem}, cost=part_bytes(path))
 
     def process(self, item: Item) -> Outcome:
         """Facts of the captions of one part."""

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 from rich.markup import escape
 from rich.table import Table
 
 from voxtile.console import output
+from voxtile.corpus.parts import part_bytes, part_table
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.schema import ROLE
 from voxtile.engine.run import RunOptions, run_task
@@ -56,7 +56,7 @@ class SeriesTask:
         if not parts:
             raise InputError(f"'{self.corpus}' holds no samples; convert something into it first")
         for part in parts:
-            yield Item(f"series/{part.stem}", {"part": part.stem}, cost=part.stat().st_size)
+            yield Item(f"series/{part.stem}", {"part": part.stem}, cost=part_bytes(part))
 
     def process(self, item: Item) -> Outcome:
         """Facts of the samples of one part; those that a converter wrote already are not written again."""
@@ -64,7 +64,7 @@ class SeriesTask:
         path = self.corpus / "tables" / "samples" / f"{item.inputs['part']}.parquet"
         facts = corpus.table("facts", columns=["uid", "concept", "source"]).to_pylist()
         known = {f["uid"] for f in facts if f["concept"] == ROLE and f["source"] == SOURCE}
-        rows = pq.read_table(path, columns=["uid", "modality", "attributes"]).to_pylist()
+        rows = part_table(path, ["uid", "modality", "attributes"]).to_pylist()
         return Outcome("used", tables={"facts": [f for r in rows if r["uid"] not in known for f in role_facts(r)]})
 
 

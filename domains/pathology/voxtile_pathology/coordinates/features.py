@@ -10,9 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from voxtile.corpus.parts import part_paths
+from voxtile.corpus.parts import part_paths, part_table
 from voxtile.errors import InputError
 
 EMBEDDINGS = "embeddings"
@@ -63,7 +62,7 @@ def read_features(corpus: Path, model: str, uids: Sequence[str] | None = None) -
     found: list[pa.Table] = []
     models: set[str] = set()
     for part in parts:
-        table = pq.read_table(part, columns=["uid", "model", "vector"])
+        table = part_table(part, ["uid", "model", "vector"])
         models |= set(table["model"].unique().to_pylist())
         table = table.filter(pc.equal(table["model"], model))
         found.append(table if wanted is None else table.filter(pc.is_in(table["uid"], wanted)))

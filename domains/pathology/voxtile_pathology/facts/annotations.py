@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import shapely
 from rich.markup import escape
 from rich.table import Table
@@ -18,6 +17,7 @@ from shapely.geometry.base import BaseGeometry
 
 from voxtile.console import output
 from voxtile.corpus.identity import KeyMap, key_map_path
+from voxtile.corpus.parts import part_rows, part_table
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Row
 from voxtile.engine.run import RunOptions, run_task
@@ -71,14 +71,14 @@ class AnnotationFactTask:
     def items(self) -> Iterator[Item]:
         """One item a part of the samples table."""
         for part in Corpus(Path(self.corpus)).parts("samples"):
-            rows = pq.read_metadata(part).num_rows
+            rows = part_rows(part)
             yield Item(f"annotations/{part.stem}", {"part": part.stem}, cost=rows * 100)
 
     def process(self, item: Item) -> Outcome:
         """Facts and scopes of the patches of one part."""
         path = Path(self.corpus) / "tables" / "samples" / f"{item.inputs['part']}.parquet"
         by_source: dict[str, list[Row]] = defaultdict(list)
-        for row in pq.read_table(path, columns=["uid", "source", "level0_box"]).to_pylist():
+        for row in part_table(path, ["uid", "source", "level0_box"]).to_pylist():
             if row["level0_box"] and row["source"] in self.files:
                 by_source[row["source"]].append(row)
         facts: list[Row] = []

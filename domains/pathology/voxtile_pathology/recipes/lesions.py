@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pyarrow.parquet as pq
 import shapely
 from shapely.geometry import box
 from shapely.geometry.base import BaseGeometry
 
+from voxtile.corpus.parts import part_table
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Row
 from voxtile.corpus.schema import OVERVIEW
@@ -108,7 +108,7 @@ class LesionFactTask:
     def items(self) -> Iterator[Item]:
         """One item a part of the samples table, with what is known of its slides."""
         for part in Corpus(Path(self.corpus)).parts("samples"):
-            studies = pq.read_table(part, columns=["study"])["study"]
+            studies = part_table(part, ["study"])["study"]
             slides = {name: self._known(name) for name in sorted({s for s in studies.to_pylist() if s})}
             yield Item(
                 f"{self.name}/{part.stem}", {"part": part.stem, "slides": slides}, cost=max(1, len(studies) * 100)
@@ -118,7 +118,7 @@ class LesionFactTask:
         """Facts and scopes of the samples of one part."""
         path = Path(self.corpus) / "tables" / "samples" / f"{item.inputs['part']}.parquet"
         by_slide: dict[str, list[Row]] = defaultdict(list)
-        for row in pq.read_table(path, columns=["uid", "kind", "study", "level0_box"]).to_pylist():
+        for row in part_table(path, ["uid", "kind", "study", "level0_box"]).to_pylist():
             by_slide[row["study"] or ""].append(row)
         facts: list[Row] = []
         scopes: list[Row] = []

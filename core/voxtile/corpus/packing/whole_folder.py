@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import glob
 import os
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
+from voxtile.corpus.drafts import BUILDING_SUFFIX, TEMPORARY_SUFFIX
 from voxtile.corpus.storage import sync
 
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # linux/fcntl.h, linux/fs.h
@@ -60,3 +64,38 @@ def _exchange(new: Path, place: Path) -> None:
     if renameat2(_AT_FDCWD, os.fsencode(new), _AT_FDCWD, os.fsencode(place), _RENAME_EXCHANGE):
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number), str(place))
+
+
+def left_beside(place: Path) -> list[Path]:
+    """Folders beside a corpus in which it was built again, or which it was before, of commands that were killed."""
+    found = place.parent.glob(f".{glob.escape(place.name)}.*{BUILDING_SUFFIX}")
+    return sorted(path for path in found if path.is_dir())
+
+
+def corpus_files(root: Path) -> Iterator[Path]:
+    """All files of a corpus, also those that are no part of the format, without drafts and scratch."""
+    for path in sorted(root.rglob("*")):
+        inside = path.relative_to(root).parts
+        left = any(part.startswith(".") and part.endswith((TEMPORARY_SUFFIX, BUILDING_SUFFIX)) for part in inside)
+        if not left and inside[0] != ".scratch" and (path.is_file() or path.is_symlink()):
+            yield path
+
+
+def link_file(source: Path, target: Path) -> None:
+    """A second name of a file; a copy where the file system has no such names."""
+    if source.is_symlink():
+        target.symlink_to(os.readlink(source))
+        return
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+
+def sync_folder(folder: Path) -> None:
+    """Put all that was written in a folder on the disk; links to what is there already are passed over."""
+    for inside, _, names in os.walk(folder):
+        for path in (Path(inside) / file for file in names):
+            if path.is_file() and path.stat().st_nlink == 1:
+                sync(path)
+        sync(Path(inside))

@@ -1,0 +1,1 @@
+"""What keeps a corpus in shape over the years: compact, gc, migrate."""

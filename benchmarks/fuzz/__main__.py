@@ -50,8 +50,8 @@ class Count:
     rounds: int = field(default=0, repr=False)
 
 
-def fuzz(wanted: int, least: int, only: str, work: Path) -> dict[str, Count]:
-    """Run rounds until there were enough executions; counts by target."""
+def fuzz(wanted: int, least: int, only: str, work: Path, out: Path | None) -> dict[str, Count]:
+    """Run rounds until there were enough executions; counts by target. Figures are written after each round."""
     files = {name: file for name, file in targets().items() if only in name or only == file}
     counts = {name: Count() for name in files}
     while True:
@@ -62,6 +62,8 @@ def fuzz(wanted: int, least: int, only: str, work: Path) -> dict[str, Count]:
             _round(name, files[name], counts[name], work / name.replace(" ", "-").replace("/", "-"))
             done = sum(count.executions for count in counts.values())
             print(f"{name}: {counts[name].executions:,} ({done:,} in all)", flush=True)
+            if out:
+                out.write_text(json.dumps(report(counts, work), indent=1) + "\n")
             if not short and done >= wanted:
                 break
 
@@ -135,9 +137,10 @@ def main() -> None:
         import atheris  # noqa: F401
     except ImportError:
         raise SystemExit("fuzzing needs atheris: pip install -e '.[fuzz]'") from None
-    found = report(fuzz(options.executions, options.least, options.only, options.work), options.work)
     if options.out:
-        options.out.write_text(json.dumps(found, indent=1) + "\n")
+        options.out.parent.mkdir(parents=True, exist_ok=True)
+    counts = fuzz(options.executions, options.least, options.only, options.work, options.out)
+    found = report(counts, options.work)
     for row in found["targets"]:
         for find in row["finds"]:
             print(f"{row['target']}: {find}")

@@ -56,7 +56,13 @@ def load_yaml(text: str | bytes, loader: type[Any] | None = None) -> Any:  # noq
     import yaml  # late, as elsewhere here: JSON is read by every process, and YAML by few
 
     check_yaml(text)
-    return yaml.load(text, Loader=loader or _safe_loader())  # a safe one, as the argument says
+    try:
+        return yaml.load(text, Loader=loader or _safe_loader())  # a safe one, as the argument says
+    except (ValueError, TypeError, AttributeError, LookupError, OverflowError) as error:
+        if isinstance(error, UnicodeDecodeError):
+            raise
+        # The 30th of February, a number of 5,000 digits, `!!timestamp x`: the library lets out whatever it meets.
+        raise yaml.YAMLError(f"a value in it is none of its kind ({cause_of(error):.200})") from error
 
 
 def read_yaml(path: Path, title: str) -> tuple[bytes, Any]:
@@ -132,7 +138,7 @@ def load_config(path: Path, load: Callable[[str], Any] | None = None) -> Any:  #
         where = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         said = ", ".join(part for part in (error.context, error.problem) if part)
         raise ConfigError(f"config '{path}' is no YAML{where}: {said}; correct the file") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, ValueError, AttributeError, yaml.YAMLError) as error:
         raise ConfigError(f"config '{path}' cannot be read ({cause_of(error)}); name a YAML file") from error
 
 

@@ -13,6 +13,8 @@ from voxtile.errors import MissingExtraError
 from voxtile_pathology.annotations.annotation import AnnotationError
 
 MAX_BYTES = 1 << 30  # a million vertices take about 40 MB
+_MOST_PACKED = 200  # times that gzip makes annotations smaller; coordinates of honest ones give 3 to 30
+_NEVER_A_BOMB = 1 << 26  # bytes
 
 
 def read_source(path: Path) -> bytes:
@@ -25,7 +27,8 @@ def read_source(path: Path) -> bytes:
         with path.open("rb") as raw:
             packed = raw.read(2) == b"\x1f\x8b"
         with gzip.open(path) if packed else path.open("rb") as file:
-            data = file.read(MAX_BYTES + 1)
+            most = min(MAX_BYTES, max(_NEVER_A_BOMB, path.stat().st_size * _MOST_PACKED)) if packed else MAX_BYTES
+            data = file.read(most + 1)
     except (EOFError, zlib.error, gzip.BadGzipFile):
         raise AnnotationError(f"'{path}' is a damaged gzip file; export the annotations again") from None
     except OSError as error:
@@ -33,6 +36,10 @@ def read_source(path: Path) -> bytes:
     if len(data) > MAX_BYTES:
         raise AnnotationError(
             f"'{path}' has more than {MAX_BYTES >> 20} MiB of annotations; split it into several files"
+        )
+    if len(data) > most:
+        raise AnnotationError(
+            f"'{path}' unpacks to more than {_MOST_PACKED} times its size, as no annotations do; check where it is from"
         )
     if not data.strip():
         raise AnnotationError(f"annotations '{path}' are empty; export them again")

@@ -100,7 +100,6 @@ def files(dicom_files, raster_files, tmp_path_factory):
         "tiff-wide": ("GeoTIFF", tiff(raster_files, folder)),
         "slide-wide": ("slide", tiff(raster_files, folder)),
         "frame-of-terabytes": ("b2nd frame", sparse((1 << 20, 1 << 20))),
-        "frame-of-exabytes": ("b2nd frame", sparse((1 << 24, 1 << 24, 1 << 12))),
         "nifti-large": ("NIfTI", nifti((3, 32767, 32767, 32767, 1, 1, 1, 1))),
         "nifti-overflow": ("NIfTI", nifti((7, 32767, 32767, 32767, 32767, 32767, 32767, 32767))),
         "nifti-negative": ("NIfTI", nifti((3, -32768, -1, 5, 1, 1, 1, 1))),

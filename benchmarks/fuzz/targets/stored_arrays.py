@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 from target import Target, file_of
 
-from voxtile.corpus.remote.block_cache import BlockFile
+from voxtile.corpus.remote.extents import Extent
 from voxtile.corpus.shards.codecs import array_in, decode_picture, encode_array, picture_shape
 from voxtile.stages.ingest.outside_parquet import _read as read_parquet
 from voxtile.stages.ingest.pairs import PairOptions
@@ -22,6 +22,7 @@ from voxtile.stages.ingest.table import read_table
 from voxtile.stages.ingest.wds import WdsTask, pairs_of
 
 _MOST_VALUES = 1 << 24
+_EXTENT_LENGTH, _EXTENT = 100, 4104  # bytes of an object; of the file that keeps them, a page and a checksum
 
 
 def _frame(data: bytes) -> None:
@@ -49,16 +50,10 @@ def _tar(data: bytes) -> None:
 
 
 def _block(data: bytes) -> None:
-    for suffix in (".data", ".sums"):
-        file_of(data[::2] if suffix == ".data" else data[1::2], f"blocks/a{suffix}")
-    path = file_of(b"", "blocks/a.data").with_suffix("")
-    size = len(data) * 3
-    try:
-        blocks = BlockFile(path, size)
-    except FileNotFoundError:
-        return
-    blocks.missing(0, size)
-    blocks.view(0, min(size, 100))
+    path = file_of(data.ljust(_EXTENT, b"\0")[:_EXTENT], "blocks/a")
+    extent = Extent(path, _EXTENT_LENGTH)
+    extent.sums(0, 1)
+    extent.view(0, _EXTENT_LENGTH)
 
 
 def _frames() -> Iterator[bytes]:

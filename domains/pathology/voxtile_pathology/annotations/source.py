@@ -13,7 +13,7 @@ from voxtile.errors import MissingExtraError
 from voxtile_pathology.annotations.annotation import AnnotationError
 
 MAX_BYTES = 1 << 30  # a million vertices take about 40 MB
-_MOST_PACKED = 200  # times that gzip makes annotations smaller; coordinates of honest ones give 3 to 30
+_MOST_PACKED = 100  # times that gzip makes annotations smaller; coordinates of honest ones give 3 to 30
 _NEVER_A_BOMB = 1 << 26  # bytes
 
 

@@ -11,7 +11,8 @@ import sys
 import pytest
 
 from voxtile.cli.main import lightning_main, main
-from voxtile.errors import ConfigError
+from voxtile.corpus.remote.address import parse_address
+from voxtile.errors import ConfigError, CorpusError
 from voxtile.training.config_bases import read_config
 from voxtile.trusted_packages import refuse_parts_of_python
 from voxtile_pathology.tissue.mask import tissue_spec
@@ -134,6 +135,17 @@ def test_a_config_of_a_command_runs_nothing(words, here):
         (here / "config.yaml").write_text(json.dumps({"where": attack, **attack}).replace("SONG", str(here / "song")))
         assert "voxtile: error: " in said(lambda: main([*words, "--config", str(here / "config.yaml")]))
         assert not (here / "song").exists()
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["s3://key:hunter2@bucket/a", "https://host/a?token=hunter2", "https://host/a#hunter2", "http://host/hunter2"],
+)
+def test_an_address_holds_no_secret_and_goes_over_no_open_line(address):
+    with pytest.raises(CorpusError) as refused:
+        parse_address(address)
+    assert "hunter2" not in str(refused.value) or address.startswith("http://")
+    assert parse_address("http://127.0.0.1:9000/a").url == "http://127.0.0.1:9000/a"
 
 
 def test_what_configs_do_name_is_let_be():

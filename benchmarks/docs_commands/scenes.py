@@ -127,6 +127,7 @@ DOCS = {
             r"2ca75ff7ff92d0e9982b25d15b214d04|MRN4297632400000000": "$(made subject corpus)",
         },
     ),
+    ("docs/explore.md", "Judge"): Scene(skipped={"reviews": "needs a reader; tests/core/serve runs the same"}),
     ("docs/explore.md", "Explore in the browser"): Scene(
         skipped={r"^voxtile serve": "serves until it is ended; tests/core/serve runs it in a browser"},
     ),

@@ -370,7 +370,7 @@ COMMANDS: Mapping[str, Entry | Group] = {
         "serve CORPUS…",
         Command(
             "voxtile.serve.command:serve_corpus",
-            "a corpus in the browser: find samples, and look at them",
+            "a corpus in the browser: find samples, look at them, judge captions",
             "voxtile serve corpus --model last.ckpt",
         ),
     ),

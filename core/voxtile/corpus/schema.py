@@ -202,6 +202,22 @@ EMBEDDINGS = pa.schema(
     ]
 )
 
+# What people say of a caption (`voxtile serve`, Judge); of several rows of a reader on a target the last counts.
+REVIEWS = pa.schema(
+    [
+        pa.field("review_id", pa.string(), nullable=False),
+        pa.field("uid", pa.string(), nullable=False),
+        pa.field("kind", pa.string(), nullable=False),  # what is judged: caption
+        pa.field("target", pa.string(), nullable=False),  # its caption_id
+        ("claim", pa.string()),  # the words that are meant; null for the whole
+        pa.field("verdict", pa.string(), nullable=False),  # right | wrong | cannot tell
+        ("comment", pa.string()),
+        pa.field("reader", pa.string(), nullable=False),
+        pa.field("drawn", pa.string(), nullable=False),  # how it came to the reader: random | stratified | objected
+        pa.field("created", pa.string(), nullable=False),  # ISO 8601, UTC
+    ]
+)
+
 TABLES: dict[str, pa.Schema] = {
     "samples": SAMPLES,
     "facts": FACTS,
@@ -213,4 +229,5 @@ TABLES: dict[str, pa.Schema] = {
     "splits": SPLITS,
     "scores": SCORES,
     "embeddings": EMBEDDINGS,
+    "reviews": REVIEWS,
 }

@@ -14,7 +14,7 @@ from voxtile.errors import ConfigError, CorpusError
 from voxtile.serve.access import Access
 from voxtile.serve.explored import Explored, NoSuchSampleError
 from voxtile.serve.guard import Guard
-from voxtile.serve.routes import corpus, pictures, samples, session
+from voxtile.serve.routes import corpus, judge, pictures, samples, session
 
 _DAMAGED = "this sample cannot be read; run 'voxtile verify' on the corpus"
 
@@ -30,7 +30,7 @@ def application(explored: Explored, access: Access, pages: Path) -> FastAPI:
     app = FastAPI(title="voxtile", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
     app.state.explored = explored
     app.state.access = access
-    for routes in (session, corpus, samples, pictures):
+    for routes in (session, corpus, samples, pictures, judge):
         app.include_router(routes.router, prefix="/api")
     app.mount("/", StaticFiles(directory=pages, html=True))
     app.add_exception_handler(ConfigError, _said)

@@ -15,6 +15,7 @@ from voxtile.corpus.reference_roots import named_roots, only_references_in
 from voxtile.corpus.schema import SAMPLES
 from voxtile.corpus.source import StoredSample
 from voxtile.errors import CorpusError
+from voxtile.serve.reviews.store import Reviews
 from voxtile.serve.sample_index import SampleIndex
 from voxtile.serve.search.meaning import MeaningSearch
 from voxtile.serve.tables import Tables
@@ -36,12 +37,14 @@ class Explored:
         index: its samples by number.
         tables: its tables in SQL.
         meaning: search in a model's space; None where no model was named.
+        reviews: what people said of its captions.
         references: folder outside the corpus from which pixels may be shown.
     """
 
     corpus: Corpus
     index: SampleIndex
     tables: Tables
+    reviews: Reviews
     meaning: MeaningSearch | None = None
     references: Path | None = field(default=None)
 
@@ -83,4 +86,4 @@ def explore(
     Raises:
         CorpusError: a table is missing or damaged.
     """
-    return Explored(corpus, index, Tables(corpus), meaning, references)
+    return Explored(corpus, index, Tables(corpus), Reviews(corpus), meaning, references)

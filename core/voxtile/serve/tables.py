@@ -16,7 +16,7 @@ from voxtile.corpus.view.key import INPUT_TABLES
 from voxtile.corpus.view.tables import judge_captions
 from voxtile.errors import ConfigError
 
-CONDITION_TABLES = (*INPUT_TABLES, "scores")
+CONDITION_TABLES = (*INPUT_TABLES, "scores", "reviews")
 """What a condition may read, as in `voxtile curate`."""
 
 HIDDEN = frozenset({"source", "shard", "offset", "nbytes", "sha256", "ref"})

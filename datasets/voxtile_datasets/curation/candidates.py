@@ -26,7 +26,7 @@ from voxtile.errors import ConfigError, CorpusError
 from voxtile_datasets.curation.similarity_links import Int64s, Mask
 from voxtile_datasets.curation.string_hashes import string_keys
 
-TABLES = (*INPUT_TABLES, "scores")
+TABLES = (*INPUT_TABLES, "scores", "reviews")
 _BATCH = 1 << 16
 
 

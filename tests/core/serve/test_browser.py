@@ -6,8 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
-from serve_corpus import PATCH, SCENE, VOLUME
+from serve_corpus import PATCH, SCENE, VOLUME, write_served_corpus
 
 from voxtile.serve.front_end import BUILT
 
@@ -21,6 +22,14 @@ pytestmark = [
 ]
 SOFTWARE_WEBGL = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
 AXE = Path(BUILT).parent / "web" / "node_modules" / "axe-core" / "axe.min.js"
+
+
+@pytest.fixture(scope="module")
+def served_corpus(tmp_path_factory):
+    """One of its own: verdicts are written to it."""
+    root = tmp_path_factory.mktemp("judged") / "corpus"
+    write_served_corpus(root)
+    return root
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +95,27 @@ def test_find_then_look_by_keyboard_alone(page, address):
     assert page.locator("mark.present").inner_text() == "There is a nodule in the left lung."
     assert serious(page) == []
     unharmed(page, address)
+
+
+def test_a_reader_judges_by_keys_and_curate_sees_it(page, address, served_corpus):
+    page.goto(f"{address}#/judge")
+    page.get_by_label("Reader").fill("Dr <script>")
+    page.keyboard.press("Enter")
+    caption = page.locator(".caption")
+    caption.wait_for()
+    assert "<script>" in caption.inner_text(), "the text of the patch"
+    assert serious(page) == []
+    page.locator("h1").click()
+    page.keyboard.press("w")
+    page.get_by_text("All of these captions are judged.").wait_for()
+    page.get_by_text("100.0 %").first.wait_for()
+    unharmed(page, address)
+    view = [sys.executable, "-P", "-m", "voxtile.cli.main", "curate", str(served_corpus), "--view", "doubted"]
+    where = "uid IN (SELECT uid FROM reviews WHERE verdict = 'wrong')"
+    done = subprocess.run([*view, "--where", where], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    chosen = pq.read_table(served_corpus / "views" / "doubted.selection" / "selection.parquet")["uid"].to_pylist()
+    assert chosen == [PATCH]
 
 
 def test_a_volume_is_drawn_by_niivue(page, address):

@@ -17,7 +17,7 @@ from voxtile.stages.verify.files import Problem
 
 _BATCH = 1 << 14  # rows that are held at once
 _EXAMPLES = 20  # findings of one kind that are listed; the rest is counted
-_OWNERS = {"facts": "uid", "scopes": "uid", "captions": "uid", "regions": "uid", "embeddings": "uid"}
+_OWNERS = {"facts": "uid", "scopes": "uid", "captions": "uid", "regions": "uid", "embeddings": "uid", "reviews": "uid"}
 
 
 def sound_parts(root: Path, refused: Mapping[str, str], report: Report) -> tuple[dict[str, list[Path]], list[Problem]]:

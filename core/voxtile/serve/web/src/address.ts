@@ -8,7 +8,9 @@ export interface Search {
   page: number;
 }
 
-export type Place = { page: "find"; search: Search } | { page: "look"; uid: string };
+export type Place = { page: "find"; search: Search } | { page: "look"; uid: string } | { page: "judge" };
+
+export const JUDGE = "#/judge";
 
 export const EVERYTHING: Search = { words: "", like: "", where: "", facts: [], page: 1 };
 
@@ -16,6 +18,7 @@ export function readPlace(hash: string): Place {
   const [path = "", query = ""] = hash.replace(/^#\/?/, "").split("?", 2);
   const [kind, uid] = path.split("/");
   if (kind === "sample" && uid) return { page: "look", uid: decodeURIComponent(uid) };
+  if (kind === "judge") return { page: "judge" };
   const given = new URLSearchParams(query);
   const page = Number(given.get("page") ?? 1);
   return {

@@ -4,9 +4,10 @@ import "../../../pages/templates/colours.css";
 import "../../../pages/templates/base.css";
 import "./style.css";
 import { html, nothing, render } from "lit";
-import { EVERYTHING, findAddress, readPlace } from "./address";
+import { EVERYTHING, findAddress, JUDGE, readPlace } from "./address";
 import { type About, ask, Refused } from "./api";
 import { findPage } from "./find/page";
+import { judgePage } from "./judge/page";
 import { lookPage } from "./look/page";
 
 const head = document.getElementById("head") as HTMLElement;
@@ -28,7 +29,8 @@ function showHead(): void {
   const sizes = about ? `${about.samples.toLocaleString("en")} samples` : "";
   render(
     html`<a class="home" href=${findAddress(EVERYTHING)}>voxtile</a>
-      <p>${sizes}${model ? html` · searched by <b>${model.name}</b>` : nothing}</p>`,
+      <p>${sizes}${model ? html` · searched by <b>${model.name}</b>` : nothing}</p>
+      <nav aria-label="Pages of voxtile"><a href=${findAddress(EVERYTHING)}>Find</a> <a href=${JUDGE}>Judge</a></nav>`,
     head,
   );
 }
@@ -48,7 +50,9 @@ async function show(): Promise<void> {
     const place = readPlace(location.hash);
     const fresh = document.createElement("div");
     main.replaceChildren(fresh); // a page that still waits for an answer draws where nobody sees it
-    leave = place.page === "look" ? await lookPage(fresh, place.uid) : await findPage(fresh, place.search, about as About);
+    if (place.page === "look") leave = await lookPage(fresh, place.uid, about as About);
+    else if (place.page === "judge") leave = await judgePage(fresh);
+    else leave = await findPage(fresh, place.search, about as About);
   } catch (error) {
     showError(error);
   }

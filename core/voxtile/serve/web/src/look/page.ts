@@ -2,10 +2,10 @@
 
 import { html, nothing, render } from "lit";
 import { findAddress, lookAddress } from "../address";
-import { ask, file, type Known, type Shown } from "../api";
+import { type About, ask, file, type Known, type Shown } from "../api";
 import { captions, facts, provenance, regions } from "./details";
 
-export async function lookPage(root: HTMLElement, uid: string): Promise<() => void> {
+export async function lookPage(root: HTMLElement, uid: string, about: About): Promise<() => void> {
   const path = `samples/${encodeURIComponent(uid)}`;
   const [known, shown] = await Promise.all([ask<Known>(path), ask<Shown>(`${path}/shown`)]);
   const title = [known.sample.modality, known.sample.kind].filter(Boolean).join(" · ");
@@ -14,7 +14,7 @@ export async function lookPage(root: HTMLElement, uid: string): Promise<() => vo
     html`<h1>${title}</h1>
       <p class="soft">
         sample ${(known.number + 1).toLocaleString("en")} · <code>${known.uid}</code>${known.split ? html` · split ${known.split}` : nothing}
-        · <a href=${findAddress({ like: uid })}>similar samples</a>
+        ${about.model ? html`· <a href=${findAddress({ like: uid })}>similar samples</a>` : nothing}
       </p>
       <div class="look">
         <section class="card view" aria-label="Image"><div id="viewer"></div></section>

@@ -42,7 +42,7 @@ ATTACKS = {
     "a partial function of a callback": {"trainer": {"callbacks": [{
         "class_path": LAMBDA, "init_args": {"setup": {"class_path": "functools.partial", "init_args": {}}}}]}},
     "a process through a module of ours": {"data": {"preset": {
-        "class_path": "voxtile.engine.pool.subprocess.Popen", "init_args": {"args": ["touch", "SONG"]}}}},
+        "class_path": "voxtile.engine.worker_process.subprocess.Popen", "init_args": {"args": ["touch", "SONG"]}}}},
     "an import": {"data": {"preset": {"class_path": "__import__('os').system"}}},
     "a relative path": {"data": {"preset": {"class_path": "..evil_here.Evil"}}},
     "a class of the current folder": {"data": {"preset": {"class_path": "evil_here.Evil"}}},

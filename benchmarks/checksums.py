@@ -17,10 +17,11 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from voxtile.corpus import blosc2_frame, integrity, source
+from voxtile.corpus import integrity, source
 from voxtile.corpus.identity import sample_uid
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Sample
+from voxtile.corpus.shards import blosc2_frame
 from voxtile.corpus.shards.memory_maps import map_payload
 from voxtile.corpus.view.view import compile_view
 from voxtile.corpus.writer import JobWriter, new_corpus

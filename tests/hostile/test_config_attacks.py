@@ -11,6 +11,7 @@ import sys
 import pytest
 
 from voxtile.cli.main import lightning_main, main
+from voxtile.corpus.header import new_corpus
 from voxtile.corpus.remote.address import parse_address
 from voxtile.errors import ConfigError, CorpusError
 from voxtile.training.config_bases import read_config
@@ -79,12 +80,15 @@ def check(here, text):
     """`fit` refuses the config by itself, and as the base of another, in a sentence; nothing sings."""
     (here / "config.yaml").write_text(text.replace("SONG", str(here / "song")))
     (here / "over.yaml").write_text("base: [config.yaml]\n")
+    corpus = str(here / "samples")
+    new_corpus(here / "samples")
     for name in ("config.yaml", "over.yaml"):
-        words = said(lambda name=name: lightning_main(["fit", "-c", str(here / name), "--data.corpus", "x"]))
+        words = said(lambda name=name: lightning_main(["fit", "-c", str(here / name), "--data.corpus", corpus]))
         assert words.startswith("voxtile: error: "), words
         assert words.count("\n") <= 1, words
         assert "Traceback" not in words
         assert "are not given" not in words, "it was refused for what it lacks, not for what it is"
+        assert "corpus" not in words, words
         assert not (here / "song").exists(), name
 
 
@@ -102,7 +106,8 @@ def test_a_tag_makes_no_object(tag, here):
 
 def test_the_command_line_names_no_part_of_python_either(here):
     value = json.dumps(POPEN).replace("SONG", str(here / "song"))
-    words = said(lambda: lightning_main(["fit", "--data.corpus", "x", "--trainer.logger", value]))
+    new_corpus(here / "samples")
+    words = said(lambda: lightning_main(["fit", "--data.corpus", str(here / "samples"), "--trainer.logger", value]))
     assert "subprocess.Popen" in words
     assert not (here / "song").exists()
 

@@ -297,7 +297,10 @@ def _values(dataset: Dataset, big_endian: bool) -> Values:
     found: Values = {}
     for tag in dataset.keys():  # noqa: SIM118  (iterating a Dataset converts its elements)
         keyword = TAGS.get(tag)
-        element = dataset.get_item(tag)
+        try:
+            element = dataset.get_item(tag)
+        except MemoryError as error:  # pydicom reads a long element when it is asked for, as long as it says it is
+            raise Verdict("truncated", "an element claims more than memory holds; copy the file again") from error
         if keyword is None or not isinstance(element, RawDataElement) or not element.value:
             continue
         if len(element.value) < element.length:

@@ -116,7 +116,7 @@ DOCS = {
         given={"corpus": Shell("made few corpus")},
         exits={r"--model practice": 1},  # it repeats the prompt, and no opinion is read from that
     ),
-    ("docs/clusters.md", "Conversions and embeddings on Ray"): Scene(given={"phantom": Phantom("ct", 24)}),
+    ("docs/clusters.md", "Corpora and evaluations on Ray"): Scene(given={"phantom": Phantom("ct", 24)}),
     ("docs/corpus-life.md", "Many small parts"): Scene(given={"corpus": CT_CORPUS}),
     ("docs/corpus-life.md", "An older format"): Scene(given={"corpus": CT_CORPUS}),
     ("docs/corpus-life.md", "What nothing names"): Scene(given={"corpus": CT_CORPUS}),
@@ -403,6 +403,8 @@ DOCS = {
     ("docs/models.md", "Published models"): Scene(
         skipped={r"hub:": "needs the weights, which are their authors'; the tests open files of the same layout"},
     ),
+    ("docs/security.md", "Fuzzing"): Scene(),
+    ("docs/security.md", "What an install consists of"): Scene(),
     ("docs/towers.md", "What is trained"): Scene(
         given={"corpus": XRAYS, "weights.pt": Shell("made timm")},
         run_as={r"(timm:\S+)$": r"\1/weights.pt"},  # the published weights would be downloaded

@@ -17,7 +17,7 @@ def check_model_name(spec: str) -> None:
     """Refuse a name by which there can be no model.
 
     Args:
-        spec: as `voxtile.inference.load_model` takes it.
+        spec: as `voxtile.inference.load.load_model` takes it.
 
     Raises:
         CheckpointError: it is a path, and nothing is there.

@@ -134,9 +134,9 @@ DOCS = {
     **{
         ("docs/remote-corpora.md", section): Scene(
             skipped={r"s3://": "needs a bucket; tests/core/corpus/remote runs the same on a server of this machine"},
-            spans=("voxtile push s3://bucket/ct s3://bucket/ct",) if section == "Corpora in object stores" else (),
+            spans=("voxtile push s3://bucket/ct s3://bucket/ct",) if section == "What happens" else (),
         )
-        for section in ("Corpora in object stores", "Putting a corpus there")
+        for section in ("Corpora in object stores", "What happens", "Putting a corpus there")
     },
     ("docs/figure-archives.md", "Figures of articles"): Scene(),
     ("docs/figure-archives.md", "Concepts"): Scene(

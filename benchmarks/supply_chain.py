@@ -143,7 +143,9 @@ def audit(extras: tuple[str, ...]) -> int:
     said = done.stderr + done.stdout
     if "No module named" in said:
         raise SystemExit("the audit needs pip-audit: pip install -e '.[security]'")
-    if re.search(r"Connection|resolve|Max retries|ServiceError|timed out|VulnServiceException", said):
+    if said.count("could not be audited") == len(pinned) or re.search(
+        r"Connection|resolve|Max retries|ServiceError|timed out|VulnServiceException", said
+    ):
         raise SystemExit(
             f"not audited: the advisories of PyPI cannot be reached from here; run 'make audit' where the internet is "
             f"({len(pinned)} packages)"

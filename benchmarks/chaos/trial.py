@@ -163,7 +163,7 @@ class Bench:
         ended = self._wait(child, plan, meanwhile)
         if plan.power:
             cut_power(self._folder / "plan", _roots(stage, work))
-        trial.status, trial.fired = ended.status, plan.fired
+        trial.status, trial.fired = ended.status, trial.fired + plan.fired
         trial.said = next(reversed(ended.err.strip().splitlines()), "")[-400:]
         trial.problems += _manners(ended, silent=how.is_silent)
         return orphan

@@ -1,6 +1,7 @@
 """`voxtile forget` on corpora of all three domains: nothing of the subject in any byte, and all else as it was."""
 
 import asyncio
+import errno
 import hashlib
 import json
 import os
@@ -352,6 +353,27 @@ def test_replies_of_a_language_model_go_from_every_byte_of_their_cache(tmp_path)
     data = (folder / "data.mdb").read_bytes()
     for key in ("0", "2", "a refused one"):
         assert hashlib.sha256(key.encode()).digest() not in data
+
+
+def test_old_files_that_the_disk_does_not_remove_are_said_and_go_at_the_next_call(tmp_path, monkeypatch):
+    """The command ended well, and a shard with the subject's pixels stayed beside the corpus."""
+    root, unlink, refused = small(tmp_path), os.unlink, []
+
+    def refuse_once(path, *args, **kwargs):
+        if os.fspath(path).endswith(".tar") and not refused:
+            refused.append(path)
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        unlink(path, *args, **kwargs)
+
+    with monkeypatch.context() as failing:
+        failing.setattr(os, "unlink", refuse_once)
+        with pytest.raises(
+            CorpusError, match=r"cannot all be removed .*Input/output error.*run the same"
+        ):
+            forget_subject(root, subject=("patient-1",))
+    assert refused
+    forget_subject(root, subject=("patient-1",))
+    assert not list(root.parent.glob(f".{root.name}.*"))
 
 
 def killed(action):

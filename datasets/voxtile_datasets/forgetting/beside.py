@@ -9,7 +9,7 @@ from pathlib import Path
 
 from voxtile.corpus.drafts import draft_folder
 from voxtile.corpus.identity import KeyMap
-from voxtile.corpus.packing.whole_folder import exchange
+from voxtile.corpus.packing.whole_folder import exchange, remove_old
 from voxtile.corpus.parts import part_paths, read_parts, table_schema
 from voxtile_datasets.captions.providers.cache import ReplyCache
 from voxtile_datasets.forgetting.belongings import Belongings
@@ -87,6 +87,7 @@ def forget_replies(folder: Path, keep: Collection[str], *, dry_run: bool = False
                     if other.is_file() and other.name not in ("data.mdb", "lock.mdb"):
                         shutil.copy2(other, building / other.name)
                 exchange(building, folder)
+                remove_old(building)
     finally:
         cache.close()
     return gone

@@ -16,7 +16,7 @@ from voxtile.corpus.drafts import draft_folder
 from voxtile.corpus.forgotten import ForgottenSubjects
 from voxtile.corpus.header import check_corpus
 from voxtile.corpus.identity import KeyMap, downloads_of, key_map_path
-from voxtile.corpus.packing.whole_folder import aside_of, exchange, put_back
+from voxtile.corpus.packing.whole_folder import aside_of, exchange, put_back, remove_old
 from voxtile.corpus.parts import part_dataset, part_paths, table_schema
 from voxtile.corpus.remote.address import refuse_remote
 from voxtile.corpus.shards.memory_maps import map_payload
@@ -158,6 +158,7 @@ class _Forgetting:
                 self._forget_beside(gone)
                 self._prove(building, needles, gone)
                 exchange(building, self.root)
+                remove_old(building)
         except OSError as error:
             raise CorpusError(
                 f"'{self.root}' cannot be written again beside itself ({error.strerror or error}); make room and let "

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from voxtile.corpus.drafts import BUILDING_SUFFIX, TEMPORARY_SUFFIX
 from voxtile.corpus.storage import sync
+from voxtile.errors import CorpusError, cause_of
 
 _AT_FDCWD, _RENAME_EXCHANGE = -100, 2  # linux/fcntl.h, linux/fs.h
 _OLD_SUFFIX = ".before-forgetting"
@@ -36,6 +37,21 @@ def exchange(new: Path, place: Path) -> None:
         new.rename(place)
         aside.rename(new)
     sync(place.parent)
+
+
+def remove_old(folder: Path) -> None:
+    """Remove what was exchanged, of which nothing may stay.
+
+    Raises:
+        CorpusError: some of it cannot be removed.
+    """
+    try:
+        shutil.rmtree(folder)
+    except OSError as error:
+        raise CorpusError(
+            f"what was there before cannot all be removed from '{folder}' ({cause_of(error)}), and may still show the "
+            "subject; see to the disk, then run the same command again"
+        ) from error
 
 
 def put_back(place: Path) -> None:

@@ -367,9 +367,7 @@ def test_old_files_that_the_disk_does_not_remove_are_said_and_go_at_the_next_cal
 
     with monkeypatch.context() as failing:
         failing.setattr(os, "unlink", refuse_once)
-        with pytest.raises(
-            CorpusError, match=r"cannot all be removed .*Input/output error.*run the same"
-        ):
+        with pytest.raises(CorpusError, match=r"cannot all be removed .*Input/output error.*run the same"):
             forget_subject(root, subject=("patient-1",))
     assert refused
     forget_subject(root, subject=("patient-1",))

@@ -104,7 +104,7 @@ COMPARISONS = (
     Comparison("index", "index.py", ("--samples", "3000000")),
     Comparison("ranks", "ranks.py", ("--samples", "10000000", "--steps", "20")),
     Comparison("petabyte", "petabyte.py", ("--quick",)),
-    Comparison("evaluation", "evaluation.py", ("--test", "60", "--train", "120")),
+    Comparison("evaluation", "evaluation.py", ("--test", "150", "--train", "200")),
     Comparison("zero-shot", "evaluation_scale.py", ("zero-shot", "--images", "50000"), ("zero-shot",)),
     Comparison(
         "retrieval", "evaluation_scale.py", ("retrieval", "--images", "10000", "--captions", "50000"), ("retrieval",)

@@ -130,6 +130,7 @@ def _listener(host: str, port: int) -> socket.socket:
         listener = socket.socket(family, socket.SOCK_STREAM)
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         listener.bind((host, port))
+        listener.listen(_MOST_AT_ONCE)  # before the address is printed: who comes early waits and is not refused
     except OSError as error:
         raise ConfigError(f"cannot listen at {host}:{port} ({error.strerror}); choose another with --port") from error
     return listener

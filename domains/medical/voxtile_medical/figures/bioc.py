@@ -101,7 +101,7 @@ def _figures(passages: Sequence[_Passage]) -> list[Figure]:
     figures = []
     for key, parts in texts.items():
         digits = re.search(r"(\d+)\D*$", key)
-        number = str(int(digits[1])) if digits else ""
+        number = (digits[1].lstrip("0") or "0") if digits else ""
         graphics = (Graphic((files[key],)),) if files[key] else ()
         caption = " ".join(filter(None, parts))
         figures.append(Figure(key, "figure", "", caption, graphics=graphics, mentions=_citing(bodies, number)))

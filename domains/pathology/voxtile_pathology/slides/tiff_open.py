@@ -15,7 +15,16 @@ from voxtile_pathology.slides.protocol import SlideError
 
 MAGIC = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
 # What tifffile raises on a damaged directory.
-DAMAGED = (tifffile.TiffFileError, struct.error, ValueError, TypeError, KeyError, IndexError, OSError, MemoryError)
+DAMAGED = (
+    tifffile.TiffFileError,
+    struct.error,
+    ValueError,
+    TypeError,
+    LookupError,
+    OSError,
+    MemoryError,
+    ArithmeticError,
+)
 _LOGGER = logging.getLogger("tifffile")
 
 

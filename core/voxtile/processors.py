@@ -135,7 +135,8 @@ def algebra_of(numbers: int) -> AbstractContextManager[object]:
         return nullcontext()
     from threadpoolctl import threadpool_limits  # late: workers solve nothing
 
-    return threadpool_limits(limits=1, user_api="blas")
+    limited: AbstractContextManager[object] = threadpool_limits(limits=1, user_api="blas")
+    return limited
 
 
 def is_open(environment: Mapping[str, str], processors: int) -> bool:

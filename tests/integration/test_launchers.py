@@ -85,6 +85,7 @@ def assert_same(found, expected):
         assert torch.equal(found["state_dict"][name], value), name
 
 
+@pytest.mark.sweep  # its processes are those of Slurm's test, told the same in other words
 def test_torchrun_on_two_machines(xray_corpus, tmp_path, one_machine):
     folder, where = tmp_path / "run", f"127.0.0.1:{free_port()}"
     torchrun = [sys.executable, "-P", "-m", "torch.distributed.run", "--nnodes", 2, "--nproc-per-node", 1]

@@ -125,8 +125,8 @@ STOP, KILL, FAIL = ("SIGSTOP", SILENT), ("SIGKILL", GONE), ("fail", FAILED)
 @pytest.mark.parametrize(
     "happens",
     [
-        [(3, 1, STOP), (5, 1, FAIL), (7, 0, KILL)],
-        pytest.param([(3, 1, KILL), (5, 0, STOP), (7, 1, STOP), (9, 0, KILL)], marks=pytest.mark.sweep),
+        [(3, 1, STOP), (7, 0, KILL)],
+        pytest.param([(3, 1, KILL), (5, 1, FAIL), (7, 0, STOP), (9, 0, KILL)], marks=pytest.mark.sweep),
     ],
 )
 def test_who_is_lost_is_named_and_the_run_goes_on_to_the_same_weights(nursery, xray_corpus, tmp_path, happens):
@@ -137,8 +137,9 @@ def test_who_is_lost_is_named_and_the_run_goes_on_to_the_same_weights(nursery, x
     assert_times(*(tmp_path / "whole").glob("runs/tiny/version_*"))
     run, on = tmp_path / "run", ["--ckpt_path", "last"]
     for step, victim, (what, expected) in happens:
-        options = [*on, "--ranks.note_after", 0.8, "--ranks.end_after", 1.6] if what == "SIGSTOP" else on
-        statuses, said = fit(nursery, xray_corpus, run, *options, victim=victim, step=step, what=what)
+        # Longer than a busy machine makes a process wait.
+        times = ["--ranks.note_after", 4, "--ranks.end_after", 10] if what == "SIGSTOP" else []
+        statuses, said = fit(nursery, xray_corpus, run, *on, *times, victim=victim, step=step, what=what)
         assert statuses[victim] == (-signal.SIGKILL if what != "fail" else 1), said
         assert statuses[1 - victim] == 2, said
         line = errors(said)[-1]

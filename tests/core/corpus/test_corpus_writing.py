@@ -217,8 +217,8 @@ def test_only_an_empty_folder_becomes_a_corpus(tmp_path):
         new_corpus(tmp_path / "a" / "thesis.txt")
     new_corpus(tmp_path / "b")
     new_corpus(tmp_path / "b")
-    (tmp_path / "b" / "corpus.json").write_text('{"format": "voxtile-corpus", "schema": "3.0"}')
-    with pytest.raises(CorpusError, match=r"schema version 3\.0"):
+    (tmp_path / "b" / "corpus.json").write_text('{"format": "voxtile-corpus", "schema": "4.0"}')
+    with pytest.raises(CorpusError, match=r"schema version 4\.0"):
         new_corpus(tmp_path / "b")
 
 

@@ -297,7 +297,7 @@ def test_a_file_of_weights_after_the_name_as_towers_take_it(corpus, tmp_path, la
     [
         ("nothing-here", ConfigError, "no such file or folder"),
         ("keras:resnet", ConfigError, "open_clip:NAME"),
-        ("timm:no_such_model_at_all", ConfigError, "timm has no model .no_such_model_at_all."),
+        ("timm:no_such_model_at_all", ConfigError, "timm (has no|cannot make the) model .no_such_model_at_all."),
         ("timm:no_such_model_at_all/weights.pt", ConfigError, "timm has no model 'no_such_model_at_all'"),
         ("timm:resnet10t/no/such/weights.pt", CheckpointError, "do not exist; give a local file"),
         ("hf:MahmoodLab/CONCH", ConfigError, "code of its own"),

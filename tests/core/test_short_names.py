@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from voxtile.cli.main import lightning_main, main
+from voxtile.corpus.writer import new_corpus
 from voxtile.data.presets.load import preset_from_config
 from voxtile.errors import CheckpointError, ConfigError, PresetError
 from voxtile.listed_classes import CORE, listed_class
@@ -76,7 +77,9 @@ def test_an_unknown_short_name_says_the_nearest(words, said, tmp_path, capsys, m
     monkeypatch.syspath_prepend(tmp_path)
     assert issubclass(importlib.import_module("unseen_objective").Unseen, Objective)
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(CONFIG))
-    assert lightning_main(["fit", "-c", str(tmp_path / "config.yaml"), *words]) == 2
+    new_corpus(tmp_path / "corpus")
+    monkeypatch.chdir(tmp_path)
+    assert lightning_main(["fit", "-c", "config.yaml", *words]) == 2
     errors = [line for line in capsys.readouterr().err.splitlines() if not line.startswith("note:")]
     assert len(errors) == 1
     assert said in errors[0]
@@ -156,6 +159,7 @@ def test_a_name_of_two_packages_is_refused_and_both_are_named(tmp_path):
     }.items():
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(textwrap.dedent(text))
+    new_corpus(tmp_path / "corpus")
     command = [sys.executable, "-m", "voxtile.cli.main", "fit", "-c", "config.yaml"]
     ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, env=seeing(tmp_path))
     assert ran.returncode == 2

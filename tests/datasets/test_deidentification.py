@@ -159,10 +159,12 @@ def test_a_date_of_which_the_day_is_not_sure_is_a_blank_and_a_month_keeps_its_fo
 @pytest.mark.parametrize("part", ["Smith ", "J. ", "Dr. ", "A1-", "1.", "and Smith ", "12 of ", "1/2/", "tel 1 ", "("])
 def test_long_texts_of_one_thing_take_linear_time(part):
     def seconds(length):
-        text = part * (length // len(part))
-        start = time.process_time()
-        deidentified(text)
-        return time.process_time() - start
+        text, taken = part * (length // len(part)), []
+        for _ in range(3):  # the least: a collection of garbage in between is none of it
+            start = time.process_time()
+            deidentified(text)
+            taken.append(time.process_time() - start)
+        return min(taken)
 
     seconds(100)
     assert seconds(16000) < 8 * max(seconds(4000), 0.2)

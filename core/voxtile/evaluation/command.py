@@ -12,7 +12,6 @@ from rich.console import Console
 
 from voxtile.bounded_text import load_json
 from voxtile.console import output, print_json
-from voxtile.corpus.header import check_corpus
 from voxtile.corpus.remote.address import parse_address
 from voxtile.errors import ConfigError
 from voxtile.evaluation.options import Options, checked_options
@@ -140,6 +139,8 @@ def _evaluated(
 ) -> list[Evaluation]:
     """Run what was asked for, which is known to be sound: once corpus and models are too, what is heavy is imported."""
     if parse_address(corpus) is None:
+        from voxtile.corpus.header import check_corpus  # late: it imports pyarrow, and typing errors come first
+
         check_corpus(corpus)
     for spec in specs:
         check_model_name(spec)

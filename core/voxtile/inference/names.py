@@ -6,7 +6,6 @@ from pathlib import Path
 
 from voxtile.errors import ConfigError
 from voxtile.models.hub.names import SCHEMAS, refuse_unknown_open_clip
-from voxtile.training.named_inputs import require_checkpoint
 
 OPEN_CLIP, HUGGING_FACE, HUB, CUSTOM = "open_clip:", "hf:", "hub:", "class:"
 EIGHT_BITS = ":int8"
@@ -34,4 +33,6 @@ def check_model_name(spec: str) -> None:
             f"{HUGGING_FACE}ID, {HUB}NAME[/FILE] or {CUSTOM}package.module.Class[:ARGUMENT]"
         )
     else:
+        from voxtile.training.named_inputs import require_checkpoint  # late: it reads corpora by name too
+
         require_checkpoint(Path(spec))

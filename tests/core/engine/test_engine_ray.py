@@ -174,7 +174,7 @@ def test_a_cluster_that_went_away_is_said_and_not_waited_for(cluster, monkeypatc
     monkeypatch.setattr(connection, "_LOOK_S", 0.0)
     monkeypatch.setattr(connection, "GONE_S", 0.5)
     gone = slots.Slots(connection.Connection(ray, False, "127.0.0.1:1"), 1)
-    gone.hold(time.sleep)
+    gone.hold(time.sleep, 30)
     gone.submit(slots.Call(0, "__call__", (), "a job"))
     with gone, pytest.raises(CorpusError, match=r"at 127\.0\.0\.1:1 went away; what is committed stays: start"):
         list(gone.events())

@@ -25,6 +25,7 @@ def offered(monkeypatch, make_model):
         return models[-1]
 
     monkeypatch.setattr("voxtile.inference.load.load_model", load)
+    monkeypatch.setattr("voxtile.evaluation.command.check_model_name", lambda spec: None)
     return models
 
 

@@ -79,6 +79,7 @@ def table_folder(make_corpus, make_model, task_path, tmp_path_factory):
     options += ["--robustness", "noise", "--subgroups", "modality"]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("voxtile.inference.load.load_model", lambda spec, *_: Dull() if "dull" in spec else make_model())
+        patch.setattr("voxtile.evaluation.command.check_model_name", lambda spec: None)
         out = ["--corpus", str(corpus.roots[0]), "--out", str(folder / "out")]
         assert main(["evaluate", "m.ckpt", str(task_path), str(second), *out, *options]) == 0
     return folder / "out"

@@ -58,6 +58,7 @@ def test_a_model_that_was_trained_on_test_subjects_is_refused(make_corpus, make_
 
 def test_a_model_without_marks_is_reported_as_unknown(block_corpus, make_model, task_path, tmp_path, monkeypatch):
     monkeypatch.setattr("voxtile.inference.load.load_model", lambda spec, *_: make_model())
+    monkeypatch.setattr("voxtile.evaluation.command.check_model_name", lambda spec: None)
     out = ["--corpus", str(block_corpus.roots[0]), "--out", str(tmp_path), "--bootstrap", "100"]
     assert main(["evaluate", "m.ckpt", str(task_path), *out]) == 0
     content = json.loads((tmp_path / "results.json").read_text())

@@ -93,7 +93,7 @@ def test_threads_that_spin_get_the_free_processors_and_it_says_so(monkeypatch, c
 
 @pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="one processor: nothing to choose")
 @pytest.mark.parametrize(
-    "words", [["evaluate", "model", "medical/ct-findings", "--corpus", "corpus"], ["fit", "-c", "medical/ct"]]
+    "words", [["evaluate", "m", "medical/ct-findings", "--corpus", "c", "--out", "o"], ["fit", "-c", "medical/ct"]]
 )
 def test_commands_that_compute_look_before_torch_is_imported(words, burning):
     program = f"""

@@ -3,6 +3,7 @@
 All of this file is done on one cluster of two nodes, in the order of the file: some tests take a node away.
 """
 
+import os
 import threading
 import time
 from dataclasses import replace
@@ -203,6 +204,14 @@ def test_a_node_that_is_lost_costs_only_its_jobs(cluster, tmp_path, snapshot, mo
     assert len(started) == 1, "one slot was lost, with one job"
     assert snapshot(found) == snapshot(expected)
     assert not list((found / "done").glob("*.pending"))
+
+
+def test_workers_that_end_as_they_start_are_not_started_for_ever(cluster, monkeypatch):
+    monkeypatch.setattr(slots, "MOST_LOST_STARTING", 1)
+    dying = slots.Slots(connection.Connection(ray, False, ""), 1)
+    dying.hold(os._exit, 1)
+    with dying, pytest.raises(CorpusError, match="2 workers in a row ended as they started on the Ray cluster"):
+        dying.start()
 
 
 def test_without_the_package_nothing_is_made(tmp_path, monkeypatch):

@@ -24,6 +24,7 @@ from voxtile.engine.worker import importable
 from voxtile.errors import ConfigError, CorpusError, VoxtileError
 
 MOST_LOST = 3  # slots that a call may lose before the run ends: one that takes its node down would take them all
+MOST_LOST_STARTING = 8  # in a row, beyond one a slot: a node that is lost takes those that start on it along
 PATIENCE_S = 600.0  # how long a cluster may have no room at all; one that grows on demand needs minutes
 _TICK_S = 0.5
 _AHEAD = 2  # results that are kept until one before them comes, and calls under way, for each slot
@@ -128,6 +129,7 @@ class Slots(Closing):
     _starting: dict[Any, Any] = field(default_factory=dict)  # what says that it is ready → slot
     _busy: dict[Any, tuple[Any, Call]] = field(default_factory=dict)  # stream of answers → slot and its call
     _had_room: float = field(default_factory=time.monotonic)
+    _lost_starting: int = 0
 
     def __post_init__(self) -> None:
         ray = self.connection.ray
@@ -255,8 +257,15 @@ class Slots(Closing):
         slot = self._starting.pop(said)
         try:
             wrong = self.connection.ray.get(said)
-        except self.connection.ray.exceptions.RayActorError:
-            return  # it was lost with its node; another is started while there is work
+        except self.connection.ray.exceptions.RayActorError as error:
+            self._lost_starting += 1  # with its node; another is started while there is work
+            if self._lost_starting >= self.count + MOST_LOST_STARTING:
+                raise CorpusError(
+                    f"{self._lost_starting} workers in a row ended as they started on the Ray cluster "
+                    f"({str(error).splitlines()[0]}); see its logs, then run the same command again"
+                ) from error
+            return
+        self._lost_starting = 0
         if wrong is not None:
             raise _raised(*wrong)
         self._idle.append(slot)

@@ -46,7 +46,10 @@ class SegmentationFile:
     def __init__(self, path: Path, hides: bool, known: Mapping[str, Sequence[str]]) -> None:
         with quiet_pydicom():
             self._object = read_object(path)
-            self._identifiers = identifiers_of(self._object, hides, known)
+            try:
+                self._identifiers = identifiers_of(self._object, hides, known)
+            except NotImplementedError as error:  # pydicom reads an element when it is asked for
+                raise Verdict("unreadable-header", f"an element of it is of no known kind: {error}") from error
             self.kind = str(self._object.SegmentationType)
             self.shape = (int(self._object.Rows), int(self._object.Columns))
             self._full = int(self._object.get("MaximumFractionalValue", SHARE) or SHARE)

@@ -157,11 +157,11 @@ def save_earlier_rows(root: Path, stems: Collection[str], own_stems: Collection[
 
 def save_known_splits(root: Path, own_stems: Collection[str], path: Path) -> Path | None:
     """Write the splits that the corpus has, but those of the jobs `own_stems`; None where there are none."""
-    import pyarrow.compute as pc  # late: most runs are a corpus's first
-
     parts = [part for part in part_paths(root, _SPLITS) if part.stem not in own_stems]
     if not parts:
         return None
+    import pyarrow.compute as pc  # late: most runs are a corpus's first
+
     rows = read_parts(parts, table_schema(_SPLITS), _OF_SPLITS)
     texts = pc.binary_join_element_wise(*(rows[name].cast(pa.string()) for name in _OF_SPLITS), "\0")
     write_sorted(pa.chunked_array([pc.unique(texts)], pa.string()).sort(), path)

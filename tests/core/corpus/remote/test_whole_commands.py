@@ -47,8 +47,13 @@ split: test
 @pytest.fixture
 def address(any_server, place, uploaded, picture_corpus):
     """A corpus in a store, over a network that is slow and loses one request of twenty."""
+
+    def without_views(folder):
+        """What other tests have selected of the corpus of the session would be uploaded with it."""
+        shutil.rmtree(folder / "views", ignore_errors=True)
+
     with proxy(any_server, latency=0.05, faults=("reset", "503", "cut"), share=0.05) as network:
-        yield place(any_server, uploaded(any_server, folder=picture_corpus), network)
+        yield place(any_server, uploaded(any_server, change=without_views, folder=picture_corpus), network)
 
 
 def weights(folder):

@@ -9,15 +9,12 @@ from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import wait
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal, TypeAlias
 
 from voxtile.closing import Closing
 from voxtile.engine.worker import RemoteError, importable
 from voxtile.engine.worker_process import BASE_BYTES, Call, Limits, WorkerProcess, running_pool
 from voxtile.errors import ConfigError
-
-if TYPE_CHECKING:
-    pass
 
 TICK_S = 0.2  # how often limits are looked at
 LOOK_S, STILL_LOOKS = 1.0, 30  # how often it is seen whether workers are stopped, and how many looks one is left

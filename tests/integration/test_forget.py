@@ -61,6 +61,13 @@ def make(kind, folder):
     rows = Corpus(corpus).table("samples").to_pylist()
     made = [{"uid": r["uid"], "model": "m", "vector": np.full(4, i, np.float16)} for i, r in enumerate(rows)]
     append_rows(corpus, "embeddings", "vectors", made)
+    talks = [
+        {"dialogue_id": f"talk-{i:06}", "turn": turn, "role": role, "text": f"{role} speaks of picture {i}."}
+        | {"uids": [r["uid"], rows[i - i % 2]["uid"]], "kind": "report"}
+        for i, r in enumerate(rows)
+        for turn, role in enumerate(("user", "assistant"))
+    ]  # every other one is of two samples, which may be two subjects'
+    append_rows(corpus, "dialogues", "talks", talks)
     curate_corpus(corpus, view="good", where="valid_fraction IS NULL OR valid_fraction >= 0")
     compile_view(Corpus(corpus), "all")
     return corpus
@@ -116,6 +123,8 @@ def traces(corpus, subject):
     found = {name.encode() for name in names}
     found |= {bytes.fromhex(row["uid"]) for row in rows if row["kind"] != "overview"}  # those of compiled views
     found |= {row["text"].encode() for row in captions if row["text"] not in others}
+    talks = [row for row in Corpus(corpus).table("dialogues").to_pylist() if not uids.isdisjoint(row["uids"])]
+    found |= {row[column].encode() for row in talks for column in ("dialogue_id", "text")}
     for row in rows:
         if row["shard"]:
             data = (corpus / row["shard"]).read_bytes()[row["offset"] : row["offset"] + row["nbytes"]]
@@ -134,7 +143,7 @@ def state(corpus, without=None):
         for row in opened.table(name).to_pylist():
             if row.get("uid") in gone | captions or row.get("caption_id") in captions:
                 continue
-            if without and row.get("subject") == without:
+            if (without and row.get("subject") == without) or not gone.isdisjoint(row.get("uids", ())):
                 continue
             if name == "samples" and row["shard"]:
                 row["pixels"] = hashlib.sha256(bytes(opened.source(row).payload())).hexdigest()

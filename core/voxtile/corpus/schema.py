@@ -218,6 +218,28 @@ REVIEWS = pa.schema(
     ]
 )
 
+# One row a turn of a dialogue about one image or several: a question and its answer, a report that was asked for, or
+# several questions in a row. All turns of a dialogue have the same `uids`. What a turn of the assistant says is judged
+# as a caption is; a dialogue with a contradicted turn stays here and is never drawn.
+DIALOGUES = pa.schema(
+    [
+        pa.field("dialogue_id", pa.string(), nullable=False),
+        pa.field("turn", pa.int64(), nullable=False),  # from 0
+        pa.field("role", pa.string(), nullable=False),  # user | assistant
+        pa.field("text", pa.string(), nullable=False),
+        pa.field("uids", pa.list_(pa.string()), nullable=False),  # the images, in the order of the prompt
+        # report | presence | count | side | size | place | comparison | unanswerable | region | grounded
+        pa.field("kind", pa.string(), nullable=False),
+        ("region_ids", pa.list_(pa.string())),  # that the turn speaks of
+        ("answer", pa.string()),  # the short answer of a question that has one, in one form: yes, left, 12 mm
+        ("provider", pa.string()),  # who worded it
+        ("parents", pa.list_(pa.string())),  # ids of captions and regions, and facts as concept:polarity, that it is of
+        ("created", pa.string()),  # ISO 8601; null where it is made again alike from the same facts
+        ("verdict", pa.string()),  # supported | contradicted | unsupported | unknown; null for what is not judged
+        ("detail", pa.string()),  # why
+    ]
+)
+
 TABLES: dict[str, pa.Schema] = {
     "samples": SAMPLES,
     "facts": FACTS,
@@ -225,6 +247,7 @@ TABLES: dict[str, pa.Schema] = {
     "captions": CAPTIONS,
     "verdicts": VERDICTS,
     "instructions": INSTRUCTIONS,
+    "dialogues": DIALOGUES,
     "regions": REGIONS,
     "splits": SPLITS,
     "scores": SCORES,

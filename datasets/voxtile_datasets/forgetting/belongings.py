@@ -30,6 +30,7 @@ class Belongings:
         hashes: sha-256 of their payloads.
         texts: of their captions.
         shards: that hold pixels or masks of theirs.
+        dialogues: in which any of their samples is spoken of.
     """
 
     subjects: Names
@@ -44,6 +45,7 @@ class Belongings:
     hashes: Names = frozenset()
     texts: Names = frozenset()
     shards: Names = frozenset()
+    dialogues: Names = frozenset()
 
     def owns_source(self, source: str) -> bool:
         """Whether an input is theirs alone: a file, a block of one, or a sample that a later stage took as input."""
@@ -96,6 +98,8 @@ def find_belongings(
         own = pc.is_in(rows["uid"], value_set=uids)
         found.take(rows.filter(own), captions="caption_id", texts="text", requests="request_sha")
         kept.update(_texts(rows.filter(pc.invert(own))["request_sha"]))
+    for rows in _tables(root, "dialogues", ["dialogue_id", "uids", "text"]):
+        found.take(rows.filter(names_any(rows["uids"], found.uids)), dialogues="dialogue_id", texts="text")
     ledger = list(_tables(root, "ledger", ["source", "uid"]))
     about_others: set[str] = set()
     for rows in ledger:
@@ -112,7 +116,7 @@ def find_belongings(
         frozenset(subjects), frozenset(originals), frozenset(found.uids), frozenset(found.studies),
         frozenset(found.regions), frozenset(found.captions), frozenset(found.requests - kept),
         frozenset(sources), frozenset(others | about_others), frozenset(found.hashes), frozenset(found.texts),
-        frozenset(found.shards),
+        frozenset(found.shards), frozenset(found.dialogues),
     )  # fmt: skip
 
 
@@ -132,11 +136,25 @@ class _Found:
     captions: set[str] = field(default_factory=set)
     texts: set[str] = field(default_factory=set)
     requests: set[str] = field(default_factory=set)
+    dialogues: set[str] = field(default_factory=set)
 
     def take(self, rows: pa.Table, **columns: str) -> None:
         """Add the values of columns to the sets of these names."""
         for name, column in columns.items():
             getattr(self, name).update(_texts(rows[column]))
+
+
+def names_any(lists: pa.ChunkedArray, names: Collection[str]) -> pa.Array:
+    """Which rows of a column of lists have any of some names in their list.
+
+    Args:
+        lists: of texts.
+        names: that are looked for.
+    """
+    column = lists.combine_chunks()
+    hits = pc.is_in(pc.list_flatten(column), value_set=pa.array(sorted(names), pa.string()))
+    rows = pc.unique(pc.list_parent_indices(column).filter(hits))
+    return pc.is_in(pa.array(range(len(column)), rows.type), value_set=rows)
 
 
 def _texts(column: pa.ChunkedArray) -> list[str]:

@@ -19,7 +19,7 @@ from voxtile.corpus.schema import SCHEMA_VERSION, VERSION_KEY
 from voxtile.corpus.shards.tar import DeterministicTar
 from voxtile.errors import CorpusError
 from voxtile.stages.upkeep.packing import Pack, write_packed
-from voxtile_datasets.forgetting.belongings import Belongings
+from voxtile_datasets.forgetting.belongings import Belongings, names_any
 
 Moves: TypeAlias = dict[int, int]
 """Offset of a member's bytes in the old shard → in the new one."""
@@ -146,6 +146,8 @@ def _kept(table: pa.Table, gone: Belongings) -> pa.Table:
         if name in table.column_names:
             found = pc.is_in(table[name], value_set=pa.array(sorted(values), table[name].type))
             table = table.filter(pc.invert(found))
+    if "uids" in table.column_names:  # what is said of several samples goes with any of them
+        table = table.filter(pc.invert(names_any(table["uids"], gone.uids)))
     return table
 
 

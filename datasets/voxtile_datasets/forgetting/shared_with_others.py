@@ -32,11 +32,12 @@ def texts_of_others(root: Path, gone: Belongings) -> set[str]:
     said.add_texts(texts)
     by_bytes = {text.encode(): text for text in texts}
     found: set[str] = set()
-    for part in part_paths(root, "captions"):
-        rows = read_parts([part], table_schema("captions"), ["caption_id", "text"])
-        for caption, text in zip(rows["caption_id"].to_pylist(), rows["text"].to_pylist(), strict=True):
-            if caption not in gone.captions:
-                found.update(by_bytes[one] for one in said.found_in(text.encode()) if one in by_bytes)
+    for table, key, own in (("captions", "caption_id", gone.captions), ("dialogues", "dialogue_id", gone.dialogues)):
+        for part in part_paths(root, table):
+            rows = read_parts([part], table_schema(table), [key, "text"])
+            for name, text in zip(rows[key].to_pylist(), rows["text"].to_pylist(), strict=True):
+                if name not in own:
+                    found.update(by_bytes[one] for one in said.found_in(text.encode()) if one in by_bytes)
     return found
 
 

@@ -218,10 +218,15 @@ def test_rows_about_nothing(root):
     append_rows(root, "verdicts", "v", [{"caption_id": "none", "verdict": "supported"}])
     append_rows(root, "instructions", "v", [{"caption_id": "gone", "uid": "u1", "question": "Where?"}])
     append_rows(root, "scores", "v", [{"uid": f"x{n}", "name": "a"} for n in range(30)])
+    turn = {"dialogue_id": "d", "turn": 0, "role": "user", "text": "Why?", "kind": "region"}
+    append_rows(root, "dialogues", "v", [turn | {"uids": ["u1", "gone"], "region_ids": ["r0"]}] * 2)
     said = _said(root)
     assert "tables/verdicts: caption_id 'none' is in 1 rows here and in none of captions" in said
     assert "tables/instructions: caption_id 'gone' is in 1 rows here and in none of captions" in said
     assert "10 more values of uid without a row in samples" in said
+    assert "tables/dialogues: uid 'gone' is in 2 rows here and in none of samples" in said
+    assert "tables/dialogues: region_id 'r0' is in 2 rows here and in none of regions" in said
+    assert "tables/dialogues: turn '0 of d' has 2 rows; delete all but one of the parts of tables/dialogues" in said
 
 
 def test_a_part_without_a_column_and_a_damaged_one(root):

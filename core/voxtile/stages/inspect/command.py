@@ -197,8 +197,10 @@ _OF_SAMPLE = (
     ("regions", "phrase, box, source", "1"),
     ("scores", "name, value, producer", "1"),
     ("captions", "kind, provider, text", "1, 2, 3"),
+    ("dialogues", "dialogue_id, turn, role, kind, text, verdict", "1, 2"),
 )
 """Tables that speak of a sample: the columns shown, and their order."""
+_ITS_OWN = {"splits": "subject = ?", "dialogues": "list_contains(uids, ?)"}  # rows of a sample; others by uid
 
 
 def _sample(store: Corpus, uid: str) -> dict[str, object]:
@@ -208,10 +210,8 @@ def _sample(store: Corpus, uid: str) -> dict[str, object]:
     connection = store.connection()
     try:
         for name, columns, order in _OF_SAMPLE:
-            key, value = ("subject", row["subject"]) if name == "splits" else ("uid", uid)
-            found = connection.execute(
-                f"SELECT DISTINCT {columns} FROM {name} WHERE {key} = ? ORDER BY {order}", [value]
-            )
+            own, value = _ITS_OWN.get(name, "uid = ?"), row["subject"] if name == "splits" else uid
+            found = connection.execute(f"SELECT DISTINCT {columns} FROM {name} WHERE {own} ORDER BY {order}", [value])
             headings = [column[0] for column in found.description or ()]
             known[name] = [dict(zip(headings, cells, strict=True)) for cells in found.fetchall()]
     finally:

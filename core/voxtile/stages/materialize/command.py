@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
@@ -49,8 +49,9 @@ def materialize_corpus(
 ) -> None:
     """Store every sample at the resolution that a preset asks for.
 
-    Uids stay the same; facts, scopes, captions, verdicts, scores and splits come along, boxes of regions move with the
-    pixels, and each row notes the hash of what it was made from. Samples that the preset cannot use are dropped.
+    Uids stay the same; facts, scopes, captions, verdicts, dialogues, scores and splits come along, boxes of regions
+    move with the pixels, and each row notes the hash of what it was made from. Samples that the preset cannot use are
+    dropped.
 
     Args:
         corpus: folder of the corpus to read; it is not changed.
@@ -244,6 +245,8 @@ def carry_tables(source: Path, target: Path) -> Iterator[Path]:
     captions = pc.unique(Corpus(target).table("captions", ["caption_id"])["caption_id"])
     for table in ("verdicts", "instructions"):
         yield from _carry(source, target, table, "caption_id", captions)
+    regions = set(Corpus(target).table("regions", ["region_id"])["region_id"].to_pylist())
+    yield from _carry_dialogues(source, target, set(keep["uid"].to_pylist()), regions)
 
 
 def _carry(source: Path, target: Path, table: str, key: str, keep: pa.Array) -> Iterator[Path]:
@@ -252,5 +255,22 @@ def _carry(source: Path, target: Path, table: str, key: str, keep: pa.Array) -> 
         rows = read_parts([part], schema, schema.names)
         rows = rows.filter(pc.is_in(rows[key], keep))
         written = append_rows(target, table, f"{_PREFIX}{part.stem}", rows.to_pylist())
+        if written is not None:
+            yield written
+
+
+def _carry_dialogues(source: Path, target: Path, samples: Collection[str], regions: Collection[str]) -> Iterator[Path]:
+    """Whole dialogues alone: one of which a sample or a region is left out is left out."""
+    schema = table_schema("dialogues")
+    for part in part_paths(source, "dialogues"):
+        rows: list[Row] = read_parts([part], schema, schema.names).to_pylist()
+        lost = {
+            row["dialogue_id"]
+            for row in rows
+            if not all(uid in samples for uid in row["uids"])
+            or not all(region in regions for region in row["region_ids"] or ())
+        }
+        kept = [row for row in rows if row["dialogue_id"] not in lost]
+        written = append_rows(target, "dialogues", f"{_PREFIX}{part.stem}", kept)
         if written is not None:
             yield written

@@ -100,13 +100,15 @@ def masks_by_shard(paths: Sequence[Path]) -> pa.Table:
 
 
 def _duplicates(connection: duckdb.DuckDBPyConnection) -> Iterator[Problem]:
-    for table, key, advice in (
-        ("samples", "uid", "delete all but one of the parts of tables/samples that hold it"),
-        ("captions", "caption_id", "delete all but one of the parts of tables/captions that hold it"),
-        ("regions", "region_id", "delete all but one of the parts of tables/regions that hold it"),
+    for table, key, column in (
+        ("samples", "uid", "uid"),
+        ("captions", "caption_id", "caption_id"),
+        ("regions", "region_id", "region_id"),
+        ("dialogues", "turn", "concat(turn, ' of ', dialogue_id)"),
     ):
-        query = f"SELECT {key}, count(*) FROM {table} GROUP BY {key} HAVING count(*) > 1 ORDER BY {key}"
+        query = f"SELECT {column}, count(*) FROM {table} GROUP BY 1 HAVING count(*) > 1 ORDER BY 1"
         rows = connection.execute(query).fetchall()
+        advice = f"delete all but one of the parts of tables/{table} that hold it"
         for value, number in rows[:_EXAMPLES]:
             yield Problem(f"tables/{table}", f"{key} '{value}' has {number} rows", advice)
         yield from _rest(f"tables/{table}", f"duplicate values of {key}", len(rows))
@@ -114,13 +116,15 @@ def _duplicates(connection: duckdb.DuckDBPyConnection) -> Iterator[Problem]:
 
 def _orphan_rows(connection: duckdb.DuckDBPyConnection) -> Iterator[Problem]:
     scored = "(SELECT uid FROM samples UNION ALL SELECT caption_id FROM captions)"
-    owners = [(table, "samples", "samples", column) for table, column in _OWNERS.items()] + [
-        ("verdicts", "captions", "captions", "caption_id"),
-        ("instructions", "captions", "captions", "caption_id"),
-        ("scores", "samples or captions", scored, "uid"),
+    owners = [(table, table, "samples", "samples", column) for table, column in _OWNERS.items()] + [
+        ("verdicts", "verdicts", "captions", "captions", "caption_id"),
+        ("instructions", "instructions", "captions", "captions", "caption_id"),
+        ("dialogues", "(SELECT unnest(uids) AS uid FROM dialogues)", "samples", "samples", "uid"),
+        ("dialogues", "(SELECT unnest(region_ids) AS region_id FROM dialogues)", "regions", "regions", "region_id"),
+        ("scores", "scores", "samples or captions", scored, "uid"),
     ]
-    for table, parent, rows_of, column in owners:
-        query = f"SELECT {column}, count(*) FROM {table} ANTI JOIN {rows_of} USING ({column}) GROUP BY 1 ORDER BY 1"
+    for table, named, parent, rows_of, column in owners:
+        query = f"SELECT {column}, count(*) FROM {named} ANTI JOIN {rows_of} USING ({column}) GROUP BY 1 ORDER BY 1"
         rows = connection.execute(query).fetchall()
         missing = parent.partition(" ")[0]
         advice = f"restore the part of tables/{missing} that is missing; the rows are ignored until then"

@@ -15,6 +15,7 @@ import tifffile
 import timm
 from PIL import Image
 
+from voxtile.cli.doctor import _may_have_gpu
 from voxtile.corpus.header import new_corpus
 from voxtile.errors import ConfigError
 from voxtile.models.hub import names
@@ -23,7 +24,7 @@ from voxtile.without_pandas import spare_pandas
 
 HEAVY = [
     *("torch", "lightning", "timm", "transformers", "open_clip", "torchmetrics", "monai", "torchvision"),
-    *("pandas", "sklearn", "matplotlib", "scipy.stats"),
+    *("pandas", "sklearn", "matplotlib", "scipy.stats", "scipy.fft"),
 ]
 TYPED = """
 import contextlib, io, json, sys
@@ -62,6 +63,7 @@ WRONG = {
     "fit -c medical/ct --data.corpus corpus --ckpt_path nowhere.ckpt": "checkpoint 'nowhere.ckpt' does not exist",
 }
 PLANS = ["convert image pictures new --dry-run", "import csv pairs.csv new --dry-run"]
+ANSWERS = {"inspect corpus": "0 samples", "verify corpus": "no problem found", "doctor": "processors"}
 
 
 @pytest.fixture(scope="module")
@@ -73,7 +75,7 @@ def answers(tmp_path_factory):
     for path in (folder / "pictures" / "one.png", folder / "picture.png"):
         Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(path)
     (folder / "pairs.csv").write_text("image,text\npicture.png,nothing\n")
-    lines = [line.split() for line in (*PLANS, *WRONG)]
+    lines = [line.split() for line in (*PLANS, *WRONG, *ANSWERS)]
     done = subprocess.run(
         [sys.executable, "-c", TYPED, json.dumps([HEAVY, lines])],
         cwd=folder,
@@ -99,6 +101,14 @@ def test_plans_import_nothing_heavy(answers, line):
     assert status == 0, said
     assert "1 of 1 inputs to do" in said
     assert not heavy
+
+
+@pytest.mark.parametrize("line", ANSWERS)
+def test_short_answers_import_nothing_heavy(answers, line):
+    status, said, heavy = answers[line]
+    assert status == 0, said
+    assert ANSWERS[line] in said
+    assert not heavy or (line == "doctor" and _may_have_gpu())
 
 
 def test_every_model_of_the_installed_libraries_passes_and_a_name_of_none_does_not(monkeypatch):

@@ -197,11 +197,19 @@ def _machine() -> Iterator[tuple[str, str, str]]:
 def _gpu() -> tuple[str, str]:
     if importlib.util.find_spec("torch") is None:
         return WARNING, "torch is not installed"
+    if not _may_have_gpu():
+        return OK, f"none; torch {importlib.metadata.version('torch')} runs on the processor"
     import torch
 
     if not torch.cuda.is_available():
         return OK, f"none; torch {torch.__version__} runs on the processor"
     return OK, ", ".join(torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count()))
+
+
+def _may_have_gpu() -> bool:
+    """Whether it is worth the second that torch takes to look: on Linux a driver's device is there or none is used."""
+    devices = ("nvidiactl", "dxg", "kfd")  # of CUDA, of CUDA within Windows, of ROCm
+    return sys.platform != "linux" or any(Path("/dev", name).exists() for name in devices)
 
 
 def _write(text: str) -> None:

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -17,12 +17,12 @@ from voxtile.console import output, print_json
 from voxtile.corpus.header import corpus_name
 from voxtile.corpus.reader import Corpus
 from voxtile.errors import ConfigError
-from voxtile.stages.inspect.corpus_page import write_page
 from voxtile.stages.inspect.formatting import bytes_text, shape_text, share_text
 from voxtile.stages.inspect.inputs import input_rows, path_of_input
-from voxtile.stages.inspect.leakage.report import LeakageReport, distance_text, find_leakage
-from voxtile.stages.inspect.sample_page import write_sample_page
 from voxtile.stages.inspect.summary import CorpusSummary, summarise
+
+if TYPE_CHECKING:
+    from voxtile.stages.inspect.leakage.report import LeakageReport
 
 _NO_PATH = "its path stands in the key map, which is not here or has forgotten it; --key-file says where it is"
 _SHOWN_CONCEPTS = 40
@@ -83,12 +83,14 @@ def inspect_corpus(
         else:
             _print_sample(console, store, named[0])
         if html is not None:
+            from voxtile.stages.inspect.sample_page import write_sample_page  # late: most answers need no page
+
             write_sample_page(html, store, named[0], references=references)
             console.print(f"page: {html}", highlight=False, markup=False)
         return
     summary = summarise(store)
     _print_summary(console, summary)
-    found = find_leakage(store, scheme) if leakage else None
+    found = _find_leakage(store, scheme) if leakage else None
     if found is not None:
         _print_leakage(console, found)
     if json:
@@ -96,8 +98,16 @@ def inspect_corpus(
         shown.pop("root")
         print_json(shown)
     if html is not None:
+        from voxtile.stages.inspect.corpus_page import write_page  # late: most answers need no page
+
         write_page(html, store, summary, previews, leakage=found, scheme=scheme, references=references)
         console.print(f"page: {html}", highlight=False, markup=False)
+
+
+def _find_leakage(store: Corpus, scheme: str) -> LeakageReport:
+    from voxtile.stages.inspect.leakage.report import find_leakage  # late: scipy takes longer than what is shown
+
+    return find_leakage(store, scheme)
 
 
 def _print_summary(console: Console, summary: CorpusSummary) -> None:
@@ -165,6 +175,8 @@ def _print_summary(console: Console, summary: CorpusSummary) -> None:
 
 
 def _print_leakage(console: Console, report: LeakageReport) -> None:
+    from voxtile.stages.inspect.leakage.report import distance_text
+
     _print(
         console,
         f"leakage between splits of scheme '{report.scheme}'",

@@ -12,9 +12,8 @@ from voxtile.console import output, print_json
 from voxtile.corpus.header import corpus_root
 from voxtile.corpus.remote.address import refuse_remote
 from voxtile.errors import ConfigError, CorpusError
-from voxtile.stages.verify.corpus import Verification
-from voxtile.stages.verify.files import note_removed
 from voxtile.stages.verify.supervised import verify_supervised
+from voxtile.stages.verify.verification import Verification
 
 _SHOWN = 50
 
@@ -48,7 +47,7 @@ def verify_corpus(
     if accept_missing:
         refuse_remote(corpus, "written to")
     corpus = corpus_root(corpus)
-    gone = note_removed(corpus) if accept_missing else []
+    gone = _note_removed(corpus) if accept_missing else []
     if accept_missing and not json:
         output().print(f"noted as removed: {', '.join(gone) or 'nothing is missing'}", markup=False, highlight=False)
     result = verify_supervised(corpus, memory_limit_gb=memory_limit_gb, time_limit_s=time_limit_s)
@@ -59,6 +58,12 @@ def verify_corpus(
     if result.problems:
         number = len(result.problems)
         raise CorpusError(f"'{corpus}' has {number} problem{'s' if number > 1 else ''}; {result.problems[0]}")
+
+
+def _note_removed(corpus: Path) -> list[str]:
+    from voxtile.stages.verify.files import note_removed  # late: the check runs in a process that imports this itself
+
+    return note_removed(corpus)
 
 
 def _answer(corpus: Path, result: Verification, removed: Sequence[str]) -> dict[str, object]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -21,32 +20,16 @@ from voxtile.corpus.source import REFERENCE_CODEC, StoredSample
 from voxtile.engine.worker import Report
 from voxtile.errors import CorpusError
 from voxtile.processors import usable_processors
-from voxtile.stages.verify.files import Problem, check_file, leftovers, read_records
+from voxtile.stages.verify.files import check_file, leftovers, read_records
 from voxtile.stages.verify.shards import check_shard
 from voxtile.stages.verify.tables import cross_checks, masks_by_shard, samples_by_shard, sound_parts
+from voxtile.stages.verify.verification import Problem, Verification
 
 _T = TypeVar("_T")
 
 
 def _nobody(_mark: int | None) -> None:
     """Nobody watches."""
-
-
-@dataclass(frozen=True)
-class Verification:
-    """The result.
-
-    Attributes:
-        problems: what is wrong, in a fixed order.
-        rows: number of rows of each table.
-        shards: number of shards that were read.
-        nbytes: their size together.
-    """
-
-    problems: list[Problem]
-    rows: dict[str, int] = field(default_factory=dict)
-    shards: int = 0
-    nbytes: int = 0
 
 
 def verify(root: Path, *, refused: Mapping[str, str] | None = None, report: Report = _nobody) -> Verification:

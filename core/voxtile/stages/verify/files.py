@@ -16,6 +16,7 @@ from voxtile.engine.lock import corpus_lock
 from voxtile.engine.manifest import write_manifest
 from voxtile.engine.plan import TaskIdentity
 from voxtile.errors import CorpusError
+from voxtile.stages.verify.verification import Problem
 
 
 @dataclass(frozen=True)
@@ -122,21 +123,3 @@ def leftovers(root: Path) -> Iterator[Problem]:
                 yield Problem(
                     path.relative_to(root).as_posix(), "the file belongs to a job that was interrupted", advice
                 )
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One finding.
-
-    Attributes:
-        where: file, with the sample or subject if it is known.
-        what: what is wrong.
-        advice: what to do next.
-    """
-
-    where: str
-    what: str
-    advice: str
-
-    def __str__(self) -> str:
-        return f"{self.where}: {self.what}; {self.advice}"

@@ -17,7 +17,7 @@ from voxtile.corpus.shards.codecs import picture_codec
 from voxtile.corpus.shards.memory_maps import map_shard
 from voxtile.corpus.writer import MASK_SUFFIX, MASK_TYPES
 from voxtile.errors import CorpusError
-from voxtile.stages.verify.files import Problem
+from voxtile.stages.verify.verification import Problem
 
 _BLOCK = tarfile.BLOCKSIZE
 _PREVIEW = ".preview.jpg"

@@ -10,7 +10,7 @@ from voxtile.engine.pool import Died, Raised, Returned, WorkerPool
 from voxtile.engine.worker import Report
 from voxtile.engine.worker_process import Call, Limits
 from voxtile.errors import CorpusError
-from voxtile.stages.verify.corpus import Verification, verify
+from voxtile.stages.verify.verification import Verification
 
 _GIB = 2**30
 
@@ -69,4 +69,6 @@ def _refuse(root: Path, event: Died, files: list[Path], refused: dict[str, str],
 
 
 def _verify(root: str, refused: dict[str, str], report: Report) -> Verification:
+    from voxtile.stages.verify.corpus import verify  # late: in the process that checks, and not in the one that waits
+
     return verify(Path(root), refused=refused, report=report)

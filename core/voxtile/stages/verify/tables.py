@@ -13,7 +13,7 @@ from voxtile.corpus.parts import check_part, part_dataset, part_paths, read_part
 from voxtile.corpus.schema import TABLES
 from voxtile.engine.worker import Report
 from voxtile.errors import CorpusError
-from voxtile.stages.verify.files import Problem
+from voxtile.stages.verify.verification import Problem
 
 _BATCH = 1 << 14  # rows that are held at once
 _EXAMPLES = 20  # findings of one kind that are listed; the rest is counted

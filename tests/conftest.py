@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from nursery import Nursery
 
 # Tests share the processors with each other's children and with whatever else runs: threads that spin while they wait
 # made trainings fifteen times slower there, and small solvers nine times. The suite's own processes are what keeps the
@@ -60,3 +61,23 @@ def installed(tmp_path_factory) -> Callable[[Path], Path]:
         return python
 
     return install
+
+
+@pytest.fixture(scope="session")
+def make_nursery(tmp_path_factory):
+    """Makes nurseries, which end with the session."""
+    made = []
+
+    def make(imports, call, **options):
+        made.append(Nursery(imports, call, tmp_path_factory.mktemp("nursery") / "log", **options))
+        return made[-1]
+
+    yield make
+    for nursery in made:
+        nursery.close()
+
+
+@pytest.fixture(scope="session")
+def training_nursery(make_nursery):
+    """Children that have imported the command line of trainings; their code defines `run(argv)`."""
+    return make_nursery("import torch\nimport voxtile.cli.lightning", "run(argv)")

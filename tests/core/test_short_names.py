@@ -37,6 +37,14 @@ def seeing(folder):
     return {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, (str(folder), os.environ.get("PYTHONPATH"))))}
 
 
+SEEING_OTHER = """
+def run(argv):
+    from voxtile.cli.main import main
+    sys.path.insert(0, os.getcwd())
+    return main(argv)
+"""
+
+
 def test_every_listed_class_has_a_short_name_of_its_own():
     for target in (*CORE, "voxtile_pathology:HistologyPreset", "voxtile_pathology:OtsuTissue"):
         assert full_name(target.partition(":")[2]) == target.replace(":", ".")
@@ -147,7 +155,7 @@ def test_a_plugin_that_cannot_be_imported_takes_no_short_name_away(tmp_path):
     assert ran.stdout.split() == ["voxtile.objectives.KoLeo", "voxtile_pathology.HistologyPreset"]
 
 
-def test_a_name_of_two_packages_is_refused_and_both_are_named(tmp_path):
+def test_a_name_of_two_packages_is_refused_and_both_are_named(training_nursery, tmp_path):
     for name, text in {
         "other/__init__.py": "from voxtile.data import ImagePreset\nfrom voxtile.objectives import Objective as Base\n"
         "class KoLeo(Base):\n    pass\n__all__ = ['ImagePreset', 'KoLeo']\n",
@@ -160,10 +168,9 @@ def test_a_name_of_two_packages_is_refused_and_both_are_named(tmp_path):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(textwrap.dedent(text))
     new_corpus(tmp_path / "corpus")
-    command = [sys.executable, "-m", "voxtile.cli.main", "fit", "-c", "config.yaml"]
-    ran = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False, env=seeing(tmp_path))
-    assert ran.returncode == 2
-    assert ran.stderr.splitlines()[-1] == (
+    training_nursery.start(tmp_path, ["fit", "-c", "config.yaml"], SEEING_OTHER, said=tmp_path / "said")
+    assert training_nursery.wait() == 2
+    assert (tmp_path / "said").read_text().splitlines()[-1] == (
         "voxtile: error: the class name 'KoLeo' is of several packages, 'voxtile.objectives.KoLeo' and 'other.KoLeo'; "
         "write the one that is meant"
     )

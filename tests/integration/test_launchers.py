@@ -1,9 +1,11 @@
 """Runs that torchrun or Slurm start on two machines give what one machine with two processes gives, to the bit.
 
-The machines are processes on the loopback address; Slurm is what it tells a task in its environment.
+The machines are processes on the loopback address; Slurm is what it tells a task in its environment. One machine starts
+its second process itself; a task of Slurm is a fork of a process that has imported everything.
 """
 
 import itertools
+import json
 import os
 import re
 import signal
@@ -65,10 +67,44 @@ def slurm(rank, port):
     }  # fmt: skip
 
 
-def start_slurm(corpus, folder, *more):
+TASKS = """
+import signal
+import voxtile.cli.main
+torch.set_num_threads(1)
+
+def run(argv):
+    children = []
+    for surroundings in json.loads(argv[0]):
+        child = os.fork()
+        if not child:
+            os.environ |= surroundings
+            status = 1
+            try:
+                status = voxtile.cli.main.main(argv[1:])
+            except SystemExit as leaving:
+                status = leaving.code
+            except BaseException:
+                traceback.print_exc()
+            os._exit(status)
+        children.append(child)
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # which is for the tasks
+    statuses = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+    with open("statuses", "w") as file:
+        json.dump(statuses, file)
+    return 0
+"""
+
+
+def start_slurm(nursery, corpus, folder, *more):
+    folder.mkdir(exist_ok=True)
     port = free_port()
-    command = [*LIGHTNING, *words(corpus, 1, 2, *more)]
-    return [start(command, folder, rank, **slurm(rank, port)) for rank in (0, 1)]
+    surroundings = json.dumps([slurm(rank, port) for rank in (0, 1)])
+    return nursery.start(folder, [surroundings, *words(corpus, 1, 2, *more)], TASKS)
+
+
+def ended_slurm(nursery, folder):
+    assert nursery.wait() == 0, nursery.said()
+    return json.loads((folder / "statuses").read_text())
 
 
 @pytest.fixture(scope="module")
@@ -96,20 +132,19 @@ def test_torchrun_on_two_machines(xray_corpus, tmp_path, one_machine):
     assert_same(last(folder), one_machine)
 
 
-def test_slurm_on_two_machines_stopped_by_its_time_limit_and_queued_again(xray_corpus, tmp_path, one_machine):
-    folder = tmp_path / "run"
-    tasks = start_slurm(xray_corpus, folder, "--ckpt_path", "last")
+def test_slurm_on_two_machines_stopped_by_its_time_limit_and_queued_again(
+    training_nursery, xray_corpus, tmp_path, one_machine
+):
+    nursery, folder = training_nursery, tmp_path / "run"
+    job = start_slurm(nursery, xray_corpus, folder, "--ckpt_path", "last")
     saved = folder / "runs/tiny/version_0/checkpoints/last.ckpt"
-    deadline = time.monotonic() + 900
-    while not saved.exists() and time.monotonic() < deadline:
+    while not saved.exists() and nursery.is_running(job):
         time.sleep(0.02)
-    for task in tasks:
-        task.send_signal(signal.SIGTERM)
-    statuses, said = ended(tasks, folder)
-    assert statuses == [128 + signal.SIGTERM] * 2, said
+    os.killpg(job, signal.SIGTERM)
+    assert ended_slurm(nursery, folder) == [128 + signal.SIGTERM] * 2, nursery.said()
     assert 0 < read_checkpoint(saved)["global_step"] < STEPS
-    statuses, said = ended(start_slurm(xray_corpus, folder, "--ckpt_path", "last"), folder)
-    assert statuses == [0, 0], said
+    start_slurm(nursery, xray_corpus, folder, "--ckpt_path", "last")
+    assert ended_slurm(nursery, folder) == [0, 0], nursery.said()
     newest = max(folder.glob("runs/tiny/version_*/checkpoints/last.ckpt"), key=lambda path: path.stat().st_mtime_ns)
     assert_same(read_checkpoint(newest), one_machine)
 

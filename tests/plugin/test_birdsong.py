@@ -2,8 +2,6 @@
 
 import csv
 import json
-import os
-import subprocess
 import wave
 from pathlib import Path
 
@@ -11,7 +9,6 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
-pytestmark = pytest.mark.timeout(900)  # commands that each load torch, on a machine that may be busy
 PACKAGE = Path(__file__).parent / "voxtile-birdsong"
 RATE, HOP = 8000, 128  # samples a second, and a frame of a spectrogram
 LENGTH = 0.8  # seconds of a call
@@ -69,16 +66,18 @@ def write_wav(path, sound):
 
 
 @pytest.fixture(scope="module")
-def voxtile(installed, tmp_path_factory):
-    """Runs the command with the plugin from its wheel, in a folder that was empty."""
-    python, folder = installed(PACKAGE), tmp_path_factory.mktemp("empty")
+def voxtile(installed, make_nursery, tmp_path_factory):
+    """Runs the command with the plugin from its wheel, in a folder that was empty, each time in a new process."""
+    folder = tmp_path_factory.mktemp("empty")
+    imports = "import torch\nimport voxtile.cli.lightning\nimport voxtile.evaluation.command\nimport voxtile.cli.main"
+    nursery = make_nursery(imports, "voxtile.cli.main.main(argv)", python=installed(PACKAGE))
 
     def run(*words, status=0):
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        command = [str(python), "-P", "-m", "voxtile.cli.main", *map(str, words)]
-        done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment, cwd=folder)
-        assert done.returncode == status, done.stderr[-2000:] + done.stdout[-2000:]
-        return done.stdout + done.stderr
+        log = tmp_path_factory.mktemp("said") / "log"
+        nursery.start(folder, words, said=log)
+        ended, said = nursery.wait(), log.read_text()
+        assert ended == status, said[-4000:]
+        return said
 
     run.folder = folder
     return run

@@ -344,16 +344,28 @@ def test_a_kind_of_two_packages_is_refused_and_the_others_work(tmp_path):
     assert work == "zero-shot-multilabel"
 
 
-def contract(site, folder, *words):
+SEEING = """
+def run(argv):
+    import pytest
+    sys.path.insert(0, argv[0])
+    os.environ |= {"PYTHONPATH": argv[0], "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    return pytest.main(argv[1:])
+"""
+
+
+def contract(training_nursery, site, folder, *words):
+    """Status of the contract's tests, and what they said."""
     write(folder, {"test_sameness.py": CONTRACT})
-    command = ["-m", "pytest", "-q", "-p", "no:cacheprovider", str(folder / "test_sameness.py"), *words]
-    return python(site, *command, PYTEST_DISABLE_PLUGIN_AUTOLOAD="1")
+    said = folder / "said"
+    tests = str(folder / "test_sameness.py")
+    training_nursery.start(folder, [site, "-q", "-p", "no:cacheprovider", tests, *words], SEEING, said)
+    return training_nursery.wait(), said.read_text()
 
 
-def test_it_passes_the_contract_that_voxtile_ships(site, tmp_path):
-    done = contract(site, tmp_path)
-    assert done.returncode == 0, done.stdout
-    assert "8 passed" in done.stdout
+def test_it_passes_the_contract_that_voxtile_ships(training_nursery, site, tmp_path):
+    status, said = contract(training_nursery, site, tmp_path)
+    assert status == 0, said
+    assert "8 passed" in said
 
 
 LIES = {
@@ -377,17 +389,18 @@ LIES = {
 
 
 @pytest.mark.parametrize("name", LIES)
-def test_the_contract_catches_a_kind_that_lies(tmp_path, name):
+def test_the_contract_catches_a_kind_that_lies(training_nursery, tmp_path, name):
     file = f"sameness/{'kind' if name == 'kind' else 'run'}.py"
     text = textwrap.dedent(PACKAGE[file])
     for honest, (lie, _) in LIES[name].items():
         assert text.count(honest) == 1
         text = text.replace(honest, lie)
     promises = {"kind": "heavy or keys", "run": "sound or headlines or same_seed", "interval": "sound"}
-    done = contract(write(tmp_path / "site", {**PACKAGE, file: text}), tmp_path, "-k", promises[name])
-    assert f"{len(LIES[name])} failed" in done.stdout
+    lying = write(tmp_path / "site", {**PACKAGE, file: text})
+    _, found = contract(training_nursery, lying, tmp_path, "-k", promises[name])
+    assert f"{len(LIES[name])} failed" in found
     for _, said in LIES[name].values():
-        assert said in done.stdout
+        assert said in found
 
 
 def test_voxtile_s_own_kinds_are_entry_points_like_any_other():

@@ -9,7 +9,7 @@ SEED ?= 0
 JOBS ?= 2
 CT_CORPUS := $(OUT)/corpus
 
-.PHONY: help ct test coverage lint docs bench fuzz fuzz-parsers chaos sbom audit docs-commands mutants serve clean
+.PHONY: help ct test coverage lint docs bench fuzz fuzz-parsers chaos sbom audit docs-commands mutants pages serve clean
 help:
 	@echo "make ct     phantom CT in DICOM -> corpus -> training -> zero-shot report ($(OUT)/report/index.html), 10 to 25 minutes on 2 cores"
 	@echo "make test   the whole test suite, in JOBS processes (2)"
@@ -24,6 +24,7 @@ help:
 	@echo "make sbom   what an installed voxtile consists of, with licences, as CycloneDX (build/sbom.json)"
 	@echo "make audit  known vulnerabilities of what is installed (needs the internet), and licences of the default install"
 	@echo "make serve  the pages of 'voxtile serve', by npm (apt-get install -y npm)"
+	@echo "make pages  the same without an environment of Python"
 	@echo "make fuzz   the property tests again, with examples that no run has drawn before"
 
 $(BIN)/python:
@@ -108,8 +109,10 @@ $(WEB)/node_modules/.package-lock.json: $(WEB)/package-lock.json
 	npm --prefix $(WEB) ci
 	@touch $@
 
-serve: $(VENV)/.user $(WEB)/node_modules/.package-lock.json
+pages: $(WEB)/node_modules/.package-lock.json
 	npm --prefix $(WEB) run build
+
+serve: $(VENV)/.user pages
 	$(BIN)/python -m pip install --quiet -e '.[medical,serve]'
 	@echo "Now: $(BIN)/voxtile serve CORPUS"
 

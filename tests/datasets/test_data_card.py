@@ -38,6 +38,13 @@ def caption(number, kind, text, **columns):
     return {"caption_id": f"{kind}-{number}", "uid": uid(number), "kind": kind, "text": text, "lang": "en", **columns}
 
 
+def review(who, number, verdict):
+    """What a reader said of a caption."""
+    target = {"uid": uid(number), "kind": "caption", "target": f"rewrite-{number}", "drawn": "random"}
+    said = {"verdict": verdict, "comment": EVIL, "reader": who, "created": "2026-01-01T00:00:00+00:00"}
+    return {"review_id": f"{who}{number}", **target, **said}
+
+
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory):
     """Five pictures and a CT volume of six subjects, with captions of three origins, verdicts twice, facts."""
@@ -60,6 +67,8 @@ def corpus(tmp_path_factory):
     old = [{"caption_id": i, "verdict": "unknown", "checker": "claims", "checker_version": "1.9"} for i in judged]
     new = [{"caption_id": i, "verdict": v, "checker": "claims", "checker_version": "1.10"} for i, v in judged.items()]
     append_rows(root, "verdicts", "v", [*new, *old])
+    said = {"Ann Reader": ("right", "wrong", "right", "wrong"), "Bob Reader": ("right", "wrong", "wrong")}
+    append_rows(root, "reviews", "w", [review(who, n, v) for who, told in said.items() for n, v in enumerate(told)])
     facts = [
         (0, "cardiomegaly", "present"),
         (1, "cardiomegaly", "absent"),
@@ -178,6 +187,24 @@ def test_markdown_has_the_header_of_dataset_hubs(written):
         "tags": ["voxtile", "webdataset", "croissant", "dx", "ct"],
     }
     assert "| rewrite by acme-7b (openai) | 4 | 4 | 4 |" in body
+
+
+def test_what_people_said_is_stated_with_intervals_and_without_their_names(card, written):
+    """Of four captions one is right, two are wrong, and of one the readers say both; κ by hand."""
+    assert (card.reviews.verdicts, card.reviews.readers) == (7, 2)
+    [every, origin] = card.reviews.wrong
+    assert (every.name, origin.name) == ("all", "rewrite · openai acme-7b")
+    assert (every.rate.share, every.rate.judged, every.rate.subjects) == (0.625, 4, 4)
+    [pair] = card.reviews.pairs
+    assert pair.kappa == pytest.approx((2 / 3 - 4 / 9) / (5 / 9))
+    for page in ("README.md", "index.html"):
+        text = (written / page).read_text()
+        assert "7 verdicts of 2 readers" in text
+        assert "62.5 %" in text
+        assert f"{100 * every.rate.low:.1f} % to {100 * every.rate.high:.1f} %" in text
+        assert "Cohen’s κ 0.40, 1 differ" in re.sub(r"\s+", " ", text)
+        assert "Reader" not in text, "who judged is nobody's business"
+    assert "| captions | rewrite · openai acme-7b | 62.5 % |" in (written / "README.md").read_text()
 
 
 def test_the_same_corpus_gives_the_same_card(corpus, written, tmp_path):

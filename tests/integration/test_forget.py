@@ -44,6 +44,12 @@ def run(*words):
     assert main([str(word) for word in words]) == 0, words
 
 
+def _review(number, uid):
+    """What a reader said of a sample's region."""
+    said = {"verdict": "wrong", "comment": f"of {uid}", "reader": "ann", "drawn": "random", "created": "2026-01-01"}
+    return {"review_id": f"{number:032x}", "uid": uid, "kind": "region", "target": f"r-{uid}", **said}
+
+
 def make(kind, folder):
     """A corpus of a few phantom subjects, with facts, captions, vectors, a curated view and a compiled one."""
     raw, corpus = folder / "raw", folder / "corpus"
@@ -68,6 +74,7 @@ def make(kind, folder):
         for turn, role in enumerate(("user", "assistant"))
     ]  # every other one is of two samples, which may be two subjects'
     append_rows(corpus, "dialogues", "talks", talks)
+    append_rows(corpus, "reviews", "sitting", [_review(i, r["uid"]) for i, r in enumerate(rows)])
     curate_corpus(corpus, view="good", where="valid_fraction IS NULL OR valid_fraction >= 0")
     compile_view(Corpus(corpus), "all")
     return corpus

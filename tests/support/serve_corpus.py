@@ -11,7 +11,10 @@ from voxtile.corpus.records import Mask, Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
 
 VOLUME, PATCH, SCENE, OTHER = (f"{n:032x}" for n in range(1, 5))
-SCRIPT = "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
+SCRIPT = (
+    "<script>document.title='owned'</script><img src=x onerror=\"document.title='owned'\">"
+    "<svg onload=\"alert('owned')\"></svg>"
+)
 REPORT = f"There is a nodule in the left lung. No effusion. {SCRIPT}"
 SECRET = "patient-doe/scan-0001.dcm"
 NODATA = -9999
@@ -70,7 +73,7 @@ def write_served_corpus(root: Path) -> None:
     ])  # fmt: skip
     writer.add_rows("captions", [
         {"caption_id": "c", "uid": VOLUME, "text": REPORT, "kind": "raw", "provider": "reports"},
-        {"caption_id": "d", "uid": PATCH, "text": SCRIPT, "kind": "template"},
+        {"caption_id": "d", "uid": PATCH, "text": f"A gland. {SCRIPT}", "kind": "template"},
     ])  # fmt: skip
     judged = {"caption_id": "c", "verdict": "supported", "detail": SCRIPT, "checker": "check", "checker_version": "2"}
     writer.add_rows("verdicts", [judged])

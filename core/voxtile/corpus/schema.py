@@ -202,18 +202,19 @@ EMBEDDINGS = pa.schema(
     ]
 )
 
-# What people say of a caption (`voxtile serve`, Judge); of several rows of a reader on a target the last counts.
+# What people say of a caption, fact or region (`voxtile serve`, Judge); of several rows of a reader on a target the
+# last counts.
 REVIEWS = pa.schema(
     [
         pa.field("review_id", pa.string(), nullable=False),
         pa.field("uid", pa.string(), nullable=False),
-        pa.field("kind", pa.string(), nullable=False),  # what is judged: caption
-        pa.field("target", pa.string(), nullable=False),  # its caption_id
+        pa.field("kind", pa.string(), nullable=False),  # what is judged: caption | fact | region
+        pa.field("target", pa.string(), nullable=False),  # its caption_id or region_id; a hash of what a fact says
         ("claim", pa.string()),  # the words that are meant; null for the whole
         pa.field("verdict", pa.string(), nullable=False),  # right | wrong | cannot tell
         ("comment", pa.string()),
         pa.field("reader", pa.string(), nullable=False),
-        pa.field("drawn", pa.string(), nullable=False),  # how it came to the reader: random | stratified | objected
+        pa.field("drawn", pa.string(), nullable=False),  # random | stratified | by fact | objected | disagreed
         pa.field("created", pa.string(), nullable=False),  # ISO 8601, UTC
     ]
 )

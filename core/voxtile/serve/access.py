@@ -50,11 +50,16 @@ class Access:
 
     def knows_token(self, given: str) -> bool:
         """Whether a token is the right one, in the same time for all wrong ones."""
-        return not self.is_over and hmac.compare_digest(given.encode(), self.token.encode())
+        return not self.is_over and hmac.compare_digest(_bytes(given), self.token.encode())
 
     def knows_session(self, given: str) -> bool:
         """Whether a cookie is of this start of the server, and still lives."""
-        return not self.is_over and hmac.compare_digest(given.encode(), self.session.encode())
+        return not self.is_over and hmac.compare_digest(_bytes(given), self.session.encode())
+
+
+def _bytes(given: str) -> bytes:
+    """Also of what no text can be: half of a pair of surrogates."""
+    return given.encode("utf-8", "replace")
 
 
 def new_token() -> str:

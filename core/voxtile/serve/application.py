@@ -14,6 +14,7 @@ from voxtile.errors import ConfigError, CorpusError
 from voxtile.serve.access import Access
 from voxtile.serve.explored import Explored, NoSuchSampleError
 from voxtile.serve.guard import Guard
+from voxtile.serve.judging.queue import Queue
 from voxtile.serve.routes import corpus, judge, pictures, samples, session
 
 _DAMAGED = "this sample cannot be read; run 'voxtile verify' on the corpus"
@@ -29,6 +30,7 @@ def application(explored: Explored, access: Access, pages: Path) -> FastAPI:
     """
     app = FastAPI(title="voxtile", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
     app.state.explored = explored
+    app.state.queue = Queue(explored)
     app.state.access = access
     for routes in (session, corpus, samples, pictures, judge):
         app.include_router(routes.router, prefix="/api")

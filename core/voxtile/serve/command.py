@@ -32,7 +32,7 @@ def serve_corpus(
     """Show a corpus in the browser: find samples, and look at them with all that is known of them.
 
     The pages are served to this machine alone, and nothing is fetched from any other: they work without a network.
-    Nothing is written to a corpus but what readers say of its captions, as its table `reviews`.
+    Nothing is written to a corpus but what readers say of its captions, facts and regions, as its table `reviews`.
 
     Args:
         corpus: folders of corpora, seen as one.

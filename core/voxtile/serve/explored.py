@@ -37,7 +37,7 @@ class Explored:
         index: its samples by number.
         tables: its tables in SQL.
         meaning: search in a model's space; None where no model was named.
-        reviews: what people said of its captions.
+        reviews: what people said of its captions, facts and regions.
         references: folder outside the corpus from which pixels may be shown.
     """
 
@@ -86,4 +86,5 @@ def explore(
     Raises:
         CorpusError: a table is missing or damaged.
     """
-    return Explored(corpus, index, Tables(corpus), Reviews(corpus), meaning, references)
+    reviews = Reviews(corpus)
+    return Explored(corpus, index, Tables(corpus, reviews), reviews, meaning, references)

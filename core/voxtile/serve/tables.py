@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import queue
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
+from pathlib import Path
+from typing import Any, Protocol
 
 import duckdb
 import pyarrow as pa
@@ -25,16 +26,29 @@ HIDDEN = frozenset({"source", "shard", "offset", "nbytes", "sha256", "ref"})
 _SHOWN_SECONDS = 20.0  # longer questions are stopped, so that one viewer does not hold up the others
 
 
+class Grows(Protocol):
+    """The one table that is written while it is served."""
+
+    def stamp(self) -> Mapping[Path, tuple[int, int, int]]:
+        """Another value whenever a part was written."""
+
+    def table(self, root: int) -> pa.Table:
+        """All rows of one corpus as they stand now."""
+
+
 class Tables:
     """A few connections to the tables of a corpus, lent to one request at a time.
 
     Args:
         corpus: to read.
+        reviews: the table of that name, which conditions see as it stands.
         connections: how many.
     """
 
-    def __init__(self, corpus: Corpus, connections: int = 2) -> None:
+    def __init__(self, corpus: Corpus, reviews: Grows, connections: int = 2) -> None:
         self._free: queue.Queue[duckdb.DuckDBPyConnection] = queue.Queue()
+        self._reviews, self._roots = reviews, len(corpus.roots)
+        self._seen: dict[int, Mapping[Path, tuple[int, int, int]]] = {}
         for _ in range(connections):
             self._free.put(_connection(corpus))
 
@@ -49,12 +63,20 @@ class Tables:
         late = threading.Timer(_SHOWN_SECONDS, connection.interrupt)
         late.start()
         try:
+            self._see_reviews(connection)
             yield connection
         except duckdb.InterruptException as error:
             raise ConfigError(f"the question took longer than {_SHOWN_SECONDS:.0f} s; ask for less") from error
         finally:
             late.cancel()
             self._free.put(connection)
+
+    def _see_reviews(self, connection: duckdb.DuckDBPyConnection) -> None:
+        now = self._reviews.stamp()
+        if self._seen.get(id(connection)) != now:
+            for root in range(self._roots):
+                connection.register(f"__reviews_{root}", self._reviews.table(root))
+            self._seen[id(connection)] = now
 
     def rows(self, query: str, *values: object) -> list[dict[str, Any]]:
         """Rows that a query gives, as dictionaries."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import duckdb
 
@@ -16,6 +17,9 @@ from voxtile_datasets.cards.gaps import find_gaps
 from voxtile_datasets.cards.provenance import Run, deidentification, read_runs
 from voxtile_datasets.licences.combine import CombinedLicence, combine_licences
 from voxtile_datasets.licences.licence import CREDENTIALED, NO_REDISTRIBUTION
+
+if TYPE_CHECKING:
+    from voxtile.serve.reviews.figures import Figures
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +72,7 @@ class Card:
         regions, boxes, masks: numbers.
         scores: (name, producer, samples) of stored scores.
         synthetic: some samples are a phantom.
+        reviews: what people said of captions, facts and regions; None where nobody did.
     """
 
     about: About
@@ -84,6 +89,7 @@ class Card:
     scores: Sequence[tuple[str, str | None, int]]
     synthetic: bool
     modalities: Sequence[tuple[str, int]]
+    reviews: Figures | None = None
 
     @property
     def description(self) -> str:
@@ -163,6 +169,7 @@ def make_card(store: Corpus, about: About, *, examples: int = 2) -> Card:
             modalities=connection.execute(
                 "SELECT coalesce(modality, kind), count(*) FROM samples GROUP BY 1 ORDER BY 2 DESC, 1"
             ).fetchall(),
+            reviews=_reviews(store, connection),
         )
     finally:
         connection.close()
@@ -193,6 +200,15 @@ def _examples(connection: duckdb.DuckDBPyConnection, captions: Sequence[CaptionO
     ranks = {label: rank for rank, label in enumerate(labels.values())}
     found = [Example(labels[row[:3]], row[3], row[4], row[5]) for row in rows]
     return sorted(found, key=lambda example: ranks[example.label])
+
+
+def _reviews(store: Corpus, connection: duckdb.DuckDBPyConnection) -> Figures | None:
+    rows = store.table("reviews").to_pylist()
+    if not rows:
+        return None
+    from voxtile.serve.reviews.figures import figures  # late: with it comes scikit-learn
+
+    return figures(connection, rows)
 
 
 def _regions(connection: duckdb.DuckDBPyConnection) -> tuple[int, int, int]:

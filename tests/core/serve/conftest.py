@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from judging import client_of, copied
 from serve_corpus import write_served_corpus
 
 from voxtile.corpus.reader import Corpus
@@ -60,3 +61,20 @@ def client(explored, pages):
 
     app = application(explored, Access(frozenset({"127.0.0.1:8000"})), pages)
     return TestClient(app, base_url="http://127.0.0.1:8000", raise_server_exceptions=False)
+
+
+@pytest.fixture
+def root(served_corpus, tmp_path):
+    """A copy with captions to judge."""
+    return copied(served_corpus, tmp_path / "copy")
+
+
+@pytest.fixture
+def open_judge(pages):
+    """A server on a corpus, in this process."""
+    return lambda root, meaning=None: client_of(root, pages, meaning)
+
+
+@pytest.fixture
+def judge(open_judge, root):
+    return open_judge(root)

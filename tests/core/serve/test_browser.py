@@ -1,27 +1,16 @@
 """In a real browser: find, then look, with a script planted in every text; skipped where there is no chromium."""
 
-import re
-import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from serve_corpus import PATCH, SCENE, VOLUME, write_served_corpus
-
-from voxtile.serve.front_end import BUILT
+from browsing import NEEDED, SCRIPTED, chromium, serious, serving, tab, too_wide, unharmed
+from serve_corpus import PATCH, SCENE, SCRIPT, VOLUME, write_served_corpus
 
 pytest.importorskip("fastapi", reason="the extra serve is not installed")
-sync_playwright = pytest.importorskip("playwright.sync_api", reason="playwright drives the browser").sync_playwright
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(CHROMIUM is None, reason="no chromium; apt-get install chromium"),
-    pytest.mark.skipif(not (BUILT / "index.html").is_file(), reason="the pages are not built; make serve"),
-]
-SOFTWARE_WEBGL = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
-AXE = Path(BUILT).parent / "web" / "node_modules" / "axe-core" / "axe.min.js"
+pytest.importorskip("playwright.sync_api", reason="playwright drives the browser")
+pytestmark = NEEDED
 
 
 @pytest.fixture(scope="module")
@@ -34,47 +23,20 @@ def served_corpus(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def address(served_corpus):
-    command = [sys.executable, "-P", "-m", "voxtile.cli.main", "serve", str(served_corpus), "--port", "0"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-        yield re.search(r"http://\S+", server.stdout.readline())[0]
-        server.terminate()
+    with serving(served_corpus) as found:
+        yield found
 
 
 @pytest.fixture(scope="module")
 def browser():
-    with sync_playwright() as playwright:
-        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=SOFTWARE_WEBGL)
+    with chromium() as opened:
         yield opened
-        opened.close()
 
 
 @pytest.fixture
 def page(browser):
-    context = browser.new_context(viewport={"width": 1280, "height": 900})
-    page = context.new_page()
-    page.complaints = []
-    page.hosts = set()
-    page.on("console", lambda said: page.complaints.append(said.text) if said.type == "error" else None)
-    page.on("pageerror", lambda error: page.complaints.append(str(error)))
-    page.on("request", lambda asked: page.hosts.add(re.match(r"\w+:(//[^/]*)?", asked.url)[0]))
-    yield page
-    context.close()
-
-
-def serious(page):
-    """What axe-core calls serious or worse."""
-    if not AXE.is_file():
-        return []
-    page.evaluate(AXE.read_text())  # by the debugger, which the page's policy does not hold back
-    found = page.evaluate("axe.run().then(r => r.violations.map(v => [v.impact, v.id, v.nodes[0].html]))")
-    return [one for one in found if one[0] in ("serious", "critical")]
-
-
-def unharmed(page, address):
-    assert page.complaints == [], "no error, and nothing that the page's own policy refused"
-    assert page.hosts <= {address.rstrip("/"), "data:", "blob:"}, "nothing from elsewhere"
-    assert page.title() != "owned"
-    assert page.locator("script:not([src])").count() == 0
+    with tab(browser) as opened:
+        yield opened
 
 
 def test_find_then_look_by_keyboard_alone(page, address):
@@ -91,24 +53,51 @@ def test_find_then_look_by_keyboard_alone(page, address):
     page.keyboard.press("Enter")
     page.get_by_label("View").wait_for()  # NiiVue has the volume
     told = page.locator("main").inner_text()
-    assert told.count("<script>document.title='owned'</script>") >= 4, "text, facts, regions, provenance"
+    assert told.count(SCRIPT) >= 4, "text, facts, regions, provenance"
     assert page.locator("mark.present").inner_text() == "There is a nodule in the left lung."
     assert serious(page) == []
     unharmed(page, address)
 
 
-def test_a_reader_judges_by_keys_and_curate_sees_it(page, address, served_corpus):
+def test_two_readers_judge_by_keys_and_curate_sees_it(page, address, served_corpus):
+    """Ann and Bob differ on a caption, Ann judges its claims, a fact and a region: texts of the data stay texts."""
     page.goto(f"{address}#/judge")
-    page.get_by_label("Reader").fill("Dr <script>")
+    page.get_by_label("Reader").fill("Ann <script>alert('ann')</script>")
     page.keyboard.press("Enter")
     caption = page.locator(".caption")
     caption.wait_for()
-    assert "<script>" in caption.inner_text(), "the text of the patch"
+    assert SCRIPT in caption.inner_text(), "the text of the patch"
     assert serious(page) == []
-    page.locator("h1").click()
+    page.keyboard.press("1")
+    page.locator(".claim[aria-pressed=true]").wait_for()
+    page.keyboard.press("r")
+    page.locator(".claim b", has_text="right").wait_for()
+    page.keyboard.press("m")
+    page.keyboard.type(f"no: {SCRIPT}")
+    page.keyboard.press("Escape")
+    page.keyboard.press("0")
     page.keyboard.press("w")
     page.get_by_text("All of these captions are judged.").wait_for()
     page.get_by_text("100.0 %").first.wait_for()
+    begin_as(page, "Bob", "caption")
+    page.keyboard.press("r")
+    page.locator(".differences").wait_for()
+    assert serious(page) == []
+    told = page.locator(".differences").inner_text()
+    assert told.count(SCRIPT) == 2, "the caption and the comment"
+    assert "<script>alert('ann')</script>" in told
+    again = page.get_by_role("button", name="Judge again")
+    again.focus()
+    page.keyboard.press("Enter")
+    caption.wait_for()
+    page.keyboard.press("w")
+    page.get_by_text("0 differ").wait_for()
+    begin_as(page, "Bob", "fact")
+    page.keyboard.press("c")
+    page.get_by_text("1 judged by you").or_(page.get_by_text("2 judged by you")).first.wait_for()
+    begin_as(page, "Bob", "region")
+    page.wait_for_function("[...document.querySelectorAll('.judged img')].every(i => i.complete && i.naturalWidth)")
+    assert serious(page) == []
     unharmed(page, address)
     view = [sys.executable, "-P", "-m", "voxtile.cli.main", "curate", str(served_corpus), "--view", "doubted"]
     where = "uid IN (SELECT uid FROM reviews WHERE verdict = 'wrong')"
@@ -116,6 +105,36 @@ def test_a_reader_judges_by_keys_and_curate_sees_it(page, address, served_corpus
     assert done.returncode == 0, done.stderr
     chosen = pq.read_table(served_corpus / "views" / "doubted.selection" / "selection.parquet")["uid"].to_pylist()
     assert chosen == [PATCH]
+
+
+def begin_as(page, reader, kind):
+    """By keys: the reader, what is judged, and the button."""
+    page.get_by_label("Reader").fill(reader)
+    page.get_by_label("What").select_option(kind)
+    page.get_by_label("Reader").press("Enter")
+    page.locator(f"section[aria-label='This {kind}']").wait_for()
+
+
+def test_the_data_card_shows_scripts_as_text_too(page, served_corpus, tmp_path):
+    from voxtile_datasets.cards.command import write_card
+
+    write_card(served_corpus, tmp_path, description=SCRIPT, creator=SCRIPT, cite=SCRIPT)
+    page.goto((tmp_path / "index.html").as_uri())
+    assert page.locator("body").inner_text().count(SCRIPT) >= 3
+    assert page.locator(SCRIPTED).count() == 0
+    assert (page.complaints, page.dialogs) == ([], [])
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_no_page_is_cut_off_or_hard_to_read(browser, address, width, scheme):
+    with tab(browser, width, scheme=scheme) as page:
+        for place, mark in (("", ".results li"), (f"#/sample/{PATCH}", ".outline"), ("#/judge", "h1")):
+            page.goto(address + place)
+            page.locator(mark).first.wait_for()
+            assert serious(page) == [], place
+            assert too_wide(page) <= 0, place
+        unharmed(page, address)
 
 
 def test_a_volume_is_drawn_by_niivue(page, address):
@@ -152,22 +171,44 @@ def test_a_patch_and_a_scene(page, address, uid, mark):
     unharmed(page, address)
 
 
-def test_a_page_of_another_site_reads_and_shows_nothing(page, address):
-    page.route("http://evil.example/", lambda route: route.fulfill(body="<img id=i>", content_type="text/html"))
+def test_a_page_of_another_site_reads_shows_and_writes_nothing(page, address, served_corpus):
+    page.route("http://evil.example/", lambda route: route.fulfill(body="<p>evil", content_type="text/html"))
     page.goto("http://evil.example/")
-    tried = page.evaluate(
-        """async ([there, uid]) => {
-            const read = await fetch(there + 'api/corpus').then(r => r.text()).catch(() => 'refused');
-            const image = new Image();
-            const shown = await new Promise(done => {
-                image.onload = () => done('shown'); image.onerror = () => done('refused');
-                image.src = there + 'api/samples/' + uid + '/thumbnail';
-            });
-            return [read, shown];
-        }""",
-        [address, PATCH],
-    )
-    assert tried == ["refused", "refused"]
+    verdict = {"review_id": "f" * 32, "uid": PATCH, "target": "d", "verdict": "wrong", "reader": "e", "drawn": "random"}
+    before = sorted(served_corpus.rglob("*"))
+    tried = page.evaluate(_TRY, [address, PATCH, verdict])
+    assert set(tried.values()) == {"refused"}, tried
+    assert sorted(served_corpus.rglob("*")) == before
+
+
+_TRY = """async ([there, uid, verdict]) => {
+    const read = (path, init) => fetch(there + path, init).then(r => r.text()).catch(() => 'refused');
+    const shown = (make, path) => new Promise(done => {
+        const one = make(); one.onload = () => done('shown'); one.onerror = () => done('refused');
+        one.src = there + path; document.body.append(one);
+    });
+    const post = {method: 'POST', body: JSON.stringify(verdict)};
+    const json = {...post, headers: {'Content-Type': 'application/json'}};
+    const image = () => new Image(), script = () => document.createElement('script');
+    await read('api/judge/verdicts', {...post, mode: 'no-cors'});  // opaque; the table says whether it was stored
+    const form = document.createElement('form');
+    form.method = 'post'; form.enctype = 'text/plain';
+    form.action = there + 'api/judge/verdicts'; form.target = 'frame';
+    const frame = document.createElement('iframe'); frame.name = 'frame';
+    const field = document.createElement('input');
+    field.name = JSON.stringify(verdict).slice(0, -1) + ',"comment":"'; field.value = '"}';
+    form.append(field); document.body.append(frame, form);
+    const sent = new Promise(done => frame.addEventListener('load', done, {once: true}));
+    form.submit(); await sent;
+    let framed = 'refused';
+    try { if (frame.contentDocument) framed = 'shown'; } catch { framed = 'refused'; }
+    return {
+        get: await read('api/corpus'), post: await read('api/judge/verdicts', json),
+        cookies: await read('api/corpus', {credentials: 'include'}),
+        picture: await shown(image, 'api/samples/' + uid + '/thumbnail'),
+        script: await shown(script, 'api/openapi.json'), framed,
+    };
+}"""
 
 
 # A screenshot of the canvas would say less: NiiVue draws once, and the pixels are asked for in the same turn.

@@ -1,5 +1,6 @@
 """Safe: no page of another site reads or writes, no file or its name leaves, and refusals tell nothing."""
 
+import json
 import time
 
 import pytest
@@ -109,6 +110,40 @@ def test_requests_are_limited(client):
     refused(client.post("/api/search", content=b" " * 70_000), 413)
     chunks = (b" " * 1000 for _ in range(100))  # says no length
     assert client.post("/api/search", content=chunks).status_code >= 400
+
+
+VERDICT = {"review_id": "0" * 32, "uid": PATCH, "target": "d", "verdict": "wrong", "reader": "e", "drawn": "random"}
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"])
+def test_a_form_of_another_site_writes_nothing(client, served_corpus, kind):
+    """What a form can send without asking first, from a browser so old that it names no origin."""
+    body = json.dumps(VERDICT).encode()
+    assert client.post("/api/judge/verdicts", content=body, headers={"content-type": kind}).status_code == 422
+    foreign = {"content-type": "application/json", "origin": "http://evil.example"}
+    refused(client.post("/api/judge/verdicts", content=body, headers=foreign), 403)
+    refused(client.options("/api/judge/verdicts", headers={"origin": "http://evil.example"}), 403)
+    assert not (served_corpus / "tables" / "reviews").exists()
+
+
+@pytest.mark.parametrize("token", ["", "é", "\x00", "a" * 512])
+def test_a_token_that_is_none_is_refused_like_any_other(guarded, token):
+    asked = {"content": json.dumps({"token": token}), "headers": {"content-type": "application/json"}}
+    refused(guarded().post("/api/session", **asked), 401)
+    refused(guarded().get("/api/corpus", headers={"authorization": f"Bearer {token!a}"}), 401)
+    assert guarded().post("/api/session", json={"token": "a" * 513}).status_code == 422
+
+
+def test_judging_needs_the_token_too(guarded):
+    client = guarded()
+    refused(client.post("/api/judge/verdicts", json=VERDICT), 401)
+    for path in (
+        "next?reader=a",
+        "rates",
+        f"region?uid={PATCH}&region_id=r2",
+        f"item?kind=caption&uid={PATCH}&target=d",
+    ):
+        refused(client.get(f"/api/judge/{path}"), 401)
 
 
 def test_every_answer_forbids_scripts_of_others(client):

@@ -1,4 +1,4 @@
-"""Shares among judged captions with intervals by subject, and the agreement of two readers."""
+"""Shares among what was judged, with intervals by subject, and the agreement of two readers."""
 
 from __future__ import annotations
 
@@ -6,12 +6,14 @@ import math
 from collections import defaultdict
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from scipy.stats import beta, norm
 from scipy.stats import t as student
 from sklearn.metrics import cohen_kappa_score
 
+Target = TypeVar("Target", bound=tuple[str, ...] | str)
 _LEVEL = 0.95
 _MINIMUM_SUBJECTS = 2
 
@@ -23,9 +25,9 @@ class Rate:
     Attributes:
         share: from 0 to 1.
         low, high: of the 95 % interval; None where fewer than two subjects carry it.
-        judged: captions.
-        subjects: whose captions they are.
-        further: more captions that a narrower interval needs, None where there is no interval.
+        judged: targets.
+        subjects: whose they are.
+        further: more targets that a narrower interval needs, None where there is no interval.
     """
 
     share: float
@@ -73,7 +75,9 @@ def _effective(wrong: np.ndarray, sizes: np.ndarray, share: float) -> float:
     return min(count, independent * float(norm.ppf(quantile) / student.ppf(quantile, clusters - 1)) ** 2)
 
 
-def agreement(verdicts: Mapping[tuple[str, str], str], readers: tuple[str, str]) -> tuple[int, float | None, list[str]]:
+def agreement(
+    verdicts: Mapping[tuple[str, Target], str], readers: tuple[str, str]
+) -> tuple[int, float | None, list[Target]]:
     """How two readers agree.
 
     Args:
@@ -84,7 +88,7 @@ def agreement(verdicts: Mapping[tuple[str, str], str], readers: tuple[str, str])
         Targets that both judged, Cohen's kappa over them (None where there are none, or both said one thing alone),
         and the targets on which they differ.
     """
-    said: dict[str, dict[str, str]] = defaultdict(dict)
+    said: dict[Target, dict[str, str]] = defaultdict(dict)
     for (reader, target), verdict in verdicts.items():
         if reader in readers:
             said[target][reader] = verdict

@@ -1,44 +1,55 @@
 """The reviews of a corpus, and the only thing that a server writes: one part of the table `reviews` a sitting.
 
 A part is written anew, whole and under a temporary name, with each verdict, and renamed before the verdict is
-acknowledged: a server that is killed loses at most the verdict that it had not acknowledged.
+acknowledged: a server that is killed loses at most the verdict that it had not acknowledged. Two servers on one corpus
+write parts of their own, one after the other, and see each other's.
 """
 
 from __future__ import annotations
 
+import fcntl
+import os
 import secrets
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, cast
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from voxtile.corpus.parts import part_table, table_folder
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.schema import REVIEWS, SCHEMA_VERSION, VERSION_KEY
 from voxtile.corpus.storage import StorageError, write_atomically
 from voxtile.errors import ConfigError
+from voxtile.serve.reviews.verdicts import Drawn, latest, target_of
 
-Verdict = Literal["right", "wrong", "cannot tell"]
-Drawn = Literal["random", "stratified", "objected"]
 _NOT_WRITTEN = "the verdict could not be written; make room on the disk, and send it again"
 _MOST_ROWS = 500  # of a part, which is written anew with each verdict; then a further one begins
+_TABLE = "reviews"
+_Stamp = tuple[int, int, int]  # what changes with a file's content
 
 
 class Reviews:
-    """All reviews of a corpus, those of this server included.
+    """All reviews of a corpus, those of other servers on it included.
 
     Args:
         corpus: its first folder gets the verdicts on its own samples, and so on.
+
+    Raises:
+        CorpusError: a part is damaged.
     """
 
     def __init__(self, corpus: Corpus) -> None:
         self._corpus = corpus
-        self._rows: dict[str, dict[str, Any]] = {r["review_id"]: r for r in corpus.table("reviews").to_pylist()}
-        self._parts: dict[int, tuple[Path, list[dict[str, Any]]]] = {}
+        self._rows: dict[str, dict[str, Any]] = {}
+        self._known: dict[Path, _Stamp] = {}
+        self._own: dict[int, tuple[Path, list[dict[str, Any]]]] = {}
         self._lock = threading.Lock()
+        self._look()
 
     def add(self, root: int, row: Mapping[str, Any]) -> None:
         """Store a verdict; one that was stored already, of the same `review_id`, is not stored again.
@@ -49,38 +60,95 @@ class Reviews:
 
         Raises:
             ConfigError: it cannot be written; nothing is counted, and it may be sent again.
+            CorpusError: a part of another server is damaged.
         """
+        folder = table_folder(self._corpus.roots[root], _TABLE)
+        full = {**row, "created": datetime.now(UTC).isoformat(timespec="milliseconds")}
         with self._lock:
-            if row["review_id"] in self._rows:
-                return
-            path, held = self._part(root)
-            full = {**row, "created": datetime.now(UTC).isoformat(timespec="seconds")}
             try:
-                path.parent.mkdir(parents=True, exist_ok=True)
-                write_atomically(path, _as_parquet([*held, full]))
+                folder.mkdir(parents=True, exist_ok=True)
+                with _alone(folder):
+                    self._look()
+                    if row["review_id"] in self._rows:
+                        return
+                    path, held = self._part(root)
+                    write_atomically(path, _as_parquet([*held, full]))
+                    self._known[path] = _stamp(path.stat())
             except (StorageError, OSError) as error:
                 raise ConfigError(_NOT_WRITTEN) from error
             held.append(full)
             self._rows[str(row["review_id"])] = full
 
     def latest(self) -> list[dict[str, Any]]:
-        """The last verdict of each reader on each target, in the order in which they were given."""
+        """The last verdict of each reader on each target and claim, in the order in which they were given."""
         with self._lock:
+            self._look()
             rows = list(self._rows.values())
-        last = {(row["reader"], row["target"], row["claim"]): row for row in sorted(rows, key=lambda r: r["created"])}
-        return list(last.values())
+        return latest(rows)
 
-    def judged_by(self, reader: str) -> set[str]:
-        """Targets on which a reader has said something."""
+    def drawn(self, reader: str, target: tuple[str, str, str]) -> Drawn | None:
+        """How a target came to a reader first; None where it did not. Who judges it again changes nothing of that."""
         with self._lock:
-            return {row["target"] for row in self._rows.values() if row["reader"] == reader}
+            self._look()
+            own = (r for r in self._rows.values() if r["reader"] == reader and target_of(r) == target)
+            first = min(own, key=lambda r: str(r["created"]), default=None)
+        return cast(Drawn, first["drawn"]) if first else None
+
+    def judged_by(self, reader: str) -> set[tuple[str, str, str]]:
+        """Targets that a reader has judged as a whole."""
+        with self._lock:
+            self._look()
+            return {target_of(r) for r in self._rows.values() if r["reader"] == reader and r["claim"] is None}
+
+    def table(self, root: int) -> pa.Table:
+        """All rows of one corpus as they stand now, for conditions."""
+        paths = self._corpus.parts(_TABLE, root)
+        schema = REVIEWS.remove_metadata()
+        return pa.concat_tables([schema.empty_table(), *(part_table(p, schema.names).cast(schema) for p in paths)])
+
+    def stamp(self) -> dict[Path, _Stamp]:
+        """The files of the table as they are now: another value whenever one was written, by whomever."""
+        found: dict[Path, _Stamp] = {}
+        for root in self._corpus.roots:
+            with suppress(FileNotFoundError), os.scandir(table_folder(root, _TABLE)) as entries:
+                for entry in entries:
+                    if entry.name.endswith(".parquet") and not entry.name.startswith("."):
+                        found[Path(entry.path)] = _stamp(entry.stat())
+        return found
+
+    def _look(self) -> None:
+        """See what others wrote or took away: another server, `voxtile forget`, packing."""
+        now = self.stamp()
+        if now == self._known:
+            return
+        # A part of our own that another hand wrote again is theirs: what it lacks now must not come back.
+        self._own = {n: own for n, own in self._own.items() if now.get(own[0]) == self._known.get(own[0])}
+        rows = (row for root in range(len(self._corpus.roots)) for row in self.table(root).to_pylist())
+        self._rows = {row["review_id"]: row for row in rows}
+        self._known = now
 
     def _part(self, root: int) -> tuple[Path, list[dict[str, Any]]]:
         """The part that the sitting writes to now, with its rows."""
-        if root not in self._parts or len(self._parts[root][1]) >= _MOST_ROWS:
+        if root not in self._own or len(self._own[root][1]) >= _MOST_ROWS:
             name = f"reviews-{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}.parquet"
-            self._parts[root] = (self._corpus.roots[root] / "tables" / "reviews" / name, [])
-        return self._parts[root]
+            self._own[root] = (table_folder(self._corpus.roots[root], _TABLE) / name, [])
+        return self._own[root]
+
+
+@contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """No other server on this machine looks or writes meanwhile; a server that dies lets go."""
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        with suppress(OSError):  # a file system that knows no locks
+            fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _stamp(found: os.stat_result) -> _Stamp:
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def _as_parquet(rows: list[dict[str, Any]]) -> bytes:

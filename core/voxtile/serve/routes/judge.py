@@ -1,32 +1,33 @@
-"""Judge captions: the next one, a verdict, and what the verdicts say."""
+"""Judge captions, facts and regions: the next one, a verdict, and what the verdicts say."""
 
 from __future__ import annotations
 
 import re
-from collections import defaultdict
 from dataclasses import asdict
-from itertools import combinations
-from typing import Annotated, Any
+from typing import Annotated, cast
 
-from fastapi import APIRouter, HTTPException, Query
+from fastapi import APIRouter, HTTPException, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
-from voxtile.corpus.reader import ROOT_COLUMN
-from voxtile.serve.judging import next_caption
-from voxtile.serve.reviews.rates import agreement, clustered_rate
-from voxtile.serve.reviews.store import Drawn, Verdict
+from voxtile.serve.judging.item import Item, item
+from voxtile.serve.judging.queue import Queue
+from voxtile.serve.pictures.band_pictures import band_picture
+from voxtile.serve.pictures.region_picture import region_picture
+from voxtile.serve.reviews.claims import LONGEST
+from voxtile.serve.reviews.figures import Pair, Share, figures
+from voxtile.serve.reviews.verdicts import Drawn, Kind, Verdict
 from voxtile.serve.routes import Served
 
 router = APIRouter(prefix="/judge", tags=["judge"])
-_READER = Field(min_length=1, max_length=80, pattern=r"^\S(.*\S)?$")
-_OBJECTS = ("contradicted", "unsupported")
-_MOST_READERS = 10
+_NAME = Query(max_length=200)
+_KEPT = {"Cache-Control": "private, max-age=600"}
+_MOST_DIFFERENCES = 50  # of two readers
 
 
 class Next(BaseModel):
-    """A caption that waits; None where all are judged."""
+    """A target that waits; None where all are judged."""
 
-    caption: dict[str, Any] | None
+    item: Item | None
     judged: int
 
 
@@ -35,17 +36,20 @@ class Given(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
     review_id: str = Field(pattern=r"^[0-9a-f-]{32,36}$")
-    caption_id: str = Field(max_length=200)
+    kind: Kind = "caption"
+    uid: str = Field(max_length=200)
+    target: str = Field(max_length=200)
     verdict: Verdict
-    reader: str = _READER
+    reader: str = Field(min_length=1, max_length=80, pattern=r"^\S(.*\S)?$")
     drawn: Drawn
-    claim: str | None = Field(None, max_length=2000)
+    claim: str | None = Field(None, max_length=LONGEST)
     comment: str | None = Field(None, max_length=2000)
 
 
 class Line(BaseModel):
     """A share with its interval."""
 
+    kind: Kind
     name: str
     share: float
     low: float | None
@@ -53,6 +57,18 @@ class Line(BaseModel):
     judged: int
     subjects: int
     further: int | None
+    cannot_tell: int
+
+
+class Difference(BaseModel):
+    """A target of which two readers say different things."""
+
+    kind: Kind
+    uid: str
+    target: str
+    words: str
+    verdicts: tuple[str, str]
+    comments: tuple[str | None, str | None]
 
 
 class Agreement(BaseModel):
@@ -61,11 +77,12 @@ class Agreement(BaseModel):
     readers: tuple[str, str]
     both: int
     kappa: float | None
-    differ: list[str]
+    differ: int
+    differences: list[Difference]
 
 
 class Rates(BaseModel):
-    """What the verdicts say; of captions that were drawn because the checker objects to them, nothing."""
+    """What the verdicts say."""
 
     wrong: list[Line]
     checker: list[Line]
@@ -74,87 +91,77 @@ class Rates(BaseModel):
 
 @router.get("/next")
 def waiting(
+    request: Request,
     served: Served,
     reader: Annotated[str, Query(max_length=80)],
+    kind: Kind = "caption",
     drawn: Drawn = "random",
-    kind: Annotated[str | None, Query(max_length=40)] = None,
 ) -> Next:
-    """The next caption that a reader has not judged."""
-    found = next_caption(served, reader, drawn, kind)
-    return Next(caption=asdict(found) if found else None, judged=len(served.reviews.judged_by(reader)))
+    """The next target that a reader has not judged."""
+    queue: Queue = request.app.state.queue
+    place = queue.next(reader, kind, drawn)
+    found = item(served, kind, *place) if place else None
+    return Next(item=found[0] if found else None, judged=len(served.reviews.judged_by(reader)))
+
+
+@router.get("/item")
+def one(served: Served, kind: Kind, uid: Annotated[str, _NAME], target: Annotated[str, _NAME]) -> Item:
+    """A target by its name, to be judged again."""
+    found = item(served, kind, uid, target)
+    if found is None:
+        raise HTTPException(404)
+    return found[0]
+
+
+@router.get("/region")
+def region(served: Served, uid: Annotated[str, _NAME], region_id: Annotated[str, _NAME]) -> Response:
+    """A region in its picture, of a volume in the plane that shows most of it."""
+    found = served.tables.rows("SELECT * FROM regions WHERE uid = ? AND region_id = ? LIMIT 1", uid, region_id)
+    if not found:
+        raise HTTPException(404)
+    row = served.row(uid)
+    with served.source(row) as source:
+        data = region_picture(served.corpus, source, found[0], band_picture(row, None))
+    return Response(data, media_type="image/jpeg", headers=_KEPT)
 
 
 @router.post("/verdicts")
 def judge(served: Served, given: Given) -> dict[str, bool]:
     """Store a verdict; it is on the disk when this is answered."""
-    found = served.tables.rows(
-        f"SELECT uid, text, {ROOT_COLUMN} AS root FROM captions WHERE caption_id = ? LIMIT 1", given.caption_id
-    )
-    if not found:
+    found = item(served, given.kind, given.uid, given.target)
+    if found is None:
         raise HTTPException(404)
-    if given.claim is not None and given.claim not in found[0]["text"]:
+    if given.claim is not None and (given.kind != "caption" or given.claim not in found[0].words):
         raise HTTPException(422)
-    row = {
-        "review_id": re.sub("-", "", given.review_id), "uid": found[0]["uid"], "kind": "caption",
-        "target": given.caption_id, "claim": given.claim, "verdict": given.verdict,
-        "comment": given.comment or None, "reader": given.reader, "drawn": given.drawn,
-    }  # fmt: skip
-    served.reviews.add(int(found[0]["root"]), row)
+    drawn = served.reviews.drawn(given.reader, (given.kind, given.uid, given.target)) or given.drawn
+    named = {"review_id": re.sub("-", "", given.review_id), "comment": given.comment or None, "drawn": drawn}
+    served.reviews.add(found[1], {**given.model_dump(), **named})
     return {"stored": True}
 
 
 @router.get("/rates")
-def rates(served: Served, width: Annotated[float, Query(gt=0, le=1)] = 0.1) -> Rates:
-    """Error rates by kind and provider, the checker against people, and the agreement of readers."""
-    rows = [row for row in served.reviews.latest() if row["claim"] is None]
-    captions = _captions(served, sorted({row["target"] for row in rows}))
-    told: dict[str, list[float]] = defaultdict(list)
-    at_random = {row["target"] for row in rows if row["drawn"] == "random"}
-    for row in rows:
-        if row["verdict"] != "cannot tell" and row["drawn"] != "objected" and row["target"] in captions:
-            told[row["target"]].append(float(row["verdict"] == "wrong"))
-    wrong = {target: sum(values) / len(values) for target, values in told.items()}
-    groups: dict[str, list[str]] = defaultdict(list)
-    for target in wrong:
-        if target in at_random:  # drawn in turn from each kind, captions do not tell of all
-            groups["all"].append(target)
-        groups[" · ".join(p for p in (captions[target]["kind"], captions[target]["origin"]) if p)].append(target)
-    checked = [target for target in wrong if captions[target]["verdict"]]
-    objected = {target: float(captions[target]["verdict"] in _OBJECTS) for target in checked}
-    checker = {
-        "recall: wrong captions that the checker objects to": [t for t in checked if wrong[t] > 0.5],
-        "false alarms: right captions that the checker objects to": [t for t in checked if wrong[t] < 0.5],
-    }
+def rates(served: Served, width: Annotated[float, Query(ge=0.001, le=1)] = 0.1) -> Rates:
+    """Error rates by kind, origin and concept, the checker against people, and the agreement of readers."""
+    with served.tables.lent() as connection:
+        found = figures(connection, served.reviews.latest(), width)
     return Rates(
-        wrong=[_line(name, targets, wrong, captions, width) for name, targets in groups.items()],
-        checker=[_line(name, targets, objected, captions, width) for name, targets in checker.items() if targets],
-        agreements=_agreements(rows),
+        wrong=[_line(share) for share in found.wrong],
+        checker=[_line(share) for share in found.checker],
+        agreements=[_agreement(served, pair) for pair in found.pairs],
     )
 
 
-def _line(
-    name: str, targets: list[str], values: dict[str, float], captions: dict[str, dict[str, Any]], width: float
-) -> Line:
-    subjects = [captions[target]["subject"] for target in targets]
-    return Line(name=name, **asdict(clustered_rate([values[target] for target in targets], subjects, width)))
+def _line(share: Share) -> Line:
+    return Line(kind=share.kind, name=share.name, cannot_tell=share.cannot_tell, **asdict(share.rate))
 
 
-def _captions(served: Served, targets: list[str]) -> dict[str, dict[str, Any]]:
-    rows = served.tables.rows(
-        """SELECT caption_id, c.kind, concat_ws(' ', provider, model) AS origin, verdict, s.subject
-        FROM captions c LEFT JOIN judged USING (caption_id) JOIN samples s ON s.uid = c.uid AND s.corpus = c.corpus
-        WHERE caption_id IN (SELECT unnest(?::VARCHAR[]))""",
-        targets,
-    )
-    return {row["caption_id"]: row for row in rows}
-
-
-def _agreements(rows: list[dict[str, Any]]) -> list[Agreement]:
-    verdicts = {(row["reader"], row["target"]): row["verdict"] for row in rows}
-    readers = sorted({reader for reader, _ in verdicts})[:_MOST_READERS]
-    found = []
-    for pair in combinations(readers, 2):
-        both, kappa, differ = agreement(verdicts, pair)
-        if both:
-            found.append(Agreement(readers=pair, both=both, kappa=kappa, differ=differ))
-    return found
+def _agreement(served: Served, pair: Pair) -> Agreement:
+    shown = []
+    for one in pair.differ[:_MOST_DIFFERENCES]:
+        kind, uid, target = cast(tuple[Kind, str, str], one.target)
+        if (found := item(served, kind, uid, target)) is not None:
+            words, verdicts, comments = found[0].words, one.verdicts, one.comments
+            shown.append(
+                Difference(kind=kind, uid=uid, target=target, words=words, verdicts=verdicts, comments=comments)
+            )
+    return Agreement(readers=pair.readers, both=pair.both, kappa=pair.kappa, differ=len(pair.differ), differences=shown)

@@ -14,7 +14,10 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
+from voxtile.bounded_text import load_json
+
 LIMIT = 1 << 16  # bytes of a line
+_STRANGERS = 256  # connections that have not said yet who they are; further ones wait to be taken in
 _CONNECT_S = 10.0  # to reach rank 0
 Message = dict[str, Any]
 
@@ -49,17 +52,22 @@ class Line:
         try:
             while chunk := self.socket.recv(LIMIT):
                 self._unread += chunk
-                if len(self._unread) > LIMIT and b"\n" not in self._unread:
-                    self.open = False
-                    return []
-            self.open = False
+                if (
+                    len(self._unread) > LIMIT
+                ):  # what is left is read the next time: one that never stops holds up nobody
+                    break
+            else:
+                self.open = False
         except BlockingIOError:
             pass
         except OSError:
             self.open = False
         *lines, self._unread = self._unread.split(b"\n")
+        if max(map(len, (*lines, self._unread))) > LIMIT:
+            self.open = False
+            return []
         try:
-            found = [json.loads(line) for line in lines]
+            found = [load_json(line) for line in lines]
         except ValueError:
             found = [None]
         if not all(isinstance(message, dict) for message in found):
@@ -118,7 +126,8 @@ class Hub:
                 continue
             self._strangers.remove(line)
             rank = messages[0].get("rank") if messages else None
-            known = bool(messages) and secrets.compare_digest(str(messages[0].get("token")), self.address.token)
+            given = str(messages[0].get("token")) if messages else ""
+            known = secrets.compare_digest(given.encode("utf-8", "replace"), self.address.token.encode())
             if not known or not isinstance(rank, int):
                 line.close()
                 continue
@@ -127,7 +136,7 @@ class Hub:
         return found
 
     def _take_in(self) -> None:
-        while True:
+        while len(self._strangers) < _STRANGERS:
             try:
                 connected, _ = self.listener.accept()
             except OSError:

@@ -9,7 +9,7 @@ import pytest
 
 from voxtile.errors import ConfigError
 from voxtile.training.callbacks import rank_watch
-from voxtile.training.callbacks.rank_channel import Address, Hub, Line, connected
+from voxtile.training.callbacks.rank_channel import LIMIT, Address, Hub, Line, connected
 from voxtile.training.callbacks.rank_watch import RankWatch, Watched
 from voxtile.training.callbacks.stragglers import Stragglers
 
@@ -117,7 +117,17 @@ def test_messages_pass_both_ways_and_a_closed_line_is_known(hub):
 
 
 @pytest.mark.parametrize(
-    "first", [b'{"token": "guessed", "rank": 1}\n', b"GET / HTTP/1.1\n", b"[]\n", b"7\n", b"x" * (1 << 18)]
+    "first",
+    [
+        b'{"token": "guessed", "rank": 1}\n',
+        '{"token": "gu\u00e9ssed", "rank": 1}\n'.encode(),
+        b'{"token": "\\ud800", "rank": 1}\n',
+        b"GET / HTTP/1.1\n",
+        b"[]\n",
+        b"7\n",
+        b"[" * 60_000 + b"\n",
+        b"x" * (1 << 18),
+    ],
 )
 def test_a_stranger_is_cut_off_and_nobody_takes_its_place(hub, first):
     with socket.create_connection(("127.0.0.1", hub.address.port)) as stranger:
@@ -150,6 +160,35 @@ def test_a_message_that_is_too_long_or_none_ends_the_line():
             assert line.received() == []
         theirs.close()
         line.close()
+
+
+def test_one_that_sends_without_end_is_read_a_piece_at_a_time():
+    ours, theirs = socket.socketpair()
+    theirs.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+    theirs.setblocking(False)
+    sent, line, turns = 0, Line(ours), []
+    with contextlib.suppress(BlockingIOError):
+        while sent < 5 * LIMIT:
+            sent += theirs.send(b'{"a": 1}\n' * 1000)
+    assert sent > 2 * LIMIT, "more than one turn holds"
+    while sum(turns) < sent // 9:
+        turns.append(len(line.received()))
+    assert max(turns) * 9 <= 2 * LIMIT
+    assert line.open
+    theirs.close()
+    line.close()
+
+
+def test_strangers_are_taken_in_up_to_a_number(hub):
+    strangers = [socket.create_connection(("127.0.0.1", hub.address.port)) for _ in range(300)]
+    assert hub.received() == []
+    assert len(hub._strangers) == 256
+    for stranger in strangers:
+        stranger.close()
+    line = connected(hub.address)
+    line.send({"token": hub.address.token, "rank": 1, "pid": 1, "host": "h"})
+    assert received(hub, 1)[0][0] == 1, "whoever belongs to the run still comes in"
+    line.close()
 
 
 def test_the_address_says_how_to_reach_rank_0():

@@ -1,43 +1,46 @@
-/** Judge: one caption after the other with its image, by keys, and what the verdicts say. */
+/** Judge: one caption, fact or region after the other, by keys, and what the verdicts say. */
 
 import { html, nothing, render } from "lit";
 import { lookAddress } from "../address";
-import { ask, file, Refused } from "../api";
-import { type Rates, ratesView } from "./rates";
+import { ask, Refused } from "../api";
+import { type Item, itemView, VERDICTS } from "./item";
+import { type Difference, type Kind, MANY, type Rates, ratesView } from "./rates";
 
-interface Waiting {
-  caption_id: string;
-  uid: string;
-  kind: string;
-  origin: string;
-  text: string;
-}
-
-const VERDICTS = [
-  { key: "r", verdict: "right", said: "Right" },
-  { key: "w", verdict: "wrong", said: "Wrong" },
-  { key: "c", verdict: "cannot tell", said: "Cannot tell" },
-];
-const ORDERS = { random: "at random", stratified: "in turn from each kind", objected: "those the checker objects to" };
+const ORDERS: Record<string, string> = {
+  random: "at random",
+  stratified: "in turn from each origin",
+  "by fact": "in turn from each concept",
+  objected: "those the checker objects to",
+  disagreed: "where model and checker disagree",
+};
+const OF_CAPTIONS = new Set(["objected", "disagreed"]);
 const READER = "voxtile-reader";
 
 export async function judgePage(root: HTMLElement): Promise<() => void> {
   document.title = "Judge – voxtile";
   const state = {
-    reader: localStorage.getItem(READER) ?? "", drawn: "random", caption: null as Waiting | null,
-    judged: 0, said: "", busy: false, rates: await ask<Rates>("judge/rates"), pending: null as { caption: string; id: string } | null,
+    reader: localStorage.getItem(READER) ?? "", kind: "caption" as Kind, drawn: "random", item: null as Item | null, chosen: -1,
+    claims: new Map<string, string>(), judged: 0, said: "", busy: false, points: 10, names: new Map<string, string>(),
+    rates: { wrong: [], checker: [], agreements: [] } as Rates,
+  };
+  const comment = () => root.querySelector<HTMLInputElement>("input[name=comment]");
+
+  const show = (item: Item | null) => {
+    Object.assign(state, { item, chosen: -1, claims: new Map(), said: item ? "" : `All of these ${MANY[state.kind]} are judged.` });
+    const field = comment();
+    if (field) field.value = "";
+  };
+
+  const count = async () => {
+    state.rates = await ask<Rates>(`judge/rates?width=${state.points / 100}`);
   };
 
   const next = async () => {
     if (!state.reader) return;
-    const query = new URLSearchParams({ reader: state.reader, drawn: state.drawn });
-    const [found, rates] = await Promise.all([
-      ask<{ caption: Waiting | null; judged: number }>(`judge/next?${query}`),
-      ask<Rates>("judge/rates"),
-    ]);
-    Object.assign(state, { caption: found.caption, judged: found.judged, rates, said: found.caption ? "" : "All of these captions are judged." });
-    const comment = root.querySelector<HTMLInputElement>("input[name=comment]");
-    if (comment) comment.value = "";
+    const query = new URLSearchParams({ reader: state.reader, kind: state.kind, drawn: state.drawn });
+    const [found] = await Promise.all([ask<{ item: Item | null; judged: number }>(`judge/next?${query}`), count()]);
+    state.judged = found.judged;
+    show(found.item);
   };
 
   const guarded = async (action: () => Promise<void>) => {
@@ -56,57 +59,89 @@ export async function judgePage(root: HTMLElement): Promise<() => void> {
 
   const give = (verdict: string) =>
     guarded(async () => {
-      const { caption } = state;
-      if (!caption) return;
+      const { item, chosen, reader, drawn } = state;
+      if (!item) return;
+      const claim = item.claims[chosen] ?? null;
       // A verdict that is sent again after no answer came has the same name, and is stored once.
-      if (state.pending?.caption !== caption.caption_id) state.pending = { caption: caption.caption_id, id: name() };
-      const comment = root.querySelector<HTMLInputElement>("input[name=comment]")?.value.trim() || null;
-      await ask("judge/verdicts", { review_id: state.pending.id, caption_id: caption.caption_id, verdict, comment, reader: state.reader, drawn: state.drawn });
-      await next();
+      const place = JSON.stringify([item.kind, item.uid, item.target, claim, verdict]);
+      const review_id = state.names.get(place) ?? name();
+      state.names.set(place, review_id);
+      const { kind, uid, target } = item;
+      await ask("judge/verdicts", { review_id, kind, uid, target, verdict, claim, comment: comment()?.value.trim() || null, reader, drawn });
+      state.names.delete(place);
+      if (claim === null) return next();
+      state.claims.set(claim, verdict);
+      state.said = "";
+      state.chosen = chosen + 1 < item.claims.length ? chosen + 1 : -1;
+      const field = comment();
+      if (field) field.value = "";
+    });
+
+  const again = (one: Difference) =>
+    guarded(async () => {
+      const query = new URLSearchParams({ kind: one.kind, uid: one.uid, target: one.target });
+      show(await ask<Item>(`judge/item?${query}`));
+      window.scrollTo(0, 0);
     });
 
   const begin = (event: SubmitEvent) => {
     event.preventDefault();
     const given = new FormData(event.target as HTMLFormElement);
     state.reader = String(given.get("reader") ?? "").trim();
+    state.kind = String(given.get("kind") ?? "caption") as Kind;
     state.drawn = String(given.get("drawn") ?? "random");
+    if (OF_CAPTIONS.has(state.drawn) && state.kind !== "caption") state.drawn = "random";
     localStorage.setItem(READER, state.reader);
+    state.item = null;
+    (document.activeElement as HTMLElement | null)?.blur(); // the keys judge from now on
     void guarded(next);
+  };
+
+  const choose = (place: number) => {
+    state.chosen = place;
+    draw();
+  };
+
+  const wish = (points: number) => {
+    state.points = points;
+    void guarded(count);
   };
 
   const draw = () =>
     render(
-      html`<h1>Judge captions</h1>
+      html`<h1>Judge</h1>
         <form class="search" @submit=${begin}>
           <label>Reader <input name="reader" required maxlength="80" .value=${state.reader} autocomplete="off" /></label>
-          <label class="wide">Captions <select name="drawn">${Object.entries(ORDERS).map(([value, said]) => html`<option value=${value} ?selected=${value === state.drawn}>${said}</option>`)}</select></label>
-          <button type="submit">${state.caption ? "Change" : "Begin"}</button>
+          <label>What <select name="kind" @change=${draw}>${Object.entries(MANY).map(([value, said]) => html`<option value=${value} ?selected=${value === state.kind}>${said}</option>`)}</select></label>
+          <label class="wide">Which <select name="drawn">${Object.entries(ORDERS).map(([value, said]) => html`<option value=${value} ?selected=${value === state.drawn} ?disabled=${OF_CAPTIONS.has(value) && chosenKind() !== "caption"}>${said}</option>`)}</select></label>
+          <button type="submit">${state.item ? "Change" : "Begin"}</button>
         </form>
         ${state.said ? html`<p class="notice" role="status">${state.said}</p>` : nothing}
-        ${state.caption ? one(state.caption) : nothing}
-        ${ratesView(state.rates)}`,
+        ${state.item ? itemView({ ...state, item: state.item }, give, choose) : nothing}
+        ${state.item ? html`<p class="soft">Keys: <kbd>r</kbd> right, <kbd>w</kbd> wrong, <kbd>c</kbd> cannot tell; <kbd>1</kbd> to <kbd>9</kbd> a claim, <kbd>0</kbd> the whole; <kbd>m</kbd> comment, <kbd>Esc</kbd> out of it; <kbd>o</kbd> open the sample.</p>` : nothing}
+        ${ratesView(state.rates, state.points, wish, again)}`,
       root,
     );
 
-  const one = (caption: Waiting) => html`<section class="card judged">
-    <a href=${lookAddress(caption.uid)} aria-label="look at the sample"><img src=${file(caption.uid, "thumbnail")} alt="the sample" /></a>
-    <div>
-      <small>${[caption.kind, caption.origin].filter(Boolean).join(" · ")} · ${state.judged.toLocaleString("en")} judged by you</small>
-      <p class="caption" aria-live="polite">${caption.text}</p>
-      <p class="controls">${VERDICTS.map((one) => html`<button type="button" ?disabled=${state.busy} @click=${() => give(one.verdict)}>${one.said} <kbd>${one.key}</kbd></button>`)}</p>
-      <label class="comment">Comment <input name="comment" maxlength="2000" autocomplete="off" /></label>
-    </div>
-  </section>`;
+  const chosenKind = () => root.querySelector<HTMLSelectElement>("select[name=kind]")?.value ?? state.kind;
 
   const pressed = (event: KeyboardEvent) => {
+    if (event.key === "Escape") (document.activeElement as HTMLElement | null)?.blur();
     if (event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement) return;
-    if (event.ctrlKey || event.metaKey || event.altKey || state.busy) return;
+    if (event.ctrlKey || event.metaKey || event.altKey || state.busy || !state.item) return;
     const found = VERDICTS.find((one) => one.key === event.key);
     if (found) void give(found.verdict);
+    else if (event.key === "0" || event.key === "Escape") choose(-1);
+    else if (/^[1-9]$/.test(event.key) && Number(event.key) <= state.item.claims.length) choose(Number(event.key) - 1);
+    else if (event.key === "o") location.hash = lookAddress(state.item.uid);
+    else if (event.key === "m") {
+      event.preventDefault();
+      comment()?.focus();
+    }
   };
   document.addEventListener("keydown", pressed);
   draw();
-  if (state.reader) await guarded(next);
+  await guarded(state.reader ? next : count);
   return () => document.removeEventListener("keydown", pressed);
 }
 

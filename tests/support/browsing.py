@@ -1,0 +1,84 @@
+"""A real Chromium before the pages of `voxtile serve`: what a page complains of, loads from elsewhere, or pops up."""
+
+import re
+import shutil
+import subprocess
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from voxtile.serve.front_end import BUILT
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
+AXE = Path(BUILT).parent / "web" / "node_modules" / "axe-core" / "axe.min.js"
+NEEDED = [
+    pytest.mark.slow,
+    pytest.mark.skipif(CHROMIUM is None, reason="no chromium; apt-get install chromium"),
+    pytest.mark.skipif(not (BUILT / "index.html").is_file(), reason="the pages are not built; make serve"),
+]
+SOFTWARE_WEBGL = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader", "--ignore-gpu-blocklist"]
+_LISTEN = """addEventListener('securitypolicyviolation', event =>
+    console.error('refused by the policy: ' + event.violatedDirective + ' ' + event.blockedURI))"""
+SCRIPTED = "script:not([src]):not([type='application/ld+json']), [onerror], [onload], [onclick], iframe, object, embed"
+
+
+@contextmanager
+def serving(*corpora, options=()):
+    """The command itself, at an address of its own."""
+    command = [sys.executable, "-P", "-m", "voxtile.cli.main", "serve", *map(str, corpora), "--port", "0", *options]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        try:
+            yield re.search(r"http://\S+", server.stdout.readline())[0]
+        finally:
+            server.terminate()
+
+
+@contextmanager
+def chromium():
+    """One browser, whose contexts share nothing."""
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as playwright:
+        opened = playwright.chromium.launch(executable_path=CHROMIUM, args=SOFTWARE_WEBGL)
+        yield opened
+        opened.close()
+
+
+@contextmanager
+def tab(browser, width=1280, height=900, scheme="light"):
+    """A page in a context of its own, with what it complained of, whom it asked, and what it popped up."""
+    context = browser.new_context(viewport={"width": width, "height": height}, color_scheme=scheme)
+    page = context.new_page()
+    page.complaints, page.dialogs, page.hosts = [], [], set()
+    page.add_init_script(_LISTEN)
+    page.on("console", lambda said: page.complaints.append(said.text) if said.type == "error" else None)
+    page.on("pageerror", lambda error: page.complaints.append(str(error)))
+    page.on("dialog", lambda dialog: (page.dialogs.append(dialog.message), dialog.dismiss()))
+    page.on("request", lambda asked: page.hosts.add(re.match(r"\w+:(//[^/]*)?", asked.url)[0]))
+    yield page
+    context.close()
+
+
+def serious(page):
+    """What axe-core calls serious or worse."""
+    if not AXE.is_file():
+        return []
+    page.evaluate(AXE.read_text())  # by the debugger, which the page's policy does not hold back
+    found = page.evaluate("axe.run().then(r => r.violations.map(v => [v.impact, v.id, v.nodes[0].html]))")
+    return [one for one in found if one[0] in ("serious", "critical")]
+
+
+def unharmed(page, address):
+    """No error, nothing that the page's own policy refused, nothing from elsewhere, and no script of the data."""
+    assert page.complaints == []
+    assert page.dialogs == []
+    assert page.hosts <= {address.rstrip("/"), "data:", "blob:"}, "nothing from elsewhere"
+    assert page.title() != "owned"
+    assert page.locator(SCRIPTED).count() == 0
+
+
+def too_wide(page):
+    """Pixels by which the page scrolls sideways."""
+    return page.evaluate("Math.max(document.documentElement.scrollWidth, document.body.scrollWidth) - innerWidth")

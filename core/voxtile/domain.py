@@ -96,6 +96,8 @@ class Domain:
         exports: name → command, for `voxtile export CORPUS OUT --to NAME`.
         readers: name → function that opens a file (a Path) which samples with `codec: ref` refer to; it returns a
             `voxtile.corpus.references.ReferencedFile`.
+        slides: function that opens a whole slide (a Path) as a `voxtile.formats.whole_slides.WholeSlide`, for
+            `voxtile serve`, which asks the first domain that has one; or None.
         band_pictures: function that gives, for a row of the table `samples`, the `voxtile.formats.display.BandPicture`s
             that `voxtile serve` shows it by, the most natural first; an empty list for rows of others; or None.
         report_language: class that reads how sentences of reports affirm, deny and doubt, for other domains that read
@@ -135,6 +137,7 @@ class Domain:
     describers: Mapping[str, Command] = field(default_factory=_nothing)
     exports: Mapping[str, Command] = field(default_factory=_nothing)
     readers: Mapping[str, Command] = field(default_factory=_nothing)
+    slides: Command | None = None
     band_pictures: Command | None = None
     report_language: Command | None = None
     report_words: tuple[Path, ...] = ()

@@ -22,6 +22,7 @@ RNG = np.random.default_rng(5)
 HOUNSFIELD = RNG.integers(-1000, 1000, (40, 48, 56), dtype=np.int16)
 BANDS = RNG.integers(0, 4000, (4, 32, 48)).astype(np.int16)
 BANDS[:, :5] = NODATA
+AFFINE = [1.5, 0.0, 0.0, -40.0, 0.0, 1.5, 0.0, -30.0, 0.0, 0.0, 3.0, 100.0, 0.0, 0.0, 0.0, 1.0]
 VECTORS = {VOLUME: (1.0, 0.0, 0.2), PATCH: (0.0, 1.0, 0.0), SCENE: (0.0, 0.1, 1.0), OTHER: (0.9, 0.1, 0.0)}
 
 
@@ -48,7 +49,14 @@ def write_served_corpus(root: Path) -> None:
     """Write it."""
     new_corpus(root)
     writer = JobWriter(root, "job")
-    ct = {"kind": "volume", "modality": "CT", "axes": "ZYX", "units": "HU", "spacing": [3.0, 1.5, 1.5]}
+    ct = {
+        "kind": "volume",
+        "modality": "CT",
+        "axes": "ZYX",
+        "units": "HU",
+        "spacing": [3.0, 1.5, 1.5],
+        "affine": AFFINE,
+    }
     writer.add(Sample(_row(VOLUME, **ct, attributes=json.dumps({"kernel": SCRIPT})), HOUNSFIELD))
     writer.add(Sample(_row(OTHER, **ct), HOUNSFIELD[:1]))  # a volume with one plane
     patch = {"kind": "patch", "modality": "SM", "axes": "YXC", "subject": "q", "study": None, "mpp": [0.5, 0.5]}

@@ -47,7 +47,17 @@ Array = npt.NDArray[Any]
 
 
 @dataclass(frozen=True)
-class _Region:
+class Segment:
+    """A mask of a sample, and what is known of it.
+
+    Attributes:
+        row: of the table `regions`: its `region_id` and `phrase`.
+        code: of what it shows, such as `SCT:39607008`; or None.
+        attributes: such as its category, and who drew it (`algorithm`: AUTOMATIC, SEMIAUTOMATIC or MANUAL, and by
+            which `software`).
+        mask: [Z, Y, X] bool, or uint8 for shares, on the sample's own grid.
+    """
+
     row: Mapping[str, Any]
     code: str | None
     attributes: Mapping[str, Any]
@@ -55,6 +65,7 @@ class _Region:
 
     @property
     def label(self) -> str:
+        """Its name in the file."""
         return str(self.row["phrase"] or self.row["region_id"])[:_MAX_LABEL]
 
 
@@ -73,27 +84,53 @@ def write_dicom_seg(corpus: Corpus, sample: StoredSample, out: Path, originals: 
         InputError: the folder does not hold the series of the sample.
         MissingExtraError: highdicom is not installed.
     """
+    check_segments_have_a_place(sample, originals)
+    return write_segments(
+        sample, _regions(corpus, sample), corpus.roots[sample.meta.get("corpus") or 0], out, originals
+    )
+
+
+def check_segments_have_a_place(sample: StoredSample, originals: Path | None = None) -> None:
+    """Raise where masks of a sample have no place in a patient, or no series that they could refer to.
+
+    Raises:
+        CorpusError: as `write_dicom_seg`.
+        MissingExtraError: highdicom is not installed.
+    """
     require("highdicom", "medical")
     uid, modality = sample.meta["uid"], sample.meta.get("modality")
-    affine = volume_affine(sample.meta)
-    if affine is None or sample.meta.get("axes") != "ZYX":
+    if volume_affine(sample.meta) is None or sample.meta.get("axes") != "ZYX":
         raise CorpusError(f"sample {uid} is no volume with an affine, so that its masks have no place in a patient")
     if originals is None and modality not in SOP_CLASSES:
         raise CorpusError(f"no DICOM series is written for {modality}; give the sample's own with --originals FOLDER")
-    regions = _regions(corpus, sample)
-    root = corpus.roots[sample.meta.get("corpus") or 0]
+
+
+def write_segments(
+    sample: StoredSample, segments: Sequence[Segment], root: Path, out: Path, originals: Path | None = None
+) -> list[Path]:
+    """Write masks that need not be in a corpus; else as `write_dicom_seg`.
+
+    Args:
+        sample: a volume with an affine.
+        segments: at least one.
+        root: the sample's corpus.
+        out: as there.
+        originals: as there.
+    """
+    affine = volume_affine(sample.meta)
+    assert affine is not None, "see check_segments_have_a_place"
     known = confidentiality_of(root, sample.meta)
     sources = original_series(originals, sample, root) if originals else slice_headers(sample, known)
     files: list[tuple[Path, Callable[[Path], None]]] = []
     for is_share in (False, True):
-        chosen = [region for region in regions if (region.mask.dtype == np.uint8) == is_share]
+        chosen = [segment for segment in segments if (segment.mask.dtype == np.uint8) == is_share]
         if chosen:
             target = out.with_name(f"{out.stem}-fractional{out.suffix}") if is_share and files else out
             files.append((target, partial(_write, sample, chosen, sources, LPS @ affine)))
     return publish_all(files)
 
 
-def _regions(corpus: Corpus, sample: StoredSample) -> list[_Region]:
+def _regions(corpus: Corpus, sample: StoredSample) -> list[Segment]:
     uid, shape = sample.meta["uid"], tuple(sample.meta["shape"])
     table, facts = corpus.table("regions", with_root=True), corpus.table("facts")
     rows = table.filter(pc.and_(pc.equal(table["uid"], uid), pc.is_valid(table["mask_shard"]))).to_pylist()
@@ -105,7 +142,7 @@ def _regions(corpus: Corpus, sample: StoredSample) -> list[_Region]:
         mask = corpus.mask(row)
         if mask is not None and mask.shape == shape and mask.any():
             fact = known[row["region_id"]]
-            found.append(_Region(row, fact.get("code"), json.loads(fact.get("attributes") or "{}"), mask))
+            found.append(Segment(row, fact.get("code"), json.loads(fact.get("attributes") or "{}"), mask))
     if not found:
         raise CorpusError(
             f"sample {uid} has no mask on its own grid; attach masks with: "
@@ -115,7 +152,7 @@ def _regions(corpus: Corpus, sample: StoredSample) -> list[_Region]:
 
 
 def _write(
-    sample: StoredSample, regions: Sequence[_Region], sources: Sequence[Dataset], lps: Affine, target: Path
+    sample: StoredSample, regions: Sequence[Segment], sources: Sequence[Dataset], lps: Affine, target: Path
 ) -> None:
     import highdicom as hd
 
@@ -146,7 +183,7 @@ def _write(
     target.write_bytes(stream.getvalue())
 
 
-def _stacked(regions: Sequence[_Region]) -> Array:
+def _stacked(regions: Sequence[Segment]) -> Array:
     """[Z, Y, X] segment numbers where no two masks overlap and all are binary, else [Z, Y, X, segments]."""
     if regions[0].mask.dtype == bool:
         labels = np.zeros(regions[0].mask.shape, np.uint8 if len(regions) < 256 else np.uint16)
@@ -222,7 +259,7 @@ def _stack(sources: Sequence[Dataset]) -> tuple[list[Dataset], Any]:
     return ordered, geometry
 
 
-def _description(region: _Region, number: int) -> Any:  # noqa: ANN401 - a highdicom type
+def _description(region: Segment, number: int) -> Any:  # noqa: ANN401 - a highdicom type
     import highdicom as hd
     from highdicom.sr import CodedConcept
 
@@ -235,9 +272,11 @@ def _description(region: _Region, number: int) -> Any:  # noqa: ANN401 - a highd
     where = region.attributes.get("anatomic_region")
     algorithm = str(region.attributes.get("algorithm"))
     is_automatic = algorithm in ("AUTOMATIC", "SEMIAUTOMATIC")
-    # Which program drew the mask is not kept; the standard wants one named.
+    # Which program drew the mask of a corpus is not kept; the standard wants one named.
     software = hd.AlgorithmIdentificationSequence(
-        name="not recorded", family=CodedConcept("113076", "DCM", "Segmentation"), version="not recorded"
+        name=str(region.attributes.get("software") or "not recorded")[:_MAX_LABEL],
+        family=CodedConcept("113076", "DCM", "Segmentation"),
+        version="not recorded",
     )
     return hd.seg.SegmentDescription(
         segment_number=number,

@@ -10,12 +10,24 @@ from fastapi.responses import JSONResponse, Response
 from starlette.exceptions import HTTPException
 from starlette.staticfiles import StaticFiles
 
-from voxtile.errors import ConfigError, CorpusError
+from voxtile.errors import ConfigError, CorpusError, MissingExtraError, PresetError
 from voxtile.serve.access import Access
 from voxtile.serve.explored import Explored, NoSuchSampleError
 from voxtile.serve.guard import Guard
 from voxtile.serve.judging.queue import Queue
-from voxtile.serve.routes import corpus, judge, pictures, samples, session
+from voxtile.serve.routes import (
+    companions,
+    corpus,
+    dropped,
+    judge,
+    map_tiles,
+    model,
+    pictures,
+    reports,
+    samples,
+    session,
+    slides,
+)
 
 _DAMAGED = "this sample cannot be read; run 'voxtile verify' on the corpus"
 
@@ -32,10 +44,12 @@ def application(explored: Explored, access: Access, pages: Path) -> FastAPI:
     app.state.explored = explored
     app.state.queue = Queue(explored)
     app.state.access = access
-    for routes in (session, corpus, samples, pictures, judge):
+    for routes in (session, corpus, samples, pictures, map_tiles, slides, companions, model, reports, dropped, judge):
         app.include_router(routes.router, prefix="/api")
     app.mount("/", StaticFiles(directory=pages, html=True))
     app.add_exception_handler(ConfigError, _said)
+    app.add_exception_handler(PresetError, _said)
+    app.add_exception_handler(MissingExtraError, _said)
     app.add_exception_handler(NoSuchSampleError, _absent)
     app.add_exception_handler(CorpusError, _damaged)
     app.add_exception_handler(OSError, _damaged)

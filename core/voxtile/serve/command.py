@@ -13,6 +13,8 @@ from voxtile.extras import missing_extra
 from voxtile.serve.access import Access, new_token
 from voxtile.serve.explored import explore
 from voxtile.serve.front_end import front_end
+from voxtile.serve.model_maps.phrase_map import phrase_maps
+from voxtile.serve.reports.report import open_reports
 from voxtile.serve.sample_index import SampleIndex
 from voxtile.serve.search.meaning import meaning_search
 
@@ -28,6 +30,7 @@ def serve_corpus(
     token: str | None = None,
     token_hours: float = 12.0,
     references: Path | None = None,
+    report: tuple[Path, ...] = (),
 ) -> None:
     """Show a corpus in the browser: find samples, and look at them with all that is known of them.
 
@@ -37,12 +40,14 @@ def serve_corpus(
     Args:
         corpus: folders of corpora, seen as one.
         model: a checkpoint or another model of images and texts whose vectors `voxtile embed` added to the corpus, for
-            search by words and likeness.
+            search by words and likeness, and for what it sees in a sample: where a phrase is, scores of classes.
         host: address to listen at; one that other machines reach needs a token.
         port: to listen at; 0 takes a free one.
         token: what viewers must know, at least 16 characters; with --host, one is made where it is left out.
         token_hours: how long the token holds; afterwards the server must be started again.
         references: folder whose files may be shown where samples are references to them.
+        report: folder of a report of `voxtile evaluate`, whose figures then lead to the cases behind them; repeat it
+            for further ones.
 
     Raises:
         ConfigError: the pages are not built, the port is taken, or a token is too short.
@@ -64,10 +69,12 @@ def serve_corpus(
     secret = _token(host, token)
     if not 0 < token_hours <= 24 * 365:
         raise ConfigError(f"--token-hours must be above 0 and at most a year, not {token_hours}")
+    reports = open_reports(report)
     opened = Corpus(*corpus)
     index = SampleIndex(opened)
     meaning = meaning_search(opened, index, model) if model else None
-    explored = explore(opened, index, meaning=meaning, references=references)
+    maps = phrase_maps(meaning.model) if meaning is not None else None
+    explored = explore(opened, index, meaning=meaning, references=references, maps=maps, reports=reports)
     listener = _listener(host, port)
     address = f"{_written(host)}:{listener.getsockname()[1]}"
     access = Access(_hosts(host, listener.getsockname()[1]), secret, token_hours * 3600)

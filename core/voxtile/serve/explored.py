@@ -15,6 +15,9 @@ from voxtile.corpus.reference_roots import named_roots, only_references_in
 from voxtile.corpus.schema import SAMPLES
 from voxtile.corpus.source import StoredSample
 from voxtile.errors import CorpusError
+from voxtile.serve.deep_zoom.slides import ZoomedPictures
+from voxtile.serve.model_maps.phrase_map import PhraseMaps
+from voxtile.serve.reports.report import Report
 from voxtile.serve.reviews.store import Reviews
 from voxtile.serve.sample_index import SampleIndex
 from voxtile.serve.search.meaning import MeaningSearch
@@ -38,6 +41,9 @@ class Explored:
         tables: its tables in SQL.
         meaning: search in a model's space; None where no model was named.
         reviews: what people said of its captions, facts and regions.
+        zoomed: slides and large pictures, tile by tile.
+        maps: what the model sees; None where none was named, or it reads no texts.
+        reports: of models on this corpus.
         references: folder outside the corpus from which pixels may be shown.
     """
 
@@ -45,8 +51,11 @@ class Explored:
     index: SampleIndex
     tables: Tables
     reviews: Reviews
+    zoomed: ZoomedPictures
     meaning: MeaningSearch | None = None
     references: Path | None = field(default=None)
+    maps: PhraseMaps | None = None
+    reports: tuple[Report, ...] = ()
 
     def number(self, uid: str) -> int:
         """Number of a sample.
@@ -58,6 +67,10 @@ class Explored:
         if found < 0:
             raise NoSuchSampleError
         return found
+
+    def known_uids(self, uids: Sequence[str | None]) -> list[bool]:
+        """Whether there is a sample of each uid."""
+        return [bool(number >= 0) for number in self.index.numbers(pa.array(uids, pa.string()))]
 
     def row(self, uid: str) -> dict[str, Any]:
         """The whole row of a sample.
@@ -79,7 +92,13 @@ class Explored:
 
 
 def explore(
-    corpus: Corpus, index: SampleIndex, *, meaning: MeaningSearch | None = None, references: Path | None = None
+    corpus: Corpus,
+    index: SampleIndex,
+    *,
+    meaning: MeaningSearch | None = None,
+    references: Path | None = None,
+    maps: PhraseMaps | None = None,
+    reports: tuple[Report, ...] = (),
 ) -> Explored:
     """Open a corpus for viewers.
 
@@ -87,4 +106,6 @@ def explore(
         CorpusError: a table is missing or damaged.
     """
     reviews = Reviews(corpus)
-    return Explored(corpus, index, Tables(corpus, reviews), reviews, meaning, references)
+    tables = Tables(corpus, reviews)
+    zoomed = ZoomedPictures(corpus, index, tables, references)
+    return Explored(corpus, index, tables, reviews, zoomed, meaning, references, maps, reports)

@@ -16,6 +16,7 @@ domain = Domain(
         ),
     },
     readers={"wsi": Command("voxtile_pathology.convert.reference:open_reference", "patches that stay in their slides")},
+    slides=Command("voxtile_pathology.slides.open:open_slide", "whole slides for viewers"),
     phantoms={
         "he": Command(
             "voxtile_pathology.phantom.he:write_he_phantom",

@@ -78,3 +78,23 @@ def open_judge(pages):
 @pytest.fixture
 def judge(open_judge, root):
     return open_judge(root)
+
+
+@pytest.fixture(scope="session")
+def serving(pages):
+    """A client of a server for a corpus's folder, or for what is opened already."""
+    from starlette.testclient import TestClient
+
+    from voxtile.serve.access import Access
+    from voxtile.serve.application import application
+    from voxtile.serve.explored import Explored, explore
+    from voxtile.serve.sample_index import SampleIndex
+
+    def make(served, **options):
+        if not isinstance(served, Explored):
+            corpus = Corpus(served)
+            served = explore(corpus, SampleIndex(corpus), **options)
+        app = application(served, Access(frozenset({"testserver"})), pages)
+        return TestClient(app, raise_server_exceptions=False)
+
+    return make

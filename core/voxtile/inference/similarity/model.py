@@ -179,6 +179,17 @@ class SimilarityModel:
         return resized(torch.stack(maps, 1), images.shape[2:]), embeddings
 
 
+def methods_of(model: EvaluationModel) -> tuple[Method, ...]:
+    """Methods that a model can be shown with, the one that `auto` takes first.
+
+    Raises:
+        ConfigError: it reads no phrases.
+    """
+    _phrase_encoder(model)
+    has = _has(image_side(model))
+    return (*(m for m in has if m not in _ASKED_FOR), *(m for m in has if m in _ASKED_FOR))
+
+
 def _phrase_encoder(model: EvaluationModel) -> PhraseEncoder:
     own = model.pictures if isinstance(model, BandsModel) else model
     if not isinstance(own, PhraseEncoder):

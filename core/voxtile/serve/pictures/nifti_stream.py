@@ -76,6 +76,25 @@ def label_stream(
     return _HEADER + _voxels(meta), pieces()
 
 
+def map_stream(meta: Mapping[str, Any], levels: npt.NDArray[np.uint8], steps: int) -> tuple[int, Iterator[bytes]]:
+    """Length, and a map on the volume's grid.
+
+    Args:
+        meta: row of the volume.
+        levels: [Z, Y, X], whole numbers.
+        steps: how many of them make 1.
+
+    Raises:
+        ConfigError: the sample is no volume.
+        MissingExtraError: nibabel is not installed.
+    """
+    if not is_volume(meta):
+        raise ConfigError("this sample is no volume; it has no NIfTI form")
+    header = _header(meta, np.dtype(np.uint8), 1 / steps, 0.0)
+    slabs = (levels[start : start + _SLAB].tobytes() for start in range(0, len(levels), _SLAB))
+    return _HEADER + levels.size, chain([header], slabs)
+
+
 def _slab(mask: Any, places: npt.NDArray[np.int64], grid: Sequence[int]) -> npt.NDArray[np.bool_]:  # noqa: ANN401
     """Planes of a mask on the volume's grid; one on a coarser grid is enlarged."""
     rows = places * mask.shape[0] // grid[0]

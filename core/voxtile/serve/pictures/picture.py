@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -16,11 +16,14 @@ from voxtile.errors import ConfigError
 from voxtile.formats.display import BandPicture, windows_of
 from voxtile.serve.pictures.encode import jpeg, png
 from voxtile.serve.pictures.planes import is_volume, plane, volume_windows
-from voxtile.serve.pictures.values import axes_of, channel_plane, size_along
+from voxtile.serve.pictures.values import axes_of, channel_part, channel_plane, size_along
 
 THUMBNAIL_PX = 256
 _ENCODED = ("jpg", "png")
-_MOST_PX = 100_000_000  # of a picture that is sent whole
+_SEEN_PX = 1024  # of a side: enough to know how bright a scene is
+_PERCENTILES = (2, 98)  # black and white of bands without limits of their own
+MOST_PX = 100_000_000
+"""Pixels of a picture that is sent or decoded whole."""
 
 
 def whole_picture(source: StoredSample, shown: BandPicture | None = None) -> tuple[bytes, str]:
@@ -40,8 +43,8 @@ def whole_picture(source: StoredSample, shown: BandPicture | None = None) -> tup
     if meta["codec"] in _ENCODED:
         data = source.encoded()
         return data, "image/jpeg" if data[:2] == b"\xff\xd8" else "image/png"
-    if meta.get("shape") and size_along(meta, "Y") * size_along(meta, "X") > _MOST_PX:
-        raise ConfigError(f"this picture has more than {_MOST_PX:,} pixels, too many to send at once")
+    if meta.get("shape") and size_along(meta, "Y") * size_along(meta, "X") > MOST_PX:
+        raise ConfigError(f"this picture has more than {MOST_PX:,} pixels, too many to send at once")
     if shown is not None:
         return png(_banded(source, shown)), "image/png"
     return png(_pixels(source)), "image/png"
@@ -70,6 +73,17 @@ def thumbnail(source: StoredSample) -> bytes:
     return jpeg(found)
 
 
+def rgb_of(source: StoredSample) -> npt.NDArray[np.uint8]:
+    """[Y, X, 3] of a picture of 8 bits, decoded whole.
+
+    Raises:
+        CorpusError: it cannot be read.
+    """
+    meta = source.meta
+    picture = decode_picture(source.encoded()) if meta["codec"] in _ENCODED else _pixels(source)
+    return picture if picture.ndim == 3 else np.repeat(picture[..., None], 3, axis=2)
+
+
 def _pixels(source: StoredSample) -> npt.NDArray[np.uint8]:
     """[Y, X] or [Y, X, 3] of an array without named bands, or of a referenced file."""
     meta = source.meta
@@ -85,20 +99,59 @@ def _pixels(source: StoredSample) -> npt.NDArray[np.uint8]:
 def _banded(source: StoredSample, shown: BandPicture) -> npt.NDArray[np.uint8]:
     """[Y, X, 4]: see-through where a band has no value."""
     bands = {channel: channel_plane(source, channel) for channel in set(shown.channels)}
-    planes = shown.planes([bands[channel] for channel in shown.channels])
+    return coloured(shown, [bands[channel] for channel in shown.channels])
+
+
+Limits: TypeAlias = Sequence[tuple[float, float]]
+"""What is black and what is white of each colour."""
+
+
+def coloured(
+    shown: BandPicture, bands: Sequence[npt.NDArray[np.float32]], limits: Limits | None = None
+) -> npt.NDArray[np.uint8]:
+    """[Y, X, 4] of bands [Y, X] in their units: see-through where one has no value.
+
+    Args:
+        shown: what they are shown as.
+        bands: in its order.
+        limits: what is black and white; by these bands themselves where left out.
+    """
+    planes = shown.planes(bands)
     seen = np.asarray(np.isfinite(planes).all(axis=0), np.bool_)
-    levels = [_stretched(values, seen, shown) for values in planes]
+    chosen = _limits(planes, seen, shown) if limits is None else limits
+    levels = [_stretched(values, *pair) for values, pair in zip(planes, chosen, strict=True)]
     colours = levels * 3 if len(levels) == 1 else levels
     return np.stack([*colours, np.where(seen, 255, 0).astype(np.uint8)], axis=-1)
 
 
-def _stretched(
-    values: npt.NDArray[np.float32], seen: npt.NDArray[np.bool_], shown: BandPicture
-) -> npt.NDArray[np.uint8]:
-    low, high = shown.low, shown.high
-    if low is None or high is None:
+def limits_of(source: StoredSample, shown: BandPicture) -> Limits:
+    """What is black and white over a whole scene, so that all its tiles are shown alike."""
+    if shown.low is not None and shown.high is not None:
+        return [(shown.low, shown.high)] * (1 if len(shown.channels) < 3 else 3)
+    rows, columns = grid_of(source.meta)
+    step = max(1, max(rows, columns) // _SEEN_PX)
+    parts = []
+    for channel in shown.channels:
+        lines = [
+            channel_part(source, channel, slice(y, y + 1), slice(0, columns))[0, ::step] for y in range(0, rows, step)
+        ]
+        parts.append(np.stack(lines))
+    planes = shown.planes(parts)
+    return _limits(planes, np.asarray(np.isfinite(planes).all(axis=0), np.bool_), shown)
+
+
+def _limits(planes: npt.NDArray[np.float32], seen: npt.NDArray[np.bool_], shown: BandPicture) -> Limits:
+    if shown.low is not None and shown.high is not None:
+        return [(shown.low, shown.high)] * len(planes)
+    found = []
+    for values in planes:
         known = values[seen]
-        low, high = (float(v) for v in np.percentile(known, (2, 98))) if known.size else (0.0, 1.0)
+        low, high = (float(v) for v in np.percentile(known, _PERCENTILES)) if known.size else (0.0, 1.0)
+        found.append((low, high))
+    return found
+
+
+def _stretched(values: npt.NDArray[np.float32], low: float, high: float) -> npt.NDArray[np.uint8]:
     share = (np.nan_to_num(values, nan=low) - low) / max(high - low, 1e-9)
     return np.asarray(np.clip(share, 0, 1) * 255, np.uint8)
 

@@ -69,6 +69,18 @@ def volume_windows(source: StoredSample) -> list[Window]:
     return windows_of(meta.get("units"), middle[np.isfinite(middle)])
 
 
+def window_of(source: StoredSample, number: int) -> Window:
+    """One of the windows of a volume, counted from 0.
+
+    Raises:
+        ConfigError: there is none of this number.
+    """
+    known = volume_windows(source)
+    if number >= len(known):
+        raise ConfigError(f"this sample has {len(known)} windows, counted from 0")
+    return known[number]
+
+
 def plane(source: StoredSample, name: PlaneName, index: int, window: Window, channel: int = 0) -> npt.NDArray[np.uint8]:
     """[rows, columns] grey levels of a plane, as it hangs.
 
@@ -83,6 +95,18 @@ def plane(source: StoredSample, name: PlaneName, index: int, window: Window, cha
     stored = source.array(box(meta, **chosen, **{cut: index}))
     values = physical(meta, stored.reshape(size_along(meta, rows), size_along(meta, columns)), channel)
     return window.grey(np.nan_to_num(values, nan=window.low))[::-1, ::-1]
+
+
+def hung(values: npt.NDArray[Any], name: PlaneName, index: int) -> npt.NDArray[Any]:
+    """[rows, columns] of a plane of an array [Z, Y, X], as it hangs.
+
+    Raises:
+        ConfigError: there is no such plane.
+    """
+    cut = "ZYX".index(_CUTS[name][0])
+    if not 0 <= index < values.shape[cut]:
+        raise ConfigError(f"there is no {name} plane {index}; planes are 0 to {values.shape[cut] - 1}")
+    return np.asarray(np.take(values, index, axis=cut)[::-1, ::-1])
 
 
 def tinted(

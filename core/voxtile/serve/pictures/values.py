@@ -68,12 +68,22 @@ def channel_plane(source: StoredSample, channel: int) -> Floats:
         CorpusError: the sample cannot be read.
         ConfigError: there is no such channel.
     """
+    return channel_part(source, channel, slice(0, size_along(source.meta, "Y")), slice(0, size_along(source.meta, "X")))
+
+
+def channel_part(source: StoredSample, channel: int, rows: slice, columns: slice) -> Floats:
+    """[rows, columns] of one channel of a flat sample, in its units; only the chunks that they touch are read.
+
+    Raises:
+        CorpusError: the sample cannot be read.
+        ConfigError: there is no such channel.
+    """
     meta = source.meta
     chosen: dict[str, int | slice] = {axis: 0 for axis in _LEADING if axis in axes_of(meta)}
     if "C" in axes_of(meta):
         chosen["C"] = channel
-    stored = source.array(box(meta, **chosen))
-    return physical(meta, stored.reshape(size_along(meta, "Y"), size_along(meta, "X")), channel)
+    stored = source.array(box(meta, **chosen, Y=rows, X=columns))
+    return physical(meta, stored.reshape(rows.stop - rows.start, columns.stop - columns.start), channel)
 
 
 def _nodata(meta: Mapping[str, Any], channel: int) -> float | None:

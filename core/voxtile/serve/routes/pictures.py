@@ -11,7 +11,7 @@ from fastapi import APIRouter, HTTPException, Query, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
-from voxtile.errors import ConfigError, CorpusError, VoxtileError
+from voxtile.errors import CorpusError, VoxtileError
 from voxtile.serve.explored import Explored
 from voxtile.serve.pictures import planes
 from voxtile.serve.pictures.band_pictures import band_picture, band_pictures
@@ -92,10 +92,7 @@ def plane(
     """One plane as PNG, as radiologists hang it, with the masks of regions where they are asked for."""
     row = served.row(uid)
     with served.source(row) as source:
-        known = planes.volume_windows(source)
-        if window >= len(known):
-            raise ConfigError(f"this sample has {len(known)} windows, counted from 0")
-        pixels = planes.plane(source, name, index, known[window], channel)
+        pixels = planes.plane(source, name, index, planes.window_of(source, window), channel)
     if regions:
         rows, colours = _regions(served, uid)
         pixels = planes.tinted(pixels, served.corpus, row, rows, colours, name, index)

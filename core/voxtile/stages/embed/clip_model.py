@@ -80,6 +80,11 @@ class DualExtractor(ImageExtractor):
         super().__init__(name, model)
         self._pair = model
 
+    @property
+    def pair(self) -> EvaluationModel:
+        """The pair of encoders itself."""
+        return self._pair
+
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """T texts to [T, D], in the space of the images."""
         return self._pair.encode_texts(texts).float()

@@ -8,9 +8,28 @@ export interface Search {
   page: number;
 }
 
-export type Place = { page: "find"; search: Search } | { page: "look"; uid: string } | { page: "judge" };
+/** Cases behind one figure of a report. */
+export interface CasesAddress {
+  report: number;
+  task: string;
+  model: string;
+  name: string;
+  order: string;
+  other: string;
+  page: number;
+}
+
+export type Place =
+  | { page: "find"; search: Search }
+  | { page: "look"; uid: string }
+  | { page: "slide"; uid: string }
+  | { page: "map" }
+  | { page: "judge" }
+  | { page: "reports"; cases: CasesAddress | null }
+  | { page: "dropped"; reason: string; number: number };
 
 export const JUDGE = "#/judge";
+export const MAP = "#/map";
 
 export const EVERYTHING: Search = { words: "", like: "", where: "", facts: [], page: 1 };
 
@@ -18,9 +37,14 @@ export function readPlace(hash: string): Place {
   const [path = "", query = ""] = hash.replace(/^#\/?/, "").split("?", 2);
   const [kind, uid] = path.split("/");
   if (kind === "sample" && uid) return { page: "look", uid: decodeURIComponent(uid) };
+  if (kind === "slide" && uid) return { page: "slide", uid: decodeURIComponent(uid) };
+  if (kind === "map") return { page: "map" };
   if (kind === "judge") return { page: "judge" };
   const given = new URLSearchParams(query);
   const page = Number(given.get("page") ?? 1);
+  const number = Number.isInteger(page) && page > 0 ? page : 1;
+  if (kind === "dropped") return { page: "dropped", reason: given.get("reason") ?? "", number };
+  if (kind === "reports") return { page: "reports", cases: given.has("task") ? readCases(given, number) : null };
   return {
     page: "find",
     search: {
@@ -31,7 +55,7 @@ export function readPlace(hash: string): Place {
         const [polarity = "present", ...concept] = fact.split(":");
         return { polarity, concept: concept.join(":") };
       }),
-      page: Number.isInteger(page) && page > 0 ? page : 1,
+      page: number,
     },
   };
 }
@@ -47,4 +71,23 @@ export function findAddress(search: Partial<Search>): string {
 
 export function lookAddress(uid: string): string {
   return `#/sample/${encodeURIComponent(uid)}`;
+}
+
+export function slideAddress(uid: string): string {
+  return `#/slide/${encodeURIComponent(uid)}`;
+}
+
+function readCases(given: URLSearchParams, page: number): CasesAddress {
+  const said = (name: string) => given.get(name) ?? "";
+  return { report: Number(said("report")) || 0, task: said("task"), model: said("model"), name: said("name"), order: said("order"), other: said("other"), page };
+}
+
+export function reportsAddress(cases: CasesAddress | null): string {
+  if (!cases) return "#/reports";
+  return `#/reports?${new URLSearchParams(Object.entries(cases).map(([key, value]) => [key, String(value)]))}`;
+}
+
+export function droppedAddress(reason: string, page: number): string {
+  const query = new URLSearchParams({ ...(reason ? { reason } : {}), ...(page > 1 ? { page: String(page) } : {}) }).toString();
+  return `#/dropped${query ? `?${query}` : ""}`;
 }

@@ -91,6 +91,86 @@ export interface Shown {
   bands: string[];
 }
 
+/** The model that answers phrases and classes. */
+export interface ShownBy {
+  name: string;
+  methods: string[];
+  trained_by: "softmax" | "sigmoid";
+}
+
+export interface Believed {
+  presence: number;
+  method: string;
+  forms: string[];
+}
+
+export interface Scored {
+  trained_by: "softmax" | "sigmoid";
+  scores: { name: string; cosine: number; probability: number }[];
+}
+
+export interface Figure {
+  task: string;
+  model: string;
+  kind: string;
+  class_name: string | null;
+  metric: string;
+  value: number | null;
+  low: number | null;
+  high: number | null;
+  n: number;
+  positives: number;
+}
+
+export interface Listed {
+  number: number;
+  has_cases: boolean;
+  models: string[];
+  figures: Figure[];
+}
+
+export interface ShownCases {
+  cases: { uid: string; label: number; score: number; rank: number; other_score: number | null; other_rank: number | null; card: Card | null }[];
+  offset: number;
+  total: number;
+}
+
+export interface Dropped {
+  used: number;
+  reasons: { status: string; reason: string; error_class: string | null; inputs: number }[];
+  inputs: { status: string; reason: string; error_class: string | null; attempt: number; uid: string | null; is_sample: boolean }[];
+  offset: number;
+  total: number;
+}
+
+/** A volume of the same study that can be laid over another. */
+export interface Companion {
+  uid: string;
+  modality: string | null;
+  units: string | null;
+  shape: number[];
+  window: { name: string; low: number; high: number };
+}
+
+/** A picture in tiles, and where the sample lies in it. */
+export interface Zoomed {
+  width: number;
+  height: number;
+  tile: number;
+  top: number;
+  origin: "file" | "patches" | "sample";
+  note: string;
+  box: number[];
+  patches: number;
+}
+
+export interface Outlined {
+  uid: string;
+  phrase: string | null;
+  colour: string | null;
+  box: number[];
+}
+
 /** A request was refused; `message` is for people. */
 export class Refused extends Error {
   constructor(readonly status: number, message: string) {

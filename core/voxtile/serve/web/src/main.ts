@@ -4,11 +4,13 @@ import "../../../pages/templates/colours.css";
 import "../../../pages/templates/base.css";
 import "./style.css";
 import { html, nothing, render } from "lit";
-import { EVERYTHING, findAddress, JUDGE, readPlace } from "./address";
+import { droppedAddress, EVERYTHING, findAddress, JUDGE, MAP, readPlace, reportsAddress } from "./address";
 import { type About, ask, Refused } from "./api";
 import { findPage } from "./find/page";
 import { judgePage } from "./judge/page";
+import { droppedPage } from "./look/dropped";
 import { lookPage } from "./look/page";
+import { reportsPage } from "./look/reports";
 
 const head = document.getElementById("head") as HTMLElement;
 const main = document.getElementById("main") as HTMLElement;
@@ -30,7 +32,7 @@ function showHead(): void {
   render(
     html`<a class="home" href=${findAddress(EVERYTHING)}>voxtile</a>
       <p>${sizes}${model ? html` · searched by <b>${model.name}</b>` : nothing}</p>
-      <nav aria-label="Pages of voxtile"><a href=${findAddress(EVERYTHING)}>Find</a> <a href=${JUDGE}>Judge</a></nav>`,
+      <nav aria-label="Pages of voxtile"><a href=${findAddress(EVERYTHING)}>Find</a> <a href=${JUDGE}>Judge</a> <a href=${MAP}>Map</a> <a href=${reportsAddress(null)}>Reports</a> <a href=${droppedAddress("", 1)}>Dropped</a></nav>`,
     head,
   );
 }
@@ -51,6 +53,10 @@ async function show(): Promise<void> {
     const fresh = document.createElement("div");
     main.replaceChildren(fresh); // a page that still waits for an answer draws where nobody sees it
     if (place.page === "look") leave = await lookPage(fresh, place.uid, about as About);
+    else if (place.page === "reports") leave = await reportsPage(fresh, place.cases);
+    else if (place.page === "slide") leave = await (await import("./look/slide")).slidePage(fresh, place.uid);
+    else if (place.page === "map") leave = await (await import("./look/map")).mapPage(fresh);
+    else if (place.page === "dropped") leave = await droppedPage(fresh, place.reason, place.number);
     else if (place.page === "judge") leave = await judgePage(fresh);
     else leave = await findPage(fresh, place.search, about as About);
   } catch (error) {

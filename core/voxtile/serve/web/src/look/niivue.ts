@@ -1,7 +1,8 @@
 /** NiiVue over a volume and the labels of its regions. */
 
-import { Niivue, SLICE_TYPE } from "@niivue/niivue";
+import { Niivue, type NVImage, SLICE_TYPE } from "@niivue/niivue";
 import { file, type Known, type Shown } from "../api";
+import type { Overlay } from "./viewer";
 
 const VIEWS: Record<string, SLICE_TYPE> = {
   "three planes": SLICE_TYPE.MULTIPLANAR,
@@ -11,13 +12,24 @@ const VIEWS: Record<string, SLICE_TYPE> = {
   "in space": SLICE_TYPE.RENDER,
 };
 const OPACITY = 0.45;
+const MAP_OPACITY = 0.6;
+const EDGE = 0.0025; // half a level of a stored map: a mask ends where its threshold says
 
 export interface VolumeViewer {
   views: string[];
   setView(name: string): void;
   setWindow(window: { low: number; high: number }): void;
   showRegions(shown: boolean): void;
+  lay(over: Overlay | null): Promise<void>;
+  /** Another volume of the study over this one, such as PET in SUV over CT; null takes it away. */
+  fuse(other: Fused | null): Promise<void>;
   close(): void;
+}
+
+export interface Fused {
+  uid: string;
+  low: number;
+  high: number;
 }
 
 /** Open a volume; `ready` is called when all is there and the canvas may be shown.
@@ -46,17 +58,58 @@ export async function openNiivue(canvas: HTMLCanvasElement, known: Known, shown:
   }
   setWindow(window);
   nv.setSliceType(SLICE_TYPE.MULTIPLANAR);
+  let laid: { image: NVImage; phrase: string; method: string } | null = null;
+  let last = 0;
+  const lay = async (over: Overlay | null) => {
+    const own = ++last;
+    if (laid && (over?.phrase !== laid.phrase || over.method !== laid.method)) {
+      nv.removeVolume(laid.image);
+      laid = null;
+    }
+    if (!over) return;
+    if (!laid) {
+      const content = await bytes(known.uid, "phrase/map.nii", { phrase: over.phrase, method: over.method });
+      if (own !== last) return; // another was asked for meanwhile
+      await nv.loadFromArrayBuffer(content, "map.nii");
+      laid = { image: nv.volumes[nv.volumes.length - 1]!, phrase: over.phrase, method: over.method };
+    }
+    const { image } = laid;
+    [image.cal_min, image.cal_max] = over.kind === "map" ? [0, 1] : [over.threshold - 2 * EDGE, over.threshold - EDGE];
+    nv.setColormap(image.id, over.kind === "map" ? "viridis" : "red");
+    nv.setOpacity(nv.volumes.indexOf(image), over.kind === "mask" && over.presence < over.least ? 0 : MAP_OPACITY);
+  };
+  let fused: { image: NVImage; uid: string } | null = null;
+  let lastFused = 0;
+  const fuse = async (other: Fused | null) => {
+    const own = ++lastFused;
+    if (fused && fused.uid !== other?.uid) {
+      nv.removeVolume(fused.image);
+      fused = null;
+    }
+    if (!other) return;
+    if (!fused) {
+      const content = await bytes(other.uid, "volume.nii");
+      if (own !== lastFused) return; // another was chosen meanwhile
+      await nv.loadFromArrayBuffer(content, "over.nii");
+      fused = { image: nv.volumes[nv.volumes.length - 1]!, uid: other.uid };
+      nv.setColormap(fused.image.id, "hot");
+    }
+    [fused.image.cal_min, fused.image.cal_max] = [other.low, other.high];
+    nv.setOpacity(nv.volumes.indexOf(fused.image), MAP_OPACITY);
+  };
   return {
     views: Object.keys(VIEWS),
     setView: (name) => nv.setSliceType(VIEWS[name] ?? SLICE_TYPE.MULTIPLANAR),
     setWindow,
+    lay,
+    fuse,
     showRegions: (on) => labels && nv.setOpacity(1, on ? OPACITY : 0),
     close: () => nv.gl.getExtension("WEBGL_lose_context")?.loseContext(),
   };
 }
 
-async function bytes(uid: string, name: string): Promise<ArrayBuffer> {
-  const answer = await fetch(file(uid, name));
+async function bytes(uid: string, name: string, query: Record<string, string> = {}): Promise<ArrayBuffer> {
+  const answer = await fetch(file(uid, name, query));
   if (!answer.ok) throw new Error((await answer.json().catch(() => null))?.error ?? "The volume cannot be read.");
   return answer.arrayBuffer();
 }

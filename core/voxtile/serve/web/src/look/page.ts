@@ -2,12 +2,15 @@
 
 import { html, nothing, render } from "lit";
 import { findAddress, lookAddress } from "../address";
-import { type About, ask, file, type Known, type Shown } from "../api";
+import { type About, ask, file, type Known, type Shown, type ShownBy } from "../api";
+import { classesPanel } from "./classes";
 import { captions, facts, provenance, regions } from "./details";
+import { phrasePanel } from "./phrase";
+import type { Viewer } from "./viewer";
 
 export async function lookPage(root: HTMLElement, uid: string, about: About): Promise<() => void> {
   const path = `samples/${encodeURIComponent(uid)}`;
-  const [known, shown] = await Promise.all([ask<Known>(path), ask<Shown>(`${path}/shown`)]);
+  const [known, shown, model] = await Promise.all([ask<Known>(path), ask<Shown>(`${path}/shown`), ask<ShownBy | null>("model")]);
   const title = [known.sample.modality, known.sample.kind].filter(Boolean).join(" · ");
   document.title = `${title} – voxtile`;
   render(
@@ -18,18 +21,22 @@ export async function lookPage(root: HTMLElement, uid: string, about: About): Pr
       </p>
       <div class="look">
         <section class="card view" aria-label="Image"><div id="viewer"></div></section>
-        <div>${captions(known)}${facts(known)}${regions(known)}${others("Same study", known.study)}${others("Same subject", known.subject)}${provenance(known)}</div>
+        <div>${model?.methods.length ? html`<section class="card" id="phrase"></section>` : nothing}${model ? html`<section class="card" id="classes"></section>` : nothing}${captions(known)}${facts(known)}${regions(known)}${others("Same study", known.study)}${others("Same subject", known.subject)}${provenance(known)}</div>
       </div>`,
     root,
   );
   const place = root.querySelector("#viewer") as HTMLElement;
-  return openViewer(place, known, shown);
+  const viewer = await openViewer(place, known, shown);
+  const panel = (name: string) => root.querySelector<HTMLElement>(`#${name}`);
+  if (model && panel("phrase")) phrasePanel(panel("phrase")!, known, viewer, model);
+  if (model && panel("classes")) classesPanel(panel("classes")!, known);
+  return viewer.close;
 }
 
-async function openViewer(place: HTMLElement, known: Known, shown: Shown): Promise<() => void> {
+async function openViewer(place: HTMLElement, known: Known, shown: Shown): Promise<Viewer> {
   if (shown.stacks.length) return (await import("./volume")).showVolume(place, known, shown);
   if (shown.bands.length || known.sample.crs) return (await import("./scene")).showScene(place, known, shown);
-  return (await import("./patch")).showPatch(place, known);
+  return (await import("./patch")).showPatch(place, known, shown);
 }
 
 function others(heading: string, uids: string[]) {

@@ -4,8 +4,9 @@ import L from "leaflet";
 import "leaflet/dist/leaflet.css";
 import { html, nothing, render } from "lit";
 import { file, type Known, type Shown } from "../api";
+import { type Overlay, overlayPicture, type Viewer } from "./viewer";
 
-export async function showScene(place: HTMLElement, known: Known, shown: Shown): Promise<() => void> {
+export async function showScene(place: HTMLElement, known: Known, shown: Shown): Promise<Viewer> {
   const [width, height] = [shown.width ?? 1, shown.height ?? 1];
   let picture: L.ImageOverlay;
   const choose = (event: Event) => picture.setUrl(source((event.target as HTMLSelectElement).value));
@@ -34,7 +35,12 @@ export async function showScene(place: HTMLElement, known: Known, shown: Shown):
   if (transform?.length === 6) {
     map.on("mousemove", (event) => (output.textContent = ground(transform, event.latlng.lng, height - event.latlng.lat, String(known.sample.crs ?? ""))));
   }
-  return () => map.remove();
+  let laid: L.ImageOverlay | null = null;
+  const lay = (over: Overlay | null) => {
+    laid?.remove();
+    laid = over && L.imageOverlay(overlayPicture(known.uid, over), frame, { alt: `where the model sees: ${over.phrase}`, className: "pixels laid" }).addTo(map);
+  };
+  return { lay, close: () => map.remove() };
 }
 
 /** Coordinates of a pixel's place by an affine transform in rasterio's order. */

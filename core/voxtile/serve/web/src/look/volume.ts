@@ -1,18 +1,23 @@
 /** A volume: three planes as pictures at once, and NiiVue as soon as the browser has the whole of it. */
 
 import { html, nothing, render } from "lit";
-import { file, type Known, type Shown } from "../api";
-import { openNiivue } from "./niivue";
+import { ask, type Companion, file, type Known, type Shown } from "../api";
+import { type Fused, openNiivue } from "./niivue";
+import { asked, type Overlay, type Viewer } from "./viewer";
 
-export async function showVolume(place: HTMLElement, known: Known, shown: Shown): Promise<() => void> {
+export async function showVolume(place: HTMLElement, known: Known, shown: Shown): Promise<Viewer> {
   const at = shown.stacks.map((stack) => Math.floor(stack.count / 2));
-  const state = { window: 0, regions: known.regions.some((region) => region.has_mask), said: "", live: false };
+  const state = { window: 0, regions: known.regions.some((region) => region.has_mask), said: "", live: false, over: null as Overlay | null, fused: null as Fused | null };
+  const companions = known.study.length ? await ask<Companion[]>(`samples/${encodeURIComponent(known.uid)}/companions`) : [];
   let viewer: Awaited<ReturnType<typeof openNiivue>> | null = null;
   const draw = () => render(view(), place);
 
   const plane = (number: number) => {
     const stack = shown.stacks[number]!;
-    const source = file(known.uid, `planes/${stack.name}/${at[number]}`, { window: state.window, regions: state.regions });
+    const where = `planes/${stack.name}/${at[number]}`;
+    const source = state.over
+      ? file(known.uid, `phrase/${where}`, { window: state.window, ...asked(state.over) })
+      : file(known.uid, where, { window: state.window, regions: state.regions });
     const move = (event: Event) => {
       at[number] = Number((event.target as HTMLInputElement).value);
       draw();
@@ -31,10 +36,35 @@ export async function showVolume(place: HTMLElement, known: Known, shown: Shown)
         ? html`<label><input type="checkbox" .checked=${state.regions} @change=${toggle} /> regions</label>` : nothing}
       ${state.live ? html`<label>View <select @change=${(event: Event) => viewer?.setView((event.target as HTMLSelectElement).value)}>
         ${viewer?.views.map((name) => html`<option>${name}</option>`)}</select></label>` : nothing}
+      ${state.live && companions.length ? over() : nothing}
     </div>
     <div class="canvas" ?hidden=${!state.live}><canvas tabindex="0" aria-label="Planes of the volume; arrow keys and page keys move through them"></canvas></div>
     ${state.live ? nothing : html`<div class="planes">${shown.stacks.map((_, n) => plane(n))}</div>`}
     ${state.said ? html`<p class="soft" role="status">${state.said}</p>` : nothing}`;
+
+  /** Which other volume of the study lies over this one, and from and to which of its values. */
+  const over = () => html`<label>Over it <select @change=${(event: Event) => fuse(companions[Number((event.target as HTMLSelectElement).value)])}>
+      <option value="-1">nothing</option>${companions.map((one, n) => html`<option value=${n}>${[one.modality, one.units].filter(Boolean).join(", ")}</option>`)}</select></label>
+    ${state.fused ? html`<label>from <input type="number" step="any" .value=${String(state.fused.low)} @change=${limit("low")} /></label>
+      <label>to <input type="number" step="any" .value=${String(state.fused.high)} @change=${limit("high")} /></label>` : nothing}`;
+  const limit = (name: "low" | "high") => (event: Event) => {
+    if (state.fused) void fused({ ...state.fused, [name]: Number((event.target as HTMLInputElement).value) });
+  };
+  const fuse = (one: Companion | undefined) =>
+    fused(one ? { uid: one.uid, low: Number(one.window.low.toPrecision(4)), high: Number(one.window.high.toPrecision(4)) } : null);
+  const fused = async (other: Fused | null) => {
+    state.fused = other;
+    state.said = other ? "loading what lies over it…" : "";
+    draw();
+    try {
+      await viewer?.fuse(other);
+      state.said = "";
+    } catch (error) {
+      state.fused = null;
+      state.said = error instanceof Error ? error.message : "It cannot be laid over.";
+    }
+    draw();
+  };
 
   const choose = (window: number) => {
     state.window = window;
@@ -61,6 +91,7 @@ export async function showVolume(place: HTMLElement, known: Known, shown: Shown)
       });
       if (left) opened.close();
       viewer = opened;
+      await opened.lay(state.over);
       draw();
     } catch (error) {
       state.live = false;
@@ -69,8 +100,17 @@ export async function showVolume(place: HTMLElement, known: Known, shown: Shown)
     }
   };
   void load();
-  return () => {
+  const lay = (over: Overlay | null) => {
+    state.over = over;
+    draw();
+    void viewer?.lay(over).catch((error: unknown) => {
+      state.said = error instanceof Error ? error.message : "The map cannot be shown.";
+      draw();
+    });
+  };
+  const close = () => {
     left = true;
     viewer?.close();
   };
+  return { lay, close };
 }

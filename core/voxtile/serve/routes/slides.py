@@ -1,0 +1,106 @@
+"""Slides and large pictures as Deep Zoom, for the pages and for other programs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from fastapi import APIRouter, Response
+from pydantic import BaseModel
+
+from voxtile.serve.deep_zoom.pyramid import TILE
+from voxtile.serve.deep_zoom.slides import What, ZoomedPicture
+from voxtile.serve.explored import Explored
+from voxtile.serve.pictures.encode import jpeg
+from voxtile.serve.routes import Served
+from voxtile.stages.inspect.regions import COLOURS
+
+router = APIRouter(prefix="/samples/{uid}", tags=["deep zoom"])
+_KEPT = {"Cache-Control": "private, max-age=600"}
+_MOST_OUTLINES = 400
+
+
+class Zoomed(BaseModel):
+    """A large picture: the slide of a patch, or a flat sample by itself.
+
+    `origin` says whether it is the slide's file, its patches laid in their places, or the sample; `box` is the sample's
+    place in it (x0, y0, x1, y1 in its pixels).
+    """
+
+    width: int
+    height: int
+    tile: int
+    top: int
+    origin: str
+    note: str
+    box: list[float]
+    patches: int
+
+
+class Outline(BaseModel):
+    """A patch or a region of one, in pixels of the picture."""
+
+    uid: str
+    phrase: str | None
+    colour: str | None
+    box: list[float]
+
+
+@router.get("/{what}.json")
+def zoomed(served: Served, uid: str, what: What) -> Zoomed:
+    """Size and origin of the picture."""
+    found = _picture(served, uid, what)
+    (width, height), box = found.pyramid.size, served.row(uid).get("level0_box")
+    own = [edge / found.scale for edge in box] if what == "slide" and box else [0.0, 0.0, width, height]
+    return Zoomed(
+        width=width, height=height, tile=TILE, top=found.pyramid.top, origin=found.origin, note=found.note, box=own,
+        patches=len(found.patches),
+    )  # fmt: skip
+
+
+@router.get("/{what}.dzi")
+def description(served: Served, uid: str, what: What) -> Response:
+    """The picture's Deep Zoom description; its tiles lie beside it in `slide_files` or `picture_files`."""
+    return Response(_picture(served, uid, what).pyramid.dzi, media_type="application/xml", headers=_KEPT)
+
+
+@router.get("/{what}_files/{level}/{column}_{line}.jpeg")
+def tile(served: Served, uid: str, what: What, level: int, column: int, line: int) -> Response:
+    """A tile of Deep Zoom as JPEG."""
+    found = served.zoomed.tile(what, uid, lambda: served.row(uid), level, column, line)
+    return Response(jpeg(found), media_type="image/jpeg", headers=_KEPT)
+
+
+@router.get("/slide/outlines")
+def outlines(served: Served, uid: str) -> list[Outline]:
+    """Boxes of the slide's patches and of the regions drawn in them; at most 400 of each."""
+    found = _picture(served, uid, "slide")
+    patches = {str(row["uid"]): row for row in found.patches[:_MOST_OUTLINES]}
+    shown = [Outline(uid=one, phrase=None, colour=None, box=_placed(row, None, found)) for one, row in patches.items()]
+    rows = served.tables.rows(
+        "SELECT uid, phrase, box FROM regions WHERE uid IN (SELECT unnest(?::VARCHAR[])) AND len(box) = 4 "
+        f"AND phrase IS NOT NULL ORDER BY ALL LIMIT {_MOST_OUTLINES}",
+        list(patches),
+    )  # fmt: skip
+    phrases = sorted({str(row["phrase"]) for row in rows})
+    for row in rows:
+        colour = "#{:02x}{:02x}{:02x}".format(*COLOURS[phrases.index(str(row["phrase"])) % len(COLOURS)])
+        place = _placed(patches[row["uid"]], row["box"], found)
+        shown.append(Outline(uid=row["uid"], phrase=str(row["phrase"]), colour=colour, box=place))
+    return shown
+
+
+def _picture(served: Explored, uid: str, what: What) -> ZoomedPicture:
+    return served.zoomed.of(what, uid, lambda: served.row(uid))
+
+
+def _placed(row: Mapping[str, Any], region: list[float] | None, found: ZoomedPicture) -> list[float]:
+    """A patch, or a region of it in array order (y0, x0, y1, x1), in pixels of the picture: x0, y0, x1, y1."""
+    x0, y0, x1, y1 = (float(edge) for edge in row["level0_box"])
+    if region is None:
+        return [edge / found.scale for edge in (x0, y0, x1, y1)]
+    rows, columns = row["shape"][:2]
+    across, down = (x1 - x0) / columns, (y1 - y0) / rows
+    top, left, bottom, right = region
+    box = (x0 + left * across, y0 + top * down, x0 + right * across, y0 + bottom * down)
+    return [edge / found.scale for edge in box]

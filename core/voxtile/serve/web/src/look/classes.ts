@@ -30,7 +30,7 @@ export function classesPanel(place: HTMLElement, known: Known): void {
     render(
       html`<h2>Which class is it?</h2>
         <form class="classes" @submit=${score}>
-          <label>Classes, one a line; further texts of a class behind <code>|</code>
+          <label>Classes, one a line; a class may have several texts
             <textarea name="classes" rows="4" maxlength="20000" spellcheck="false" required .value=${last.lines} placeholder=${"effusion: pleural effusion | fluid in the pleural space\nnone: no pleural effusion"}></textarea></label>
           <div class="controls"><label>Temperature <input name="temperature" type="number" min="0.001" max="1000" step="any" .value=${last.temperature} /></label>
             <button type="submit">Score</button></div>

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 import torch
@@ -12,10 +13,12 @@ from voxtile.data.seen_samples import TrainingMarks
 from voxtile.errors import ConfigError
 from voxtile.models.dual import DualEncoder
 from voxtile.models.grounding_decoder import require_levels
-from voxtile.models.tower import require_phrases
+from voxtile.models.tower import WritingTokenizer, require_phrases
 from voxtile.objectives.facts.head import FactHead
 from voxtile.objectives.local.grounding import Grounding
 from voxtile.types import Encoded
+
+_SPECIAL = re.compile(r"[<\[].*[>\]]")  # <start_of_text>, [UNK]
 
 
 class EncoderModel:
@@ -80,6 +83,18 @@ class EncoderModel:
         """T texts to [T, D] normalised embeddings."""
         tokens, _ = self._encoder.text.tokenizer.encode(texts)
         return self._encoder.encode_texts(tokens.to(self.device), local=False)[0].cpu()
+
+    def reads(self, text: str) -> bool:
+        """Whether any token of a text stands for a letter or digit, rather than for a byte of one or for nothing known.
+
+        Towers give a vector for every text; that of one in an alphabet that no caption had says nothing.
+        """
+        tokenizer = self._encoder.text.tokenizer
+        if not isinstance(tokenizer, WritingTokenizer):
+            return True
+        tokens, _ = tokenizer.encode([text])
+        pieces = (tokenizer.decode([token]).strip() for token in tokens[0].tolist())
+        return any(character.isalnum() for piece in pieces if not _SPECIAL.fullmatch(piece) for character in piece)
 
     @torch.no_grad()
     def encode_phrases(self, phrases: Sequence[str]) -> Tensor:

@@ -16,9 +16,11 @@ from voxtile.serve.explored import Explored, NoSuchSampleError
 from voxtile.serve.guard import Guard
 from voxtile.serve.judging.queue import Queue
 from voxtile.serve.routes import (
+    alike,
     companions,
     corpus,
     dropped,
+    images,
     judge,
     map_tiles,
     model,
@@ -41,10 +43,11 @@ def application(explored: Explored, access: Access, pages: Path) -> FastAPI:
         pages: folder of the built pages.
     """
     app = FastAPI(title="voxtile", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
-    app.state.explored = explored
-    app.state.queue = Queue(explored)
+    serve_from_now_on(app, explored)
     app.state.access = access
-    for routes in (session, corpus, samples, pictures, map_tiles, slides, companions, model, reports, dropped, judge):
+    for routes in (
+        session, corpus, samples, alike, images, pictures, map_tiles, slides, companions, model, reports, dropped, judge
+    ):  # fmt: skip
         app.include_router(routes.router, prefix="/api")
     app.mount("/", StaticFiles(directory=pages, html=True))
     app.add_exception_handler(ConfigError, _said)
@@ -58,6 +61,12 @@ def application(explored: Explored, access: Access, pages: Path) -> FastAPI:
     app.add_exception_handler(Exception, _defect)
     app.add_middleware(Guard, access=access)
     return app
+
+
+def serve_from_now_on(app: FastAPI, explored: Explored) -> None:
+    """Have requests that are to come answered of a corpus; those that have begun end with the one before."""
+    app.state.explored = explored
+    app.state.queue = Queue(explored)
 
 
 def _said(_: Request, error: Exception) -> Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Sequence
 
+import pyarrow as pa
 from pydantic import BaseModel
 
 from voxtile.corpus.schema import ROLE, STRUCTURE
@@ -41,8 +42,8 @@ def cards(explored: Explored, numbers: Sequence[int], cosines: Sequence[float] |
         cosines: likeness of each.
     """
     rows = explored.rows(numbers, _COLUMNS)
-    uids = [row["uid"] for row in rows]
-    texts, facts = _texts(explored, uids), _facts(explored, uids)
+    firsts = sorted({int(n) for n in explored.index.numbers(pa.array([row["uid"] for row in rows], pa.string()))})
+    texts, facts = _texts(explored, firsts), _facts(explored, firsts)
     return [
         Card(
             number=number,
@@ -57,24 +58,18 @@ def cards(explored: Explored, numbers: Sequence[int], cosines: Sequence[float] |
     ]
 
 
-def _texts(explored: Explored, uids: Sequence[str]) -> dict[str, str]:
+def _texts(explored: Explored, numbers: Sequence[int]) -> dict[str, str]:
     """A caption of each; the report itself where there is one."""
-    rows = explored.tables.rows(
-        f"""SELECT uid, left(arg_min(text, (kind <> 'raw', caption_id)), {_TEXT}) AS text FROM captions
-        WHERE uid IN (SELECT unnest(?::VARCHAR[])) GROUP BY uid""",
-        list(uids),
+    rows = explored.tables.of_samples(
+        "captions", numbers, f"uid, kind <> 'raw', caption_id, left(text, {_TEXT}) AS text"
     )
-    return {row["uid"]: row["text"] for row in rows}
+    return {row["uid"]: row["text"] for row in reversed(rows)}
 
 
-def _facts(explored: Explored, uids: Sequence[str]) -> dict[tuple[str, str], list[str]]:
+def _facts(explored: Explored, numbers: Sequence[int]) -> dict[tuple[str, str], list[str]]:
     """Concepts by uid and polarity; measurements and what describes a region are left out."""
-    rows = explored.tables.rows(
-        f"""SELECT DISTINCT uid, polarity, concept FROM facts WHERE uid IN (SELECT unnest(?::VARCHAR[]))
-        AND value IS NULL AND concept NOT IN ('{ROLE}', '{STRUCTURE}') ORDER BY ALL""",
-        list(uids),
-    )
     found: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for row in rows:
-        found[row["uid"], row["polarity"]].append(row["concept"])
+    for row in explored.tables.of_samples("facts", numbers, "uid, polarity, concept, value IS NULL AS stated"):
+        if row["stated"] and row["concept"] not in (ROLE, STRUCTURE):
+            found[row["uid"], row["polarity"]].append(row["concept"])
     return found

@@ -4,19 +4,17 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from functools import partial
 from pathlib import Path
 
 from voxtile.console import output
-from voxtile.corpus.reader import Corpus
 from voxtile.errors import ConfigError
 from voxtile.extras import missing_extra
 from voxtile.serve.access import Access, new_token
-from voxtile.serve.explored import explore
+from voxtile.serve.current import APPROXIMATE_FROM, CurrentCorpus
 from voxtile.serve.front_end import front_end
-from voxtile.serve.model_maps.phrase_map import phrase_maps
 from voxtile.serve.reports.report import open_reports
-from voxtile.serve.sample_index import SampleIndex
-from voxtile.serve.search.meaning import meaning_search
+from voxtile.serve.search.meaning import load_search_model
 
 _LOCAL = ("127.0.0.1", "localhost", "[::1]")
 _MOST_AT_ONCE = 200  # requests; further ones are told to come again
@@ -31,6 +29,8 @@ def serve_corpus(
     token_hours: float = 12.0,
     references: Path | None = None,
     report: tuple[Path, ...] = (),
+    embed: bool = True,
+    approximate_from: int = APPROXIMATE_FROM,
 ) -> None:
     """Show a corpus in the browser: find samples, and look at them with all that is known of them.
 
@@ -39,8 +39,8 @@ def serve_corpus(
 
     Args:
         corpus: folders of corpora, seen as one.
-        model: a checkpoint or another model of images and texts whose vectors `voxtile embed` added to the corpus, for
-            search by words and likeness, and for what it sees in a sample: where a phrase is, scores of classes.
+        model: a checkpoint or another model of images and texts, for search by words and likeness, by the vectors that
+            `voxtile embed` added to the corpus, and for what it sees in a sample: where a phrase is, scores of classes.
         host: address to listen at; one that other machines reach needs a token.
         port: to listen at; 0 takes a free one.
         token: what viewers must know, at least 16 characters; with --host, one is made where it is left out.
@@ -48,11 +48,16 @@ def serve_corpus(
         references: folder whose files may be shown where samples are references to them.
         report: folder of a report of `voxtile evaluate`, whose figures then lead to the cases behind them; repeat it
             for further ones.
+        embed: make vectors of the samples that have none while the pages are served already; they are kept in the
+            user's cache folder.
+        approximate_from: vectors beyond which search is approximate, by a graph of neighbours whose recall is measured
+            and shown; up to here it is exact.
 
     Raises:
         ConfigError: the pages are not built, the port is taken, or a token is too short.
         CorpusError: a folder is not a corpus, or a table is damaged.
         CheckpointError: the model cannot be loaded safely.
+        PresetError: the model takes none of the samples.
         MissingExtraError: the extra `serve` is not installed.
     """
     if not corpus:
@@ -60,7 +65,7 @@ def serve_corpus(
     try:
         import uvicorn
 
-        from voxtile.serve.application import application
+        from voxtile.serve.application import application, serve_from_now_on
     except ImportError as error:
         if (missing := missing_extra(error)) is not None:
             raise missing from error
@@ -69,22 +74,29 @@ def serve_corpus(
     secret = _token(host, token)
     if not 0 < token_hours <= 24 * 365:
         raise ConfigError(f"--token-hours must be above 0 and at most a year, not {token_hours}")
-    reports = open_reports(report)
-    opened = Corpus(*corpus)
-    index = SampleIndex(opened)
-    meaning = meaning_search(opened, index, model) if model else None
-    maps = phrase_maps(meaning.model) if meaning is not None else None
-    explored = explore(opened, index, meaning=meaning, references=references, maps=maps, reports=reports)
+    if approximate_from < 0:
+        raise ConfigError(f"--approximate-from must be at least 0, not {approximate_from}")
+    current = CurrentCorpus(
+        corpus, load_search_model(model) if model else None, model or "", references, open_reports(report), embed,
+        approximate_from,
+    )  # fmt: skip
     listener = _listener(host, port)
     address = f"{_written(host)}:{listener.getsockname()[1]}"
     access = Access(_hosts(host, listener.getsockname()[1]), secret, token_hours * 3600)
     entry = f"http://{address}/" + (f"#token={secret}" if secret else "")
-    output().print(f"{len(index):,} samples at {entry} (Ctrl-C ends)", markup=False, highlight=False, soft_wrap=True)
+    count = len(current.explored.index)
+    output().print(f"{count:,} samples at {entry} (Ctrl-C ends)", markup=False, highlight=False, soft_wrap=True)
+    served = application(current.explored, access, pages)
+    current.changed = partial(serve_from_now_on, served)
     config = uvicorn.Config(
-        application(explored, access, pages), log_level="warning", access_log=False, server_header=False,
+        served, log_level="warning", access_log=False, server_header=False,
         limit_concurrency=_MOST_AT_ONCE, timeout_keep_alive=15,
     )  # fmt: skip
-    uvicorn.Server(config).run(sockets=[listener])
+    current.watch()
+    try:
+        uvicorn.Server(config).run(sockets=[listener])
+    finally:
+        current.stop()
 
 
 def _token(host: str, given: str | None) -> str:

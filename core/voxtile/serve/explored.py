@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,6 @@ import pyarrow as pa
 
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.reference_roots import named_roots, only_references_in
-from voxtile.corpus.schema import SAMPLES
 from voxtile.corpus.source import StoredSample
 from voxtile.errors import CorpusError
 from voxtile.serve.deep_zoom.slides import ZoomedPictures
@@ -21,6 +21,7 @@ from voxtile.serve.reports.report import Report
 from voxtile.serve.reviews.store import Reviews
 from voxtile.serve.sample_index import SampleIndex
 from voxtile.serve.search.meaning import MeaningSearch
+from voxtile.serve.search.picture_hashes import PictureHashes, picture_hashes
 from voxtile.serve.tables import Tables
 
 
@@ -57,6 +58,11 @@ class Explored:
     maps: PhraseMaps | None = None
     reports: tuple[Report, ...] = ()
 
+    @cached_property
+    def hashes(self) -> PictureHashes:
+        """Perceptual hashes of the samples that were scored."""
+        return picture_hashes(self.tables, self.index)
+
     def number(self, uid: str) -> int:
         """Number of a sample.
 
@@ -78,11 +84,11 @@ class Explored:
         Raises:
             NoSuchSampleError: there is none.
         """
-        return self.rows([self.number(uid)], SAMPLES.names)[0]
+        return self.tables.sample(self.number(uid))
 
     def rows(self, numbers: Sequence[int], columns: Sequence[str]) -> list[dict[str, Any]]:
         """Rows of samples by number."""
-        return self.index.rows(numbers, columns)
+        return self.tables.samples(numbers, columns)
 
     @contextmanager
     def source(self, row: Mapping[str, Any]) -> Iterator[StoredSample]:
@@ -106,6 +112,6 @@ def explore(
         CorpusError: a table is missing or damaged.
     """
     reviews = Reviews(corpus)
-    tables = Tables(corpus, reviews)
+    tables = Tables(corpus, index, reviews)
     zoomed = ZoomedPictures(corpus, index, tables, references)
     return Explored(corpus, index, tables, reviews, zoomed, meaning, references, maps, reports)

@@ -17,6 +17,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from voxtile.serve.access import COOKIE, Access
 
 _MOST_BODY = 64 * 1024  # bytes of a request
+_MOST_IMAGE = 256 << 20  # bytes of an image that is searched by, which goes to a file piece by piece
+_IMAGES = "/api/images"
 _MOST_ADDRESS = 8 * 1024
 _PROTECTED, _SESSION = "/api/", "/api/session"
 # Scripts and styles are files of this server alone. NiiVue decodes in workers that it makes of its own text, holds its
@@ -66,7 +68,7 @@ class Guard:
         if status:
             await PlainTextResponse("", status)(scope, receive, _with_headers(send))
             return
-        await self._app(scope, _limited(receive), _with_headers(send))
+        await self._app(scope, _limited(receive, _most_body(scope)), _with_headers(send))
 
     def _refused(self, scope: Scope, headers: Headers) -> int:
         """Status of a refusal; 0 where the request may pass."""
@@ -75,7 +77,7 @@ class Guard:
         if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > _MOST_ADDRESS:
             return 414
         length = headers.get("content-length", "0")
-        if not length.isascii() or not length.isdigit() or int(length) > _MOST_BODY:
+        if not length.isascii() or not length.isdigit() or int(length) > _most_body(scope):
             return 413
         path = str(scope["path"])
         if self._access.token and path.startswith(_PROTECTED) and path != _SESSION and not self._is_known(headers):
@@ -102,7 +104,11 @@ class Guard:
         return cookie is not None and self._access.knows_session(cookie.value)
 
 
-def _limited(receive: Receive) -> Receive:
+def _most_body(scope: Scope) -> int:
+    return _MOST_IMAGE if scope["path"] == _IMAGES and scope["method"] == "POST" else _MOST_BODY
+
+
+def _limited(receive: Receive, most: int) -> Receive:
     """The body, cut where it is longer than it said: a length is not needed to send one."""
     taken = 0
 
@@ -110,7 +116,7 @@ def _limited(receive: Receive) -> Receive:
         nonlocal taken
         message = await receive()
         taken += len(message.get("body", b""))
-        return {"type": "http.disconnect"} if taken > _MOST_BODY else message
+        return {"type": "http.disconnect"} if taken > most else message
 
     return limited
 

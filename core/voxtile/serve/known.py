@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import pyarrow as pa
 from pydantic import BaseModel
 
 from voxtile.corpus.schema import ROLE
@@ -107,15 +108,14 @@ def known(explored: Explored, uid: str) -> Known:
         facts=[_fact(fact) for fact in sorted(facts, key=_fact_order)],
         regions=_regions(_of(explored, "regions", [uid])),
         scopes=[{k: v for k, v in s.items() if k not in ("uid", "corpus")} for s in _of(explored, "scopes", [uid])],
-        ledger=explored.tables.rows("SELECT DISTINCT status, reason FROM ledger WHERE uid = ? LIMIT 20", uid),
+        ledger=explored.tables.of_samples("ledger", [number], "status, reason")[:20],
         study=study[:_MOST_OTHERS],
         subject=[one["uid"] for one in others if one["uid"] not in study][:_MOST_OTHERS],
     )
 
 
 def _of(explored: Explored, table: str, uids: Sequence[str]) -> list[dict[str, Any]]:
-    query = f"SELECT DISTINCT * FROM {table} WHERE uid IN (SELECT unnest(?::VARCHAR[])) ORDER BY ALL"
-    return explored.tables.rows(query, list(uids))
+    return explored.tables.of_samples(table, explored.index.numbers(pa.array(uids, pa.string())).tolist())
 
 
 def _shown_row(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -135,10 +135,7 @@ def _captions(explored: Explored, uid: str, study: Sequence[str], facts: Sequenc
     rows = _of(explored, "captions", [uid])
     told = rows or _of(explored, "captions", study)
     evidence = [*facts, *(_of(explored, "facts", study) if study else [])]
-    verdicts = explored.tables.rows(
-        "SELECT DISTINCT * FROM verdicts WHERE caption_id IN (SELECT unnest(?::VARCHAR[])) ORDER BY ALL",
-        [caption["caption_id"] for caption in told],
-    )
+    verdicts = _of(explored, "verdicts", sorted({caption["uid"] for caption in told}))
     return [
         Caption(
             caption_id=caption["caption_id"],

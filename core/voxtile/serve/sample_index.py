@@ -1,103 +1,109 @@
-"""Which samples there are and where their rows lie, so that a page of them costs a page, whatever the corpus holds."""
+"""Which samples there are, by number and by uid."""
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from voxtile.corpus.packing.reading import locate
 from voxtile.corpus.parts import part_table
-from voxtile.corpus.reader import ROOT_COLUMN, Corpus
+from voxtile.corpus.reader import Corpus
 from voxtile.corpus.schema import OVERVIEW
 
 Numbers = npt.NDArray[np.int64]
 Mask = npt.NDArray[np.bool_]
 
+_WORD = 8  # bytes that are mixed at a time
+_MIX = np.uint64(0x9E3779B97F4A7C15)  # 2^64 / golden ratio (Knuth, The Art of Computer Programming 3, section 6.4)
+_FOLD = np.uint64(29)
+
 
 class SampleIndex:
     """The samples of a corpus by number, in the order of corpora and parts; overviews are left out.
 
-    It holds a uid and two numbers a sample, some 50 bytes: what else a row says is read when it is shown.
+    It holds a uid and its hash a sample, some 60 bytes: what else a row says is read when it is shown.
 
     Args:
         corpus: one, or the union of several; parts that arrive later are not in it.
+
+    Attributes:
+        parts: index of the root and path of each part.
+        uids: [samples].
 
     Raises:
         CorpusError: a part is missing or damaged.
     """
 
     def __init__(self, corpus: Corpus) -> None:
-        self._parts: list[tuple[int, Path]] = []
-        uids, owners, rows = [], [], []
-        for root in range(len(corpus.roots)):
-            for part in corpus.parts("samples", root):
-                table = part_table(part, ["uid", "kind"])
-                kept = np.flatnonzero(pc.not_equal(table["kind"], OVERVIEW).to_numpy())
-                uids.append(table["uid"].take(pa.array(kept)).cast(pa.string()))
-                owners.append(np.full(len(kept), len(self._parts), np.int32))
-                rows.append(kept)
-                self._parts.append((root, part))
-        chunks = [chunk for column in uids for chunk in column.chunks]
+        roots = range(len(corpus.roots))
+        self.parts: list[tuple[int, Path]] = [(root, p) for root in roots for p in corpus.parts("samples", root)]
+        tables = (part_table(part, ["uid", "kind"]) for _, part in self.parts)
+        chunks = [chunk for table in tables for chunk in _shown(table)["uid"].cast(pa.string()).chunks]
         self.uids: pa.Array = pa.concat_arrays(chunks) if chunks else pa.array([], pa.string())
-        self._owner = np.concatenate([np.zeros(0, np.int32), *owners])
-        self._row = np.concatenate([np.zeros(0, np.int64), *rows])
+        self._width = -(-int(pc.max(pc.binary_length(self.uids)).as_py() or 1) // _WORD) * _WORD
+        hashes = self._hashes(self.uids)
+        self._order = np.argsort(hashes, kind="stable")
+        self._hashed = hashes[self._order]
 
     def __len__(self) -> int:
         return len(self.uids)
 
     def numbers(self, uids: pa.Array | pa.ChunkedArray) -> Numbers:
-        """Numbers of samples by uid; -1 where there is none."""
-        found = pc.fill_null(pc.index_in(uids, value_set=self.uids), -1)
-        return np.asarray(
-            found.to_numpy(zero_copy_only=False) if isinstance(found, pa.Array) else found.to_numpy(), np.int64
-        )
+        """Numbers of samples by uid, the first of those that have it; -1 where there is none."""
+        asked = _one_array(uids)
+        if not len(self) or not len(asked):
+            return np.full(len(asked), -1, np.int64)
+        hashes = self._hashes(asked)
+        places = np.minimum(np.searchsorted(self._hashed, hashes), len(self) - 1)
+        found = np.where(self._hashed[places] == hashes, self._order[places], -1)
+        hit = np.flatnonzero(found >= 0)
+        same = pc.equal(self.uids.take(pa.array(found[hit])), asked.take(pa.array(hit)))
+        other = hit[~np.asarray(same.to_numpy(zero_copy_only=False), np.bool_)]
+        if len(other):  # two uids with one hash
+            exact = pc.fill_null(pc.index_in(asked.take(pa.array(other)), value_set=self.uids), -1)
+            found[other] = exact.to_numpy(zero_copy_only=False)
+        return found
 
     def mask(self, uids: pa.Array | pa.ChunkedArray) -> Mask:
         """[samples] whether a sample is among these."""
+        return self.mask_of(self.numbers(uids))
+
+    def mask_of(self, numbers: Numbers) -> Mask:
+        """[samples] whether a sample is among these; negative numbers are none."""
         chosen = np.zeros(len(self), np.bool_)
-        numbers = self.numbers(uids)
         chosen[numbers[numbers >= 0]] = True
         return chosen
 
-    def rows(self, numbers: Sequence[int], columns: Sequence[str]) -> list[dict[str, Any]]:
-        """Rows of the table `samples`, with the index of their root in `corpus`, in the order asked for.
+    def tables(self, columns: Sequence[str]) -> Iterator[tuple[int, pa.Table, Numbers]]:
+        """The table `samples`, a part at a time: index of its root, its rows, and their numbers, -1 for overviews."""
+        first = 0
+        for root, part in self.parts:
+            table = part_table(part, [*columns])
+            shown = np.flatnonzero(pc.not_equal(table["kind"], OVERVIEW).to_numpy())
+            numbers = np.full(len(table), -1, np.int64)
+            numbers[shown] = np.arange(first, first + len(shown))
+            first += len(shown)
+            yield root, table, numbers
 
-        Args:
-            numbers: of samples.
-            columns: those to read.
-        """
-        wanted: dict[int, list[int]] = defaultdict(list)
-        for number in numbers:
-            wanted[int(self._owner[number])].append(number)
-        found: dict[int, dict[str, Any]] = {}
-        for owner, own in wanted.items():
-            root, part = self._parts[owner]
-            places = {int(self._row[number]): number for number in own}
-            for place, row in _read_rows(part, sorted(places), columns):
-                found[places[place]] = {**row, ROOT_COLUMN: root}
-        return [found[number] for number in numbers]
+    def _hashes(self, uids: pa.Array) -> npt.NDArray[np.uint64]:
+        """[uids] of their bytes; of longer ones than any of the corpus, of their beginning."""
+        padded = uids.cast(pa.binary()).to_numpy(zero_copy_only=False).astype(f"S{self._width}")
+        words = np.frombuffer(padded.tobytes(), np.uint64).reshape(len(uids), self._width // _WORD)
+        mixed = np.zeros(len(uids), np.uint64)
+        for word in words.T:
+            mixed = (mixed ^ word) * _MIX
+            mixed ^= mixed >> _FOLD
+        return mixed
 
 
-def _read_rows(part: Path, places: Iterable[int], columns: Sequence[str]) -> Iterator[tuple[int, dict[str, Any]]]:
-    """Rows of a part by their place in it; only the row groups that hold them are read."""
-    waiting = list(places)
-    place = locate(part)
-    with pq.ParquetFile(place.path) as file:
-        start = 0
-        groups = range(file.metadata.num_row_groups) if place.member is None else place.member.row_groups
-        for group in groups:
-            stop = start + file.metadata.row_group(group).num_rows
-            here = [row for row in waiting if start <= row < stop]
-            if here:
-                table = file.read_row_group(group, columns=list(columns))
-                taken = table.take(pa.array([row - start for row in here], pa.int64()))
-                yield from zip(here, taken.to_pylist(), strict=True)
-            start = stop
+def _shown(table: pa.Table) -> pa.Table:
+    return table.filter(pc.not_equal(table["kind"], OVERVIEW))
+
+
+def _one_array(uids: pa.Array | pa.ChunkedArray) -> pa.Array:
+    plain = pc.fill_null(uids.cast(pa.string()), "")
+    return plain.combine_chunks() if isinstance(plain, pa.ChunkedArray) else plain

@@ -23,6 +23,7 @@ from voxtile.corpus.shards.memory_maps import map_payload
 from voxtile.engine.commit import remove_leftovers
 from voxtile.engine.lock import corpus_lock
 from voxtile.errors import ConfigError, CorpusError, InputError
+from voxtile.serve.laid_out import forget_laid_out
 from voxtile_datasets.captions.providers.cache import cache_of
 from voxtile_datasets.forgetting.belongings import Belongings, find_belongings, stored_subjects
 from voxtile_datasets.forgetting.beside import (
@@ -86,6 +87,8 @@ def forget_subject(
         table = SubjectTable.of_corpus(place, subject_table, key_file) if subject_table is not None else None
         one = _Forgetting(place, key_map_path(place, key_file), replies or cache_of(place), table)
         unknown.append(one.run(subject, dry_run))
+        if not dry_run:
+            forget_laid_out(place)
     nowhere = set.intersection(*unknown)
     if nowhere:
         raise InputError(_no_such(sorted(nowhere)[0], corpus, key_file))

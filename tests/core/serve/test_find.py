@@ -1,7 +1,6 @@
 """Find: pages of all samples, by words, by a neighbour, by facts and by curate's conditions, alone and together."""
 
 import numpy as np
-import pyarrow as pa
 import pytest
 from serve_corpus import OTHER, PATCH, SCENE, VOLUME  # the same names as in conftest
 
@@ -101,16 +100,3 @@ def test_search_is_exact(tmp_path):
         assert present[got.numbers].all()
         assert len(set(got.numbers.tolist()) & set(best.tolist())) >= 49, "float32 may swap two at the edge"
     file.close()
-
-
-def test_rows_are_found_by_number_in_several_parts(served_corpus):
-    from voxtile.corpus.reader import Corpus
-    from voxtile.serve.sample_index import SampleIndex
-
-    corpus = Corpus(served_corpus, served_corpus)
-    index = SampleIndex(corpus)
-    rows = index.rows([6, 1, 0], ["uid", "modality"])
-    uids = index.uids.to_pylist()
-    assert [row["uid"] for row in rows] == [uids[6], uids[1], uids[0]]
-    assert [row["corpus"] for row in rows] == [1, 0, 0]
-    assert index.numbers(pa.array([uids[1], "none"])).tolist() == [1, -1]

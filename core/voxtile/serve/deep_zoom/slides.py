@@ -166,7 +166,7 @@ class ZoomedPictures:
             "AND kind <> 'overview' ORDER BY uid",
             row["subject"], row["study"],
         )  # fmt: skip
-        rows = self._index.rows(self._index.numbers(found).tolist(), _COLUMNS)
+        rows = self._tables.samples(self._index.numbers(found).tolist(), _COLUMNS)
         return [one for one in rows if one["source"] == row["source"] and one[ROOT_COLUMN] == row[ROOT_COLUMN]]
 
     def _thumbnail(self, row: Mapping[str, Any]) -> dict[str, Any] | None:

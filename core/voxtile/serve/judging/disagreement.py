@@ -78,8 +78,11 @@ class Disagreement:
 
 def _ordered(explored: Explored, meaning: MeaningSearch, rows: list[dict[str, Any]]) -> list[tuple[str, str]]:
     """Captions whose samples have a vector, the strongest disagreement first."""
+    stored = meaning.vectors
+    if stored is None:
+        return []
     numbers = explored.index.numbers(pa.array([row["uid"] for row in rows], pa.string()))
-    kept = [n for n, number in enumerate(numbers) if number >= 0 and meaning.vectors.present[number]]
+    kept = [n for n, number in enumerate(numbers) if number >= 0 and stored.present[number]]
     rows = [rows[n] for n in kept]
     if not rows:
         return []
@@ -87,7 +90,7 @@ def _ordered(explored: Explored, meaning: MeaningSearch, rows: list[dict[str, An
     batches = [meaning.model.encode_texts(texts[n : n + _AT_ONCE]) for n in range(0, len(texts), _AT_ONCE)]
     vectors = np.concatenate([batch.float().numpy() for batch in batches])
     vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-    cosines = (vectors * meaning.vectors.vectors(numbers[kept])).sum(axis=1)
+    cosines = (vectors * stored.vectors(numbers[kept])).sum(axis=1)
     share = (rankdata(cosines) - 1) / max(1, len(rows) - 1)
     objected = np.array([row["verdict"] in OBJECTIONS for row in rows])
     order = np.argsort(-np.where(objected, share, 1 - share), kind="stable")

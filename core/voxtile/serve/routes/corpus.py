@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
+
 from fastapi import APIRouter
 from pydantic import BaseModel
 
 import voxtile
-from voxtile.corpus.schema import OVERVIEW, ROLE, STRUCTURE
 from voxtile.serve.routes import Served
+from voxtile.serve.search.meaning import MeaningSearch
 
 router = APIRouter(tags=["corpus"])
-_MOST_CONCEPTS = 500
 
 
 class Group(BaseModel):
@@ -30,11 +31,36 @@ class Concept(BaseModel):
     uncertain: int
 
 
+class Recall(BaseModel):
+    """Which share of the ten nearest samples an approximate search finds, as measured when it was made."""
+
+    images: float
+    words: float | None
+    looked_at: int
+
+
+class InMaking(BaseModel):
+    """What is being made while the server answers."""
+
+    what: str
+    done: int
+    total: int
+    problem: str | None
+
+
 class Model(BaseModel):
-    """What words are searched by."""
+    """What words and images are searched by.
+
+    `searched` samples have a vector. Search is exact unless `approximate`; `recall` is known wherever a graph was made,
+    also where it finds too little to be used.
+    """
 
     name: str
     searched: int
+    approximate: bool
+    recall: Recall | None
+    making: InMaking | None
+    modalities: list[str]
 
 
 class About(BaseModel):
@@ -50,22 +76,26 @@ class About(BaseModel):
 @router.get("/corpus")
 def about(served: Served) -> About:
     """Counts by kind and modality, the concepts of the facts, and the model."""
-    groups = served.tables.rows(
-        f"SELECT kind, modality, count(*) AS samples FROM samples WHERE kind <> '{OVERVIEW}' GROUP BY ALL "
-        "ORDER BY samples DESC, kind, modality"
-    )
-    concepts = served.tables.rows(
-        f"""SELECT concept, count(DISTINCT uid) FILTER (polarity = 'present') AS present,
-        count(DISTINCT uid) FILTER (polarity = 'absent') AS absent,
-        count(DISTINCT uid) FILTER (polarity = 'uncertain') AS uncertain
-        FROM facts WHERE concept NOT IN ('{ROLE}', '{STRUCTURE}') GROUP BY concept
-        ORDER BY present + absent + uncertain DESC, concept LIMIT {_MOST_CONCEPTS}"""
-    )
-    meaning = served.meaning
+    groups, concepts = served.tables.rows("FROM groups"), served.tables.rows("FROM concepts")
     return About(
         version=voxtile.__version__,
         samples=len(served.index),
         groups=[Group(**group) for group in groups],
         concepts=[Concept(**concept) for concept in concepts],
-        model=None if meaning is None else Model(name=meaning.model.name, searched=meaning.searched),
+        model=None if served.meaning is None else _model(served.meaning),
+    )
+
+
+def _model(meaning: MeaningSearch) -> Model:
+    making, nearest = meaning.making, meaning.nearest
+    shown = making is not None and (making.is_running or making.problem)
+    return Model(
+        name=meaning.model.name,
+        searched=meaning.searched,
+        approximate=meaning.is_approximate,
+        recall=None if nearest is None else Recall(**asdict(nearest.recall)),
+        making=InMaking(what=making.what, done=making.done, total=making.total, problem=making.problem)
+        if making is not None and shown
+        else None,
+        modalities=list(getattr(getattr(meaning.model, "preset", None), "modalities", None) or ()),
     )

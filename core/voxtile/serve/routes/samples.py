@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from voxtile.serve.cards import Card, cards
 from voxtile.serve.known import Known, known
+from voxtile.serve.pictures.planes import PlaneName
 from voxtile.serve.question import Question, answer
 from voxtile.serve.routes import Served
 
@@ -31,6 +32,10 @@ class Asked(BaseModel):
     model_config = ConfigDict(extra="forbid")
     words: str = ""
     like: str = Field("", max_length=200)
+    box: list[float] = Field(default_factory=list, max_length=6)
+    plane: PlaneName | None = None
+    plane_at: int = Field(0, ge=0)
+    image: str = Field("", max_length=64)
     where: str = ""
     facts: list[WantedFact] = Field(default_factory=list, max_length=20)
     offset: int = Field(0, ge=0)
@@ -44,6 +49,7 @@ class Page(BaseModel):
     offset: int
     total: int
     matching: int
+    exact: bool | None
     milliseconds: float
 
 
@@ -52,7 +58,12 @@ def search(served: Served, asked: Asked) -> Page:
     """A page of the samples that meet a question; in the order of likeness where there are words or a neighbour."""
     began = time.perf_counter()
     facts = tuple((fact.concept, fact.polarity) for fact in asked.facts)
-    found = answer(served, Question(asked.words.strip(), asked.like, asked.where.strip(), facts))
+    plane = None if asked.plane is None else (asked.plane, asked.plane_at)
+    question = Question(
+        words=asked.words.strip(), like=asked.like, box=tuple(asked.box), plane=plane, image=asked.image,
+        where=asked.where.strip(), facts=facts,
+    )  # fmt: skip
+    found = answer(served, question)
     shown = slice(asked.offset, asked.offset + asked.limit)
     cosines = None if found.cosines is None else found.cosines[shown].tolist()
     return Page(
@@ -60,6 +71,7 @@ def search(served: Served, asked: Asked) -> Page:
         offset=asked.offset,
         total=len(found.numbers),
         matching=found.matching,
+        exact=found.is_exact,
         milliseconds=round(1e3 * (time.perf_counter() - began), 1),
     )
 

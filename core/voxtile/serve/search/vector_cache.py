@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -13,14 +11,14 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from voxtile.corpus.packing.reading import locate
 from voxtile.corpus.parts import part_table
 from voxtile.corpus.reader import Corpus
-from voxtile.folders import cache_folder
+from voxtile.corpus.storage import set_room_aside
+from voxtile.serve.laid_out import laid_out, parts_key
 from voxtile.serve.sample_index import SampleIndex
 from voxtile.serve.search.vectors import VectorFile
 
-_LAYOUT = "1"
+_LAYOUT = "2"
 
 
 def models_with_vectors(corpus: Corpus) -> dict[str, int]:
@@ -35,7 +33,8 @@ def vector_file(corpora: Sequence[Corpus], index: SampleIndex, model: str) -> Ve
     They are copied once into the cache folder, and again when a part is added.
 
     Args:
-        corpora: those whose tables `embeddings` hold them; of several vectors of a sample the last counts.
+        corpora: those whose tables `embeddings` hold them, the one with the samples last; of several vectors of a
+            sample the last counts.
         index: the samples.
         model: as `voxtile embed` named it.
     """
@@ -45,12 +44,13 @@ def vector_file(corpora: Sequence[Corpus], index: SampleIndex, model: str) -> Ve
     width = _width(parts, model)
     if not width:
         return None
-    folder = cache_folder("serve") / _key(parts, index, model)
-    path, present = folder / "vectors.f16", folder / "present.npy"
-    if not present.is_file():
-        folder.mkdir(parents=True, exist_ok=True)
-        _write(parts, index, model, width, folder)
-    return VectorFile(path, np.load(present, allow_pickle=False), width)
+    uids = hashlib.sha256(f"{len(index)}\n".encode())
+    for buffer in index.uids.buffers()[1:]:
+        uids.update(memoryview(buffer))
+    key = parts_key(parts, _LAYOUT, model, uids.hexdigest())
+    name = f"vectors_{hashlib.sha256(model.encode()).hexdigest()[:8]}"
+    folder = laid_out(corpora[-1].roots, name, key, lambda fresh: _write(parts, index, model, width, fresh))
+    return VectorFile(folder / "vectors.f16", np.load(folder / "present.npy", allow_pickle=False), width)
 
 
 def _width(parts: Sequence[Path], model: str) -> int:
@@ -61,34 +61,21 @@ def _width(parts: Sequence[Path], model: str) -> int:
     return 0
 
 
-def _key(parts: Sequence[Path], index: SampleIndex, model: str) -> str:
-    digest = hashlib.sha256(f"{_LAYOUT}\n{model}\n{len(index)}\n".encode())
-    for buffer in index.uids.buffers()[1:]:
-        digest.update(memoryview(buffer))
-    for part in parts:
-        status = locate(part).path.stat()
-        digest.update(f"{part.resolve()} {status.st_size} {status.st_mtime_ns}\n".encode())
-    return digest.hexdigest()[:24]
-
-
 def _write(parts: Sequence[Path], index: SampleIndex, model: str, width: int, folder: Path) -> None:
     present = np.zeros(len(index), np.bool_)
-    with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
+    with (folder / "vectors.f16").open("wb") as file:
         file.truncate(len(index) * width * 2)
-        matrix = np.memmap(file.name, np.float16, "r+", shape=(len(index), width))
-        for part in parts:
-            table = part_table(part, ["uid", "model", "vector"]).filter(pc.field("model") == model)
-            numbers = index.numbers(table["uid"])
-            kept = numbers >= 0
-            vectors = _unit(table["vector"], width)
-            matrix[numbers[kept]] = vectors[kept]
-            present[numbers[kept]] = True
-        matrix.flush()
-        os.replace(file.name, folder / "vectors.f16")
-    # The mark that the vectors are whole comes last.
-    with tempfile.NamedTemporaryFile(dir=folder, delete=False) as file:
-        np.save(file, present)
-    os.replace(file.name, folder / "present.npy")
+    set_room_aside(folder / "vectors.f16")
+    matrix = np.memmap(folder / "vectors.f16", np.float16, "r+", shape=(len(index), width))
+    for part in parts:
+        table = part_table(part, ["uid", "model", "vector"]).filter(pc.field("model") == model)
+        numbers = index.numbers(table["uid"])
+        kept = numbers >= 0
+        vectors = _unit(table["vector"], width)
+        matrix[numbers[kept]] = vectors[kept]
+        present[numbers[kept]] = True
+    matrix.flush()
+    np.save(folder / "present.npy", present)
 
 
 def _unit(column: pa.ChunkedArray, width: int) -> npt.NDArray[np.float16]:

@@ -1,13 +1,15 @@
 """Exact search among the vectors of all samples, which stay on disk.
 
 The vectors are read block by block into a small buffer, so that the memory of the server does not grow with the corpus.
-A first pass in half precision says which samples can be among the best; these are scored again in float32.
+A first pass in half precision says which samples can be among the best; these are scored again in float32. Where few
+samples may be found at all, these alone are read.
 """
 
 from __future__ import annotations
 
+import mmap
 import os
-from collections.abc import Iterator
+import weakref
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,8 +21,10 @@ import torch
 from voxtile.serve.sample_index import Mask, Numbers
 
 _BLOCK_BYTES = 2 << 20  # of a block; it stays in a processor's cache between reading and multiplying
+_TAKEN = 16_384  # samples that are taken at a time
 _ROUNDING = 2.0**-8  # more than halves lose of the cosine of vectors of length 1, see `_rough`
 _HALF = 2  # bytes
+_FEW = 8  # a share of samples below 1 / this is read by itself, which costs more a sample and less in all
 
 Floats = npt.NDArray[np.float32]
 
@@ -32,10 +36,12 @@ class Found:
     Attributes:
         numbers: of samples.
         cosines: of each with the query.
+        is_exact: none is nearer that is not among them.
     """
 
     numbers: Numbers
     cosines: Floats
+    is_exact: bool = True
 
 
 class VectorFile:
@@ -50,11 +56,19 @@ class VectorFile:
 
     def __init__(self, path: Path, present: Mask, width: int, *, threads: int = 0) -> None:
         self._descriptor = os.open(path, os.O_RDONLY)
+        self.path = path
         self.present = present
+        self.count = int(present.sum())
         self.width = width
         self._rows = max(1, _BLOCK_BYTES // (_HALF * width))
         self._threads = threads or min(4, os.cpu_count() or 1)
         self._pool = ThreadPoolExecutor(self._threads, thread_name_prefix="search")
+        size = len(present) * width * _HALF
+        self._map = mmap.mmap(self._descriptor, size, prot=mmap.PROT_READ) if size else None
+        if self._map is not None:
+            self._map.madvise(mmap.MADV_RANDOM)
+        self.close = weakref.finalize(self, _closed, self._pool, self._map, self._descriptor)
+        """Let go of the file, which also happens when nobody has it any more."""
 
     def __len__(self) -> int:
         return len(self.present)
@@ -65,9 +79,14 @@ class VectorFile:
 
     def vectors(self, numbers: Numbers) -> Floats:
         """[S, D] of samples."""
-        size = _HALF * self.width
-        rows = [np.frombuffer(os.pread(self._descriptor, size, int(n) * size), np.float16) for n in numbers]
-        return np.stack(rows).astype(np.float32) if rows else np.zeros((0, self.width), np.float32)
+        out = np.zeros((len(numbers), self.width), np.float32)
+        if self._map is None:
+            return out
+        rows = np.frombuffer(self._map, np.float16).reshape(-1, self.width)
+        for start in range(0, len(numbers), _TAKEN):
+            out[start : start + _TAKEN] = rows[numbers[start : start + _TAKEN]]
+            self._map.madvise(mmap.MADV_DONTNEED)  # else what was read counts as memory of the process
+        return out
 
     def best(self, query: Floats, count: int, allowed: Mask | None = None) -> Found:
         """The samples nearest to a query by cosine; exact, ties in the order of numbers.
@@ -78,22 +97,30 @@ class VectorFile:
             allowed: [samples] those that may be found; all by default.
         """
         unit = query / np.linalg.norm(query)
-        rough = self._rough(unit)
         may = self.present if allowed is None else self.present & allowed
-        rough[~may] = -np.inf
-        count = min(count, int(may.sum()))
+        total = int(may.sum())
+        count = min(count, total)
         if not count:
             return Found(np.zeros(0, np.int64), np.zeros(0, np.float32))
+        if total * _FEW <= len(self):
+            return self.among(unit, np.flatnonzero(may), count)
+        rough = self._rough(unit)
+        rough[~may] = -np.inf
         least = np.partition(rough, len(rough) - count)[len(rough) - count]
-        candidates = np.flatnonzero(rough >= least - 2 * _ROUNDING)
-        cosines = np.concatenate([self.vectors(part) @ unit for part in _parts(candidates)])
+        return self.among(unit, np.flatnonzero(rough >= least - 2 * _ROUNDING), count)
+
+    def among(self, unit: Floats, candidates: Numbers, count: int) -> Found:
+        """The nearest of some samples, all of which have a vector.
+
+        Args:
+            unit: [D] the query, of length 1.
+            candidates: numbers of the samples.
+            count: how many at most.
+        """
+        parts = range(0, max(1, len(candidates)), _TAKEN)
+        cosines = np.concatenate([self.vectors(candidates[start : start + _TAKEN]) @ unit for start in parts])
         order = np.lexsort((candidates, -cosines))[:count]
         return Found(candidates[order], cosines[order])
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._pool.shutdown()
-        os.close(self._descriptor)
 
     def _rough(self, unit: Floats) -> Floats:
         """[samples] cosines within `_ROUNDING`."""
@@ -115,5 +142,8 @@ class VectorFile:
             out[first : first + rows] = torch.mv(block[:rows], query).float().numpy()
 
 
-def _parts(numbers: Numbers, most: int = 16_384) -> Iterator[Numbers]:
-    yield from (numbers[start : start + most] for start in range(0, max(1, len(numbers)), most))
+def _closed(pool: ThreadPoolExecutor, mapped: mmap.mmap | None, descriptor: int) -> None:
+    pool.shutdown(wait=False)
+    if mapped is not None:
+        mapped.close()
+    os.close(descriptor)

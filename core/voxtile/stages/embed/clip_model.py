@@ -12,6 +12,7 @@ from torch import Tensor
 
 from voxtile.data.presets.base import Preset, SampleSource
 from voxtile.data.presets.roles import StudyReader, not_a_study
+from voxtile.inference.encoder_model import EncoderModel
 from voxtile.inference.load import load_model
 from voxtile.inference.names import OPEN_CLIP
 from voxtile.models.protocol import EvaluationModel
@@ -42,6 +43,11 @@ class ImageExtractor:
     def __init__(self, name: str, model: ImageModel) -> None:
         self.name = name
         self._model = model
+
+    @property
+    def preset(self) -> Preset:
+        """The model's preprocessing."""
+        return self._model.preset
 
     @property
     def width(self) -> int:
@@ -88,6 +94,10 @@ class DualExtractor(ImageExtractor):
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """T texts to [T, D], in the space of the images."""
         return self._pair.encode_texts(texts).float()
+
+    def reads(self, text: str) -> bool:
+        """Whether the model's tokenizer knows anything of a text; True where it does not say."""
+        return self._pair.reads(text) if isinstance(self._pair, EncoderModel) else True
 
 
 def checkpoint_name(path: str | Path) -> str:

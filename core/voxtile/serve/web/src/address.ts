@@ -3,6 +3,11 @@
 export interface Search {
   words: string;
   like: string;
+  /** With `like`: the part that is meant, in pixel edges and array order; on a plane of a volume, `direction:place`. */
+  box: number[];
+  plane: string;
+  /** Name of an image that was sent to the server. */
+  image: string;
   where: string;
   facts: { concept: string; polarity: string }[];
   page: number;
@@ -23,6 +28,7 @@ export type Place =
   | { page: "find"; search: Search }
   | { page: "look"; uid: string }
   | { page: "slide"; uid: string }
+  | { page: "region"; uid: string }
   | { page: "map" }
   | { page: "judge" }
   | { page: "reports"; cases: CasesAddress | null }
@@ -31,7 +37,7 @@ export type Place =
 export const JUDGE = "#/judge";
 export const MAP = "#/map";
 
-export const EVERYTHING: Search = { words: "", like: "", where: "", facts: [], page: 1 };
+export const EVERYTHING: Search = { words: "", like: "", box: [], plane: "", image: "", where: "", facts: [], page: 1 };
 
 export function readPlace(hash: string): Place {
   const [path = "", query = ""] = hash.replace(/^#\/?/, "").split("?", 2);
@@ -39,6 +45,7 @@ export function readPlace(hash: string): Place {
   if (kind === "sample" && uid) return { page: "look", uid: decodeURIComponent(uid) };
   if (kind === "slide" && uid) return { page: "slide", uid: decodeURIComponent(uid) };
   if (kind === "map") return { page: "map" };
+  if (kind === "region" && uid) return { page: "region", uid: decodeURIComponent(uid) };
   if (kind === "judge") return { page: "judge" };
   const given = new URLSearchParams(query);
   const page = Number(given.get("page") ?? 1);
@@ -50,6 +57,9 @@ export function readPlace(hash: string): Place {
     search: {
       words: given.get("words") ?? "",
       like: given.get("like") ?? "",
+      box: (given.get("box") ?? "").split(",").filter(Boolean).map(Number).filter(Number.isFinite),
+      plane: given.get("plane") ?? "",
+      image: given.get("image") ?? "",
       where: given.get("where") ?? "",
       facts: given.getAll("fact").map((fact) => {
         const [polarity = "present", ...concept] = fact.split(":");
@@ -62,7 +72,8 @@ export function readPlace(hash: string): Place {
 
 export function findAddress(search: Partial<Search>): string {
   const given = new URLSearchParams();
-  for (const name of ["words", "like", "where"] as const) if (search[name]) given.set(name, search[name]);
+  for (const name of ["words", "like", "plane", "image", "where"] as const) if (search[name]) given.set(name, search[name]);
+  if (search.box?.length) given.set("box", search.box.join(","));
   for (const fact of search.facts ?? []) given.append("fact", `${fact.polarity}:${fact.concept}`);
   if ((search.page ?? 1) > 1) given.set("page", String(search.page));
   const query = given.toString();
@@ -71,6 +82,10 @@ export function findAddress(search: Partial<Search>): string {
 
 export function lookAddress(uid: string): string {
   return `#/sample/${encodeURIComponent(uid)}`;
+}
+
+export function regionAddress(uid: string): string {
+  return `#/region/${encodeURIComponent(uid)}`;
 }
 
 export function slideAddress(uid: string): string {

@@ -5,7 +5,16 @@ export interface About {
   samples: number;
   groups: { kind: string; modality: string | null; samples: number }[];
   concepts: { concept: string; present: number; absent: number; uncertain: number }[];
-  model: { name: string; searched: number } | null;
+  model: Model | null;
+}
+
+export interface Model {
+  name: string;
+  searched: number;
+  approximate: boolean;
+  recall: { images: number; words: number | null; looked_at: number } | null;
+  making: { what: string; done: number; total: number; problem: string | null } | null;
+  modalities: string[];
 }
 
 export interface Card {
@@ -29,7 +38,14 @@ export interface Page {
   offset: number;
   total: number;
   matching: number;
+  exact: boolean | null;
   milliseconds: number;
+}
+
+export interface Alike {
+  duplicates: { card: Card; differing_bits: number | null; cosine: number | null }[];
+  neighbours: Card[];
+  compared_by: string[];
 }
 
 export interface Question {
@@ -188,8 +204,20 @@ const SAID: Record<number, string> = {
 };
 
 export async function ask<T>(path: string, body?: unknown): Promise<T> {
-  const init: RequestInit =
-    body === undefined ? {} : { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) };
+  return request<T>(
+    path,
+    body === undefined ? {} : { method: "POST", headers: { "Content-Type": "application/json" }, body: JSON.stringify(body) },
+  );
+}
+
+/** Send a file to search by; the name under which the server holds what it needs of it. */
+export async function sendImage(image: File, modality: string): Promise<string> {
+  const query = new URLSearchParams({ name: image.name, ...(modality ? { modality } : {}) });
+  const headers = { "Content-Type": "application/octet-stream" };
+  return (await request<{ image: string }>(`images?${query}`, { method: "POST", headers, body: image })).image;
+}
+
+async function request<T>(path: string, init: RequestInit): Promise<T> {
   let answer: Response;
   try {
     answer = await fetch(`api/${path}`, init);

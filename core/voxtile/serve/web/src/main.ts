@@ -7,6 +7,7 @@ import { html, nothing, render } from "lit";
 import { droppedAddress, EVERYTHING, findAddress, JUDGE, MAP, readPlace, reportsAddress } from "./address";
 import { type About, ask, Refused } from "./api";
 import { findPage } from "./find/page";
+import { regionPage } from "./find/region";
 import { judgePage } from "./judge/page";
 import { droppedPage } from "./look/dropped";
 import { lookPage } from "./look/page";
@@ -57,6 +58,7 @@ async function show(): Promise<void> {
     else if (place.page === "slide") leave = await (await import("./look/slide")).slidePage(fresh, place.uid);
     else if (place.page === "map") leave = await (await import("./look/map")).mapPage(fresh);
     else if (place.page === "dropped") leave = await droppedPage(fresh, place.reason, place.number);
+    else if (place.page === "region") leave = await regionPage(fresh, place.uid);
     else if (place.page === "judge") leave = await judgePage(fresh);
     else leave = await findPage(fresh, place.search, about as About);
   } catch (error) {

@@ -1,8 +1,9 @@
 /** Look: one sample with everything that is known of it. */
 
 import { html, nothing, render } from "lit";
-import { findAddress, lookAddress } from "../address";
+import { lookAddress } from "../address";
 import { type About, ask, file, type Known, type Shown, type ShownBy } from "../api";
+import { likenessLinks, showAlike } from "../find/alike";
 import { classesPanel } from "./classes";
 import { captions, facts, provenance, regions } from "./details";
 import { phrasePanel } from "./phrase";
@@ -17,14 +18,15 @@ export async function lookPage(root: HTMLElement, uid: string, about: About): Pr
     html`<h1>${title}</h1>
       <p class="soft">
         sample ${(known.number + 1).toLocaleString("en")} · <code>${known.uid}</code>${known.split ? html` · split ${known.split}` : nothing}
-        ${about.model ? html`· <a href=${findAddress({ like: uid })}>similar samples</a>` : nothing}
+        ${likenessLinks(uid, about)}
       </p>
       <div class="look">
         <section class="card view" aria-label="Image"><div id="viewer"></div></section>
-        <div>${model?.methods.length ? html`<section class="card" id="phrase"></section>` : nothing}${model ? html`<section class="card" id="classes"></section>` : nothing}${captions(known)}${facts(known)}${regions(known)}${others("Same study", known.study)}${others("Same subject", known.subject)}${provenance(known)}</div>
+        <div>${model?.methods.length ? html`<section class="card" id="phrase"></section>` : nothing}${model ? html`<section class="card" id="classes"></section>` : nothing}${captions(known)}${facts(known)}${regions(known)}${others("Same study", known.study)}${others("Same subject", known.subject)}<div id="alike"></div>${provenance(known)}</div>
       </div>`,
     root,
   );
+  void showAlike(root.querySelector("#alike") as HTMLElement, uid);
   const place = root.querySelector("#viewer") as HTMLElement;
   const viewer = await openViewer(place, known, shown);
   const panel = (name: string) => root.querySelector<HTMLElement>(`#${name}`);

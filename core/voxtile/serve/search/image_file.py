@@ -1,0 +1,114 @@
+"""An image of the viewer's own as a model's input, read in a process of its own with limits: it comes from outside."""
+
+from __future__ import annotations
+
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+
+from voxtile.api.inputs import Given, check_metas, file_corpus, images_of
+from voxtile.closing import Closing
+from voxtile.data.presets.base import Preset
+from voxtile.data.presets.roles import StudyReader, not_a_study
+from voxtile.engine.pool import Raised, Returned, WorkerPool
+from voxtile.engine.worker import Report
+from voxtile.engine.worker_process import Call, Limits
+from voxtile.errors import ConfigError
+from voxtile.models.flattening import Flattening
+from voxtile.models.rgb_pictures import flattened_preset
+from voxtile.stages.ground.sources import kind_of, read_as
+
+MOST_BYTES = 256 << 20
+"""Of an image that is sent."""
+
+_LIMITS = Limits(time_s=120.0, memory_bytes=4 << 30)
+_ENDINGS = (".nii.gz", ".nii", ".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".jp2", ".dcm")
+_NAMED = "the image"
+
+
+@dataclass(frozen=True)
+class _Reader:
+    """What a process needs to know to read an image."""
+
+    preset: Preset
+
+
+class ImageReader(Closing):
+    """Reads one image at a time; its process stays for the next, and is another one after any that broke it."""
+
+    def __init__(self) -> None:
+        # A process ends with the thread that started it (PR_SET_PDEATHSIG), and threads of requests come and go.
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix="images")
+        self._pools: dict[int, WorkerPool] = {}
+
+    def read(self, data: Path, name: str, preset: Preset, modality: str | None = None) -> Tensor:
+        """[C, *G] the model's input.
+
+        Args:
+            data: the file as it was sent; it is moved.
+            name: what the viewer calls it; its ending alone is looked at.
+            preset: of the model.
+            modality: of a NIfTI file, which does not say.
+
+        Raises:
+            ConfigError: it cannot be read, holds several images, or none that the model can take.
+        """
+        return self._thread.submit(self._read, data, name, preset, modality).result()
+
+    def close(self) -> None:
+        """End its process."""
+        self._thread.submit(self._end).result()
+        self._thread.shutdown()
+
+    def _read(self, data: Path, name: str, preset: Preset, modality: str | None) -> Tensor:
+        ending = next((ending for ending in _ENDINGS if name.casefold().endswith(ending)), "")
+        with tempfile.TemporaryDirectory(prefix="voxtile-image-") as folder:
+            named = Path(folder, f"image{ending}")
+            data.rename(named)
+            if id(preset) not in self._pools:
+                self._pools[id(preset)] = WorkerPool(1, _Reader(preset), _LIMITS)
+            pool = self._pools[id(preset)]
+            pool.submit(Call(None, _prepared, (str(named), modality)))
+            for event in list(pool.events()):
+                if isinstance(event, Returned):
+                    return torch.from_numpy(event.value)
+                if isinstance(event, Raised) and event.error.is_expected:
+                    raise ConfigError(event.error.sentence.replace(f"'{named}'", _NAMED).replace(str(named), _NAMED))
+        raise ConfigError("the image cannot be read within the limits of time and memory; give another")
+
+    def _end(self) -> None:
+        while self._pools:
+            self._pools.popitem()[1].close()
+
+
+def _prepared(reader: _Reader, path: str, modality: str | None, report: Report) -> npt.NDArray[np.float32]:
+    report(0)
+    image, preset = Path(path), reader.preset
+    if isinstance(preset, StudyReader):
+        raise not_a_study(preset.role_names)
+    kind = read_as(kind_of(image), image, preset)
+    if kind == "wsi":
+        raise ConfigError("a whole slide is not searched by; give a picture of a part of it")
+    known: Given = {"modality": _modality(preset, modality)} if kind == "nifti" else {}
+    with tempfile.TemporaryDirectory(prefix="voxtile-image-") as folder:
+        corpus = file_corpus(image, preset, Path(folder), known, 0.0)
+        rows = images_of(corpus, image)
+        if len(rows) > 1:
+            raise ConfigError(f"the file holds {len(rows)} images; give one that holds a single image")
+        if rows[0]["kind"] != "volume":
+            preset = flattened_preset(preset, rows, Flattening())
+        check_metas(preset, rows)
+        return np.asarray(preset(corpus.source(rows[0]), None).numpy(), np.float32)
+
+
+def _modality(preset: Preset, said: str | None) -> str | None:
+    read = tuple(getattr(preset, "modalities", ()) or ())
+    if said is None and len(read) > 1:
+        raise ConfigError(f"a NIfTI file does not say its modality; choose one of {', '.join(read)}")
+    return said

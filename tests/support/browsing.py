@@ -61,6 +61,21 @@ def tab(browser, width=1280, height=900, scheme="light"):
     context.close()
 
 
+def until(page, condition, arg=None):
+    """Wait for a condition in the page. Playwright's own way evaluates a text there, which the policy forbids.
+
+    Args:
+        page: a tab.
+        condition: JavaScript, an expression or a function.
+        arg: of the function.
+    """
+    for _ in range(1200):
+        if page.evaluate(condition, arg):
+            return
+        page.wait_for_timeout(25)
+    raise AssertionError(f"not within half a minute: {condition}")
+
+
 def serious(page):
     """What axe-core calls serious or worse."""
     if not AXE.is_file():

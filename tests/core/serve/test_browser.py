@@ -5,7 +5,7 @@ import sys
 
 import pyarrow.parquet as pq
 import pytest
-from browsing import NEEDED, SCRIPTED, chromium, serious, serving, tab, too_wide, unharmed
+from browsing import NEEDED, SCRIPTED, chromium, serious, serving, tab, too_wide, unharmed, until
 from serve_corpus import PATCH, SCENE, SCRIPT, VOLUME, write_served_corpus
 
 pytest.importorskip("fastapi", reason="the extra serve is not installed")
@@ -96,7 +96,7 @@ def test_two_readers_judge_by_keys_and_curate_sees_it(page, address, served_corp
     page.keyboard.press("c")
     page.get_by_text("1 judged by you").or_(page.get_by_text("2 judged by you")).first.wait_for()
     begin_as(page, "Bob", "region")
-    page.wait_for_function("[...document.querySelectorAll('.judged img')].every(i => i.complete && i.naturalWidth)")
+    until(page, "[...document.querySelectorAll('.judged img')].every(i => i.complete && i.naturalWidth)")
     assert serious(page) == []
     unharmed(page, address)
     view = [sys.executable, "-P", "-m", "voxtile.cli.main", "curate", str(served_corpus), "--view", "doubted"]
@@ -140,7 +140,7 @@ def test_no_page_is_cut_off_or_hard_to_read(browser, address, width, scheme):
 def test_a_volume_is_drawn_by_niivue(page, address):
     page.goto(f"{address}#/sample/{VOLUME}")
     page.get_by_label("View").wait_for()
-    page.wait_for_function(_BRIGHT)
+    until(page, _BRIGHT)
     unharmed(page, address)
 
 
@@ -152,7 +152,7 @@ def test_a_browser_without_webgl_shows_planes_as_pictures_and_says_so(page, addr
     )
     page.goto(f"{address}#/sample/{VOLUME}")
     page.get_by_text("no WebGL 2").wait_for()
-    page.wait_for_function("[...document.querySelectorAll('.plane img')].every(i => i.complete && i.naturalWidth)")
+    until(page, "[...document.querySelectorAll('.plane img')].every(i => i.complete && i.naturalWidth)")
     slider = page.get_by_role("slider").first
     slider.focus()
     page.keyboard.press("ArrowRight")

@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from browsing import NEEDED, chromium, serious, serving, tab, too_wide, unharmed
+from browsing import NEEDED, chromium, serious, serving, tab, too_wide, unharmed, until
 from PIL import Image
 
 from voxtile.cli.main import main
@@ -17,6 +17,7 @@ pytest.importorskip("fastapi", reason="the extra serve is not installed")
 pytest.importorskip("playwright.sync_api", reason="playwright drives the browser")
 pytestmark = NEEDED
 INLINE = ("--engine", "inline")
+COLOURS = 50
 SLICES = 6  # of twenty: a browser without a graphics card is slow
 KINDS = {"ct": "modality = 'CT'", "slide": "kind = 'patch'", "scene": "crs IS NOT NULL"}
 
@@ -77,19 +78,23 @@ def find(page, address, name, expected):
     page.locator(".results li").first.wait_for()
     page.get_by_label("SQL condition").fill(KINDS[name])
     page.keyboard.press("Enter")
-    page.wait_for_function("count => document.querySelectorAll('.results li').length === count", arg=expected)
+    until(page, "count => document.querySelectorAll('.results li').length === count", expected)
     card = page.locator(".results a.picture").first
     card.wait_for()
-    page.wait_for_function("[...document.querySelectorAll('.results img')].some(i => i.complete && i.naturalWidth)")
+    until(page, "[...document.querySelectorAll('.results img')].some(i => i.complete && i.naturalWidth)")
     card.focus()
     page.keyboard.press("Enter")
     page.locator(".look").wait_for()
 
 
-def colours(page, selector):
-    """How many colours a screenshot of an element has: one that was not drawn has a few."""
-    pixels = np.asarray(Image.open(io.BytesIO(page.locator(selector).first.screenshot())).convert("RGB"))
-    return len(np.unique(pixels.reshape(-1, 3), axis=0))
+def until_seen(page, selector):
+    """Wait until a screenshot of an element has colours enough for an image; one that was not drawn has a few."""
+    for _ in range(100):
+        pixels = np.asarray(Image.open(io.BytesIO(page.locator(selector).first.screenshot())).convert("RGB"))
+        if len(np.unique(pixels.reshape(-1, 3), axis=0)) > COLOURS:
+            return
+        page.wait_for_timeout(50)
+    raise AssertionError(f"nothing is drawn in {selector}")
 
 
 @pytest.mark.parametrize(
@@ -103,11 +108,7 @@ def test_find_look_judge_and_curate(browser, address, corpora, counts, name, dra
         page.locator(drawn).first.wait_for()
         if name == "ct":
             page.get_by_label("View").wait_for()
-        for _ in range(100):
-            if colours(page, canvas) > 50:
-                break
-            page.wait_for_function("new Promise(done => requestAnimationFrame(() => done(true)))")
-        assert colours(page, canvas) > 50, "an image is seen"
+        until_seen(page, canvas)
         assert serious(page) == []
         judged = _judge_until(page, address, name)
         unharmed(page, address)
@@ -129,14 +130,14 @@ def _judge_until(page, address, name):
         if words.startswith(f"A {name}."):
             break
         page.keyboard.press("c")
-        page.wait_for_function("words => document.querySelector('.caption')?.innerText !== words", arg=words)
+        until(page, "words => document.querySelector('.caption')?.innerText !== words", words)
     page.keyboard.press("2")
     page.locator(".claim[aria-pressed=true]").wait_for()
     page.keyboard.press("w")
     page.locator(".claim b", has_text="wrong").wait_for()
     uid = page.locator(".judged a").get_attribute("href").rpartition("/")[2]
     page.keyboard.press("w")
-    page.wait_for_function("words => document.querySelector('.caption')?.innerText !== words", arg=words)
+    until(page, "words => document.querySelector('.caption')?.innerText !== words", words)
     return uid
 
 

@@ -24,7 +24,7 @@ export async function mapPage(root: HTMLElement): Promise<() => void> {
   const name = (one: Footprint) => [one.properties.modality, one.properties.datetime, one.properties.uid.slice(0, 12)].filter(Boolean).join(" · ");
   render(
     html`<h1>Map</h1><p class="soft" role="status">${found.total.toLocaleString("en")} samples with a place${found.total > found.features.length ? `; ${found.features.length.toLocaleString("en")} of them, chosen evenly, are drawn` : ""}</p>
-      <div class="canvas map" aria-label="Footprints; plus, minus and arrow keys move the map"></div>
+      <div class="canvas map" role="group" aria-label="Footprints; plus, minus and arrow keys move the map"></div>
       <details><summary>As a list</summary><ul>${found.features.slice(0, LISTED).map((one) => html`<li><a href=${lookAddress(one.properties.uid)}>${name(one)}</a></li>`)}</ul>
         ${found.features.length > LISTED ? html`<p class="soft">the first ${LISTED}</p>` : nothing}</details>`,
     root,

@@ -32,7 +32,7 @@ export async function showPatch(place: HTMLElement, known: Known, shown: Shown):
         ${known.regions.length ? html`<label><input type="checkbox" checked @change=${(event: Event) => show((event.target as HTMLInputElement).checked)} /> regions</label>` : ""}
         ${known.sample.level0_box ? html`<a href=${slideAddress(known.uid)}>On its slide</a>` : nothing}
       </div>
-      <div class="canvas" aria-label="The picture; plus, minus and arrow keys move it"></div>`,
+      <div class="canvas" role="group" aria-label="The picture; plus, minus and arrow keys move it"></div>`,
     place,
   );
   withoutInjectedStyle();

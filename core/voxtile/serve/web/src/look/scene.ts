@@ -16,7 +16,7 @@ export async function showScene(place: HTMLElement, known: Known, shown: Shown):
         ${shown.bands.length ? html`<label>Bands <select @change=${choose}>${shown.bands.map((name) => html`<option>${name}</option>`)}</select></label>` : nothing}
         <output class="soft" aria-live="off">${known.sample.crs ? `coordinates in ${String(known.sample.crs)}` : ""}</output>
       </div>
-      <div class="canvas scene" aria-label="The scene; plus, minus and arrow keys move it"></div>`,
+      <div class="canvas scene" role="group" aria-label="The scene; plus, minus and arrow keys move it"></div>`,
     place,
   );
   const map = L.map(place.querySelector(".canvas") as HTMLElement, { crs: L.CRS.Simple, attributionControl: false, minZoom: -6, maxZoom: 6, zoomSnap: 0.25 });

@@ -27,7 +27,7 @@ export async function slidePage(root: HTMLElement, uid: string): Promise<() => v
         <button type="button" @click=${() => viewer.viewport.fitBounds(own())}>This patch</button>
         <label><input type="checkbox" @change=${toggle("patches")} /> patches</label>
         ${regions.length ? html`<label><input type="checkbox" checked @change=${toggle("regions")} /> regions</label>` : nothing}</div>
-        <div class="canvas" aria-label="The slide; plus, minus and arrow keys move it"></div>
+        <div class="canvas" role="group" aria-label="The slide; plus, minus and arrow keys move it"></div>
         ${legend.size ? html`<ul class="regions">${[...legend].map(([phrase, colour]) => html`<li><svg width="14" height="14" aria-hidden="true"><rect width="14" height="14" rx="3" fill=${colour} /></svg> ${phrase}</li>`)}</ul>` : nothing}
       </section>`,
     root,

@@ -9,44 +9,16 @@ from dataclasses import replace
 import nibabel as nib
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 from serve_corpus import AFFINE, BANDS, HOUNSFIELD, NODATA, OTHER, PATCH, SCENE, VOLUME
+from toy_models import COLOUR, CT, INFRARED, Bright, tiny
 
 from voxtile.api.corpus import open_corpus
 from voxtile.api.model import Model
-from voxtile.data.presets.image import ImagePreset
-from voxtile.data.presets.tile import TilePreset
-from voxtile.data.presets.volume import VolumePreset
-from voxtile.inference.encoder_model import EncoderModel
-from voxtile.models.dual import DualEncoder
-from voxtile.models.image.conv import ConvTower
-from voxtile.models.text import TextBag
-from voxtile.objectives import Contrastive
 
 pytest.importorskip("fastapi", reason="the extra serve is not installed")
 
-CT = VolumePreset(shape=(40, 48, 56), spacing=(3.0, 1.5, 1.5), windows=((0.0, 1000.0),), units="HU")
-INFRARED = TilePreset(bands=("B08",), size=(32, 48), std=(0.2,))
-COLOUR = ImagePreset(size=(40, 60), mean=(0.0,) * 3, std=(1.0,) * 3)
 BONE = HOUNSFIELD > 500
-
-
-class Bright:
-    """Shows what is brighter than half of the window, and nothing that is called a dragon."""
-
-    name, logit_scale, fact_names, grounds = "bright", 1.0, (), True
-
-    def __init__(self, preset):
-        self.preset, self.calls, self.at_once, self.most = preset, 0, 0, 0
-
-    def ground(self, images, phrases):
-        self.calls, self.at_once = self.calls + 1, self.at_once + 1
-        self.most = max(self.most, self.at_once)
-        shown = (images[:, :1] > 0.5).float().expand(-1, len(phrases), *[-1] * (images.ndim - 2))
-        there = torch.tensor([[0.1 if "dragon" in phrase else 0.9 for phrase in phrases]] * len(images))
-        self.at_once -= 1
-        return shown, there
 
 
 @pytest.fixture
@@ -203,15 +175,6 @@ def test_without_a_model_it_says_how_to_name_one(served_with):
     for name, body in (("phrase", {"phrase": "bone"}), ("classes", {"classes": {"a": ["a"], "b": ["b"]}})):
         answer = client.post(f"/api/samples/{VOLUME}/{name}", json=body)
         assert (answer.status_code, "--model" in answer.json()["error"]) == (422, True)
-
-
-def tiny(preset, **how):
-    torch.manual_seed(0)
-    image = ConvTower(dimensions=2, channels=3, widths=(8, 8), blocks=(1, 1), width=8)
-    encoder = DualEncoder(image=image, text=TextBag(vocabulary=300, width=8), embed_dim=6, **how)
-    encoder.text.tokenizer.train(["gland", "no gland", "tumour"])
-    kind = "softmax" if not how else "sigmoid"
-    return EncoderModel("tiny", encoder, preset, objectives=[Contrastive(kind=kind)])
 
 
 CLASSES = {"gland": ["a gland", "glands"], "none": ["no gland"], "tumour": ["tumour"]}

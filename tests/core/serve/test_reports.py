@@ -1,41 +1,24 @@
 """Reports lead to the cases behind their figures, the ledger to what was dropped, a CT to the PET of its study."""
 
-import json
-
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from serve_corpus import OTHER, PATCH, SCENE, VOLUME
+from serve_report import GONE, write_report
 
 from voxtile.corpus.records import Sample
 from voxtile.corpus.schema import LEDGER
 from voxtile.corpus.writer import JobWriter, new_corpus
 from voxtile.errors import ConfigError
-from voxtile.evaluation.comparison.scores_file import SCHEMA
 
 pytest.importorskip("fastapi", reason="the extra serve is not installed")
-GONE = f"{99:032x}"
-LABELS = {VOLUME: 1, OTHER: 1, PATCH: 0, SCENE: 0, GONE: 0}
-SCORES = {"mine": (0.9, 0.2, 0.7, 0.1, 0.3), "theirs": (0.8, 0.9, 0.2, 0.1, 0.3)}
 
 
 @pytest.fixture(scope="module")
 def report(tmp_path_factory):
     out = tmp_path_factory.mktemp("report")
-    figure = {"task": "findings", "kind": "model", "metric": "auroc", "low": 0.5, "high": 1.0, "n": 5, "positives": 2}
-    rows = [
-        {**figure, "model": name, "class": "nodule", "average": "none", "value": value}
-        for name, value in (("mine", 0.67), ("theirs", 1.0))
-    ]
-    (out / "results.json").write_text(json.dumps({"schema": "voxtile.results/1", "rows": rows}))
-    scores = [
-        {"task": "findings", "split": "test", "model": model, "class": "nodule", "unit": uid, "subject": "s",
-         "label": label, "score": score}
-        for model, values in SCORES.items() for (uid, label), score in zip(LABELS.items(), values, strict=True)
-    ]  # fmt: skip
-    scores.append({**scores[0], "unit": f"{98:032x}", "label": -1})  # nobody knows
-    pq.write_table(pa.Table.from_pylist(scores, schema=SCHEMA), out / "scores.parquet")
+    write_report(out)
     return out
 
 

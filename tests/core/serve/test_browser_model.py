@@ -1,0 +1,189 @@
+"""In a real browser: phrases over images of all kinds, classes, reports and their cases, slides, what was dropped."""
+
+import io
+import socket
+import threading
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from browsing import NEEDED, chromium, serious, tab, too_wide, unharmed
+from PIL import Image
+from serve_corpus import PATCH, SCENE, VOLUME
+from serve_report import write_report
+from toy_models import COLOUR, CT, INFRARED, Bright, tiny
+
+pytest.importorskip("fastapi", reason="the extra serve is not installed")
+pytest.importorskip("playwright.sync_api", reason="playwright drives the browser")
+pytest.importorskip("tifffile", reason="the extra pathology is not installed")
+from slide_corpus import UIDS, write_slide_corpus
+
+pytestmark = NEEDED
+
+
+@contextmanager
+def at_an_address(explored):
+    """A server in this process."""
+    import uvicorn
+
+    from voxtile.serve.access import Access
+    from voxtile.serve.application import application
+    from voxtile.serve.front_end import BUILT
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        name = f"127.0.0.1:{listener.getsockname()[1]}"
+        app = application(explored, Access(frozenset({name})), BUILT)
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        yield f"http://{name}/"
+        server.should_exit = True
+        thread.join(30)
+
+
+@pytest.fixture(scope="module")
+def addresses(explored, tmp_path_factory):
+    """Of the planted corpus with a model for each kind, and of slides."""
+    from voxtile.corpus.reader import Corpus
+    from voxtile.serve.explored import explore
+    from voxtile.serve.model_maps.phrase_map import PhraseMaps
+    from voxtile.serve.reports.report import open_reports
+    from voxtile.serve.sample_index import SampleIndex
+
+    root = tmp_path_factory.mktemp("browsed")
+    (root / "report").mkdir()
+    write_report(root / "report")
+    write_slide_corpus(root)
+    slides = Corpus(root / "corpus")
+    models = {"ct": Bright(CT), "scene": Bright(INFRARED), "patch": tiny(COLOUR)}
+    served = {name: replace(explored, maps=PhraseMaps(model)) for name, model in models.items()}
+    served["ct"] = replace(served["ct"], reports=open_reports([root / "report"]))
+    served["slides"] = explore(slides, SampleIndex(slides), references=root / "scans")
+    with ExitStack() as stack:
+        yield {name: stack.enter_context(at_an_address(one)) for name, one in served.items()}
+
+
+@pytest.fixture(scope="module")
+def browser():
+    with chromium() as opened:
+        yield opened
+
+
+def ask_phrase(page, address, uid, phrase="gland"):
+    page.goto(f"{address}#/sample/{uid}")
+    page.get_by_label("Phrase").wait_for()
+    page.get_by_label("Phrase").focus()
+    page.keyboard.type(phrase)
+    page.keyboard.press("Enter")
+    page.get_by_text("shown by").wait_for()
+    page.locator("#phrase select").nth(1).select_option("mask")
+    page.get_by_text("if believed from").wait_for()
+
+
+def until(page, condition):
+    """Look again and again, a frame apart."""
+    for _ in range(300):
+        if condition():
+            return True
+        page.wait_for_function("new Promise(done => requestAnimationFrame(() => done(true)))")
+    return False
+
+
+def colours(page, selector):
+    """How many colours a picture of an element has."""
+    pixels = np.asarray(Image.open(io.BytesIO(page.locator(selector).first.screenshot())).convert("RGB"))
+    return len(np.unique(pixels.reshape(-1, 3), axis=0))
+
+
+def reddish(page, selector):
+    """Pixels of an element's picture that are far more red than green: where a mask is, since the volume is grey."""
+    pixels = np.asarray(Image.open(io.BytesIO(page.locator(selector).first.screenshot())).convert("RGB")).astype(int)
+    return int((pixels[..., 0] - pixels[..., 1] > 60).sum())
+
+
+def test_a_phrase_over_a_volume_by_niivue_and_its_mask_to_take_away(browser, addresses):
+    with tab(browser) as page:
+        page.goto(f"{addresses['ct']}#/sample/{VOLUME}")
+        page.get_by_label("View").wait_for()
+        page.get_by_label("regions").uncheck()
+        before = reddish(page, ".canvas")
+        ask_phrase(page, addresses["ct"], VOLUME)
+        assert until(page, lambda: reddish(page, ".canvas") > before + 1000), "the mask is seen"
+        assert serious(page) == []
+        with page.expect_download() as kept:
+            page.get_by_role("link", name="NIfTI").click()
+        assert kept.value.suggested_filename == f"{VOLUME[:12]}-gland.zip"
+        page.get_by_role("button", name="Take away").click()
+        assert until(page, lambda: reddish(page, ".canvas") < before + 500)
+        page.get_by_label("Over it").select_option("0")
+        page.get_by_label("from").wait_for()
+        unharmed(page, addresses["ct"])
+
+
+def test_a_phrase_without_webgl_is_shown_in_the_planes(browser, addresses):
+    with tab(browser, width=390, scheme="dark") as page:
+        page.add_init_script(
+            "const get = HTMLCanvasElement.prototype.getContext;"
+            "HTMLCanvasElement.prototype.getContext = function (kind, ...rest) {"
+            " return kind.startsWith('webgl') ? null : get.call(this, kind, ...rest); }"
+        )
+        ask_phrase(page, addresses["ct"], VOLUME)
+        page.wait_for_function(
+            "[...document.querySelectorAll('.plane img')].every(i => i.complete && i.naturalWidth"
+            " && i.src.includes('phrase/planes') && i.src.includes('threshold'))"
+        )
+        assert too_wide(page) <= 0
+        assert serious(page) == []
+
+
+@pytest.mark.parametrize(("name", "uid"), [("patch", PATCH), ("scene", SCENE)])
+def test_a_phrase_over_a_picture(browser, addresses, name, uid):
+    with tab(browser, width=390) as page:
+        ask_phrase(page, addresses[name], uid)
+        page.wait_for_function(
+            "(i => i && i.complete && i.naturalWidth && i.src.includes('threshold'))"
+            "(document.querySelector('img.laid'))"
+        )
+        if name == "patch":
+            page.get_by_label("Classes").fill("gland: a gland | glands\nnone: no gland")
+            page.get_by_role("button", name="Score").click()
+            page.locator("meter").nth(1).wait_for()
+        assert too_wide(page) <= 0
+        assert serious(page) == []
+        page.get_by_label("Phrase").fill("x" * 500)
+        page.get_by_label("Shown by").select_option("gradcam" if name == "patch" else "auto")
+        unharmed(page, addresses[name])
+
+
+def test_from_a_figure_to_its_cases_and_what_was_dropped(browser, addresses):
+    with tab(browser, width=390, scheme="dark") as page:
+        page.goto(f"{addresses['ct']}#/reports")
+        page.get_by_role("link", name="false positives").first.click()
+        page.get_by_text("3 cases.").wait_for()
+        page.get_by_text("not in this corpus").wait_for()
+        assert serious(page) == []
+        assert too_wide(page) <= 0
+        page.get_by_label("Cases").select_option("disagreements")
+        page.get_by_text("theirs:").first.wait_for()
+        page.locator(".results a.picture").first.click()
+        page.locator(".look").wait_for()
+        for name, said in (("Dropped", "Nothing was dropped."), ("Map", "has a place on the ground")):
+            page.get_by_role("link", name=name, exact=True).click()
+            page.get_by_text(said).wait_for()
+            assert serious(page) == []
+        unharmed(page, addresses["ct"])
+
+
+def test_from_a_patch_to_its_slide(browser, addresses):
+    with tab(browser) as page:
+        page.goto(f"{addresses['slides']}#/sample/{UIDS[2]}")
+        page.get_by_role("link", name="On its slide").click()
+        page.locator(".outline.own").wait_for()
+        page.get_by_label("patches").check()
+        assert until(page, lambda: page.locator(".outline.patch:visible").count() == len(UIDS) + 1)
+        page.get_by_role("button", name="This patch").click()
+
+        assert until(page, lambda: colours(page, ".canvas") > 200), "the slide is seen"
+        assert serious(page) == []
+        unharmed(page, addresses["slides"])

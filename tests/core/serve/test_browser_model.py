@@ -76,7 +76,7 @@ def ask_phrase(page, address, uid, phrase="gland"):
     page.get_by_label("Phrase").focus()
     page.keyboard.type(phrase)
     page.keyboard.press("Enter")
-    page.get_by_text("shown by").wait_for()
+    page.get_by_text("Believed to be").wait_for()
     page.locator("#phrase select").nth(1).select_option("mask")
     page.get_by_text("if believed from").wait_for()
 
@@ -86,7 +86,7 @@ def until(page, condition):
     for _ in range(300):
         if condition():
             return True
-        page.wait_for_function("new Promise(done => requestAnimationFrame(() => done(true)))")
+        page.evaluate("() => new Promise(done => requestAnimationFrame(() => done(true)))")
     return False
 
 
@@ -112,7 +112,7 @@ def test_a_phrase_over_a_volume_by_niivue_and_its_mask_to_take_away(browser, add
         assert until(page, lambda: reddish(page, ".canvas") > before + 1000), "the mask is seen"
         assert serious(page) == []
         with page.expect_download() as kept:
-            page.get_by_role("link", name="NIfTI").click()
+            page.locator("#phrase").get_by_role("link", name="NIfTI").click()
         assert kept.value.suggested_filename == f"{VOLUME[:12]}-gland.zip"
         page.get_by_role("button", name="Take away").click()
         assert until(page, lambda: reddish(page, ".canvas") < before + 500)
@@ -130,7 +130,7 @@ def test_a_phrase_without_webgl_is_shown_in_the_planes(browser, addresses):
         )
         ask_phrase(page, addresses["ct"], VOLUME)
         page.wait_for_function(
-            "[...document.querySelectorAll('.plane img')].every(i => i.complete && i.naturalWidth"
+            "() => [...document.querySelectorAll('.plane img')].every(i => i.complete && i.naturalWidth"
             " && i.src.includes('phrase/planes') && i.src.includes('threshold'))"
         )
         assert too_wide(page) <= 0
@@ -142,7 +142,7 @@ def test_a_phrase_over_a_picture(browser, addresses, name, uid):
     with tab(browser, width=390) as page:
         ask_phrase(page, addresses[name], uid)
         page.wait_for_function(
-            "(i => i && i.complete && i.naturalWidth && i.src.includes('threshold'))"
+            "() => (i => i && i.complete && i.naturalWidth && i.src.includes('threshold'))"
             "(document.querySelector('img.laid'))"
         )
         if name == "patch":

@@ -69,6 +69,44 @@ def test_a_phrase_in_a_volume_is_shown_and_saved_where_the_model_sees_it(served_
     assert not list(explored.corpus.roots[0].rglob("*ground*")), "nothing is written to the corpus"
 
 
+def test_masks_of_the_corpus_are_saved_too(served_with, tmp_path):
+    shapely = pytest.importorskip("shapely")
+    client = served_with(None)
+    assert client.get(f"/api/samples/{VOLUME}/shown").json()["forms"] == ["nifti", "dicom-seg"]
+    kept = client.get(f"/api/samples/{VOLUME}/regions/saved", params={"to": "nifti"})
+    with zipfile.ZipFile(io.BytesIO(kept.content)) as archive:
+        [name] = [one for one in archive.namelist() if one.endswith(".nii.gz")]
+        (tmp_path / name).write_bytes(archive.read(name))
+    mask = nib.load(tmp_path / name).get_fdata()[..., 0].transpose(2, 1, 0)
+    assert np.argwhere(mask).min(0).tolist() == [20, 10, 30]
+    assert mask.sum() == 100
+    outlined = client.get(f"/api/samples/{PATCH}/regions/saved", params={"to": "geojson"}).json()
+    shapes = [shapely.geometry.shape(one["geometry"]) for one in outlined["features"]]
+    assert [shape.bounds for shape in shapes] == [(10, 5, 30, 15)]
+    refused = client.get(f"/api/samples/{SCENE}/regions/saved", params={"to": "geojson"})
+    assert (refused.status_code, "nothing to save" in refused.json()["error"]) == (422, True)
+
+
+def test_a_sample_that_cannot_be_read_is_said_without_a_file(served_with, monkeypatch):
+    from voxtile.corpus.source import StoredSample
+    from voxtile.errors import CorpusError
+
+    def gone(self, part=None):
+        raise CorpusError("'/secret/shard.tar' is gone")
+
+    monkeypatch.setattr(StoredSample, "array", gone)
+    answer = served_with(Bright(CT)).post(f"/api/samples/{VOLUME}/phrase", json={"phrase": "bone"})
+    assert (answer.status_code, "cannot be read" in answer.json()["error"]) == (500, True)
+    assert "secret" not in answer.text
+
+
+def test_a_volume_of_one_plane_is_shown_too(served_with):
+    client = served_with(Bright(CT))
+    shown = picture(asked(client, OTHER, "planes/axial/0", threshold=0.5)).astype(int)
+    plain = picture(client.get(f"/api/samples/{OTHER}/planes/axial/0"))
+    assert np.array_equal((shown != plain[..., None]).any(axis=2)[::-1, ::-1], BONE[0])
+
+
 def test_a_dicom_segmentation_refers_to_the_series_that_extract_writes(served_with, served_corpus, tmp_path):
     highdicom = pytest.importorskip("highdicom")
     import pydicom

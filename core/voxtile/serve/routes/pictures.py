@@ -13,6 +13,7 @@ from pydantic import BaseModel
 
 from voxtile.errors import CorpusError, VoxtileError
 from voxtile.serve.explored import Explored
+from voxtile.serve.model_maps.saved import Form, forms_of
 from voxtile.serve.pictures import planes
 from voxtile.serve.pictures.band_pictures import band_picture, band_pictures
 from voxtile.serve.pictures.encode import png
@@ -45,27 +46,29 @@ class ShownWindow(BaseModel):
 
 
 class Shown(BaseModel):
-    """How a sample can be shown: a volume by its planes, anything else as a picture."""
+    """How a sample can be shown: a volume by its planes, anything else as a picture; and how masks of it are saved."""
 
     stacks: list[Stack]
     windows: list[ShownWindow]
     width: int | None
     height: int | None
     bands: list[str]
+    forms: list[Form]
 
 
 @router.get("/shown")
 def shown(served: Served, uid: str) -> Shown:
     """By which planes and windows, or by which bands, a sample can be shown."""
     row = served.row(uid)
+    forms = list(forms_of(row))
     if planes.is_volume(row):
         with served.source(row) as source:
             windows = [ShownWindow(**asdict(window)) for window in planes.volume_windows(source)]
         stacks = [Stack(**asdict(stack)) for stack in planes.plane_stacks(row)]
-        return Shown(stacks=stacks, windows=windows, width=None, height=None, bands=[])
+        return Shown(stacks=stacks, windows=windows, width=None, height=None, bands=[], forms=forms)
     width, height = (size_along(row, "X"), size_along(row, "Y")) if row.get("shape") else (None, None)
     names = [picture.name for picture in band_pictures(row)]
-    return Shown(stacks=[], windows=[], width=width, height=height, bands=names)
+    return Shown(stacks=[], windows=[], width=width, height=height, bands=names, forms=forms)
 
 
 @router.get("/thumbnail")

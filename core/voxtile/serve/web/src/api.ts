@@ -105,6 +105,7 @@ export interface Shown {
   width: number | null;
   height: number | null;
   bands: string[];
+  forms: string[];
 }
 
 /** The model that answers phrases and classes. */

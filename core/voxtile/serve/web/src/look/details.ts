@@ -1,7 +1,7 @@
 /** Texts, facts, regions and provenance of a sample. */
 
 import { html, nothing } from "lit";
-import type { Caption, Fact, Known } from "../api";
+import { type Caption, type Fact, file, type Known, type Shown } from "../api";
 
 export function captions(known: Known) {
   if (!known.captions.length) return nothing;
@@ -34,11 +34,16 @@ function factRow(fact: Fact, region: string) {
     <td><span class="fact ${fact.polarity}">${fact.polarity}</span></td><td class="nowrap">${value}</td><td>${region}</td><td><small>${fact.source ?? ""}</small></td></tr>`;
 }
 
-export function regions(known: Known) {
+/** Names of the formats in which masks are saved. */
+export const FORMS: Record<string, string> = { "dicom-seg": "DICOM SEG", nifti: "NIfTI", geojson: "GeoJSON", geopackage: "GeoPackage" };
+
+export function regions(known: Known, shown: Shown) {
   if (!known.regions.length) return nothing;
+  const saved = known.regions.some((region) => region.has_mask) ? shown.forms : [];
   return html`<section class="card"><h2>Regions</h2><ul class="regions">${known.regions.map((region) => html`<li>
     <svg width="14" height="14" aria-hidden="true"><rect width="14" height="14" rx="3" fill=${region.colour} /></svg>
-    ${region.phrase} <small>${[region.has_mask ? "mask" : "", region.box ? "box" : ""].filter(Boolean).join(", ")}</small></li>`)}</ul></section>`;
+    ${region.phrase} <small>${[region.has_mask ? "mask" : "", region.box ? "box" : ""].filter(Boolean).join(", ")}</small></li>`)}</ul>
+    ${saved.length ? html`<p>Save the masks as ${saved.map((form, n) => html`${n ? ", " : ""}<a href=${file(known.uid, "regions/saved", { to: form })} download>${FORMS[form]}</a>`)}</p>` : nothing}</section>`;
 }
 
 export function provenance(known: Known) {

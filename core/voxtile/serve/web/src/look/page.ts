@@ -22,7 +22,7 @@ export async function lookPage(root: HTMLElement, uid: string, about: About): Pr
       </p>
       <div class="look">
         <section class="card view" aria-label="Image"><div id="viewer"></div></section>
-        <div>${model?.methods.length ? html`<section class="card" id="phrase"></section>` : nothing}${model ? html`<section class="card" id="classes"></section>` : nothing}${captions(known)}${facts(known)}${regions(known)}${others("Same study", known.study)}${others("Same subject", known.subject)}<div id="alike"></div>${provenance(known)}</div>
+        <div>${model?.methods.length ? html`<section class="card" id="phrase"></section>` : nothing}${model ? html`<section class="card" id="classes"></section>` : nothing}${captions(known)}${facts(known)}${regions(known, shown)}${others("Same study", known.study)}${others("Same subject", known.subject)}<div id="alike"></div>${provenance(known)}</div>
       </div>`,
     root,
   );

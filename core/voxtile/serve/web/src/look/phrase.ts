@@ -2,9 +2,9 @@
 
 import { html, nothing, render } from "lit";
 import { ask, type Believed, file, type Known, Refused, type ShownBy } from "../api";
+import { FORMS } from "./details";
 import { asked, type Overlay, type Viewer } from "./viewer";
 
-const FORMS: Record<string, string> = { "dicom-seg": "DICOM SEG", nifti: "NIfTI", geojson: "GeoJSON", geopackage: "GeoPackage" };
 /** What was asked last, for the next sample. */
 const last = { phrase: "", method: "auto", kind: "map" as Overlay["kind"], threshold: 0.5, least: 0.5 };
 

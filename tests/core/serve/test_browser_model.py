@@ -117,7 +117,7 @@ def test_a_phrase_over_a_volume_by_niivue_and_its_mask_to_take_away(browser, add
         page.get_by_role("button", name="Take away").click()
         assert until(page, lambda: reddish(page, ".canvas") < before + 500)
         page.get_by_label("Over it").select_option("0")
-        page.get_by_label("from").wait_for()
+        page.get_by_role("spinbutton", name="from").wait_for()
         unharmed(page, addresses["ct"])
 
 

@@ -10,7 +10,7 @@ from voxtile.serve.reviews.rates import clustered_rate
 
 CARRIERS = 10  # subjects with the rarer outcome, from which on the interval is as narrow as it may be
 GRID = [*product((10, 20, 60, 200), (0.02, 0.05, 0.15, 0.5), (0.0, 0.1, 0.3, 0.6))]
-SMALL = [(10, 0.02, 0.6), (20, 0.15, 0.6), (60, 0.05, 0.3), (60, 0.15, 0.0), (200, 0.15, 0.1)]
+SMALL = [(10, 0.02, 0.6), (20, 0.15, 0.6), (60, 0.02, 0.6), (60, 0.15, 0.0), (200, 0.15, 0.1)]
 
 
 @dataclass

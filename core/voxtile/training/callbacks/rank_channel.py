@@ -52,9 +52,7 @@ class Line:
         try:
             while chunk := self.socket.recv(LIMIT):
                 self._unread += chunk
-                if (
-                    len(self._unread) > LIMIT
-                ):  # what is left is read the next time: one that never stops holds up nobody
+                if len(self._unread) > LIMIT:  # the rest the next time: one that never stops holds up nobody
                     break
             else:
                 self.open = False

@@ -36,12 +36,12 @@ export function itemView(shown: Shown, give: (verdict: string) => void, choose: 
   return html`<section class="card judged" aria-label=${`This ${item.kind}`}>
     <a href=${lookAddress(item.uid)} aria-label="look at the sample"><img src=${picture(item)} alt=${item.region_id === null ? "the sample" : "the region in its sample"} /></a>
     <div>
-      <small>${[item.kind, item.origin].filter(Boolean).join(" · ")} · ${shown.judged.toLocaleString("en")} judged by you</small>
+      <small>${[item.kind, item.origin].filter((one) => one !== "–").join(" · ")} · ${shown.judged.toLocaleString("en")} judged by you</small>
       <p class="caption" aria-live="polite">${item.words}</p>
       ${item.claims.length ? claimsView(shown, choose) : nothing}
       <p class="controls">${VERDICTS.map((one) => html`<button type="button" ?disabled=${shown.busy} @click=${() => give(one.verdict)}>${one.said} <kbd>${one.key}</kbd></button>`)}
         <span class="soft">${shown.chosen < 0 ? `the whole ${item.kind}` : `claim ${shown.chosen + 1}`}</span></p>
-      <label class="comment">Comment <kbd>m</kbd> <input name="comment" maxlength="2000" autocomplete="off" /></label>
+      <label class="comment"><span>Comment <kbd>m</kbd></span> <input name="comment" maxlength="2000" autocomplete="off" /></label>
     </div>
   </section>`;
 }

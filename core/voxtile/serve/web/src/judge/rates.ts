@@ -56,7 +56,7 @@ function table(heading: string, lines: Line[], points: number) {
   return html`<section class="card rates"><h2>${heading} <small>share, 95 % interval by subject</small></h2>
     <div class="scroll" tabindex="0" role="region" aria-label=${heading}><table>
       <thead><tr><th scope="col">of</th><th scope="col">share</th><th scope="col">interval</th><th scope="col">judged</th><th scope="col">cannot tell</th><th scope="col">subjects</th><th scope="col">more for ${points} points</th></tr></thead>
-      <tbody>${lines.map((line) => html`<tr><th scope="row">${line.name}</th><td>${percent(line.share)}</td>
+      <tbody>${lines.map((line) => html`<tr><th scope="row">${line.name}</th><td class="nowrap">${percent(line.share)}</td>
         <td class="nowrap">${line.low === null || line.high === null ? "–" : `${percent(line.low)} to ${percent(line.high)}`}</td>
         <td>${line.judged}</td><td>${line.cannot_tell}</td><td>${line.subjects}</td><td>${line.further?.toLocaleString("en") ?? "–"}</td></tr>`)}</tbody>
     </table></div></section>`;
@@ -70,7 +70,7 @@ function agreements(rates: Rates, again: (one: Difference) => void) {
 
 function differences(readers: [string, string], found: Difference[], again: (one: Difference) => void) {
   const heading = `Where ${readers.join(" and ")} differ`;
-  return html`<div class="scroll" tabindex="0" role="region" aria-label=${heading}><table class="differences">
+  return html`<div class="scroll listed" tabindex="0" role="region" aria-label=${heading}><table class="differences">
     <thead><tr><th scope="col">what</th><th scope="col">${readers[0]}</th><th scope="col">${readers[1]}</th><th scope="col">again</th></tr></thead>
     <tbody>${found.map((one) => html`<tr><th scope="row"><a href=${lookAddress(one.uid)}>${one.words}</a></th>
       ${one.verdicts.map((verdict, reader) => html`<td>${verdict}${one.comments[reader] ? html`<br /><small>${one.comments[reader]}</small>` : nothing}</td>`)}

@@ -14,7 +14,7 @@ export async function findPage(root: HTMLElement, search: Search, about: About):
   document.title = search.words ? `${search.words} – voxtile` : "voxtile";
   const shown: { page: Page | null; problem: string } = { page: null, problem: "" };
   const draw = () =>
-    render(html`${form(search, about, said)}${modelState(about)}${outcome(shown.page, shown.problem, search)}`, root);
+    render(html`${form(search, about, said)}${modelState(about)}${notice(shown.problem)}${outcome(shown.page, shown.problem, search)}`, root);
   const said = (problem: string) => {
     shown.problem = problem;
     draw();
@@ -80,9 +80,12 @@ function chosen(search: Search) {
   </p>`;
 }
 
+function notice(problem: string) {
+  return problem ? html`<p class="notice" role="alert">${problem}</p>` : nothing;
+}
+
 function outcome(page: Page | null, problem: string, search: Search) {
-  if (problem) return html`<p class="notice" role="alert">${problem}</p>`;
-  if (!page) return html`<p class="soft" role="status">Searching…</p>`;
+  if (!page) return problem ? nothing : html`<p class="soft" role="status">Searching…</p>`;
   if (!page.total) return html`<p class="notice" role="status">No sample meets this.</p>`;
   const last = Math.ceil(page.total / A_PAGE);
   const ranked = search.words || search.like || search.image;

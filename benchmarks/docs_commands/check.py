@@ -15,6 +15,7 @@ _ADDS = {
     "facts": ("facts", "regions"),
     "caption": ("captions",),
     "check": ("verdicts",),
+    "instruct": ("dialogues",),
     "score": ("scores",),
     "describe": ("captions",),
     "embed": ("embeddings",),

@@ -112,6 +112,7 @@ DOCS = {
     ),
     ("docs/checking-captions.md", "Checking captions"): Scene(given={"corpus": CT_CORPUS}),
     ("docs/checking-captions.md", "How complete a caption is"): Scene(given={"corpus": CT_CORPUS}),
+    ("docs/instruct.md", "Questions, reports and dialogues"): Scene(given={"corpus": CT_CORPUS}),
     ("docs/checking-captions.md", "A second opinion"): Scene(
         given={"corpus": Shell("made few corpus")},
         exits={r"--model practice": 1},  # it repeats the prompt, and no opinion is read from that

@@ -103,6 +103,8 @@ class Domain:
         report_language: class that reads how sentences of reports affirm, deny and doubt, for other domains that read
             reports; made of a YAML file of further cues, with the methods `statement` and `other_language` of
             `voxtile_medical.reports.assertion.english.English`; or None.
+        report_reader: function of a vocabulary's name that gives the rules which read its labels in reports (a
+            `voxtile_datasets.report_reading.rules.RuleReader`), for tasks of report factuality; or None.
         report_words: YAML files, or folders of them, that hold the words of the domain's reports: names of findings
             and the like, which de-identification does not take for names of people.
         deidentifier: function of a text and, by the keyword `numbers`, of what is known of whose it is, that gives the
@@ -112,6 +114,7 @@ class Domain:
             None.
         claims: vocabulary files (YAML) of what the domain's captions can claim, for checking them.
         prompts: prompt files (YAML) for captions by a language model.
+        questions: files (YAML) of how questions and reports are asked for, for `voxtile instruct`.
         classes: presets, towers, objectives and the like ("module:Class") that checkpoints and exports may name;
             theirs that are not listed are refused, since a checkpoint may come from anybody.
         old_classes: class paths of before → what the class is called now, both of the domain's own package, so that
@@ -140,12 +143,14 @@ class Domain:
     slides: Command | None = None
     band_pictures: Command | None = None
     report_language: Command | None = None
+    report_reader: Command | None = None
     report_words: tuple[Path, ...] = ()
     deidentifier: Command | None = None
     wordings: tuple[Path, ...] = ()
     phrases: Path | None = None
     claims: tuple[Path, ...] = ()
     prompts: tuple[Path, ...] = ()
+    questions: tuple[Path, ...] = ()
     classes: tuple[str, ...] = ()
     old_classes: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
 

@@ -8,8 +8,10 @@ from .curation.scores.learned import score_learned as score_learned
 from .curation.scores.safety import score_safety as score_safety
 from .curation.scores.text import score_texts as score_texts
 from .recipes.medmnist import build_medmnist as build_medmnist
+from .recipes.talks.commands import build_conversations as build_conversations
 
 __all__ = [
+    "build_conversations",
     "build_medmnist",
     "convert_image",
     "facts_from_labels",

@@ -13,6 +13,10 @@ domain = Domain(
         ),
     },
     recipes={
+        "conversations": Command(
+            "voxtile_datasets.recipes.talks.commands:build_conversations",
+            "conversations as LLaVA's (GMAI-VL, PA-LLaVA, your own)",
+        ),
         "medmnist": Command(
             "voxtile_datasets.recipes.medmnist:build_medmnist", "MedMNIST's official .npz files (2D and 3D)"
         ),

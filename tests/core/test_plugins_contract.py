@@ -5,6 +5,7 @@ from typing import ClassVar
 import numpy as np
 from PIL import Image
 from tests.support.picture_sets import PICTURE_LAYOUTS
+from tests.support.question_sets import TALK_LAYOUTS
 
 from voxtile.testing.contract import DomainContract
 
@@ -13,6 +14,9 @@ class TestGeneral(DomainContract):
     domain_name = "general"
 
     def source_for(self, converter, folder):
+        if converter == "conversations":
+            TALK_LAYOUTS[converter][0](folder)
+            return folder
         rng = np.random.default_rng(0)
         if converter == "medmnist":
             path = folder / "pneumoniamnist.npz"

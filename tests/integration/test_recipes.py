@@ -18,6 +18,7 @@ from openpyxl import Workbook
 from PIL import Image
 from tests.support.picture_parquet import medtrinity
 from tests.support.picture_sets import PICTURE_LACKING, PICTURE_LAYOUTS
+from tests.support.question_sets import TALK_LACKING, TALK_LAYOUTS
 from tests.support.volume_sets import VOLUME_LACKING, VOLUME_LAYOUTS
 
 from voxtile.cli.main import main
@@ -322,7 +323,7 @@ LAYOUTS = {
     "wsss4luad": (lambda f: f.picture("1.training/1031280-2300-27920-[1 0 1].png"), 1, ()),
     **{
         name: (lambda f, write=write: write(f.root), *known)
-        for name, (write, *known) in (VOLUME_LAYOUTS | PICTURE_LAYOUTS).items()
+        for name, (write, *known) in (VOLUME_LAYOUTS | PICTURE_LAYOUTS | TALK_LAYOUTS).items()
     },
 }
 
@@ -401,6 +402,7 @@ LACKING = {
     "wsss4luad": ("1.training/*", "'1.training'"),
     **VOLUME_LACKING,
     **PICTURE_LACKING,
+    **TALK_LACKING,
 }
 
 

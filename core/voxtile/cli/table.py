@@ -293,6 +293,16 @@ COMMANDS: Mapping[str, Entry | Group] = {
         adds=True,
         old_usage="voxtile caption CORPUS --provider NAME",
     ),
+    "instruct": Entry(
+        ENRICH,
+        "instruct CORPUS",
+        Command(
+            "voxtile_datasets.instruct.command:instruct_corpus",
+            "questions, reports and dialogues from facts, regions and texts",
+            "voxtile instruct corpus --kinds report,presence,comparison",
+        ),
+        adds=True,
+    ),
     "card": Entry(
         ENRICH,
         "card CORPUS OUT",

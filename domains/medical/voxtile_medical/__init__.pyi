@@ -37,6 +37,9 @@ from .recipes.pictures.commands import build_roco_v2 as build_roco_v2
 from .recipes.pictures.commands import build_rsna_pneumonia as build_rsna_pneumonia
 from .recipes.pictures.commands import build_siim_acr as build_siim_acr
 from .recipes.pictures.commands import build_vindr_cxr as build_vindr_cxr
+from .recipes.questions import build_llava_med as build_llava_med
+from .recipes.questions import build_slake as build_slake
+from .recipes.questions import build_vqa_rad as build_vqa_rad
 from .recipes.volumes.commands import build_abdomenatlas3 as build_abdomenatlas3
 from .recipes.volumes.commands import build_amos as build_amos
 from .recipes.volumes.commands import build_autopet as build_autopet
@@ -76,6 +79,7 @@ __all__ = [
     "build_knee_acl",
     "build_knee_meniscus",
     "build_lidc_idri",
+    "build_llava_med",
     "build_medtrinity",
     "build_merlin",
     "build_messidor",
@@ -93,10 +97,12 @@ __all__ = [
     "build_roco_v2",
     "build_rsna_pneumonia",
     "build_siim_acr",
+    "build_slake",
     "build_thyroid_us",
     "build_totalsegmentator",
     "build_totalsegmentator_mr",
     "build_vindr_cxr",
+    "build_vqa_rad",
     "convert_dicom",
     "convert_figures",
     "convert_nifti",

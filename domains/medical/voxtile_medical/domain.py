@@ -38,6 +38,16 @@ domain = Domain(
         ),
     },
     recipes={
+        "llava-med": Command(
+            "voxtile_medical.recipes.questions:build_llava_med", "LLaVA-Med: conversations about figures"
+        ),
+        "slake": Command(
+            "voxtile_medical.recipes.questions:build_slake",
+            "SLAKE: questions about CT, MR and X-rays, with boxes",
+        ),
+        "vqa-rad": Command(
+            "voxtile_medical.recipes.questions:build_vqa_rad", "VQA-RAD: questions about radiology pictures"
+        ),
         "abdomenatlas3": Command(
             "voxtile_medical.recipes.volumes.commands:build_abdomenatlas3",
             "AbdomenAtlas 3.0: CT, masks, RadGPT's reports",
@@ -230,6 +240,7 @@ domain = Domain(
             "voxtile describe corpus --with report --style structured",
         ),
     },
+    report_reader=Command("voxtile_medical.reports.command:rules_of_vocabulary", "labels of a vocabulary in reports"),
     report_words=tuple(
         Path(__file__).parent / name for name in ("reports", "claims", "phrases", "wordings", "measurements")
     ),
@@ -239,4 +250,5 @@ domain = Domain(
     ),
     phrases=Path(__file__).parent / "phrases" / "radiology.yaml",
     prompts=tuple(sorted((Path(__file__).parent / "prompts").glob("*.yaml"))),
+    questions=(Path(__file__).parent / "questions" / "radiology.yaml",),
 )

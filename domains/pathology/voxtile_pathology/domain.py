@@ -24,6 +24,9 @@ domain = Domain(
         ),
     },
     recipes={
+        "path-vqa": Command(
+            "voxtile_pathology.recipes.questions:build_path_vqa", "PathVQA: questions about pictures of pathology"
+        ),
         "arch": Command(
             "voxtile_pathology.recipes.pairs:build_arch", "ARCH: BookSet and PubmedSet, figures and captions"
         ),
@@ -97,4 +100,5 @@ domain = Domain(
     wordings=(Path(__file__).parent / "wordings" / "histology.yaml",),
     phrases=Path(__file__).parent / "phrases" / "histology.yaml",
     prompts=tuple(sorted((Path(__file__).parent / "prompts").glob("*.yaml"))),
+    questions=(Path(__file__).parent / "questions" / "histology.yaml",),
 )

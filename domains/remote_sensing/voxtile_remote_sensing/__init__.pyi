@@ -21,6 +21,8 @@ from .recipes.expressions import build_vrsbench as build_vrsbench
 from .recipes.fmow import build_fmow as build_fmow
 from .recipes.picture_tars import build_gaia as build_gaia
 from .recipes.picture_tars import build_rs5m as build_rs5m
+from .recipes.questions import build_geochat as build_geochat
+from .recipes.questions import build_rsvqa as build_rsvqa
 from .recipes.scene_classes import build_aid as build_aid
 from .recipes.scene_classes import build_patternnet as build_patternnet
 from .recipes.scene_classes import build_resisc45 as build_resisc45
@@ -42,6 +44,7 @@ __all__ = [
     "build_eurosat_ms",
     "build_fmow",
     "build_gaia",
+    "build_geochat",
     "build_nwpu_captions",
     "build_patternnet",
     "build_resisc45",
@@ -50,6 +53,7 @@ __all__ = [
     "build_rsitmd",
     "build_rsscn7",
     "build_rsvg",
+    "build_rsvqa",
     "build_skyscript",
     "build_skyscript_benchmark",
     "build_spacenet",

@@ -30,6 +30,13 @@ domain = Domain(
         ),
     },
     recipes={
+        "geochat": Command(
+            "voxtile_remote_sensing.recipes.questions:build_geochat", "GeoChat: conversations about scenes, with boxes"
+        ),
+        "rsvqa": Command(
+            "voxtile_remote_sensing.recipes.questions:build_rsvqa",
+            "RSVQA: questions about scenes, low and high resolution",
+        ),
         "skyscript": Command(
             "voxtile_remote_sensing.recipes.skyscript:build_skyscript", "SkyScript's pictures and tables of captions"
         ),
@@ -117,4 +124,5 @@ domain = Domain(
     wordings=(Path(__file__).parent / "wordings" / "remote_sensing.yaml",),
     phrases=Path(__file__).parent / "phrases" / "remote_sensing.yaml",
     prompts=tuple(sorted((Path(__file__).parent / "prompts").glob("*.yaml"))),
+    questions=(Path(__file__).parent / "questions" / "remote_sensing.yaml",),
 )

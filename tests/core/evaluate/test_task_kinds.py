@@ -405,8 +405,8 @@ def test_the_contract_catches_a_kind_that_lies(training_nursery, tmp_path, name)
 
 def test_voxtile_s_own_kinds_are_entry_points_like_any_other():
     own = [name for name in kind_names() if type(task_kind(name)).__module__.startswith("voxtile.")]
-    assert len(own) == 12
-    assert len({task_kind(name) for name in own}) == 8, "one object a folder"
+    assert len(own) == 14
+    assert len({task_kind(name) for name in own}) == 10, "one object a folder"
 
 
 COMMAND = """

@@ -61,6 +61,20 @@ def facts_from_reports(
     read_reports(corpus, RadiologyRules(lexicon, vocabulary), reading, lambda: _table(corpus, labels))
 
 
+def rules_of_vocabulary(vocabulary: str) -> RadiologyRules:
+    """The rules that read the labels of a vocabulary in radiology reports.
+
+    Args:
+        vocabulary: its name or file, as `facts_from_reports` takes it.
+
+    Raises:
+        ConfigError: there is no such vocabulary.
+    """
+    lexicon = lexicon_path(Path(LEXICON.stem))
+    _check_vocabulary(vocabulary, lexicon)
+    return RadiologyRules(lexicon, vocabulary)
+
+
 def _check_vocabulary(name: str, lexicon: Path) -> None:
     """A name that is a slip of another one is refused; with another lexicon a name is free."""
     known = [*vocabulary_names(), GENERAL]

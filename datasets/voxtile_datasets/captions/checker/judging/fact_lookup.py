@@ -147,6 +147,10 @@ class Facts:
         """Whether a closed scope names a concept itself."""
         return self.closed is None or concept in self.closed
 
+    def named(self) -> frozenset[str]:
+        """The concepts of which facts say whether they are there."""
+        return frozenset(self._strength)
+
     def present(self) -> frozenset[str]:
         """The concepts that a fact states."""
         return frozenset(name for name, strength in self._strength.items() if strength == 2)

@@ -1,0 +1,75 @@
+"""Whether one answer is right: closed ones by the choice that they name, open ones by their words.
+
+Words are compared as SQuAD does (Rajpurkar et al., EMNLP 2016): in small letters, without punctuation and articles;
+F1 is that of the words that both have.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Collection
+
+CLOSED = frozenset(
+    ["yes", "no", "left", "right", "bilateral", "new", "resolved", "larger", "smaller", "unchanged", "persistent"]
+)
+CANNOT_BE_TOLD = "cannot be told"
+_REFUSAL = re.compile(
+    r"\b(can(no|')t be (told|said|determined|answered|seen)|cannot (tell|say|determine|answer)|"
+    r"can't (tell|say|determine)|"
+    r"does not (tell|show) that|no image tells|not possible to (tell|say)|unable to|"
+    r"(there is|is given) no (prior|earlier)|no (prior|earlier) \w+( \w+)* (is given|to compare))",
+    re.I,
+)
+_WORD = re.compile(r"[\w.,]*\w|\w")
+_ARTICLES = frozenset(["a", "an", "the"])
+# Words by which an answer names a choice; the first that stands in it counts.
+_NAMED = {
+    "bilateral": r"bilateral(ly)?|both", "left": r"left", "right": r"right", "new": r"new(ly)?",
+    "resolved": r"resolved|gone|no longer|any more", "larger": r"larger|grown|increased|bigger",
+    "smaller": r"smaller|shrunk|decreased", "unchanged": r"unchanged|stable|no change",
+    "persistent": r"still there|persist(s|ent|ing)?|both show",
+}  # fmt: skip
+
+
+def is_refusal(text: str) -> bool:
+    """Whether an answer says that the image does not tell."""
+    return bool(_REFUSAL.search(text))
+
+
+def choice_of(text: str, choices: Collection[str]) -> str | None:
+    """Which choice an answer names; None where it names none, or refuses.
+
+    Args:
+        text: an answer: "Yes, there is one.", "On the left".
+        choices: short answers of the questions of this kind.
+    """
+    low = text.casefold().strip()
+    if is_refusal(low):
+        return None
+    if {"yes", "no"} & set(choices):
+        first = re.match(r"\W*(yes|no)\b", low)
+        return first[1] if first else None
+    found = [
+        (match.start(), choice)
+        for choice in choices
+        if (match := re.search(rf"\b({_NAMED.get(choice, re.escape(choice))})\b", low))
+    ]
+    return min(found)[1] if found else None
+
+
+def words_of_answer(text: str) -> list[str]:
+    """The words of an answer in small letters, without punctuation and articles."""
+    return [word for word in _WORD.findall(text.casefold()) if word not in _ARTICLES]
+
+
+def is_exact(said: str, true: str) -> bool:
+    """Whether two answers have the same words in the same order."""
+    return words_of_answer(said) == words_of_answer(true)
+
+
+def token_f1(said: str, true: str) -> float:
+    """F1 of the words of two answers, from 0 to 1."""
+    ours, theirs = Counter(words_of_answer(said)), Counter(words_of_answer(true))
+    shared = sum((ours & theirs).values())
+    return 2 * shared / (ours.total() + theirs.total()) if shared else 0.0

@@ -1,0 +1,94 @@
+"""The task of report factuality, and what its YAML may say beyond the keys that all tasks share."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from voxtile.evaluation.tasks.place import Place
+from voxtile.evaluation.tasks.task import Task
+
+REPORT_KEYS = ("drafts", "blind", "shuffled", "captions", "references", "labels", "words")
+_TEXTS = ("drafts", "blind", "shuffled")
+
+
+@dataclass(frozen=True)
+class Labels:
+    """A vocabulary of labels that a domain's report reader writes.
+
+    Attributes:
+        domain: whose reader.
+        vocabulary: its name, such as chexpert-14.
+    """
+
+    domain: str
+    vocabulary: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ReportTask(Task):
+    """Drafted reports against the facts of their cases.
+
+    Attributes:
+        drafts: file of drafts (`uid`, `text`; Parquet, CSV or JSON lines); None takes captions of the corpus.
+        blind: drafts of the model without images.
+        shuffled: drafts of the model for other cases' images; None gives each case the draft of another.
+        captions: kinds of the corpus's captions that are drafts.
+        references: kinds of captions that are the cases' own reports.
+        labels: vocabulary of labels that are read from drafts and references; None for none.
+        words: also compare words: BLEU and ROUGE-L.
+    """
+
+    drafts: Path | None = None
+    blind: Path | None = None
+    shuffled: Path | None = None
+    captions: tuple[str, ...] = ()
+    references: tuple[str, ...] = ("raw",)
+    labels: Labels | None = None
+    words: bool = False
+
+
+def parse_reports(place: Place, task: Mapping[str, Any], shared: Mapping[str, Any]) -> ReportTask:
+    """The task of a file whose `kind` is `report-factuality`.
+
+    Args:
+        place: of the file, for error messages.
+        task: the file's mapping.
+        shared: the fields that all tasks have.
+
+    Raises:
+        ConfigError: neither drafts nor kinds of captions are named, or both; a file is not there.
+    """
+    files = {name: _file(place, task, name) for name in _TEXTS}
+    captions = place.words(task, "captions")
+    if bool(captions) == bool(files["drafts"]):
+        raise place.at("drafts").error(
+            "drafts are either those of a file (uid, text) or the corpus's captions of some kinds (captions: [vlm])"
+        )
+    references = place.words(task, "references") or ("raw",)
+    labels = _labels(place.at("labels"), task.get("labels"))
+    return ReportTask(
+        **shared, drafts=files["drafts"], blind=files["blind"], shuffled=files["shuffled"], captions=captions,
+        references=references, labels=labels, words=place.flag(task, "words"),
+    )  # fmt: skip
+
+
+def _file(place: Place, task: Mapping[str, Any], key: str) -> Path | None:
+    text = place.text(task, key, "")
+    path = Path(place.file).parent / text if text else None
+    if path is not None and not path.is_file():
+        raise place.at(key).error(f"there is no file '{path}'; the path is relative to the task file")
+    return path
+
+
+def _labels(place: Place, value: object) -> Labels | None:
+    if value is None:
+        return None
+    keys = ("domain", "vocabulary")
+    read = place.mapping(value, keys)
+    domain, vocabulary = (place.text(read, key, "") for key in keys)
+    if not domain or not vocabulary:
+        raise place.error("expected the keys domain and vocabulary, e.g. {domain: medical, vocabulary: chexpert-14}")
+    return Labels(domain, vocabulary)

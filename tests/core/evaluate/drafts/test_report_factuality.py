@@ -1,0 +1,215 @@
+"""Drafted reports against known facts: each figure is counted by hand, and every control falls where it must."""
+
+import io
+import json
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from rich.console import Console
+
+from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Sample
+from voxtile.corpus.writer import JobWriter, new_corpus
+from voxtile.errors import ConfigError, EvaluationError
+from voxtile.evaluation.kinds.reports.texts import trivial_report
+from voxtile.evaluation.options import Options
+from voxtile.evaluation.run import evaluate_model, report
+from voxtile.evaluation.tasks.file import load_task
+
+QUICK = Options(replicates=200)
+CONCEPTS = ["pleural_effusion", "renal_stone", "pneumothorax"]
+N = 60
+
+
+def uid(number):
+    return f"{number:032x}"
+
+
+def truth(number):
+    """Every third has a left effusion, every second a right stone of 10 mm; the scope of three findings is closed."""
+    facts = []
+    if number % 3 == 0:
+        facts.append({"concept": "pleural_effusion", "attributes": json.dumps({"laterality": "left"})})
+    if number % 2 == 0:
+        facts.append({"concept": "renal_stone", "value": 10.0, "unit": "mm",
+                      "attributes": json.dumps({"laterality": "right"})})  # fmt: skip
+    return facts
+
+
+def reference(number):
+    said = ["There is a left pleural effusion."] * (number % 3 == 0)
+    said += ["There is a 10 mm right kidney stone."] * (number % 2 == 0)
+    return " ".join([*said, "No pneumothorax."])
+
+
+@pytest.fixture(scope="module")
+def cases(tmp_path_factory):
+    root = tmp_path_factory.mktemp("cases") / "corpus"
+    new_corpus(root)
+    writer = JobWriter(root, "made")
+    for number in range(2 * N):  # the second half is trained on
+        row = {"uid": uid(number), "subject": f"p{number}", "kind": "volume", "modality": "CT", "axes": "ZYX",
+               "units": "HU"}  # fmt: skip
+        writer.add(Sample(row, np.zeros((4, 4, 4), np.int16)))
+        writer.add_rows(
+            "facts", [{"uid": row["uid"], "polarity": "present", "source": "x@1", **fact} for fact in truth(number)]
+        )
+        writer.add_rows("scopes", [{"uid": row["uid"], "vocabulary": "v", "closed": True, "concepts": CONCEPTS}])
+        split = "test" if number < N else "train"
+        writer.add_rows("splits", [{"scheme": "default", "subject": row["subject"], "split": split}])
+        text = {"caption_id": row["uid"], "uid": row["uid"], "text": reference(number), "kind": "raw"}
+        writer.add_rows("captions", [text])
+    writer.publish()
+    return Corpus(root)
+
+
+def run(cases, make_model, folder, texts, more="", name="drafts.parquet"):
+    pq.write_table(pa.table({"uid": [uid(n) for n in range(len(texts))], "text": texts}), folder / name)
+    (folder / "t.yaml").write_text(f"kind: report-factuality\ndrafts: {name}\n{more}")
+    return evaluate_model(make_model(), "m", cases, [str(folder / "t.yaml")], QUICK)
+
+
+def values(evaluation, kind="model", model="drafts"):
+    return {(r.metric, r.class_name): r.value for r in evaluation.rows if (r.model, r.kind) == (model, kind)}
+
+
+def drafted(number):
+    """True but for: every sixth stone is missed, every fifth case has an invented pneumothorax, sides and sizes err."""
+    said = []
+    if number % 3 == 0:
+        said.append(f"There is a {'right' if number % 4 == 0 else 'left'} pleural effusion.")  # 5 of 20 are wrong
+    if number % 2 == 0 and number % 12:
+        said.append(f"There is a {'30' if number % 10 == 2 else '10'} mm right kidney stone.")
+    said.append("There is a pneumothorax." if number % 5 == 0 else "No pneumothorax.")
+    return " ".join(said)
+
+
+def test_figures_are_those_counted_by_hand(cases, make_model, tmp_path):
+    texts = [drafted(number) for number in range(N)]
+    found = values(run(cases, make_model, tmp_path, texts))
+    effusions, stones, invented = 20, 30, 12
+    missed = sum(n % 2 == 0 and n % 12 == 0 for n in range(N))
+    hits = effusions + stones - missed
+    assert found["finding_recall", None] == pytest.approx(hits / 50)
+    assert found["finding_precision", None] == pytest.approx(hits / (hits + invented))
+    assert found["finding_f1", None] == pytest.approx(2 * hits / (2 * hits + invented + missed))
+    assert found["finding_recall", "pleural_effusion"] == 1.0
+    assert found["finding_recall", "renal_stone"] == pytest.approx((30 - missed) / 30)
+    wrong_sides = sum(n % 3 == 0 and n % 4 == 0 for n in range(N))
+    assert found["side_accuracy", None] == pytest.approx(1 - wrong_sides / hits)
+    wrong_sizes = sum(n % 2 == 0 and n % 12 and n % 10 == 2 for n in range(N))
+    assert found["size_accuracy", None] == pytest.approx(1 - wrong_sizes / (30 - missed))
+    assert found["hallucination_rate", None] == pytest.approx((invented + 0) / (hits + invented), abs=0.25)
+    assert found["false_finding", None] == pytest.approx(invented / N)
+    assert found["omitted_finding", None] == pytest.approx(missed / N)
+    assert found["wrong_place", None] == pytest.approx(wrong_sides / N)
+    assert found["wrong_severity", None] == pytest.approx(wrong_sizes / N)
+    assert (found["false_comparison", None], found["omitted_comparison", None]) == (0.0, 0.0)
+
+
+def test_the_cases_own_reports_are_perfect_and_the_controls_are_not(cases, make_model, tmp_path):
+    texts = [reference(number) for number in range(N)]
+    pq.write_table(
+        pa.table({"uid": [uid(n) for n in range(N)], "text": ["No pneumothorax."] * N}), tmp_path / "b.parquet"
+    )
+    evaluation = run(cases, make_model, tmp_path, texts, "blind: b.parquet\nwords: true\n")
+    own, other = values(evaluation), values(evaluation, "shuffled")
+    for metric in ("finding_f1", "side_accuracy", "size_accuracy", "polarity_accuracy", "bleu", "rouge_l"):
+        assert own[metric, None] == pytest.approx(1.0), metric
+    for metric in ("hallucination_rate", "contradicted_sentences", "false_finding", "omitted_finding"):
+        assert own[metric, None] == 0.0, metric
+    assert other["finding_f1", None] < 0.7
+    trivial, blind = values(evaluation, "trivial", "trivial-report"), values(evaluation, "trivial", "blind-drafts")
+    assert blind["finding_recall", None] == 0.0
+    # The commonest sentence of the training split is that there is no pneumothorax, the next the stone of every second.
+    assert evaluation.results[0].trivial == "No pneumothorax. There is a 10 mm right kidney stone."
+    assert trivial["finding_recall", None] == pytest.approx(30 / 50)
+    assert trivial["finding_precision", None] == pytest.approx(30 / 60)
+    (difference,) = evaluation.results[0].differences
+    assert difference.value == pytest.approx(1 - trivial["finding_f1", None])
+    rows = [row for row in evaluation.rows if row.metric == "finding_f1" and row.class_name is None]
+    assert all(row.low <= row.value <= row.high for row in rows)
+    console = Console(file=io.StringIO(), width=160)
+    report(evaluation, tmp_path, console)
+    assert "trivial report" in console.file.getvalue()
+    assert "Blind drafts" in (tmp_path / "index.html").read_text()
+
+
+def test_words_are_those_of_sacrebleu(cases, make_model, tmp_path):
+    import sacrebleu
+
+    texts = [drafted(number) for number in range(N)]
+    found = values(run(cases, make_model, tmp_path, texts, "words: true\n"))
+    theirs = sacrebleu.corpus_bleu(texts, [[reference(number) for number in range(N)]]).score / 100
+    assert found["bleu", None] == pytest.approx(theirs, abs=1e-9)
+
+
+def test_labels_are_read_in_both_reports_by_the_domains_rules(cases, make_model, tmp_path):
+    texts = ["There is a left pleural effusion." if n % 6 == 0 else "No pleural effusion." for n in range(N)]
+    more = "labels: {domain: medical, vocabulary: chexpert-14}\n"
+    found = values(run(cases, make_model, tmp_path, texts, more))
+    assert found["label:chexpert-14_recall", "Pleural Effusion"] == pytest.approx(0.5)
+    assert found["label:chexpert-14_precision", "Pleural Effusion"] == 1.0
+    with pytest.raises(ConfigError, match="no domain 'law' reads labels in reports; there are: medical"):
+        run(cases, make_model, tmp_path, texts, more.replace("medical", "law"))
+
+
+def test_comparisons_that_facts_do_not_have_are_errors():
+    from voxtile_datasets.captions.checker.check import Known
+    from voxtile_datasets.captions.checker.vocabulary import installed_vocabularies
+    from voxtile_datasets.report_reading.drafts import _read
+
+    vocabulary = installed_vocabularies()["medical"]
+
+    def errors(text, **attributes):
+        row = {"uid": "u", "concept": "pleural_effusion", "polarity": "present", "value": None, "unit": None,
+               "attributes": attributes, "source": "x"}  # fmt: skip
+        known = Known([row], [], metadata={"modality": "CT"})
+        return _read(text, known, vocabulary, frozenset(["pleural_effusion"])).errors
+
+    assert errors("The pleural effusion has increased.")["false_comparison"] == 1
+    assert errors("There is a pleural effusion.", change="increased")["omitted_comparison"] == 1
+    right = errors("The pleural effusion has increased.", change="increased")
+    assert (right["false_comparison"], right["omitted_comparison"]) == (0, 0)
+    assert errors("The pleural effusion is unchanged.", change="increased")["false_comparison"] == 1
+
+
+def test_the_trivial_report_has_as_many_sentences_as_half_of_the_reports():
+    assert trivial_report(["A is. B is.", "A is. C is.", "A is. C is. D is."]) == "A is. C is."
+    assert trivial_report([]) == ""
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"uid": ["x"], "report": ["y"]}, "has the columns uid, report; it needs 'uid' and 'text'"),
+        ({"uid": ["x"], "text": ["y"]}, "has a text of 'x', which the corpus does not hold"),
+        ({"uid": [uid(0)] * 2, "text": ["y", "z"]}, "has two texts of"),
+        ({"uid": [uid(N)], "text": ["y"]}, "no sample of the split 'test' has a draft"),
+    ],
+)
+def test_files_that_do_not_fit_are_one_sentence(cases, make_model, tmp_path, columns, said):
+    pq.write_table(pa.table(columns), tmp_path / "g.parquet")
+    (tmp_path / "t.yaml").write_text("kind: report-factuality\ndrafts: g.parquet\n")
+    with pytest.raises(EvaluationError, match=said):
+        evaluate_model(make_model(), "m", cases, [str(tmp_path / "t.yaml")], QUICK)
+
+
+def test_csv_and_json_lines_are_read_and_tasks_without_drafts_are_refused(cases, make_model, tmp_path):
+    for name, text in (("d.csv", f'uid,text\n{uid(0)},"No effusion, no\nstone."\n'),
+                       ("d.jsonl", json.dumps({"uid": uid(0), "text": "No stone."}) + "\n")):  # fmt: skip
+        (tmp_path / name).write_text(text)
+        (tmp_path / "t.yaml").write_text(f"kind: report-factuality\ndrafts: {name}\n")
+        evaluation = evaluate_model(make_model(), "m", cases, [str(tmp_path / "t.yaml")], QUICK)
+        assert "no figure: fewer than 10 subjects have a draft" in evaluation.results[0].notes
+    half = "captions: [vlm]\nlabels: {domain: medical}"
+    for text, said in (
+        ("", "drafts are either"),
+        ("drafts: none.csv", "there is no file"),
+        (half, "expected the keys"),
+    ):
+        (tmp_path / "t.yaml").write_text(f"kind: report-factuality\n{text}\n")
+        with pytest.raises(ConfigError, match=said):
+            load_task(str(tmp_path / "t.yaml"))

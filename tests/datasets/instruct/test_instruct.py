@@ -1,0 +1,149 @@
+"""`voxtile instruct`: what is asked and answered follows from the facts that a hand-made corpus states."""
+
+import re
+
+import pytest
+from tests.datasets.instruct.conftest import CONCEPTS, OPEN, REPORT, dialogues, instruct, make, uid
+
+from voxtile.corpus.reader import Corpus
+from voxtile.corpus.writer import append_rows, new_corpus
+from voxtile.stages.verify.corpus import verify
+
+STATED = {
+    0: {"pleural_effusion", "liver_lesion", "renal_stone"},
+    1: {"pneumothorax", "liver_lesion", "renal_stone"},
+    2: {"renal_stone"},
+    3: {"liver_lesion"},
+}
+UNASKABLE = {OPEN, "receptor_status"}
+
+
+def of_kind(talks, kind):
+    return [turns for turns in talks[1] if turns[0]["kind"] == kind]
+
+
+def concept_of(turns):
+    return turns[0]["parents"][0].split(":")[1]
+
+
+def test_every_dialogue_is_whole_and_the_corpus_stays_sound(talks):
+    root, found = talks
+    for turns in found:
+        assert [row["turn"] for row in turns] == list(range(len(turns)))
+        assert [row["role"] for row in turns] == ["user", "assistant"] * (len(turns) // 2)
+        assert len({(*row["uids"], row["kind"]) for row in turns}) == 1
+        assert all(row["verdict"] is None for row in turns if row["role"] == "user")
+        assert not any(re.search(r"[{}\[\]]|None", row["text"]) for row in turns)
+    assert {turns[0]["kind"] for turns in found} == {
+        "report", "presence", "count", "side", "size", "place", "comparison", "unanswerable", "region", "grounded",
+    }  # fmt: skip
+    assert verify(root).problems == []
+
+
+def test_presence_says_no_only_where_a_fact_or_a_closed_scope_does_and_as_often_as_yes(talks):
+    asked = [(int(t[0]["uids"][0], 16), concept_of(t), t[1]["answer"]) for t in of_kind(talks, "presence")]
+    answers = [answer for *_, answer in asked]
+    assert answers.count("yes") == answers.count("no") > 3
+    for number, concept, answer in asked:
+        assert answer == ("yes" if concept in STATED[number] else "no")
+        assert concept in CONCEPTS  # what nobody looked for is never asked
+    assert not any(number == 3 and answer == "no" for number, _, answer in asked)  # its scope is open
+
+
+def test_details_are_those_of_the_facts(talks):
+    def told(kind):
+        return {(int(t[0]["uids"][0], 16), concept_of(t)): t[1]["answer"] for t in of_kind(talks, kind) if not
+                t[1]["region_ids"]}  # fmt: skip
+
+    assert told("side") == {
+        (0, "pleural_effusion"): "left", (0, "renal_stone"): "right", (1, "pneumothorax"): "right",
+        (1, "renal_stone"): "right", (2, "renal_stone"): "left",
+    }  # fmt: skip
+    assert told("count") == {(2, "renal_stone"): "3"}
+    assert {place for place, _ in told("place")} == {3}
+    sizes = told("size")
+    assert set(sizes) == {(0, "liver_lesion"), (0, "renal_stone"), (1, "liver_lesion"), (1, "renal_stone")}
+    assert sizes[0, "liver_lesion"] == "20 mm"  # in one form, whatever the words
+
+
+def test_slices_are_counted_from_one_and_regions_stand_where_they_are_spoken_of(talks):
+    ((_, told),) = [t for t in of_kind(talks, "place") if t[1]["region_ids"]]
+    assert (told["answer"], told["region_ids"]) == ("11-15", ["r1"])  # of a box from 10 to 15
+    assert "of 40" in told["text"] or "of the 40" in told["text"]
+    ((asked, told),) = of_kind(talks, "region")
+    assert (asked["region_ids"], told["region_ids"]) == (["r1"], None)
+    assert "liver lesion" in told["text"].lower()
+    (talk,) = of_kind(talks, "grounded")
+    assert [row["region_ids"] for row in talk if row["region_ids"]] == [["r1"]]
+    assert len(talk) >= 6
+    assert talk[-1]["answer"] == "32 mm"
+
+
+def test_the_earlier_examination_comes_first_and_each_finding_has_its_change(talks):
+    single = [t for t in of_kind(talks, "comparison") if t[1]["answer"]]
+    assert {concept_of(t): t[1]["answer"] for t in single} == {
+        "pleural_effusion": "resolved", "pneumothorax": "new", "liver_lesion": "larger", "renal_stone": "unchanged",
+    }  # fmt: skip
+    assert all(t[0]["uids"] == [uid(0), uid(1)] for t in of_kind(talks, "comparison"))
+    (whole,) = [t for t in of_kind(talks, "comparison") if t[1]["answer"] is None]
+    assert len(whole[1]["text"].splitlines()) == 4
+
+
+def test_what_cannot_be_told_is_refused(talks):
+    refused = of_kind(talks, "unanswerable")
+    assert all(t[1]["answer"] == "cannot be told" for t in refused)
+    no_prior = [t for t in refused if re.search("prior|better or worse", t[0]["text"])]
+    assert {t[0]["uids"][0] for t in no_prior} == {uid(0), uid(2), uid(3)}  # 1 has one
+    hidden = [t for t in refused if t[0]["parents"]]
+    assert [t[0]["parents"] for t in hidden] == [[f"{uid(1)}:receptor_status:present"]]
+    assert not any(OPEN in t[0]["text"] for t in talks[1] if t[0]["kind"] != "report")
+
+
+def test_reports_come_as_they_are_and_a_false_one_is_kept_with_its_verdict(talks):
+    told = {t[1]["text"]: t for t in of_kind(talks, "report")}
+    assert told[REPORT][1]["verdict"] == "supported"
+    assert told[REPORT][0]["parents"][0] == "report"
+    wrong = told["There is no kidney stone."][1]
+    assert wrong["verdict"] == "contradicted"
+    assert "stone" in wrong["detail"]
+    made = [row for turns in talks[1] for row in turns if row["verdict"] not in (None, "supported")]
+    assert {row["text"] for row in made} == {"There is no kidney stone."}  # of what templates say nothing is doubted
+
+
+def test_a_second_run_adds_nothing_and_a_new_fact_what_follows_from_it(tmp_path, capsys):
+    root = make(tmp_path / "corpus")
+    assert instruct(root, "--kinds", "presence,side", "--dry-run") == 0
+    assert not (root / "tables" / "dialogues").exists()
+    assert instruct(root, "--kinds", "presence,side") == 0
+    assert "presence (" in capsys.readouterr().out
+    first = dialogues(root)
+    assert {t[0]["kind"] for t in first} == {"presence", "side"}
+    assert instruct(root, "--kinds", "presence,side") == 0
+    assert dialogues(root) == first
+    row = {"uid": uid(3), "concept": "pleural_effusion", "polarity": "present", "source": "labels@1"}
+    append_rows(root, "facts", "later", [row | {"attributes": '{"laterality": "right"}'}])
+    assert instruct(root, "--kinds", "side") == 0
+    new = [t for t in dialogues(root) if t not in first]
+    assert [(t[0]["uids"], t[1]["answer"]) for t in new] == [([uid(3)], "right")]
+    assert verify(root).problems == []
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        (("--kinds", "presence,sides"), "--kinds names 'sides'; there are: report, presence"),
+        (("--most", "0"), "--most must be at least 1, not 0"),
+        (("--variants", "0"), "--variants must be at least 1, not 0"),
+    ],
+)
+def test_bad_options_are_one_sentence(tmp_path, capsys, options, said):
+    new_corpus(tmp_path / "corpus")
+    assert instruct(tmp_path / "corpus", *options) == 2
+    assert said in " ".join(capsys.readouterr().err.split())
+
+
+def test_a_corpus_that_knows_nothing_is_refused(tmp_path, capsys):
+    new_corpus(tmp_path / "corpus")
+    assert instruct(tmp_path / "corpus") == 2
+    assert "knows nothing to ask about; make facts with: voxtile facts" in " ".join(capsys.readouterr().err.split())
+    assert Corpus(tmp_path / "corpus").parts("dialogues") == []

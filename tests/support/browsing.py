@@ -2,8 +2,10 @@
 
 import re
 import shutil
+import socket
 import subprocess
 import sys
+import threading
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -33,6 +35,26 @@ def serving(*corpora, options=()):
             yield re.search(r"http://\S+", server.stdout.readline())[0]
         finally:
             server.terminate()
+
+
+@contextmanager
+def at_an_address(explored):
+    """A server in this process."""
+    import uvicorn
+
+    from voxtile.serve.access import Access
+    from voxtile.serve.application import application
+    from voxtile.serve.front_end import BUILT
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        name = f"127.0.0.1:{listener.getsockname()[1]}"
+        app = application(explored, Access(frozenset({name})), BUILT)
+        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
+        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
+        thread.start()
+        yield f"http://{name}/"
+        server.should_exit = True
+        thread.join(30)
 
 
 @contextmanager

@@ -1,14 +1,12 @@
 """In a real browser: phrases over images of all kinds, classes, reports and their cases, slides, what was dropped."""
 
 import io
-import socket
-import threading
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import replace
 
 import numpy as np
 import pytest
-from browsing import NEEDED, chromium, serious, tab, too_wide, unharmed
+from browsing import NEEDED, at_an_address, chromium, serious, tab, too_wide, unharmed
 from PIL import Image
 from serve_corpus import PATCH, SCENE, VOLUME
 from serve_report import write_report
@@ -20,26 +18,6 @@ pytest.importorskip("tifffile", reason="the extra pathology is not installed")
 from slide_corpus import UIDS, write_slide_corpus
 
 pytestmark = NEEDED
-
-
-@contextmanager
-def at_an_address(explored):
-    """A server in this process."""
-    import uvicorn
-
-    from voxtile.serve.access import Access
-    from voxtile.serve.application import application
-    from voxtile.serve.front_end import BUILT
-
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        name = f"127.0.0.1:{listener.getsockname()[1]}"
-        app = application(explored, Access(frozenset({name})), BUILT)
-        server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
-        thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
-        thread.start()
-        yield f"http://{name}/"
-        server.should_exit = True
-        thread.join(30)
 
 
 @pytest.fixture(scope="module")

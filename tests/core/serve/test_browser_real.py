@@ -1,17 +1,23 @@
-"""In a real browser, on real files: a CT series, an SVS slide and a Landsat scene; find, look, judge, curate."""
+"""In a real browser, on real files (a CT series, an SVS slide, a Landsat scene): find, look, ground, judge, curate."""
 
 import io
 import shutil
+from contextlib import ExitStack
+from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from browsing import NEEDED, chromium, serious, serving, tab, too_wide, unharmed, until
+from browsing import NEEDED, at_an_address, chromium, serious, tab, too_wide, unharmed, until
 from PIL import Image
+from toy_models import Bright
 
 from voxtile.cli.main import main
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.writer import append_rows
+from voxtile.data.presets.image import ImagePreset
+from voxtile.data.presets.tile import TilePreset
+from voxtile.data.presets.volume import VolumePreset
 
 pytest.importorskip("fastapi", reason="the extra serve is not installed")
 pytest.importorskip("playwright.sync_api", reason="playwright drives the browser")
@@ -19,6 +25,11 @@ pytestmark = NEEDED
 INLINE = ("--engine", "inline")
 COLOURS = 50
 SLICES = 6  # of twenty: a browser without a graphics card is slow
+PRESETS = {
+    "ct": VolumePreset(shape=(8, 48, 48), spacing=(4.0, 8.0, 8.0), windows=((-160.0, 240.0),), units="HU"),
+    "slide": ImagePreset(size=(64, 64), mean=(0.0,) * 3, std=(1.0,) * 3),
+    "scene": TilePreset(bands=("B2",), size=(64, 64), std=(1000.0,)),
+}
 KINDS = {"ct": "modality = 'CT'", "slide": "kind = 'patch'", "scene": "crs IS NOT NULL"}
 
 
@@ -61,9 +72,17 @@ def counts(corpora):
 
 
 @pytest.fixture(scope="module")
-def address(corpora):
-    with serving(*corpora.values()) as found:
-        yield found
+def addresses(corpora):
+    """All three together, with a model of each kind that shows what is bright."""
+    from voxtile.serve.explored import explore
+    from voxtile.serve.model_maps.phrase_map import PhraseMaps
+    from voxtile.serve.sample_index import SampleIndex
+
+    together = Corpus(*corpora.values())
+    explored = explore(together, SampleIndex(together))
+    with ExitStack() as stack:
+        served = {name: replace(explored, maps=PhraseMaps(Bright(preset))) for name, preset in PRESETS.items()}
+        yield {name: stack.enter_context(at_an_address(one)) for name, one in served.items()}
 
 
 @pytest.fixture(scope="module")
@@ -102,13 +121,19 @@ def until_seen(page, selector):
     [("ct", "canvas", ".canvas"), ("slide", ".openseadragon-canvas canvas", ".canvas"),
      ("scene", ".leaflet-image-layer", ".scene")],
 )  # fmt: skip
-def test_find_look_judge_and_curate(browser, address, corpora, counts, name, drawn, canvas):
+def test_find_look_ground_judge_and_curate(browser, addresses, corpora, counts, name, drawn, canvas):
+    address = addresses[name]
     with tab(browser) as page:
         find(page, address, name, counts[name])
         page.locator(drawn).first.wait_for()
         if name == "ct":
             page.get_by_label("View").wait_for()
         until_seen(page, canvas)
+        assert serious(page) == []
+        page.get_by_label("Phrase").focus()
+        page.keyboard.type("bright tissue")
+        page.keyboard.press("Enter")
+        page.get_by_text("Believed to be").wait_for()
         assert serious(page) == []
         judged = _judge_until(page, address, name)
         unharmed(page, address)
@@ -142,9 +167,9 @@ def _judge_until(page, address, name):
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light")])
-def test_real_samples_fit_the_window(browser, address, counts, width, scheme):
+def test_real_samples_fit_the_window(browser, addresses, counts, width, scheme):
     with tab(browser, width, scheme=scheme) as page:
         for name in KINDS:
-            find(page, address, name, counts[name])
+            find(page, addresses["ct"], name, counts[name])
             assert too_wide(page) <= 0, name
-        unharmed(page, address)
+        unharmed(page, addresses["ct"])

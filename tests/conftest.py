@@ -77,7 +77,26 @@ def make_nursery(tmp_path_factory):
         nursery.close()
 
 
+# The first config that a process reads takes as long as the next five: signatures and docstrings are read for it.
+READY_TO_TRAIN = """
+import contextlib, io
+import duckdb, pyarrow.dataset, torch.utils.data
+import voxtile.cli.lightning, voxtile.cli.main
+with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):
+    voxtile.cli.main.main(["fit", "-c", "medical/cxr", "--print_config"])
+"""
+
+
 @pytest.fixture(scope="session")
 def training_nursery(make_nursery):
-    """Children that have imported the command line of trainings; their code defines `run(argv)`."""
-    return make_nursery("import torch\nimport voxtile.cli.lightning", "run(argv)")
+    """Children that are as the command line of trainings once it has read a config; their code defines `run(argv)`."""
+    return make_nursery(READY_TO_TRAIN, "run(argv)")
+
+
+@pytest.fixture(scope="module")
+def kept_workers():
+    """Runs of a module hand their idle worker processes on: for tests of what workers read, by paths that are whole."""
+    from voxtile.engine.worker_process import workers_kept
+
+    with workers_kept():
+        yield

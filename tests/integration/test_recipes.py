@@ -328,6 +328,7 @@ LAYOUTS = {
 }
 
 
+@pytest.mark.usefixtures("kept_workers")
 @pytest.mark.parametrize("name", sorted(RECIPES))
 def test_a_recipe_runs_in_worker_processes(tmp_path, name):
     write, samples, words = LAYOUTS[name]

@@ -1,14 +1,10 @@
 """Commands on a remote corpus, as a user calls them: the answers are those of the same commands on the local one."""
 
 import json
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
+from commands_here import run_here
 from object_stores import proxy
-
-VOXTILE = Path(sys.executable).with_name("voxtile")
 
 
 @pytest.fixture
@@ -18,8 +14,8 @@ def address(any_server, place, uploaded):
         yield place(any_server, uploaded(any_server), network)
 
 
-def voxtile(*words, ok=True, cwd=None):
-    ran = subprocess.run([VOXTILE, *map(str, words)], capture_output=True, text=True, check=False, cwd=cwd)
+def voxtile(*words, ok=True):
+    ran = run_here(*words)
     assert not ok or ran.returncode == 0, ran.stderr
     return ran
 

@@ -3,12 +3,11 @@
 import csv
 import json
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from commands_here import run_here
 from object_stores import BUCKET, proxy
 from PIL import Image
 
@@ -34,13 +33,23 @@ def made(tmp_path_factory):
             rows.append([f"{n}.png", f"Noise number {n}."])
         with (source / "texts.csv").open("w", newline="") as stream:
             csv.writer(stream).writerows([["path", "text"], *rows])
-        voxtile("import", "csv", source / "texts.csv", folder / name, "--image-column", "path", "--text-column", "text")
+        voxtile(
+            "import",
+            "csv",
+            source / "texts.csv",
+            folder / name,
+            "--image-column",
+            "path",
+            "--text-column",
+            "text",
+            "--engine",
+            "inline",
+        )
     return folder
 
 
 def voxtile(*words):
-    command = [Path(sys.executable).with_name("voxtile"), *map(str, words)]
-    ran = subprocess.run(command, capture_output=True, text=True, check=False)
+    ran = run_here(*words)
     assert ran.returncode == 0, ran.stderr
     return ran.stdout
 
@@ -113,7 +122,7 @@ def test_a_file_that_another_machine_wrote_is_not_replaced(address, made, server
 
 def test_a_sample_that_another_run_has_stored_is_refused(address, made, tmp_path):
     source = shutil.copytree(made / "one-pictures", tmp_path / "again")
-    again = ["--image-column", "path", "--text-column", "text", "--licence", "CC0-1.0"]
+    again = ["--image-column", "path", "--text-column", "text", "--licence", "CC0-1.0", "--engine", "inline"]
     voxtile("import", "csv", source / "texts.csv", tmp_path / "other", *again)
     push_corpus(made / "one", address)
     with pytest.raises(CorpusError, match=r"has 4 samples of .* from another run"):

@@ -40,7 +40,9 @@ def seeing(folder):
 SEEING_OTHER = """
 def run(argv):
     from voxtile.cli.main import main
+    from voxtile.domain import discover
     sys.path.insert(0, os.getcwd())
+    discover.cache_clear()
     return main(argv)
 """
 

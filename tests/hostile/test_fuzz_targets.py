@@ -18,7 +18,6 @@ import pytest
 
 FUZZ = Path(__file__).parents[2] / "benchmarks" / "fuzz"
 FOUND = Path(__file__).with_name("fuzz_finds.json")
-MUTANTS = 40
 SECONDS = 5.0  # of processor time for one input; the slowest takes 0.5
 MEGABYTES = 700  # that all mutants of a target may add to the process
 FILES = sorted(path.stem for path in (FUZZ / "targets").glob("*.py"))
@@ -58,21 +57,22 @@ def _read(target, seeds) -> int:
     return read
 
 
+@pytest.mark.parametrize("mutants", [12, pytest.param(40, marks=pytest.mark.sweep)])
 @pytest.mark.parametrize("file", FILES)
-def test_hostile_bytes_are_read_or_refused_by_name(file, fuzz):
+def test_hostile_bytes_are_read_or_refused_by_name(file, mutants, fuzz):
     """At once, within bounds of memory; a target that reads none of its own seeds would prove nothing."""
-    found = [find for target in fuzz["target"].targets_in(file) for find in _finds(target, fuzz)]
+    found = [find for target in fuzz["target"].targets_in(file) for find in _finds(target, mutants, fuzz)]
     assert found == []
 
 
-def _finds(target, fuzz):
+def _finds(target, mutants, fuzz):
     """What is wrong with the answers of a target."""
     with quiet():
         seeds = list(target.seeds())
         if not _read(target, seeds):
             yield f"{target.name} reads none of its seeds"
         before = _peak_mb()
-        for data in fuzz["mutation"].mutants(seeds, MUTANTS, target.name):
+        for data in fuzz["mutation"].mutants(seeds, mutants, target.name):
             began = time.process_time()
             error = fuzz["target"].answer(target, data)
             if error is not None:

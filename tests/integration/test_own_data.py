@@ -74,7 +74,7 @@ def test_ct_scans_with_reports_and_no_label_table(here, capsys):
     )
     voxtile("facts", "corpus", "--from", "reports", *WORKERS)
     voxtile("caption", "corpus", "--kind", "fact", "--facts-source", "reports", "--absent", "99", *INLINE)
-    checkpoint = fit("medical/ct", "corpus")
+    checkpoint = fit("medical/ct", "corpus", "--model.encoder.image.init_args.widths", "[4, 8, 16]")
     assert learned(checkpoint)
     assert "no sample of the corpus is in the splits 'val' and 'test'" in capsys.readouterr().err
     task = (checkpoint, "medical/ct-findings", "--corpus", "corpus", "--out", "report", "--bootstrap", "100")

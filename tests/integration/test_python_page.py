@@ -2,8 +2,6 @@
 
 import json
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,21 +17,32 @@ def blocks(language):
     return [text for name, text in found if name == language]
 
 
-def test_every_block_of_the_page_runs_in_an_empty_folder(tmp_path):
+RUN = """
+def run(argv):
+    import runpy
+    if argv[0] == "voxtile":
+        return voxtile.cli.main.main(argv[1:])
+    runpy.run_path(argv[0], run_name="__main__")
+    return 0
+"""
+
+
+def test_every_block_of_the_page_runs_in_an_empty_folder(training_nursery, tmp_path):
+    def run(*words):
+        training_nursery.start(tmp_path, words, RUN, said := tmp_path.with_name("said"))
+        assert training_nursery.wait() == 0, said.read_text()
+        return said.read_text()
+
     [command] = blocks("")
     words = command.split()
     assert words[0] == "voxtile"
-    subprocess.run(
-        [sys.executable, "-m", "voxtile.cli.main", *words[1:]], cwd=tmp_path, check=True, capture_output=True
-    )
+    run(*words)
     python = blocks("python")
     assert len(python) >= 9
-    script = tmp_path / "page.py"
-    script.write_text("\n".join(python), encoding="utf-8")
-    done = subprocess.run([sys.executable, "-P", script], cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert "Conversion('corpus': inputs 10, used 6, dropped 4, failed 0, samples 6)" in done.stdout
-    assert "recall@1" in done.stdout
+    (tmp_path / "page.py").write_text("\n".join(python), encoding="utf-8")
+    said = run("page.py")
+    assert "Conversion('corpus': inputs 10, used 6, dropped 4, failed 0, samples 6)" in said
+    assert "recall@1" in said
     assert (tmp_path / "report" / "index.html").is_file()
 
 

@@ -59,10 +59,10 @@ def cluster():
     made.shutdown()
 
 
-def convert(folder, engine, names=NAMES, workers=2, **settings):
+def convert(folder, engine, names=NAMES, workers=2, options=OPTIONS, **settings):
     (folder / "scratch").mkdir(parents=True)
     task = FaultTask(names, scratch=str(folder / "scratch"), **settings)
-    run_task(task, folder / "corpus", replace(OPTIONS, engine=engine, workers=workers))
+    run_task(task, folder / "corpus", replace(options, engine=engine, workers=workers))
     return folder / "corpus"
 
 
@@ -192,15 +192,22 @@ def test_a_node_that_is_lost_costs_only_its_jobs(cluster, tmp_path, snapshot, mo
         slots.Slots, "_lost", lambda *args: (started.append(args[0]._busy[args[1]][1].title), lost(*args))
     )
 
+    ended = threading.Event()
+
     def lose_one():
-        while len(list((tmp_path / "ray" / "corpus" / "done").glob("*.json"))) < 2:
-            time.sleep(0.05)
+        done = tmp_path / "ray" / "corpus" / "done"
+        while len(list(done.glob("*.json"))) < 2 and not ended.wait(0.05):
+            pass
         made.remove_node(node, allow_graceful=False)
 
     killer = threading.Thread(target=lose_one)
     killer.start()
-    found = convert(tmp_path / "ray", "ray", names, seconds=0.4)
-    killer.join()
+    patient = replace(OPTIONS, time_limit_s=120.0)  # no item hangs here: only the node may be lost
+    try:
+        found = convert(tmp_path / "ray", "ray", names, options=patient, seconds=0.4)
+    finally:
+        ended.set()
+        killer.join()
     assert len(started) == 1, "one slot was lost, with one job"
     assert snapshot(found) == snapshot(expected)
     assert not list((found / "done").glob("*.pending"))

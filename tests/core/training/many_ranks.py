@@ -100,10 +100,21 @@ GO_ON = {  # each way once, over the kinds of training; the sweep has all of all
     "frozen": [("fsdp2", "fsdp2", 2)],
     "full": [("fsdp2", "ddp", 2)],
 }
+# Ways of the suite; the sweep makes all trainings by both. What a training is made of stands in several of them.
+IN_SUITE = {
+    "full": ("ddp", "fsdp2"),
+    "last_n": ("fsdp2",),
+    "lora": ("ddp",),
+    "frozen": ("ddp", "fsdp2"),
+    "layer_decay, recompute": ("ddp",),
+    "cached, recompute": ("ddp", "fsdp2"),
+    "frozen normalisation": ("ddp",),
+    "compile": ("fsdp2",),
+}
 GO_ON_SWEEP = {
     case: [*TO_TWO, *TO_ONE] if case != "full" else [*TO_TWO[:-1], *TO_ONE]  # once all weights had to be read
     for case in ("last_n", "lora", "frozen", "full", "cached, recompute")
-}
+} | {case: [] for case in ("layer_decay, recompute", "frozen normalisation", "compile")}
 WAYS = ("ddp", "fsdp2")
 BY_NAME = {
     **STRATEGIES,
@@ -277,7 +288,7 @@ def run(rank, port, folder, which, cases, alone):
     tables, resumptions = {}, {"suite": GO_ON, "resumed": GO_ON_SWEEP}.get(which, {})
     os.environ |= {"LOCAL_RANK": str(rank), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     for case in cases:
-        for way in WAYS:
+        for way in IN_SUITE[case] if which == "suite" else WAYS:
             start = time.perf_counter()
             found = train(case, way, rank, RANKS, folder / f"{way} {case}.ckpt")
             dist.barrier()

@@ -22,6 +22,7 @@ PACKAGES = {
     "voxtile.data": ROOT / "core/voxtile/data",
     "voxtile.training": ROOT / "core/voxtile/training",
     "voxtile.evaluation": ROOT / "core/voxtile/evaluation",
+    "voxtile.assist": ROOT / "core/voxtile/assist",
     "voxtile_datasets": ROOT / "datasets/voxtile_datasets",
     "voxtile_medical": ROOT / "domains/medical/voxtile_medical",
     "voxtile_pathology": ROOT / "domains/pathology/voxtile_pathology",

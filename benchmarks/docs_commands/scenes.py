@@ -12,6 +12,7 @@ WHERE = "README.md", "Where is it?"
 CXR = "README.md", "Chest X-rays, real ones"
 SLIDES = "README.md", "Whole slides"
 TILES = "README.md", "Satellite and aerial scenes"
+ASSIST = "docs/assist.md", "Train one"
 CAPTIONER = "docs/caption-providers.md", "A model trained here"
 EVALUATION = "docs/evaluation.md", "Evaluation"
 TOKENS = "docs/evaluation.md", "Late interaction and matching"
@@ -59,6 +60,14 @@ README = {
 }
 
 DOCS = {
+    ASSIST: Scene(
+        given={"scans": Phantom("ct", 100), "reports.csv": Phantom("ct", 100, "reports.csv")},
+        run_as={r"^(lightning fit -c medical/ct.*)$": r"\1 --trainer.max_epochs 1"},
+    ),
+    ("docs/assist.md", "Ask it"): Scene(
+        given={"scan": SCAN, "last.ckpt": From(ASSIST, f"runs/ct-report/version_0/{LAST}")},
+        run_as={r"^(voxtile chat .*)$": r"echo 'Is there a fracture?' | \1"},
+    ),
     ("docs/benchmarks.md", "CLIP_benchmark"): Scene(
         given={"corpus": XRAYS, "last.ckpt": From(CXR, f"runs/cxr/version_0/{LAST}")},
         run_as={r"--compat": "last.ckpt medical/pneumoniamnist --corpus corpus --out report --compat"},

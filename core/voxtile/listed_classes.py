@@ -95,6 +95,10 @@ CORE = (
     "voxtile.objectives:ImageViews",
     "voxtile.objectives:TextViews",
     "voxtile.objectives:WeightedContrastive",
+    # the assistant
+    "voxtile.assist:Answering",
+    "voxtile.assist:Connector",
+    "voxtile.assist:ScratchLanguage",
     # optimisation
     "voxtile.training:AdamW",
     "voxtile.training:Constant",

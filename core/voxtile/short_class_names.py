@@ -15,7 +15,9 @@ from typing import Any
 from voxtile.domain import ENTRY_POINT_GROUP, discover
 from voxtile.errors import ConfigError, nearest
 
-PACKAGES = ("voxtile.data", "voxtile.models", "voxtile.objectives", "voxtile.training", "voxtile.evaluation")
+PACKAGES = (
+    "voxtile.data", "voxtile.models", "voxtile.objectives", "voxtile.training", "voxtile.evaluation", "voxtile.assist"
+)  # fmt: skip
 
 
 def full_name(name: str) -> str | None:

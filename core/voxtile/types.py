@@ -93,6 +93,21 @@ class Regions:
         )
 
 
+@dataclass(frozen=True)
+class Turn:
+    """A question about the images of an item, and its answer.
+
+    Attributes:
+        question: what is asked, or what report is wanted.
+        answer: what is to be said.
+        kind: of the turn: report, presence, count, side, …
+    """
+
+    question: str
+    answer: str
+    kind: str = ""
+
+
 @dataclass
 class ItemScales:
     """Logit scales and biases of the items of a batch, where these are of several sources.
@@ -142,6 +157,7 @@ class Batch:
             unknown; None where no date is known. Kept in float32 at any precision of the model.
         source: [B] int64, which of `source_names` each item is of; None where there is no mixture.
         source_names: the sources of the mixture.
+        dialogues: of each item those that were drawn, each one or more turns; None where `data.dialogues` is not set.
 
     Examples:
         >>> import torch
@@ -177,6 +193,7 @@ class Batch:
     image_days: Tensor | None = field(default=None, metadata=_IMAGES)
     source: Tensor | None = field(default=None, metadata=_ITEMS)
     source_names: tuple[str, ...] = field(default=(), metadata=_NAMES)
+    dialogues: list[tuple[tuple[Turn, ...], ...]] | None = field(default=None, metadata=_ITEMS)
 
     def __len__(self) -> int:
         return len(self.uids)

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
+import voxtile.assist
 import voxtile.data
 import voxtile.models
 import voxtile.objectives
@@ -37,7 +38,8 @@ UNNAMED_PATHS = {
 
 
 def test_every_class_that_a_config_may_name_is_listed_and_no_other():
-    for package in (voxtile.data, voxtile.models, voxtile.objectives, voxtile.training):
+    packages = (voxtile.assist, voxtile.data, voxtile.models, voxtile.objectives, voxtile.training)
+    for package in packages:
         for module in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
             importlib.import_module(module.name)
     found, wanted = set(), list(BASES)
@@ -45,7 +47,7 @@ def test_every_class_that_a_config_may_name_is_listed_and_no_other():
         for kind in wanted.pop().__subclasses__():
             wanted.append(kind)
             path = ":".join(public_name(kind).rpartition(".")[::2])
-            if kind.__module__.startswith(("voxtile.data", "voxtile.models", "voxtile.objectives", "voxtile.training")):
+            if kind.__module__.startswith(tuple(package.__name__ for package in packages)):
                 found.add(path)
     found = {path for path in found if not path.partition(":")[2].startswith("_")}
     found -= UNNAMED_PATHS | {":".join(public_name(kind).rpartition(".")[::2]) for kind in UNNAMED}

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import pytest
 
+from voxtile.packaged_models import GEMMA
 from voxtile_datasets.captions.providers.budget import Budget
 from voxtile_datasets.captions.providers.cache import ReplyCache
 from voxtile_datasets.captions.providers.cached import CachedProvider
@@ -15,7 +16,6 @@ from voxtile_datasets.captions.providers.factory import open_provider
 from voxtile_datasets.captions.providers.gguf import read_header
 from voxtile_datasets.captions.providers.http.openai import OpenAIProvider
 from voxtile_datasets.captions.providers.local import LocalProvider
-from voxtile_datasets.captions.providers.packaged_models import GEMMA
 from voxtile_datasets.captions.providers.provider import ProviderError, ReplyError
 from voxtile_datasets.captions.providers.request import Request
 

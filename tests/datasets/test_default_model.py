@@ -12,13 +12,13 @@ from types import SimpleNamespace
 import psutil
 import pytest
 
-from voxtile.errors import ConfigError
-from voxtile_datasets.captions.providers import default_model, packaged_models
+from voxtile import packaged_models
+from voxtile.errors import ConfigError, StopRunError
+from voxtile.packaged_models import GEMMA, PACKAGED, QWEN
+from voxtile_datasets.captions.providers import default_model
 from voxtile_datasets.captions.providers.default_model import named_model
 from voxtile_datasets.captions.providers.factory import open_provider
 from voxtile_datasets.captions.providers.local import LocalProvider
-from voxtile_datasets.captions.providers.packaged_models import GEMMA, PACKAGED, QWEN
-from voxtile_datasets.captions.providers.provider import ProviderError
 from voxtile_datasets.captions.providers.request import Request
 
 PROJECT = Path(__file__).parents[2] / "pyproject.toml"
@@ -80,7 +80,7 @@ def test_parts_are_joined_in_the_order_of_their_numbers_without_running_their_co
 def test_a_file_of_another_hash_is_not_loaded(models):
     install(models, models.large)
     (models.site / "standin_large_part7" / models.large.part.format(7)).write_bytes(b"other weights")
-    with pytest.raises(ProviderError, match="hold another file than the one that voxtile knows"):
+    with pytest.raises(StopRunError, match="hold another file than the one that voxtile knows"):
         models.large.assembled()
     assert not list(models.cache.iterdir()), "and does not stay"
 
@@ -109,7 +109,7 @@ def test_a_model_of_which_a_part_lacks_is_not_installed(models):
 def test_a_disk_that_is_too_small_is_said_before_it_is_full(models, monkeypatch):
     install(models, models.large)
     monkeypatch.setattr(packaged_models.shutil, "disk_usage", lambda _: SimpleNamespace(free=10))
-    with pytest.raises(ProviderError, match=r"cannot be written to .* 0\.0 GB are free\); set VOXTILE_CACHE"):
+    with pytest.raises(StopRunError, match=r"cannot be written to .* 0\.0 GB are free\); set VOXTILE_CACHE"):
         models.large.assembled()
 
 

@@ -103,6 +103,7 @@ def data(request, tmp_path, monkeypatch, xray_corpus):
         "medical/cxr": ["--data.corpus", str(xray_corpus), "--data.num_workers", "0"],
         "medical/cxr-images": ["--data.corpus", str(xray_corpus), "--data.num_workers", "0"],
         "medical/ct": request.getfixturevalue("ct_data"),
+        "medical/ct-report": request.getfixturevalue("ct_data"),
         "medical/ct-grounding": request.getfixturevalue("ct_grounding_data"),
         "medical/mr": studies_data("medical/mr"),
         "medical/unified": mixture_data(xray_corpus),

@@ -30,8 +30,8 @@ from voxtile.cli.main import main
 from voxtile.corpus.reader import Corpus
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.errors import ConfigError
+from voxtile.packaged_models import GEMMA
 from voxtile_datasets.captions.providers.factory import open_provider
-from voxtile_datasets.captions.providers.packaged_models import GEMMA
 from voxtile_datasets.captions.providers.request import Request
 
 ray = pytest.importorskip("ray")

@@ -32,6 +32,15 @@ def grounding(values: Mapping[str, Any]) -> None:
         check_model_name(values["model"])
 
 
+def assisting(values: Mapping[str, Any]) -> None:
+    """`voxtile report`, `ask` and `chat`: the scan and the checkpoint."""
+    from voxtile.stages.ground.image_file import require_image
+    from voxtile.training.named_inputs import require_checkpoint
+
+    require_image(values["scan"])
+    require_checkpoint(Path(values["model"]))
+
+
 def export(values: Mapping[str, Any]) -> None:
     """`voxtile export` of a model: the checkpoint, and the corpus whose samples prove it."""
     from voxtile.training.named_inputs import require_checkpoint

@@ -375,6 +375,36 @@ COMMANDS: Mapping[str, Entry | Group] = {
             check="voxtile.cli.preflight:grounding",
         ),
     ),
+    "report": Entry(
+        MODEL,
+        "report SCAN",
+        Command(
+            "voxtile.assist.command:report",
+            "draft a report of a scan, with what each sentence rests on",
+            "voxtile report scan/ --model last.ckpt",
+            check="voxtile.cli.preflight:assisting",
+        ),
+    ),
+    "ask": Entry(
+        MODEL,
+        'ask SCAN "question"',
+        Command(
+            "voxtile.assist.command:ask",
+            "answer a question about a scan",
+            'voxtile ask scan/ "Is there a pleural effusion?" --model last.ckpt',
+            check="voxtile.cli.preflight:assisting",
+        ),
+    ),
+    "chat": Entry(
+        MODEL,
+        "chat SCAN",
+        Command(
+            "voxtile.assist.command:chat",
+            "talk about a scan, a question a line",
+            "voxtile chat scan/ --model last.ckpt",
+            check="voxtile.cli.preflight:assisting",
+        ),
+    ),
     "serve": Entry(
         ENRICH,
         "serve CORPUS…",

@@ -1,5 +1,6 @@
 from .captions import CaptionPolicy as CaptionPolicy
 from .datamodule import CorpusDataModule as CorpusDataModule
+from .dialogues import DialoguePolicy as DialoguePolicy
 from .mixture.mixture import Mixture as Mixture
 from .mixture.mixture import MixtureSource as MixtureSource
 from .phantom import PhantomSpec as PhantomSpec
@@ -28,6 +29,7 @@ __all__ = [
     "BasePreset",
     "CaptionPolicy",
     "CorpusDataModule",
+    "DialoguePolicy",
     "ImageAugment",
     "ImagePreset",
     "Mixture",

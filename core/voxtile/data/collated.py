@@ -14,7 +14,7 @@ from torch import Tensor
 from voxtile.corpus.view.view import CompiledView, Entry
 from voxtile.data.captions import Text
 from voxtile.data.regions.regions import Placed, stacked
-from voxtile.types import Batch
+from voxtile.types import Batch, Turn
 
 
 class LoadedItem(NamedTuple):
@@ -29,6 +29,7 @@ class LoadedItem(NamedTuple):
         facts: [F] 1 present, 0 absent, -1 unknown.
         days: of each image since the latest of the item; NaN where that is unknown.
         regions: phrases with their masks on the first image.
+        dialogues: questions and answers about the images; None where none are drawn.
     """
 
     lead: Entry
@@ -39,6 +40,7 @@ class LoadedItem(NamedTuple):
     facts: npt.NDArray[np.int8]
     days: list[float]
     regions: Sequence[Placed] = ()
+    dialogues: tuple[tuple[Turn, ...], ...] | None = None
 
 
 def batch_of(
@@ -76,7 +78,13 @@ def batch_of(
         samples=_samples(items, numbers, view) if with_samples else None,
         regions=None if region_grid is None else stacked([item.regions for item in items], region_grid),
         image_days=_known_days([days for item in items for days in item.days]),
+        dialogues=_dialogues(items),
     )
+
+
+def _dialogues(items: Sequence[LoadedItem]) -> list[tuple[tuple[Turn, ...], ...]] | None:
+    found = [item.dialogues for item in items if item.dialogues is not None]
+    return found if len(found) == len(items) else None
 
 
 def _samples(items: Sequence[LoadedItem], numbers: npt.NDArray[np.int64], view: CompiledView) -> Batch:

@@ -17,6 +17,7 @@ from voxtile.corpus.view.text import text_hash
 from voxtile.corpus.view.view import CompiledView
 from voxtile.data.captions import CaptionPolicy
 from voxtile.data.cursor import Cursor, CursorCallback
+from voxtile.data.dialogues import DialoguePolicy
 from voxtile.data.draws import DrawDataset, OrderedDraws, PackedPreset, Unit
 from voxtile.data.loader import WORKER_TIMEOUT, BatchLoader, TrainingDraws
 from voxtile.data.mixture.draws import MixtureDataset, OrderedBySource
@@ -31,7 +32,7 @@ from voxtile.data.source import DataSource
 from voxtile.data.training_terms import refuse_forbidden
 from voxtile.distributed import made_by_rank_0
 from voxtile.errors import ConfigError
-from voxtile.types import Batch
+from voxtile.types import Batch, Turn
 
 
 class CorpusDataModule(pl.LightningDataModule):
@@ -65,6 +66,7 @@ class CorpusDataModule(pl.LightningDataModule):
         sample_facts_source: facts of which source are of single samples where an item is a study, as `facts_source`;
             null for all. `OfSamples` takes its concepts from them.
         regions: phrases with their masks and boxes, for objectives that ground; null for none.
+        dialogues: questions and answers of the corpus, for objectives that answer; null for none.
         cache_in_memory: keep the deterministic part of the preset (resampling) in memory shared by the workers.
         worker_timeout: seconds that a worker process may take for a batch; one that takes longer ends the run.
         pin_memory: put batches into page-locked memory, for training on a GPU.
@@ -101,6 +103,7 @@ class CorpusDataModule(pl.LightningDataModule):
         view_folder: str | None = None,
         mixture: Mixture | None = None,
         worker_timeout: float = WORKER_TIMEOUT,
+        dialogues: DialoguePolicy | None = None,
     ) -> None:
         super().__init__()
         if batch_size < 1:
@@ -136,6 +139,7 @@ class CorpusDataModule(pl.LightningDataModule):
             captions=captions or CaptionPolicy(),
             sample_captions=sample_captions,
             regions=regions,
+            dialogues=dialogues,
             max_images_per_item=max_images_per_item,
             max_images_per_batch=max_images_per_batch,
             cache_in_memory=cache_in_memory,
@@ -187,6 +191,10 @@ class CorpusDataModule(pl.LightningDataModule):
             items: at most so many items are looked at, evenly spaced.
         """
         return self._dataset("train").texts(items)
+
+    def training_turns(self) -> list[Turn]:
+        """Questions and answers of the training split that `data.dialogues` may draw."""
+        return list(self._dataset("train").turns())
 
     @property
     def has_texts(self) -> bool:

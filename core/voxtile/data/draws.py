@@ -19,19 +19,21 @@ from voxtile.corpus.remote.announcing import Place, announced_in_pieces, ends_of
 from voxtile.corpus.view.view import Caption, CompiledView, Entry
 from voxtile.data.captions import CaptionPolicy, Text, TurningPreset, names_direction
 from voxtile.data.collated import LoadedItem, any_sample, batch_of
+from voxtile.data.dialogues import DialogueDraws
 from voxtile.data.epoch_order import derive_key
 from voxtile.data.presets.base import Preset, SampleSource
 from voxtile.data.presets.roles import StudyReader, StudySource, pick_roles
 from voxtile.data.regions.regions import Asked, Placed, RegionDraws
 from voxtile.data.sample_cache import BaseCache, CacheablePreset, CacheableStudies
 from voxtile.errors import ConfigError, CorpusError, VoxtileError
-from voxtile.types import Batch
+from voxtile.types import Batch, Turn
 
 Unit = Literal["sample", "study"]
 
 _SAMPLE_CAPTION_STREAM = 0
 _CAPTION_STREAM, _SUBSET_STREAM, _PIXEL_STREAM = 1, 2, 3  # the pixel stream of a study's image i is 3 + i
 _REGION_STREAM = 1 << 20  # beyond the pixel streams of any study
+_DIALOGUE_STREAM = (1 << 20) + 1
 
 
 @runtime_checkable
@@ -110,6 +112,7 @@ class DrawDataset(BatchDataset):
         max_images_per_batch: budget of images of one batch, shared so that the largest studies give most; 0 for none.
         regions: draws phrases with their masks for items of one image, or None.
         with_images: whether images are loaded; without, each is an empty tensor.
+        dialogues: draws questions and answers for items, or None.
     """
 
     view: CompiledView
@@ -124,6 +127,7 @@ class DrawDataset(BatchDataset):
     max_images_per_batch: int = 0
     regions: RegionDraws | None = None
     with_images: bool = True
+    dialogues: DialogueDraws | None = None
     _first: int = field(init=False, default=0)
     _count: int = field(init=False, default=0)
 
@@ -215,6 +219,13 @@ class DrawDataset(BatchDataset):
             for state in {int(fact[column]) for fact in facts} - {-1}
         }
 
+    def turns(self) -> Iterator[Turn]:
+        """Questions and answers that may be drawn, of all items in order."""
+        if self.dialogues is not None:
+            for item in range(len(self)):
+                for dialogue in self.dialogues.of([entry.uid for entry in self._entries(item)]):
+                    yield from dialogue
+
     def region_phrases(self) -> list[str]:
         """Different phrases of regions, in order."""
         return [] if self.regions is None else self.regions.texts()
@@ -248,6 +259,7 @@ class DrawDataset(BatchDataset):
             facts=facts,
             days=_days(chosen, entries),
             regions=self._regions(entries[:1], asked, preset, number),
+            dialogues=self._dialogues(entries, number),
         )
 
     def _asked(self, entries: list[Entry], facts: npt.NDArray[np.int8], number: int | None) -> list[Asked]:
@@ -275,6 +287,7 @@ class DrawDataset(BatchDataset):
             facts=facts,
             days=_days(entries[:1], entries[:1]),
             regions=self._regions(entries, asked, self.preset, number),
+            dialogues=self._dialogues(entries, number),
         )
 
     def _study_image(
@@ -301,6 +314,11 @@ class DrawDataset(BatchDataset):
     def _states_finding(self, hashes: Sequence[int]) -> npt.NDArray[np.bool_]:
         """[n] whether each text states a fact as present."""
         return np.asarray((self.view.text_facts(list(hashes)) == 1).any(1), np.bool_)
+
+    def _dialogues(self, entries: list[Entry], number: int | None) -> tuple[tuple[Turn, ...], ...] | None:
+        if self.dialogues is None:
+            return None
+        return self.dialogues.draw([entry.uid for entry in entries], self._rng(number, _DIALOGUE_STREAM))
 
     def _sample_texts(self, captions: list[list[Caption]], number: int | None) -> list[list[Text]]:
         """Texts of each image by itself."""

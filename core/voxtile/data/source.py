@@ -14,6 +14,7 @@ from voxtile.console import note
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.view.view import CompiledView, compile_view
 from voxtile.data.captions import CaptionPolicy
+from voxtile.data.dialogues import DialogueDraws, DialoguePolicy
 from voxtile.data.draws import DrawDataset, Unit
 from voxtile.data.epoch_order import EpochOrder, WeightedOrder
 from voxtile.data.phantom import PhantomSpec, phantom_corpus
@@ -43,6 +44,7 @@ class DataSource:
     captions: CaptionPolicy = field(default_factory=CaptionPolicy)
     sample_captions: CaptionPolicy | None = None
     regions: RegionPolicy | None = None
+    dialogues: DialoguePolicy | None = None
     max_images_per_item: int = 0
     max_images_per_batch: int = 0
     cache_in_memory: bool = False
@@ -154,6 +156,7 @@ class DataSource:
                 sample_captions=self.sample_captions,
                 max_images_per_batch=self.max_images_per_batch,
                 regions=self._region_draws,
+                dialogues=self._dialogue_draws,
             )
         return self._datasets[role]
 
@@ -162,3 +165,7 @@ class DataSource:
         if self.regions is None:
             return None
         return RegionDraws(self.corpus, self.regions, self.preset, self.compiled.concepts)
+
+    @cached_property
+    def _dialogue_draws(self) -> DialogueDraws | None:
+        return None if self.dialogues is None else DialogueDraws(self.corpus, self.dialogues)

@@ -5,8 +5,8 @@ Shape letters: B items, K numbers that an objective computes of each item.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -82,6 +82,23 @@ class Objective(nn.Module):
     def setup_encoder(self, encoder: DualEncoder) -> None:
         """The same with projections and scale at hand; calls `setup_towers`."""
         self.setup_towers(encoder.image, encoder.text)
+
+    def state_from(self, data: object) -> Mapping[str, Any] | None:
+        """What must be taken from the training data before the first step, as a vocabulary; plain values.
+
+        Asked once, in one process, after `setup`; every process is then given it by `take_state`.
+
+        Args:
+            data: the datamodule.
+        """
+        return None
+
+    def take_state(self, state: Mapping[str, Any]) -> None:
+        """Take what `state_from` gave, or what a checkpoint has from `state`."""
+
+    def state(self) -> Mapping[str, Any] | None:
+        """Plain values that a checkpoint must hold beside the weights, for `take_state`; None where there are none."""
+        return None
 
     def after_step(self, encoder: DualEncoder, step: int, steps: int) -> None:
         """Follow the weights after an update, as averages of them do.

@@ -40,7 +40,10 @@ from voxtile.training.checks import (
 )
 from voxtile.training.corpus_concepts import take_concepts
 from voxtile.training.memory import compile_towers, convert_tensors_alone, recompute_activations
+from voxtile.training.objective_states import KEY as STATES
+from voxtile.training.objective_states import give_states, states_of, take_states
 from voxtile.training.optimisers import AdamW, OneCycle, Schedule, block_distances, learning_rates
+from voxtile.training.pretrained import begin_with
 from voxtile.training.rebuild import module_from_checkpoint, module_from_config
 from voxtile.training.step.distributed import Processes, average_gradients, check_statistics, leave_averaging
 from voxtile.training.step.encoding import Encoding, OnePass
@@ -92,6 +95,9 @@ class ContrastiveModule(pl.LightningModule):
         compile: backend of torch.compile for the towers, e.g. `inductor`; null leaves them as they are.
         seed: key of dropout and all other randomness of a step; with the step's index it is a pure function, so that a
             resumed run draws the same.
+        pretrained: checkpoint whose towers, projections and scale a run begins with; its own weights are taken where
+            the run goes on from a checkpoint of its own.
+        freeze_encoder: train none of these: what is learned is in the objectives alone.
 
     Raises:
         ConfigError: no objective, a weight without an objective or below 0, a share outside 0 to 1, or sizes in
@@ -129,6 +135,8 @@ class ContrastiveModule(pl.LightningModule):
         recompute: bool = False,
         compile: str | None = None,
         seed: int = 0,
+        pretrained: str | None = None,
+        freeze_encoder: bool = False,
     ) -> None:
         super().__init__()
         terms = WeightedTerms(objectives, weights or {})
@@ -142,6 +150,10 @@ class ContrastiveModule(pl.LightningModule):
         self.cache_locked = cache_locked
         self.recompute, self.compile_backend = recompute, compile
         self.seed = seed
+        self.pretrained = pretrained
+        if freeze_encoder:
+            encoder.requires_grad_(False)
+            encoder.train(encoder.training)  # towers that are not trained are in evaluation mode
         self.texts = TextReader(encoder)
         self.large_batch = LargeBatch.from_config(batch) if batch is not None else None
         self.image_lock = ImageLock(encoder)
@@ -191,12 +203,15 @@ class ContrastiveModule(pl.LightningModule):
         self.preset_config = data.preset.to_config()
         convert_tensors_alone(self.trainer)
         take_concepts(self._objectives, data, self.config)
+        if stage == "fit" and self.pretrained is not None:
+            begin_with(self.encoder, self.pretrained, self.preset_config)
         self.setup_objectives(tuple(data.fact_names))
         if stage == "fit":
             self._check_trainer()
             self.training_marks = getattr(data, "training_marks", None)
             if not self.encoder.text.tokenizer.ready:
                 self.encoder.text.tokenizer.from_json(made_by_rank_0(lambda: self._vocabulary(data)))
+            take_states(self._objectives, data)
             for tower in (self.encoder.image, self.encoder.text):
                 if getattr(tower, "load_report", None) is not None:
                     rank_zero_info("%s", tower.load_report)
@@ -400,6 +415,8 @@ class ContrastiveModule(pl.LightningModule):
         checkpoint["voxtile_preset"] = self.preset_config
         checkpoint["voxtile_tokenizer"] = self.encoder.text.tokenizer.to_json()
         checkpoint["voxtile_facts"] = list(self.fact_names or ())
+        if states := states_of(self._objectives):
+            checkpoint[STATES] = states
         if self._planned is not None:
             checkpoint["voxtile_planned"] = self._planned.to_checkpoint()
         if self.training_marks is not None:
@@ -420,6 +437,7 @@ class ContrastiveModule(pl.LightningModule):
             self.training_marks = marks if self.training_marks is None else marks | self.training_marks
         self.encoder.text.tokenizer.from_json(checkpoint["voxtile_tokenizer"])
         self.setup_objectives(tuple(checkpoint["voxtile_facts"]))
+        give_states(self._objectives, checkpoint.get(STATES, {}))
         self._stored_planned = checkpoint.get("voxtile_planned")
         if self._trainer is not None and "state_dict" in checkpoint:  # sharded weights are loaded before
             check_weights(self.state_dict(), checkpoint["state_dict"])

@@ -16,6 +16,7 @@ import multiprocessing
 import sys
 from pathlib import Path
 
+import exactness_assist
 import exactness_generative
 import exactness_local
 import exactness_pairs
@@ -32,6 +33,7 @@ from voxtile.training.step.distributed import average_gradients, shard
 from voxtile.training.step.large_batch import split_items
 
 CASES = {
+    **exactness_assist.CASES,
     **exactness_generative.CASES,
     **exactness_local.CASES,
     **exactness_pairs.CASES,

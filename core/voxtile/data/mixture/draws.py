@@ -16,7 +16,7 @@ from voxtile.data.collated import one_type
 from voxtile.data.draws import BatchDataset, DrawDataset, Draws, OrderedDraws, PackedPreset
 from voxtile.data.presets.base import Preset
 from voxtile.data.sample_cache import BaseCache
-from voxtile.types import Batch, Regions, RowsOf
+from voxtile.types import Batch, Regions, RowsOf, Turn
 
 
 class MixtureDataset(BatchDataset):
@@ -105,6 +105,11 @@ class MixtureDataset(BatchDataset):
         """Facts that some items of any source have and have not, as `DrawDataset.fact_states`."""
         each = -(-items // len(self._parts))
         return set().union(*(part.fact_states(each) for part in self._parts))
+
+    def turns(self) -> Iterator[Turn]:
+        """Questions and answers that may be drawn, of all sources in order."""
+        for part in self._parts:
+            yield from part.turns()
 
     def region_phrases(self) -> list[str]:
         """Different phrases of regions of all sources, in order."""

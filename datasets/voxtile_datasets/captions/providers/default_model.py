@@ -8,7 +8,7 @@ from pathlib import Path
 import psutil
 
 from voxtile.errors import ConfigError
-from voxtile_datasets.captions.providers.packaged_models import GEMMA, PACKAGED, PackagedModel
+from voxtile.packaged_models import GEMMA, PACKAGED, PackagedModel
 
 SLOTS = 4
 """Requests in one batch, where the caller does not say."""

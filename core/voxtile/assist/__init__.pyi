@@ -1,0 +1,13 @@
+from .answering import Answering as Answering
+from .assistant import Assistant as Assistant
+from .assistant import Reply as Reply
+from .connector import Connector as Connector
+from .scratch import ScratchLanguage as ScratchLanguage
+
+__all__ = [
+    "Answering",
+    "Assistant",
+    "Connector",
+    "Reply",
+    "ScratchLanguage",
+]

@@ -1,0 +1,357 @@
+"""Answering: reports and answers by a language model that sees the image through a connector.
+
+Shape letters: B items, K image tokens, R dialogues, L tokens of a dialogue, W width of the language model, V its
+vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, ClassVar, Literal, Protocol, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from voxtile.assist.connector import Connector, ImageTokens
+from voxtile.assist.language import Language, Past, Words, load_language
+from voxtile.assist.scratch import ScratchLanguage, TrainedWords
+from voxtile.assist.sequences import (
+    AFTER_IMAGE,
+    BEFORE_IMAGE,
+    TEMPLATE,
+    answered,
+    asked,
+    padded,
+    prompt_tokens,
+    sequence_of,
+)
+from voxtile.errors import CheckpointError, ConfigError
+from voxtile.models.tower import ImageTower, TextTower, full_precision
+from voxtile.models.tuning import Tuning
+from voxtile.objectives.base import ItemObjective
+from voxtile.types import Batch, Encoded, Features, Turn
+
+DESCRIBE = "Describe the image."
+REPORT = "Write the report."
+FINDINGS = "List the findings."
+_DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
+_KEPT_QUESTIONS = 8  # ways to ask for a report that a checkpoint remembers
+
+
+class DialogueData(Protocol):
+    """What the objective asks of a datamodule before training."""
+
+    def training_texts(self) -> Sequence[str]:
+        """Distinct texts of the training split."""
+
+    def training_turns(self) -> Sequence[Turn]:
+        """Questions and answers of the training split."""
+
+
+class Answering(ItemObjective):
+    """Cross-entropy of answers, given the image and what was asked before (LLaVA, Liu et al., NeurIPS 2023, eq. 3).
+
+    With x the image and a_t the tokens of the answers of a dialogue, the ends of answers among them,
+
+        L = − 1/N Σ_t log P(a_t | x, all tokens before t),
+
+    N being the number of tokens to tell. A dialogue is of `data.dialogues`; texts of the captions are answers, too, to
+    a question by their kind (alignment). The image is read once for all its dialogues: what the language model keeps
+    of it (keys and values) is shared, and gradients flow through it.
+
+    The language model is not in the checkpoint: what is trained of it is, with its name and hash. One from scratch is
+    there as a whole.
+
+    Args:
+        language: `gemma-270m`, a GGUF file, or a folder as transformers saves it; null for `scratch`.
+        scratch: sizes of a language model from scratch, where none is named.
+        connector: how images reach it.
+        tuning: what of a named language model is trained: `lora` on all linear layers of its blocks where left out.
+        dtype: of the named model's own weights, `float32` or `bfloat16`.
+        vocabulary: `texts` has it write words of the training answers alone, which costs a fraction where a vocabulary
+            is large: probabilities are over them, in training as later; `full` leaves it all its tokens.
+        questions: what captions are answers to, by their kind; "" for all others.
+        joined: kinds of captions of which all that were drawn of an item make one answer, a sentence each, and what
+            they answer: template captions of single facts are then a structured report.
+        blind: leave the image out, for a model that shows what is told without it.
+
+    Raises:
+        ConfigError: neither or both of `language` and `scratch`, or a setting that does not exist.
+    """
+
+    row_needs: ClassVar[frozenset[str]] = frozenset({"tokens"})
+    reads_texts: bool = False  # dialogues will do
+
+    def __init__(
+        self,
+        *,
+        language: str | None = None,
+        scratch: ScratchLanguage | None = None,
+        connector: Connector | None = None,
+        tuning: Tuning | None = None,
+        dtype: Literal["float32", "bfloat16"] = "float32",
+        vocabulary: Literal["texts", "full"] = "texts",
+        questions: Mapping[str, str] | None = None,
+        joined: Mapping[str, str] | None = None,
+        blind: bool = False,
+    ) -> None:
+        super().__init__()
+        if (language is None) == (scratch is None):
+            raise ConfigError("Answering needs a language model: name one in language, or give the sizes of scratch")
+        if dtype not in _DTYPES or vocabulary not in ("texts", "full"):
+            raise ConfigError(f"Answering: dtype {dtype} with vocabulary {vocabulary} does not exist")
+        self.language_name, self.scratch = language, scratch
+        self.connector_settings = connector or Connector()
+        self.tuning = tuning or Tuning(mode="lora")
+        self.dtype, self.vocabulary, self.blind = dtype, vocabulary, blind
+        self.questions = {"raw": REPORT, "": DESCRIBE} | dict(questions or {})
+        self.joined = {"template": FINDINGS} if joined is None else dict(joined)
+        self.connector: ImageTokens | None = None
+        self.tuned = nn.ParameterDict()
+        self.report_questions: tuple[str, ...] = ()
+        self.answers_questions = False
+        self._allowed: Tensor | None = None
+        self._hidden: list[Language] = []  # in a list, so that its weights are not the objective's
+
+    @property
+    def language(self) -> Language:
+        """The language model.
+
+        Raises:
+            ConfigError: it was not made yet.
+        """
+        if not self._hidden:
+            raise ConfigError("Answering was not set up; load a checkpoint or train the model first")
+        return self._hidden[0]
+
+    @property
+    def words(self) -> Words:
+        """Its tokenizer.
+
+        Raises:
+            ConfigError: it was not trained yet.
+        """
+        words = self.language.words
+        if words is None:
+            raise ConfigError("the language model has no words yet; train it or load a checkpoint first")
+        return words
+
+    # What it is made of
+
+    def setup_towers(self, image: ImageTower, text: TextTower) -> None:
+        """Load or make the language model, and the connector from the tower to it."""
+        if self.scratch is not None:
+            made = self.scratch.make()
+        else:
+            made = load_language(cast(str, self.language_name), _DTYPES[self.dtype])
+            made.model.requires_grad_(False)
+            _unfrozen(self.tuning, made.model)
+        made.model.eval()  # no dropout: it has none of ours
+        self._hidden = [made]
+        learned = {name: part for name, part in made.model.named_parameters() if part.requires_grad}
+        self.tuned = nn.ParameterDict({name.replace(".", "/"): part for name, part in learned.items()})
+        with torch.no_grad():
+            size = float(made.embedded(torch.arange(min(made.vocabulary, 4096))).float().square().mean().sqrt())
+        self.connector = ImageTokens(self.connector_settings, image.width, made.width, size)
+
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Answering:
+        """Move the language model, too."""
+        super()._apply(fn, recurse)  # type: ignore[no-untyped-call]
+        for language in self._hidden:
+            language.model._apply(fn)  # type: ignore[no-untyped-call]
+        return self
+
+    # What it takes from the data, and keeps in checkpoints
+
+    def state_from(self, data: object) -> dict[str, Any]:
+        """Words, vocabulary and ways to ask for a report, from the training split.
+
+        Raises:
+            ConfigError: it has neither texts nor dialogues.
+        """
+        found = cast(DialogueData, data)
+        asked_for = list(found.training_turns())
+        turns = [*asked_for, *(Turn(DESCRIBE, text) for text in found.training_texts())]
+        if not turns:
+            raise ConfigError(
+                "no item of the training split has a text or a dialogue for the objective Answering; run 'voxtile "
+                "caption', or make dialogues and set data.dialogues"
+            )
+        answers = list(dict.fromkeys(answered(turn.answer) for turn in turns))
+        wanted = Counter(turn.question for turn in turns if turn.kind == "report")
+        state: dict[str, Any] = {
+            "template": TEMPLATE,
+            "language": self.language.sha256,
+            "words": None,
+            "allowed": None,
+            "report_questions": [question for question, _ in wanted.most_common(_KEPT_QUESTIONS)],
+            "answers_questions": any(turn.kind != "report" for turn in asked_for),
+        }
+        if self.scratch is not None:
+            questions = list(dict.fromkeys(asked(turn.question) for turn in turns))
+            words = self.scratch.train_words([*answers, *questions, *self._asked_of_captions(), BEFORE_IMAGE])
+            state["words"] = words.to_json()
+        elif self.vocabulary == "texts":
+            encoded = (self.words.encode(answer) for answer in answers)
+            state["allowed"] = sorted({self.words.end, *(token for tokens in encoded for token in tokens)})
+        return state
+
+    @property
+    def findings_question(self) -> str:
+        """What a structured report is the answer to."""
+        return next(iter(self.joined.values()), FINDINGS)
+
+    def _asked_of_captions(self) -> list[str]:
+        return [asked(question) for question in (*self.questions.values(), *self.joined.values())]
+
+    def take_state(self, state: Mapping[str, Any]) -> None:
+        """Take what `state_from` gave, now or before a checkpoint was written.
+
+        Raises:
+            CheckpointError: it is of another language model, or of other words round images and questions.
+        """
+        if state.get("template") != TEMPLATE:
+            raise CheckpointError(
+                f"the assistant was trained with the words of {state.get('template')!s:.40}, and this version of "
+                f"voxtile has {TEMPLATE}; train it anew"
+            )
+        if state.get("language") != self.language.sha256:
+            raise CheckpointError(
+                f"the assistant was trained on another language model than '{self.language.name}' is now (sha256 "
+                f"{state.get('language')!s:.12}…, not {self.language.sha256!s:.12}…); put back the one that it was "
+                "trained on"
+            )
+        if self.scratch is not None:
+            self.language.words = self.scratch.read_words(str(state.get("words")))
+        allowed = state.get("allowed")
+        self._allowed = None if allowed is None else torch.tensor(allowed, dtype=torch.int64)
+        self.report_questions = tuple(str(question) for question in state.get("report_questions") or ())
+        self.answers_questions = bool(state.get("answers_questions"))
+
+    def state(self) -> dict[str, Any]:
+        """The same for a checkpoint."""
+        words = self.language.words
+        return {
+            "template": TEMPLATE,
+            "language": self.language.sha256,
+            "words": words.to_json() if isinstance(words, TrainedWords) else None,
+            "allowed": None if self._allowed is None else self._allowed.tolist(),
+            "report_questions": list(self.report_questions),
+            "answers_questions": self.answers_questions,
+        }
+
+    # The loss
+
+    def rows(self, features: Features) -> Tensor:
+        """Return [B, 2]: the summed cross-entropy of an item's answers, and how many tokens that are.
+
+        Raises:
+            ConfigError: the objective was not set up, or a dialogue is longer than the language model reads.
+        """
+        dialogues = self.dialogues(features.batch)
+        image = self.image(features.image_encoded)
+        none = full_precision(image).new_zeros(len(features.batch), 2)
+        if not dialogues:  # a gradient of 0 reaches what other processes use
+            return none + sum((0.0 * part).sum() for part in (image, *self.parameters()))
+        owners = torch.tensor([item for item, _ in dialogues], device=image.device)
+        rows = [sequence_of(self.words, turns) for _, turns in dialogues]
+        self.require_room(image.shape[1] + max(len(row.tokens) for row in rows))
+        tokens, told, there = (part.to(image.device) for part in padded(rows))
+        past = self.begun(image)
+        past.take(owners)
+        known = torch.cat([there.new_ones(len(there), image.shape[1]), there[:, :-1]], 1).long()
+        states = self.language.states(self.language.embedded(tokens[:, :-1]), past, known)
+        wanted = told[:, 1:] & self._writable(tokens[:, 1:])
+        losses = F.cross_entropy(self.logits(states[wanted]), self._places(tokens[:, 1:][wanted]), reduction="none")
+        of_item = owners[:, None].expand_as(wanted)[wanted]
+        made = torch.stack([losses, torch.ones_like(losses)], 1)
+        return none.index_add(0, of_item, made)
+
+    def dialogues(self, batch: Batch) -> list[tuple[int, tuple[Turn, ...]]]:
+        """Dialogues of a batch with the item of each, ascending: those that were drawn, and captions as answers."""
+        found: list[tuple[int, tuple[Turn, ...]]] = []
+        for item, drawn in enumerate(batch.dialogues or ()):
+            found += [(item, dialogue) for dialogue in drawn]
+        kinds = batch.text_kinds or [""] * len(batch.texts)
+        sentences: dict[tuple[int, str], list[str]] = defaultdict(list)
+        for text, kind, item in zip(batch.texts, kinds, batch.text_item.tolist(), strict=True):
+            if kind in self.joined:
+                sentences[item, kind].append(text.strip())
+            else:
+                found.append((item, (Turn(self.questions.get(kind, self.questions[""]), text, kind),)))
+        found += [(i, (Turn(self.joined[k], " ".join(said), k),)) for (i, k), said in sentences.items()]
+        return sorted(found, key=lambda one: one[0])
+
+    def image(self, encoded: Encoded) -> Tensor:
+        """[B, K, W] what the language model reads before any question: the image, and the words round it."""
+        if self.connector is None:
+            raise ConfigError("Answering was not set up; load a checkpoint or train the model first")
+        tokens = self.connector(encoded)
+        if self.blind:
+            tokens = 0.0 * tokens
+        start = [] if self.words.start is None else [self.words.start]
+        before, after = (
+            self.language.embedded(torch.tensor([part], dtype=torch.int64, device=tokens.device))
+            for part in (start + self.words.encode(BEFORE_IMAGE), self.words.encode(AFTER_IMAGE))
+        )
+        count = len(tokens)
+        return torch.cat([before.expand(count, -1, -1), tokens.to(before.dtype), after.expand(count, -1, -1)], 1)
+
+    def begun(self, image: Tensor) -> Past:
+        """What the language model keeps of [B, K, W] images."""
+        past = self.language.past()
+        self.language.states(image, past)
+        return past
+
+    def logits(self, states: Tensor) -> Tensor:
+        """[…, W] states to [… , V] logits over the tokens that may be written."""
+        return self.language.logits(states, self._written(states.device))
+
+    def token(self, place: int) -> int:
+        """The token at a place of the logits."""
+        return place if self._allowed is None else int(self._allowed[place])
+
+    def require_room(self, tokens: int) -> None:
+        """Refuse what is longer than the language model reads.
+
+        Raises:
+            ConfigError: says by how much.
+        """
+        if tokens > self.language.context:
+            raise ConfigError(
+                f"the prompt and its answer have {tokens} tokens, and the language model '{self.language.name}' reads "
+                f"{self.language.context}; ask in fewer words, or show fewer images"
+            )
+
+    def question_tokens(self, question: str, *, first: bool = True) -> list[int]:
+        """The tokens of a question."""
+        return prompt_tokens(self.words, question, first=first)
+
+    def _written(self, device: torch.device) -> Tensor | None:
+        return None if self._allowed is None else self._allowed.to(device)
+
+    def _writable(self, tokens: Tensor) -> Tensor:
+        """Which tokens may be written; answers of held-out splits may have others, which are not told."""
+        allowed = self._written(tokens.device)
+        return torch.ones_like(tokens, dtype=torch.bool) if allowed is None else torch.isin(tokens, allowed)
+
+    def _places(self, tokens: Tensor) -> Tensor:
+        """Where tokens stand among those that may be written, which they are."""
+        allowed = self._written(tokens.device)
+        return tokens if allowed is None else torch.searchsorted(allowed, tokens)
+
+
+def _unfrozen(tuning: Tuning, model: nn.Module) -> None:
+    """Say what of a language model is trained.
+
+    Raises:
+        ConfigError: the model has no blocks for it.
+    """
+    if tuning.mode != "frozen":
+        model.requires_grad_(True)
+        tuning.apply(model)
+    if tuning.mode == "lora":  # of embeddings and norms peft keeps what it finds
+        for name, parameter in model.named_parameters():
+            parameter.requires_grad_("lora_" in name)

@@ -1,0 +1,134 @@
+"""From what an image tower sees to tokens that a language model reads.
+
+Shape letters: B images, N tokens of the tower, K tokens for the language model, D width of the tower, W of the model.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from voxtile.errors import ConfigError
+from voxtile.models.tower import full_precision
+from voxtile.objectives.generative.captioning import AttentionalPool
+from voxtile.objectives.generative.cross_attention import require_tokens
+from voxtile.types import Encoded
+
+
+@dataclass(frozen=True, kw_only=True)
+class Connector:
+    """How images reach the language model.
+
+    Attributes:
+        kind: `mlp` maps each token of the tower by itself (LLaVA-1.5, Liu et al., CVPR 2024); `resampler` has learned
+            queries look at all of them, so that images of any size make as many tokens (Flamingo, Alayrac et al.,
+            NeurIPS 2022); `none` gives no tokens but those of the pooled vector.
+        grid: the tower's tokens are first averaged to this grid, (Z, Y, X) or (Y, X); left as they are where empty.
+        queries: tokens of the `resampler`.
+        heads: of its attention.
+        pooled: tokens made of the tower's pooled vector, which come first; 0 for none.
+        hidden: width within the mlps.
+
+    Raises:
+        ConfigError: sizes that do not fit, or no token at all.
+    """
+
+    kind: Literal["mlp", "resampler", "none"] = "mlp"
+    grid: Sequence[int] = ()
+    queries: int = 32
+    heads: int = 4
+    pooled: int = 4
+    hidden: int = 256
+
+    def __post_init__(self) -> None:
+        if self.kind not in ("mlp", "resampler", "none"):
+            raise ConfigError(f"there is no connector '{self.kind}'; take mlp, resampler or none")
+        if min(self.queries, self.heads, self.hidden) < 1 or self.pooled < 0 or any(cells < 1 for cells in self.grid):
+            raise ConfigError(f"connector: {self} has a size below 1")
+        if self.kind == "none" and not self.pooled:
+            raise ConfigError("connector: kind none with pooled 0 shows the language model nothing; take mlp")
+        if self.hidden % self.heads:
+            raise ConfigError(f"connector: hidden {self.hidden} is no multiple of {self.heads} heads")
+
+
+class ImageTokens(nn.Module):
+    """The tokens of images, of the size of the language model's own.
+
+    Args:
+        settings: how.
+        width: of the tower.
+        language: width of the language model.
+        size: root mean square of the language model's embeddings, with which the tokens begin.
+    """
+
+    def __init__(self, settings: Connector, width: int, language: int, size: float) -> None:
+        super().__init__()
+        self.settings = settings
+        hidden = settings.hidden
+        self.pooled: nn.Module | None = None
+        self.local: nn.Module | None = None
+        self.queries: AttentionalPool | None = None
+        if settings.pooled:
+            self.pooled = _mlp(width, hidden, settings.pooled * language)
+        if settings.kind == "resampler":
+            self.queries = AttentionalPool(settings.queries, hidden, settings.heads, width)
+            self.local = _mlp(hidden, hidden, language)
+        elif settings.kind == "mlp":
+            self.local = _mlp(width, hidden, language)
+        self.norm = nn.LayerNorm(language, elementwise_affine=False)
+        self.log_size = nn.Parameter(torch.tensor(math.log(max(size, 1e-6))))
+        self.width = language
+
+    def forward(self, encoded: Encoded) -> Tensor:
+        """[B, K, W] tokens of B images.
+
+        Raises:
+            ConfigError: the tower gives no tokens, or of images of several sizes as many as each has.
+        """
+        parts = []
+        if self.pooled is not None:
+            made = self.pooled(full_precision(encoded.pooled))
+            parts.append(made.view(len(made), self.settings.pooled, self.width))
+        if self.local is not None:
+            tokens, padding = require_tokens(encoded, "Answering", "image")
+            tokens = full_precision(tokens)
+            if self.queries is not None:
+                tokens = self.queries(tokens, padding)
+            elif padding is not None:
+                raise ConfigError("connector: kind mlp needs images of one size; take kind resampler")
+            elif self.settings.grid:
+                tokens = averaged(tokens, encoded.grid, tuple(self.settings.grid))
+            parts.append(self.local(tokens))
+        return cast(Tensor, self.norm(torch.cat(parts, 1))) * self.log_size.exp()
+
+
+def averaged(tokens: Tensor, grid: tuple[int, ...] | None, wanted: tuple[int, ...]) -> Tensor:
+    """[B, N, D] tokens on a grid, averaged to another one in row-major order.
+
+    Args:
+        tokens: of the tower.
+        grid: on which they stand; its product is N.
+        wanted: the smaller grid.
+
+    Raises:
+        ConfigError: the tower has no grid, one of other axes, or a coarser one.
+    """
+    if grid is None or len(grid) != len(wanted) or any(a < b for a, b in zip(grid, wanted, strict=True)):
+        raise ConfigError(
+            f"connector: the tower's tokens stand on a grid of {grid}, which cannot be averaged to {wanted}; leave "
+            "grid out, or name a smaller one of as many axes"
+        )
+    laid_out = tokens.transpose(1, 2).reshape(len(tokens), tokens.shape[2], *grid)
+    pool: Any = F.adaptive_avg_pool3d if len(grid) == 3 else F.adaptive_avg_pool2d
+    pooled: Tensor = pool(laid_out, wanted)
+    return pooled.flatten(2).transpose(1, 2)
+
+
+def _mlp(width: int, hidden: int, out: int) -> nn.Sequential:
+    return nn.Sequential(nn.LayerNorm(width), nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, out))

@@ -1,0 +1,76 @@
+"""Questions and answers as the tokens of a language model.
+
+A sequence is: the image (in its own words and tokens), then of each turn its question and its answer, which ends with
+the model's token of end. Only answers are learned. The same words are used for any language model, since base models
+have no template of their own; a checkpoint says by which version it was trained.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from voxtile.assist.language import Words
+from voxtile.types import Turn
+
+TEMPLATE = "voxtile-1"
+"""Version of the words round images, questions and answers."""
+
+BEFORE_IMAGE = "Image: "
+AFTER_IMAGE = "\n"
+
+
+def asked(question: str) -> str:
+    """A question as the language model reads it."""
+    return f"Question: {question.strip()}\nAnswer:"
+
+
+def answered(answer: str) -> str:
+    """An answer as it writes it."""
+    return f" {answer.strip()}"
+
+
+@dataclass(frozen=True)
+class DialogueTokens:
+    """One dialogue after its image.
+
+    Attributes:
+        tokens: of questions and answers.
+        told: of each token whether it is to be told from those before it.
+    """
+
+    tokens: tuple[int, ...]
+    told: tuple[bool, ...]
+
+
+def sequence_of(words: Words, turns: Sequence[Turn]) -> DialogueTokens:
+    """The tokens of a dialogue, of which the answers and their ends are told."""
+    tokens: list[int] = []
+    told: list[bool] = []
+    for turn in turns:
+        question = prompt_tokens(words, turn.question, first=not tokens)
+        answer = [*words.encode(answered(turn.answer)), words.end]
+        tokens += question + answer
+        told += [False] * len(question) + [True] * len(answer)
+    return DialogueTokens(tuple(tokens), tuple(told))
+
+
+def prompt_tokens(words: Words, question: str, *, first: bool = True) -> list[int]:
+    """The tokens of a question; those after an answer begin a line."""
+    return words.encode(asked(question) if first else f"\n{asked(question)}")
+
+
+def padded(sequences: Sequence[DialogueTokens]) -> tuple[Tensor, Tensor, Tensor]:
+    """[R, L] int64 tokens, which of them are told, and which are there."""
+    length = max(len(one.tokens) for one in sequences)
+    tokens = torch.zeros(len(sequences), length, dtype=torch.int64)
+    told, there = torch.zeros_like(tokens, dtype=torch.bool), torch.zeros_like(tokens, dtype=torch.bool)
+    for row, one in enumerate(sequences):
+        count = len(one.tokens)
+        tokens[row, :count] = torch.tensor(one.tokens)
+        told[row, :count] = torch.tensor(one.told)
+        there[row, :count] = True
+    return tokens, told, there

@@ -1,0 +1,47 @@
+"""A run that begins with the towers of another run's checkpoint."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from lightning.pytorch.utilities import rank_zero_info
+
+from voxtile.errors import CheckpointError
+from voxtile.listed_classes import with_current_names
+from voxtile.models.dual import DualEncoder
+from voxtile.training.checkpoint import read_checkpoint
+from voxtile.training.checks import check_preset
+
+_ENCODER = "encoder."
+
+
+def begin_with(encoder: DualEncoder, path: str, preset: Mapping[str, Any]) -> None:
+    """Take towers, projections, scale and vocabulary from a checkpoint.
+
+    Args:
+        encoder: of the run; changed in place.
+        path: of the checkpoint.
+        preset: of the run's images, which must be the checkpoint's.
+
+    Raises:
+        CheckpointError: it cannot be read, is of other towers, or saw images that were prepared otherwise.
+    """
+    checkpoint = read_checkpoint(path)
+    try:
+        check_preset(preset, with_current_names(checkpoint["voxtile_preset"]))
+    except CheckpointError as error:
+        raise CheckpointError(f"model.pretrained '{path}' is of other images than data.preset makes: {error}") from None
+    weights = checkpoint["state_dict"]
+    stored = {name.removeprefix(_ENCODER): part for name, part in weights.items() if name.startswith(_ENCODER)}
+    own = encoder.state_dict()
+    for name in [*own, *stored]:
+        if name not in stored or name not in own or own[name].shape != stored[name].shape:
+            raise CheckpointError(
+                f"model.pretrained '{path}' has other towers than model.encoder describes ('{name}' differs); give a "
+                "checkpoint of this config's towers, or describe those of the checkpoint"
+            )
+    if checkpoint["voxtile_tokenizer"] is not None:
+        encoder.text.tokenizer.from_json(checkpoint["voxtile_tokenizer"])
+    encoder.load_state_dict(stored)
+    rank_zero_info("%s", f"the towers are those of '{path}'")

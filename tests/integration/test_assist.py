@@ -1,0 +1,171 @@
+"""An assistant from a config to its words: trained on a tower that stands still, resumed, asked by the commands."""
+
+import io
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import yaml
+from PIL import Image
+
+from voxtile.assist import Assistant
+from voxtile.assist.assistant import CANNOT_BE_TOLD, WARNING
+from voxtile.cli.main import lightning_main, main
+from voxtile.corpus.reader import Corpus
+from voxtile.corpus.writer import JobWriter
+from voxtile.errors import ConfigError
+from voxtile.training.checkpoint import read_checkpoint
+
+CONFIG = Path(__file__).with_name("tiny.yaml")
+ANSWERING = {
+    "class_path": "voxtile.assist.Answering",
+    "init_args": {
+        "scratch": {"vocabulary": 300, "width": 16, "depth": 1, "heads": 2, "context": 160},
+        "connector": {"pooled": 2, "hidden": 16},
+    },
+}
+
+
+def tower_config(corpus):
+    config = yaml.safe_load(CONFIG.read_text())
+    config["data"]["corpus"] = str(corpus)
+    config["model"]["encoder"]["logit_bias"] = -1
+    config["model"]["objectives"]["contrastive"]["init_args"]["kind"] = "sigmoid"
+    config["trainer"] |= {"max_epochs": -1, "max_steps": 2, "limit_val_batches": 0, "callbacks": []}
+    return config
+
+
+def assist_config(corpus, tower):
+    config = tower_config(corpus)
+    config["model"] |= {"objectives": {"answering": ANSWERING}, "weights": {}, "freeze_encoder": True}
+    config["model"]["pretrained"] = str(tower)
+    config["data"]["dialogues"] = {"per_item": 1}
+    config["trainer"]["max_steps"] = 4
+    config["checkpoint"] = {"every_n_train_steps": 2, "keep": True}
+    return config
+
+
+def fit(folder, config, *options):
+    folder.mkdir(exist_ok=True)
+    path = folder / "config.yaml"
+    path.write_text(yaml.safe_dump(config))
+    return lightning_main(["fit", "-c", str(path), *options])
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory, xray_corpus):
+    """The X-rays with a question of two turns about each."""
+    root = tmp_path_factory.mktemp("asked") / "corpus"
+    shutil.copytree(xray_corpus, root)
+    writer = JobWriter(root, "dialogues")
+    for uid in Corpus(root).table("samples", columns=["uid"])["uid"].to_pylist():
+        said = [("user", "Is there pneumonia?"), ("assistant", "No."), ("user", "Where?"), ("assistant", "Nowhere.")]
+        about = {"dialogue_id": uid, "uids": [uid], "kind": "presence"}
+        rows = [about | {"turn": turn, "role": role, "text": text} for turn, (role, text) in enumerate(said)]
+        writer.add_rows("dialogues", rows)
+    writer.publish()
+    return root
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, corpus):
+    """Checkpoints of a tower, of an assistant on it, and of the same stopped halfway and resumed."""
+    folder = tmp_path_factory.mktemp("assist")
+    with pytest.MonkeyPatch.context() as patch:
+        found = {}
+        for name in ("tower", "whole", "resumed"):
+            (folder / name).mkdir()
+            patch.chdir(folder / name)
+            config = tower_config(corpus) if name == "tower" else assist_config(corpus, found["tower"])
+            middle = [] if name != "resumed" else ["--ckpt_path", *map(str, (folder / "whole").rglob("step-2.ckpt"))]
+            assert fit(folder / name, config, *middle) == 0
+            (found[name],) = (folder / name).rglob("last.ckpt")
+    return found
+
+
+@pytest.fixture(scope="module")
+def picture(tmp_path_factory):
+    path = tmp_path_factory.mktemp("pictures") / "chest.png"
+    Image.fromarray(np.random.default_rng(0).integers(0, 255, (28, 28)).astype(np.uint8)).save(path)
+    return path
+
+
+def test_a_resumed_run_is_the_undisturbed_one_and_the_tower_stands_still(trained):
+    tower, whole, resumed = (read_checkpoint(trained[name])["state_dict"] for name in ("tower", "whole", "resumed"))
+    assert whole.keys() == resumed.keys()
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    kept = {name for name in whole if name.startswith("encoder.")}
+    assert kept == {name for name in tower if name.startswith("encoder.")}
+    assert all(torch.equal(whole[name], tower[name]) for name in kept)
+    (first,) = trained["whole"].parent.glob("step-2.ckpt")
+    before = read_checkpoint(first)["state_dict"]
+    learned = [name for name in whole if name.startswith("objectives.answering.")]
+    assert learned
+    assert all(not torch.equal(whole[name], before[name]) for name in learned)
+
+
+def test_reports_answers_and_talks_by_the_commands(trained, picture, capsys, monkeypatch):
+    model = str(trained["whole"])
+    said = []
+    for _ in range(2):
+        assert main(["report", str(picture), "--model", model, "--longest", "12"]) == 0
+        said.append(capsys.readouterr().out)
+    assert said[0] == said[1]  # nothing is drawn
+    assert "confidence " in said[0]
+    assert "cut at 12 tokens; raise --longest" in said[0] or "support" in said[0]
+    assert WARNING in said[0]
+    ask = ["ask", str(picture), "Is there pneumonia?", "--model", model, "--longest", "6"]
+    assert main([*ask, "--least", "1"]) == 0
+    assert CANNOT_BE_TOLD in capsys.readouterr().out
+    assert main([*ask, "--least", "0"]) == 0
+    assert CANNOT_BE_TOLD not in capsys.readouterr().out
+    monkeypatch.setattr("sys.stdin", io.StringIO("Is there pneumonia?\nWhere?\n\nnever read\n"))
+    assert main(["chat", str(picture), "--model", model, "--longest", "4", "--least", "0"]) == 0
+    assert capsys.readouterr().out.count("confidence ") == 2
+
+
+def test_later_questions_are_answered_in_the_light_of_earlier_ones(trained):
+    assistant = Assistant(str(trained["whole"]))
+    image = torch.zeros(1, 28, 28)
+    talk = assistant.talk(image, longest=4)
+    talk.ask("Is there pneumonia?")
+    before = list(talk._said)
+    talk.ask("Where?")
+    assert talk._said[: len(before)] == before
+    assert len(talk._said) > len(before)
+    assistant._answering.answers_questions = False  # as of one that was trained on reports
+    with pytest.raises(ConfigError, match="trained on reports and captions alone and answers no questions"):
+        assistant.ask(image, "Where?")
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["ask", "{picture}", " ", "--model", "{whole}"], "the question is empty"),
+        (["ask", "{picture}", "why " * 300, "--model", "{whole}"], "the language model 'of its own' reads 160"),
+        (["ask", "{picture}", "Why?", "--model", "{whole}", "--least", "2"], "must lie within 0 and 1"),
+        (["report", "{picture}", "--model", "{tower}"], "does not write; give a checkpoint that was trained with"),
+        (["report", "{picture}", "--model", "{whole}", "--prior", "{picture}"], "not trained with prior examinations"),
+        (["report", "nowhere.png", "--model", "{whole}"], "'nowhere.png' does not exist"),
+        (["report", "{picture}", "--model", "nowhere.ckpt"], "nowhere.ckpt"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_answered_is_said_in_one_sentence(trained, picture, words, sentence, capsys):
+    named = {name: str(path) for name, path in trained.items()} | {"picture": str(picture)}
+    assert main([word.format(**named) for word in words]) == 2
+    said = capsys.readouterr().err
+    assert sentence in " ".join(said.split())
+    assert "Traceback" not in said
+
+
+def test_towers_of_another_config_and_images_of_another_preset_are_refused(trained, corpus, tmp_path, capsys):
+    other = assist_config(corpus, trained["tower"])
+    other["model"]["encoder"]["image"]["init_args"]["width"] = 48
+    assert fit(tmp_path, other) == 2
+    assert "has other towers than model.encoder describes" in " ".join(capsys.readouterr().err.split())
+    other = assist_config(corpus, trained["tower"])
+    other["data"]["preset"]["init_args"]["mean"] = [0.4]
+    assert fit(tmp_path, other) == 2
+    assert "is of other images than data.preset makes" in " ".join(capsys.readouterr().err.split())

@@ -110,6 +110,25 @@ class Sample:
         shape = "×".join(map(str, self.meta.get("shape") or ()))
         return f"Sample({self.uid[:12]}…, {self.kind}, {self.modality}, {shape}, units={self.units})"
 
+    def _repr_mimebundle_(self, include: Any = None, exclude: Any = None) -> Any:  # noqa: ANN401 - what IPython asks
+        """In a Jupyter notebook its picture, of a volume the viewer of `voxtile serve`; elsewhere the text alone."""
+        from voxtile.formats.pictures.notebook import bundle, in_notebook
+
+        text = {"text/plain": repr(self)}
+        if not in_notebook() or (shown := bundle(self._corpus, self.source, self._regions)) is None:
+            return text
+        data, metadata = shown if isinstance(shown, tuple) else (shown, {})
+        return {**data, **text}, metadata
+
+    @property
+    def _regions(self) -> list[dict[str, Any]]:
+        import pyarrow.compute as pc  # slow to import, and needed in notebooks alone
+
+        table = self._corpus.table("regions", with_root=True)
+        own = pc.and_(pc.equal(table["uid"], self.uid), pc.equal(table[ROOT_COLUMN], self.meta.get(ROOT_COLUMN) or 0))
+        rows: list[dict[str, Any]] = table.filter(own).to_pylist()
+        return rows
+
     @property
     def uid(self) -> str:
         """Its name in all tables."""

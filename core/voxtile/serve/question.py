@@ -11,8 +11,8 @@ import pyarrow as pa
 
 from voxtile.corpus.sql_condition import condition_columns, condition_error, condition_relation
 from voxtile.errors import ConfigError
+from voxtile.formats.pictures.planes import PlaneName
 from voxtile.serve.explored import Explored
-from voxtile.serve.pictures.planes import PlaneName
 from voxtile.serve.sample_index import Mask, Numbers
 from voxtile.serve.search.nearest import RANKED
 from voxtile.serve.search.region import plane_box, region_of

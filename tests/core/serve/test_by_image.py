@@ -12,7 +12,7 @@ from tests.core.serve.conftest import as_png, picture
 pytest.importorskip("fastapi", reason="the extra serve is not installed")
 from voxtile.api.inputs import ArraySample
 from voxtile.errors import ConfigError
-from voxtile.serve.pictures import planes
+from voxtile.formats.pictures import planes
 from voxtile.serve.search.region import plane_box, region_of
 
 THIRD = f"{3:032x}"

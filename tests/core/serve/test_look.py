@@ -52,7 +52,7 @@ def test_a_plane_with_regions_is_tinted_where_the_mask_is(client):
 
 def test_one_plane_reads_its_chunks_alone(explored, monkeypatch):
     from voxtile.corpus.source import StoredSample
-    from voxtile.serve.pictures.planes import plane, volume_windows
+    from voxtile.formats.pictures.planes import plane, volume_windows
 
     read = []
     array = StoredSample.array

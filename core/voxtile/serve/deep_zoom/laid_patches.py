@@ -11,8 +11,8 @@ from PIL import Image
 
 from voxtile.corpus.source import StoredSample
 from voxtile.errors import CorpusError
+from voxtile.formats.pictures.picture import rgb_of
 from voxtile.serve.deep_zoom.pixels import Box, Picture
-from voxtile.serve.pictures.picture import rgb_of
 
 
 class LaidPatches:

@@ -10,8 +10,8 @@ import numpy.typing as npt
 
 from voxtile.corpus.source import StoredSample
 from voxtile.errors import ConfigError
+from voxtile.formats.pictures.values import axes_of, box, size_along
 from voxtile.formats.whole_slides import WholeSlide
-from voxtile.serve.pictures.values import axes_of, box, size_along
 
 Box: TypeAlias = tuple[int, int, int, int]
 """x0, y0, x1, y1 in pixels, half-open."""

@@ -18,12 +18,12 @@ from voxtile.corpus.reference_roots import OutsideCorpusError, named_roots, only
 from voxtile.corpus.references import SOURCE_SCHEME, check_unchanged, parse_reference, reference_path
 from voxtile.domain import discover
 from voxtile.errors import ConfigError, CorpusError, VoxtileError
+from voxtile.formats.pictures.picture import MOST_PX, rgb_of
+from voxtile.formats.pictures.planes import is_volume
 from voxtile.formats.whole_slides import WholeSlide
 from voxtile.serve.deep_zoom.laid_patches import LaidPatches
 from voxtile.serve.deep_zoom.pixels import ArrayPixels, DecodedPixels, SlidePixels
 from voxtile.serve.deep_zoom.pyramid import Pyramid, PyramidClosedError
-from voxtile.serve.pictures.picture import MOST_PX, rgb_of
-from voxtile.serve.pictures.planes import is_volume
 from voxtile.serve.sample_index import SampleIndex
 from voxtile.serve.tables import Tables
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from voxtile.errors import VoxtileError
 from voxtile.formats.geometry import volume_affine
-from voxtile.serve.pictures.planes import is_volume, volume_windows
+from voxtile.formats.pictures.planes import is_volume, volume_windows
 from voxtile.serve.routes import Served
 from voxtile.serve.routes.pictures import ShownWindow
 

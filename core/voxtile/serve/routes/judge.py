@@ -9,10 +9,10 @@ from typing import Annotated, cast
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from voxtile.formats.pictures.band_pictures import band_picture
 from voxtile.serve.judging.item import Item, item
 from voxtile.serve.judging.queue import Queue
-from voxtile.serve.pictures.band_pictures import band_picture
-from voxtile.serve.pictures.region_picture import region_picture
+from voxtile.serve.judging.region_picture import region_picture
 from voxtile.serve.reviews.claims import LONGEST
 from voxtile.serve.reviews.figures import Pair, Share, figures
 from voxtile.serve.reviews.verdicts import Drawn, Kind, Verdict

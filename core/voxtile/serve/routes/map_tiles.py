@@ -11,9 +11,9 @@ from fastapi import APIRouter, Query, Request, Response
 from pydantic import BaseModel
 
 from voxtile.formats.optional import require
-from voxtile.serve.pictures.band_pictures import band_picture, band_pictures
-from voxtile.serve.pictures.encode import png
-from voxtile.serve.pictures.map_tiles import TILE, extent_of, map_tile
+from voxtile.formats.pictures.band_pictures import band_picture, band_pictures
+from voxtile.formats.pictures.encode import png
+from voxtile.formats.pictures.map_tiles import TILE, extent_of, map_tile
 from voxtile.serve.routes import Served
 
 router = APIRouter(tags=["maps"])

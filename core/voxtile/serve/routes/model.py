@@ -12,14 +12,14 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from voxtile.data.regions.masks import NODATA
 from voxtile.errors import ConfigError
+from voxtile.formats.pictures import planes
+from voxtile.formats.pictures.encode import png
+from voxtile.formats.pictures.nifti_stream import map_stream
+from voxtile.formats.pictures.overlay import laid_over, map_colours, mask_colours
 from voxtile.serve.explored import Explored
 from voxtile.serve.model_maps import class_scores as scoring
 from voxtile.serve.model_maps.phrase_map import STEPS, PhraseMap, PhraseMaps
 from voxtile.serve.model_maps.saved import Form, SavedFile, forms_of, saved
-from voxtile.serve.pictures import planes
-from voxtile.serve.pictures.encode import png
-from voxtile.serve.pictures.nifti_stream import map_stream
-from voxtile.serve.pictures.overlay import laid_over, map_colours, mask_colours
 from voxtile.serve.routes import Served
 from voxtile.stages.ground.files import Found
 

@@ -12,14 +12,14 @@ from fastapi.responses import StreamingResponse
 from pydantic import BaseModel
 
 from voxtile.errors import CorpusError, VoxtileError
+from voxtile.formats.pictures import planes
+from voxtile.formats.pictures.band_pictures import band_picture, band_pictures
+from voxtile.formats.pictures.encode import png
+from voxtile.formats.pictures.nifti_stream import label_stream, volume_stream
+from voxtile.formats.pictures.picture import grid_of, mask_picture, thumbnail, whole_picture
+from voxtile.formats.pictures.values import size_along
 from voxtile.serve.explored import Explored
 from voxtile.serve.model_maps.saved import Form, forms_of
-from voxtile.serve.pictures import planes
-from voxtile.serve.pictures.band_pictures import band_picture, band_pictures
-from voxtile.serve.pictures.encode import png
-from voxtile.serve.pictures.nifti_stream import label_stream, volume_stream
-from voxtile.serve.pictures.picture import grid_of, mask_picture, thumbnail, whole_picture
-from voxtile.serve.pictures.values import size_along
 from voxtile.serve.routes import Served
 from voxtile.stages.inspect.regions import COLOURS
 

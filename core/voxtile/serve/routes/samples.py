@@ -8,9 +8,9 @@ from typing import Literal
 from fastapi import APIRouter
 from pydantic import BaseModel, ConfigDict, Field
 
+from voxtile.formats.pictures.planes import PlaneName
 from voxtile.serve.cards import Card, cards
 from voxtile.serve.known import Known, known
-from voxtile.serve.pictures.planes import PlaneName
 from voxtile.serve.question import Question, answer
 from voxtile.serve.routes import Served
 

@@ -8,10 +8,10 @@ from typing import Any
 from fastapi import APIRouter, Response
 from pydantic import BaseModel
 
+from voxtile.formats.pictures.encode import jpeg
 from voxtile.serve.deep_zoom.pyramid import TILE
 from voxtile.serve.deep_zoom.slides import What, ZoomedPicture
 from voxtile.serve.explored import Explored
-from voxtile.serve.pictures.encode import jpeg
 from voxtile.serve.routes import Served
 from voxtile.stages.inspect.regions import COLOURS
 

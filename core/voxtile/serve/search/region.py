@@ -11,7 +11,7 @@ from voxtile.api.inputs import ArraySample
 from voxtile.corpus.shards.codecs import decode_picture
 from voxtile.corpus.source import StoredSample
 from voxtile.errors import ConfigError
-from voxtile.serve.pictures.values import axes_of, size_along
+from voxtile.formats.pictures.values import axes_of, size_along
 
 _PICTURES = ("jpg", "png")  # codecs
 _LEAST = 4  # pixels of a side

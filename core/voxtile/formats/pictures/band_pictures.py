@@ -8,7 +8,7 @@ from typing import Any
 from voxtile.domain import discover
 from voxtile.errors import ConfigError
 from voxtile.formats.display import BandPicture
-from voxtile.serve.pictures.values import axes_of, size_along
+from voxtile.formats.pictures.values import axes_of, size_along
 
 _ENCODED = ("jpg", "png")
 

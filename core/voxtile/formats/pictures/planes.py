@@ -13,7 +13,7 @@ from voxtile.corpus.reader import Corpus
 from voxtile.corpus.source import StoredSample
 from voxtile.errors import ConfigError
 from voxtile.formats.display import Window, windows_of
-from voxtile.serve.pictures.values import axes_of, box, physical, size_along
+from voxtile.formats.pictures.values import axes_of, box, physical, size_along
 
 PlaneName = Literal["axial", "coronal", "sagittal"]
 # The axis that is cut across, and those that become rows and columns. Arrays run right, front and up (RAS+), and are

@@ -14,9 +14,9 @@ from voxtile.corpus.shards.codecs import decode_picture
 from voxtile.corpus.source import StoredSample
 from voxtile.errors import ConfigError
 from voxtile.formats.display import BandPicture, windows_of
-from voxtile.serve.pictures.encode import jpeg, png
-from voxtile.serve.pictures.planes import is_volume, plane, volume_windows
-from voxtile.serve.pictures.values import axes_of, channel_part, channel_plane, size_along
+from voxtile.formats.pictures.encode import jpeg, png
+from voxtile.formats.pictures.planes import is_volume, plane, volume_windows
+from voxtile.formats.pictures.values import axes_of, channel_part, channel_plane, size_along
 
 THUMBNAIL_PX = 256
 _ENCODED = ("jpg", "png")

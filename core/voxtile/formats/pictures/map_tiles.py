@@ -18,8 +18,8 @@ from voxtile.corpus.source import StoredSample
 from voxtile.errors import ConfigError
 from voxtile.formats.display import BandPicture
 from voxtile.formats.optional import require
-from voxtile.serve.pictures.picture import coloured, grid_of, limits_of, rgb_of
-from voxtile.serve.pictures.values import axes_of, channel_part
+from voxtile.formats.pictures.picture import coloured, grid_of, limits_of, rgb_of
+from voxtile.formats.pictures.values import axes_of, channel_part
 
 if TYPE_CHECKING:
     from rasterio.transform import Affine

@@ -14,8 +14,8 @@ from voxtile.corpus.source import StoredSample
 from voxtile.errors import ConfigError
 from voxtile.formats.geometry import channel_scaling, spacing_affine, volume_affine
 from voxtile.formats.optional import require
-from voxtile.serve.pictures.planes import is_volume
-from voxtile.serve.pictures.values import axes_of, box, size_along
+from voxtile.formats.pictures.planes import is_volume
+from voxtile.formats.pictures.values import axes_of, box, size_along
 
 _SLAB = 32  # planes; as many as a stored chunk has, so that none is decompressed twice
 _HEADER = 352  # bytes: the header, and four that say that no extension follows

@@ -15,10 +15,10 @@ from voxtile.corpus.reader import Corpus
 from voxtile.corpus.shards.codecs import StoredArray
 from voxtile.corpus.source import StoredSample
 from voxtile.formats.display import BandPicture
-from voxtile.serve.pictures import planes
-from voxtile.serve.pictures.encode import jpeg
-from voxtile.serve.pictures.picture import grid_of, mask_picture, whole_picture
-from voxtile.serve.pictures.values import size_along
+from voxtile.formats.pictures import planes
+from voxtile.formats.pictures.encode import jpeg
+from voxtile.formats.pictures.picture import grid_of, mask_picture, whole_picture
+from voxtile.formats.pictures.values import size_along
 from voxtile.stages.inspect.regions import COLOURS
 
 _LARGEST = 1024  # pixels of a side

@@ -1,16 +1,25 @@
 """In a real browser: find, then look, with a script planted in every text; skipped where there is no chromium."""
 
+import io
+import json
 import subprocess
 import sys
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from browsing import NEEDED, SCRIPTED, chromium, serious, serving, tab, too_wide, unharmed, until
+from PIL import Image
 from serve_corpus import PATCH, SCENE, SCRIPT, VOLUME, write_served_corpus
+
+from voxtile.corpus.records import Sample
+from voxtile.corpus.schema import LEDGER, SCHEMA_VERSION, VERSION_KEY
+from voxtile.corpus.writer import JobWriter
 
 pytest.importorskip("fastapi", reason="the extra serve is not installed")
 pytest.importorskip("playwright.sync_api", reason="playwright drives the browser")
 pytestmark = NEEDED
+PLANTED = f"{9:032x}"
 
 
 @pytest.fixture(scope="module")
@@ -18,7 +27,24 @@ def served_corpus(tmp_path_factory):
     """One of its own: verdicts are written to it."""
     root = tmp_path_factory.mktemp("judged") / "corpus"
     write_served_corpus(root)
+    _plant(root)
     return root
+
+
+def _plant(root):
+    """A sample with a script in every column that holds words of a file, and an input that was dropped for one."""
+    writer = JobWriter(root, "planted")
+    words = {name: SCRIPT for name in ("subject", "study", "modality", "units", "licence", "source", "datetime")}
+    picture = io.BytesIO()
+    Image.new("RGB", (30, 20), (90, 140, 90)).save(picture, "PNG")
+    attributes = json.dumps({"StudyDescription": SCRIPT, SCRIPT: SCRIPT})
+    row = {"uid": PLANTED, "kind": "patch", "axes": "YXC", "attributes": attributes, **words}
+    writer.add(Sample(row, picture.getvalue()))
+    writer.publish()
+    told = {"source": SCRIPT, "attempt": 1, "status": "dropped", "reason": SCRIPT, "error_class": SCRIPT}
+    schema = LEDGER.with_metadata({VERSION_KEY: SCHEMA_VERSION.encode()})
+    (root / "ledger").mkdir(exist_ok=True)
+    pq.write_table(pa.Table.from_pylist([told], schema=schema), root / "ledger" / "planted.parquet")
 
 
 @pytest.fixture(scope="module")
@@ -56,6 +82,19 @@ def test_find_then_look_by_keyboard_alone(page, address):
     assert told.count(SCRIPT) >= 4, "text, facts, regions, provenance"
     assert page.locator("mark.present").inner_text() == "There is a nodule in the left lung."
     assert serious(page) == []
+    unharmed(page, address)
+
+
+def test_scripts_in_every_column_are_text_on_every_page(page, address):
+    places = {"": 3, f"#/sample/{PLANTED}": 8, "#/dropped": 3, "#/map": 0, "#/reports": 0, "#/judge": 0}
+    for place, least in places.items():
+        page.goto(address + place)
+        page.locator("main h1, .results li").first.wait_for()
+        told = page.locator("main").inner_text()
+        assert told.count("<script>document.title='owned'</script>") >= least, place
+        assert serious(page) == [], place
+    page.goto(f"{address}#/?where=uid%20%3D%20%27<script>alert(1)</script>%27")
+    page.get_by_text("No sample meets this.").wait_for()
     unharmed(page, address)
 
 

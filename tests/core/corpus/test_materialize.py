@@ -193,6 +193,9 @@ def source(tmp_path):
             {"region_id": "r2", "uid": "u1", "box": [0.0, 0.0, 0.0, 1.0, 1.0, 1.0]},
         ],
     )
+    for name, uids, region in (("d1", ["u1"], ["r1"]), ("d2", ["u1", "mr"], None), ("d3", ["u1"], ["r2"])):
+        turn = {"dialogue_id": name, "turn": 0, "role": "user", "text": "?", "kind": "region"}
+        append_rows(root, "dialogues", name, [turn | {"uids": uids, "region_ids": region}])
     append_rows(root, "verdicts", "v", [{"caption_id": f"c-{uid}", "verdict": "supported"} for uid in ("u1", "mr")])
     return root
 
@@ -215,6 +218,8 @@ def test_what_belongs_to_the_samples_comes_along(source, tmp_path):
         assert derived.table(table)["uid"].to_pylist() == uids
     assert derived.splits() == {"s-u1": "test", "s-u22": "test"}
     assert derived.table("verdicts")["caption_id"].to_pylist() == ["c-u1"]
+    # Of the others a sample or a region is left out.
+    assert derived.table("dialogues")["dialogue_id"].to_pylist() == ["d1"]
     assert derived.source(rows["u1"]).preview()
     region = derived.table("regions").to_pylist()[0]
     # z: 20 → the central 10; y and x: every two pixels, 40 → 20, the central 16.

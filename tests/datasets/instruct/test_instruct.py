@@ -7,6 +7,7 @@ from tests.datasets.instruct.conftest import CONCEPTS, OPEN, REPORT, dialogues, 
 
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.writer import append_rows, new_corpus
+from voxtile.stages.inspect.command import inspect_corpus
 from voxtile.stages.verify.corpus import verify
 
 STATED = {
@@ -108,6 +109,13 @@ def test_reports_come_as_they_are_and_a_false_one_is_kept_with_its_verdict(talks
     assert "stone" in wrong["detail"]
     made = [row for turns in talks[1] for row in turns if row["verdict"] not in (None, "supported")]
     assert {row["text"] for row in made} == {"There is no kidney stone."}  # of what templates say nothing is doubted
+
+
+def test_a_sample_shows_its_dialogues(talks, capsys):
+    inspect_corpus(talks[0], uid=uid(0))
+    shown = capsys.readouterr().out
+    assert "dialogues" in shown
+    assert "comparison" in shown  # of which it is the earlier of two images
 
 
 def test_a_second_run_adds_nothing_and_a_new_fact_what_follows_from_it(tmp_path, capsys):

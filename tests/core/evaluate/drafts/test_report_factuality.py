@@ -123,6 +123,7 @@ def test_the_cases_own_reports_are_perfect_and_the_controls_are_not(cases, make_
     assert other["finding_f1", None] < 0.7
     trivial, blind = values(evaluation, "trivial", "trivial-report"), values(evaluation, "trivial", "blind-drafts")
     assert blind["finding_recall", None] == 0.0
+    assert values(evaluation, "trivial", "own-reports") == own  # the drafts are these
     # The commonest sentence of the training split is that there is no pneumothorax, the next the stone of every second.
     assert evaluation.results[0].trivial == "No pneumothorax. There is a 10 mm right kidney stone."
     assert trivial["finding_recall", None] == pytest.approx(30 / 50)

@@ -7,7 +7,7 @@ from rich.table import Table
 
 from voxtile.evaluation.figures.rows import Row, ScoreKind
 from voxtile.evaluation.kinds.reports.reading import ERRORS
-from voxtile.evaluation.kinds.reports.run import BLIND, DRAFTS, HEADLINE, TRIVIAL, ReportResult
+from voxtile.evaluation.kinds.reports.run import BLIND, DRAFTS, HEADLINE, OWN, TRIVIAL, ReportResult
 from voxtile.evaluation.report.lines import Line, LinesSection, strip_of_lines
 from voxtile.evaluation.report.section import Source
 from voxtile.evaluation.terminal import bare, new_table, selection, shown
@@ -20,6 +20,7 @@ _SOURCES: dict[tuple[str, ScoreKind], tuple[str, str, str]] = {
         "the commonest sentences of the training split, for every case",
     ),
     (BLIND, "trivial"): ("blind", "Blind drafts", "drafts of the model without an image"),
+    (OWN, "trivial"): ("own", "Own reports", "the cases' own reports, read likewise: the reader's limit"),
     (DRAFTS, "shuffled"): ("shuffled", "Another image", "drafts for the images of other subjects"),
 }
 _TITLES = {

@@ -38,6 +38,7 @@ FACTS = [
     fact(2, "splenomegaly", "absent"),
     fact(2, OPEN, "uncertain"),
     fact(3, "liver_lesion", location="segment 4"),
+    *(fact(3, concept) for concept in ("renal_stone", "splenomegaly")),  # so that there is more to affirm than to deny
     fact(3, "pneumothorax", "absent", laterality="left"),  # of the right one nobody says anything
 ]
 SCOPES = [

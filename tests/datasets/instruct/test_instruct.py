@@ -9,12 +9,17 @@ from voxtile.corpus.reader import Corpus
 from voxtile.corpus.writer import append_rows, new_corpus
 from voxtile.stages.inspect.command import inspect_corpus
 from voxtile.stages.verify.corpus import verify
+from voxtile_datasets.captions.reconcile import PRECEDENCE
+from voxtile_datasets.captions.wordings import installed_banks
+from voxtile_datasets.instruct.cases import CaseReader
+from voxtile_datasets.instruct.dialogue import Claim, Dialogue, Turn
+from voxtile_datasets.instruct.judging import Judging
 
 STATED = {
     0: {"pleural_effusion", "liver_lesion", "renal_stone"},
     1: {"pneumothorax", "liver_lesion", "renal_stone"},
     2: {"renal_stone"},
-    3: {"liver_lesion"},
+    3: {"liver_lesion", "renal_stone", "splenomegaly"},
 }
 UNASKABLE = {OPEN, "receptor_status"}
 
@@ -109,6 +114,15 @@ def test_reports_come_as_they_are_and_a_false_one_is_kept_with_its_verdict(talks
     assert "stone" in wrong["detail"]
     made = [row for turns in talks[1] for row in turns if row["verdict"] not in (None, "supported")]
     assert {row["text"] for row in made} == {"There is no kidney stone."}  # of what templates say nothing is doubted
+
+
+def test_a_turn_is_as_bad_as_the_worst_of_what_it_says(talks):
+    reader = CaseReader(talks[0], installed_banks(), PRECEDENCE)
+    cases = reader.of_part(Corpus(talks[0]).parts("samples")[0])
+    true, false = (Claim(uid(0), text) for text in ("There is a left pleural effusion.", "There is no kidney stone."))
+    turns = (Turn("user", "?"), Turn("assistant", "!", claims=(true, false)), Turn("assistant", "!", claims=(true,)))
+    verdicts = Judging({case.uid: case for case in cases}).of(Dialogue("report", (uid(0),), turns))
+    assert [verdict for verdict, _ in verdicts] == [None, "contradicted", "supported"]
 
 
 def test_a_sample_shows_its_dialogues(talks, capsys):

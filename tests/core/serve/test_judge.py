@@ -1,5 +1,6 @@
 """Judge captions: which one comes next, what is stored and when, and what the verdicts say."""
 
+import math
 import threading
 import uuid
 
@@ -97,6 +98,9 @@ def test_rates_count_the_last_word_and_leave_out_what_was_picked(judge):
     assert every["all"]["share"] == pytest.approx(2 / 11)
     assert every["template"]["share"] == pytest.approx(1 / 5)
     assert 0 < every["all"]["low"] < 2 / 11 < every["all"]["high"] < 1
+    wishes = [judge.get("/api/judge/rates", params={"width": width}).json()["wrong"][0] for width in (1.0, 0.2, 0.1)]
+    needed = 11 * ((every["all"]["high"] - every["all"]["low"]) / 0.2) ** 2 - 11
+    assert [wish["further"] for wish in wishes] == [0, math.ceil(needed), every["all"]["further"]]
     checker = {line["name"].split(":")[0]: line for line in found["checker"]}
     assert checker["recall"]["share"] == 0.5, "of j1 and j7, the checker objects to j1"
     assert checker["false alarms"]["share"] == pytest.approx(2 / 9), "j2 and j3 of nine right ones"

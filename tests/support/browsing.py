@@ -38,8 +38,8 @@ def serving(*corpora, options=()):
 
 
 @contextmanager
-def at_an_address(explored):
-    """A server in this process."""
+def at_an_address(explored, pages=None):
+    """A server in this process; with the built pages where no other folder is named."""
     import uvicorn
 
     from voxtile.serve.access import Access
@@ -48,7 +48,7 @@ def at_an_address(explored):
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         name = f"127.0.0.1:{listener.getsockname()[1]}"
-        app = application(explored, Access(frozenset({name})), BUILT)
+        app = application(explored, Access(frozenset({name})), pages or BUILT)
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()

@@ -51,6 +51,29 @@ def test_a_tile_shows_the_pixel_that_lies_there_and_nothing_where_there_is_none(
     assert off == 0
 
 
+def test_gdal_by_which_qgis_reads_opens_the_tiles(client, explored, pages):
+    import rasterio
+    from browsing import at_an_address
+
+    told = client.get(f"/api/samples/{SCENE}/tiles.json", params={"bands": "NDVI"}).json()
+    with at_an_address(explored, pages) as address:
+        place = told["tiles"][0].replace("http://127.0.0.1:8000/", address).replace("{", "${")
+        world = 20037508.342789244
+        edges = zip(("UpperLeftX", "UpperLeftY", "LowerRightX", "LowerRightY"), (-1, 1, 1, -1), strict=True)
+        window = "".join(f"<{name}>{sign * world}</{name}>" for name, sign in edges)
+        layer = (
+            f'<GDAL_WMS><Service name="TMS"><ServerUrl>{place}</ServerUrl></Service><DataWindow>{window}'
+            f"<TileLevel>{told['maxzoom']}</TileLevel><TileCountX>1</TileCountX><TileCountY>1</TileCountY>"
+            "<YOrigin>top</YOrigin></DataWindow><Projection>EPSG:3857</Projection><BlockSizeX>256</BlockSizeX>"
+            "<BlockSizeY>256</BlockSizeY><BandsCount>4</BandsCount></GDAL_WMS>"
+        )
+        with rasterio.open(layer) as map_layer:
+            box = warp.transform_bounds("EPSG:32632", map_layer.crs, 5e5, 5e6 - 320, 5e5 + 480, 5e6)
+            part = rasterio.windows.from_bounds(*box, map_layer.transform).round_offsets().round_lengths()
+            alpha = map_layer.read(4, window=part)
+    assert (alpha > 0).mean() == pytest.approx(27 / 32, abs=0.05), "five rows of 32 have no value"
+
+
 def test_tiles_beside_the_scene_are_empty_and_impossible_ones_refused(client):
     assert not tile(client, 10, 5, 5).any()
     assert not tile(client, 2, 0, 3).any(), "the South Pole, where UTM ends"

@@ -23,7 +23,7 @@ export async function mapPage(root: HTMLElement): Promise<() => void> {
   }
   const name = (one: Footprint) => [one.properties.modality, one.properties.datetime, one.properties.uid.slice(0, 12)].filter(Boolean).join(" · ");
   render(
-    html`<h1>Map</h1><p class="soft" role="status">${found.total.toLocaleString("en")} samples with a place${found.total > found.features.length ? `; ${found.features.length.toLocaleString("en")} of them, chosen evenly, are drawn` : ""}</p>
+    html`<h1>Map</h1><p class="soft" role="status">${found.total.toLocaleString("en")} samples with a place${found.total > found.features.length ? `; ${found.features.length.toLocaleString("en")} of them, chosen evenly, are drawn` : ""} <output class="soft" aria-live="off"></output></p>
       <div class="canvas map" role="group" aria-label="Footprints; plus, minus and arrow keys move the map"></div>
       <details><summary>As a list</summary><ul>${found.features.slice(0, LISTED).map((one) => html`<li><a href=${lookAddress(one.properties.uid)}>${name(one)}</a></li>`)}</ul>
         ${found.features.length > LISTED ? html`<p class="soft">the first ${LISTED}</p>` : nothing}</details>`,
@@ -40,6 +40,8 @@ export async function mapPage(root: HTMLElement): Promise<() => void> {
       layer.on("click", () => (location.hash = lookAddress(one.properties.uid)));
     },
   }).addTo(map);
+  const output = root.querySelector("output") as HTMLElement;
+  map.on("mousemove", ({ latlng }) => (output.textContent = `${Math.abs(latlng.lat).toFixed(3)}° ${latlng.lat < 0 ? "S" : "N"}, ${Math.abs(latlng.lng).toFixed(3)}° ${latlng.lng < 0 ? "W" : "E"}`));
   map.fitBounds(footprints.getBounds(), { maxZoom: 12, padding: [20, 20] });
   return () => map.remove();
 }

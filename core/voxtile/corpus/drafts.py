@@ -94,6 +94,23 @@ def _is(handle: int, path: Path) -> bool:
         return False
 
 
+def remove_dead_drafts(folder: Path, names: str) -> None:
+    """Remove files under construction whose maker has died; those of a process that lives stay.
+
+    Args:
+        folder: where they lie.
+        names: of what they were to become, as a pattern.
+    """
+    for left in folder.glob(f".{names}{TEMPORARY_SUFFIX}"):
+        with suppress(OSError):  # gone meanwhile, or not ours to remove
+            handle = os.open(left, os.O_RDWR)
+            try:
+                if _try_lock(handle) and _is(handle, left):
+                    left.unlink()
+            finally:
+                os.close(handle)
+
+
 def remove_dead_folder(folder: Path) -> None:
     """Remove a folder under construction whose maker has died."""
     try:

@@ -206,3 +206,16 @@ def test_a_forgotten_subject_does_not_come_back_with_the_next_verdict(root):
         "what the server held of j1 is not written again"
     )
     assert [row["target"] for row in reviews.latest()] == ["j0", "j2"]
+
+
+def test_what_a_killed_server_left_half_written_goes_and_what_another_writes_now_stays(root, open_judge):
+    import fcntl
+
+    folder = root / "tables" / "reviews"
+    folder.mkdir()
+    dead, living = folder / ".reviews-1.parquet.tmp", folder / ".reviews-2.parquet.tmp"
+    dead.write_bytes(b"half")
+    with living.open("wb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        open_judge(root)
+        assert (dead.exists(), living.exists()) == (False, True)

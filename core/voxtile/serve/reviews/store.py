@@ -20,6 +20,7 @@ from typing import Any, cast
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from voxtile.corpus.drafts import remove_dead_drafts
 from voxtile.corpus.parts import part_table, table_folder
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.schema import REVIEWS, SCHEMA_VERSION, VERSION_KEY
@@ -49,6 +50,8 @@ class Reviews:
         self._known: dict[Path, _Stamp] = {}
         self._own: dict[int, tuple[Path, list[dict[str, Any]]]] = {}
         self._lock = threading.Lock()
+        for root in corpus.roots:
+            remove_dead_drafts(table_folder(root, _TABLE), "reviews-*.parquet")
         self._look()
 
     def add(self, root: int, row: Mapping[str, Any]) -> None:

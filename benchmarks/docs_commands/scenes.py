@@ -121,6 +121,10 @@ DOCS = {
     ),
     ("docs/checking-captions.md", "Checking captions"): Scene(given={"corpus": CT_CORPUS}),
     ("docs/checking-captions.md", "How complete a caption is"): Scene(given={"corpus": CT_CORPUS}),
+    ("docs/assist.md", "How good it is"): Scene(
+        skipped={r"^voxtile draft": "needs an assistant; tests/integration/test_assist.py runs it"},
+        spans=("voxtile draft corpus last.ckpt --out drafts.parquet",),
+    ),
     ("docs/instruct.md", "Questions, reports and dialogues"): Scene(given={"corpus": CT_CORPUS}),
     ("docs/checking-captions.md", "A second opinion"): Scene(
         given={"corpus": Shell("made few corpus")},

@@ -5,6 +5,7 @@ import shutil
 from pathlib import Path
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 import yaml
@@ -169,3 +170,39 @@ def test_towers_of_another_config_and_images_of_another_preset_are_refused(train
     other["data"]["preset"]["init_args"]["mean"] = [0.4]
     assert fit(tmp_path, other) == 2
     assert "is of other images than data.preset makes" in " ".join(capsys.readouterr().err.split())
+
+
+def test_drafts_of_a_split_are_what_a_task_evaluates(trained, corpus, tmp_path, capsys):
+    model = str(trained["whole"])
+    root = tmp_path / "corpus"
+    shutil.copytree(corpus, root)
+    uids = Corpus(root).table("samples", columns=["uid"])["uid"].to_pylist()
+    writer = JobWriter(root, "questions")
+    for uid in uids:
+        about = {"dialogue_id": f"q-{uid}", "uids": [uid], "kind": "presence"}
+        said = ({"role": "user", "text": "Is there pneumonia?"}, {"role": "assistant", "text": "No.", "answer": "no"})
+        writer.add_rows("dialogues", [about | {"turn": turn, **row} for turn, row in enumerate(said)])
+    writer.publish()
+    files = {}
+    for name, words in (("drafts", ()), ("other", ("--shuffled", "true")), ("answers", ("--questions", "true"))):
+        files[name] = tmp_path / f"{name}.parquet"
+        given = ["draft", str(root), model, "--out", str(files[name]), "--limit", "12", "--longest", "8", *words]
+        assert main(given) == 0
+    told = {name: pq.read_table(path).to_pylist() for name, path in files.items()}
+    splits, subjects = (
+        Corpus(root).splits(),
+        {r["uid"]: r["subject"] for r in Corpus(root).table("samples").to_pylist()},
+    )
+    assert len(told["drafts"]) == min(12, sum(splits[subject] == "test" for subject in subjects.values()))
+    assert {splits[subjects[row["uid"]]] for row in told["drafts"]} == {"test"}
+    assert [row["uid"] for row in told["other"]] == [row["uid"] for row in told["drafts"]]
+    assert {row["dialogue_id"] for row in told["answers"]} == {f"q-{row['uid']}" for row in told["drafts"]}
+    assistant = Assistant(model)
+    image = assistant.preset(Corpus(root).source(Corpus(root).row(told["drafts"][0]["uid"])), None)
+    assert told["drafts"][0]["text"] == assistant.report(image, longest=8).text
+    assert told["answers"][0]["text"] == assistant.ask(
+        assistant.preset(Corpus(root).source(Corpus(root).row(told["answers"][0]["dialogue_id"][2:])), None),
+        "Is there pneumonia?", longest=8,
+    ).text  # fmt: skip
+    assert main(["draft", str(root), model, "--out", str(tmp_path / "d.txt")]) == 2
+    assert "give a name that ends in .parquet" in " ".join(capsys.readouterr().err.split())

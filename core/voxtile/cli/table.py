@@ -385,6 +385,15 @@ COMMANDS: Mapping[str, Entry | Group] = {
             check="voxtile.cli.preflight:assisting",
         ),
     ),
+    "draft": Entry(
+        MODEL,
+        "draft CORPUS MODEL",
+        Command(
+            "voxtile.assist.drafts:draft",
+            "reports of a split, or answers to its questions, as a file to evaluate",
+            "voxtile draft corpus last.ckpt --out drafts.parquet",
+        ),
+    ),
     "ask": Entry(
         MODEL,
         'ask SCAN "question"',

@@ -1,0 +1,143 @@
+"""`voxtile draft`: reports of all images of a split, or answers to their questions, as a file that tasks evaluate."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+from torch import Tensor
+
+from voxtile.assist.assistant import LONGEST, Assistant, Style
+from voxtile.console import note
+from voxtile.corpus.reader import Corpus
+from voxtile.data.images import CorpusImages
+from voxtile.data.presets.roles import StudyReader
+from voxtile.errors import ConfigError, InputError
+from voxtile.evaluation.figures.baselines import permutations
+from voxtile.evaluation.inputs.units import SPLITS, Units, limited, require_units, select_units
+from voxtile.evaluation.tasks.task import Task
+
+_DIALOGUES = ["dialogue_id", "turn", "role", "text", "uids", "answer", "verdict"]
+
+
+def draft(
+    corpus: Path,
+    model: str,
+    *,
+    out: Path,
+    split: str = "test",
+    scheme: str = "default",
+    questions: bool = False,
+    style: Style = "structured",
+    shuffled: bool = False,
+    limit: int | None = None,
+    longest: int = LONGEST,
+    batch_size: int = 8,
+    seed: int = 0,
+    trust_package: tuple[str, ...] = (),
+) -> None:
+    """Draft reports of all images of a split, or answer its questions, as a file for evaluation.
+
+    The file has the columns `uid` and `text`, or `dialogue_id` and `text`, as tasks of the kinds report-factuality and
+    question-answering take them.
+
+    Args:
+        corpus: with the images, and, for questions, its table of dialogues (voxtile instruct).
+        model: a checkpoint that was trained with the Answering objective.
+        out: Parquet file to write.
+        split: of the images: test, val or train.
+        scheme: of the splits.
+        questions: answer the questions with a short answer, in place of reports.
+        style: of reports: structured (a sentence for each finding) or narrative.
+        shuffled: show each question or report the image of another subject, as a control.
+        limit: so many images at most, drawn at random by the seed.
+        longest: tokens of a text at most.
+        batch_size: images at a time.
+        seed: of the choice and of the control.
+        trust_package: package of your own whose classes a checkpoint may name; repeat it for further ones.
+
+    Raises:
+        ConfigError: the model does not write, or an option does not fit.
+        InputError: there is no question.
+        EvaluationError: the split has no image, or one cannot be read.
+    """
+    if out.suffix != ".parquet":
+        raise ConfigError(f"--out is '{out}'; give a name that ends in .parquet")
+    if split not in SPLITS:
+        raise ConfigError(f"--split must be one of {', '.join(SPLITS)}, not '{split}'")
+    store, assistant = Corpus(corpus), Assistant(model, trust_package)
+    reads_studies = isinstance(assistant.preset, StudyReader)
+    task = Task(name="draft", title="", kind="draft", unit="study" if reads_studies else "sample", scheme=scheme)
+    found = select_units(store, task)
+    require_units(found, split, task)
+    units = found[split] if limit is None else limited(found[split], limit, seed)
+    shown = _shown(store, assistant, units, batch_size, seed, shuffled=shuffled)
+    if questions:
+        rows = list(_answers(assistant, shown, _questions(store, units), longest))
+    else:
+        rows = [
+            (uid, reply.text)
+            for uids, images in shown
+            for uid, reply in zip(uids, assistant.reports(images, style, longest=longest), strict=True)
+        ]
+    out.parent.mkdir(parents=True, exist_ok=True)
+    names = ("dialogue_id" if questions else "uid", "text")
+    pq.write_table(pa.table({name: [row[place] for row in rows] for place, name in enumerate(names)}), out)
+    note(f"{len(rows):,} {'answers' if questions else 'reports'} of {len(units):,} images were written to {out}")
+
+
+def _shown(
+    store: Corpus, assistant: Assistant, units: Units, batch_size: int, seed: int, *, shuffled: bool
+) -> Iterator[tuple[list[str], Tensor]]:
+    """Names of units, and the images that stand for them: their own, or those of other subjects."""
+    studies = units.members() if isinstance(assistant.preset, StudyReader) else None
+    images = CorpusImages(store, assistant.preset, list(units.uids), batch_size, studies)
+    order = np.arange(len(units))
+    if shuffled:
+        (order,) = permutations(units.subjects, seed=seed, count=1)
+    start = 0
+    for _, batch in images([units.names[place] for place in order]):
+        yield list(units.names[start : start + len(batch)]), batch
+        start += len(batch)
+
+
+def _questions(store: Corpus, units: Units) -> dict[str, list[tuple[str, str]]]:
+    """Id and words of each question with a short answer, by the unit of its newest image; none that facts contradict.
+
+    Raises:
+        InputError: there is none.
+    """
+    names = [units.names[place] for place in units.owner]
+    owner = dict(zip(units.uids, names, strict=True))
+    turns: dict[str, list[dict[str, object]]] = defaultdict(list)
+    for row in store.table("dialogues", columns=_DIALOGUES).to_pylist():
+        if row["uids"] and row["uids"][-1] in owner:
+            turns[row["dialogue_id"]].append(row)
+    found: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    for name, rows in sorted(turns.items()):
+        by_role = {str(row["role"]): row for row in rows}
+        told, uids = by_role.get("assistant", {}), rows[0]["uids"]
+        if len(rows) == 2 and told.get("answer") and told["verdict"] != "contradicted" and isinstance(uids, list):
+            found[owner[uids[-1]]].append((name, str(by_role["user"]["text"])))
+    if not found:
+        raise InputError("no image of the split has a question with a short answer; make some: voxtile instruct CORPUS")
+    return found
+
+
+def _answers(
+    assistant: Assistant,
+    shown: Iterator[tuple[list[str], Tensor]],
+    questions: dict[str, list[tuple[str, str]]],
+    longest: int,
+) -> Iterator[tuple[str, str]]:
+    for uids, images in shown:
+        for uid, image in zip(uids, images, strict=True):
+            if asked := questions.get(uid):
+                talk = assistant.talk(image, longest=longest)
+                for name, question in asked:  # each by itself, not in the light of the one before
+                    yield name, replace(talk, _said=[]).ask(question).text

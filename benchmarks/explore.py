@@ -12,7 +12,7 @@ With --approximate the graph of neighbours is built at first, and its recall is 
 the hardest case: --clusters 1000 has as many groups.
 
 Viewers are threads of another process. Each asks for a page of results with its thumbnails, or looks at a sample and a
-plane, reads for some seconds (3 on average), and goes on; times are those of single requests.
+plane, reads for some seconds (5 on average), and goes on; times are those of single requests.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ from voxtile.corpus.writer import JobWriter, new_corpus
 
 _PART = 50_000  # samples of a part
 _VOLUME, _PATCH = "v" * 32, "p" * 32
-_READS_S = 3.0  # a viewer, on average, before it asks again
+_READS_S = 5.0  # a viewer, on average, before it asks again
 _CONCEPTS = ("nodule", "effusion", "cyst", "fracture")
 # Serves the corpus with vectors of no model: texts are read by a stand-in, so that the search alone is timed.
 _SERVER = """

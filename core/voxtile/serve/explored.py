@@ -20,6 +20,7 @@ from voxtile.serve.model_maps.phrase_map import PhraseMaps
 from voxtile.serve.reports.report import Report
 from voxtile.serve.reviews.store import Reviews
 from voxtile.serve.sample_index import SampleIndex
+from voxtile.serve.search.last_answers import LastAnswers
 from voxtile.serve.search.meaning import MeaningSearch
 from voxtile.serve.search.picture_hashes import PictureHashes, picture_hashes
 from voxtile.serve.tables import Tables
@@ -57,6 +58,11 @@ class Explored:
     references: Path | None = field(default=None)
     maps: PhraseMaps | None = None
     reports: tuple[Report, ...] = ()
+
+    @cached_property
+    def answers(self) -> LastAnswers[Any]:
+        """To the last questions in which samples were put in order by likeness."""
+        return LastAnswers()
 
     @cached_property
     def hashes(self) -> PictureHashes:

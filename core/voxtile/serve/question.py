@@ -71,6 +71,14 @@ def answer(explored: Explored, question: Question) -> Answer:
         ConfigError: the condition is none, or words are searched and there is no model.
         NoSuchSampleError: no sample is that whose neighbours are wanted.
     """
+    if question.words or question.like or question.image:
+        judged = tuple(sorted(explored.reviews.stamp().items())) if question.where else ()  # conditions may read them
+        found: Answer = explored.answers.of((question, judged), lambda: _answered(explored, question))
+        return found
+    return _answered(explored, question)
+
+
+def _answered(explored: Explored, question: Question) -> Answer:
     ways = [way for way in (question.words, question.like, question.image) if way]
     if len(ways) > 1:
         raise ConfigError("search by words, by a neighbour or by an image, not by both at once")

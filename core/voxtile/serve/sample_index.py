@@ -48,6 +48,7 @@ class SampleIndex:
         hashes = self._hashes(self.uids)
         self._order = np.argsort(hashes, kind="stable")
         self._hashed = hashes[self._order]
+        pa.default_memory_pool().release_unused()
 
     def __len__(self) -> int:
         return len(self.uids)
@@ -91,13 +92,22 @@ class SampleIndex:
 
     def _hashes(self, uids: pa.Array) -> npt.NDArray[np.uint64]:
         """[uids] of their bytes; of longer ones than any of the corpus, of their beginning."""
-        padded = uids.cast(pa.binary()).to_numpy(zero_copy_only=False).astype(f"S{self._width}")
-        words = np.frombuffer(padded.tobytes(), np.uint64).reshape(len(uids), self._width // _WORD)
+        words = np.frombuffer(_padded(uids, self._width), np.uint64).reshape(len(uids), self._width // _WORD)
         mixed = np.zeros(len(uids), np.uint64)
         for word in words.T:
             mixed = (mixed ^ word) * _MIX
             mixed ^= mixed >> _FOLD
         return mixed
+
+
+def _padded(uids: pa.Array, width: int) -> memoryview | bytes:
+    """Their bytes, each of the width; as they lie where all have it."""
+    lengths = pc.binary_length(uids)
+    if len(uids) and pc.min_max(lengths).as_py() == {"min": width, "max": width}:
+        start = np.frombuffer(uids.buffers()[1], np.int32)[uids.offset]
+        return memoryview(uids.buffers()[2])[start : start + len(uids) * width]
+    padded: npt.NDArray[np.bytes_] = uids.cast(pa.binary()).to_numpy(zero_copy_only=False).astype(f"S{width}")
+    return padded.tobytes()
 
 
 def _shown(table: pa.Table) -> pa.Table:

@@ -1,8 +1,7 @@
 """The tables of a corpus as a database on disk, in the order of its samples: a page of them costs a page.
 
 A part of a table is compressed in pieces of many thousand rows, and a row of it costs its piece. Here all parts are
-laid out once, and every row of a table about samples has the number of its sample, so that the rows of a few samples
-are found by ranges of numbers.
+laid out once, and every row of a table about samples has the number of its sample, by which there is an index.
 """
 
 from __future__ import annotations
@@ -29,7 +28,7 @@ HIDDEN = frozenset({"source", "shard", "offset", "nbytes", "sha256", "ref"})
 """Columns of samples that say where files lie or what they are called: no answer and no condition holds them."""
 
 _PLAIN = ("splits", "scores")
-_LAYOUT = "1"
+_LAYOUT = "2"
 _MEMORY = "512MB"  # while it is made; what needs more is put aside on the disk
 _MOST_CONCEPTS = 500
 
@@ -71,6 +70,8 @@ def _write(corpus: Corpus, index: SampleIndex, folder: Path) -> None:
             )
             connection.execute("CREATE VIEW ledger AS SELECT * EXCLUDE (number) FROM stored_ledger")
             _write_counts(connection)
+            for name in ("samples", *OF_SAMPLES, "verdicts", "ledger"):
+                connection.execute(f"CREATE INDEX {name}_by_number ON stored_{name} (number)")
         except duckdb.Error as error:
             if (of_the_disk := disk_error(error)) is not None:
                 raise of_the_disk from error

@@ -100,3 +100,37 @@ def test_search_is_exact(tmp_path):
         assert present[got.numbers].all()
         assert len(set(got.numbers.tolist()) & set(best.tolist())) >= 49, "float32 may swap two at the edge"
     file.close()
+
+
+def test_further_pages_cost_no_search_and_what_readers_say_counts_at_once(served_corpus, pages, tmp_path, monkeypatch):
+    import shutil
+
+    from judging import give
+    from starlette.testclient import TestClient
+    from tests.core.serve.conftest import ToyTexts
+
+    from voxtile.corpus.reader import Corpus
+    from voxtile.serve.access import Access
+    from voxtile.serve.application import application
+    from voxtile.serve.explored import explore
+    from voxtile.serve.sample_index import SampleIndex
+    from voxtile.serve.search.meaning import MeaningSearch
+    from voxtile.serve.search.vector_cache import vector_file
+    from voxtile.serve.search.vectors import VectorFile
+
+    root = tmp_path / "copy"
+    shutil.copytree(served_corpus, root)
+    corpus = Corpus(root)
+    index = SampleIndex(corpus)
+    meaning = MeaningSearch(ToyTexts(), vector_file([corpus], index, "toy"))
+    client = TestClient(application(explore(corpus, index, meaning=meaning), Access(frozenset({"testserver"})), pages))
+    asked = []
+    search = VectorFile.best
+    monkeypatch.setattr(VectorFile, "best", lambda *given: asked.append(1) or search(*given))
+    first, second = (found(client, words="land", offset=n, limit=2) for n in (0, 2))
+    assert len({*first, *second}) == 4
+    assert len(asked) == 1
+    doubted = {"words": "land", "where": "uid IN (SELECT uid FROM reviews WHERE verdict = 'wrong')"}
+    assert found(client, **doubted) == []
+    assert give(client, "d", verdict="wrong").status_code == 200
+    assert found(client, **doubted) == [PATCH]

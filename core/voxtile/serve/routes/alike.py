@@ -8,7 +8,6 @@ from pydantic import BaseModel
 from voxtile.serve.cards import Card, cards
 from voxtile.serve.explored import Explored
 from voxtile.serve.routes import Served
-from voxtile.serve.search.meaning import MeaningSearch
 from voxtile.serve.search.vectors import Found
 
 router = APIRouter(prefix="/samples/{uid}", tags=["samples"])
@@ -40,7 +39,7 @@ def alike(served: Served, uid: str) -> Alike:
     """Near-duplicates, by the thresholds of `voxtile curate --dedup picture,embedding`, and the nearest others."""
     number = served.number(uid)
     pictures = dict(served.hashes.alike(number)[:_MOST])
-    found = _neighbours(served.meaning, number)
+    found = _neighbours(served, number)
     cosines = {} if found is None else dict(zip(found.numbers.tolist(), found.cosines.tolist(), strict=True))
     near = [other for other, cosine in cosines.items() if cosine >= LEAST_COSINE]
     twins = list(dict.fromkeys([*pictures, *near]))[:_MOST]
@@ -57,12 +56,17 @@ def alike(served: Served, uid: str) -> Alike:
     return Alike(duplicates=duplicates, neighbours=cards(served, others, [cosines[n] for n in others]), compared_by=by)
 
 
-def _neighbours(meaning: MeaningSearch | None, number: int) -> Found | None:
+def _neighbours(served: Explored, number: int) -> Found | None:
     """The nearest, or None where the sample has no vector."""
+    meaning = served.meaning
     if meaning is None or meaning.vectors is None or not meaning.vectors.present[number]:
         return None
     vector = meaning.vectors.vector(number)
-    return None if vector is None or not vector.any() else meaning.by_neighbour(number, _NEIGHBOURS + _MOST, None)
+    if vector is None or not vector.any():
+        return None
+    count = _NEIGHBOURS + _MOST
+    found: Found = served.answers.of(("alike", number), lambda: meaning.by_neighbour(number, count, None))
+    return found
 
 
 def _has_hash(served: Explored, number: int) -> bool:

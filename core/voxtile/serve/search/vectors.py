@@ -1,6 +1,6 @@
 """Exact search among the vectors of all samples, which stay on disk.
 
-The vectors are read block by block into a small buffer, so that the memory of the server does not grow with the corpus.
+The vectors are mapped and let go of block by block, so that the memory of the server does not grow with the corpus.
 A first pass in half precision says which samples can be among the best; these are scored again in float32. Where few
 samples may be found at all, these alone are read.
 """
@@ -20,7 +20,7 @@ import torch
 
 from voxtile.serve.sample_index import Mask, Numbers
 
-_BLOCK_BYTES = 2 << 20  # of a block; it stays in a processor's cache between reading and multiplying
+_BLOCK_BYTES = 4 << 20  # of a block; its pages are let go of when it was multiplied
 _TAKEN = 16_384  # samples that are taken at a time
 _ROUNDING = 2.0**-8  # more than halves lose of the cosine of vectors of length 1, see `_rough`
 _HALF = 2  # bytes
@@ -67,7 +67,7 @@ class VectorFile:
         self._map = mmap.mmap(self._descriptor, size, prot=mmap.PROT_READ) if size else None
         if self._map is not None:
             self._map.madvise(mmap.MADV_RANDOM)
-        self.close = weakref.finalize(self, _closed, self._pool, self._map, self._descriptor)
+        self.close = weakref.finalize(self, _closed, self._pool, self._descriptor)
         """Let go of the file, which also happens when nobody has it any more."""
 
     def __len__(self) -> int:
@@ -132,18 +132,16 @@ class VectorFile:
         return out
 
     def _multiply(self, out: Floats, query: torch.Tensor, start: int, stop: int) -> None:
-        block = torch.empty(self._rows, self.width, dtype=torch.float16)
-        view = memoryview(block.numpy().view(np.uint8).reshape(-1).data)
         for first in range(start, stop, self._rows):
             rows = min(self._rows, stop - first)
-            size = rows * self.width * _HALF
-            if os.preadv(self._descriptor, [view[:size]], first * self.width * _HALF) != size:
-                raise OSError("the file of vectors was cut short while it was searched")
-            out[first : first + rows] = torch.mv(block[:rows], query).float().numpy()
+            place, size = first * self.width * _HALF, rows * self.width * _HALF
+            page = place // mmap.ALLOCATIONGRANULARITY * mmap.ALLOCATIONGRANULARITY
+            # Private, since torch warns of memory that cannot be written; gone with the block.
+            mapped = mmap.mmap(self._descriptor, place + size - page, offset=page, access=mmap.ACCESS_COPY)
+            block = torch.frombuffer(mapped, dtype=torch.float16, count=rows * self.width, offset=place - page)
+            out[first : first + rows] = torch.mv(block.view(rows, self.width), query).float().numpy()
 
 
-def _closed(pool: ThreadPoolExecutor, mapped: mmap.mmap | None, descriptor: int) -> None:
+def _closed(pool: ThreadPoolExecutor, descriptor: int) -> None:
     pool.shutdown(wait=False)
-    if mapped is not None:
-        mapped.close()
     os.close(descriptor)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ _CAPTIONS = ("caption_id", "uid", "text", "lang", "kind")
 _REGIONS = ("region_id", "uid", "phrase", "box")
 _FACTS = ("uid", "concept", "polarity", "value", "unit", "attributes", "region_id", "source")
 _RAW = "raw"
+_ARTICLE = re.compile(r"^(the|an?) ", re.I)
 _OF_CASE = '"of_case"'
 
 
@@ -38,7 +40,7 @@ class Region:
         region_id: its name.
         box: half-open, min corner then max corner, in the order of the array's axes; None where it has a mask alone.
         concept: what facts say of it: a finding; None where they say nothing.
-        phrase: what is there, in words: a finding or a structure.
+        phrase: what is there, in words and without an article: a finding or a structure.
     """
 
     region_id: str
@@ -175,7 +177,8 @@ class CaseReader:
         found: dict[str, list[Region]] = defaultdict(list)
         for row in rows_of(self.root, "regions", uids, _REGIONS).to_pylist():
             name = row["region_id"]
-            phrase = (row["phrase"] or structures.get(name) or concepts.get(name) or "").replace("_", " ").strip()
+            said = row["phrase"] or structures.get(name) or concepts.get(name) or ""
+            phrase = _ARTICLE.sub("", said.replace("_", " ").strip())
             if phrase:
                 box = tuple(row["box"]) if row["box"] else None
                 found[row["uid"]].append(Region(name, box, concepts.get(name), phrase))

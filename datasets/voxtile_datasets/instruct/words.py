@@ -75,7 +75,7 @@ class Words:
     def listed(self, facts: list[Fact]) -> str:
         """Findings in a list: "a left pleural effusion, no pneumothorax"."""
         told = [(fact.polarity, self._fields(fact)) for fact in facts]
-        return joined([_item(polarity, fields) for polarity, fields in told], "and")
+        return joined([_item(polarity, fields) for polarity, fields in told]) if told else ""
 
     def _fields(self, fact: Fact) -> dict[str, str]:
         subject, bank = self.case.subject, self.case.bank

@@ -2,11 +2,13 @@
 
 import re
 
+import numpy as np
 import pytest
 from tests.datasets.instruct.conftest import CONCEPTS, OPEN, REPORT, dialogues, instruct, make, uid
 
 from voxtile.corpus.reader import Corpus
-from voxtile.corpus.writer import append_rows, new_corpus
+from voxtile.corpus.records import Sample
+from voxtile.corpus.writer import JobWriter, append_rows, new_corpus
 from voxtile.stages.inspect.command import inspect_corpus
 from voxtile.stages.verify.corpus import verify
 from voxtile_datasets.captions.reconcile import PRECEDENCE
@@ -80,6 +82,7 @@ def test_slices_are_counted_from_one_and_regions_stand_where_they_are_spoken_of(
     assert (asked["region_ids"], told["region_ids"]) == (["r1"], None)
     assert "liver lesion" in told["text"].lower()
     (talk,) = of_kind(talks, "grounded")
+    assert all(name in talk[1]["text"].lower() for name in ("liver lesion", "right"))  # all that is there, then the one
     assert [row["region_ids"] for row in talk if row["region_ids"]] == [["r1"]]
     assert len(talk) >= 6
     assert talk[-1]["answer"] == "32 mm"
@@ -169,3 +172,26 @@ def test_a_corpus_that_knows_nothing_is_refused(tmp_path, capsys):
     assert instruct(tmp_path / "corpus") == 2
     assert "knows nothing to ask about; make facts with: voxtile facts" in " ".join(capsys.readouterr().err.split())
     assert Corpus(tmp_path / "corpus").parts("dialogues") == []
+
+
+def test_a_picture_is_told_in_thirds_and_what_a_region_is_called_has_one_article(tmp_path):
+    root = tmp_path / "corpus"
+    new_corpus(root)
+    writer = JobWriter(root, "made")
+    row = {"uid": uid(0), "subject": "p", "kind": "image", "modality": "RGB", "axes": "YXC"}
+    writer.add(Sample(row, np.zeros((30, 60, 3), np.uint8)))
+    boxes = {"the pond": [0, 0, 8, 10], "a roundabout": [12, 25, 18, 35], "car_park": [11, 50, 19, 60]}
+    writer.add_rows("regions", [
+        {"region_id": name, "uid": uid(0), "phrase": name, "box": [float(edge) for edge in box]}
+        for name, box in boxes.items()
+    ])  # fmt: skip
+    writer.publish()
+    assert instruct(root, "--kinds", "place,region") == 0
+    told = {t[1]["region_ids"][0]: (t[0]["text"], t[1]["answer"]) for t in dialogues(root) if t[1]["region_ids"]}
+    assert {name: answer for name, (_, answer) in told.items()} == {
+        "the pond": "upper left", "a roundabout": "middle", "car_park": "right",
+    }  # fmt: skip
+    assert all(f"the {name} " in f"{text.rstrip('?')} " for name, (text, _) in
+               zip(("pond", "roundabout", "car park"), (told[name] for name in boxes), strict=True))  # fmt: skip
+    seen = {t[0]["region_ids"][0]: t[1]["text"] for t in dialogues(root) if t[0]["region_ids"]}
+    assert not any(re.search(r"\b(an?|the) (an?|the)\b", text, re.I) for text in seen.values())

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 
 from voxtile_datasets.captions.english import joined, with_article
 from voxtile_datasets.captions.sentences import Fact
-from voxtile_datasets.instruct.cases import Case, Region
+from voxtile_datasets.instruct.cases import Case, Region, askable
 from voxtile_datasets.instruct.dialogue import Claim, Dialogue, Turn, fact_id
 from voxtile_datasets.instruct.words import Words, in_millimetres
 
@@ -46,9 +46,9 @@ def grounded(case: Case, words: Words) -> Iterator[Dialogue]:
     first = words.ask("grounded", "ask_all", words.of_picture())
     if not shown or first is None:
         return
-    named = [_fields(case, words, region)["finding_alone"] for region in shown]
-    overview = joined(named)
-    claims = tuple(claim for region in shown for claim in _claims(case, words, region))
+    there = [fact for fact in case.subject.facts if fact.polarity == "present" and askable(case, [fact.concept])]
+    overview = words.listed(there) or joined([_fields(case, words, region)["finding_alone"] for region in shown])
+    claims = tuple(Claim(case.uid, words.sentence(fact)) for fact in there)
     turns = [first, Turn("assistant", f"{overview[0].upper()}{overview[1:]}.", claims=claims)]
     for region in shown:
         turns += _about(case, words, region)
@@ -124,4 +124,4 @@ def _part(case: Case, region: Region) -> tuple[str, dict[str, str], str] | None:
     middles = [(region.box[axis] + region.box[axis + 2]) / 2 / sizes[axis] for axis in (0, 1)]
     row, column = (names[min(int(3 * max(middle, 0)), 2)] for names, middle in zip(_THIRDS, middles, strict=True))
     part = "middle" if row == column == "middle" else " ".join(word for word in (row, column) if word != "middle")
-    return "picture", {"part": f"in the {part} of the picture"}, part
+    return "picture", {"part": f"in the {part}{' part' * (part != 'middle')} of the picture"}, part

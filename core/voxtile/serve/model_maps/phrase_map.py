@@ -87,6 +87,10 @@ class PhraseMaps:
             similar = ()
         return (*(("decoder",) if decodes else ()), *similar)
 
+    def held(self, uid: str, phrase: str, method: str) -> PhraseMap | None:
+        """A map that was computed before; None where it was not, or is not held any more."""
+        return self._kept.get((uid, phrase.strip(), method))
+
     def of(
         self, corpus: Corpus, source: StoredSample, regions: Sequence[Mapping[str, Any]], phrase: str, method: str
     ) -> PhraseMap:

@@ -195,6 +195,8 @@ def _maps(served: Explored) -> PhraseMaps:
 
 def _map(served: Explored, uid: str, said: str, method: str) -> tuple[dict[str, Any], PhraseMap]:
     maps, row = _maps(served), served.row(uid)
+    if (held := maps.held(uid, said, method)) is not None:
+        return row, held
     empty = served.tables.rows(
         "SELECT DISTINCT * FROM regions WHERE uid = ? AND phrase IS NULL AND region_id LIKE ?", uid, f"%{NODATA}"
     )

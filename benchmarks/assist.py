@@ -70,6 +70,7 @@ def make_corpus(folder, name, n, seed, fractions):
     command(folder, "convert", "dicom", native / "dicom", corpus, *reports)
     command(folder, "facts", corpus, "--from", "reports")
     command(folder, "caption", corpus, "--kind", "fact", "--facts-source", "reports", "--absent", "99")
+    command(folder, "instruct", corpus, "--facts-source", "reports")
     command(folder, "facts", corpus, "--from", "labels", "--labels", native / "labels.csv")
     (folder / f"{name}.made").touch()
     return corpus
@@ -112,11 +113,11 @@ def read(texts, lexicon):
     return np.array([[concept in found for concept in CONCEPTS] for found in said], bool)
 
 
-def drafted(spec, corpus, rows, style="structured"):
+def drafted(spec, corpus, rows):
     """What an assistant says of each scan, and the seconds a scan."""
     assistant, start, texts = Assistant(spec), time.perf_counter(), []
     for images in images_of(corpus, rows, assistant.preset):
-        texts += [reply.text for reply in assistant.reports(images, style)]
+        texts += [reply.text for reply in assistant.reports(images)]
     return texts, (time.perf_counter() - start) / len(rows)
 
 
@@ -204,7 +205,6 @@ def main():
         "blind": drafted(blind, new, rows)[0],
         "trivial": in_sentences(np.broadcast_to(constant(val_truth), truth.shape)),
         "shuffled": [reports[place - 1] for place in range(len(reports))],
-        "assistant, narrative": drafted(seeing, new, rows, "narrative")[0],
     }
     times = f"tower {tower_s:.0f} s, assistant {seeing_s:.0f} s to train, {seconds:.2f} s a report"
     print(f"{len(rows)} scans of seed {options.test_seed}, {int(truth.sum())} findings; {times}")

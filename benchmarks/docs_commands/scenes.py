@@ -65,7 +65,11 @@ DOCS = {
         run_as={r"^(lightning fit -c medical/ct.*)$": r"\1 --trainer.max_epochs 1"},
     ),
     ("docs/assist.md", "Ask it"): Scene(
-        given={"scan": SCAN, "last.ckpt": From(ASSIST, f"runs/ct-report/version_0/{LAST}")},
+        given={
+            "scan": SCAN,
+            "corpus": From(ASSIST, "corpus"),
+            "last.ckpt": From(ASSIST, f"runs/ct-report/version_0/{LAST}"),
+        },
         run_as={r"^(voxtile chat .*)$": r"echo 'Is there a fracture?' | \1"},
     ),
     ("docs/benchmarks.md", "CLIP_benchmark"): Scene(

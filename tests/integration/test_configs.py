@@ -33,6 +33,15 @@ def ct_data() -> list[str]:
 
 
 @pytest.fixture(scope="session")
+def ct_report_data(ct_data) -> list[str]:
+    """The same with captions of single facts, and questions."""
+    phantom = json.loads(ct_data[1])
+    caption = {"facts_source": "reports", "kind": "fact", "absent": 99, "engine": "inline"}
+    asked = {"facts_source": "reports", "kinds": "presence,side", "engine": "inline"}
+    return [ct_data[0], json.dumps(phantom | {"captions": caption, "instruct": asked}), *ct_data[2:]]
+
+
+@pytest.fixture(scope="session")
 def ct_grounding_data() -> list[str]:
     """The same with segmentations, as the config makes it."""
     phantom = read_config(CONFIGS["medical/ct-grounding"])["data"]["phantom"]
@@ -103,7 +112,7 @@ def data(request, tmp_path, monkeypatch, xray_corpus):
         "medical/cxr": ["--data.corpus", str(xray_corpus), "--data.num_workers", "0"],
         "medical/cxr-images": ["--data.corpus", str(xray_corpus), "--data.num_workers", "0"],
         "medical/ct": request.getfixturevalue("ct_data"),
-        "medical/ct-report": request.getfixturevalue("ct_data"),
+        "medical/ct-report": request.getfixturevalue("ct_report_data"),
         "medical/ct-grounding": request.getfixturevalue("ct_grounding_data"),
         "medical/mr": studies_data("medical/mr"),
         "medical/unified": mixture_data(xray_corpus),

@@ -73,8 +73,8 @@ class Answering(ItemObjective):
         vocabulary: `texts` has it write words of the training answers alone, which costs a fraction where a vocabulary
             is large: probabilities are over them, in training as later; `full` leaves it all its tokens.
         questions: what captions are answers to, by their kind; "" for all others.
-        joined: kinds of captions of which all that were drawn of an item make one answer, a sentence each, and what
-            they answer: template captions of single facts are then a structured report.
+        joined: kinds of captions of which all that were drawn of an item make one answer, findings before denials in
+            the order of the facts, and what they answer: template captions of single facts are a structured report.
         blind: leave the image out, for a model that shows what is told without it.
 
     Raises:
@@ -111,7 +111,7 @@ class Answering(ItemObjective):
         self.connector: ImageTokens | None = None
         self.tuned = nn.ParameterDict()
         self.report_questions: tuple[str, ...] = ()
-        self.answers_questions = False
+        self.answers_questions = self.draws_reports = False
         self._allowed: Tensor | None = None
         self._hidden: list[Language] = []  # in a list, so that its weights are not the objective's
 
@@ -188,6 +188,7 @@ class Answering(ItemObjective):
             "allowed": None,
             "report_questions": [question for question, _ in wanted.most_common(_KEPT_QUESTIONS)],
             "answers_questions": any(turn.kind != "report" for turn in asked_for),
+            "draws_reports": bool(getattr(data, "draws_reports", True)),
         }
         if self.scratch is not None:
             questions = list(dict.fromkeys(asked(turn.question) for turn in turns))
@@ -229,6 +230,7 @@ class Answering(ItemObjective):
         self._allowed = None if allowed is None else torch.tensor(allowed, dtype=torch.int64)
         self.report_questions = tuple(str(question) for question in state.get("report_questions") or ())
         self.answers_questions = bool(state.get("answers_questions"))
+        self.draws_reports = bool(state.get("draws_reports"))
 
     def state(self) -> dict[str, Any]:
         """The same for a checkpoint."""
@@ -240,6 +242,7 @@ class Answering(ItemObjective):
             "allowed": None if self._allowed is None else self._allowed.tolist(),
             "report_questions": list(self.report_questions),
             "answers_questions": self.answers_questions,
+            "draws_reports": self.draws_reports,
         }
 
     # The loss
@@ -275,13 +278,16 @@ class Answering(ItemObjective):
         for item, drawn in enumerate(batch.dialogues or ()):
             found += [(item, dialogue) for dialogue in drawn]
         kinds = batch.text_kinds or [""] * len(batch.texts)
-        sentences: dict[tuple[int, str], list[str]] = defaultdict(list)
-        for text, kind, item in zip(batch.texts, kinds, batch.text_item.tolist(), strict=True):
+        places = _report_order(batch)
+        sentences: dict[tuple[int, str], list[tuple[tuple[int, int], str]]] = defaultdict(list)
+        for text, kind, item, place in zip(batch.texts, kinds, batch.text_item.tolist(), places, strict=True):
             if kind in self.joined:
-                sentences[item, kind].append(text.strip())
+                sentences[item, kind].append((place, text.strip()))
             else:
                 found.append((item, (Turn(self.questions.get(kind, self.questions[""]), text, kind),)))
-        found += [(i, (Turn(self.joined[k], " ".join(said), k),)) for (i, k), said in sentences.items()]
+        for (item, kind), said in sentences.items():
+            in_order = [text for _, text in sorted(said, key=lambda one: one[0])]
+            found.append((item, (Turn(self.joined[kind], " ".join(in_order), kind),)))
         return sorted(found, key=lambda one: one[0])
 
     def image(self, encoded: Encoded) -> Tensor:
@@ -341,6 +347,20 @@ class Answering(ItemObjective):
         """Where tokens stand among those that may be written, which they are."""
         allowed = self._written(tokens.device)
         return tokens if allowed is None else torch.searchsorted(allowed, tokens)
+
+
+def _report_order(batch: Batch) -> list[tuple[int, int]]:
+    """Where each text stands in a structured report: findings before denials, both in the order of the concepts.
+
+    In one order for all images a model need only learn what is there; where it is not known what texts state, they stay
+    as they were drawn.
+    """
+    if batch.text_facts is None or not batch.text_facts.shape[1]:
+        return [(0, 0)] * len(batch.texts)
+    present, absent = batch.text_facts == 1, batch.text_facts == 0
+    states = torch.where(present.any(1), 0, torch.where(absent.any(1), 1, 2))
+    first = torch.where(present.any(1, keepdim=True), present, absent).int().argmax(1)
+    return list(zip(states.tolist(), first.tolist(), strict=True))
 
 
 def _unfrozen(tuning: Tuning, model: nn.Module) -> None:

@@ -161,8 +161,14 @@ class Assistant:
         return [float(p) for p in torch.sigmoid(self._model.logit_scale * cosines + bias.cpu()).tolist()]
 
     def _narrative(self) -> str:
-        asked = self.report_questions
-        return asked[0] if asked else self._answering.questions.get("raw", REPORT)
+        if self._answering.draws_reports:
+            return self._answering.questions.get("raw", REPORT)
+        if not self.report_questions:
+            raise ConfigError(
+                f"'{self.name}' was not trained on reports as they are written; take --style structured, or train one "
+                "with data.captions.kinds.raw or dialogues of the kind report"
+            )
+        return self.report_questions[0]
 
     @torch.no_grad()
     def _seen(self, images: Tensor) -> tuple[Tensor, Tensor]:

@@ -197,6 +197,12 @@ class CorpusDataModule(pl.LightningDataModule):
         return list(self._dataset("train").turns())
 
     @property
+    def draws_reports(self) -> bool:
+        """Whether captions of kind `raw`, reports as they were written, are drawn as a whole."""
+        policy = self._source.captions
+        return policy.unit == "caption" and (not policy.kinds or policy.kinds.get("raw", 0) > 0)
+
+    @property
     def has_texts(self) -> bool:
         """Whether any of a thousand evenly spaced items of the training split has a text that may be used."""
         return bool(self.training_texts(1000))

@@ -17,6 +17,9 @@ from voxtile.errors import ConfigError
 from voxtile.folders import cache_folder
 
 _OUT = "{out}"
+_INSTRUCT = Command(
+    "voxtile_datasets.instruct.command:instruct_corpus", "questions from facts", "voxtile instruct corpus"
+)
 _CAPTION = Command("voxtile_datasets.captions.command:caption_corpus", "texts from facts", "voxtile caption corpus")
 
 
@@ -46,6 +49,7 @@ class PhantomSpec:
         captions: options of `voxtile caption`, the last step, or a list of such; null where the reports are the only
             texts.
         keep_source: keep the native files.
+        instruct: options of `voxtile instruct`, after the captions; null where no questions are needed.
     """
 
     name: str = "ct"
@@ -58,6 +62,7 @@ class PhantomSpec:
     facts: dict[str, dict[str, Any]] = field(default_factory=_facts)
     captions: dict[str, Any] | list[dict[str, Any]] | None = None
     keep_source: bool = False
+    instruct: dict[str, Any] | None = None
 
 
 def phantom_corpus(spec: PhantomSpec, cache: Path | None = None) -> Path:
@@ -78,7 +83,8 @@ def phantom_corpus(spec: PhantomSpec, cache: Path | None = None) -> Path:
         "converters": _command("converters", spec.converter),
         **{f"facts {name}": _command("facts", name) for name in spec.facts},
     }
-    description = json.dumps({"voxtile": voxtile.__version__, **asdict(spec)}, sort_keys=True)
+    asked = {name: value for name, value in asdict(spec).items() if (name, value) != ("instruct", None)}
+    description = json.dumps({"voxtile": voxtile.__version__, **asked}, sort_keys=True)
     digest = hashlib.sha256(description.encode()).hexdigest()[:12]
     home = (cache or cache_folder("phantoms")) / f"{spec.name.replace('/', '-')}-n{spec.n}-seed{spec.seed}-{digest}"
     complete = home / "complete.json"
@@ -101,6 +107,8 @@ def _build(spec: PhantomSpec, steps: Mapping[str, Command], home: Path) -> None:
         steps[f"facts {name}"].load()(corpus, **_filled(options, native))
     for options in [spec.captions] if isinstance(spec.captions, dict) else spec.captions or []:
         _CAPTION.load()(corpus, **_filled(options, native))
+    if spec.instruct is not None:
+        _INSTRUCT.load()(corpus, **_filled(spec.instruct, native))
     if not spec.keep_source:
         shutil.rmtree(native / spec.source)
 

@@ -214,6 +214,10 @@ def test_captions_are_answers_by_their_kind_and_those_of_single_facts_one_report
         (1, "Look.", "A look."),
         (1, "Describe the image.", "A rewrite."),
     ]
+    facts = torch.tensor([[0, -1, -1], [-1, -1, -1], [-1, -1, 1], [-1, 1, -1], [-1, 0, -1]], dtype=torch.int8)
+    batch = replace(batch, text_kinds=["template"] * 5, text_item=torch.zeros(5).long(), text_facts=facts)
+    ((_, (turn,)),) = objective.dialogues(batch)  # findings first, then denials, each by concept, then the rest
+    assert turn.answer == "A look. No effusion. A nodule. A rewrite. The whole report."
 
 
 def test_a_batch_without_any_answer_gives_a_loss_of_nought_and_gradients_all_the_same():

@@ -70,7 +70,7 @@ def write_view(
     except OSError as error:
         raise CorpusError(
             f"cannot write the compiled view under '{folder.parent}' ({error.strerror}); "
-            "make that folder writable or give another folder for views"
+            "make that folder writable, or train with views in another one (--data.view_folder)"
         ) from error
     with unfinished, _disk_errors(folder):
         about: dict[str, Any] = {"key": key, "name": name, "scheme": chosen.scheme, "where": chosen.where}

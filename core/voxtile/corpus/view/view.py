@@ -367,7 +367,7 @@ def view_lock(target: Path) -> Iterator[None]:
     except OSError as error:
         raise CorpusError(
             f"cannot write the compiled view under '{target.parent}' ({error.strerror}); "
-            "make that folder writable or give another folder for views"
+            "make that folder writable, or train with views in another one (--data.view_folder)"
         ) from error
     try:
         fcntl.flock(lock, fcntl.LOCK_EX)

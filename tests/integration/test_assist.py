@@ -184,7 +184,12 @@ def test_drafts_of_a_split_are_what_a_task_evaluates(trained, corpus, tmp_path, 
         writer.add_rows("dialogues", [about | {"turn": turn, **row} for turn, row in enumerate(said)])
     writer.publish()
     files = {}
-    for name, words in (("drafts", ()), ("other", ("--shuffled", "true")), ("answers", ("--questions", "true"))):
+    for name, words in (
+        ("drafts", ()),
+        ("blind", ("--blind", "true")),
+        ("other", ("--shuffled", "true")),
+        ("answers", ("--questions", "true")),
+    ):
         files[name] = tmp_path / f"{name}.parquet"
         given = ["draft", str(root), model, "--out", str(files[name]), "--limit", "12", "--longest", "8", *words]
         assert main(given) == 0
@@ -196,6 +201,7 @@ def test_drafts_of_a_split_are_what_a_task_evaluates(trained, corpus, tmp_path, 
     assert len(told["drafts"]) == min(12, sum(splits[subject] == "test" for subject in subjects.values()))
     assert {splits[subjects[row["uid"]]] for row in told["drafts"]} == {"test"}
     assert [row["uid"] for row in told["other"]] == [row["uid"] for row in told["drafts"]]
+    assert len({row["text"] for row in told["blind"]}) == 1  # whatever the image
     assert {row["dialogue_id"] for row in told["answers"]} == {f"q-{row['uid']}" for row in told["drafts"]}
     assistant = Assistant(model)
     image = assistant.preset(Corpus(root).source(Corpus(root).row(told["drafts"][0]["uid"])), None)

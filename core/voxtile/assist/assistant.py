@@ -102,6 +102,10 @@ class Assistant:
         """Ways to ask for a report in its training, the commonest first."""
         return self._answering.report_questions
 
+    def leave_images_out(self, blind: bool) -> None:
+        """Write without seeing the image, as a control; a model that was trained so never sees one."""
+        self._answering.blind = self._answering.blind or blind
+
     def report(self, image: Tensor, style: Style = "structured", *, longest: int = LONGEST) -> Reply:
         """Draft a report of an image.
 

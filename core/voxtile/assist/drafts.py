@@ -35,6 +35,7 @@ def draft(
     questions: bool = False,
     style: Style = "structured",
     shuffled: bool = False,
+    blind: bool = False,
     limit: int | None = None,
     longest: int = LONGEST,
     batch_size: int = 8,
@@ -55,6 +56,7 @@ def draft(
         questions: answer the questions with a short answer, in place of reports.
         style: of reports: structured (a sentence for each finding) or narrative.
         shuffled: show each question or report the image of another subject, as a control.
+        blind: leave the image out, as a control; a model that was trained without images is a harder one.
         limit: so many images at most, drawn at random by the seed.
         longest: tokens of a text at most.
         batch_size: images at a time.
@@ -71,6 +73,7 @@ def draft(
     if split not in SPLITS:
         raise ConfigError(f"--split must be one of {', '.join(SPLITS)}, not '{split}'")
     store, assistant = Corpus(corpus), Assistant(model, trust_package)
+    assistant.leave_images_out(blind)
     reads_studies = isinstance(assistant.preset, StudyReader)
     task = Task(name="draft", title="", kind="draft", unit="study" if reads_studies else "sample", scheme=scheme)
     found = select_units(store, task)

@@ -172,7 +172,7 @@ def test_towers_of_another_config_and_images_of_another_preset_are_refused(train
     assert "is of other images than data.preset makes" in " ".join(capsys.readouterr().err.split())
 
 
-def test_drafts_of_a_split_are_what_a_task_evaluates(trained, corpus, tmp_path, capsys):
+def test_drafts_of_a_split_are_what_a_task_evaluates(trained, corpus, tmp_path, capsys, monkeypatch):
     model = str(trained["whole"])
     root = tmp_path / "corpus"
     shutil.copytree(corpus, root)
@@ -183,6 +183,14 @@ def test_drafts_of_a_split_are_what_a_task_evaluates(trained, corpus, tmp_path, 
         said = ({"role": "user", "text": "Is there pneumonia?"}, {"role": "assistant", "text": "No.", "answer": "no"})
         writer.add_rows("dialogues", [about | {"turn": turn, **row} for turn, row in enumerate(said)])
     writer.publish()
+    read: dict[str, list[torch.Tensor]] = {}  # what the language model reads of the images of each run
+    reports = Assistant.reports
+
+    def noted(self, images, *given, **named):
+        read.setdefault(name, []).append(self._seen(images)[0])
+        return reports(self, images, *given, **named)
+
+    monkeypatch.setattr(Assistant, "reports", noted)
     files = {}
     for name, words in (
         ("drafts", ()),
@@ -201,7 +209,10 @@ def test_drafts_of_a_split_are_what_a_task_evaluates(trained, corpus, tmp_path, 
     assert len(told["drafts"]) == min(12, sum(splits[subject] == "test" for subject in subjects.values()))
     assert {splits[subjects[row["uid"]]] for row in told["drafts"]} == {"test"}
     assert [row["uid"] for row in told["other"]] == [row["uid"] for row in told["drafts"]]
-    assert len({row["text"] for row in told["blind"]}) == 1  # whatever the image
+    seen = {run: torch.cat(batches) for run, batches in read.items()}
+    assert torch.equal(seen["blind"], seen["blind"][:1].expand_as(seen["blind"]))  # the same, whatever the image
+    assert not torch.equal(seen["drafts"], seen["drafts"][:1].expand_as(seen["drafts"]))
+    assert not torch.equal(seen["drafts"], seen["other"])
     assert {row["dialogue_id"] for row in told["answers"]} == {f"q-{row['uid']}" for row in told["drafts"]}
     assistant = Assistant(model)
     image = assistant.preset(Corpus(root).source(Corpus(root).row(told["drafts"][0]["uid"])), None)

@@ -46,7 +46,8 @@ from voxtile.corpus.schema import CAPTIONS, EMBEDDINGS, FACTS, SAMPLES
 from voxtile.corpus.writer import JobWriter, new_corpus
 
 _PART = 50_000  # samples of a part
-_VOLUME, _PATCH = "v" * 32, "p" * 32
+_VOLUME = "v" * 32
+_PICTURES = 2000  # samples that have a picture; the others are rows alone
 _READS_S = 5.0  # a viewer, on average, before it asks again
 _CONCEPTS = ("nodule", "effusion", "cyst", "fracture")
 # Serves the corpus with vectors of no model: texts are read by a stand-in, so that the search alone is timed.
@@ -76,15 +77,17 @@ def write_corpus(root: Path, count: int, width: int, clusters: int) -> None:
     values = plane + np.arange(300, dtype=np.int16)[:, None, None]
     row = {"uid": _VOLUME, "subject": "v", "kind": "volume", "modality": "CT", "axes": "ZYX", "units": "HU"}
     writer.add(Sample({**row, "spacing": [1.0, 0.7, 0.7]}, values))
-    patch = {"uid": _PATCH, "subject": "v", "kind": "patch", "modality": "SM", "axes": "YXC"}
-    writer.add(Sample(patch, _jpeg(rng)))  # all patches are this one
+    patch = {"kind": "patch", "modality": "SM", "axes": "YXC"}
+    first = min(_PICTURES, count)
+    for n in range(first):
+        writer.add(Sample({**patch, "uid": scattered(n), "subject": scattered(n)[-5:]}, _jpeg(rng)))
     writer.publish()
-    shown = next(r for r in Corpus(root).table("samples").to_pylist() if r["uid"] == _PATCH)
+    shown = Corpus(root).row(scattered(0))
     centres = rng.normal(size=(max(1, clusters), width)).astype(np.float32) * (1.5 if clusters else 0.0)
     for start in range(0, count, _PART):
         uids = [scattered(n) for n in range(start, min(start + _PART, count))]
         tables = {
-            "samples": (SAMPLES, _samples(uids, shown)),
+            "samples": (SAMPLES, _samples(uids[max(0, first - start) :], shown)),
             "facts": (FACTS, _facts(uids, rng)),
             "captions": (CAPTIONS, _captions(uids)),
         }
@@ -213,7 +216,7 @@ def _view(address: str, viewer: int, end: float, count: int, times: dict[str, li
 
 def _visit(rng: random.Random, count: int) -> Iterator[tuple[str, str, dict | None]]:
     """What a viewer does before it reads: a page of results with six of its pictures, or a sample."""
-    samples = [scattered(rng.randrange(count)) for _ in range(6)]
+    sample = scattered(rng.randrange(count))
     kind = rng.choice(["words", "page", "fact", "sample", "volume"])
     if kind == "words":
         yield "search", "api/search", {"words": f"query {rng.randrange(200)}"}
@@ -221,13 +224,13 @@ def _visit(rng: random.Random, count: int) -> Iterator[tuple[str, str, dict | No
         facts = [{"concept": rng.choice(_CONCEPTS)}] if kind == "fact" else []
         yield "page", "api/search", {"offset": 24 * rng.randrange(max(1, count // 100)), "facts": facts}
     elif kind == "sample":
-        yield "sample", f"api/samples/{samples[0]}", None
-        yield "alike", f"api/samples/{samples[0]}/alike", None
+        yield "sample", f"api/samples/{sample}", None
+        yield "alike", f"api/samples/{sample}/alike", None
     else:
         for _ in range(3):
             yield "plane", f"api/samples/{_VOLUME}/planes/axial/{rng.randrange(300)}", None
     if kind != "volume":
-        for uid in samples:
+        for uid in (scattered(rng.randrange(min(count, _PICTURES))) for _ in range(6)):
             yield "thumbnail", f"api/samples/{uid}/thumbnail", None
 
 

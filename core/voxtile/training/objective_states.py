@@ -22,11 +22,16 @@ def take_states(objectives: Mapping[str, Objective], data: object) -> None:
         data: the datamodule.
     """
     for objective in objectives.values():
-        if type(objective).state_from is Objective.state_from:
+        if not reads_data(objective):
             continue
         state = made_by_rank_0(lambda objective=objective: objective.state_from(data))  # type: ignore[misc]
         if state is not None:
             objective.take_state(state)
+
+
+def reads_data(objective: Objective) -> bool:
+    """Whether an objective takes anything from the training data before the first step."""
+    return type(objective).state_from is not Objective.state_from
 
 
 def states_of(objectives: Mapping[str, Objective]) -> dict[str, Any]:

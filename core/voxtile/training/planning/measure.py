@@ -26,12 +26,14 @@ from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
 from voxtile.data.presets.base import Preset
+from voxtile.errors import ConfigError
 from voxtile.models.image.patches import BandPatchEmbedding
 from voxtile.models.image.wavelength import WavelengthTower
 from voxtile.models.tower import full_precision
 from voxtile.training.callbacks.telemetry import operation_counter
 from voxtile.training.memory import recompute_activations
 from voxtile.training.module import ContrastiveModule
+from voxtile.training.objective_states import reads_data
 from voxtile.training.planning.live_memory import Alive
 from voxtile.training.planning.longest import fact_names, longest_batch
 from voxtile.training.rebuild import without_weights
@@ -99,6 +101,7 @@ def measure(
         warnings.filterwarnings("ignore", message="Accessing the data pointer of FakeTensor")  # torch copies a module
         with _no_draws():
             module = ContrastiveModule.from_config(without_weights(model)).train()
+        _require_shapes(module)
         cached, module.large_batch = module.large_batch is not None, None
         with mock.patch.object(Tensor, "__deepcopy__", _copied):
             module.setup_objectives(fact_names(module))
@@ -237,3 +240,17 @@ class ShapesAlone(FakeTensorMode):  # type: ignore[no-untyped-call]
         if not given and isinstance(made, FakeTensor) and not (made.is_floating_point() or made.is_complex()):
             return func(*args, **(kwargs or {}))
         return made
+
+
+def _require_shapes(module: ContrastiveModule) -> None:
+    """Refuse what goes by the corpus's own texts, which a plan does not read.
+
+    Raises:
+        ConfigError: names the objective.
+    """
+    for name, objective in module._objectives.items():
+        if reads_data(objective):
+            raise ConfigError(
+                f"the work of the objective '{name}' goes by the corpus's own texts, which a plan does not read; try a "
+                "short run with --trainer.max_epochs -1 --trainer.max_steps 5"
+            )

@@ -88,6 +88,10 @@ def test_a_picture_of_20_000_pixels_is_read_by_its_tiles(slides, serving, monkey
     assert np.abs(near[:, :8]).max() < 12
     [part] = read
     assert [(s.start, s.stop) for s in part[:2]] == [(256, 512), (39 * 256, 40 * 256)]
+    monkeypatch.setattr("voxtile.serve.deep_zoom.pyramid._MOST_READ", 1 << 16)  # as of a picture of 400 million
+    for column, colour in ((0, (0, 0, 0)), (2, (250, 120, 30))):
+        part = tile(client, LARGE, f"picture_files/{told['top'] - 5}/{column}_0.jpeg")
+        assert np.abs(part - colour).max() < 12
     far = tile(client, LARGE, "picture_files/8/0_0.jpeg")
     assert far.shape == (5, 157, 3)
     assert np.abs(far[:, 80:] - (250, 120, 30)).max() < 30

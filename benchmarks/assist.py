@@ -10,7 +10,7 @@ drafted report; a finding that it finds affirmed counts as said. Beside the assi
 - `trivial`: the findings whose constant affirmation has the best F1 on the validation split, for every scan;
 - `shuffled`: the assistant's report of another scan.
 
-Run: python benchmarks/assist.py OUT [--n 600] [--test-n 150] [--seed 0] [--test-seed 101] [--tower CKPT] [--quick]
+Run: python benchmarks/assist.py OUT [--n 600] [--test-n 150] [--seed 0] [--test-seed 202] [--tower CKPT] [--quick]
 """
 
 import argparse
@@ -176,7 +176,7 @@ def main():
     parser.add_argument("--n", type=int, default=600)
     parser.add_argument("--test-n", type=int, default=150)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--test-seed", type=int, default=101)
+    parser.add_argument("--test-seed", type=int, default=202)
     parser.add_argument("--tower", help="checkpoint of medical/ct, where one is trained already")
     parser.add_argument("--corpus", type=Path, help="corpus to train on, where one is made already")
     parser.add_argument("--quick", action="store_true", help="a few scans and steps: that it runs, no figure")
@@ -186,7 +186,8 @@ def main():
     short = ["--trainer.max_epochs", "1"] if options.quick else []
     n, test_n = (16, 6) if options.quick else (options.n, options.test_n)
     corpus = options.corpus or make_corpus(folder, "corpus", n, options.seed, "0.7,0.15,0.15")
-    test = make_corpus(folder, "test", test_n, options.test_seed, "0,0,1")
+    test_seed = 7 if options.quick else options.test_seed
+    test = make_corpus(folder, "test", test_n, test_seed, "0,0,1")
     corpus = Path(corpus).resolve()
     tower, tower_s = (options.tower, 0.0) if options.tower else fit(folder, "tower", "medical/ct", corpus, *short)
     begin = ["--model.pretrained", tower, *short]
@@ -207,7 +208,7 @@ def main():
         "shuffled": [reports[place - 1] for place in range(len(reports))],
     }
     times = f"tower {tower_s:.0f} s, assistant {seeing_s:.0f} s to train, {seconds:.2f} s a report"
-    print(f"{len(rows)} scans of seed {options.test_seed}, {int(truth.sum())} findings; {times}")
+    print(f"{len(rows)} scans of seed {test_seed}, {int(truth.sum())} findings; {times}")
     results = {}
     for name, texts in said.items():
         found = read(texts, lexicon)

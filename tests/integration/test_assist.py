@@ -107,6 +107,18 @@ def test_a_resumed_run_is_the_undisturbed_one_and_the_tower_stands_still(trained
     assert all(not torch.equal(whole[name], before[name]) for name in learned)
 
 
+def test_towers_that_stand_still_as_they_were_drawn_are_said_to(trained, corpus, tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    config = assist_config(corpus, trained["tower"])
+    config["trainer"]["max_steps"] = 1
+    with caplog.at_level("INFO"):
+        assert fit(tmp_path / "named", config) == 0
+        assert "model.freeze_encoder without" not in caplog.text
+        del config["model"]["pretrained"]
+        assert fit(tmp_path / "drawn", config) == 0
+    assert "model.freeze_encoder without model.pretrained" in caplog.text
+
+
 def test_reports_answers_and_talks_by_the_commands(trained, picture, capsys, monkeypatch):
     model = str(trained["whole"])
     said = []

@@ -43,7 +43,7 @@ from voxtile.training.memory import compile_towers, convert_tensors_alone, recom
 from voxtile.training.objective_states import KEY as STATES
 from voxtile.training.objective_states import give_states, states_of, take_states
 from voxtile.training.optimisers import AdamW, OneCycle, Schedule, block_distances, learning_rates
-from voxtile.training.pretrained import begin_with
+from voxtile.training.pretrained import begin_with, say_frozen_as_made
 from voxtile.training.rebuild import module_from_checkpoint, module_from_config
 from voxtile.training.step.distributed import Processes, average_gradients, check_statistics, leave_averaging
 from voxtile.training.step.encoding import Encoding, OnePass
@@ -150,7 +150,7 @@ class ContrastiveModule(pl.LightningModule):
         self.cache_locked = cache_locked
         self.recompute, self.compile_backend = recompute, compile
         self.seed = seed
-        self.pretrained = pretrained
+        self.pretrained, self.freeze_encoder = pretrained, freeze_encoder
         if freeze_encoder:
             encoder.requires_grad_(False)
             encoder.train(encoder.training)  # towers that are not trained are in evaluation mode
@@ -205,6 +205,8 @@ class ContrastiveModule(pl.LightningModule):
         take_concepts(self._objectives, data, self.config)
         if stage == "fit" and self.pretrained is not None:
             begin_with(self.encoder, self.pretrained, self.preset_config)
+        elif stage == "fit" and self.freeze_encoder:
+            say_frozen_as_made(self.encoder)
         self.setup_objectives(tuple(data.fact_names))
         if stage == "fit":
             self._check_trainer()

@@ -45,3 +45,12 @@ def begin_with(encoder: DualEncoder, path: str, preset: Mapping[str, Any]) -> No
         encoder.text.tokenizer.from_json(checkpoint["voxtile_tokenizer"])
     encoder.load_state_dict(stored)
     rank_zero_info("%s", f"the towers are those of '{path}'")
+
+
+def say_frozen_as_made(encoder: DualEncoder) -> None:
+    """Say that towers stand still whose weights no checkpoint gave, unless they come from a hub."""
+    if all(getattr(tower, "load_report", None) is None for tower in (encoder.image, encoder.text)):
+        rank_zero_info(
+            "model.freeze_encoder without model.pretrained: the towers stand still as they were drawn at random, unless "
+            "the run goes on from a checkpoint; name one of trained towers in model.pretrained"
+        )

@@ -51,6 +51,6 @@ def say_frozen_as_made(encoder: DualEncoder) -> None:
     """Say that towers stand still whose weights no checkpoint gave, unless they come from a hub."""
     if all(getattr(tower, "load_report", None) is None for tower in (encoder.image, encoder.text)):
         rank_zero_info(
-            "model.freeze_encoder without model.pretrained: the towers stand still as they were drawn at random, unless "
-            "the run goes on from a checkpoint; name one of trained towers in model.pretrained"
+            "model.freeze_encoder without model.pretrained: the towers stand still as they were drawn at random, "
+            "unless the run goes on from a checkpoint; name one of trained towers in model.pretrained"
         )

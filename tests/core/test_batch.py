@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from voxtile.data.mixture.draws import merged
 from voxtile.objectives import Contrastive, functional
 from voxtile.training.step.large_batch import split_items
-from voxtile.types import Batch, Encoded, Features, Regions
+from voxtile.types import Batch, Encoded, Features, Regions, Turn
 
 FACTS = 2
 
@@ -61,7 +61,12 @@ def make(images, texts, regions=None, samples=None, optional=True, name="item"):
         image_days=-numbers(len(image_item)) if optional else None,
         source=torch.arange(items) % 2 if optional else None,
         source_names=("one", "two") if optional else (),
+        dialogues=[(turns_of(place),) * (place % 3) for place in range(items)] if optional else None,
     )
+
+
+def turns_of(place):
+    return (Turn(f"question {place}", f"answer {place}"),)
 
 
 @st.composite

@@ -108,7 +108,8 @@ def _say(corpus: Path) -> None:
             turns[row["kind"]][f"={row['answer']}"] += row["kind"] == "presence"
     table = Table(title="dialogues of the corpus, and answers by verdict", title_justify="left")
     for heading in ("kind", "dialogues", "answers", *ORDER, _NOT_JUDGED):
-        table.add_column(heading, justify="left" if heading == "kind" else "right")
+        is_name = heading == "kind"
+        table.add_column(heading, justify="left" if is_name else "right", no_wrap=is_name)
     for kind in sorted(talks, key=lambda kind: KINDS.index(kind) if kind in KINDS else len(KINDS)):
         own = turns[kind]
         judged = [own[verdict] for verdict in (*ORDER, _NOT_JUDGED)]

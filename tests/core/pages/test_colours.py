@@ -16,6 +16,7 @@ SHEETS = [
     for root in (SHARED.parents[1], Path(voxtile_datasets.__file__).parent)
     for pattern in ("*.css", "*.html.j2")
     for path in root.rglob(pattern)
+    if not {"node_modules", "built"} & set(path.parts)  # of others, and what is built with it
 ]
 LITERAL = re.compile(
     r"#[0-9a-fA-F]{3,8}\b(?=[; ,)\"])|\b(?:rgba?|hsla?|color-mix)\(|(?:color|background|fill|stroke): ?(?:white|black)"

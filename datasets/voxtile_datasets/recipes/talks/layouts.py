@@ -127,7 +127,7 @@ def _only(root: Path) -> Path:
     found = sorted([*root.glob("*.json"), *root.glob("*.jsonl")])
     if len(found) != 1:
         what = "no file" if not found else f"{len(found)} files"
-        raise InputError(f"'{root}' holds {what} of conversations (.json, .jsonl); name one with --instructions")
+        raise InputError(f"'{root}' has {what} of conversations (.json, .jsonl); name one with --instructions")
     return found[0]
 
 

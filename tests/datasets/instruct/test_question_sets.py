@@ -97,7 +97,7 @@ def test_a_folder_of_something_else_is_one_sentence(tmp_path, capsys, name):
     (tmp_path / "raw").mkdir()
     assert build(name, tmp_path) == 2
     said = " ".join(capsys.readouterr().err.split())
-    assert "raw' holds no" in said
+    assert "raw' has no" in said
     assert not (tmp_path / "corpus").exists()
 
 

@@ -152,14 +152,14 @@ def _rows_of(file: Path) -> Iterator[Mapping[str, Any]]:
 def _one(root: Path, names: list[str], title: str) -> Path:
     found = next((root / name for name in names if (root / name).is_file()), None)
     if found is None:
-        raise InputError(f"'{root}' holds no '{names[0]}'; give the folder that {title} is unpacked to")
+        raise InputError(f"'{root}' has no '{names[0]}'; give the folder that {title} is unpacked to")
     return found
 
 
 def _folder(root: Path, names: list[str], title: str) -> str:
     found = next((name for name in names if (root / name).is_dir()), None)
     if found is None:
-        raise InputError(f"'{root}' holds no folder '{names[0]}'; give the folder that {title} is unpacked to")
+        raise InputError(f"'{root}' has no folder '{names[0]}'; give the folder that {title} is unpacked to")
     return found
 
 

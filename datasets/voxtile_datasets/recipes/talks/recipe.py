@@ -76,7 +76,7 @@ class Talks(Recipe):
             ) from error
         if not found:
             example = f" such as '{missing[0]}'" if missing else ""
-            raise InputError(f"'{root}' holds no picture of {self.data.title}{example}{still_packed(root)}")
+            raise InputError(f"'{root}' has no picture of {self.data.title}{example}{still_packed(root)}")
         tell_incomplete(root, self.data.title, found, missing)
 
     def records(self, root: Path, item: Item) -> Iterator[Record | Part]:

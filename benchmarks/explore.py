@@ -283,7 +283,8 @@ def served(folder: Path, given: argparse.Namespace) -> dict[str, float]:
     began = time.perf_counter()
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as server:
         try:
-            address = re.search(r"http://\S+", server.stdout.readline())[0]
+            lines = iter(server.stdout.readline, "")  # what is laid out at first is said before the address
+            address = next(found[0] for line in lines if (found := re.search(r"http://\S+", line)))
             figures = {"start with what was not laid out yet, s": time.perf_counter() - began}
             if given.approximate:
                 figures |= built(address)

@@ -29,7 +29,7 @@ CONDITION_TABLES = (*INPUT_TABLES, "scores", "reviews")
 _SHOWN_SECONDS = 20.0  # longer questions are stopped, so that one viewer does not hold up the others
 _KEPT_ROWS = 512  # of samples: each tile and plane asks for the row of its sample
 _CONFIG = {
-    "memory_limit": "256MB",
+    "memory_limit": "160MB",
     "threads": "2",
     "python_enable_replacements": "false",
     "enable_external_access": "false",

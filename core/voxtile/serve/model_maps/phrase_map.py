@@ -19,13 +19,11 @@ from voxtile.data.presets.roles import StudyReader
 from voxtile.data.regions.masks import joined_mask, spatial_shape
 from voxtile.errors import ConfigError, EvaluationError, PresetError
 from voxtile.grounding.sliding_windows import ground_sample
-from voxtile.inference.similarity.model import SimilarityModel, methods_of
 from voxtile.models.flattening import Flattening
 from voxtile.models.protocol import EvaluationModel, GroundingModel
 from voxtile.models.rgb_pictures import flattened_preset
 from voxtile.serve.model_maps.turns import Turns
 from voxtile.stages.embed.clip_model import DualExtractor
-from voxtile.stages.ground.command import Way, showing
 
 STEPS = 200
 """Levels of a stored map: a threshold in hundredths cuts it exactly where it cuts the model's own answer."""
@@ -33,7 +31,6 @@ STEPS = 200
 _MOST_PLACES = 1 << 27  # of a map: 1.5 times a CT of 512 × 512 × 340; at work it takes some 24 bytes a place
 _MOST_KEPT = 256 << 20  # bytes of maps that are held
 _LONGEST_PHRASE = 500  # characters
-_WAYS: tuple[str, ...] = get_args(Way)
 
 
 @dataclass(frozen=True)
@@ -80,6 +77,8 @@ class PhraseMaps:
         """Ways in which the model can be asked, the first by itself; empty where it shows no phrases."""
         if isinstance(self.model.preset, StudyReader):
             return ()
+        from voxtile.inference.similarity.model import methods_of  # late: timm and what it imports take 120 MB
+
         decodes = isinstance(self.model, GroundingModel) and self.model.grounds
         try:
             similar: tuple[str, ...] = methods_of(self.model)
@@ -125,9 +124,12 @@ class PhraseMaps:
     def _computed(
         self, corpus: Corpus, source: StoredSample, regions: Sequence[Mapping[str, Any]], phrase: str, method: str
     ) -> PhraseMap:
+        from voxtile.inference.similarity.model import SimilarityModel
+        from voxtile.stages.ground.command import showing
+
         meta = source.meta
         preset = _preset_for(self.model, meta)
-        shows = showing(self.model, cast(Way, method))
+        shows = showing(self.model, cast(Any, method))
 
         def answer(images: Tensor) -> tuple[Tensor, Tensor]:
             return shows.ground(images, [phrase])
@@ -155,8 +157,10 @@ def _check_asked(phrase: str, method: str) -> None:
         raise ConfigError("there is no phrase; say what to look for in the image")
     if len(phrase) > _LONGEST_PHRASE:
         raise ConfigError(f"the phrase is {len(phrase):,} characters; at most {_LONGEST_PHRASE} are read")
-    if method not in _WAYS:
-        raise ConfigError(f"phrases are shown by {', '.join(_WAYS)}; there is no other way of this name")
+    from voxtile.stages.ground.command import Way
+
+    if method not in get_args(Way):
+        raise ConfigError(f"phrases are shown by {', '.join(get_args(Way))}; there is no other way of this name")
 
 
 def _preset_for(model: EvaluationModel, meta: Mapping[str, Any]) -> Preset:

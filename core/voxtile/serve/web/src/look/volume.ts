@@ -11,6 +11,10 @@ export async function showVolume(place: HTMLElement, known: Known, shown: Shown)
   const companions = known.study.length ? await ask<Companion[]>(`samples/${encodeURIComponent(known.uid)}/companions`) : [];
   let viewer: Awaited<ReturnType<typeof openNiivue>> | null = null;
   const draw = () => render(view(), place);
+  const windowSaid = (window: Shown["windows"][number]) => {
+    const range = `${Number(window.low.toPrecision(4))} to ${Number(window.high.toPrecision(4))}`;
+    return window.name === range ? `${known.sample.units ?? "values"} ${range}` : `${window.name}, ${range}`;
+  };
 
   const plane = (number: number) => {
     const stack = shown.stacks[number]!;
@@ -30,7 +34,7 @@ export async function showVolume(place: HTMLElement, known: Known, shown: Shown)
 
   const view = () => html`<div class="controls">
       <label>Window <select @change=${(event: Event) => choose(Number((event.target as HTMLSelectElement).value))}>
-        ${shown.windows.map((window, n) => html`<option value=${n}>${window.name}, ${Number(window.low.toPrecision(4))} to ${Number(window.high.toPrecision(4))}</option>`)}
+        ${shown.windows.map((window, n) => html`<option value=${n}>${windowSaid(window)}</option>`)}
       </select></label>
       ${known.regions.some((region) => region.has_mask)
         ? html`<label><input type="checkbox" .checked=${state.regions} @change=${toggle} /> regions</label>` : nothing}

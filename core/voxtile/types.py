@@ -59,6 +59,7 @@ class Regions:
         weight: [R] float32 confidence in 0 to 1.
         encoded: the phrases as the text tower gives them, filled in by the module.
         embedded: [R, D] the same in the shared space, normalised; filled in by the module.
+        names: R names of what is shown, where `phrases` words them; None where nothing asks for them.
     """
 
     phrases: list[str]
@@ -68,6 +69,7 @@ class Regions:
     weight: Tensor
     encoded: Encoded | None = None
     embedded: Tensor | None = None
+    names: list[str] | None = None
 
     def mapped(self, change: Callable[[Tensor], Tensor]) -> Regions:
         """The same with every tensor changed."""
@@ -90,6 +92,7 @@ class Regions:
             self.weight[places],
             None if self.encoded is None else self.encoded.at(places),
             None if self.embedded is None else self.embedded[places],
+            _at(self.names, places),
         )
 
 
@@ -101,11 +104,15 @@ class Turn:
         question: what is asked, or what report is wanted.
         answer: what is to be said.
         kind: of the turn: report, presence, count, side, …
+        shows: names of the regions that the answer points at, in its order.
+        marks: ids of the regions that the question marks, in its order.
     """
 
     question: str
     answer: str
     kind: str = ""
+    shows: tuple[str, ...] = ()
+    marks: tuple[str, ...] = ()
 
 
 @dataclass
@@ -158,6 +165,7 @@ class Batch:
         source: [B] int64, which of `source_names` each item is of; None where there is no mixture.
         source_names: the sources of the mixture.
         dialogues: of each item those that were drawn, each one or more turns; None where `data.dialogues` is not set.
+        marked: regions that their questions mark, by id in `names`; None where `data.dialogues.marked` is not set.
 
     Examples:
         >>> import torch
@@ -194,6 +202,7 @@ class Batch:
     source: Tensor | None = field(default=None, metadata=_ITEMS)
     source_names: tuple[str, ...] = field(default=(), metadata=_NAMES)
     dialogues: list[tuple[tuple[Turn, ...], ...]] | None = field(default=None, metadata=_ITEMS)
+    marked: Regions | None = field(default=None, metadata=_REGIONS)
 
     def __len__(self) -> int:
         return len(self.uids)
@@ -231,6 +240,7 @@ class Batch:
             "text_item": text_item,
             "samples": None if self.samples is None else self.samples.select(images),
             "regions": None if self.regions is None else self.regions.of_items(items, len(self)),
+            "marked": None if self.marked is None else self.marked.of_items(items, len(self)),
         }
         return replace(self, **changed)
 
@@ -255,6 +265,8 @@ class Batch:
             values["samples"] = self.samples.mapped(change)
         if self.regions is not None:
             values["regions"] = self.regions.mapped(change)
+        if self.marked is not None:
+            values["marked"] = self.marked.mapped(change)
         return Batch(**values)
 
     def with_facts(self, names: Sequence[str]) -> Batch:

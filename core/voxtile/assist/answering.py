@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, ClassVar, Literal, Protocol, cast
+from typing import Any, ClassVar, Literal, NamedTuple, Protocol, cast
 
 import torch
 import torch.nn.functional as F
@@ -21,6 +21,7 @@ from voxtile.assist.sequences import (
     AFTER_IMAGE,
     BEFORE_IMAGE,
     TEMPLATE,
+    DialogueTokens,
     answered,
     asked,
     padded,
@@ -48,6 +49,24 @@ class DialogueData(Protocol):
 
     def training_turns(self) -> Sequence[Turn]:
         """Questions and answers of the training split."""
+
+
+class Told(NamedTuple):
+    """Answers as the language model tells them.
+
+    Attributes:
+        losses: [B, 2] summed cross-entropy of an item's answers, and how many tokens that are.
+        states: [R, L - 1, W] after each token of R dialogues but the last.
+        rows: their tokens.
+        owners: [R] int64, item of each.
+        dialogues: the same with their turns.
+    """
+
+    losses: Tensor
+    states: Tensor
+    rows: list[DialogueTokens]
+    owners: Tensor
+    dialogues: list[tuple[int, tuple[Turn, ...]]]
 
 
 class Answering(ItemObjective):
@@ -192,12 +211,18 @@ class Answering(ItemObjective):
         }
         if self.scratch is not None:
             questions = list(dict.fromkeys(asked(turn.question) for turn in turns))
-            words = self.scratch.train_words([*answers, *questions, *self._asked_of_captions(), BEFORE_IMAGE])
+            texts = [*answers, *questions, *self._asked_of_captions(), BEFORE_IMAGE]
+            words = self.scratch.train_words(texts, self.markers)
             state["words"] = words.to_json()
         elif self.vocabulary == "texts":
-            encoded = (self.words.encode(answer) for answer in answers)
+            encoded = (self.words.encode(text) for text in (*answers, *self.markers))
             state["allowed"] = sorted({self.words.end, *(token for tokens in encoded for token in tokens)})
         return state
+
+    @property
+    def markers(self) -> tuple[str, ...]:
+        """Words that are written in answers and are no texts."""
+        return ()
 
     @property
     def findings_question(self) -> str:
@@ -253,24 +278,45 @@ class Answering(ItemObjective):
         Raises:
             ConfigError: the objective was not set up, or a dialogue is longer than the language model reads.
         """
+        return self.told(features).losses
+
+    def told(self, features: Features) -> Told:
+        """The answers of a batch as they are told, see `rows`."""
         dialogues = self.dialogues(features.batch)
         image = self.image(features.image_encoded)
         none = full_precision(image).new_zeros(len(features.batch), 2)
+        owners = torch.tensor([item for item, _ in dialogues], dtype=torch.int64, device=image.device)
         if not dialogues:  # a gradient of 0 reaches what other processes use
-            return none + sum((0.0 * part).sum() for part in (image, *self.parameters()))
-        owners = torch.tensor([item for item, _ in dialogues], device=image.device)
-        rows = [sequence_of(self.words, turns) for _, turns in dialogues]
+            none = none + sum((0.0 * part).sum() for part in (image, *self.parameters()))
+            return Told(none, image.new_zeros(0, 0, image.shape[2]), [], owners, dialogues)
+        rows = [self.sequence(turns) for _, turns in dialogues]
         self.require_room(image.shape[1] + max(len(row.tokens) for row in rows))
         tokens, told, there = (part.to(image.device) for part in padded(rows))
         past = self.begun(image)
         past.take(owners)
         known = torch.cat([there.new_ones(len(there), image.shape[1]), there[:, :-1]], 1).long()
-        states = self.language.states(self.language.embedded(tokens[:, :-1]), past, known)
+        read = self.embedded(tokens[:, :-1], rows, owners, dialogues, features)
+        states = self.language.states(read, past, known)
         wanted = told[:, 1:] & self._writable(tokens[:, 1:])
         losses = F.cross_entropy(self.logits(states[wanted]), self._places(tokens[:, 1:][wanted]), reduction="none")
         of_item = owners[:, None].expand_as(wanted)[wanted]
         made = torch.stack([losses, torch.ones_like(losses)], 1)
-        return none.index_add(0, of_item, made)
+        return Told(none.index_add(0, of_item, made), states, rows, owners, dialogues)
+
+    def sequence(self, turns: Sequence[Turn]) -> DialogueTokens:
+        """The tokens of a dialogue."""
+        return sequence_of(self.words, turns)
+
+    def embedded(
+        self,
+        tokens: Tensor,
+        rows: Sequence[DialogueTokens],
+        owners: Tensor,
+        dialogues: Sequence[tuple[int, tuple[Turn, ...]]],
+        features: Features,
+    ) -> Tensor:
+        """[R, L] tokens of dialogues, padded, to [R, L, W]."""
+        return self.language.embedded(tokens)
 
     def dialogues(self, batch: Batch) -> list[tuple[int, tuple[Turn, ...]]]:
         """Dialogues of a batch with the item of each, ascending: those that were drawn, and captions as answers."""
@@ -286,9 +332,13 @@ class Answering(ItemObjective):
             else:
                 found.append((item, (Turn(self.questions.get(kind, self.questions[""]), text, kind),)))
         for (item, kind), said in sentences.items():
-            in_order = [text for _, text in sorted(said, key=lambda one: one[0])]
-            found.append((item, (Turn(self.joined[kind], " ".join(in_order), kind),)))
+            in_order = sorted(said, key=lambda one: one[0])
+            found.append((item, (self.joined_turn(item, kind, in_order, batch),)))
         return sorted(found, key=lambda one: one[0])
+
+    def joined_turn(self, item: int, kind: str, sentences: Sequence[tuple[tuple[int, int], str]], batch: Batch) -> Turn:
+        """Sentences in their order, each with its place in a structured report, as one answer."""
+        return Turn(self.joined[kind], " ".join(text for _, text in sentences), kind)
 
     def image(self, encoded: Encoded) -> Tensor:
         """[B, K, W] what the language model reads before any question: the image, and the words round it."""
@@ -318,6 +368,10 @@ class Answering(ItemObjective):
     def token(self, place: int) -> int:
         """The token at a place of the logits."""
         return place if self._allowed is None else int(self._allowed[place])
+
+    def text_of(self, tokens: Sequence[int]) -> str:
+        """What the tokens of an answer say, markers left out."""
+        return self.words.decode(tokens).strip()
 
     def require_room(self, tokens: int) -> None:
         """Refuse what is longer than the language model reads.

@@ -68,15 +68,20 @@ class ScratchLanguage:
         )
         return Language(LlamaForCausalLM(config), None, "of its own", None, self.context)
 
-    def train_words(self, texts: Sequence[str]) -> TrainedWords:
-        """Learn the vocabulary; equal sets of texts give equal ones."""
+    def train_words(self, texts: Sequence[str], markers: Sequence[str] = ()) -> TrainedWords:
+        """Learn the vocabulary; equal sets of texts give equal ones.
+
+        Args:
+            texts: that are read and written.
+            markers: a token each, which is no text.
+        """
         tokenizer = tokenizers.Tokenizer(models.BPE())
         tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
         tokenizer.decoder = decoders.ByteLevel()
         trainer = trainers.BpeTrainer(
             vocab_size=self.vocabulary,
             min_frequency=2,
-            special_tokens=list(_SPECIAL),
+            special_tokens=[*_SPECIAL, *markers],
             initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
             show_progress=False,
         )

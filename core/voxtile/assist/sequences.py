@@ -40,10 +40,14 @@ class DialogueTokens:
     Attributes:
         tokens: of questions and answers.
         told: of each token whether it is to be told from those before it.
+        shown: where tokens stand whose states ask for a place.
+        marked: where regions stand that a question marks.
     """
 
     tokens: tuple[int, ...]
     told: tuple[bool, ...]
+    shown: tuple[int, ...] = ()
+    marked: tuple[int, ...] = ()
 
 
 def sequence_of(words: Words, turns: Sequence[Turn]) -> DialogueTokens:

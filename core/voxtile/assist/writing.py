@@ -25,12 +25,14 @@ class Answer:
         tokens: how many, its end among them where it has one.
         log_likelihood: Σ log P of them.
         ended: False where it was cut at the longest answer.
+        written: the tokens without its end.
     """
 
     text: str
     tokens: int
     log_likelihood: float
     ended: bool
+    written: tuple[int, ...] = ()
 
     @property
     def confidence(self) -> float:
@@ -39,7 +41,9 @@ class Answer:
 
 
 @torch.no_grad()
-def write(answering: Answering, image: Tensor, prompt: Sequence[int], *, longest: int) -> list[Answer]:
+def write(
+    answering: Answering, image: Tensor, prompt: Sequence[int], *, longest: int, read: Tensor | None = None
+) -> list[Answer]:
     """Answer one prompt about each of B images.
 
     Args:
@@ -47,6 +51,7 @@ def write(answering: Answering, image: Tensor, prompt: Sequence[int], *, longest
         image: [B, K, W], from `Answering.image`.
         prompt: tokens after the image: a question, or a dialogue that ends with one.
         longest: tokens of an answer at most.
+        read: [1, L, W] the prompt as the language model reads it, where it is not of tokens alone.
 
     Returns:
         B answers.
@@ -60,10 +65,11 @@ def write(answering: Answering, image: Tensor, prompt: Sequence[int], *, longest
     language, count, end = answering.language, len(image), answering.words.end
     past = answering.begun(image)
     step = torch.tensor([list(prompt)], dtype=torch.int64, device=image.device).expand(count, -1)
+    embedded = language.embedded(step) if read is None else read.expand(count, -1, -1)
     said: list[list[int]] = [[] for _ in range(count)]
     scores, ended = [0.0] * count, [False] * count
     for _ in range(longest):
-        log_p = answering.logits(language.states(language.embedded(step), past)[:, -1]).log_softmax(1)
+        log_p = answering.logits(language.states(embedded, past)[:, -1]).log_softmax(1)
         places = log_p.argmax(1)
         chosen = [answering.token(place) for place in places.tolist()]
         for row, (token, score) in enumerate(zip(chosen, log_p.gather(1, places[:, None])[:, 0].tolist(), strict=True)):
@@ -73,8 +79,9 @@ def write(answering: Answering, image: Tensor, prompt: Sequence[int], *, longest
                 ended[row] = token == end
         if all(ended):
             break
-        step = torch.tensor(chosen, dtype=torch.int64, device=image.device)[:, None]
+        embedded = language.embedded(torch.tensor(chosen, dtype=torch.int64, device=image.device)[:, None])
     return [
-        Answer(answering.words.decode(tokens[:-1] if done else tokens).strip(), len(tokens), score, done)
+        Answer(answering.text_of(written), len(tokens), score, done, tuple(written))
         for tokens, score, done in zip(said, scores, ended, strict=True)
+        for written in (tokens[:-1] if done else tokens,)
     ]

@@ -83,6 +83,13 @@ class Objective(nn.Module):
         """The same with projections and scale at hand; calls `setup_towers`."""
         self.setup_towers(encoder.image, encoder.text)
 
+    def begin_with(self, weights: Mapping[str, Tensor]) -> None:
+        """Take what the objectives of `model.pretrained` learned, once after `setup` of a training run.
+
+        Args:
+            weights: of its objectives, by the objective's name and the weight's (`grounding.decoder.bias`).
+        """
+
     def state_from(self, data: object) -> Mapping[str, Any] | None:
         """What must be taken from the training data before the first step, as a vocabulary; plain values.
 

@@ -43,7 +43,7 @@ from voxtile.training.memory import compile_towers, convert_tensors_alone, recom
 from voxtile.training.objective_states import KEY as STATES
 from voxtile.training.objective_states import give_states, states_of, take_states
 from voxtile.training.optimisers import AdamW, OneCycle, Schedule, block_distances, learning_rates
-from voxtile.training.pretrained import begin_with, say_frozen_as_made
+from voxtile.training.pretrained import begin_objectives, begin_with, say_frozen_as_made
 from voxtile.training.rebuild import module_from_checkpoint, module_from_config
 from voxtile.training.step.distributed import Processes, average_gradients, check_statistics, leave_averaging
 from voxtile.training.step.encoding import Encoding, OnePass
@@ -209,6 +209,8 @@ class ContrastiveModule(pl.LightningModule):
             say_frozen_as_made(self.encoder)
         self.setup_objectives(tuple(data.fact_names))
         if stage == "fit":
+            if self.pretrained is not None:
+                begin_objectives(self._objectives, self.pretrained)
             self._check_trainer()
             self.training_marks = getattr(data, "training_marks", None)
             if not self.encoder.text.tokenizer.ready:
@@ -489,4 +491,5 @@ class ContrastiveModule(pl.LightningModule):
 
     def grounding(self) -> Grounding | None:
         """What shows phrases in images, if the objectives have it."""
-        return next((part for part in self._objectives.values() if isinstance(part, Grounding)), None)
+        parts = [*self._objectives.values(), *(getattr(part, "grounding", None) for part in self._objectives.values())]
+        return next((part for part in parts if isinstance(part, Grounding)), None)

@@ -10,10 +10,12 @@ from lightning.pytorch.utilities import rank_zero_info
 from voxtile.errors import CheckpointError
 from voxtile.listed_classes import with_current_names
 from voxtile.models.dual import DualEncoder
+from voxtile.objectives.base import Objective
 from voxtile.training.checkpoint import read_checkpoint
 from voxtile.training.checks import check_preset
 
 _ENCODER = "encoder."
+_OBJECTIVES = "objectives."
 
 
 def begin_with(encoder: DualEncoder, path: str, preset: Mapping[str, Any]) -> None:
@@ -45,6 +47,24 @@ def begin_with(encoder: DualEncoder, path: str, preset: Mapping[str, Any]) -> No
         encoder.text.tokenizer.from_json(checkpoint["voxtile_tokenizer"])
     encoder.load_state_dict(stored)
     rank_zero_info("%s", f"the towers are those of '{path}'")
+
+
+def begin_objectives(objectives: Mapping[str, Objective], path: str) -> None:
+    """Offer objectives what those of a checkpoint learned, as a decoder.
+
+    Args:
+        objectives: of the run, set up; changed in place.
+        path: of the checkpoint.
+
+    Raises:
+        CheckpointError: it cannot be read, or what an objective takes of it does not fit.
+    """
+    if all(type(objective).begin_with is Objective.begin_with for objective in objectives.values()):
+        return
+    weights = read_checkpoint(path)["state_dict"]
+    learned = {name.removeprefix(_OBJECTIVES): part for name, part in weights.items() if name.startswith(_OBJECTIVES)}
+    for objective in objectives.values():
+        objective.begin_with(learned)
 
 
 def say_frozen_as_made(encoder: DualEncoder) -> None:

@@ -164,6 +164,7 @@ def _joined(parts: Sequence[Batch]) -> Batch:
     """The items of several batches, one part after the other; what any part does not know, but days, is not known."""
     samples = [part.samples for part in parts if part.samples is not None]
     regions = [part.regions for part in parts if part.regions is not None]
+    marked = [part.marked for part in parts if part.marked is not None]
     items = [len(part) for part in parts]
     joined = {
         name: _one_after_another([part.rows_of(rows)[name] for part in parts])
@@ -177,6 +178,7 @@ def _joined(parts: Sequence[Batch]) -> Batch:
         "image_days": _all_days(parts),
         "samples": _joined(samples) if len(samples) == len(parts) else None,
         "regions": _joined_regions(regions, items) if len(regions) == len(parts) else None,
+        "marked": _joined_regions(marked, items) if len(marked) == len(parts) else None,
     }
     return replace(parts[0], **joined)
 
@@ -208,4 +210,5 @@ def _joined_regions(parts: Sequence[Regions], items: Sequence[int]) -> Regions:
         masks=torch.cat([part.masks for part in parts]),
         boxed=torch.cat([part.boxed for part in parts]),
         weight=torch.cat([part.weight for part in parts]),
+        names=[name for part in parts for name in part.names or part.phrases],
     )

@@ -188,12 +188,13 @@ class Asked(NamedTuple):
 
 
 class Placed(NamedTuple):
-    """The same with its mask: [*G] bytes, whether only boxes are known, and its confidence."""
+    """The same with its mask: [*G] bytes, whether only boxes are known, its confidence, and what it is called."""
 
     text: str
     mask: Tensor
     boxed: bool
     weight: float
+    name: str
 
 
 @dataclass
@@ -264,7 +265,7 @@ class RegionDraws:
             else:
                 mask = torch.zeros(self.preset.grid, dtype=torch.uint8)
             boxed = any(row["mask_shard"] is None for row in rows)
-            found.append(Placed(text, mask, boxed, self.table.confidence(rows)))
+            found.append(Placed(text, mask, boxed, self.table.confidence(rows), phrase))
         return found
 
     def places(self, asked: Iterable[Asked]) -> Iterator[Place]:
@@ -307,6 +308,7 @@ def stacked(items: Sequence[Sequence[Placed]], grid: tuple[int, ...]) -> Regions
         masks=masks.float().div_(255),
         boxed=torch.tensor([region.boxed for region in flat], dtype=torch.bool),
         weight=torch.tensor([region.weight for region in flat], dtype=torch.float32),
+        names=[region.name for region in flat],
     )
 
 

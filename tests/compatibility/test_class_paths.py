@@ -102,6 +102,7 @@ def understood(written, printed):
             yield from understood(value, printed[key])
 
 
+@pytest.mark.cases(8)
 @pytest.mark.parametrize(("content", "paths"), packed(IN_CONFIGS))
 def test_a_config_may_name_classes_as_before(content, paths, tmp_path, capsys):
     status, printed = parsed(content, tmp_path, capsys)

@@ -370,6 +370,7 @@ def test_the_hub_says_whose_model_it_is_by_its_config_files(monkeypatch, tmp_pat
     assert load_extractor("hf:vinid/plip") == ("transformers_extractor", "vinid/plip")
 
 
+@pytest.mark.sweep(ci=True)
 @pytest.mark.timeout(1000)
 def test_slots_of_a_ray_load_the_model_again_and_give_the_same_vectors(corpus, timm_folder, tmp_path):
     pytest.importorskip("ray")

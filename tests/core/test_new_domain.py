@@ -89,6 +89,7 @@ def test_its_rules_are_those_of_this_repository(package):
     assert theirs["mypy"]["strict"] is ours["mypy"]["strict"] is True
 
 
+@pytest.mark.sweep(ci=True)
 def test_from_its_wheel_it_passes_its_own_tests_but_for_the_training(package, python, tmp_path):
     shutil.copytree(package / "tests", tmp_path / "tests")  # without the package beside them
     result = run(python, tmp_path, *PYTEST, "tests", "--ignore=tests/test_training.py")

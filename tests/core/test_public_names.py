@@ -86,6 +86,7 @@ PACKAGE = """
     """
 
 
+@pytest.mark.cases(1)
 @pytest.mark.parametrize(
     ("aliases", "said"),
     [

@@ -157,6 +157,7 @@ def test_a_plugin_that_cannot_be_imported_takes_no_short_name_away(tmp_path):
     assert ran.stdout.split() == ["voxtile.objectives.KoLeo", "voxtile_pathology.HistologyPreset"]
 
 
+@pytest.mark.sweep(ci=True)
 def test_a_name_of_two_packages_is_refused_and_both_are_named(training_nursery, tmp_path):
     for name, text in {
         "other/__init__.py": "from voxtile.data import ImagePreset\nfrom voxtile.objectives import Objective as Base\n"

@@ -217,6 +217,7 @@ def test_every_sample_gets_one_caption_with_its_verdict_parents_and_price(corpus
     assert len(rows(corpus, "captions", kind="rewrite")) == 6
 
 
+@pytest.mark.cases(4)
 @pytest.mark.parametrize("strategy", STRATEGIES)
 def test_no_prompt_holds_an_identifier(corpus, model, tmp_path, strategy):
     KeyMap(tmp_path / "keys.parquet").save()
@@ -344,6 +345,7 @@ def test_replies_that_are_no_caption_are_a_named_failure(corpus, model, capsys, 
     assert (status, found if reason == "malformed" else "unknown") == ("failed", reason)
 
 
+@pytest.mark.cases(4)
 @pytest.mark.parametrize(
     ("reply", "kept"),
     [
@@ -466,6 +468,7 @@ def settled(model):
     return before
 
 
+@pytest.mark.sweep(ci=True)
 def test_killed_anywhere_nothing_is_asked_twice_and_the_tables_are_the_same(tmp_path, model):
     count, killed = 40, build(tmp_path / "killed", 40)
     whole = build(tmp_path / "whole", count)

@@ -87,6 +87,7 @@ def local():
     asyncio.run(provider.close())
 
 
+@pytest.mark.sweep(ci=True)
 def test_the_small_model_answers_many_at_once_by_the_schema_and_within_its_context(local, tmp_path):
     assert (local.name, local.chat, local.concurrency) == ("local", False, 4)
     provider = CachedProvider(local, ReplyCache.open(tmp_path), budget=Budget(max_tokens=2000))

@@ -261,6 +261,7 @@ def test_a_view_is_the_same_twice_and_follows_its_selection(corpus):
     assert numbers(corpus) == list(range(21, SAMPLES))
 
 
+@pytest.mark.cases(12)
 @pytest.mark.parametrize(
     ("options", "said"),
     [

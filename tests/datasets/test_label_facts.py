@@ -121,6 +121,7 @@ def test_running_again_and_growing_adds_each_fact_once(corpus, tmp_path):
     assert facts(corpus)[0][9] == {"Edema": "present"}
 
 
+@pytest.mark.cases(8)
 @pytest.mark.parametrize(
     ("text", "options", "error", "message"),
     [

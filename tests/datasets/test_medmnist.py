@@ -30,6 +30,7 @@ def samples(root):
     return corpus, {row["source"].split("/")[1]: row for row in corpus.table("samples").to_pylist()}
 
 
+@pytest.mark.sweep(ci=True)
 def test_official_pneumoniamnist_pixel_for_pixel(test_data, tmp_path):
     path = test_data / "medical/medmnist2d_pneumonia/pneumoniamnist.npz"
     build_medmnist(path, tmp_path / "corpus", engine="inline")

@@ -46,6 +46,7 @@ def says_normal(bank, concept):
     return (normal is not None and bank.concepts.get(concept) is normal) or concept.startswith("no ")
 
 
+@pytest.mark.cases(6)
 @pytest.mark.parametrize("bank", BANKS, ids=lambda bank: bank.name)
 @pytest.mark.parametrize("polarity", POLARITIES)
 def test_all_sentences_are_well_formed_and_name_what_they_are_about(bank, polarity):

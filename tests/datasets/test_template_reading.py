@@ -63,6 +63,7 @@ def test_two_hundred_captions_a_domain_were_read(domain):
     assert [int(number) for number in stated.groups()] == [len(rows), sum(row["english"] != "good" for row in rows)]
 
 
+@pytest.mark.cases(2)
 @pytest.mark.parametrize("domain", LISTS)
 def test_the_checker_finds_no_error_of_fact_in_them(domain):
     rows = read(domain)

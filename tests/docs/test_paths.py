@@ -80,6 +80,7 @@ def _exists(dotted):
     return True
 
 
+@pytest.mark.cases(3)
 @pytest.mark.parametrize("top", ["pages", *CODE])
 def test_dotted_paths_resolve(top):
     named = [(path, dotted) for path, text in _texts(top) for dotted in DOTTED.findall(text)]

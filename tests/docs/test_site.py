@@ -52,6 +52,7 @@ def site(tmp_path_factory):
     return out, pages
 
 
+@pytest.mark.sweep(ci=True)
 def test_every_link_and_anchor_within_the_site_is_there(site):
     out, pages = site
     lost = []

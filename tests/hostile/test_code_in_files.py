@@ -323,6 +323,7 @@ def load_with_preset(load, path, corpus, folder, change):
     preset_from_config(change["voxtile_preset"])
 
 
+@pytest.mark.cases(4)
 @pytest.mark.parametrize("loader", OF_CHECKPOINTS)
 def test_every_loader_of_checkpoints_refuses_what_is_not_listed(loader, good, corpus, canary, tmp_path):
     assert not_refused(OF_CHECKPOINTS[loader], QUICK, good, corpus, canary, tmp_path) == []

@@ -92,6 +92,7 @@ def check(here, text):
         assert not (here / "song").exists(), name
 
 
+@pytest.mark.cases(8)
 @pytest.mark.parametrize("attack", ATTACKS)
 def test_a_config_runs_nothing(attack, here):
     check(here, json.dumps(ATTACKS[attack]))

@@ -57,6 +57,7 @@ def _read(target, seeds) -> int:
     return read
 
 
+@pytest.mark.cases(4)
 @pytest.mark.parametrize("mutants", [12, pytest.param(40, marks=pytest.mark.sweep)])
 @pytest.mark.parametrize("file", FILES)
 def test_hostile_bytes_are_read_or_refused_by_name(file, mutants, fuzz):

@@ -122,6 +122,7 @@ def _corpus_page(root, page):
     return ["inspect", str(root), "--html", str(page)]
 
 
+@pytest.mark.cases(1)
 @pytest.mark.parametrize(("write", "command"), [(_corpus, _sample_page), (_overview, _corpus_page)])
 def test_no_page_shows_a_picture_from_outside_the_corpus(tmp_path, private, write, command, monkeypatch):
     monkeypatch.delenv("VOXTILE_REFERENCES", raising=False)

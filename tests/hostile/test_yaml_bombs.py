@@ -103,6 +103,7 @@ READERS = {
 }
 
 
+@pytest.mark.cases(6)
 @pytest.mark.parametrize("reader", READERS)
 def test_no_reader_of_yaml_follows_a_bomb(reader, tmp_path):
     path = tmp_path / "bomb.yaml"

@@ -160,6 +160,7 @@ def test_names_of_bases_are_those_of_the_core_of_plugins_and_their_configs():
     assert all(path.is_file() for path in names.values())
 
 
+@pytest.mark.sweep(ci=True)
 def test_an_installed_wheel_brings_the_bases(installed, tmp_path):
     python = installed(ROOT)
     (tmp_path / "mine.yaml").write_text("base: [domains.yaml]\nname: mine\n")

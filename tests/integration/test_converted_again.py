@@ -83,6 +83,7 @@ def pictures(tmp_path):
     return folder
 
 
+@pytest.mark.sweep(ci=True)
 def test_outlines_that_are_drawn_later_become_regions_of_the_patches_that_are_there(slide, tmp_path, capsys):
     drawn = ("--annotations", slide / "annotations")
     later, once, before, said = later_and_at_once(

@@ -93,6 +93,7 @@ def chosen(corpus, view):
     return {row["uid"] for row in pq.read_table(corpus / "views" / f"{view}.selection/selection.parquet").to_pylist()}
 
 
+@pytest.mark.cases(1)
 def test_vectors_are_those_of_the_model(embedded):
     corpus, model, preset = embedded
     store, own, prepared = Corpus(corpus), load_model(str(model)), preset_from_config(preset)
@@ -106,6 +107,7 @@ def test_vectors_are_those_of_the_model(embedded):
     assert np.ptp(np.stack(list(found.values())), axis=0).max() > 0.01
 
 
+@pytest.mark.cases(1)
 def test_clip_scores_are_cosines_of_captions_with_their_samples(embedded):
     corpus, model, _ = embedded
     assert run("score", corpus, "--from", "clip", "--model", model) == 0
@@ -120,6 +122,7 @@ def test_clip_scores_are_cosines_of_captions_with_their_samples(embedded):
     assert len(found) >= 20
 
 
+@pytest.mark.cases(1)
 def test_a_learned_filter_reads_them(embedded):
     corpus, _, _ = embedded
     names, vectors = stored(corpus)
@@ -131,6 +134,7 @@ def test_a_learned_filter_reads_them(embedded):
     assert scores(corpus, "learned") == pytest.approx(expected, abs=5e-3)
 
 
+@pytest.mark.cases(1)
 def test_duplicates_and_clusters_are_found_by_them(embedded):
     corpus, _, _ = embedded
     names, vectors = stored(corpus)

@@ -161,6 +161,7 @@ def state(corpus, without=None):
     return told
 
 
+@pytest.mark.cases(1)
 @pytest.mark.parametrize("kind", ["ct", "he", "sentinel2"])
 def test_nothing_of_a_subject_is_left_and_all_else_is_as_it_was(made, kind, tmp_path, capsys):
     corpus = copied(made(kind), tmp_path)
@@ -405,6 +406,7 @@ def die(*_args, **_kwargs):
     os.kill(os.getpid(), signal.SIGKILL)
 
 
+@pytest.mark.cases(2)
 @pytest.mark.parametrize("moment", ["build", "forget_beside", "exchange", "after", "between"])
 def test_killed_at_any_moment_it_is_the_old_corpus_or_the_new_one_and_the_same_command_completes(
     tmp_path, monkeypatch, moment

@@ -5,6 +5,7 @@ import pickle
 import shutil
 from pathlib import Path
 
+import pytest
 import torch
 import yaml
 
@@ -28,6 +29,7 @@ OBJECTIVES = {
 }
 
 
+@pytest.mark.sweep(ci=True)
 def test_from_config_to_checkpoint_and_captions(tmp_path, xray_corpus, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
     config = yaml.safe_load(CONFIG.read_text())

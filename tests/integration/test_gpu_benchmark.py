@@ -19,6 +19,7 @@ def cost():
     return benchmark_script("config_cost")
 
 
+@pytest.mark.sweep(ci=True)
 def test_the_self_test_runs_and_both_sides_agree(tmp_path, monkeypatch, capsys):
     script = benchmark_script("gpu")
     few = ["--configs", "medical/cxr", "medical/cxr-vit"]
@@ -74,6 +75,7 @@ def test_the_largest_batch_is_that_of_the_line(cost, room, fits):
     assert needed(fits) <= room or fits == 1
 
 
+@pytest.mark.sweep(ci=True)
 def test_a_config_that_fails_is_named_and_the_others_are_measured(cost, monkeypatch):
     settings = cost.Settings(torch.device("cpu"), GPUS["l4"], True, 1)
     monkeypatch.setattr(cost, "real_step", lambda *_: (_ for _ in ()).throw(torch.OutOfMemoryError("out")))

@@ -54,6 +54,7 @@ def fit(corpus, folder, monkeypatch, objectives, *extra):
     return lightning_main(["fit", "-c", "config.yaml", *extra])
 
 
+@pytest.mark.sweep(ci=True)
 def test_images_alone_are_enough_and_a_resumed_run_is_an_undisturbed_one(pictures, tmp_path, monkeypatch):
     assert fit(pictures, tmp_path / "whole", monkeypatch, OBJECTIVES) == 0
     metrics = next((tmp_path / "whole").rglob("metrics.csv"))

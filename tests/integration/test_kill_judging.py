@@ -149,6 +149,7 @@ def chaos():
     return module
 
 
+@pytest.mark.sweep(ci=True)
 @pytest.mark.skipif(shutil.which("cc") is None, reason="faults.c needs a C compiler")
 def test_a_full_disk_is_said_and_judging_goes_on_when_there_is_room(corpus, tmp_path):
     injection = chaos()

@@ -132,6 +132,7 @@ def test_torchrun_on_two_machines(xray_corpus, tmp_path, one_machine):
     assert_same(last(folder), one_machine)
 
 
+@pytest.mark.sweep(ci=True)
 def test_slurm_on_two_machines_stopped_by_its_time_limit_and_queued_again(
     training_nursery, xray_corpus, tmp_path, one_machine
 ):

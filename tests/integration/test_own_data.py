@@ -92,6 +92,7 @@ def test_ct_scans_with_reports_and_no_label_table(here, capsys):
     assert "silver labels" in (here / "report" / "index.html").read_text()
 
 
+@pytest.mark.sweep(ci=True)
 @pytest.mark.slow
 def test_slides_whose_classes_have_the_users_own_names(here, capsys):
     voxtile("phantom", "he", "made", "--n", "4")
@@ -153,6 +154,7 @@ def test_a_real_slide_alone_trains_where_patches_are_items_and_is_refused_where_
     assert "the split 'train' has 1 item for 1 process" in capsys.readouterr().err
 
 
+@pytest.mark.sweep(ci=True)
 def test_real_sentinel_2_patches_fewer_than_a_batch(here, test_data, capsys):
     products = sorted((test_data / "remote_sensing/bigearthnet_tiny/tiny").iterdir())[:5]
     for product in products:
@@ -169,6 +171,7 @@ def test_real_sentinel_2_patches_fewer_than_a_batch(here, test_data, capsys):
     assert learned(checkpoint)
 
 
+@pytest.mark.sweep(ci=True)
 def test_photographs_in_three_named_bands_and_a_map(here, test_data, capsys):
     """Real aerial photographs side by side in one GeoTIFF, with a map of three houses."""
     pictures = sorted((test_data / "remote_sensing/rsscn7").rglob("*.jpg"))[:6]

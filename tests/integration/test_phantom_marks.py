@@ -22,6 +22,7 @@ PHANTOMS = {
 }
 
 
+@pytest.mark.cases(3)
 @pytest.mark.parametrize("phantom", PHANTOMS)
 def test_a_converted_phantom_is_called_one(phantom, tmp_path):
     folder, converter, count = PHANTOMS[phantom]

@@ -90,6 +90,7 @@ def test_every_domain_has_one_and_they_are_found_by_name():
     assert not {path.stem for path in CONFIGS.values()} & {n for d in discover()[0].values() for n in d.configs()}
 
 
+@pytest.mark.cases(1)
 @pytest.mark.parametrize("name", CONFIGS)
 def test_parameters_and_operations_are_those_of_the_sum_by_hand(name):
     found, (parameters, forward) = step(name), expected(name)

@@ -29,6 +29,7 @@ def with_nodules_of_every_second(root):
             csv.writer(file).writerows([header, *rows])
 
 
+@pytest.mark.sweep(ci=True)
 @pytest.mark.slow
 def test_ct_rate_is_built_read_trained_on_and_evaluated(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)

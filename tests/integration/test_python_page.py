@@ -27,6 +27,7 @@ def run(argv):
 """
 
 
+@pytest.mark.sweep(ci=True)
 def test_every_block_of_the_page_runs_in_an_empty_folder(training_nursery, tmp_path):
     def run(*words):
         training_nursery.start(tmp_path, words, RUN, said := tmp_path.with_name("said"))
@@ -46,6 +47,7 @@ def test_every_block_of_the_page_runs_in_an_empty_folder(training_nursery, tmp_p
     assert (tmp_path / "report" / "index.html").is_file()
 
 
+@pytest.mark.sweep(ci=True)
 def test_the_notebook_reads_a_real_scan_slide_and_tile_as_other_libraries_do(test_data, tmp_path, monkeypatch):
     content = json.loads(NOTEBOOK.read_text(encoding="utf-8"))
     assert (content["nbformat"], [cell["outputs"] for cell in content["cells"] if cell["cell_type"] == "code"]) == (

@@ -328,6 +328,7 @@ LAYOUTS = {
 }
 
 
+@pytest.mark.cases(20)
 @pytest.mark.usefixtures("kept_workers")
 @pytest.mark.parametrize("name", sorted(RECIPES))
 def test_a_recipe_runs_in_worker_processes(tmp_path, name):
@@ -407,6 +408,7 @@ LACKING = {
 }
 
 
+@pytest.mark.cases(30)
 @pytest.mark.parametrize("name", sorted(RECIPES))
 def test_an_incomplete_download_is_one_sentence_that_names_what_is_missing(tmp_path, capsys, name):
     write, _, words = LAYOUTS[name]

@@ -111,6 +111,7 @@ def refused(capsys, *argv):
     return message.removeprefix("voxtile: error: ")
 
 
+@pytest.mark.cases(6)
 @pytest.mark.parametrize(
     ("options", "message"),
     [

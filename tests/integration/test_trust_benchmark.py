@@ -96,6 +96,7 @@ def test_what_is_planted_and_what_is_measured(small, tmp_path):
         assert all(0 <= value <= 1 for value in row.values())
 
 
+@pytest.mark.sweep(ci=True)
 def test_digits_are_learned_from_their_own_pictures_and_references_have_no_texts(small, tmp_path):
     kept = [("digits", 0.1), ("photographs", 1.0), ("x-rays", 1.0)]
     figures = dict(small.continual(tmp_path, 5, "val", 1, kept))

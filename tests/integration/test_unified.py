@@ -103,6 +103,7 @@ def test_captions_deny_where_prompts_deny(trained, flag, positive):
     assert any(re.match("no ", wording.present, re.I) for wording in negative.wordings)
 
 
+@pytest.mark.sweep(ci=True)
 def test_each_kind_has_figures_of_its_own_task(trained, monkeypatch, tmp_path):
     monkeypatch.chdir(trained[0])
     monkeypatch.setenv("VOXTILE_CACHE", str(trained[0] / "cache"))

@@ -142,6 +142,7 @@ def test_a_report_table_with_nuls(tmp_path, dicom, noise, convert):
     assert (status, reasons, samples) == (0, ["no-study"], 1)
 
 
+@pytest.mark.sweep(ci=True)
 def test_a_study_with_a_thousand_series(tmp_path, dicom, noise, convert):
     pixels = noise(1, 2, 2)
     for number in range(1000):  # single planes, so that the test is short

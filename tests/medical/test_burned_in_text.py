@@ -41,6 +41,7 @@ def save(dicom, folder, pixels, name="x", **values):
     dicom.make(pixels, **values).save_as(folder / name, enforce_file_format=True)
 
 
+@pytest.mark.cases(1)
 @pytest.mark.parametrize("value", [4095, 700])  # as bright as can be, and a grey beside others
 def test_text_in_a_radiograph_is_blanked_in_payload_and_preview_or_refuses_it(tmp_path, dicom, noise, value):
     ink = written("DOE^JANE 12.03.1951")
@@ -107,6 +108,7 @@ def test_photographs_are_refused_though_text_is_looked_for(tmp_path, dicom, nois
     assert dicom.convert(tmp_path, deidentify=True, find_text="blank").verdicts == ["burned-in-risk"]
 
 
+@pytest.mark.sweep(ci=True)
 def test_a_volume_with_text_in_its_planes_is_refused(tmp_path, dicom, noise):
     ink = written("Smith, John", shape=(128, 160), at=(90, 8), size=20)
     volume = noise(3, 128, 160, high=300)

@@ -30,6 +30,7 @@ def built(name, folder):
     return Corpus(folder / "corpus")
 
 
+@pytest.mark.cases(6)
 @pytest.mark.parametrize("name", sorted(CLASSES))
 def test_every_class_of_a_task_is_known_to_the_corpus_of_its_set(name, tmp_path):
     task, corpus = load_task(f"medical/{name}"), built(name, tmp_path)

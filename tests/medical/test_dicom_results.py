@@ -155,6 +155,7 @@ MAY_BE_MISSING = (
 )  # fmt: skip
 
 
+@pytest.mark.cases(4)
 @pytest.mark.parametrize("missing", [*[(name,) for name in MAY_BE_MISSING], MAY_BE_MISSING])
 def test_originals_without_what_may_be_empty(tmp_path, reported, scan, missing):
     corpus, uid = reported

@@ -121,6 +121,7 @@ def test_a_search_that_fails_is_one_sentence(tmp_path, archive, kind, fault, sai
     assert not (tmp_path / "corpus").exists()
 
 
+@pytest.mark.cases(2)
 @pytest.mark.parametrize(
     ("fault", "said"),
     [

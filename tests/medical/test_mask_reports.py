@@ -257,6 +257,7 @@ def faults_of(seeds: Iterable[int]) -> list[str]:
     return wrong
 
 
+@pytest.mark.cases(2)
 @pytest.mark.slow
 @pytest.mark.parametrize("first", range(0, 60, 10))
 def test_random_masks_come_back_and_the_checker_contradicts_nothing(first: int):
@@ -269,6 +270,7 @@ def test_two_thousand_random_cases_come_back(first: int):
     assert not faults_of(range(first, first + 100))
 
 
+@pytest.mark.cases(2)
 @pytest.mark.parametrize("first", range(0, 200, 50))
 def test_lesions_that_are_hard_to_tell_apart_come_back(first: int):
     for seed in range(first, first + 50):

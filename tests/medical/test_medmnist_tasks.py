@@ -33,6 +33,7 @@ def test_each_set_has_a_task_whose_classes_are_the_recipes(flag):
     assert (task.positive is not None) == (len(recipe.classes) == 2)
 
 
+@pytest.mark.cases(2)
 @pytest.mark.parametrize("flag", ["bloodmnist", "breastmnist", "chestmnist", "fracturemnist3d"])
 def test_a_model_that_sees_the_classes_is_right(flag, tmp_path):
     """Pictures show their label as a bar; a model that reads the bar and knows the prompts of each class."""

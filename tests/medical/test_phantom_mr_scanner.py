@@ -41,6 +41,7 @@ def grid():
     return ScanGrid(SHAPE, np.eye(3), np.full(3, SPACING_MM), np.zeros(3), "axial")
 
 
+@pytest.mark.cases(1)
 @pytest.mark.parametrize("tissue", [WHITE, INFARCT, CSF])
 def test_adc_is_the_tissues_diffusion_whatever_the_susceptibility(tissue, frame, scanner):
     """Closed form: ln(S₀ / S) / b, times how much of b was played out; gains of both scans cancel."""

@@ -26,6 +26,7 @@ def leaks(monkeypatch):
         sys.modules.pop(name, None)
 
 
+@pytest.mark.cases(1)
 @pytest.mark.parametrize("surrogates", [False, True])
 def test_nothing_planted_is_in_any_byte_that_comes_out(tmp_path, leaks, surrogates):
     planted = leaks.write_objects(tmp_path / "source", 1 + surrogates)

@@ -415,6 +415,7 @@ def table_row(built):
     return len(rows), len(built.rows), reasons, " / ".join(str(splits[part]) for part in ("train", "val", "test"))
 
 
+@pytest.mark.cases(9)
 @pytest.mark.parametrize("name", sorted(PICTURE_FAULTS))
 def test_what_is_wrong_with_a_download_is_in_the_ledger_and_the_docs(build, name):
     built = build(name, faults=PICTURE_FAULTS[name])
@@ -499,6 +500,7 @@ FIT = ["fit", "-c", "medical/cxr", "--data.corpus", "corpus", "--data.batch_size
        "--trainer.max_steps", "4", "--trainer.accelerator", "cpu", "--trainer.limit_val_batches", "0"]  # fmt: skip
 
 
+@pytest.mark.sweep(ci=True)
 def test_a_set_is_trained_and_evaluated_by_the_commands(nih, tmp_path):
     assert main(["build", "nih-cxr14", "in", "corpus", "--workers", "2"]) == 0
     assert main(["caption", "corpus", "--provider", "template", "--engine", "inline"]) == 0

@@ -107,6 +107,7 @@ def check_round_trip(seed: int, style: Style) -> None:
     assert not read.problems, made.text
 
 
+@pytest.mark.cases(1)
 @pytest.mark.parametrize("style", ["structured", "narrative"])
 def test_reports_are_read_back_to_the_same_facts(style: Style):
     for seed in range(250):

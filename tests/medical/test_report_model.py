@@ -130,6 +130,7 @@ BAD = {
 }
 
 
+@pytest.mark.cases(3)
 @pytest.mark.parametrize("kind", BAD)
 def test_replies_of_every_form_are_read(tmp_path, kind):
     corpus = read(reported(tmp_path / "c", {"a": REPORT}), answering({"Large left": BAD[kind]}))

@@ -314,6 +314,7 @@ def other_series(dataset):
     dataset.ReferencedSeriesSequence[0].SeriesInstanceUID = "1.2.3.4"
 
 
+@pytest.mark.cases(3)
 @pytest.mark.parametrize(
     ("damage", "reason", "fails"),
     [

@@ -227,6 +227,7 @@ def test_self_crossing_polygons_are_repaired_by_the_even_odd_rule(tmp_path):
     )
 
 
+@pytest.mark.sweep(ci=True)
 def test_a_million_vertices_are_read_in_seconds_and_a_million_crossings_are_refused(tmp_path):
     angle = np.linspace(0, 2 * np.pi, 1_000_000, endpoint=False)
     radius = 40_000 + 500 * np.sin(1000 * angle)

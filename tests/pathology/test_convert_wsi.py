@@ -75,6 +75,7 @@ def test_native_patches_are_what_openslide_reads(slides):
     assert not verify(store.roots[0]).problems
 
 
+@pytest.mark.cases(1)
 @pytest.mark.parametrize("mpp", [0.5, 0.7, 1.0])
 def test_a_patch_covers_exactly_the_micrometres_asked_for(slides, mpp):
     """An independent area resampling: differences of the integral image, bilinear between pixels."""
@@ -204,6 +205,7 @@ def test_tiles_that_are_not_patches_are_encoded_and_said_so(slides, capsys):
     assert {json.loads(row["attributes"])["encoding"] for row in rows_of(store)} == {"jpg 90"}
 
 
+@pytest.mark.cases(1)
 @pytest.mark.parametrize("deidentify", [True, False])
 def test_coordinates_alone_read_the_same_pixels_later(slides, deidentify):
     slides.svs("patient-jones.svs", pyramid(), mpp=0.4, objective=20)
@@ -341,6 +343,7 @@ def test_annotations_choose_places_and_become_regions(slides, tmp_path):
         assert region["phrase"] == "Tumor"
 
 
+@pytest.mark.cases(1)
 @pytest.mark.parametrize("mpp", [0.7, 2.0])
 def test_drawn_regions_are_masks_at_the_patches_own_scale(slides, tmp_path, capsys, mpp):
     """A hole, parts that lie apart, a border with glass, and a region beside the slide."""
@@ -423,6 +426,7 @@ def test_copies_of_a_slide_are_stored_once(slides):
     assert {row["reason"] for row in store.ledger().to_pylist()} == {None, "duplicate"}
 
 
+@pytest.mark.cases(5)
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -476,6 +480,7 @@ def test_a_scale_within_the_tolerance_is_not_blurred(test_data, tmp_path, capsys
     assert sharp["exact"] < 0.7 * sharp["near"]  # what resampling by 0.2 % costs
 
 
+@pytest.mark.cases(2)
 @pytest.mark.parametrize(("stated", "scale"), [(0.5034, 0.5034), (0.492, 0.492), (0.48, 0.5), (0.515, 0.5)])
 def test_the_tolerance_is_two_per_cent(slides, stated, scale):
     slides.svs("a.svs", pyramid(), tile=240, mpp=stated, objective=20)

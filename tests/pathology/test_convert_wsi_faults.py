@@ -124,6 +124,7 @@ def test_a_slide_that_vanishes_after_the_plan_fails_alone(tmp_path, monkeypatch)
     assert {r["source"].partition("#")[0] for r in store.ledger().to_pylist() if r["status"] == "failed"} == {"a.tif"}
 
 
+@pytest.mark.sweep(ci=True)
 @pytest.mark.slow
 def test_one_slide_is_shared_by_workers_survives_kills_and_gives_the_same_bytes(tmp_path):
     slides = tmp_path / "slides"

@@ -2,6 +2,8 @@
 
 import time
 
+import pytest
+
 from voxtile_pathology.reports.lexicon import load_lexicon
 from voxtile_pathology.reports.read import read_slide_report
 
@@ -12,6 +14,7 @@ PART = (
 LONG = 200_000
 
 
+@pytest.mark.sweep(ci=True)
 def test_a_report_of_two_hundred_thousand_characters_is_read_in_time() -> None:
     read_slide_report(PART, load_lexicon())
     start = time.process_time()

@@ -66,6 +66,7 @@ def test_native_patches_of_a_real_slide_equal_openslide(test_data, openslide_pix
             assert np.array_equal(patch, openslide_pixels(path, 0, (451, 1203, 451 + 224, 1203 + 224)))
 
 
+@pytest.mark.cases(2)
 @pytest.mark.parametrize(
     ("mpp", "level", "factor"), [(0.25, 0, 1), (0.4, 0, 1.6), (0.5, 1, 1), (0.75, 1, 1.5), (3, 2, 3)]
 )

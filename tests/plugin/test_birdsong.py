@@ -142,6 +142,7 @@ def test_it_shows_when_a_call_is_heard(voxtile, checkpoint):
     assert both / (max(last, start + LENGTH) - min(first, start)) > 0.6
 
 
+@pytest.mark.sweep(ci=True)
 def test_it_is_exported(voxtile, checkpoint):
     said = voxtile("export", checkpoint, "onnx", "--to", "onnx", "--corpus", "corpus")
     assert "largest difference from the checkpoint" in said

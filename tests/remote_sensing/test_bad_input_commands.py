@@ -107,6 +107,7 @@ BAD = {
 }
 
 
+@pytest.mark.cases(4)
 @pytest.mark.parametrize("damage", BAD, ids=lambda damage: damage.__name__)
 def test_a_bad_scene_is_one_sentence_and_its_neighbour_is_unharmed(tmp_path, make_raster, make_safe, capsys, damage):
     source = tmp_path / "in"

@@ -102,6 +102,7 @@ def test_a_share_is_said_as_it_is(share):
     assert said.pop() == {0.027: 3, 0.052: 5, 0.08: 8, 0.126: 15, 0.34: 35, 0.974: 97}[share]
 
 
+@pytest.mark.cases(2)
 @pytest.mark.parametrize(
     ("bands", "stored", "modality"),
     [

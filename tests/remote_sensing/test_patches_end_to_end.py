@@ -47,6 +47,7 @@ def download(tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.sweep(ci=True)
 def test_the_recipe_of_patches_goes_from_a_download_to_figures(download):
     run = ("--engine", "inline")
     assert main(["build", "bigearthnet", ".", "corpus", *run]) == 0

@@ -73,6 +73,7 @@ def test_folders_of_photographs_become_a_report_on_scenes(corpus, weights):
     assert found["trivial"]["value"] > 0.9, "the colours tell them apart"
 
 
+@pytest.mark.sweep(ci=True)
 def test_the_supervised_classifier_is_one_option_away(corpus, weights):
     objectives = "{classes: {class_path: FactHead, init_args: {exclusive: true}}}"  # as the config's head says
     assert fit(corpus, "--model.objectives", objectives) == 0

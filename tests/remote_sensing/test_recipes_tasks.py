@@ -225,6 +225,7 @@ class MeanColour(NoiseModel):
         return torch.tensor([[1.0, 0, 0] if "red" in text else [0, 1.0, 0] for text in texts])
 
 
+@pytest.mark.sweep(ci=True)
 def test_air_slt_asks_a_model_of_whole_pictures_where_sentences_are_true(tmp_path):
     """A red roof, turned, and two green ponds in each of ten large pictures."""
     roof = [[200, 150], [300, 200], [250, 300], [150, 250], [200, 150]]

@@ -13,6 +13,7 @@ from voxtile_remote_sensing.scenes.open import find_scenes, open_scene
 from voxtile_remote_sensing.scenes.protocol import SceneError
 
 
+@pytest.mark.cases(2)
 @pytest.mark.parametrize(
     ("level", "baseline", "offset", "quantification"),
     [

@@ -180,6 +180,7 @@ def _rewrite(root, change):
     (root / "done/abc.json").unlink()
 
 
+@pytest.mark.cases(5)
 @pytest.mark.parametrize(
     ("column", "value", "said"),
     [

@@ -205,6 +205,7 @@ def test_numbers_as_people_read_them():
     assert shape_text([4, 5], [4, 5]) == "4 × 5"
 
 
+@pytest.mark.cases(1)
 @pytest.mark.parametrize(("policies", "word"), [([True], "on"), ([True, False], "mixed"), ([False], "off")])
 def test_the_page_says_what_de_identification_leaves_in_texts(corpus, tmp_path, policies, word):
     for number, policy in enumerate(policies):

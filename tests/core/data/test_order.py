@@ -66,6 +66,7 @@ def test_first_rows_are_uniform_over_seeds(block):
         assert stats.chisquare(np.bincount(landed, minlength=size)).pvalue > 1e-4
 
 
+@pytest.mark.sweep(ci=True)
 def test_feistel_pairs_are_uniform_over_keys():
     # Joint law of two images, 20·19 ordered pairs: catches correlations that single positions cannot show.
     size, trials = 20, 8_000

@@ -32,6 +32,7 @@ def given_to(model: str, name: str) -> Any:
     return pictures()[name]
 
 
+@pytest.mark.cases(15)
 @pytest.mark.parametrize(("model", "name"), list(cases()))
 def test_it_equals_the_models_own_code(model: str, name: str) -> None:
     expected = NUMBERS[model][name]

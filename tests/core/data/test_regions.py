@@ -86,6 +86,7 @@ PICTURES = [
 ]
 
 
+@pytest.mark.cases(2)
 @pytest.mark.parametrize(
     ("kind", "preset"), [("volume", VOLUME), ("tile", TILE), *(("tile", picture) for picture in PICTURES)]
 )

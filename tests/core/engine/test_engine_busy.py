@@ -36,6 +36,7 @@ def crowded():
         loop.wait()
 
 
+@pytest.mark.sweep(ci=True)
 @pytest.mark.skipif(not os.path.exists("/proc/self/schedstat"), reason="this system does not count waiting")
 def test_an_item_that_waits_for_a_processor_has_not_hung_and_one_that_hangs_has(crowded):
     (seconds,) = parallel_map(outwait, [1.5], workers=1, limits=LIMIT)

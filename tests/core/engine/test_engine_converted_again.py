@@ -36,6 +36,7 @@ class Blocks:
         return Outcome("used", samples=(Sample(row, np.zeros((4, 4), np.uint8)),), tables={"captions": captions})
 
 
+@pytest.mark.cases(2)
 @pytest.mark.parametrize("last_first", [False, True])
 @pytest.mark.parametrize("job_items", [1, 2])
 def test_two_blocks_of_a_file_add_the_same_row_once(job_items, last_first, tmp_path, monkeypatch):

@@ -133,6 +133,7 @@ def test_results_come_in_order_and_calls_are_drawn_as_they_are_wanted(cluster):
     assert given == 29
 
 
+@pytest.mark.sweep(ci=True)
 def test_a_job_that_takes_its_slots_down_ends_the_run(cluster, tmp_path):
     with pytest.raises(CorpusError, match="lost with its node 3 times"):
         convert(tmp_path, "ray", ("ok-1", "ok-2", "parent-1"), workers=1)

@@ -58,6 +58,7 @@ def _crash(*_args):
     raise _CrashError
 
 
+@pytest.mark.cases(1)
 @pytest.mark.parametrize("moment", ["announce", "write_ledger", "commit"])
 def test_a_job_that_ends_before_its_commit_is_invisible_and_is_done_again(
     moment, undisturbed, tmp_path, snapshot, monkeypatch

@@ -133,6 +133,7 @@ sys.exit(cli._guarded(run, []))
 """
 
 
+@pytest.mark.cases(2)
 @pytest.mark.parametrize(
     ("sent", "status", "are_stopped"),
     [(signal.SIGINT, 130, False), (signal.SIGKILL, -9, False), (signal.SIGKILL, -9, True)],
@@ -243,6 +244,7 @@ def test_an_interrupt_of_the_whole_group_ends_no_worker_not_even_at_its_start(mo
     assert "Traceback" not in capfd.readouterr().err
 
 
+@pytest.mark.sweep(ci=True)
 def test_workers_lost_at_their_start_now_and_then_do_not_end_a_long_run(tmp_path, monkeypatch):
     """Each item takes a worker with it, so that each needs a new one, of which every other one is lost."""
     (tmp_path / "starts").mkdir()

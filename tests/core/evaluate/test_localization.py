@@ -83,6 +83,7 @@ AUTHORS = [
 ]  # fmt: skip
 
 
+@pytest.mark.cases(3)
 @pytest.mark.parametrize(("levels", "outlines", "expected"), [row[1:] for row in AUTHORS], ids=[r[0] for r in AUTHORS])
 def test_indicators_are_the_authors_own(levels, outlines, expected):
     found = localization_scores((levels() / 255).astype(np.float32), outlines)
@@ -235,6 +236,7 @@ def evaluated(model, corpus, task, out):
     return {(row["kind"], row["metric"]): row for row in rows}, evaluation.results[0]
 
 
+@pytest.mark.sweep(ci=True)
 def test_a_model_of_whole_pictures_is_asked_by_windows(corpus, task, tmp_path):
     rows, result = evaluated(Redness(), corpus, task, tmp_path / "out")
     assert result.headline_metric == "rmi"

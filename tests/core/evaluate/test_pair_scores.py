@@ -164,6 +164,7 @@ def value(frame, model, unit, name):
     return float(part["score"].iloc[0])
 
 
+@pytest.mark.cases(1)
 @torch.no_grad()
 @pytest.mark.parametrize("count", [7, 1000])
 def test_the_first_candidates_are_ordered_anew(model, captioned, tmp_path, count):

@@ -362,6 +362,7 @@ def contract(training_nursery, site, folder, *words):
     return training_nursery.wait(), said.read_text()
 
 
+@pytest.mark.sweep(ci=True)
 def test_it_passes_the_contract_that_voxtile_ships(training_nursery, site, tmp_path):
     status, said = contract(training_nursery, site, tmp_path)
     assert status == 0, said
@@ -388,6 +389,7 @@ LIES = {
 }
 
 
+@pytest.mark.cases(1)
 @pytest.mark.parametrize("name", LIES)
 def test_the_contract_catches_a_kind_that_lies(training_nursery, tmp_path, name):
     file = f"sameness/{'kind' if name == 'kind' else 'run'}.py"

@@ -30,6 +30,7 @@ def test_figures_are_those_of_a_task_that_lists_the_same_classes(pictures_corpus
     assert {row.class_name for row in found if row.class_name} == set(CLASSES)
 
 
+@pytest.mark.sweep(ci=True)
 def test_a_probe_of_such_a_task_has_the_same_classes(pictures_corpus, tmp_path):  # noqa: F811
     written(tmp_path, "taken", vocabulary="x", classes="vocabulary")
     written(tmp_path, "listed", vocabulary="x", classes=LIST)

@@ -146,6 +146,7 @@ def hugging_face(folder, context=24, **options):
     }
 
 
+@pytest.mark.sweep(ci=True)
 @pytest.mark.parametrize("kind", ["bert", pytest.param("roberta", marks=pytest.mark.sweep)])
 def test_a_hugging_face_text_goes_from_words_to_embeddings_with_the_folder_alone(
     tmp_path, pictures, save, picture_preset, kind, capsys
@@ -171,6 +172,7 @@ def test_a_hugging_face_text_goes_from_words_to_embeddings_with_the_folder_alone
     assert "texts are cut at 24 tokens; padded with 0 on the right to the longest; upper and lower case" in card
 
 
+@pytest.mark.sweep(ci=True)
 def test_a_tokenizer_that_has_no_file_is_said_and_nothing_is_refused(tmp_path, pictures, save, picture_preset, capsys):
     (tmp_path / "text").mkdir()
     checkpoint = save(CONV, hugging_face(text_folders.in_python(tmp_path / "text")), picture_preset)

@@ -46,6 +46,7 @@ def silent(request, monkeypatch):
         yield constants.ENDPOINT
 
 
+@pytest.mark.cases(2)
 @pytest.mark.parametrize(
     "load",
     [

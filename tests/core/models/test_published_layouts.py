@@ -131,6 +131,7 @@ def test_every_key_of_the_whole_model_has_its_place(model: str) -> None:
     assert taken == {key: tuple(value.shape) for key, value in towers.state_dict().items()}
 
 
+@pytest.mark.cases(3)
 @pytest.mark.usefixtures("narrow")
 @pytest.mark.parametrize("model", LAYOUTS)
 def test_vectors_equal_those_of_open_clip(model: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -168,6 +169,7 @@ OTHERS = [
 ]
 
 
+@pytest.mark.cases(2)
 @pytest.mark.usefixtures("narrow")
 @pytest.mark.parametrize(("model", "other", "said"), OTHERS)
 def test_weights_of_another_architecture_are_refused_by_the_command(

@@ -128,6 +128,7 @@ CASES = {
 }
 
 
+@pytest.mark.cases(40)
 @pytest.mark.parametrize("tile", [(7, 11), (64, 64)])
 @pytest.mark.parametrize("aligned", [False, True])
 @pytest.mark.parametrize("kind", ["softmax", "sigmoid"])

@@ -63,6 +63,7 @@ def text(request, weights, tmp_path):
     return {"class_path": "voxtile.models.HuggingFaceText", "init_args": init}
 
 
+@pytest.mark.cases(1)
 @pytest.mark.filterwarnings("ignore:.*num_workers.*", "ignore:.*does not have many workers.*")
 def test_all_are_trained_on_pretrained_towers(weights, text, tmp_path, monkeypatch):
     write_corpus(tmp_path / "corpus")

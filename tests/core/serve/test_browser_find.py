@@ -22,6 +22,7 @@ def browser():
         yield opened
 
 
+@pytest.mark.cases(1)
 @pytest.mark.parametrize("width", [390, 1280])
 def test_by_an_image_by_a_part_and_by_neighbours(browser, address, width):
     with tab(browser, width=width) as page:

@@ -116,6 +116,7 @@ def until_seen(page, selector):
     raise AssertionError(f"nothing is drawn in {selector}")
 
 
+@pytest.mark.cases(1)
 @pytest.mark.parametrize(
     ("name", "drawn", "canvas"),
     [("ct", "canvas", ".canvas"), ("slide", ".openseadragon-canvas canvas", ".canvas"),
@@ -166,6 +167,7 @@ def _judge_until(page, address, name):
     return uid
 
 
+@pytest.mark.cases(1)
 @pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light")])
 def test_real_samples_fit_the_window(browser, addresses, counts, width, scheme):
     with tab(browser, width, scheme=scheme) as page:

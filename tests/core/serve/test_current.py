@@ -94,6 +94,7 @@ def test_a_missing_and_a_foreign_checkpoint_are_refused(tmp_path, content, error
         load_search_model(str(path))
 
 
+@pytest.mark.sweep(ci=True)
 def test_many_vectors_are_searched_by_a_graph_that_is_built_beside(pictured):
     pytest.importorskip("usearch", reason="the extra serve is not installed")
     current = CurrentCorpus(pictured.roots, pictured.model, pictured.model_spec, approximate_from=4)

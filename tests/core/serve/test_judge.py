@@ -49,6 +49,7 @@ def test_a_verdict_is_in_the_table_when_it_is_acknowledged_once_however_often_it
     assert len(list((root / "tables" / "reviews").iterdir())) == 1, "one part a sitting"
 
 
+@pytest.mark.cases(4)
 @pytest.mark.parametrize(
     ("wrong", "status"),
     [

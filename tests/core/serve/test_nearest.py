@@ -49,6 +49,7 @@ def recall_at_10(nearest, file, queries, allowed=None):
     return np.mean(shares)
 
 
+@pytest.mark.cases(1)
 def test_its_recall_is_what_it_says_and_high(graph):
     nearest, file, said = graph
     assert nearest.recall == said, "what was measured is read again"

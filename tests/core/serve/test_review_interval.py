@@ -47,6 +47,7 @@ def simulate(subjects, share, correlation, rounds, seed=3):
     return Simulated(hits / rounds, float(np.mean(carriers)), float(np.mean(widths)))
 
 
+@pytest.mark.cases(2)
 @pytest.mark.parametrize(("subjects", "share", "correlation"), SMALL)
 def test_the_interval_covers_with_clustered_subjects(subjects, share, correlation):
     found = simulate(subjects, share, correlation, ROUNDS)

@@ -79,6 +79,7 @@ def whole_with_parts_dropout(made, data, micro):
     return made.total(made.losses(features))
 
 
+@pytest.mark.cases(8)
 @pytest.mark.parametrize("kind", ["softmax", "sigmoid"])
 @pytest.mark.parametrize(("micro", "images_each"), [(4, 1), (1, 1), (12, 1), (3, 2)])
 @pytest.mark.parametrize("dropout", [0.0, 0.3])

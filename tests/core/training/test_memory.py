@@ -77,6 +77,7 @@ def test_the_outermost_blocks_are_found_in_open_clip_too():
     assert len(list(blocks(Peer(context_length=8, vocab_size=10, width=16, heads=2, layers=3)))) == 3
 
 
+@pytest.mark.sweep(ci=True)
 def test_what_is_recomputed_can_be_compiled():
     def gradients(image, **options):
         torch.manual_seed(0)

@@ -114,6 +114,7 @@ def under(objective, **more):
     return MODEL | {"objectives": {"it": {"class_path": path, "init_args": OBJECTIVES[objective]}}} | more
 
 
+@pytest.mark.cases(2)
 @pytest.mark.parametrize(("objective", "half"), CASES)
 def test_a_plan_is_a_real_step_in_parameters_operations_and_the_most_memory_at_once(objective, half):
     step = measure(under(objective), preset_from_config(PRESET), items=16, texts=2, half=half)

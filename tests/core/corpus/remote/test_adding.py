@@ -122,6 +122,7 @@ def written_otherwise(files):
     return files
 
 
+@pytest.mark.cases(1)
 @pytest.mark.parametrize("differ", [True, False])
 def test_of_two_machines_that_do_the_same_one_wins_and_the_other_takes_what_is_there(
     server, place, uploaded, capsys, tmp_path, monkeypatch, differ

@@ -31,6 +31,7 @@ def google(servers, place, tmp_path, monkeypatch):
         yield network, f"gs://{BUCKET}/{tmp_path.name}/corpus"
 
 
+@pytest.mark.sweep(ci=True)
 def test_a_corpus_is_pushed_read_and_verified(google, local_corpus):
     network, address = google
     push_corpus(local_corpus, address)

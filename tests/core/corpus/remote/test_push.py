@@ -88,6 +88,7 @@ def test_a_dry_run_copies_nothing(address, made, servers):
     assert "Contents" not in servers("moto").client.list_objects_v2(Bucket=BUCKET, Prefix=prefix)
 
 
+@pytest.mark.cases(1)
 @pytest.mark.parametrize("writes", [4, 5, 6])
 def test_a_push_that_stops_anywhere_shows_no_half_job_and_goes_on(servers, place, made, tmp_path, writes):
     server = servers("moto")

@@ -36,6 +36,7 @@ def assert_equal(found, wanted):
         assert texts == wanted_texts
 
 
+@pytest.mark.cases(1)
 @pytest.mark.parametrize("workers", [0, 2])
 def test_batches_are_those_of_the_local_corpus_over_a_network_that_fails(
     any_server, place, uploaded, picture_corpus, workers

@@ -62,6 +62,7 @@ def weights(folder):
     return path, found["global_step"], found["state_dict"]
 
 
+@pytest.mark.sweep(ci=True)
 def test_a_training_that_is_told_to_leave_ends_as_a_local_one_that_is_not_and_is_evaluated_alike(
     address, picture_corpus, tmp_path, monkeypatch
 ):

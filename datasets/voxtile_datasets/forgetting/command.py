@@ -19,6 +19,7 @@ from voxtile.corpus.identity import KeyMap, downloads_of, key_map_path
 from voxtile.corpus.packing.whole_folder import aside_of, exchange, put_back, remove_old
 from voxtile.corpus.parts import part_dataset, part_paths, table_schema
 from voxtile.corpus.remote.address import refuse_remote
+from voxtile.corpus.reviews_lock import reviews_lock
 from voxtile.corpus.shards.memory_maps import map_payload
 from voxtile.engine.commit import remove_leftovers
 from voxtile.engine.lock import corpus_lock
@@ -122,7 +123,7 @@ class _Forgetting:
         if dry_run:
             self._say(gone, f"would go from '{self.root}'")
             return {name for name, found in names.items() if found is None}
-        with corpus_lock(self.root):
+        with corpus_lock(self.root), reviews_lock(self.root):
             self._clear()
             if here or before:
                 needles = self._needles(gone, originals | {found for found in names.values() if found is not None})

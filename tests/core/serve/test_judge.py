@@ -9,6 +9,8 @@ import pytest
 from judging import give, owner, stored, waiting
 from serve_corpus import PATCH
 
+from voxtile.errors import ConfigError
+
 pytest.importorskip("fastapi", reason="the extra serve is not installed")
 
 
@@ -199,14 +201,54 @@ def test_a_forgotten_subject_does_not_come_back_with_the_next_verdict(root):
     reviews = Reviews(Corpus(root))
     row = {"kind": "caption", "verdict": "wrong", "comment": None, "claim": None, "reader": "ann", "drawn": "random"}
     for name in ("j0", "j1"):
-        reviews.add(0, {**row, "review_id": name, "target": name, "uid": owner(name)})
+        reviews.add(0, {**row, "review_id": name, "target": name, "uid": owner(name)}, None)
     forget_subject(root, subject=("q",))
     assert [row["target"] for row in stored(root)] == ["j0"]
-    reviews.add(0, {**row, "review_id": "j2", "target": "j2", "uid": owner("j2")})
+    with pytest.raises(ConfigError, match="forgotten the subject"):
+        reviews.add(0, {**row, "review_id": "j1", "target": "j1", "uid": owner("j1")}, "q")
+    reviews.add(0, {**row, "review_id": "j2", "target": "j2", "uid": owner("j2")}, "p")
     assert sorted(row["target"] for row in stored(root)) == ["j0", "j2"], (
         "what the server held of j1 is not written again"
     )
     assert [row["target"] for row in reviews.latest()] == ["j0", "j2"]
+
+
+def test_no_verdict_is_stored_while_a_corpus_is_built_anew(root, monkeypatch):
+    from voxtile.corpus.reader import Corpus
+    from voxtile.serve.reviews import store
+    from voxtile_datasets.forgetting import command
+
+    reviews, build, said = store.Reviews(Corpus(root)), command.build, []
+    row = {"kind": "caption", "verdict": "wrong", "comment": None, "claim": None, "reader": "ann", "drawn": "random"}
+    verdict = (0, {**row, "review_id": "j0", "target": "j0", "uid": owner("j0")}, "p")
+
+    def judged_meanwhile(*arguments):
+        changes = build(*arguments)  # which has taken what was there
+        with pytest.raises(ConfigError, match="built anew") as refused:
+            reviews.add(*verdict)
+        said.append(refused)
+        return changes
+
+    monkeypatch.setattr(store, "_PATIENCE_S", 0.0)
+    monkeypatch.setattr(command, "build", judged_meanwhile)
+    command.forget_subject(root, subject=("q",))
+    assert len(said) == 1
+    assert stored(root) == []
+    reviews.add(*verdict)
+    assert [row["target"] for row in stored(root)] == ["j0"]
+
+
+def test_packing_leaves_alone_what_a_server_writes(root):
+    from voxtile.corpus.reader import Corpus
+    from voxtile.serve.reviews.store import Reviews
+    from voxtile.stages.upkeep.compact import compact_corpus
+
+    row = {"kind": "caption", "verdict": "wrong", "comment": None, "claim": None, "reader": "ann", "drawn": "random"}
+    for name in ("j0", "j1"):  # two sittings
+        Reviews(Corpus(root)).add(0, {**row, "review_id": name, "target": name, "uid": owner(name)}, None)
+    files = sorted((root / "tables" / "reviews").iterdir())
+    compact_corpus(root)
+    assert sorted((root / "tables" / "reviews").iterdir()) == files
 
 
 def test_what_a_killed_server_left_half_written_goes_and_what_another_writes_now_stays(root, open_judge):

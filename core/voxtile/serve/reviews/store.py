@@ -2,17 +2,17 @@
 
 A part is written anew, whole and under a temporary name, with each verdict, and renamed before the verdict is
 acknowledged: a server that is killed loses at most the verdict that it had not acknowledged. Two servers on one corpus
-write parts of their own, one after the other, and see each other's.
+write parts of their own, one after the other, and see each other's. A command that builds the corpus anew
+keeps them out meanwhile (`voxtile.corpus.reviews_lock`).
 """
 
 from __future__ import annotations
 
-import fcntl
 import os
 import secrets
 import threading
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, cast
@@ -21,14 +21,19 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from voxtile.corpus.drafts import remove_dead_drafts
+from voxtile.corpus.forgotten import ForgottenSubjects
 from voxtile.corpus.parts import part_table, table_folder
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.reviews_lock import ReviewsHeldError, reviews_lock
 from voxtile.corpus.schema import REVIEWS, SCHEMA_VERSION, VERSION_KEY
 from voxtile.corpus.storage import StorageError, write_atomically
 from voxtile.errors import ConfigError
 from voxtile.serve.reviews.verdicts import Drawn, latest, target_of
 
 _NOT_WRITTEN = "the verdict could not be written; make room on the disk, and send it again"
+_REBUILT = "the corpus is being built anew by another command; send the verdict again when that has ended"
+_FORGOTTEN = "the corpus has forgotten the subject of this image; the verdict was not stored"
+_PATIENCE_S = 5.0  # of a reader, for a command that builds the corpus anew
 _MOST_ROWS = 500  # of a part, which is written anew with each verdict; then a further one begins
 _TABLE = "reviews"
 _Stamp = tuple[int, int, int]  # what changes with a file's content
@@ -54,29 +59,34 @@ class Reviews:
             remove_dead_drafts(table_folder(root, _TABLE), "reviews-*.parquet")
         self._look()
 
-    def add(self, root: int, row: Mapping[str, Any]) -> None:
+    def add(self, root: int, row: Mapping[str, Any], subject: str | None) -> None:
         """Store a verdict; one that was stored already, of the same `review_id`, is not stored again.
 
         Args:
             root: index of the corpus whose sample it is of.
             row: of the table `reviews`, without `created`.
+            subject: whose sample it is.
 
         Raises:
-            ConfigError: it cannot be written; nothing is counted, and it may be sent again.
+            ConfigError: it cannot be written, or the corpus has forgotten the subject; nothing is counted.
             CorpusError: a part of another server is damaged.
         """
-        folder = table_folder(self._corpus.roots[root], _TABLE)
+        place = self._corpus.roots[root]
         full = {**row, "created": datetime.now(UTC).isoformat(timespec="milliseconds")}
         with self._lock:
             try:
-                folder.mkdir(parents=True, exist_ok=True)
-                with _alone(folder):
+                with reviews_lock(place, _PATIENCE_S):
+                    if subject in ForgottenSubjects.of(place):  # what is served may be older
+                        raise ConfigError(_FORGOTTEN)
+                    table_folder(place, _TABLE).mkdir(parents=True, exist_ok=True)
                     self._look()
                     if row["review_id"] in self._rows:
                         return
                     path, held = self._part(root)
                     write_atomically(path, _as_parquet([*held, full]))
                     self._known[path] = _stamp(path.stat())
+            except ReviewsHeldError as error:
+                raise ConfigError(_REBUILT) from error
             except (StorageError, OSError) as error:
                 raise ConfigError(_NOT_WRITTEN) from error
             held.append(full)
@@ -136,18 +146,6 @@ class Reviews:
             name = f"reviews-{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}.parquet"
             self._own[root] = (table_folder(self._corpus.roots[root], _TABLE) / name, [])
         return self._own[root]
-
-
-@contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """No other server on this machine looks or writes meanwhile; a server that dies lets go."""
-    handle = os.open(folder, os.O_RDONLY)
-    try:
-        with suppress(OSError):  # a file system that knows no locks
-            fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 def _stamp(found: os.stat_result) -> _Stamp:

@@ -135,7 +135,7 @@ def judge(served: Served, given: Given) -> dict[str, bool]:
         raise HTTPException(422)
     drawn = served.reviews.drawn(given.reader, (given.kind, given.uid, given.target)) or given.drawn
     named = {"review_id": re.sub("-", "", given.review_id), "comment": given.comment or None, "drawn": drawn}
-    served.reviews.add(found[1], {**given.model_dump(), **named})
+    served.reviews.add(found[1], {**given.model_dump(), **named}, served.row(given.uid)["subject"])
     return {"stored": True}
 
 

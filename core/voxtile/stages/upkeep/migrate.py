@@ -31,6 +31,7 @@ from voxtile.corpus.packing.whole_folder import (
 )
 from voxtile.corpus.records import Hashes, recorded_files
 from voxtile.corpus.remote.address import refuse_remote
+from voxtile.corpus.reviews_lock import reviews_lock
 from voxtile.corpus.schema import SCHEMA_VERSION, VERSION_KEY
 from voxtile.corpus.shards.codecs import array_in, encode_array
 from voxtile.corpus.shards.tar import DeterministicTar
@@ -83,7 +84,7 @@ def migrate_corpus(corpus: Path, *, dry_run: bool = False) -> None:
             f"{size:,} bytes would be written again, with checksums in their arrays"
         )
         return
-    with storage_errors(root), corpus_lock(root):
+    with storage_errors(root), corpus_lock(root), reviews_lock(root):
         changes = _migrate(root)
     _print(
         f"'{corpus}' is of format version {SCHEMA_VERSION} now, it was of {version}: {changes.arrays:,} arrays of "

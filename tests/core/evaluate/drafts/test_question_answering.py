@@ -132,3 +132,10 @@ def test_bad_files_are_one_sentence(corpus, make_model, tmp_path):
     (tmp_path / "t.yaml").write_text("kind: question-answering\n")
     with pytest.raises(ConfigError, match="expected a file with the columns dialogue_id and text"):
         load_task(str(tmp_path / "t.yaml"))
+
+
+def test_an_empty_answer_is_wrong_and_a_question_without_one_is_said(corpus, make_model, tmp_path):
+    said = {f"side-{number}": asked(number)["side"][1] for number in range(N - 4)} | {f"side-{N - 4}": ""}
+    evaluation = run(corpus, make_model, tmp_path, said, "kinds: [side]\n")
+    assert values(evaluation)["accuracy", None] == pytest.approx((N - 4) / (N - 3))
+    assert "3 questions of the split have no answer in the file, and count nowhere" in evaluation.results[0].notes

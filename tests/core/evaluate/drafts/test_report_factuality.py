@@ -109,6 +109,15 @@ def test_figures_are_those_counted_by_hand(cases, make_model, tmp_path):
     assert (found["false_comparison", None], found["omitted_comparison", None]) == (0.0, 0.0)
 
 
+def test_an_empty_draft_misses_what_is_there_and_a_case_without_one_is_said(cases, make_model, tmp_path):
+    texts = [reference(number) for number in range(N - 6)] + [""] * 3
+    evaluation = run(cases, make_model, tmp_path, texts)
+    there = [len(truth(number)) for number in range(N - 3)]
+    recall = values(evaluation)["finding_recall", None]
+    assert recall == pytest.approx(1 - sum(there[-3:]) / sum(there))
+    assert "3 cases of the split have no draft, and count nowhere" in evaluation.results[0].notes
+
+
 def test_the_cases_own_reports_are_perfect_and_the_controls_are_not(cases, make_model, tmp_path):
     texts = [reference(number) for number in range(N)]
     pq.write_table(

@@ -101,6 +101,7 @@ def run_answers(model: EvaluationModel, corpus: Corpus, task: AnswerTask, option
     given = _answers(task.answers, every)
     own = [question for question in every if question.dialogue_id in given]
     owner = dict(zip(selected[split].uids, selected[split].owner.tolist(), strict=True))
+    of_split = sum(question.uid in owner for question in every)
     own = [question for question in own if question.uid in owner]
     if not own:
         raise EvaluationError(
@@ -114,9 +115,12 @@ def run_answers(model: EvaluationModel, corpus: Corpus, task: AnswerTask, option
     figures = _Figures(task, own, units, unit, options)
     rows = [row for (name, kind), texts in told.items() for row in figures.rows(name, kind, texts)]
     few = len(np.unique(units.subjects)) < MINIMUM
+    notes = [f"no figure: fewer than {MINIMUM} subjects have an answered question"] if few else []
+    if len(own) < of_split:
+        notes.append(f"{of_split - len(own):,} questions of the split have no answer in the file, and count nowhere")
     return AnswerResult(
         task=task, split=split, rows=tuple(rows),
-        notes=(f"no figure: fewer than {MINIMUM} subjects have an answered question",) if few else (),
+        notes=tuple(notes),
         units=units, sizes={split: units.size}, differences=() if few else figures.difference(told),
         images=CorpusImages(corpus, model.preset, [], options.batch_size), told=tuple(told),
         counts=dict(Counter(question.kind for question in own)),

@@ -100,6 +100,8 @@ def run_reports(model: EvaluationModel, corpus: Corpus, task: ReportTask, option
         rows += figures.rows(one, ratios_of(readings[one], findings))
         rows += _of_labels(task, figures, one, uids, references) + _of_words(task, figures, one, uids, references)
     few = len(np.unique(units.subjects)) < MINIMUM
+    if len(units) < len(selected[split]):
+        notes.append(f"{len(selected[split]) - len(units):,} cases of the split have no draft, and count nowhere")
     notes += [f"no figure: fewer than {MINIMUM} subjects have a draft"] if few else []
     if (task.labels or task.words) and not references:
         notes.append(f"no label and no word: no case has a report of the kind {' or '.join(task.references)}")

@@ -20,7 +20,7 @@ ENDINGS = (".parquet", ".csv", ".jsonl", ".json")
 
 
 def read_texts(path: Path, known: Collection[str], columns: tuple[str, ...] = ("uid", "text")) -> list[dict[str, str]]:
-    """Rows of a file of texts; those without a text are left out.
+    """Rows of a file of texts; an empty one is what a model said that said nothing.
 
     Args:
         path: Parquet, CSV, or JSON lines.
@@ -49,12 +49,13 @@ def read_texts(path: Path, known: Collection[str], columns: tuple[str, ...] = ("
     strange = next((row[columns[0]] for row in rows if row[columns[0]] not in known), None)
     if strange is not None:
         raise EvaluationError(f"'{path}' has a text of '{strange}', which the corpus does not hold")
-    return [row for row in rows if row[columns[-1]].strip()]
+    return rows
 
 
 def _table(path: Path) -> pa.Table:
     if path.suffix == ".csv":
-        texts = pa.csv.ConvertOptions(column_types={"uid": pa.string(), "text": pa.string()})
+        names = ("uid", "dialogue_id", "text")
+        texts = pa.csv.ConvertOptions(column_types=dict.fromkeys(names, pa.string()))
         return pa.csv.read_csv(path, parse_options=pa.csv.ParseOptions(newlines_in_values=True), convert_options=texts)
     return pa.json.read_json(path) if path.suffix in (".jsonl", ".json") else pq.read_table(path)
 

@@ -98,6 +98,7 @@ CORE = (
     # the assistant
     "voxtile.assist:Answering",
     "voxtile.assist:Connector",
+    "voxtile.assist:GroundedAnswering",
     "voxtile.assist:ScratchLanguage",
     # optimisation
     "voxtile.training:AdamW",

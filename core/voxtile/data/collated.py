@@ -30,6 +30,7 @@ class LoadedItem(NamedTuple):
         days: of each image since the latest of the item; NaN where that is unknown.
         regions: phrases with their masks on the first image.
         dialogues: questions and answers about the images; None where none are drawn.
+        marked: regions that the questions mark, by id.
     """
 
     lead: Entry
@@ -41,6 +42,7 @@ class LoadedItem(NamedTuple):
     days: list[float]
     regions: Sequence[Placed] = ()
     dialogues: tuple[tuple[Turn, ...], ...] | None = None
+    marked: Sequence[Placed] = ()
 
 
 def batch_of(
@@ -50,6 +52,7 @@ def batch_of(
     *,
     region_grid: tuple[int, ...] | None,
     with_samples: bool,
+    marked_grid: tuple[int, ...] | None = None,
 ) -> Batch:
     """One batch of several items.
 
@@ -59,6 +62,7 @@ def batch_of(
         view: that they are of.
         region_grid: grid of the masks of regions; None where none were drawn.
         with_samples: whether the images are items of their own, too.
+        marked_grid: grid of the masks of regions that questions mark; None where none are loaded.
     """
     texts = [text for item in items for text in item.texts]
     return Batch(
@@ -79,6 +83,7 @@ def batch_of(
         regions=None if region_grid is None else stacked([item.regions for item in items], region_grid),
         image_days=_known_days([days for item in items for days in item.days]),
         dialogues=_dialogues(items),
+        marked=None if marked_grid is None else stacked([item.marked for item in items], marked_grid),
     )
 
 

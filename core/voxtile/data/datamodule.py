@@ -226,6 +226,11 @@ class CorpusDataModule(pl.LightningDataModule):
         return len(self._dataset("train").region_phrases())
 
     @property
+    def region_names(self) -> tuple[str, ...]:
+        """What the regions of the training split are called, as `data.regions` asks for them."""
+        return tuple(self._dataset("train").region_names())
+
+    @property
     def has_dates(self) -> bool:
         """Whether any of a thousand evenly spaced items of the training split has images of different dates."""
         return self._dataset("train").dated(1000)

@@ -13,7 +13,7 @@ from voxtile.corpus.reader import Corpus
 from voxtile.errors import ConfigError
 from voxtile.types import Turn
 
-_COLUMNS = ("dialogue_id", "turn", "role", "text", "uids", "kind", "verdict")
+_COLUMNS = ("dialogue_id", "turn", "role", "text", "uids", "kind", "verdict", "region_ids")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,6 +25,8 @@ class DialoguePolicy:
         kinds: relative weight by the kind of a dialogue's first turn (report, presence, count, side, …); all alike
             where empty, and a kind that is not named is not taken.
         exclude_verdicts: dialogues with a turn that the checker judged so are never taken.
+        marked: load the masks of regions that questions mark, for objectives that read them.
+        boxes: in what share of the draws a marked region is its box rather than its outline, where it has both.
 
     Raises:
         ConfigError: a number below 0, or no kind that is taken.
@@ -33,11 +35,15 @@ class DialoguePolicy:
     per_item: int = 4
     kinds: Mapping[str, float] = field(default_factory=dict)
     exclude_verdicts: tuple[str, ...] = ("contradicted",)
+    marked: bool = False
+    boxes: float = 0.5
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "exclude_verdicts", tuple(self.exclude_verdicts))
         if self.per_item < 0:
             raise ConfigError(f"data.dialogues.per_item: {self.per_item} is negative; use 0 for all")
+        if not 0 <= self.boxes <= 1:
+            raise ConfigError(f"data.dialogues.boxes: {self.boxes} is no share of 0 to 1")
         if any(weight < 0 for weight in self.kinds.values()) or (self.kinds and not any(self.kinds.values())):
             raise ConfigError(
                 f"data.dialogues.kinds: {dict(self.kinds)} needs weights of zero or more, one of them positive"
@@ -58,11 +64,12 @@ class DialogueDraws:
     """
 
     def __init__(self, corpus: Corpus, policy: DialoguePolicy) -> None:
-        self._policy = policy
+        self.policy = policy
         self._found: dict[str, list[tuple[frozenset[str], tuple[Turn, ...]]]] = defaultdict(list)
         rows: dict[str, list[dict[str, Any]]] = defaultdict(list)
         for row in corpus.table("dialogues", columns=list(_COLUMNS)).to_pylist():
             rows[row["dialogue_id"]].append(row)
+        self._names = _region_names(corpus) if any(r["region_ids"] for turns in rows.values() for r in turns) else {}
         for dialogue in sorted(rows):
             turns = sorted(rows[dialogue], key=lambda row: row["turn"])
             if (made := self._taken(turns)) and turns[0]["uids"]:
@@ -90,7 +97,7 @@ class DialogueDraws:
             uids: its samples.
             rng: source of randomness; None takes the first ones in order.
         """
-        found, count = self.of(uids), self._policy.per_item
+        found, count = self.of(uids), self.policy.per_item
         if not count or len(found) <= count:
             return tuple(found)
         if rng is None:
@@ -100,14 +107,28 @@ class DialogueDraws:
         return tuple(found[place] for place in np.argsort(keys, kind="stable")[:count])
 
     def _weight(self, turns: Sequence[Turn]) -> float:
-        return float(self._policy.kinds.get(turns[0].kind, 0.0)) if self._policy.kinds else 1.0
+        return float(self.policy.kinds.get(turns[0].kind, 0.0)) if self.policy.kinds else 1.0
 
     def _taken(self, rows: Sequence[Mapping[str, Any]]) -> tuple[Turn, ...]:
         """The turns of a dialogue, question and answer; none where it is not taken or has no such pairs."""
-        if any(row["verdict"] in self._policy.exclude_verdicts for row in rows if row["verdict"]):
+        if any(row["verdict"] in self.policy.exclude_verdicts for row in rows if row["verdict"]):
             return ()
         if [row["role"] for row in rows] != ["user", "assistant"] * (len(rows) // 2):
             return ()
         pairs = zip(rows[::2], rows[1::2], strict=True)
-        turns = tuple(Turn(one["text"], other["text"], other["kind"]) for one, other in pairs)
+        turns = tuple(
+            Turn(one["text"], other["text"], other["kind"], self._shown(other), tuple(one["region_ids"] or ()))
+            for one, other in pairs
+        )
         return turns if turns and self._weight(turns) > 0 else ()
+
+    def _shown(self, row: Mapping[str, Any]) -> tuple[str, ...]:
+        """Names of the regions that an answer points at; none where one of them bears none."""
+        names = [self._names.get(region) for region in row["region_ids"] or ()]
+        return tuple(dict.fromkeys(name for name in names if name)) if all(names) else ()
+
+
+def _region_names(corpus: Corpus) -> dict[str, str | None]:
+    """Phrases of regions by id."""
+    rows = corpus.table("regions", columns=["region_id", "phrase"]).to_pylist()
+    return {row["region_id"]: row["phrase"] for row in rows}

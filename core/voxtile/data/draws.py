@@ -23,6 +23,7 @@ from voxtile.data.dialogues import DialogueDraws
 from voxtile.data.epoch_order import derive_key
 from voxtile.data.presets.base import Preset, SampleSource
 from voxtile.data.presets.roles import StudyReader, StudySource, pick_roles
+from voxtile.data.regions.marked import MarkedRegions
 from voxtile.data.regions.regions import Asked, Placed, RegionDraws
 from voxtile.data.sample_cache import BaseCache, CacheablePreset, CacheableStudies
 from voxtile.errors import ConfigError, CorpusError, VoxtileError
@@ -33,7 +34,7 @@ Unit = Literal["sample", "study"]
 _SAMPLE_CAPTION_STREAM = 0
 _CAPTION_STREAM, _SUBSET_STREAM, _PIXEL_STREAM = 1, 2, 3  # the pixel stream of a study's image i is 3 + i
 _REGION_STREAM = 1 << 20  # beyond the pixel streams of any study
-_DIALOGUE_STREAM = (1 << 20) + 1
+_DIALOGUE_STREAM, _MARK_STREAM = (1 << 20) + 1, (1 << 20) + 2
 
 
 @runtime_checkable
@@ -113,6 +114,7 @@ class DrawDataset(BatchDataset):
         regions: draws phrases with their masks for items of one image, or None.
         with_images: whether images are loaded; without, each is an empty tensor.
         dialogues: draws questions and answers for items, or None.
+        marked: places regions that their questions mark, or None.
     """
 
     view: CompiledView
@@ -128,6 +130,7 @@ class DrawDataset(BatchDataset):
     regions: RegionDraws | None = None
     with_images: bool = True
     dialogues: DialogueDraws | None = None
+    marked: MarkedRegions | None = None
     _first: int = field(init=False, default=0)
     _count: int = field(init=False, default=0)
 
@@ -140,6 +143,11 @@ class DrawDataset(BatchDataset):
             raise ConfigError(
                 "data.regions: masks lie on one image; set data.unit to sample, take a preset that makes one of a "
                 "study (StudyPreset), or remove data.regions"
+            )
+        if self.marked is not None and self.unit != "sample" and not isinstance(self.preset, StudyReader):
+            raise ConfigError(
+                "data.dialogues.marked: a marked region lies on one image; set data.unit to sample, take a preset that "
+                "makes one of a study (StudyPreset), or set it to false"
             )
         items = self.view.rows(self.split) if self.unit == "sample" else self.view.studies(self.split)
         self._first, self._count = items.start, len(items)
@@ -161,7 +169,9 @@ class DrawDataset(BatchDataset):
             wanted = announced_in_pieces(list(wanted), self._places, sharers=sharers)
         items = [self._item(*one) for one in wanted]
         grid = None if self.regions is None else self.preset.grid
-        return batch_of(items, numbers, self.view, region_grid=grid, with_samples=self.sample_captions is not None)
+        with_samples = self.sample_captions is not None
+        marked = None if self.marked is None else self.preset.grid
+        return batch_of(items, numbers, self.view, region_grid=grid, with_samples=with_samples, marked_grid=marked)
 
     def places(self, draws: Draws) -> Iterator[Place]:
         """Where the images and masks lie that a batch is made of, for remote corpora."""
@@ -230,6 +240,10 @@ class DrawDataset(BatchDataset):
         """Different phrases of regions, in order."""
         return [] if self.regions is None else self.regions.texts()
 
+    def region_names(self) -> list[str]:
+        """Different names of regions that are asked for, in order."""
+        return [] if self.regions is None else list(self.regions.table.phrases)
+
     def _entries(self, item: int) -> list[Entry]:
         number = self._first + item
         return [self.view.entry(row) for row in ([number] if self.unit == "sample" else self.view.study_rows(number))]
@@ -240,6 +254,7 @@ class DrawDataset(BatchDataset):
         if isinstance(self.preset, StudyReader):
             return self._whole(item, entries, self.preset, number)
         captions = [self.view.captions(entry) for entry in entries]
+        dialogues = self._dialogues(entries, number)
         kept = self._kept(len(entries), limit, number)
         chosen = [entries[i] for i in kept]
         texts = self._texts([c for own in captions for c in own], number)
@@ -250,6 +265,7 @@ class DrawDataset(BatchDataset):
         preset = self.preset
         if isinstance(preset, TurningPreset) and any(names_direction(text) for text in said):
             preset = preset.upright
+        dialogues, marked = self._marked(entries[:1], dialogues, preset, number)
         return LoadedItem(
             lead=entries[0],
             entries=chosen,
@@ -259,7 +275,8 @@ class DrawDataset(BatchDataset):
             facts=facts,
             days=_days(chosen, entries),
             regions=self._regions(entries[:1], asked, preset, number),
-            dialogues=self._dialogues(entries, number),
+            dialogues=dialogues,
+            marked=marked,
         )
 
     def _asked(self, entries: list[Entry], facts: npt.NDArray[np.int8], number: int | None) -> list[Asked]:
@@ -278,6 +295,7 @@ class DrawDataset(BatchDataset):
         captions = [caption for entry in entries for caption in self.view.captions(entry)]
         facts = any_sample([self.view.facts(entry) for entry in entries])
         asked = self._asked(entries, facts, number)
+        dialogues, marked = self._marked(entries, self._dialogues(entries, number), self.preset, number)
         return LoadedItem(
             lead=entries[0],
             entries=entries[:1],
@@ -287,7 +305,8 @@ class DrawDataset(BatchDataset):
             facts=facts,
             days=_days(entries[:1], entries[:1]),
             regions=self._regions(entries, asked, self.preset, number),
-            dialogues=self._dialogues(entries, number),
+            dialogues=dialogues,
+            marked=marked,
         )
 
     def _study_image(
@@ -319,6 +338,15 @@ class DrawDataset(BatchDataset):
         if self.dialogues is None:
             return None
         return self.dialogues.draw([entry.uid for entry in entries], self._rng(number, _DIALOGUE_STREAM))
+
+    def _marked(
+        self, entries: list[Entry], dialogues: tuple[tuple[Turn, ...], ...] | None, preset: Preset, number: int | None
+    ) -> tuple[tuple[tuple[Turn, ...], ...] | None, list[Placed]]:
+        """The dialogues that can be shown, and regions that they mark, placed with the randomness of the pixels."""
+        if self.marked is None or dialogues is None:
+            return dialogues, []
+        metas, mark_rng = {entry.uid: self.view.meta(entry) for entry in entries}, self._rng(number, _MARK_STREAM)
+        return self.marked.place(metas, dialogues, preset, lambda: self._rng(number, _PIXEL_STREAM), mark_rng)
 
     def _sample_texts(self, captions: list[list[Caption]], number: int | None) -> list[list[Text]]:
         """Texts of each image by itself."""

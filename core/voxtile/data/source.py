@@ -20,6 +20,8 @@ from voxtile.data.epoch_order import EpochOrder, WeightedOrder
 from voxtile.data.phantom import PhantomSpec, phantom_corpus
 from voxtile.data.presets.base import Preset
 from voxtile.data.presets.roles import StudyReader
+from voxtile.data.regions.marked import MarkedRegions
+from voxtile.data.regions.masks import masking
 from voxtile.data.regions.regions import RegionDraws, RegionPolicy
 from voxtile.data.sample_cache import BaseCache
 from voxtile.distributed import place
@@ -157,6 +159,7 @@ class DataSource:
                 max_images_per_batch=self.max_images_per_batch,
                 regions=self._region_draws,
                 dialogues=self._dialogue_draws,
+                marked=self._marked_regions,
             )
         return self._datasets[role]
 
@@ -169,3 +172,10 @@ class DataSource:
     @cached_property
     def _dialogue_draws(self) -> DialogueDraws | None:
         return None if self.dialogues is None else DialogueDraws(self.corpus, self.dialogues)
+
+    @cached_property
+    def _marked_regions(self) -> MarkedRegions | None:
+        if self.dialogues is None or not self.dialogues.marked:
+            return None
+        masking(self.preset)
+        return MarkedRegions(self.corpus, self.dialogues.boxes)

@@ -1,15 +1,21 @@
 """Answers of a language model that sees the image: each dialogue by itself and whole, by transformers alone."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import torch
 from exactness_generative import with_towers
+from exactness_local import dense_masks
+from exactness_model import Numbers
 from torch import nn
 from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
 from voxtile.assist.answering import Answering
 from voxtile.assist.connector import Connector
+from voxtile.assist.regions import GroundedAnswering
 from voxtile.assist.scratch import ScratchLanguage
+from voxtile.objectives.local.grounding import Grounding
+from voxtile.types import Encoded, Regions, Turn
 
 
 class InDoublePrecision(ScratchLanguage):
@@ -40,6 +46,11 @@ def with_words(objective):
 
 def dense_answers(objective, f):
     """The mean over the tokens of all answers and their ends."""
+    return -torch.stack(answer_losses(objective, f)).mean()
+
+
+def answer_losses(objective, f):
+    """Of each token of the answers that captions are, and of their ends, log P."""
     language, words = objective.language, objective.words
     seen = objective.connector(objective.towers[0](f.batch.images, tokens=True))
     losses = []
@@ -51,11 +62,98 @@ def dense_answers(objective, f):
         rows = [language.embedded(torch.tensor(part)) for part in (before, after, answer)]
         whole = torch.cat([rows[0], seen[item], rows[1], rows[2]])[None]
         told = language.model(inputs_embeds=whole).logits[0, -len(answer) - 1 : -1].log_softmax(1)
-        losses += [-row[token] for row, token in zip(told, answer, strict=True)]
-    return torch.stack(losses).mean()
+        losses += [row[token] for row, token in zip(told, answer, strict=True)]
+    return losses
+
+
+class Pointing(GroundedAnswering):
+    """Each region of the batch is marked in a question, and pointed at in its answer."""
+
+    def dialogues(self, batch):
+        names = batch.regions.phrases
+        made = [
+            tuple((Turn("t3?", "t5", shows=(names[r],), marks=(names[r],)),) for r in pointed(batch.regions, item))
+            for item in range(len(batch))
+        ]
+        return super().dialogues(replace(batch, dialogues=made))
+
+
+def pointed(regions, item):
+    """The first region of each name that an item has and that is not empty."""
+    found = {}
+    for r, name in enumerate(regions.phrases):
+        if regions.item[r] == item and regions.masks[r].any():
+            found.setdefault(name, r)
+    return found.values()
+
+
+def dense_pointing(objective, f):
+    """Each dialogue by itself; masks of what the states ask, whole; phrases as the text tower gives them."""
+    language, words, regions = objective.language, objective.words, f.batch.regions
+    image, text = objective.towers
+    encoded = image(f.batch.images, tokens=True)
+    seen, losses, states, wanted = objective.connector(encoded), [], [], []
+    row = lambda ids: language.embedded(torch.tensor(ids))  # noqa: E731
+    (point,) = words.encode("<seg>")
+    for item in range(len(f.batch)):
+        start = [row([words.start, *words.encode("Image: ")]), seen[item], row(words.encode("\n"))]
+        for r in pointed(regions, item):
+            cells = regions.masks[r].view(2, 2, 2, 2).mean((1, 3)).flatten()
+            mean = (cells[:, None] * encoded.tokens[item]).sum(0) / cells.sum()
+            vector = language_vector(objective.regions, mean, regions.masks[r])
+            question = [row(words.encode("Region: ")), vector[None], row(words.encode("\nQuestion: t3?\nAnswer:"))]
+            answer = [*words.encode(" t5"), point, words.end]
+            made = language.model(
+                inputs_embeds=torch.cat([*start, *question, row(answer)])[None], output_hidden_states=True
+            )
+            told = made.logits[0, -len(answer) - 1 : -1].log_softmax(1)
+            losses += [-one[token] for one, token in zip(told, answer, strict=True)]
+            states.append(made.hidden_states[-1][0, -2])
+            wanted.append(r)
+    losses += [-one for one in (answer_losses(objective, f))]
+    asked = objective.ask(torch.stack(states)).unflatten(1, (1 + objective.queries, -1))
+    own = Regions(
+        [], regions.item[wanted], regions.masks[wanted], regions.boxed[wanted], regions.weight[wanted]
+    )  # fmt: skip
+    found = objective.grounding.decoder(encoded.levels, Encoded(asked[:, 0], asked[:, 1:]), own.item, (4, 4))
+    phrases = text(Numbers().encode([regions.phrases[r] for r in wanted])[0]).pooled.detach()
+    apart = (asked[:, 0] - phrases).pow(2).sum(1) / phrases.pow(2).sum(1)
+    masks = dense_masks(objective.grounding, f, own, found)
+    pointing = (0.5 * masks + 2.0 * (own.weight * apart).sum()) / own.weight.sum()
+    return torch.stack(losses).mean() + pointing
+
+
+def language_vector(part, mean, mask):
+    """The token of a region: what is there, its centre, spread and size."""
+    centres, spreads = [], []
+    at = torch.tensor([-0.75, -0.25, 0.25, 0.75], dtype=mask.dtype)
+    for axis in (0, 1):
+        share = mask.sum(1 - axis) / mask.sum()
+        centres.append((share * at).sum())
+        spreads.append(((share * (at - centres[-1]) ** 2).sum() + 1 / 48).sqrt())
+    place = torch.stack([*centres, *spreads, mask.mean().log() / 10])
+    made = part.made(part.seen(mean) + part.where(place))
+    return part.log_size.exp() * (made - made.mean()) / (made.var(correction=0) + 1e-5).sqrt()
 
 
 CASES = {
+    "GroundedAnswering": (
+        lambda: with_words(
+            with_towers(
+                Pointing(
+                    scratch=InDoublePrecision(vocabulary=280, width=8, depth=2, heads=2, context=64),
+                    connector=Connector(kind="resampler", queries=2, pooled=1, heads=2, hidden=8),
+                    grounding=Grounding(width=8, fine_width=16, product=4, heads=2, points=8),
+                    place=0.5,
+                    phrase=2.0,
+                    queries=1,
+                    asking=8,
+                )
+            )
+        ),
+        dense_pointing,
+        {},
+    ),
     "Answering": (
         lambda: with_words(
             with_towers(

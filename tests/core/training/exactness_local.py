@@ -190,10 +190,14 @@ def soft_dice(p, t, w):
 
 
 def dense_grounding(objective, f):
-    """Masks laid out whole; a cell that is drawn k times counts k times what it stands for."""
     regions, towers = f.batch.regions, objective.towers
     levels = towers.image(f.batch.images, tokens=True).levels
     found = objective.decoder(levels, towers.text(Numbers().encode(regions.phrases)[0]), regions.item, (4, 4))
+    return dense_masks(objective, f, regions, found) / regions.weight.sum()
+
+
+def dense_masks(objective, f, regions, found):
+    """Masks laid out whole; a cell that is drawn k times counts k times what it stands for."""
     total = 0.0
     for r, truth in enumerate(regions.masks):
         there = truth.any().double()
@@ -216,7 +220,7 @@ def dense_grounding(objective, f):
             share = there + objective.silence * (1 - there)
             loss = loss + objective.focal * share * focal + there * soft_dice(p, truth, weight)
         total = total + regions.weight[r] * loss
-    return total / regions.weight.sum()
+    return total
 
 
 def known_towers(objective):

@@ -120,7 +120,7 @@ def make_batch(each=1):
         source=torch.tensor([0, 0, 0, 0, 0, 0, 2, 2, 2, 1, 1, 1]),  # one rank has one source, the other two
         source_names=SOURCES[::-1],
     )
-    batch.regions = make_regions(g)
+    batch.regions = batch.marked = make_regions(g)
     if each > 1:
         batch.samples = Batch(
             images=batch.images[:0],

@@ -115,6 +115,10 @@ class MixtureDataset(BatchDataset):
         """Different phrases of regions of all sources, in order."""
         return list(dict.fromkeys(phrase for part in self._parts for phrase in part.region_phrases()))
 
+    def region_names(self) -> list[str]:
+        """Different names of regions of all sources, in order."""
+        return list(dict.fromkeys(name for part in self._parts for name in part.region_names()))
+
     def _with_all_facts(self, batch: Batch) -> Batch:
         columns = torch.tensor([self.fact_names.index(name) for name in batch.fact_names], dtype=torch.int64)
 

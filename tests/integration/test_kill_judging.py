@@ -81,11 +81,12 @@ class Reader(Client):
         port: of the server.
         name: of the reader.
         rng: chooses verdicts.
+        other: port of a second server on the same corpus, which is sent each verdict, too, and asked in turn.
     """
 
-    def __init__(self, port, name, rng):
+    def __init__(self, port, name, rng, other=None):
         super().__init__(port)
-        self.name, self.rng, self.acknowledged, self.is_over = name, rng, [], False
+        self.name, self.rng, self.acknowledged, self.is_over, self.other = name, rng, [], False, other
         self._thread = threading.Thread(target=self._sit)
         self._thread.start()
 
@@ -102,7 +103,11 @@ class Reader(Client):
                 return
             verdict = self.rng.choice(["right", "wrong", "cannot tell"])
             given = {"review_id": uuid.uuid4().hex, "uid": item["uid"], "target": item["target"], "verdict": verdict}
-            self.until_answered("/api/judge/verdicts", {**given, "reader": self.name, "drawn": "random"})
+            body = {**given, "reader": self.name, "drawn": "random"}
+            self.until_answered("/api/judge/verdicts", body)
+            if self.other is not None:
+                self.port, self.other = self.other, self.port
+                self.until_answered("/api/judge/verdicts", body)
             self.acknowledged.append((given["review_id"], self.name, item["target"], verdict))
 
 
@@ -138,6 +143,35 @@ def test_every_acknowledged_verdict_is_in_the_table_once(make_nursery, corpus, k
     rows = [(row["review_id"], row["reader"], row["target"], row["verdict"]) for row in stored(corpus)]
     assert sorted(rows) == sorted(one for reader in readers for one in reader.acknowledged)
     assert len({(reader, target) for _, reader, target, _ in rows}) == len(rows), "no caption came to a reader twice"
+    assert verify(corpus).problems == []
+
+
+def test_two_servers_take_verdicts_at_once_and_each_is_in_the_table_once(make_nursery, corpus):
+    add_captions(corpus, 120)
+    imports = "import uvicorn, voxtile.serve.application, voxtile.serve.command\nfrom voxtile.cli.main import main"
+    nursery, ports = make_nursery(imports, "main(argv)"), (free_port(), free_port())
+    other = f"if not os.fork(): argv[-1] = '{ports[1]}'\n"  # a second process, of the same session
+    code = WITHOUT_PAGES.format(folder=str(corpus)) + other
+    servers = nursery.start(corpus.parent, ["serve", corpus, "--port", ports[0]], code)
+    readers = [
+        Reader(ports[0], "ann", random.Random(0)),
+        Reader(ports[1], "bob", random.Random(1)),
+        Reader(ports[0], "eve", random.Random(2), other=ports[1]),
+    ]
+    try:
+        while min(len(reader.acknowledged) for reader in readers) < 12:
+            assert nursery.is_running(servers), nursery.said()
+            assert not any(reader.problems for reader in readers), [reader.problems for reader in readers]
+            time.sleep(0.005)
+    finally:
+        for reader in readers:
+            reader.leave()
+        os.killpg(servers, signal.SIGTERM)
+        nursery.wait()
+    rows = [(row["review_id"], row["reader"], row["target"], row["verdict"]) for row in stored(corpus)]
+    assert sorted(rows) == sorted(one for reader in readers for one in reader.acknowledged)
+    assert len({(reader, target) for _, reader, target, _ in rows}) == len(rows), "no caption came to a reader twice"
+    assert len(list((corpus / "tables" / "reviews").glob("*.parquet"))) == 2, "each wrote a part of its own"
     assert verify(corpus).problems == []
 
 

@@ -18,7 +18,7 @@ import torch
 from torch import Tensor
 
 from voxtile.data.presets.base import PlacingPreset, Preset, SampleSource
-from voxtile.data.presets.resample import plan_axis, resample
+from voxtile.data.presets.resample import axis_order, plan_axis, resample
 from voxtile.data.presets.tile import TilePreset
 from voxtile.data.presets.volume import VolumePreset
 from voxtile.data.regions.masks import spatial_shape
@@ -28,6 +28,7 @@ from voxtile.models.rgb_pictures import BandsPreset
 Floats = npt.NDArray[np.float32]
 
 _SIGMA = 1 / 8  # of the window's length, as nnU-Net's
+_SLAB = 1 << 22  # places of all maps that are brought back at a time
 _LEAST_WEIGHT = 1e-3  # so that the corners of a sample, seen by one window alone, are known
 
 
@@ -37,11 +38,26 @@ class Window:
 
     Attributes:
         image: [C, *G] float32.
-        back: [P, *G] answers to [P, *H] on the sample's own grid, 0 outside the window.
+        shape: *H, the sample's own grid.
+        ratio, origin: pixels of the sample a pixel of the window, and its lower edge in pixels of the sample.
     """
 
     image: Tensor
-    back: Callable[[Tensor], Tensor]
+    shape: tuple[int, ...]
+    ratio: tuple[float, ...]
+    origin: tuple[float, ...]
+
+    @property
+    def rows(self) -> range:
+        """Of the sample's first axis, those that the window touches."""
+        low = math.floor(self.origin[0])
+        high = math.ceil(self.origin[0] + self.image.shape[1] * self.ratio[0])
+        return range(min(max(low, 0), self.shape[0]), max(0, min(high, self.shape[0])))
+
+    def back(self, answers: Tensor, rows: range | None = None) -> Tensor:
+        """[P, *G] answers to [P, *H] on the sample's own grid, 0 outside the window; of the first axis, these rows."""
+        part = range(self.shape[0]) if rows is None else rows
+        return torch.stack([_onto(one, self.shape, self.ratio, self.origin, part) for one in answers])
 
 
 @singledispatch
@@ -71,11 +87,7 @@ def _(preset: VolumePreset, source: SampleSource, overlap: float) -> Iterator[Wi
     extent = [n * ratio for n, ratio in zip(geometry.out, geometry.ratio, strict=True)]
     axes = [_starts(n, size, overlap) for n, size in zip(geometry.source, extent, strict=True)]
     for origin in product(*axes):
-
-        def back(answers: Tensor, origin: Sequence[float] = origin) -> Tensor:
-            return torch.stack([_onto(one, geometry.source, geometry.ratio, origin) for one in answers])
-
-        yield Window(preset.image_at(source, origin), back)
+        yield Window(preset.image_at(source, origin), tuple(geometry.source), tuple(geometry.ratio), origin)
 
 
 @windows.register
@@ -86,11 +98,7 @@ def _(preset: TilePreset, source: SampleSource, overlap: float) -> Iterator[Wind
     grid, origin = preset.size, [(n - size * ratio) / 2 for n, size in zip(shape, preset.size, strict=True)]
     if ratio == 1.0:  # whole pixels, rounded as the preset rounds
         origin = [float((n - s) // 2 if n >= s else -((s - n) // 2)) for n, s in zip(shape, grid, strict=True)]
-
-    def back(answers: Tensor) -> Tensor:
-        return torch.stack([_onto(one, shape, (ratio, ratio), origin) for one in answers])
-
-    yield Window(preset(source, None), back)
+    yield Window(preset(source, None), shape, (ratio, ratio), tuple(origin))
 
 
 @windows.register
@@ -103,11 +111,7 @@ def _whole(placing: PlacingPreset, image: Tensor, source: SampleSource) -> Windo
     """The one window of a preset that shows a sample whole."""
     shape = spatial_shape(source.meta)
     ratio, origin = placing.placed(shape)
-
-    def back(answers: Tensor) -> Tensor:
-        return torch.stack([_onto(one, shape, ratio, origin) for one in answers])
-
-    return Window(image, back)
+    return Window(image, shape, tuple(ratio), tuple(origin))
 
 
 def ground_sample(
@@ -119,6 +123,8 @@ def ground_sample(
     finish: Callable[[Tensor, Tensor], Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Answers about a whole sample on its own grid.
+
+    Beside what is returned it takes four bytes a place, and a slab of each axis's last step.
 
     Args:
         ground: [1, C, *G] to [1, P, *G] probabilities of voxels and [1, P] of a target.
@@ -134,15 +140,29 @@ def ground_sample(
     for window in windows(preset, source, overlap):
         masks, there = ground(window.image[None])
         trust = gaussian(window.image.shape[1:])
-        answers = window.back(torch.cat([masks[0] * trust, trust[None]]))
-        total = answers[:-1] if total is None else total + answers[:-1]
-        weight = answers[-1] if weight is None else weight + answers[-1]
-        presence = there[0] if presence is None else torch.maximum(presence, there[0])
+        if total is None or weight is None or presence is None:
+            total, weight = torch.zeros(masks.shape[1], *window.shape), torch.zeros(window.shape)
+            presence = there[0]
+        presence = torch.maximum(presence, there[0])
+        answers = torch.cat([masks[0] * trust, trust[None]])
+        for rows in _slabs(window, len(answers)):
+            found = window.back(answers, rows)
+            total[:, rows.start : rows.stop] += found[:-1]
+            weight[rows.start : rows.stop] += found[-1]
     assert total is not None
     assert weight is not None
     assert presence is not None
-    blended = total / weight.clamp(min=1e-6)
-    return (blended if finish is None else finish(blended, weight > _LEAST_WEIGHT / 2)), presence
+    seen = weight > _LEAST_WEIGHT / 2
+    blended = total.div_(weight.clamp_(min=1e-6))
+    del total, weight
+    return (blended if finish is None else finish(blended, seen)), presence
+
+
+def _slabs(window: Window, maps: int) -> Iterator[range]:
+    """The rows that a window touches, few at a time: what brings them back takes several times their memory."""
+    step = max(1, _SLAB // (maps * math.prod(window.shape[1:])))
+    for start in range(window.rows.start, window.rows.stop, step):
+        yield range(start, min(start + step, window.rows.stop))
 
 
 def gaussian(grid: Sequence[int]) -> Tensor:
@@ -162,13 +182,24 @@ def _starts(length: int, window: float, overlap: float) -> list[float]:
     return [float(edge) for edge in np.linspace(0, length - window, count)]
 
 
-def _onto(answer: Tensor, shape: Sequence[int], ratio: Sequence[float], origin: Sequence[float]) -> Tensor:
-    """[*G] on the model's grid to [*H] on the sample's: linear, and the nearest voxel where finer is asked for."""
-    if answer.ndim == 2:
-        return _onto(answer[None], (1, *shape), (1.0, *ratio), (0.0, *origin))[0]
+def _onto(answer: Tensor, shape: Sequence[int], ratio: Sequence[float], origin: Sequence[float], rows: range) -> Tensor:
+    """[*G] on the model's grid to [*H] on the sample's: linear, and the nearest voxel where finer is asked for.
+
+    Of the first axis of H, rows alone are made; each is the same to the last bit in whichever part it is made.
+    """
+    if answer.ndim == 2:  # as one plane of a volume; rows are then along its second axis
+        return _placed(answer[None], (1, *shape), (1.0, *ratio), (0.0, *origin), 1, rows)[0]
+    return _placed(answer, shape, ratio, origin, 0, rows)
+
+
+def _placed(
+    answer: Tensor, shape: Sequence[int], ratio: Sequence[float], origin: Sequence[float], axis: int, rows: range
+) -> Tensor:
     plans = [
         plan_axis(have, want, 1 / r, -edge / r)
         for have, want, r, edge in zip(answer.shape, shape, ratio, origin, strict=True)
     ]
+    order = axis_order(plans)
+    plans[axis] = plans[axis].part(rows.start, rows.stop)
     box = tuple(slice(plan.start, plan.stop) for plan in plans)
-    return resample(answer.float()[box].contiguous(), plans, 0.0)
+    return resample(answer.float()[box].contiguous(), plans, 0.0, order)

@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
+from voxtile.console import note
 from voxtile.corpus.packing.reading import locate
 from voxtile.errors import ConfigError
 from voxtile.folders import cache_folder
@@ -83,9 +84,9 @@ def parts_key(parts: Iterable[Path], *further: str) -> str:
 def forget_laid_out(corpus: Path) -> None:
     """Remove all that this user's servers laid out of a corpus, alone or with others."""
     wanted = str(corpus.resolve())
-    for note in cache_folder(_CACHE).glob(f"*/{_WHOSE}"):
-        if wanted in json.loads(note.read_text("utf-8")):
-            shutil.rmtree(note.parent, ignore_errors=True)
+    for known in cache_folder(_CACHE).glob(f"*/{_WHOSE}"):
+        if wanted in json.loads(known.read_text("utf-8")):
+            shutil.rmtree(known.parent, ignore_errors=True)
 
 
 def _home(corpora: Sequence[Path]) -> Path:
@@ -97,7 +98,11 @@ def _home(corpora: Sequence[Path]) -> Path:
 def _alone(lock: Path) -> Iterator[None]:
     handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)  # one process makes it, the others wait
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            note("another server lays this corpus out just now; this one waits for it and uses the same")
+            fcntl.flock(handle, fcntl.LOCK_EX)  # one process makes it, the others wait
         yield
     finally:
         os.close(handle)

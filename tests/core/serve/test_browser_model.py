@@ -112,6 +112,12 @@ def test_a_phrase_without_webgl_is_shown_in_the_planes(browser, addresses):
             "() => [...document.querySelectorAll('.plane img')].every(i => i.complete && i.naturalWidth"
             " && i.src.includes('phrase/planes') && i.src.includes('threshold'))"
         )
+        page.get_by_label("Over it").select_option("0")
+        page.get_by_label("Image").get_by_role("spinbutton", name="from").wait_for()
+        page.wait_for_function(
+            "() => [...document.querySelectorAll('.plane img')].every(i => i.complete && i.naturalWidth"
+            " && i.src.includes('over=') && i.src.includes('phrase/planes'))"
+        )
         assert too_wide(page) <= 0
         assert serious(page) == []
 

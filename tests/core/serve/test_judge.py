@@ -1,6 +1,8 @@
 """Judge captions: which one comes next, what is stored and when, and what the verdicts say."""
 
+import fcntl
 import math
+import os
 import threading
 import uuid
 
@@ -183,6 +185,43 @@ def test_two_servers_on_one_corpus_see_each_other_and_store_nothing_twice(open_j
     assert len({row["review_id"] for row in rows}) == len(rows) == 1 + 2 * 13
     assert waiting(first, reader="eve") is None, "what eve said at the other server is known here"
     assert len(list((root / "tables" / "reviews").iterdir())) == 2
+
+
+def test_a_table_that_another_server_does_not_let_go_is_said_and_the_verdict_may_be_sent_again(
+    judge, root, monkeypatch
+):
+    monkeypatch.setattr("voxtile.serve.reviews.store._PATIENCE_S", 0.02)
+    name = uuid.uuid4().hex
+    handle = os.open(root, os.O_RDONLY)
+    fcntl.flock(handle, fcntl.LOCK_EX)  # as a server that was stopped in the midst of writing
+    answer = give(judge, "j0", review_id=name)
+    assert (answer.status_code, "another server" in answer.json()["error"]) == (422, True)
+    assert stored(root) == []
+    os.close(handle)
+    assert give(judge, "j0", review_id=name).status_code == 200
+    assert [row["review_id"] for row in stored(root)] == [name]
+
+
+def test_a_part_that_is_written_again_while_it_is_read_is_read_anew(judge, root, monkeypatch):
+    from voxtile.corpus.parts import part_table
+    from voxtile.errors import CorpusError
+
+    assert give(judge, "j0").status_code == 200
+    [part] = (root / "tables" / "reviews").iterdir()
+    torn = []
+
+    def replaced_meanwhile(path, columns):
+        if not torn:
+            torn.append(path)
+            os.utime(part, ns=(1, 1))  # as another verdict does between the footer and the rows
+            raise CorpusError("the footer is of another file")
+        return part_table(path, columns)
+
+    monkeypatch.setattr("voxtile.serve.reviews.store.part_table", replaced_meanwhile)
+    assert judge.get("/api/judge/rates").json()["wrong"][0]["judged"] == 1
+    part.write_bytes(b"PAR1 and no more")
+    torn.clear()
+    assert judge.get("/api/judge/rates").status_code == 500, "what is damaged stays so"
 
 
 def test_a_condition_sees_reviews_as_they_are_given(judge):

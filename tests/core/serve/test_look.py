@@ -5,8 +5,12 @@ import io
 import nibabel as nib
 import numpy as np
 import pytest
+from nibabel.processing import resample_from_to
 from PIL import Image
 from serve_corpus import BANDS, HOUNSFIELD, NODATA, OTHER, PATCH, REPORT, SCENE, VOLUME
+
+from voxtile.corpus.records import Sample
+from voxtile.corpus.writer import JobWriter, new_corpus
 
 pytest.importorskip("fastapi", reason="the extra serve is not installed")
 
@@ -142,3 +146,56 @@ def test_a_damaged_shard_says_so_without_naming_a_file(served_corpus, pages, tmp
         assert "cannot be read" in answer.json()["error"]
         assert str(tmp_path) not in answer.text
     assert client.get(f"/api/samples/{VOLUME}").status_code == 200, "what is known does not need the pixels"
+
+
+CT, PET, ELSEWHERE = (f"{n:032x}" for n in range(11, 14))
+TURNED = np.array([[2.9, 0.5, 0.0, -21.0], [-0.5, 3.9, 0.3, -20.0], [0.0, -0.4, 4.8, -9.0], [0, 0, 0, 1]])
+STRAIGHT = np.array([[2.0, 0, 0, -15.0], [0, 2.5, 0, -15.0], [0, 0, 3.0, -15.0], [0, 0, 0, 1.0]])
+
+
+@pytest.fixture(scope="module")
+def fusable(tmp_path_factory):
+    """CT, PET in SUV on a grid of its own, and another patient's PET."""
+    root, rng = tmp_path_factory.mktemp("fusable") / "corpus", np.random.default_rng(2)
+    new_corpus(root)
+    writer, stored = JobWriter(root, "job"), {}
+    of_pet = {"modality": "PT", "units": "SUVbw", "channels": [{"name": "PT", "scale": 0.01, "offset": -0.2}]}
+    for uid, shape, affine, more in (
+        (CT, (8, 10, 12), STRAIGHT, {"modality": "CT", "units": "HU", "subject": "p"}),
+        (PET, (7, 6, 9), TURNED, {**of_pet, "subject": "p"}),
+        (ELSEWHERE, (7, 6, 9), TURNED, {**of_pet, "subject": "q"}),
+    ):
+        values = stored[uid] = rng.integers(0, 1000, shape, dtype=np.int16)
+        row = {"uid": uid, "study": "s", "kind": "volume", "axes": "ZYX", "affine": affine.ravel().tolist(), **more}
+        writer.add(Sample(row, values))
+    writer.publish()
+    return root, stored
+
+
+@pytest.mark.parametrize(("name", "index", "axis"), [("axial", 3, 2), ("coronal", 4, 1), ("sagittal", 7, 0)])
+def test_pet_lies_over_ct_where_nibabel_resamples_it_in_the_colours_of_matplotlib(serving, fusable, name, index, axis):
+    cmap = pytest.importorskip("matplotlib").colormaps["hot"]
+    root, stored = fusable
+    client, low, high = serving(root), 4.5, 8.0
+    suv = nib.Nifti1Image(stored[PET].T * 0.01 - 0.2, TURNED)
+    here = resample_from_to(suv, (stored[CT].T.shape, STRAIGHT), order=1, cval=-9.0).get_fdata()
+    values = np.take(here, index, axis=axis).T[::-1, ::-1]
+    grey = picture(client, f"{CT}/planes/{name}/{index}").astype(float)
+    shown = picture(client, f"{CT}/planes/{name}/{index}", over=PET, low=low, high=high).astype(float)
+    hot = cmap(np.clip((values - low) / (high - low), 0, 1))[..., :3] * 255
+    expected = np.where((values > low)[..., None], grey[..., None] * 0.4 + hot * 0.6, grey[..., None])
+    sure = (values > -0.2) & (np.abs(values - low) > 0.02)  # the edge of the other volume, half a voxel out, is ours
+    assert sure.sum() > 30
+    assert (values[sure] > low).any()
+    assert (values[sure] < low).any()
+    np.testing.assert_allclose(shown[sure], expected[sure], atol=3)
+
+
+@pytest.mark.parametrize(
+    ("query", "said"),
+    [({"over": ELSEWHERE}, "same study"), ({"over": PET, "low": 5, "high": 5}, "from one value to a higher one"),
+     ({"over": PET, "high": "nan"}, "from one value")],
+)  # fmt: skip
+def test_what_cannot_lie_over_a_volume_is_said(serving, fusable, query, said):
+    answer = serving(fusable[0]).get(f"/api/samples/{CT}/planes/axial/3", params=query)
+    assert (answer.status_code, said in answer.json()["error"]) == (422, True), answer.text

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+
+_MOST_READ = 1 << 24  # source elements
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,20 @@ class AxisPlan:
     taps: Tensor | None = None
     weights: Tensor | None = None
     before: int = 0
+
+    def part(self, first: int, last: int) -> AxisPlan:
+        """The plan of output elements from `first` to before `last`: the same values, of fewer source indices."""
+        if self.taps is None or self.weights is None:
+            start, stop = (
+                self.start + min(max(edge - self.before, 0), self.stop - self.start) for edge in (first, last)
+            )
+            return AxisPlan(start, stop, last - first, before=min(max(self.before - first, 0), last - first))
+        taps, weights = self.taps[first:last], self.weights[first:last]
+        used = taps[weights > 0]
+        low, high = (int(used.min()), int(used.max()) + 1) if len(used) else (0, 0)
+        return AxisPlan(
+            self.start + low, self.start + high, last - first, (taps - low).clamp(0, max(high - low - 1, 0)), weights
+        )
 
 
 def plan_axis(source: int, out: int, ratio: float, origin: float) -> AxisPlan:
@@ -58,13 +74,15 @@ def plan_axis(source: int, out: int, ratio: float, origin: float) -> AxisPlan:
     return AxisPlan(start, stop, out, (taps - start).clamp(0, max(stop - start - 1, 0)), weights.float())
 
 
-def resample(values: Tensor, plans: Sequence[AxisPlan], pad: float) -> Tensor:
+def resample(values: Tensor, plans: Sequence[AxisPlan], pad: float, order: Sequence[int] | None = None) -> Tensor:
     """Apply the plans.
 
     Args:
         values: [Z, Y, X] float32, the box of the source that the plans name.
         plans: one per axis.
         pad: value of what lies outside the volume.
+        order: of the axes; that of `axis_order` for these plans where left out. Parts of a volume are equal to the
+            last bit to the whole where both are given the whole's.
 
     Returns:
         [Z, Y, X] float32 in the output's shape.
@@ -75,13 +93,38 @@ def resample(values: Tensor, plans: Sequence[AxisPlan], pad: float) -> Tensor:
     if all(plan.taps is None for plan in plans):
         return _padded(values, plans, pad)
     out = values - pad  # what lies outside then counts as zero
-    # The axis that shrinks most goes first, so that the others have less to do.
-    for axis in sorted(range(3), key=lambda a: plans[a].out / values.shape[a]):
+    for axis in axis_order(plans) if order is None else order:
         plan = plans[axis]
         if plan.taps is not None and plan.weights is not None:
             out = _averaged(out, plan.taps, plan.weights, axis)
     copied = [plan if plan.taps is None else AxisPlan(0, plan.out, plan.out) for plan in plans]
     return _padded(out, copied, 0.0) + pad
+
+
+def resampled_by_slabs(
+    read: Callable[[Sequence[AxisPlan]], Tensor], plans: Sequence[AxisPlan], pad: float | None
+) -> Tensor:
+    """[Z, Y, X] as `resample` gives it, to the last bit; of a large box no more is read at a time than 64 MB.
+
+    Args:
+        read: [Z, Y, X] float32 of the box that plans name.
+        plans: one per axis.
+        pad: value of what lies outside the volume; None for the lowest that is read, for which all is read at once.
+    """
+    if pad is None:
+        values = read(plans)
+        return resample(values, plans, float(values.min()) if values.numel() else 0.0)
+    out, order = plans[0].out, axis_order(plans)
+    slabs = math.ceil(math.prod(plan.stop - plan.start for plan in plans) / _MOST_READ)
+    step = max(1, out // max(1, slabs))
+    parts = [[plans[0].part(start, min(start + step, out)), *plans[1:]] for start in range(0, out, step)]
+    found = [resample(read(part), part, pad, order) for part in parts]
+    return found[0] if len(found) == 1 else torch.cat(found)
+
+
+def axis_order(plans: Sequence[AxisPlan]) -> list[int]:
+    """Axes as they are resampled: the one that shrinks most first, so that the others have less to do."""
+    return sorted(range(3), key=lambda a: plans[a].out / max(1, plans[a].stop - plans[a].start))
 
 
 def _averaged(values: Tensor, taps: Tensor, weights: Tensor, axis: int) -> Tensor:

@@ -21,7 +21,7 @@ from voxtile.data.presets.base import (
     rescale_of,
     spacing_mm,
 )
-from voxtile.data.presets.resample import plan_axis, resample
+from voxtile.data.presets.resample import AxisPlan, plan_axis, resampled_by_slabs
 from voxtile.errors import PresetError
 
 _AXES = ("z", "y", "x")
@@ -259,19 +259,16 @@ class VolumePreset(BasePreset):
     def _read(self, source: SampleSource, geometry: Geometry, origin: tuple[float, ...]) -> Tensor:
         """Read and resample one box: [*geometry.out] float32 in the source's units."""
         plans = list(map(plan_axis, geometry.source, geometry.out, geometry.ratio, origin))
-        stored = source.array(tuple(slice(plan.start, plan.stop) for plan in plans))
-        values = torch.from_numpy(np.ascontiguousarray(stored, dtype=np.float32))
-        scale, offset = rescale_of(source.meta)
-        if (scale, offset) != (1.0, 0.0):
-            values = values * scale + offset
-        return resample(values, plans, self._pad_value(values))
+        pad = min((low for low, _ in self.windows), default=None) if self.pad is None else self.pad
+        return resampled_by_slabs(lambda part: _physical(source, part), plans, pad)
 
-    def _pad_value(self, values: Tensor) -> float:
-        if self.pad is not None:
-            return self.pad
-        if self.windows:
-            return min(low for low, _ in self.windows)
-        return float(values.min()) if values.numel() else 0.0
+
+def _physical(source: SampleSource, plans: Sequence[AxisPlan]) -> Tensor:
+    """[Z, Y, X] float32 of the box that plans name, in the source's units."""
+    stored = source.array(tuple(slice(plan.start, plan.stop) for plan in plans))
+    values = torch.from_numpy(np.ascontiguousarray(stored, dtype=np.float32))
+    scale, offset = rescale_of(source.meta)
+    return values if (scale, offset) == (1.0, 0.0) else values * scale + offset
 
 
 def _percentile_window(values: Tensor) -> tuple[float, float]:

@@ -47,6 +47,11 @@ def is_volume(meta: Mapping[str, Any]) -> bool:
     return all(axis in axes_of(meta) for axis in "ZYX")
 
 
+def cut_of(name: PlaneName) -> tuple[str, str, str]:
+    """The axis that planes of a direction cut across, and those that become their rows and columns."""
+    return _CUTS[name]
+
+
 def plane_stacks(meta: Mapping[str, Any]) -> list[PlaneStack]:
     """The three directions of a volume.
 

@@ -22,6 +22,7 @@ from voxtile.models.protocol import EvaluationModel
 from voxtile.models.rgb_pictures import BandsModel
 
 _COSINES = ("regions", "tokens", "concepts", "attributes", "maskclip")
+_PART = 1 << 22  # places that are worked on at a time
 _ASKED_FOR = ("attributes", "legrad")  # only where they are named: one knows few phrases, the other is dear
 
 
@@ -111,11 +112,16 @@ class SimilarityModel:
         Returns:
             [P, *G] from 0 at the lowest place to 1 at the highest; 0 where a map is flat, and outside `seen`.
         """
-        flat = maps.flatten(1)
+        flat, found = maps.flatten(1), torch.empty_like(maps).flatten(1)
         inside = torch.ones_like(flat[0], dtype=torch.bool) if seen is None else seen.flatten()
-        low, high = flat[:, inside].amin(1, keepdim=True), flat[:, inside].amax(1, keepdim=True)
-        found = torch.where(high > low, (flat - low) / (high - low).clamp(min=1e-20), 0.0).clamp(0, 1)
-        return torch.where(inside, found, 0.0).view_as(maps)
+        spans = [slice(start, start + _PART) for start in range(0, flat.shape[1], _PART)]
+        parts = [(flat[:, span], inside[span], found[:, span]) for span in spans]
+        low = torch.stack([_least(part, within) for part, within, _ in parts]).amin(0)
+        high = -torch.stack([_least(-part, within) for part, within, _ in parts]).amin(0)
+        for part, within, out in parts:  # some places at a time: a volume takes gigabytes otherwise
+            shares = torch.where(high > low, (part - low) / (high - low).clamp(min=1e-20), 0.0).clamp(0, 1)
+            out.copy_(torch.where(within, shares, 0.0))
+        return found.view_as(maps)
 
     def shared_out(self, maps: Tensor) -> Tensor:
         """Raw maps of one image to [P, *G] in 0 to 1, each place given to the phrase that fits it best and to no other.
@@ -177,6 +183,11 @@ class SimilarityModel:
             own = slope[:, tower.prefix :].sum(1, keepdim=True) * patches[:, tower.prefix :].detach()
             maps.append(own.sum(2).clamp(min=0).view(len(own), *tower.grid))
         return resized(torch.stack(maps, 1), images.shape[2:]), embeddings
+
+
+def _least(part: Tensor, within: Tensor) -> Tensor:
+    """[P, 1] lowest of [P, N] where [N] is true."""
+    return torch.where(within, part, torch.inf).amin(1, keepdim=True)
 
 
 def methods_of(model: EvaluationModel) -> tuple[Method, ...]:

@@ -28,7 +28,7 @@ from voxtile.stages.embed.clip_model import DualExtractor
 STEPS = 200
 """Levels of a stored map: a threshold in hundredths cuts it exactly where it cuts the model's own answer."""
 
-_MOST_PLACES = 1 << 27  # of a map: 1.5 times a CT of 512 × 512 × 340; at work it takes some 24 bytes a place
+_MOST_PLACES = 1 << 27  # of a map: 1.5 times a CT of 512 × 512 × 340; at work it takes some 10 bytes a place
 _MOST_KEPT = 256 << 20  # bytes of maps that are held
 _LONGEST_PHRASE = 500  # characters
 
@@ -136,7 +136,7 @@ class PhraseMaps:
 
         similar = shows if isinstance(shows, SimilarityModel) else None
         maps, there = ground_sample(answer, preset, source, finish=similar.scaled if similar else None)
-        levels = np.floor(maps[0].numpy() * np.float32(STEPS)).clip(0, STEPS).astype(np.uint8)
+        levels = _levels(maps[0].numpy())
         for region in regions:
             levels[joined_mask(corpus, [region], meta).mask] = 0
         return PhraseMap(phrase, similar.method if similar else "decoder", float(there[0]), levels)
@@ -150,6 +150,14 @@ class PhraseMaps:
 def phrase_maps(extractor: object) -> PhraseMaps | None:
     """What shows phrases by the model that words are searched by; None where it is no pair of encoders."""
     return PhraseMaps(extractor.pair) if isinstance(extractor, DualExtractor) else None
+
+
+def _levels(shares: npt.NDArray[np.float32]) -> npt.NDArray[np.uint8]:
+    """[*H] of 0 to 1 as whole numbers, row by row."""
+    out = np.empty(shares.shape, np.uint8)
+    for place, row in enumerate(shares):
+        out[place] = np.floor(row * np.float32(STEPS)).clip(0, STEPS)
+    return out
 
 
 def _check_asked(phrase: str, method: str) -> None:

@@ -27,13 +27,16 @@ from voxtile.corpus.reader import Corpus
 from voxtile.corpus.reviews_lock import ReviewsHeldError, reviews_lock
 from voxtile.corpus.schema import REVIEWS, SCHEMA_VERSION, VERSION_KEY
 from voxtile.corpus.storage import StorageError, write_atomically
-from voxtile.errors import ConfigError
+from voxtile.errors import ConfigError, CorpusError
 from voxtile.serve.reviews.verdicts import Drawn, latest, target_of
 
 _NOT_WRITTEN = "the verdict could not be written; make room on the disk, and send it again"
-_REBUILT = "the corpus is being built anew by another command; send the verdict again when that has ended"
+_REBUILT = (
+    "the corpus is being built anew by another command, or another server on it was stopped while it wrote; send the "
+    "verdict again when that has ended"
+)
 _FORGOTTEN = "the corpus has forgotten the subject of this image; the verdict was not stored"
-_PATIENCE_S = 5.0  # of a reader, for a command that builds the corpus anew
+_PATIENCE_S = 5.0  # of a reader, for who holds the corpus
 _MOST_ROWS = 500  # of a part, which is written anew with each verdict; then a further one begins
 _TABLE = "reviews"
 _Stamp = tuple[int, int, int]  # what changes with a file's content
@@ -115,9 +118,18 @@ class Reviews:
 
     def table(self, root: int) -> pa.Table:
         """All rows of one corpus as they stand now, for conditions."""
-        paths = self._corpus.parts(_TABLE, root)
         schema = REVIEWS.remove_metadata()
-        return pa.concat_tables([schema.empty_table(), *(part_table(p, schema.names).cast(schema) for p in paths)])
+        while True:
+            before = self.stamp()
+            try:
+                parts = [part_table(path, schema.names).cast(schema) for path in self._corpus.parts(_TABLE, root)]
+                return pa.concat_tables([schema.empty_table(), *parts])
+            except (CorpusError, OSError, pa.ArrowException) as error:
+                if self.stamp() == before:
+                    raise CorpusError(
+                        f"the table {_TABLE} cannot be read; run 'voxtile verify' on the corpus"
+                    ) from error
+                # else a part was replaced between its footer and its rows
 
     def stamp(self) -> dict[Path, _Stamp]:
         """The files of the table as they are now: another value whenever one was written, by whomever."""

@@ -21,6 +21,7 @@ from voxtile.serve.model_maps import class_scores as scoring
 from voxtile.serve.model_maps.phrase_map import STEPS, PhraseMap, PhraseMaps
 from voxtile.serve.model_maps.saved import Form, SavedFile, forms_of, saved
 from voxtile.serve.routes import Served
+from voxtile.serve.routes.laid_over import LaidOver
 from voxtile.stages.ground.files import Found
 
 router = APIRouter(tags=["model"])
@@ -129,12 +130,14 @@ def plane(
     name: planes.PlaneName,
     index: int,
     wanted: Shown,
+    over: LaidOver,
     window: Annotated[int, Query(ge=0, le=20)] = 0,
 ) -> Response:
-    """A plane of a volume as PNG, with the map or the mask of a phrase over it."""
+    """A plane of a volume as PNG, with the map or the mask of a phrase over it, and another volume under that."""
     row, found = _map(served, uid, wanted.phrase, wanted.method)
     with served.source(row) as source:
         pixels = planes.plane(source, name, index, planes.window_of(source, window))
+    pixels = over.laid(served, row, pixels, name, index)
     levels = planes.hung(found.levels, name, index)
     return Response(png(laid_over(pixels, _colours(found, levels, wanted))), media_type="image/png", headers=_KEPT)
 

@@ -21,6 +21,7 @@ from voxtile.formats.pictures.values import size_along
 from voxtile.serve.explored import Explored
 from voxtile.serve.model_maps.saved import Form, forms_of
 from voxtile.serve.routes import Served
+from voxtile.serve.routes.laid_over import LaidOver
 from voxtile.stages.inspect.regions import COLOURS
 
 router = APIRouter(prefix="/samples/{uid}", tags=["pictures"])
@@ -90,15 +91,18 @@ def plane(
     index: int,
     window: Annotated[int, Query(ge=0, le=20)] = 0,
     channel: Annotated[int, Query(ge=0)] = 0,
+    *,
+    over: LaidOver,
     regions: bool = False,
 ) -> Response:
-    """One plane as PNG, as radiologists hang it, with the masks of regions where they are asked for."""
+    """One plane as PNG, as radiologists hang it, with masks of regions and another volume over it where asked for."""
     row = served.row(uid)
     with served.source(row) as source:
         pixels = planes.plane(source, name, index, planes.window_of(source, window), channel)
     if regions:
         rows, colours = _regions(served, uid)
         pixels = planes.tinted(pixels, served.corpus, row, rows, colours, name, index)
+    pixels = over.laid(served, row, pixels, name, index)
     return Response(png(pixels), media_type="image/png", headers=_KEPT)
 
 

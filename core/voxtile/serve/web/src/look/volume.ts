@@ -19,9 +19,10 @@ export async function showVolume(place: HTMLElement, known: Known, shown: Shown)
   const plane = (number: number) => {
     const stack = shown.stacks[number]!;
     const where = `planes/${stack.name}/${at[number]}`;
+    const laid: Record<string, string | number> = state.fused ? { over: state.fused.uid, low: state.fused.low, high: state.fused.high } : {};
     const source = state.over
-      ? file(known.uid, `phrase/${where}`, { window: state.window, ...asked(state.over) })
-      : file(known.uid, where, { window: state.window, regions: state.regions });
+      ? file(known.uid, `phrase/${where}`, { window: state.window, ...asked(state.over), ...laid })
+      : file(known.uid, where, { window: state.window, regions: state.regions, ...laid });
     const move = (event: Event) => {
       at[number] = Number((event.target as HTMLInputElement).value);
       draw();
@@ -40,7 +41,7 @@ export async function showVolume(place: HTMLElement, known: Known, shown: Shown)
         ? html`<label><input type="checkbox" .checked=${state.regions} @change=${toggle} /> regions</label>` : nothing}
       ${state.live ? html`<label>View <select @change=${(event: Event) => viewer?.setView((event.target as HTMLSelectElement).value)}>
         ${viewer?.views.map((name) => html`<option>${name}</option>`)}</select></label>` : nothing}
-      ${state.live && companions.length ? over() : nothing}
+      ${companions.length ? over() : nothing}
     </div>
     <div class="canvas" ?hidden=${!state.live}><canvas tabindex="0" aria-label="Planes of the volume; arrow keys and page keys move through them"></canvas></div>
     ${state.live ? nothing : html`<div class="planes">${shown.stacks.map((_, n) => plane(n))}</div>`}
@@ -58,10 +59,11 @@ export async function showVolume(place: HTMLElement, known: Known, shown: Shown)
     fused(one ? { uid: one.uid, low: Number(one.window.low.toPrecision(4)), high: Number(one.window.high.toPrecision(4)) } : null);
   const fused = async (other: Fused | null) => {
     state.fused = other;
+    if (!viewer) return draw(); // pictures of planes have it in them
     state.said = other ? "loading what lies over it…" : "";
     draw();
     try {
-      await viewer?.fuse(other);
+      await viewer.fuse(other);
       state.said = "";
     } catch (error) {
       state.fused = null;
@@ -95,7 +97,7 @@ export async function showVolume(place: HTMLElement, known: Known, shown: Shown)
       });
       if (left) opened.close();
       viewer = opened;
-      await opened.lay(state.over);
+      await Promise.all([opened.lay(state.over), opened.fuse(state.fused)]);
       draw();
     } catch (error) {
       state.live = false;

@@ -369,6 +369,10 @@ class Answering(ItemObjective):
         """The token at a place of the logits."""
         return place if self._allowed is None else int(self._allowed[place])
 
+    def answer_tokens(self, written: Sequence[int], text: str) -> list[int]:
+        """An answer that was written, as later questions of its dialogue have it before them, without its end."""
+        return self.words.encode(answered(text))
+
     def text_of(self, tokens: Sequence[int]) -> str:
         """What the tokens of an answer say, markers left out."""
         return self.words.decode(tokens).strip()

@@ -5,7 +5,7 @@ Shape letters: C channels, *G the grid of an image.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -13,13 +13,15 @@ import torch
 from torch import Tensor
 
 from voxtile.assist.answering import REPORT, Answering
-from voxtile.assist.sequences import answered
+from voxtile.assist.region_sequences import question_tokens
+from voxtile.assist.regions import GroundedAnswering
 from voxtile.assist.writing import Answer, write
 from voxtile.data.presets.base import Preset
 from voxtile.data.sentences import split_sentences
 from voxtile.errors import ConfigError
 from voxtile.inference.encoder_model import EncoderModel
 from voxtile.inference.load import load_model
+from voxtile.types import Encoded
 
 Style = Literal["structured", "narrative"]
 
@@ -36,10 +38,15 @@ class Claim:
     Attributes:
         text: of it.
         support: probability that the contrastive model gives image and sentence, 0 to 1; None where it gives none.
+        name: what it points at, as its region was called in training where it names one; None where it points at
+            nothing.
+        query: what it asks the grounding decoder, pooled [n, D], for `Assistant.ground`; None likewise.
     """
 
     text: str
     support: float | None
+    name: str | None = None
+    query: Encoded | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True)
@@ -102,6 +109,33 @@ class Assistant:
         """Ways to ask for a report in its training, the commonest first."""
         return self._answering.report_questions
 
+    @property
+    def points(self) -> bool:
+        """Whether its answers point at what they name."""
+        return isinstance(self._answering, GroundedAnswering)
+
+    def require_pointing(self) -> None:
+        """Refuse a model that cannot show places.
+
+        Raises:
+            ConfigError: says what to train.
+        """
+        if not self.points:
+            raise ConfigError(
+                f"'{self.name}' shows no places; train one that does: a tower with lightning fit -c "
+                "medical/ct-grounding, then lightning fit -c medical/ct-grounded-report on it (docs/assist.md), or "
+                "take voxtile ground"
+            )
+
+    def ground(self, images: Tensor, query: Encoded) -> tuple[Tensor, Tensor]:
+        """[S, C, *G] and what claims ask to [S, n, *G] probability of each voxel and [S, n] of there being a place.
+
+        Raises:
+            ConfigError: the model does not point.
+        """
+        self.require_pointing()
+        return self._model.ground_encoded(images, query)
+
     def leave_images_out(self, blind: bool) -> None:
         """Write without seeing the image, as a control; a model that was trained so never sees one."""
         self._answering.blind = self._answering.blind or blind
@@ -125,16 +159,27 @@ class Assistant:
             raise ConfigError(f"there is no style '{style}'; take structured or narrative")
         question = self._answering.findings_question if style == "structured" else self._narrative()
         encoded, embeddings = self._seen(images)
-        answers = write(self._answering, encoded, self._answering.question_tokens(question), longest=longest)
-        return [self._reply(answer, vector, 0.0) for answer, vector in zip(answers, embeddings, strict=True)]
+        prompt = self._answering.question_tokens(question)
+        answers = write(self._answering, encoded, prompt, longest=longest)
+        replies = []
+        for place, (answer, vector) in enumerate(zip(answers, embeddings, strict=True)):
+            read = self._read(prompt)
+            replies.append(self._reply(answer, vector, 0.0, encoded[place : place + 1], read))
+        return replies
 
-    def ask(self, image: Tensor, question: str, *, longest: int = LONGEST) -> Reply:
+    def ask(self, image: Tensor, question: str, *, regions: Sequence[Tensor] = (), longest: int = LONGEST) -> Reply:
         """Answer a question about an image, see `report`.
 
+        Args:
+            image: [C, *G] float32, from the preset.
+            question: what to answer.
+            regions: [*G] in 0 to 1 each, that the question marks, as the preset places masks.
+            longest: tokens at most.
+
         Raises:
-            ConfigError: nothing is asked, or there is no room for question and answer.
+            ConfigError: nothing is asked, there is no room for question and answer, or the model knows no regions.
         """
-        return self.talk(image, longest=longest).ask(question)
+        return self.talk(image, longest=longest).ask(question, regions)
 
     def talk(self, image: Tensor, *, longest: int = LONGEST) -> Talk:
         """Begin a dialogue about an image.
@@ -147,8 +192,8 @@ class Assistant:
                 f"'{self.name}' was trained on reports and captions alone and answers no questions; train one on "
                 "dialogues (data.dialogues, docs/assist.md), or take voxtile report"
             )
-        encoded, embeddings = self._seen(image[None])
-        return Talk(self, encoded, embeddings[0], longest)
+        embeddings, tower = self._encoded(image[None])
+        return Talk(self, self._answering.image(tower), embeddings[0], longest, tower)
 
     @torch.no_grad()
     def support(self, vector: Tensor, sentences: Sequence[str]) -> list[float | None]:
@@ -177,18 +222,74 @@ class Assistant:
     @torch.no_grad()
     def _seen(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """[S, K, W] for the language model, and [S, D] embeddings."""
-        embeddings, encoded = self._model.encoder.encode_samples(images.to(self._model.device), tokens=True)
+        embeddings, encoded = self._encoded(images)
         return self._answering.image(encoded), embeddings
 
-    def _answer(self, image: Tensor, prompt: Sequence[int], longest: int) -> Answer:
-        return write(self._answering, image, prompt, longest=longest)[0]
+    @torch.no_grad()
+    def _encoded(self, images: Tensor) -> tuple[Tensor, Encoded]:
+        return self._model.encoder.encode_samples(images.to(self._model.device), tokens=True)
 
-    def _reply(self, answer: Answer, vector: Tensor, least: float) -> Reply:
-        sentences = split_sentences(answer.text)
-        support = self.support(vector, sentences)
-        claims = tuple(Claim(*pair) for pair in zip(sentences, support, strict=True))
+    @torch.no_grad()
+    def _read(self, prompt: Sequence[int], regions: Mapping[int, Tensor] | None = None) -> Tensor:
+        """[1, L, W] a prompt as the language model reads it, with [W] regions in their places."""
+        tokens = torch.tensor([list(prompt)], dtype=torch.int64, device=self._model.device)
+        read = self._answering.language.embedded(tokens).clone()
+        for place, vector in (regions or {}).items():
+            read[0, place] = vector.to(read.dtype)
+        return read
+
+    def _answer(self, image: Tensor, prompt: Sequence[int], read: Tensor, longest: int) -> Answer:
+        return write(self._answering, image, prompt, longest=longest, read=read)[0]
+
+    def _marked(self, tower: Encoded, regions: Sequence[Tensor]) -> Tensor:
+        """[n, W] what the language model reads of regions of one image."""
+        if not isinstance(self._answering, GroundedAnswering) or not self._answering.answers_marks:
+            raise ConfigError(
+                f"'{self.name}' was not trained on questions about marked regions; train one with "
+                "voxtile.assist.GroundedAnswering, data.dialogues.marked and dialogues of the kind region "
+                "(docs/assist.md)"
+            )
+        masks = torch.stack(list(regions)).to(self._model.device)
+        with torch.no_grad():
+            return self._answering.region_vectors(tower, torch.zeros(len(masks), dtype=torch.int64), masks)
+
+    def _reply(self, answer: Answer, vector: Tensor, least: float, image: Tensor, read: Tensor) -> Reply:
+        said, queries = [(sentence, 0) for sentence in split_sentences(answer.text)], None
+        if isinstance(self._answering, GroundedAnswering):
+            said = _with_points(self._answering.parts_of(answer.written))
+            if any(points for _, points in said):
+                queries = self._answering.queries_of(image, read, answer.written)
+        support = self.support(vector, [sentence for sentence, _ in said])
+        claims, start = [], 0
+        for (sentence, points), believed in zip(said, support, strict=True):
+            own = slice(start, start + points)
+            query = queries.at(own) if queries is not None and points else None
+            claims.append(Claim(sentence, believed, self._name(sentence, query), query))
+            start += points
+        return self._said(answer, tuple(claims), least)
+
+    def _name(self, sentence: str, query: Encoded | None) -> str | None:
+        """The longest name of a region that a sentence has; the sentence without one."""
+        if query is None:
+            return None
+        names = self._answering.names if isinstance(self._answering, GroundedAnswering) else ()
+        held = [name for name in names if name.casefold() in sentence.casefold()]
+        return max(held, key=len, default=sentence.rstrip("."))
+
+    def _said(self, answer: Answer, claims: tuple[Claim, ...], least: float) -> Reply:
         withheld = not answer.text or answer.confidence < least
         return Reply(CANNOT_BE_TOLD if withheld else answer.text, claims, answer.confidence, withheld, answer.ended)
+
+
+def _with_points(parts: Sequence[str]) -> list[tuple[str, int]]:
+    """Sentences, and how many points stand behind each; parts are the texts before, between and behind them."""
+    found: list[tuple[str, int]] = []
+    for number, part in enumerate(parts):
+        found += [(sentence, 0) for sentence in split_sentences(part)]
+        if number < len(parts) - 1:
+            sentence, points = found.pop() if found else ("", 0)
+            found.append((sentence, points + 1))
+    return found
 
 
 @dataclass
@@ -200,24 +301,41 @@ class Talk:
         image: [1, K, W], from the connector.
         vector: [D] embedding of the image.
         longest: tokens of an answer at most.
+        tower: what the image tower gives, for regions.
     """
 
     assistant: Assistant
     image: Tensor
     vector: Tensor
     longest: int = LONGEST
+    tower: Encoded | None = None
     _said: list[int] = field(default_factory=list)
+    _marked: dict[int, Tensor] = field(default_factory=dict)
 
-    def ask(self, question: str) -> Reply:
+    def ask(self, question: str, regions: Sequence[Tensor] = ()) -> Reply:
         """Answer the next question.
 
+        Args:
+            question: what is asked.
+            regions: [*G] in 0 to 1 each, that it marks, see `Assistant.ask`.
+
         Raises:
-            ConfigError: nothing is asked, or the dialogue is longer than the language model reads.
+            ConfigError: nothing is asked, the dialogue is longer than the language model reads, or a region is marked
+                that the model does not know what to do with.
         """
         if not question.strip():
             raise ConfigError('the question is empty; ask something, e.g. "Is there a pleural effusion?"')
         answering = self.assistant._answering
-        prompt = [*self._said, *answering.question_tokens(question, first=not self._said)]
-        answer = self.assistant._answer(self.image, prompt, self.longest)
-        self._said = [*prompt, *answering.words.encode(answered(answer.text)), answering.words.end]
-        return self.assistant._reply(answer, self.vector, self.assistant.least)
+        first, start = not self._said, len(self._said)
+        if regions:
+            assert self.tower is not None
+            vectors = self.assistant._marked(self.tower, regions)
+            tokens, slots = question_tokens(answering.words, question, len(regions), first=first)
+            self._marked |= {start + slot: vector for slot, vector in zip(slots, vectors, strict=True)}
+        else:
+            tokens = answering.question_tokens(question, first=first)
+        prompt = [*self._said, *tokens]
+        read = self.assistant._read(prompt, self._marked)
+        answer = self.assistant._answer(self.image, prompt, read, self.longest)
+        self._said = [*prompt, *answering.answer_tokens(answer.written, answer.text), answering.words.end]
+        return self.assistant._reply(answer, self.vector, self.assistant.least, self.image, read)

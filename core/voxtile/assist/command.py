@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Sequence
+from itertools import zip_longest
 from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
 
 from voxtile.assist.assistant import LONGEST, WARNING, Assistant, Reply, Style
+from voxtile.assist.places import PlaceFiles, Places, described, places_of
+from voxtile.assist.region_inputs import parse_marked, region_on_grid
 from voxtile.assist.scans import images_of
 from voxtile.console import output
+from voxtile.corpus.reader import Corpus
 from voxtile.errors import ConfigError
+from voxtile.stages.ground.files import Found
+from voxtile.stages.ground.results import Form
 
 
 def report(
@@ -22,13 +29,19 @@ def report(
     style: Style = "structured",
     prior: Path | None = None,
     longest: int = LONGEST,
+    out: Path | None = None,
+    to: Form = "auto",
+    threshold: float = 0.5,
+    presence: float = 0.5,
+    overlap: float = 0.5,
     modality: str | None = None,
     trust_package: tuple[str, ...] = (),
 ) -> None:
     """Draft a report of a scan or study.
 
     Beside each sentence stands what it rests on: the probability that the contrastive model of the checkpoint gives
-    image and sentence. The same scan always has the same report.
+    image and sentence, and of a model that points where it is, in the patient and by slice. The same scan always has
+    the same report.
 
     Args:
         scan: DICOM file or folder, NIfTI file, georeferenced raster or picture.
@@ -36,6 +49,12 @@ def report(
         style: structured (a sentence for each finding) or narrative (as the reports that it was trained on).
         prior: an earlier examination of the same patient, for models that read priors.
         longest: tokens of a report at most.
+        out: folder for masks of what the sentences point at, in the format of the scan's own field as of `voxtile
+            ground`, and pictures of them; of a model that points.
+        to: dicom-seg, nifti, geojson or geopackage; auto takes the one of the scan's own field.
+        threshold: probability from which a voxel belongs to a place.
+        presence: probability from which there is a place at all.
+        overlap: share that neighbouring windows have in common, where the scan is larger than the model's grid.
         modality: DICOM modality of a NIfTI file, which does not say.
         trust_package: package of your own whose classes a checkpoint may name; repeat it for further ones.
 
@@ -43,11 +62,17 @@ def report(
         ConfigError: the model does not write, or an option does not fit.
         InputError: the scan cannot be read, or the prior is of another patient.
     """
-    assistant, console = Assistant(model, trust_package), output()
+    settings, console = Places(threshold, presence, overlap), output()
+    assistant = Assistant(model, trust_package)
+    files = PlaceFiles(assistant, scan, out, to)
     with tempfile.TemporaryDirectory(prefix="voxtile-report-") as folder:
         for name, image in images_of(scan, assistant.preset, Path(folder), prior=prior, modality=modality):
             console.print(f"report of {name}", markup=False, highlight=False)
-            _show(assistant.report(image, style, longest=longest), longest, console)
+            reply = assistant.report(image, style, longest=longest)
+            places = places_of(assistant, Corpus(Path(folder) / "scan"), name, reply.claims, settings)
+            _show(reply, longest, console, places)
+            files.add(places)
+        _wrote(files.write(Corpus(Path(folder) / "scan"), f"assist:{assistant.name}"), console)
     _warn(console)
 
 
@@ -59,10 +84,19 @@ def ask(
     prior: Path | None = None,
     least: float = 0.35,
     longest: int = LONGEST,
+    box: str | None = None,
+    angle: float = 0.0,
+    mask: Path | None = None,
+    outline: Path | None = None,
+    out: Path | None = None,
+    to: Form = "auto",
+    threshold: float = 0.5,
+    presence: float = 0.5,
+    overlap: float = 0.5,
     modality: str | None = None,
     trust_package: tuple[str, ...] = (),
 ) -> None:
-    """Answer a question about a scan or study.
+    """Answer a question about a scan or study, or about a region of it.
 
     Args:
         scan: as for `voxtile report`.
@@ -71,6 +105,17 @@ def ask(
         prior: an earlier examination of the same patient, for models that read priors.
         least: an answer is withheld where the language model gave its words less than this on average, 0 to 1.
         longest: tokens of an answer at most.
+        box: the region that is asked about, as min corner then max corner in voxels, in the order of the array's axes
+            (z, y, x of a volume from the feet up, right to left; y, x of a picture): 4,10,20,9,30,40.
+        angle: degrees counter-clockwise by which a box on a picture is turned about its centre.
+        mask: the region as a file with the scan's own geometry (NIfTI, or a picture of the image's size), not 0 there.
+        outline: the region as GeoJSON, in pixels, or in longitude and latitude of a georeferenced image.
+        out: folder for masks of what the sentences point at, in the format of the scan's own field as of `voxtile
+            ground`, and pictures of them; of a model that points.
+        to: dicom-seg, nifti, geojson or geopackage; auto takes the one of the scan's own field.
+        threshold: probability from which a voxel belongs to a place.
+        presence: probability from which there is a place at all.
+        overlap: share that neighbouring windows have in common, where the scan is larger than the model's grid.
         modality: DICOM modality of a NIfTI file, which does not say.
         trust_package: package of your own whose classes a checkpoint may name; repeat it for further ones.
 
@@ -80,11 +125,19 @@ def ask(
     """
     if not question.strip():
         raise ConfigError('the question is empty; for example: voxtile ask scan/ "Is there a pleural effusion?"')
-    assistant, console = Assistant(model, trust_package, least=least), output()
+    marked, settings, console = parse_marked(box, angle, mask, outline), Places(threshold, presence, overlap), output()
+    assistant = Assistant(model, trust_package, least=least)
+    files = PlaceFiles(assistant, scan, out, to)
     with tempfile.TemporaryDirectory(prefix="voxtile-ask-") as folder:
         for name, image in images_of(scan, assistant.preset, Path(folder), prior=prior, modality=modality):
+            corpus = Corpus(Path(folder) / "scan")
+            regions = [region_on_grid(corpus, name, assistant.preset, marked)] if marked else []
             console.print(f"of {name}", markup=False, highlight=False)
-            _show(assistant.ask(image, question, longest=longest), longest, console)
+            reply = assistant.ask(image, question, regions=regions, longest=longest)
+            places = [] if reply.withheld else places_of(assistant, corpus, name, reply.claims, settings)
+            _show(reply, longest, console, places)
+            files.add(places)
+        _wrote(files.write(Corpus(Path(folder) / "scan"), f"assist:{assistant.name}"), console)
     _warn(console)
 
 
@@ -125,17 +178,24 @@ def chat(
             _show(talk.ask(line), longest, console)
 
 
-def _show(reply: Reply, longest: int, console: Console) -> None:
-    """The sentences with what they rest on, or what is said instead."""
+def _show(reply: Reply, longest: int, console: Console, places: Sequence[Found | None] = ()) -> None:
+    """The sentences with what they rest on and where that is, or what is said instead."""
     if reply.withheld:
         console.print(f"{escape(reply.text)} [dim](confidence {reply.confidence:.2f})[/dim]", soft_wrap=True)
         return
-    for claim in reply.claims:
+    for claim, place in zip_longest(reply.claims, places):
         support = "" if claim.support is None else f" [dim](support {claim.support:.2f})[/dim]"
         console.print(f"{escape(claim.text)}{support}", highlight=False, soft_wrap=True)
+        if place is not None:
+            console.print(f"  {described(place)}", markup=False, highlight=False, soft_wrap=True)
     console.print(f"[dim]confidence {reply.confidence:.2f}[/dim]", highlight=False)
     if not reply.ended:
         console.print(f"the answer was cut at {longest} tokens; raise --longest for more", highlight=False)
+
+
+def _wrote(files: Sequence[Path], console: Console) -> None:
+    for path in files:
+        console.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
 
 
 def _warn(console: Console) -> None:

@@ -14,7 +14,7 @@ import torch
 from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 
-from voxtile.assist.answering import Answering, Told
+from voxtile.assist.answering import Answering, DialogueData, Told
 from voxtile.assist.region_sequences import POINT, point_tokens, pointed, question_tokens, split_at
 from voxtile.assist.region_tokens import RegionTokens
 from voxtile.assist.sequences import DialogueTokens
@@ -78,6 +78,7 @@ class GroundedAnswering(Answering):
         self.place, self.phrase, self.queries, self.asking = place, phrase, queries, asking
         self.tune_decoder = tune_decoder
         self.names: tuple[str, ...] = ()
+        self.answers_marks = False
         self.ask: nn.Module | None = None
         self.regions: RegionTokens | None = None
 
@@ -126,16 +127,18 @@ class GroundedAnswering(Answering):
 
     def state_from(self, data: object) -> dict[str, Any]:
         """See `Answering.state_from`; with the names that are pointed at."""
-        return super().state_from(data) | {"names": list(getattr(data, "region_names", ()))}
+        marks = any(turn.marks for turn in cast(DialogueData, data).training_turns())
+        return super().state_from(data) | {"names": list(getattr(data, "region_names", ())), "marks": marks}
 
     def take_state(self, state: Mapping[str, Any]) -> None:
         """See `Answering.take_state`."""
         super().take_state(state)
         self.names = tuple(str(name) for name in state.get("names") or ())
+        self.answers_marks = bool(state.get("marks"))
 
     def state(self) -> dict[str, Any]:
         """See `Answering.state`."""
-        return super().state() | {"names": list(self.names)}
+        return super().state() | {"names": list(self.names), "marks": self.answers_marks}
 
     # The loss
 
@@ -278,6 +281,11 @@ class GroundedAnswering(Answering):
         return tokens, points
 
     # What was written
+
+    def answer_tokens(self, written: Sequence[int], text: str) -> list[int]:
+        """See `Answering.answer_tokens`; with what points."""
+        parts = self.parts_of(written)
+        return self._answer_tokens(f" {POINT} ".join(parts))[0]
 
     def text_of(self, tokens: Sequence[int]) -> str:
         """What the tokens of an answer say, without what points."""

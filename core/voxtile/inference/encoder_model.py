@@ -150,12 +150,22 @@ class EncoderModel:
         Raises:
             ConfigError: the model was not trained to ground, or a phrase is empty or too long.
         """
+        if not self.grounds:
+            raise ConfigError(f"model '{self.name}' cannot show phrases; train it with the Grounding objective")
+        return self.ground_encoded(images, self.encoded_phrases(phrases)[1])
+
+    @torch.no_grad()
+    def ground_encoded(self, images: Tensor, texts: Encoded) -> tuple[Tensor, Tensor]:
+        """The same for P phrases as the text tower, or what stands in for it, encodes them.
+
+        Raises:
+            ConfigError: the model was not trained to ground.
+        """
         if self._grounding is None or self._grounding.decoder is None:
             raise ConfigError(f"model '{self.name}' cannot show phrases; train it with the Grounding objective")
-        _, texts = self.encoded_phrases(phrases)
         images = images.to(self.device)
         _, encoded = self._encoder.encode_samples(images, tokens=True)
-        count, asked = len(images), len(phrases)
+        count, asked = len(images), len(texts.pooled)
         places = torch.arange(asked, device=self.device).repeat(count)
         item = torch.arange(count, device=self.device).repeat_interleave(asked)
         found = self._grounding.decoder(require_levels(encoded), texts.at(places), item, images.shape[2:])

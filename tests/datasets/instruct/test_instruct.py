@@ -60,8 +60,8 @@ def test_presence_says_no_only_where_a_fact_or_a_closed_scope_does_and_as_often_
 
 def test_details_are_those_of_the_facts(talks):
     def told(kind):
-        return {(int(t[0]["uids"][0], 16), concept_of(t)): t[1]["answer"] for t in of_kind(talks, kind) if not
-                t[1]["region_ids"]}  # fmt: skip
+        return {(int(t[0]["uids"][0], 16), concept_of(t)): t[1]["answer"] for t in of_kind(talks, kind) if
+                "lices" not in t[0]["text"]}  # fmt: skip
 
     assert told("side") == {
         (0, "pleural_effusion"): "left", (0, "renal_stone"): "right", (1, "pneumothorax"): "right",
@@ -72,6 +72,13 @@ def test_details_are_those_of_the_facts(talks):
     sizes = told("size")
     assert set(sizes) == {(0, "liver_lesion"), (0, "renal_stone"), (1, "liver_lesion"), (1, "renal_stone")}
     assert sizes[0, "liver_lesion"] == "20 mm"  # in one form, whatever the words
+
+
+def test_what_affirms_a_finding_with_a_region_points_at_it(talks):
+    told = [t for kind in ("size", "presence") for t in of_kind(talks, kind) if concept_of(t) == "liver_lesion"]
+    shown = {(t[0]["kind"], int(t[0]["uids"][0], 16), t[1]["answer"]): t[1]["region_ids"] for t in told}
+    assert shown["size", 1, "32 mm"] == ["r1"]
+    assert all(ids == (["r1"] if at[1] == 1 and at[2] != "no" else None) for at, ids in shown.items())
 
 
 def test_slices_are_counted_from_one_and_regions_stand_where_they_are_spoken_of(talks):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -10,7 +9,6 @@ from pathlib import Path
 from typing import Literal, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 from rich.console import Console
 from rich.markup import escape
 from rich.progress import track
@@ -20,9 +18,7 @@ from torch import Tensor
 
 from voxtile.console import output
 from voxtile.corpus.reader import Corpus
-from voxtile.corpus.records import Mask
-from voxtile.corpus.writer import JobWriter
-from voxtile.data.presets.base import Preset, spacing_mm
+from voxtile.data.presets.base import spacing_mm
 from voxtile.data.presets.image import ImagePreset
 from voxtile.data.presets.roles import StudyReader
 from voxtile.data.regions.masks import joined_mask, nodata_regions
@@ -32,19 +28,15 @@ from voxtile.inference.similarity.model import SimilarityModel
 from voxtile.models.flattening import Flattening
 from voxtile.models.protocol import EvaluationModel, GroundingModel
 from voxtile.models.rgb_pictures import flattened_preset
-from voxtile.stages.ground.files import WRITERS, Found, is_volume
-from voxtile.stages.ground.pictures import write_pictures
+from voxtile.stages.ground.files import Found
+from voxtile.stages.ground.results import Boxes, Form, add_regions, check_form, own_form, prepare, write_found
 from voxtile.stages.ground.slides import ground_slide, write_overlay, write_qupath
 from voxtile.stages.ground.sources import SlidePatches, kind_of, own_corpus, read_as
 from voxtile.stages.ground.studies import Answer, ground_studies
 
-Form: TypeAlias = Literal["auto", "dicom-seg", "nifti", "geojson", "geopackage"]
-Boxes: TypeAlias = Literal["none", "upright", "rotated"]
 Way: TypeAlias = Literal[
     "auto", "decoder", "regions", "tokens", "concepts", "attributes", "maskclip", "gradcam", "legrad"
 ]
-
-_OWN_FORM = {"dicom": "dicom-seg", "nifti": "nifti", "geotiff": "geopackage", "wsi": "geojson", "picture": "geojson"}
 
 
 @dataclass(frozen=True)
@@ -135,11 +127,11 @@ def ground(
     kind = read_as(kind, image, loaded.preset)
     if bands and not (kind == "geotiff" and isinstance(loaded.preset, ImagePreset)):
         raise ConfigError("--bands goes with rasters and a model of pictures; leave it out")
-    form = _own_form(kind, loaded.preset) if to == "auto" else to
-    _check_form(kind, form, boxes)
+    form = own_form(kind, loaded.preset) if to == "auto" else to
+    check_form(kind, form, boxes)
     if modality is not None and kind != "nifti":
         raise ConfigError(f"--modality goes with NIfTI files; '{image}' says it itself, leave it out")
-    _prepare(out)
+    prepare(out)
     settings = _Settings(threshold, presence, overlap, boxes, on)
     patches = SlidePatches(mpp, patch_px, assume_mpp, overlap)
     wanted = list(dict.fromkeys(phrases))
@@ -149,16 +141,7 @@ def ground(
             _on_slide(shows, corpus, wanted, settings, out / image.stem, Path(folder))
             return
         found = _grounded(shows, corpus, wanted, settings, flattening)
-        if form == "dicom-seg" and not all(is_volume(part.sample) for part in found):
-            if to != "auto":
-                raise ConfigError(
-                    "a DICOM segmentation is of slices with a place in the patient, and this image has none; leave "
-                    "--to out for outlines in its pixels (GeoJSON)"
-                )
-            form = "geojson"
-        shown = any(part.mask.any() for part in found)
-        files = WRITERS[form](corpus, found, image, out, boxes) if shown else []
-        files += write_pictures(found, out)
+        files = write_found(corpus, found, image, out, form=form, asked=to, boxes=boxes)
     _report(found, files, output())
 
 
@@ -173,31 +156,6 @@ def showing(model: EvaluationModel, method: Way) -> GroundingModel:
             "show phrases by similarity"
         )
     return SimilarityModel(model, method)
-
-
-def _own_form(kind: str, preset: Preset) -> str:
-    """The format of the image's field; what a plugin reads is outlined where it is flat."""
-    return _OWN_FORM.get(kind, "nifti" if len(preset.grid) == 3 else "geojson")
-
-
-def _check_form(kind: str, form: str, boxes: Boxes) -> None:
-    if kind == "picture" and (form != "geojson" or boxes != "none"):
-        raise ConfigError(
-            "results on pictures are written as GeoJSON in pixels, as outlines; leave --to and --boxes out"
-        )
-    if kind == "wsi" and form != "geojson":
-        raise ConfigError(f"results on slides are written as GeoJSON, as QuPath reads it; leave --to {form} out")
-    if boxes != "none" and (kind != "geotiff" or form not in ("geojson", "geopackage")):
-        raise ConfigError(f"--boxes {boxes} goes with rasters as GeoJSON or GeoPackage; leave it out")
-
-
-def _prepare(out: Path) -> None:
-    try:
-        out.mkdir(parents=True, exist_ok=True)
-        (out / ".writable").touch()
-        (out / ".writable").unlink()
-    except OSError as error:
-        raise ConfigError(f"cannot write to '{out}' ({error.strerror}); name another folder with --out") from error
 
 
 def _on_slide(
@@ -232,7 +190,6 @@ def _grounded(
     model: GroundingModel, corpus: Corpus, phrases: list[str], settings: _Settings, flattening: Flattening
 ) -> list[Found]:
     """Masks of every phrase in every sample or study, added to the corpus as regions."""
-    writer = JobWriter(corpus.roots[0], "ground")
     found = []
     empty = nodata_regions(corpus)
     for sample, masks, there in _answers(model, corpus, phrases, settings, flattening):
@@ -240,12 +197,8 @@ def _grounded(
         measured = ~joined_mask(corpus, [empty[uid]], sample.meta).mask if uid in empty else np.True_
         for phrase, mask, believed in zip(phrases, masks, there.tolist(), strict=True):
             shown = (mask.numpy() >= settings.mask) & (believed >= settings.presence) & measured
-            region = hashlib.sha256(f"{uid}\0{phrase}".encode()).hexdigest()[:32]
             found.append(Found(sample, phrase, believed, shown))
-            if shown.any():
-                about = {"region_id": region, "uid": uid, "phrase": phrase, "box": _box(shown)}
-                writer.add_mask(Mask({**about, "source": f"ground:{model.name}"}, shown))  # type: ignore[attr-defined]
-    writer.publish()
+    add_regions(corpus, found, f"ground:{model.name}")  # type: ignore[attr-defined]
     return found
 
 
@@ -271,14 +224,6 @@ def _answers(
     for row in track(rows, description="grounding", transient=True):
         sample = corpus.source(row)
         yield sample, *ground_sample(answer, preset, sample, overlap=settings.overlap, finish=finish)
-
-
-def _box(mask: npt.NDArray[np.bool_]) -> list[float]:
-    """Bounding box in pixel edges: min corner, then max corner."""
-    places = [
-        np.flatnonzero(mask.any(axis=tuple(a for a in range(mask.ndim) if a != axis))) for axis in range(mask.ndim)
-    ]
-    return [float(p[0]) for p in places] + [float(p[-1]) + 1 for p in places]
 
 
 def _report(found: Sequence[Found], files: Sequence[Path], console: Console) -> None:

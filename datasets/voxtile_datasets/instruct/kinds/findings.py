@@ -30,7 +30,8 @@ def _closed(case: Case, words: Words, fact: Fact, answer: str) -> Iterator[Dialo
     text = words.say("presence", answer, words.told(fact), fact.concept)
     if question and text:
         claims = (Claim(case.uid, words.sentence(fact)),)
-        turns = (question, Turn("assistant", text, answer, claims=claims))
+        shown = _regions(case, fact) if answer == "yes" else ()
+        turns = (question, Turn("assistant", text, answer, shown, claims))
         yield Dialogue("presence", (case.uid,), turns, (_parent(case, fact),), fact.concept)
 
 
@@ -61,8 +62,14 @@ def _told(case: Case, words: Words, fact: Fact, kind: str, answer: str) -> Itera
     question = words.ask(kind, "ask", asked, fact.concept)
     text = words.say(kind, "tell", fields, fact.concept)
     if question and text:
-        turns = (question, Turn("assistant", text, answer, claims=(Claim(case.uid, words.sentence(fact)),)))
+        claims = (Claim(case.uid, words.sentence(fact)),)
+        turns = (question, Turn("assistant", text, answer, _regions(case, fact), claims))
         yield Dialogue(kind, (case.uid,), turns, (_parent(case, fact),))
+
+
+def _regions(case: Case, fact: Fact) -> tuple[str, ...]:
+    """What an answer about a finding speaks of."""
+    return tuple(region.region_id for region in case.regions if region.concept == fact.concept)
 
 
 def _parent(case: Case, fact: Fact) -> str:

@@ -96,6 +96,23 @@ def studies_data(name: str) -> list[str]:
     return ["--data.phantom", json.dumps(phantom), "--data.batch_size", "2"]
 
 
+def films_data(name: str) -> list[str]:
+    """A few radiographs of the phantom, as the config makes them, without processes of their own."""
+    phantom = read_config(CONFIGS[name])["data"]["phantom"] | {"n": 10, "options": {"workers": 1}}
+    phantom["converter_options"]["split_fractions"] = "0.5,0.25,0.25"
+    steps = (phantom["converter_options"], phantom["captions"], phantom["instruct"], *phantom["facts"].values())
+    for options in steps:
+        options["engine"] = "inline"
+    return ["--data.phantom", json.dumps(phantom), "--data.batch_size", "4"]
+
+
+def chat_data() -> list[str]:
+    """A few scenes with questions from their map."""
+    name, few, *batch = scenes_data("aerial", "96m", "chat")
+    asked = read_config(CONFIGS["remote_sensing/chat"])["data"]["phantom"]["instruct"] | {"engine": "inline"}
+    return [name, json.dumps(json.loads(few) | {"instruct": asked}), *batch]
+
+
 def mixture_data(corpus: Path) -> list[str]:
     """One corpus as every source of the config's mixture."""
     mixture = read_config(CONFIGS["medical/unified"])["data"]["mixture"]
@@ -114,6 +131,8 @@ def data(request, tmp_path, monkeypatch, xray_corpus):
         "medical/ct": request.getfixturevalue("ct_data"),
         "medical/ct-report": request.getfixturevalue("ct_report_data"),
         "medical/ct-grounding": request.getfixturevalue("ct_grounding_data"),
+        "medical/cxr-films": films_data("medical/cxr-films"),
+        "medical/cxr-report": films_data("medical/cxr-report"),
         "medical/mr": studies_data("medical/mr"),
         "medical/unified": mixture_data(xray_corpus),
         "medical/petct": studies_data("medical/petct"),
@@ -123,6 +142,7 @@ def data(request, tmp_path, monkeypatch, xray_corpus):
         "remote_sensing/sentinel2": scenes_data("sentinel2", "600m"),
         "remote_sensing/aerial": scenes_data("aerial", "96m"),
         "remote_sensing/aerial-grounding": scenes_data("aerial", "96m", "aerial-grounding"),
+        "remote_sensing/chat": chat_data(),
         "remote_sensing/photographs": photographs_data(),
         "remote_sensing/sar": scenes_data("sar", "600m"),
     }

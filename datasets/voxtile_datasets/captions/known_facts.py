@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from collections.abc import Sequence
+from functools import lru_cache, reduce
 from pathlib import Path
 
 import pyarrow as pa
@@ -14,6 +15,7 @@ from voxtile.corpus.schema import DESCRIPTIVE, MEASURED
 WORDED = "+template@"  # in the source of facts that say again, with its sentence as evidence, what a caption states
 FACT_COLUMNS = ("uid", "concept", "polarity", "value", "unit", "attributes", "source")
 SCOPE_COLUMNS = ("uid", "closed", "concepts")
+_VOCABULARY = "vocabulary"
 
 
 def facts_and_scopes(
@@ -30,14 +32,19 @@ def facts_and_scopes(
     Args:
         root: the corpus.
         uids: of the samples.
-        source: only facts whose source begins so, and then no scopes, which do not say whose they are; None for all.
+        source: only facts whose source begins so, and then no scopes, which do not say whose they are; or several names
+            separated by commas (`osm,osm-visible`), and then the scopes whose vocabulary begins with one of them; None
+            for all.
         fact_columns: columns of the facts; `concept` and `source` must be among them.
         scope_columns: columns of the scopes.
         measured: measurements of regions are among the facts, too, which are no findings.
     """
     facts = rows_of(root, "facts", uids, fact_columns)
-    scopes = rows_of(root, "scopes", uids, scope_columns)
-    return _findings(facts, source, measured=measured), scopes if source is None else scopes.slice(0, 0)
+    scopes = rows_of(root, "scopes", uids, tuple(dict.fromkeys((*scope_columns, _VOCABULARY))))
+    if source is not None:
+        several = "," in source
+        scopes = scopes.filter(_begins(scopes[_VOCABULARY], _names(source))) if several else scopes.slice(0, 0)
+    return _findings(facts, source, measured=measured), scopes.select(list(scope_columns))
 
 
 def findings_of(root: Path, source: str | None) -> list[dict[str, str]]:
@@ -73,7 +80,17 @@ def _findings(facts: pa.Table, source: str | None, *, measured: bool = False) ->
     facts = facts.filter(pc.invert(left_out))
     if source is None:
         return facts
-    return facts.filter(pc.starts_with(pc.fill_null(facts["source"], ""), source))
+    return facts.filter(_begins(facts["source"], _names(source)))
+
+
+def _names(source: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in source.split(",") if name.strip()) or (source,)
+
+
+def _begins(values: pa.ChunkedArray, names: Sequence[str]) -> pa.ChunkedArray:
+    """Which values begin with one of some names."""
+    known = pc.fill_null(values, "")
+    return reduce(pc.or_, [pc.starts_with(known, name) for name in names])
 
 
 def rows_of(root: Path, name: str, uids: pa.Array, columns: tuple[str, ...]) -> pa.Table:

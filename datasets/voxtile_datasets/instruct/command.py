@@ -55,7 +55,8 @@ def instruct_corpus(
         precedence: beginnings of the facts' sources, separated by commas: where several speak of the same thing, the
             first one is said. Sources that are not named come last.
         facts_source: only facts whose source begins so are worded, e.g. reports; what is trained on must not word the
-            labels that a model is evaluated on. Closed scopes do not say whose they are, and are then not used.
+            labels that a model is evaluated on. Closed scopes do not say whose they are, and are then not used; of
+            several names separated by commas (osm,osm-visible) those whose vocabulary begins with one of them are.
         bank: wording bank (YAML) that comes before the installed ones.
         seed: of the choice among wordings, and of what is left out beyond --most.
         key_file: the key map, if it is not beside the corpus.

@@ -32,6 +32,10 @@ domain = Domain(
             "voxtile_medical.phantom.ct.command:write_ct_phantom",
             "synthetic torso CT as DICOM, with reports and known truth",
         ),
+        "cxr": Command(
+            "voxtile_medical.phantom.cxr.command:write_cxr_phantom",
+            "synthetic chest X-rays as DICOM, with reports and known truth",
+        ),
         "petct": Command(
             "voxtile_medical.phantom.petct.command:write_petct_phantom",
             "synthetic PET/CT as DICOM, reports naming SUVmax and slice",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from voxtile_datasets.captions.english import joined, with_article
@@ -12,6 +14,10 @@ from voxtile_datasets.instruct.words import Words, in_millimetres
 
 _MOST_TOLD = 6  # findings of a talk
 _THIRDS = (("upper", "middle", "lower"), ("left", "middle", "right"))
+# "the house in the north", "the westernmost airplane": what is called so is not asked where it is.
+_NAMES_ITS_PLACE = re.compile(r"\b(north|south|east|west|upper|lower|top|bottom|left|right|cent(er|re)|middle)", re.I)
+_SAME_THING = re.compile(r"-(rotated|ref\d+)$")  # what ids of further regions of one thing end with
+_ONLY_ONE = re.compile(r"^\w+(est|most)\b", re.I)
 
 
 def described(case: Case, words: Words) -> Iterator[Dialogue]:
@@ -30,7 +36,7 @@ def placed(case: Case, words: Words) -> Iterator[Dialogue]:
     """On which slices of a volume, or in which part of a picture, a finding lies of which there is one region."""
     for region in _single(case.regions):
         where = _slices(case, region) or _part(case, region)
-        if where is None:
+        if where is None or (where[0] == "picture" and _NAMES_ITS_PLACE.search(region.phrase)):
             continue
         name, fields, answer = where
         question = words.ask("place", f"ask_{name}", _named(words, region), region.region_id)
@@ -80,9 +86,11 @@ def _fact(case: Case, region: Region) -> Fact | None:
 
 
 def _single(regions: Sequence[Region]) -> list[Region]:
-    """Regions whose name no other region has, so that "the stone" is one thing."""
-    names = [region.phrase.casefold() for region in regions]
-    return [region for region in regions if names.count(region.phrase.casefold()) == 1]
+    """Regions whose name no other thing has, so that "the stone" is one; of several regions of one thing the first."""
+    things: dict[str, dict[str, Region]] = defaultdict(dict)
+    for region in regions:
+        things[region.phrase.casefold()].setdefault(_SAME_THING.sub("", region.region_id), region)
+    return [next(iter(found.values())) for found in things.values() if len(found) == 1]
 
 
 def _named(words: Words, region: Region) -> dict[str, str]:
@@ -94,12 +102,16 @@ def _fields(case: Case, words: Words, region: Region) -> dict[str, str]:
         return words.told(fact)
     if region.concept:
         return words.told(Fact(region.concept, "present"))
-    return {**words.of_picture(), "name": region.phrase, "finding_alone": with_article(region.phrase)}
+    return {**words.of_picture(), "name": region.phrase, "finding_alone": _with_article(region.phrase)}
+
+
+def _with_article(phrase: str) -> str:
+    return f"the {phrase}" if _ONLY_ONE.match(phrase) else with_article(phrase)
 
 
 def _claims(case: Case, words: Words, region: Region) -> tuple[Claim, ...]:
     fact = _fact(case, region) or (Fact(region.concept, "present") if region.concept else None)
-    return (Claim(case.uid, words.sentence(fact) if fact else f"There is {with_article(region.phrase)}."),)
+    return (Claim(case.uid, words.sentence(fact) if fact else f"There is {_with_article(region.phrase)}."),)
 
 
 def _parents(case: Case, region: Region) -> tuple[str, ...]:

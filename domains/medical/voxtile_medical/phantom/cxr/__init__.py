@@ -1,0 +1,1 @@
+"""Chest radiographs: the CT phantom's bodies, seen through."""

@@ -6,13 +6,14 @@ BIN := $(VENV)/bin
 OUT ?= build/ct
 N ?= 2700
 SEED ?= 0
-JOBS ?= 2
+# One more than the processors: tests that wait for a browser, a cluster or a store leave theirs to another.
+JOBS ?= 3
 CT_CORPUS := $(OUT)/corpus
 
 .PHONY: help ct test test-rest coverage lint docs bench fuzz fuzz-parsers chaos sbom audit docs-commands mutants pages serve clean
 help:
 	@echo "make ct     phantom CT in DICOM -> corpus -> training -> zero-shot report ($(OUT)/report/index.html), 10 to 25 minutes on 2 cores"
-	@echo "make test   the whole test suite, in JOBS processes (2)"
+	@echo "make test   the whole test suite, in JOBS processes (3)"
 	@echo "make test-rest  what the suite has one of and CI runs all of: the other configs, domains, widths and cases"
 	@echo "make coverage  the same as make test, and which lines and branches of the core it runs"
 	@echo "make lint   ruff, the order of layers (import-linter) and mypy --strict"

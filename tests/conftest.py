@@ -12,6 +12,10 @@ import pytest
 from hypothesis import HealthCheck, settings
 from nursery import Nursery
 
+from voxtile.lazy_packages import defer_packages
+
+defer_packages()  # as commands do: half of the seconds in which Lightning is imported
+
 # Tests share the processors with each other's children and with whatever else runs: threads that spin while they wait
 # made trainings fifteen times slower there, and small solvers nine times. The suite's own processes are what keeps the
 # processors busy, with one thread each. Set before anything loads OpenMP, and inherited by every command under test.
@@ -21,8 +25,8 @@ for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 
 # The suite draws the same examples on every machine, so that it says the same of the same code; `make fuzz` draws new
 # ones at every run, and what it finds is added to its test as an @example.
-settings.register_profile("suite", derandomize=True, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("fuzz", derandomize=False, print_blob=True)
+settings.register_profile("suite", max_examples=25, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("fuzz", max_examples=100, derandomize=False, print_blob=True)
 settings.load_profile("suite")
 
 
@@ -95,6 +99,8 @@ def make_nursery(tmp_path_factory):
 # The first config that a process reads takes as long as the next five: signatures and docstrings are read for it.
 READY_TO_TRAIN = """
 import contextlib, io
+from voxtile.lazy_packages import defer_packages
+defer_packages()
 import duckdb, pyarrow.dataset, torch.utils.data
 import voxtile.cli.lightning, voxtile.cli.main
 with contextlib.suppress(SystemExit), contextlib.redirect_stdout(io.StringIO()):

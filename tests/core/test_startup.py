@@ -20,7 +20,6 @@ from voxtile.corpus.header import new_corpus
 from voxtile.errors import ConfigError
 from voxtile.models.hub import names
 from voxtile.models.hub.names import refuse_unknown_open_clip, refuse_unknown_timm
-from voxtile.without_pandas import spare_pandas
 
 HEAVY = [
     *("torch", "lightning", "timm", "transformers", "open_clip", "torchmetrics", "monai", "torchvision"),
@@ -60,6 +59,12 @@ WRONG = {
     "convert wsi nowhere new": "'nowhere' does not exist",
     "build medmnst a b": "did you mean 'medmnist'?",
     "fit -c medical/ct --data.corpus nowhere": "'nowhere' is not a corpus",
+    "fit -c medical/ct --trainer.max_epochs many": "'trainer.max_epochs' cannot be many; it must be int",
+    "fit -c medical/ct --data.batch_size [1,2]": "'data.batch_size' cannot be [1,2]; it must be int",
+    "fit -c medical/ct --ranks.end_after=soon": "'ranks.end_after' cannot be soon; it must be float",
+    "fit -c medical/ct --trainer.fast_dev_run maybe": "cannot be maybe; it must be int or true or false",
+    "fit -c medical/ct --print_config --model.encoder.embed_dim wide": "'model.encoder.embed_dim' cannot be wide",
+    "fit -c wrong.yaml": "'model.recompute' cannot be perhaps; it must be true or false",
     "fit -c medical/ct --data.corpus corpus --ckpt_path nowhere.ckpt": "checkpoint 'nowhere.ckpt' does not exist",
 }
 PLANS = ["convert image pictures new --dry-run", "import csv pairs.csv new --dry-run"]
@@ -74,6 +79,7 @@ def answers(tmp_path_factory):
     (folder / "pictures").mkdir()
     for path in (folder / "pictures" / "one.png", folder / "picture.png"):
         Image.fromarray(np.zeros((8, 8, 3), np.uint8)).save(path)
+    (folder / "wrong.yaml").write_text("model: {recompute: perhaps}\n")
     (folder / "pairs.csv").write_text("image,text\npicture.png,nothing\n")
     lines = [line.split() for line in (*PLANS, *WRONG, *ANSWERS)]
     done = subprocess.run(
@@ -144,11 +150,16 @@ assert pa.array(pandas.Series([1.0, None])).null_count == 1
 
 
 def test_where_pandas_is_there_already_nothing_changes():
-    import pandas as pd
-    import pyarrow as pa
-
-    spare_pandas()
-    assert pa.array(pd.Series([1.0, None])).null_count == 1
+    """In a process of its own: in this one a command may have done without pandas by now."""
+    code = """
+import pandas as pd
+import pyarrow as pa
+from voxtile.without_pandas import spare_pandas
+spare_pandas()
+assert pa.array(pd.Series([1.0, None])).null_count == 1
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
 
 
 def write_scene(folder):

@@ -25,7 +25,7 @@ def known(concept, *closed, polarity="present"):
     return Known([fact], scopes)
 
 
-@pytest.mark.cases(1)
+@pytest.mark.sweep(ci=True)
 @pytest.mark.parametrize("domain", sorted(DOMAINS))
 def test_no_name_of_what_is_there_can_be_denied(domain):
     """Each phrase that names a concept and nothing else, denied where the concept is there and all was looked for."""

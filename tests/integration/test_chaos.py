@@ -13,7 +13,10 @@ pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="faults.c nee
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("draws", "trials"), [(56, 6), pytest.param(75, 9, marks=pytest.mark.sweep)])
+@pytest.mark.parametrize(
+    ("draws", "trials"),
+    [pytest.param(56, 6, marks=pytest.mark.sweep(ci=True)), pytest.param(75, 9, marks=pytest.mark.sweep)],
+)
 def test_disturbed_conversions_end_with_the_bytes_of_an_undisturbed_one(tmp_path, draws, trials):
     """A stop, torn writes, a full disk, failing syncs and unlinks; also names, kills and a clock that jumps."""
     words = ["--out", tmp_path, "--stage", "convert image", "--seed", 1, "--trials", draws]

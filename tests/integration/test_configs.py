@@ -163,9 +163,16 @@ def said(command, figure, options, capsys):
 
 # `validate` and `predict` read what `fit` and `test` have read: here once for each kind of item.
 ALL_COMMANDS = ("medical/ct", "medical/cxr", "pathology/he", "remote_sensing/sentinel2")
+IN_SUITE = ("medical/ct", "medical/cxr", "medical/unified", "remote_sensing/sar")
+CASES = [name if name in IN_SUITE else pytest.param(name, marks=pytest.mark.sweep(ci=True)) for name in CONFIGS]
+WHOLE = [pytest.param(f"{name} whole", marks=pytest.mark.sweep) for name in CONFIGS]
 
 
-@pytest.mark.parametrize("name", [*CONFIGS, *(pytest.param(f"{n} whole", marks=pytest.mark.sweep) for n in CONFIGS)])
+def test_those_of_the_suite_are_offered():
+    assert set(IN_SUITE) <= set(CONFIGS)
+
+
+@pytest.mark.parametrize("name", [*CASES, *WHOLE])
 def test_config_runs(name, data, capsys):
     name, _, whole = name.partition(" ")
     assert name in data, f"add a small corpus for {name} to this test"

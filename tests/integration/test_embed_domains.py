@@ -13,6 +13,7 @@ from voxtile.inference.load import load_model
 from voxtile.training.checkpoint import AtomicCheckpointIO
 from voxtile.training.module import ContrastiveModule
 
+pytestmark = pytest.mark.sweep(ci=True)  # the suite has test_embed.py of the core
 TEXT = {"class_path": "voxtile.models.TextBag", "init_args": {"vocabulary": 300, "width": 12}}
 MADE = {
     "ct": (
@@ -93,7 +94,6 @@ def chosen(corpus, view):
     return {row["uid"] for row in pq.read_table(corpus / "views" / f"{view}.selection/selection.parquet").to_pylist()}
 
 
-@pytest.mark.cases(1)
 def test_vectors_are_those_of_the_model(embedded):
     corpus, model, preset = embedded
     store, own, prepared = Corpus(corpus), load_model(str(model)), preset_from_config(preset)
@@ -107,7 +107,6 @@ def test_vectors_are_those_of_the_model(embedded):
     assert np.ptp(np.stack(list(found.values())), axis=0).max() > 0.01
 
 
-@pytest.mark.cases(1)
 def test_clip_scores_are_cosines_of_captions_with_their_samples(embedded):
     corpus, model, _ = embedded
     assert run("score", corpus, "--from", "clip", "--model", model) == 0
@@ -122,7 +121,6 @@ def test_clip_scores_are_cosines_of_captions_with_their_samples(embedded):
     assert len(found) >= 20
 
 
-@pytest.mark.cases(1)
 def test_a_learned_filter_reads_them(embedded):
     corpus, _, _ = embedded
     names, vectors = stored(corpus)
@@ -134,7 +132,6 @@ def test_a_learned_filter_reads_them(embedded):
     assert scores(corpus, "learned") == pytest.approx(expected, abs=5e-3)
 
 
-@pytest.mark.cases(1)
 def test_duplicates_and_clusters_are_found_by_them(embedded):
     corpus, _, _ = embedded
     names, vectors = stored(corpus)

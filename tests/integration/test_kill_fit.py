@@ -57,7 +57,9 @@ def assert_equal(a, b):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("wanted", [4, pytest.param(10, marks=pytest.mark.sweep)])
+@pytest.mark.parametrize(
+    "wanted", [pytest.param(4, marks=pytest.mark.sweep(ci=True)), pytest.param(10, marks=pytest.mark.sweep)]
+)
 def test_killed_and_resumed_equals_undisturbed(wanted, nursery, xray_corpus, tmp_path):
     undisturbed = tmp_path / "undisturbed"
     undisturbed.mkdir()

@@ -111,6 +111,7 @@ class Reader(Client):
             self.acknowledged.append((given["review_id"], self.name, item["target"], verdict))
 
 
+@pytest.mark.sweep(ci=True)
 @pytest.mark.parametrize("kills", [3, pytest.param(100, marks=pytest.mark.sweep)])
 def test_every_acknowledged_verdict_is_in_the_table_once(make_nursery, corpus, kills):
     add_captions(corpus, 40 * kills)

@@ -58,7 +58,7 @@ def ended(nursery, child, seconds=TIMEOUT + 100):
     return status
 
 
-@pytest.mark.cases(1)
+@pytest.mark.sweep(ci=True)
 @pytest.mark.parametrize(
     ("number", "said"),
     [

@@ -57,6 +57,7 @@ def learned(checkpoint):
     return content["global_step"] >= 1 and all(tensor.isfinite().all() for tensor in weights)
 
 
+@pytest.mark.sweep(ci=True)
 @pytest.mark.slow
 def test_ct_scans_with_reports_and_no_label_table(here, capsys):
     """20 studies, all in one split; every second report finds an effusion, none a pneumothorax or gallstones."""

@@ -160,7 +160,7 @@ def test_a_logger_whose_package_is_not_installed_costs_one_sentence(arguments, c
         (("widths:", "checkpointing:"), "there is no option 'checkpointing' any more; take model.recompute: true"),
         (("models.ConvTower", "models.ConvTwoer"), "did you mean 'voxtile.models.ConvTower'"),
         (("max_epochs:", "max_epoks:"), "did you mean 'trainer.max_epochs'"),
-        (("embed_dim: 16", "embed_dim: wide"), "'embed_dim' cannot be wide"),
+        (("embed_dim: 16", "embed_dim: wide"), "'model.encoder.embed_dim' cannot be wide; it must be int"),
         (("model:", "model: ["), "bad.yaml' is no YAML at line 18, column 10: while parsing a flow sequence"),
     ],
 )

@@ -104,6 +104,7 @@ def test_a_sample_without_findings_is_refused(tmp_path, scan):
     assert not (tmp_path / "none.dcm").exists()
 
 
+@pytest.mark.sweep(ci=True)
 def test_segmentation_and_report_come_back_from_the_archive(tmp_path, scan, reported):
     if find_orthanc() is None:
         pytest.skip("no Orthanc: apt-get install orthanc orthanc-dicomweb")

@@ -150,6 +150,7 @@ def test_names_of_labels_in_the_header_extension(test_data, tmp_path):
     assert reasons(corpus) == []
 
 
+@pytest.mark.sweep(ci=True)
 def test_label_maps_of_a_dicom_series_by_a_list_of_pairs(test_data, tmp_path):
     from voxtile_medical.convert.dicom import convert_dicom
 

@@ -337,6 +337,7 @@ def corpus_of(folder: Path, rows: list[dict[str, Any]]) -> Path:
     return path
 
 
+@pytest.mark.sweep(ci=True)
 def test_the_command_words_masks_with_worker_processes_and_reports_beside_them(tmp_path: Path):
     told = [
         {"uid": "u", "concept": "pulmonary_nodule", "polarity": "present", "value": 6.0, "unit": "mm"}

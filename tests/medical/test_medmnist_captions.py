@@ -52,6 +52,7 @@ def captions(tmp_path_factory):
     return found
 
 
+@pytest.mark.sweep(ci=True)
 @pytest.mark.parametrize("flag", sorted(SETS))
 def test_captions_of_a_set_are_english_and_true(flag, captions):
     texts = captions[flag]

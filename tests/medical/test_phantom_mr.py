@@ -100,6 +100,7 @@ def test_the_converter_recognises_every_series(phantom, truth, dicom):
     assert sorted(found) == wanted
 
 
+@pytest.mark.sweep(ci=True)
 def test_lesions_show_where_the_truth_says(studies):
     """On its telling sequence a lesion differs from the mirrored place of the same scan."""
     tells = {

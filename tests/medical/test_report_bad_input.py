@@ -79,7 +79,7 @@ def test_bad_reports_are_rows_of_the_ledger_and_the_rest_is_read(tmp_path: Path)
     assert not scopes & {"german", "endless"}
 
 
-@pytest.mark.cases(3)
+@pytest.mark.sweep(ci=True)
 @pytest.mark.parametrize(
     "text",
     [

@@ -18,6 +18,7 @@ def benchmark():
     return benchmark_script("reports")
 
 
+@pytest.mark.sweep(ci=True)
 def test_development_half_agrees_with_its_index_terms(benchmark, test_data: Path):
     folder = test_data / "medical" / "iu_cxr_reports"
     if not folder.is_dir():

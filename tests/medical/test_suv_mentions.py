@@ -217,6 +217,7 @@ def phantom(tmp_path_factory):
     return folder
 
 
+@pytest.mark.sweep(ci=True)
 def test_every_region_of_the_phantom_lies_in_the_lesion_that_its_sentence_means(phantom):
     corpus_path = phantom / "c"
     facts_from_mentions(corpus_path, workers=1)

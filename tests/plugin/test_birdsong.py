@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+pytestmark = pytest.mark.sweep(ci=True)  # the suite has test_plugins.py, test_new_domain.py and test_task_kinds.py
 PACKAGE = Path(__file__).parent / "voxtile-birdsong"
 RATE, HOP = 8000, 128  # samples a second, and a frame of a spectrogram
 LENGTH = 0.8  # seconds of a call
@@ -142,7 +143,6 @@ def test_it_shows_when_a_call_is_heard(voxtile, checkpoint):
     assert both / (max(last, start + LENGTH) - min(first, start)) > 0.6
 
 
-@pytest.mark.sweep(ci=True)
 def test_it_is_exported(voxtile, checkpoint):
     said = voxtile("export", checkpoint, "onnx", "--to", "onnx", "--corpus", "corpus")
     assert "largest difference from the checkpoint" in said

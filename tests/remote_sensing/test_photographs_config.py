@@ -60,6 +60,7 @@ def fit(corpus, *options):
     return main(["fit", "-c", "remote_sensing/photographs", "--data.corpus", corpus, *quick, *options])
 
 
+@pytest.mark.sweep(ci=True)
 def test_folders_of_photographs_become_a_report_on_scenes(corpus, weights):
     assert fit(corpus, "--model.optimizer.lr", "1e-9") == 0
     (checkpoint,) = Path("runs/photographs").rglob("last.ckpt")

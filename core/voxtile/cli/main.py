@@ -20,6 +20,7 @@ from voxtile.cli.session import COMPLETE, ERROR, session_of
 from voxtile.cli.table import COMMANDS
 from voxtile.domain import Command, discover
 from voxtile.errors import ConfigError, InterruptedRunError, VoxtileError, own_cause
+from voxtile.lazy_packages import defer_packages
 from voxtile.processors import limit_threads, settle_threads
 
 _OF_THE_DISK = {errno.EIO, errno.ENOSPC, errno.EDQUOT}
@@ -131,6 +132,7 @@ def _train(argv: list[str]) -> None:
         return
     check_words(argv)
     settle_threads()
+    defer_packages()
     Command("voxtile.cli.lightning:main", "").load()(argv)
 
 

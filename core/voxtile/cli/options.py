@@ -22,6 +22,7 @@ from voxtile.cli.values import is_several, parts, read_value, type_name
 from voxtile.domain import Command
 from voxtile.errors import ConfigError, nearest
 from voxtile.folders import under_output_root
+from voxtile.lazy_packages import defer_packages
 from voxtile.without_pandas import spare_pandas
 
 PREFIX = "VOXTILE_"
@@ -77,6 +78,7 @@ def call(
 
 
 def _run(command: Command, signature: Signature, values: dict[str, Any]) -> None:
+    defer_packages()
     function, values = command.load(), dict(values)
     spare_pandas()
     positional: list[Any] = []

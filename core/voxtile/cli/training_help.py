@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence
 
 from voxtile.cli.help import WIDTH, option_lines
 from voxtile.cli.signature import Parameter, UnreadableError, shown_class
+from voxtile.cli.training_values import check_values
 from voxtile.errors import ConfigError, nearest
 from voxtile.training.config_file import with_files
 
@@ -90,7 +91,7 @@ def check_words(argv: Sequence[str]) -> None:
         argv: the words after the program's name.
 
     Raises:
-        ConfigError: a word is misspelt, or a config is not there or cannot be read.
+        ConfigError: a word is misspelt, a plain value is of another type, or a config is not there or cannot be read.
     """
     there_are = ", ".join(_ABOUT)
     if not argv:
@@ -115,9 +116,12 @@ def check_words(argv: Sequence[str]) -> None:
         if dot and section in SECTIONS and key not in known and rest != "help":
             raise ConfigError(f"there is no option '{written}'{nearest(key, known)}; --help lists all")
     words = list(with_files(argv))
-    from voxtile.training.named_inputs import check_named_inputs  # once the words fit: corpora need pyarrow
+    from voxtile.training.named_inputs import check_named_inputs, given_settings  # once the words fit: it needs pyarrow
 
-    check_named_inputs(words[1:])
+    settings = given_settings(words[1:])
+    if not any(word.startswith("--print_config") for word in words):
+        check_named_inputs(settings)
+    check_values(settings, {section: target for section, (target, _) in SECTIONS.items()})
 
 
 def parameters_of(section: str) -> Sequence[Parameter]:

@@ -20,6 +20,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 
 from voxtile.errors import VoxtileError
+from voxtile.lazy_packages import defer_packages
 from voxtile.without_pandas import spare_pandas
 
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
@@ -69,6 +70,7 @@ def main() -> None:
 def _load(connection: Connection) -> tuple[object] | None:
     """Receive what all calls share; None when it cannot be loaded."""
     sys.path[:], memory_bytes = pickle.loads(connection.recv_bytes())
+    defer_packages()
     try:
         shared = pickle.loads(connection.recv_bytes())
     except (EOFError, ConnectionError):

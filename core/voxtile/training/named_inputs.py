@@ -26,20 +26,17 @@ def require_checkpoint(path: Path) -> None:
         raise CheckpointError(f"checkpoint '{path}' does not exist; give the path of a .ckpt file that training wrote")
 
 
-def check_named_inputs(argv: Sequence[str]) -> None:
-    """Refuse a corpus or a checkpoint that is not there, as config and command line name it; the latter counts.
+def check_named_inputs(settings: Mapping[str, Any]) -> None:
+    """Refuse a corpus or a checkpoint that is not there.
 
     Args:
-        argv: the words after the subcommand, whose configs can be read.
+        settings: what `given_settings` gives.
 
     Raises:
         ConfigError: a newer voxtile wrote the config.
         CorpusError: `data.corpus` is a folder that is no corpus.
         CheckpointError: `ckpt_path` is the path of nothing.
     """
-    if any(word.startswith("--print_config") for word in argv):
-        return
-    settings = _settings(argv)
     refuse_newer(settings.get(KEY), "the config", ConfigError)  # what it names may mean something else
     data = settings.get("data")
     corpus = data.get("corpus") if isinstance(data, Mapping) else None
@@ -51,7 +48,12 @@ def check_named_inputs(argv: Sequence[str]) -> None:
         require_checkpoint(Path(checkpoint))
 
 
-def _settings(argv: Sequence[str]) -> Mapping[str, Any]:
+def given_settings(argv: Sequence[str]) -> Mapping[str, Any]:
+    """What config and command line say together; the latter counts.
+
+    Args:
+        argv: the words after the subcommand, whose configs can be read.
+    """
     settings: Any = {}
     for name, value in _given(argv):
         if f"-{name}" in FLAGS or f"--{name}" in FLAGS:

@@ -11,6 +11,7 @@ import hypothesis.extra.numpy as npst
 import hypothesis.strategies as st
 import numpy as np
 import pytest
+from examples import examples
 from hypothesis import given, settings
 from stored_arrays import decode_array
 
@@ -26,7 +27,7 @@ DTYPES = ["?", "i1", "u1", "<i2", ">i2", "<u2", "<i4", ">u4", "<i8", "<u8", "<f2
         lambda dtype: npst.arrays(dtype, npst.array_shapes(min_dims=1, max_dims=5, max_side=20), fill=st.nothing())
     )
 )
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=examples(12, 60), deadline=None)
 def test_any_array_round_trips(array):
     decoded = decode_array(encode_array(array))
     assert decoded.shape == array.shape

@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from examples import examples
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from PIL import Image
@@ -84,7 +85,7 @@ def _flip(path, position, bit):
 
 
 @given(st.integers(0, 1 << 30), st.integers(0, 7), st.booleans())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=examples(8, 25), deadline=None)
 def test_any_flipped_bit_of_a_shard_is_found(pristine, tmp_path_factory, position, bit, recorded):
     root = shutil.copytree(pristine, tmp_path_factory.mktemp("flip") / "corpus")
     if not recorded:

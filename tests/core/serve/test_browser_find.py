@@ -6,7 +6,7 @@ from tests.core.serve.conftest import PICTURES, as_png, picture
 
 pytest.importorskip("fastapi", reason="the extra serve is not installed")
 pytest.importorskip("playwright.sync_api", reason="playwright drives the browser")
-pytestmark = NEEDED
+pytestmark = [*NEEDED, pytest.mark.sweep(ci=True)]  # the suite has test_browser.py
 THIRD = f"{3:032x}"
 
 
@@ -22,7 +22,6 @@ def browser():
         yield opened
 
 
-@pytest.mark.cases(1)
 @pytest.mark.parametrize("width", [390, 1280])
 def test_by_an_image_by_a_part_and_by_neighbours(browser, address, width):
     with tab(browser, width=width) as page:

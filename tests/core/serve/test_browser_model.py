@@ -17,7 +17,7 @@ pytest.importorskip("playwright.sync_api", reason="playwright drives the browser
 pytest.importorskip("tifffile", reason="the extra pathology is not installed")
 from slide_corpus import UIDS, write_slide_corpus
 
-pytestmark = NEEDED
+pytestmark = [*NEEDED, pytest.mark.sweep(ci=True)]  # the suite has test_browser.py
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,6 @@ def test_a_phrase_over_a_volume_by_niivue_and_its_mask_to_take_away(browser, add
         unharmed(page, addresses["ct"])
 
 
-@pytest.mark.sweep(ci=True)
 def test_a_phrase_without_webgl_is_shown_in_the_planes(browser, addresses):
     with tab(browser, width=390, scheme="dark") as page:
         page.add_init_script(
@@ -122,7 +121,6 @@ def test_a_phrase_without_webgl_is_shown_in_the_planes(browser, addresses):
         assert serious(page) == []
 
 
-@pytest.mark.cases(1)
 @pytest.mark.parametrize(("name", "uid"), [("patch", PATCH), ("scene", SCENE)])
 def test_a_phrase_over_a_picture(browser, addresses, name, uid):
     with tab(browser, width=390) as page:
@@ -142,7 +140,6 @@ def test_a_phrase_over_a_picture(browser, addresses, name, uid):
         unharmed(page, addresses[name])
 
 
-@pytest.mark.sweep(ci=True)
 def test_from_a_figure_to_its_cases_and_what_was_dropped(browser, addresses):
     with tab(browser, width=390, scheme="dark") as page:
         page.goto(f"{addresses['ct']}#/reports")
@@ -162,7 +159,6 @@ def test_from_a_figure_to_its_cases_and_what_was_dropped(browser, addresses):
         unharmed(page, addresses["ct"])
 
 
-@pytest.mark.sweep(ci=True)
 def test_from_a_patch_to_its_slide(browser, addresses):
     with tab(browser) as page:
         page.goto(f"{addresses['slides']}#/sample/{UIDS[2]}")

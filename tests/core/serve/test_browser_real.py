@@ -21,7 +21,7 @@ from voxtile.data.presets.volume import VolumePreset
 
 pytest.importorskip("fastapi", reason="the extra serve is not installed")
 pytest.importorskip("playwright.sync_api", reason="playwright drives the browser")
-pytestmark = NEEDED
+pytestmark = [*NEEDED, pytest.mark.sweep(ci=True)]  # the suite has test_browser.py
 INLINE = ("--engine", "inline")
 COLOURS = 50
 SLICES = 6  # of twenty: a browser without a graphics card is slow
@@ -116,7 +116,6 @@ def until_seen(page, selector):
     raise AssertionError(f"nothing is drawn in {selector}")
 
 
-@pytest.mark.cases(1)
 @pytest.mark.parametrize(
     ("name", "drawn", "canvas"),
     [("ct", "canvas", ".canvas"), ("slide", ".openseadragon-canvas canvas", ".canvas"),
@@ -167,7 +166,6 @@ def _judge_until(page, address, name):
     return uid
 
 
-@pytest.mark.cases(1)
 @pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light")])
 def test_real_samples_fit_the_window(browser, addresses, counts, width, scheme):
     with tab(browser, width, scheme=scheme) as page:

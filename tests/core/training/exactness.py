@@ -5,10 +5,10 @@ two-process way run the product's own module on the same weights and batch. A ca
 dense loss from the objective and features, options): `cached: False` where a large batch refuses it, `project: False`
 for towers that share a space, `each` images an item, `sources` for scales by source.
 
-    PYTHONPATH=FOLDER python exactness.py RANKS FOLDER [whole]
+    PYTHONPATH=FOLDER python exactness.py RANKS FOLDER few|half|whole
 
-Ways of several processes take most of the time: without `whole` a case goes by two of them on random embeddings and by
-the other two on aligned ones.
+Ways of several processes take most of the time: of half a case goes by two of them on random embeddings and by the
+other two on aligned ones; of few each case goes by one, on one of the two.
 """
 
 import json
@@ -44,6 +44,20 @@ CASES = {
 
 
 WAYS = {"random": ("ranks", "cached sharded"), "aligned": ("cached ranks", "sharded")}
+
+
+def cases(which):
+    """Of each batch of each case: its name, what makes it, whether it is aligned, and its ways of several processes."""
+    for number, (name, (make, dense, options)) in enumerate(CASES.items()):
+        for aligned in (False, True):
+            kind = "aligned" if aligned else "random"
+            ways = [*sum(WAYS.values(), ())] if which == "whole" else [*WAYS[kind]]
+            ways = [way for way in ways if options.get("cached", True) or "cached" not in way]
+            if which == "few":
+                if aligned != number % 2:
+                    continue
+                ways = [ways[number // 2 % len(ways)]]
+            yield f"{name} | {kind}", make, dense, options, aligned, ways
 
 
 def own_part(batch, rank, ranks):
@@ -84,60 +98,51 @@ def followed(module, plain):
     return ({f"after {name}": state[name].double() for name in copies} for state in states)
 
 
-def alone():
+def alone(which):
     """The table of the ways of one process, and the gradients that all ways should give."""
     table, expected = {}, {}
-    for name, (make, dense, options) in CASES.items():
-        for aligned in (False, True):
-            batch = make_batch(options.get("each", 1))
-            settings = {"project": options.get("project", True), "sources": options.get("sources", False)}
-            module = make_module(make(), batch, aligned, **settings)
-            own = module.features(batch)
-            key = (name, "aligned" if aligned else "random")
-            expected[key] = gradients(module, dense(module.objectives["it"], own))
-            row = table[" | ".join(key)] = {
-                "tiled": errors(gradients(*step(make(), batch, aligned, **settings)), expected[key])
-            }
-            if options.get("cached", True):
-                cached = gradients(*step(make(), batch, aligned, micro=MICRO, **settings))
-                row["cached"] = errors(cached, expected[key])
+    for key, make, dense, options, aligned, _ in cases(which):
+        batch = make_batch(options.get("each", 1))
+        settings = {"project": options.get("project", True), "sources": options.get("sources", False)}
+        module = make_module(make(), batch, aligned, **settings)
+        own = module.features(batch)
+        expected[key] = gradients(module, dense(module.objectives["it"], own))
+        row = table[key] = {"tiled": errors(gradients(*step(make(), batch, aligned, **settings)), expected[key])}
+        if options.get("cached", True):
+            cached = gradients(*step(make(), batch, aligned, micro=MICRO, **settings))
+            row["cached"] = errors(cached, expected[key])
     return table, expected
 
 
-def together(rank, ranks, folder, whole_table, table, expected):
+def together(rank, ranks, folder, which, table, expected):
     """Add the ways of several processes to the table, and write it."""
     dist.init_process_group("gloo", init_method=f"file://{folder / 'rendezvous'}", rank=rank, world_size=ranks)
     mesh = init_device_mesh("cpu", (ranks,))
-    for name, (make, _, options) in CASES.items():
-        for aligned in (False, True):
-            whole = make_batch(options.get("each", 1))
-            settings = {"project": options.get("project", True), "sources": options.get("sources", False)}
-            key = (name, "aligned" if aligned else "random")
-            for way in sum(WAYS.values(), ()) if whole_table else WAYS[key[1]]:
-                micro = MICRO if "cached" in way else None
-                if micro and not options.get("cached", True):
-                    continue
-                module = make_module(make(), whole, aligned, micro=micro, **settings)
-                if "sharded" in way:
-                    shard(module.encoder, mesh)
-                loss = module.total(module.losses(module.features(own_part(whole, rank, ranks))))
-                loss.backward()
-                average_gradients(module.parameters())
-                found = {n: p.grad for n, p in module.named_parameters() if p.grad is not None}
-                found = {n: g.full_tensor() if isinstance(g, DTensor) else g for n, g in found.items()}
-                table[" | ".join(key)][way] = errors(found, expected[key])
-                if "sharded" in way:
-                    plain = make_module(make(), whole, aligned, **settings)
-                    table[" | ".join(key)][way] |= errors(*followed(module, plain))
+    for key, make, _, options, aligned, ways in cases(which):
+        whole = make_batch(options.get("each", 1))
+        settings = {"project": options.get("project", True), "sources": options.get("sources", False)}
+        for way in ways:
+            module = make_module(make(), whole, aligned, micro=MICRO if "cached" in way else None, **settings)
+            if "sharded" in way:
+                shard(module.encoder, mesh)
+            loss = module.total(module.losses(module.features(own_part(whole, rank, ranks))))
+            loss.backward()
+            average_gradients(module.parameters())
+            found = {n: p.grad for n, p in module.named_parameters() if p.grad is not None}
+            found = {n: g.full_tensor() if isinstance(g, DTensor) else g for n, g in found.items()}
+            table[key][way] = errors(found, expected[key])
+            if "sharded" in way:
+                plain = make_module(make(), whole, aligned, **settings)
+                table[key][way] |= errors(*followed(module, plain))
     dist.destroy_process_group()
     (folder / f"{rank}.json").write_text(json.dumps(table), encoding="utf-8")
 
 
-def main(ranks, folder, which="half"):
+def main(ranks, folder, which):
     """Exit status: that of the first process that failed. They are forked, since importing takes as long as a table."""
     torch.set_num_threads(1)
     fork = multiprocessing.get_context("fork")
-    given = (ranks, folder, which == "whole", *alone())
+    given = (ranks, folder, which, *alone(which))
     running = [fork.Process(target=together, args=(rank, *given)) for rank in range(ranks)]
     for process in running:
         process.start()

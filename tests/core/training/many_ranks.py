@@ -4,7 +4,7 @@ Everything is in float64. Every training is made once by one process; then each 
 and by FSDP2, and writes the largest relative error of any tensor: of the gradients of both steps, of the weights, of
 their average in validation and in the checkpoint.
 
-    PYTHONPATH=FOLDER python many_ranks.py FOLDER suite|sweep|resumed [CASE…]
+    PYTHONPATH=FOLDER python many_ranks.py FOLDER few|some|sweep|resumed [CASE…]
 """
 
 import json
@@ -100,8 +100,11 @@ GO_ON = {  # each way once, over the kinds of training; the sweep has all of all
     "frozen": [("fsdp2", "fsdp2", 2)],
     "full": [("fsdp2", "ddp", 2)],
 }
-# Ways of the suite; the sweep makes all trainings by both. What a training is made of stands in several of them.
-IN_SUITE = {
+# Ways of the suite, and of CI after it; the sweep makes all trainings by both. What a training is made of stands in
+# several of them.
+FEW = {"last_n": ("fsdp2",), "lora": ("ddp",), "cached, recompute": ("fsdp2",)}
+GO_ON_FEW = {"last_n": [("alone", "fsdp2", 2), ("fsdp2", "auto", 1)]}
+SOME = {
     "full": ("ddp", "fsdp2"),
     "last_n": ("fsdp2",),
     "lora": ("ddp",),
@@ -116,6 +119,12 @@ GO_ON_SWEEP = {
     for case in ("last_n", "lora", "frozen", "full", "cached, recompute")
 } | {case: [] for case in ("layer_decay, recompute", "frozen normalisation", "compile")}
 WAYS = ("ddp", "fsdp2")
+EACH = {"few": FEW, "some": SOME}
+GOING_ON = {"few": GO_ON_FEW, "some": GO_ON, "resumed": GO_ON_SWEEP}
+CHANGED = {  # from another model's checkpoint
+    "few": [("alone last_n", "layer_decay, recompute")],
+    "some": [("alone last_n", "layer_decay, recompute"), ("ddp frozen", "last_n")],
+}
 BY_NAME = {
     **STRATEGIES,
     "before": lambda _: ModelParallelStrategy(
@@ -285,10 +294,10 @@ def free_port():
 
 
 def run(rank, port, folder, which, cases, alone):
-    tables, resumptions = {}, {"suite": GO_ON, "resumed": GO_ON_SWEEP}.get(which, {})
+    tables, resumptions = {}, GOING_ON.get(which, {})
     os.environ |= {"LOCAL_RANK": str(rank), "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port)}
     for case in cases:
-        for way in IN_SUITE[case] if which == "suite" else WAYS:
+        for way in EACH[which][case] if which in EACH else WAYS:
             start = time.perf_counter()
             found = train(case, way, rank, RANKS, folder / f"{way} {case}.ckpt")
             dist.barrier()
@@ -307,9 +316,9 @@ def run(rank, port, folder, which, cases, alone):
     for how in again:
         if how[-1] == RANKS:
             go_on(*how)
-    if which == "suite":
+    if which in CHANGED:
         said = {way: refused(case, way, rank) for case in REFUSED for way in WAYS}
-        for wrote, case in (("alone last_n", "layer_decay, recompute"), ("ddp frozen", "last_n")):
+        for wrote, case in CHANGED[which]:
             said[f"{wrote}, {case}"] = refused(case, "fsdp2", rank, folder / f"{wrote}.ckpt")
         (folder / f"refused {rank}.json").write_text(json.dumps(said))
     dist.barrier()
@@ -326,7 +335,7 @@ def run(rank, port, folder, which, cases, alone):
 
 
 def main(folder, which, *only):
-    cases = only or {"suite": CASES, "sweep": SWEEP, "resumed": GO_ON_SWEEP}[which]
+    cases = only or {"few": FEW, "some": CASES, "sweep": SWEEP, "resumed": GO_ON_SWEEP}[which]
     torch.set_num_threads(1)
     alone = {case: train(case, "auto", 0, 1, Path(folder) / f"alone {case}.ckpt") for case in cases}
     port, children = free_port(), []

@@ -125,7 +125,7 @@ STOP, KILL, FAIL = ("SIGSTOP", SILENT), ("SIGKILL", GONE), ("fail", FAILED)
 @pytest.mark.parametrize(
     "happens",
     [
-        [(3, 1, STOP), (7, 0, KILL)],
+        pytest.param([(3, 1, STOP), (7, 0, KILL)], marks=pytest.mark.sweep(ci=True)),
         pytest.param([(3, 1, KILL), (5, 1, FAIL), (7, 0, STOP), (9, 0, KILL)], marks=pytest.mark.sweep),
     ],
 )

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from examples import examples
 from growing_corpus import SUBJECTS, Numbers, PartFacts, add, killed_at, run, state
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -137,7 +138,7 @@ steps = st.lists(
 
 
 @given(steps)
-@settings(max_examples=6, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=examples(2, 6), deadline=None, suppress_health_check=[HealthCheck.too_slow])
 def test_any_sequence_gives_the_rows_that_there_are_without_compact_and_gc(tmp_path_factory, grown, sequence):
     folder = tmp_path_factory.mktemp("any")
     one, other = (Path(shutil.copytree(grown, folder / name)) for name in ("kept", "plain"))
@@ -158,7 +159,9 @@ def test_any_sequence_gives_the_rows_that_there_are_without_compact_and_gc(tmp_p
     shutil.rmtree(folder)
 
 
-@pytest.mark.parametrize("every", [11, pytest.param(1, marks=pytest.mark.sweep)])
+@pytest.mark.parametrize(
+    "every", [29, pytest.param(11, marks=pytest.mark.sweep(ci=True)), pytest.param(1, marks=pytest.mark.sweep)]
+)
 def test_killed_at_any_call_nothing_is_lost_or_there_twice(grown, tmp_path, every):
     before = state(grown)
     number, exchanging = 0, 0

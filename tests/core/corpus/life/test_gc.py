@@ -90,6 +90,7 @@ def test_files_of_an_interrupted_job_stay_hidden_while_any_of_them_is_young(root
     assert (root / "done/00000000000000aa.pending").exists()
 
 
+@pytest.mark.sweep(ci=True)
 def test_killed_at_any_call_only_what_nothing_names_is_gone(root, tmp_path):
     littered(root)
     before, number = state(root), 0

@@ -65,6 +65,7 @@ def rows(corpus, name):
 CAPTION = ("--engine", "inline")
 
 
+@pytest.mark.sweep(ci=True)
 def test_captions_and_verdicts_are_those_of_a_local_corpus_and_nothing_is_replaced(server, place, uploaded, copy):
     address = place(server, uploaded(server))
     before = objects(server, address)

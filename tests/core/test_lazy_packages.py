@@ -1,0 +1,70 @@
+"""What libraries import at their top is had when it is asked for, and all of it."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+CODE = """
+import json, sys
+from voxtile.lazy_packages import defer_packages
+defer_packages()
+defer_packages()
+import lightning.pytorch
+from lightning.pytorch.core.module import Metric, MetricCollection
+loaded = [n for n in ("transformers", "torchvision", "scipy.signal") if n in sys.modules]
+import torch, torchmetrics
+from torchmetrics.classification import BinaryAUROC  # a module by its own name
+auroc = BinaryAUROC()
+auroc.update(torch.tensor([0.1, 0.4, 0.35, 0.8]), torch.tensor([0, 0, 1, 1]))
+print(json.dumps({
+    "loaded": loaded,
+    "auroc": auroc.compute().item(),
+    "metrics": [issubclass(one, Metric) for one in (BinaryAUROC, torchmetrics.MeanMetric)],
+    "same": torchmetrics.Metric is Metric and torchmetrics.MetricCollection is MetricCollection,
+    "version": torchmetrics.__version__,
+    "names": sorted(set(torchmetrics.__all__) - set(dir(torchmetrics))),
+    "resources": bool(torchmetrics.__spec__.loader.get_source("torchmetrics")),
+    "unknown": hasattr(torchmetrics, "NoSuchMetric"),
+}))
+"""
+
+
+SCENES = """
+import json, sys
+from concurrent.futures import ThreadPoolExecutor
+from voxtile.lazy_packages import defer_packages
+defer_packages()
+import rasterio
+import rasterio.session
+loaded = "botocore" in sys.modules
+with ThreadPoolExecutor(8) as threads:  # the first to ask has it run, and the others wait
+    regions = list(threads.map(lambda n: rasterio.session.boto3.Session(region_name=f"r{n}").region_name, range(8)))
+import boto3.session
+print(json.dumps([loaded, regions, boto3.session.Session is boto3.Session]))
+"""
+
+
+def test_rasterio_is_imported_without_boto3_which_is_there_when_asked_for():
+    pytest.importorskip("rasterio")
+    pytest.importorskip("boto3")
+    done = subprocess.run([sys.executable, "-P", "-c", SCENES], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == [False, [f"r{n}" for n in range(8)], True]
+
+
+def test_lightning_is_imported_without_its_metrics_and_they_are_there_when_asked_for():
+    done = subprocess.run([sys.executable, "-P", "-c", CODE], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    said = json.loads(done.stdout)
+    assert said.pop("version")[0].isdigit()
+    assert said == {
+        "loaded": [],
+        "auroc": 0.75,
+        "metrics": [True, True],
+        "same": True,
+        "names": [],
+        "resources": True,
+        "unknown": False,
+    }

@@ -16,6 +16,7 @@ from voxtile.corpus.reference_roots import named_roots, only_references_in
 from voxtile.corpus.source import StoredSample
 from voxtile.errors import CorpusError
 from voxtile.serve.deep_zoom.slides import ZoomedPictures
+from voxtile.serve.footprints import Footprints, footprints_of
 from voxtile.serve.model_maps.phrase_map import PhraseMaps
 from voxtile.serve.reports.report import Report
 from voxtile.serve.reviews.store import Reviews
@@ -68,6 +69,11 @@ class Explored:
     def hashes(self) -> PictureHashes:
         """Perceptual hashes of the samples that were scored."""
         return picture_hashes(self.tables, self.index)
+
+    @cached_property
+    def footprints(self) -> Footprints:
+        """Where the samples lie that have a place on the ground."""
+        return footprints_of(self.tables)
 
     def number(self, uid: str) -> int:
         """Number of a sample.

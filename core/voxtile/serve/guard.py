@@ -32,6 +32,12 @@ CONTENT_SECURITY_POLICY = "; ".join(
         "form-action 'none'", "frame-ancestors 'none'",
     )
 )  # fmt: skip
+REPORT_POLICY = "; ".join(
+    ("default-src 'none'", "style-src 'unsafe-inline'", "img-src data:", "base-uri 'none'", "form-action 'none'",
+     "frame-ancestors 'none'")
+)  # fmt: skip
+"""Of a report's own page, which holds its styles and pictures, and has no script."""
+
 _HEADERS = {
     "Content-Security-Policy": CONTENT_SECURITY_POLICY,
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -125,8 +131,9 @@ def _with_headers(send: Send) -> Send:
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
+            is_report = headers.get("Content-Security-Policy") == REPORT_POLICY
             for name, value in _HEADERS.items():
-                headers[name] = value
+                headers[name] = REPORT_POLICY if is_report and name == "Content-Security-Policy" else value
             headers.setdefault("Cache-Control", "no-store")
         await send(message)
 

@@ -7,6 +7,7 @@ from html.parser import HTMLParser
 from itertools import pairwise
 
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 from rich.console import Console
 from sklearn import metrics as sk
@@ -195,6 +196,25 @@ def test_the_page_is_whole_and_asks_for_nothing_from_the_network(page, evaluated
     assert "<script" not in source
     assert "@import" not in source
     assert not re.search(r"url\((?!['\"]?data:)", source)
+
+
+def test_the_page_lists_the_cases_behind_its_figures_the_worst_first(evaluated, results):
+    from voxtile.serve.reports.report import Report
+
+    scores = pq.read_table(evaluated[1] / "scores.parquet").to_pandas()
+    report = Report(evaluated[1])
+    page = report.page(lambda uid: f"/#/sample/{uid}")
+    place = 0
+    for name in ("nodule", "effusion", "fracture"):
+        threshold = results["provenance"]["tasks"]["blocks"]["thresholds"]["blocks"][name]
+        own = scores[(scores["class"] == name) & (scores["model"] == "blocks")]
+        alarms = own[(own["label"] == 0) & (own["score"] > threshold)]
+        alarms = alarms.sort_values(["score", "unit"], ascending=[False, True])
+        misses = own[(own["label"] == 1) & (own["score"] <= threshold)].sort_values(["score", "unit"])
+        place = page.index(f"{len(alarms)} false positives, {len(misses)} false negatives", place)
+        for uid in [*alarms["unit"][:10], *misses["unit"][:10]]:
+            place = page.index(f'<a href="/#/sample/{uid}"><code class="case">{uid}</code></a>', place)
+    assert "sha256" not in page, "what is served says nothing of files"
 
 
 def test_the_page_is_accessible(page):

@@ -35,10 +35,14 @@ def test_by_an_image_by_a_part_and_by_neighbours(browser, address, width):
         assert first.locator("a").get_attribute("href").endswith(THIRD)
         assert serious(page) == []
         page.get_by_label("or an image").set_input_files(
-            {"name": "bad.png", "mimeType": "image/png", "buffer": b"<script>"}
+            [{"name": f"{n}.txt", "mimeType": "text/plain", "buffer": b"no slice"} for n in range(2)]
         )
         page.get_by_role("alert").wait_for()
-        assert "cannot be read" in page.get_by_role("alert").inner_text()
+        assert "neither DICOM" in page.get_by_role("alert").inner_text(), "several files went as one archive"
+        page.get_by_label("or an image").set_input_files(
+            {"name": "bad.png", "mimeType": "image/png", "buffer": b"<script>"}
+        )
+        page.get_by_role("alert").filter(has_text="cannot be read").wait_for()
         page.complaints.clear()  # the browser tells of the refusal itself
         first.locator("a").click()
         page.locator("#alike .strip a").nth(PICTURES - 2).wait_for()  # duplicates or neighbours to this model

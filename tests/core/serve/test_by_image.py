@@ -1,6 +1,7 @@
 """Search by an image of one's own and by a part of a sample, against embedding the same pixels by hand."""
 
 import io
+import zipfile
 import zlib
 from pathlib import Path
 
@@ -140,3 +141,58 @@ def test_the_place_of_a_part_is_kept():
     assert np.allclose(moved @ [1, 2, 1, 1], affine @ [4, 3, 3, 1])
     with pytest.raises(ConfigError, match="outside"):
         region_of(ArraySample(values, meta), [8, 0, 0, 12, 9, 10])
+
+
+def zipped(files):
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
+        for name, data in files:
+            archive.writestr(name, data)
+    return stream.getvalue()
+
+
+def test_an_archive_of_one_picture_is_that_picture_whatever_its_name(ask_pictures):
+    image = send(ask_pictures, "mine.zip", zipped([("../../deep/er/Mine.PNG", as_png(picture(3)))])).json()["image"]
+    assert search(ask_pictures, image=image)[0]["uid"] == THIRD
+    answer = send(ask_pictures, "two.zip", zipped([("a.txt", b"one"), ("b.txt", b"two")]))
+    assert (answer.status_code, "neither DICOM" in answer.json()["error"]) == (422, True)
+    assert "/tmp" not in answer.text
+    assert "voxtile-image" not in answer.text
+
+
+def test_slices_of_a_series_in_an_archive_are_the_volume_that_their_folder_is(tmp_path, test_data):
+    from voxtile.api.inputs import file_corpus, images_of
+    from voxtile.data.presets.volume import VolumePreset
+    from voxtile.serve.search.image_file import _prepared, _Reader
+
+    slices = sorted((test_data / "medical/totalseg_ct_mr_labels/example_ct_dicom").iterdir())[:4]
+    preset = VolumePreset(shape=(4, 64, 64), windows=((-200.0, 300.0),), units="HU")
+    (tmp_path / "some").mkdir()
+    for path in slices:
+        (tmp_path / "some" / path.name).symlink_to(path)
+    corpus = file_corpus(tmp_path / "some", preset, tmp_path / "own", {}, 0.0)
+    [row] = images_of(corpus, "some")
+    (tmp_path / "series.zip").write_bytes(zipped([(f"CT/{n}", p.read_bytes()) for n, p in enumerate(slices[::-1])]))
+    found = _prepared(_Reader(preset), str(tmp_path / "series.zip"), None, lambda _: None)
+    assert row["shape"] == [4, 512, 512]
+    assert np.array_equal(found, preset(corpus.source(row), None).numpy())
+
+
+@pytest.mark.parametrize(
+    ("make", "said"),
+    [
+        (lambda: b"PK no archive", "cannot be read"),
+        (lambda: zipped([]), "holds 0 files"),
+        (lambda: zipped([(f"{n}.dcm", b"") for n in range(6)]), "holds 6 files"),
+        (lambda: zipped([("a.dcm", bytes(4000)), ("b.dcm", bytes(4000))]), "together"),
+    ],
+)
+def test_a_hostile_archive_is_refused_in_a_sentence(tmp_path, monkeypatch, make, said):
+    from voxtile.serve.search import series_archive
+
+    monkeypatch.setattr(series_archive, "_MOST_FILES", 5)
+    monkeypatch.setattr(series_archive, "_MOST_BYTES", 6000)
+    (tmp_path / "a.zip").write_bytes(make())
+    with pytest.raises(ConfigError, match=said):
+        series_archive.unpacked(tmp_path / "a.zip", tmp_path / "out")
+    assert sum(path.stat().st_size for path in (tmp_path / "out").iterdir()) <= 8000

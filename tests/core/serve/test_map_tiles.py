@@ -84,7 +84,7 @@ def test_tiles_beside_the_scene_are_empty_and_impossible_ones_refused(client):
     assert client.get(f"/api/samples/{SCENE}/tiles/0/0/0.png", params={"bands": "B99"}).status_code == 422
 
 
-def test_footprints_are_those_of_the_table(serving, tmp_path):
+def test_footprints_are_those_of_the_table(serving, tmp_path, monkeypatch):
     shapely = pytest.importorskip("shapely")
     from voxtile.corpus.records import Sample
     from voxtile.corpus.writer import JobWriter, new_corpus
@@ -103,3 +103,11 @@ def test_footprints_are_those_of_the_table(serving, tmp_path):
     assert drawn.keys() == boxes.keys()
     assert all(drawn[uid].equals(box) for uid, box in boxes.items())
     assert "secret" not in answer.text
+    part = {"west": 10.6, "south": 49, "east": 11.2, "north": 60}
+    inside = serving(tmp_path / "corpus").get("/api/footprints", params=part).json()
+    assert (inside["total"], inside["inside"]) == (3, 1)
+    assert [one["properties"]["uid"] for one in inside["features"]] == [f"{1:032x}"]
+    monkeypatch.setattr("voxtile.serve.routes.map_tiles._MOST_FOOTPRINTS", 2)
+    few = serving(tmp_path / "corpus").get("/api/footprints").json()
+    assert (few["total"], few["inside"], len(few["features"])) == (3, 3, 2), "one is not drawn, and that is said"
+    assert serving(tmp_path / "corpus").get("/api/footprints", params={"west": 181}).status_code == 422

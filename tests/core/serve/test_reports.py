@@ -52,6 +52,28 @@ def test_cases_come_by_how_confidently_they_are_wrong(cases):
     assert cases("disagreements", other="theirs").json()["cases"][0]["uid"] == OTHER
 
 
+def test_the_reports_own_page_leads_to_its_cases_and_says_nothing_of_files(serving, served_corpus, tmp_path):
+    from voxtile.serve.reports.report import open_reports
+
+    write_report(tmp_path)
+    listed = "".join(f'<code class="case">{uid}</code> ' for uid in (PATCH, GONE))
+    told = '<section class="provenance" id="p"><dd>/home/doe/last.ckpt</dd></section>'
+    (tmp_path / "index.html").write_text(f"<!doctype html><p>{listed}</p>{told}<footer>end</footer>")
+    client = serving(served_corpus, reports=open_reports([tmp_path]))
+    assert client.get("/api/reports").json()[0]["has_page"]
+    answer = client.get("/api/reports/0/page")
+    assert f'<a href="/#/sample/{PATCH}"><code class="case">{PATCH}</code></a>' in answer.text
+    assert f' <code class="case">{GONE}</code> ' in answer.text, "one that is not in this corpus is no link"
+    assert "doe" not in answer.text
+    assert "<footer>end" in answer.text
+    policy = answer.headers["content-security-policy"]
+    assert "default-src 'none'" in policy
+    assert "script" not in policy
+    assert "script-src 'self'" in client.get("/api/reports").headers["content-security-policy"]
+    (tmp_path / "index.html").write_text("<p>/home/doe/last.ckpt</p>")  # of a version that told of files elsewhere
+    assert (client.get("/api/reports/0/page").status_code, client.get("/api/reports/1/page").status_code) == (422, 404)
+
+
 def test_what_a_report_does_not_hold_is_refused(cases, tmp_path):
     from voxtile.serve.reports.report import open_reports
 

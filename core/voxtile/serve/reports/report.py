@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,7 +18,9 @@ from voxtile.errors import ConfigError, EvaluationError
 from voxtile.evaluation.comparison.scores_file import read_scores
 
 Order = Literal["false-positives", "false-negatives", "disagreements"]
-_RESULTS = "results.json"
+_RESULTS, _PAGE = "results.json", "index.html"
+_CASE = re.compile(r'<code class="case">([0-9A-Za-z._-]{1,200})</code>')
+_PROVENANCE = re.compile(r'<section class="provenance".*?</section>', re.DOTALL)
 _FIGURES = ("auroc", "average_precision", "balanced_accuracy", "sensitivity", "specificity")
 
 
@@ -91,6 +94,44 @@ class Report:
     def models(self) -> list[str]:
         """Models with scores, the trivial baseline among them."""
         return [] if self._scores is None else pc.unique(self._scores["model"]).to_pylist()
+
+    @property
+    def has_page(self) -> bool:
+        """Whether its page is there, as this version writes it."""
+        return (self._folder / _PAGE).is_file()
+
+    def named_cases(self) -> list[str]:
+        """Uids that its page lists.
+
+        Raises:
+            ConfigError: there is no page.
+        """
+        return sorted(set(_CASE.findall(self._html())))
+
+    def page(self, address_of: Callable[[str], str | None]) -> str:
+        """Its page, with cases as links and without what it says of files.
+
+        Args:
+            address_of: where a case is shown, by its uid; None where it is not.
+
+        Raises:
+            ConfigError: there is no page, or one of another version.
+        """
+        kept, removed = _PROVENANCE.subn("", self._html())
+        if removed != 1:
+            raise ConfigError("the page of this report is of another version of voxtile; evaluate the model again")
+
+        def linked(found: re.Match[str]) -> str:
+            address = address_of(found[1])
+            return found[0] if address is None else f'<a href="{address}">{found[0]}</a>'
+
+        return _CASE.sub(linked, kept)
+
+    def _html(self) -> str:
+        try:
+            return (self._folder / _PAGE).read_text("utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            raise ConfigError("this report has no page that can be read; evaluate the model again") from error
 
     def cases(self, task: str, model: str, name: str, order: Order, other: str | None = None) -> list[Case]:
         """Cases of a class, the worst first.

@@ -34,6 +34,8 @@ async def send(
 ) -> Held:
     """Read an image, the body of the request: PNG, JPEG, NIfTI, a DICOM file or a raster, as the model takes it.
 
+    The slices of a DICOM series come as one zip file.
+
     `name` is its file's name, of which the ending is looked at; `modality` that of a NIfTI file, which does not say.
     """
     handle, path = tempfile.mkstemp(prefix="voxtile-image-")

@@ -33,26 +33,33 @@ class TileJson(BaseModel):
 
 
 @router.get("/footprints")
-def footprints(served: Served) -> Response:
+def footprints(
+    served: Served,
+    west: Annotated[float, Query(ge=-180, le=180)] = -180,
+    south: Annotated[float, Query(ge=-90, le=90)] = -90,
+    east: Annotated[float, Query(ge=-180, le=180)] = 180,
+    north: Annotated[float, Query(ge=-90, le=90)] = 90,
+) -> Response:
     """GeoJSON of the samples that have a place on the ground, in longitude and latitude; at most 3,000 of them.
 
-    Of more, those that come first by a hash of their uid, which is a fair sample; `total` says how many there are.
+    `total` says how many there are, `inside` how many the part of the map has that is asked for. Where these are more
+    than 3,000, those that come are a fair sample of them; a smaller part has them all.
     """
     shapely = require("shapely", "remote-sensing")
-    total = served.tables.rows("SELECT count(*) AS n FROM samples WHERE geometry IS NOT NULL AND kind <> 'overview'")
-    rows = served.tables.rows(
-        "SELECT uid, modality, CAST(datetime AS VARCHAR) AS datetime, geometry FROM samples WHERE geometry IS NOT NULL "
-        f"AND kind <> 'overview' ORDER BY hash(uid) LIMIT {_MOST_FOOTPRINTS}"
-    )
+    inside = served.footprints.within(west, south, east, north)
+    rows = served.rows(inside[:_MOST_FOOTPRINTS].tolist(), ("uid", "modality", "datetime", "geometry"))
     features = [
         {
             "type": "Feature",
             "geometry": shapely.geometry.mapping(shapely.from_wkb(bytes(row["geometry"]))),
-            "properties": {name: row[name] for name in ("uid", "modality", "datetime")},
+            "properties": {
+                "uid": row["uid"], "modality": row["modality"], "datetime": row["datetime"] and str(row["datetime"]),
+            },
         }
         for row in rows
-    ]
-    content = {"type": "FeatureCollection", "total": total[0]["n"], "features": features}
+    ]  # fmt: skip
+    counts = {"total": len(served.footprints.numbers), "inside": len(inside)}
+    content = {"type": "FeatureCollection", **counts, "features": features}
     return Response(json.dumps(content), media_type="application/geo+json")
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Query
+from fastapi.responses import HTMLResponse
 from pydantic import BaseModel
 
 from voxtile.serve.cards import Card, cards
 from voxtile.serve.explored import Explored
+from voxtile.serve.guard import REPORT_POLICY
 from voxtile.serve.reports.report import Figure, Order, Report
 from voxtile.serve.routes import Served
 
@@ -20,6 +22,7 @@ class Listed(BaseModel):
 
     number: int
     has_cases: bool
+    has_page: bool
     models: list[str]
     figures: list[Figure]
 
@@ -48,7 +51,7 @@ class Cases(BaseModel):
 def reports(served: Served) -> list[Listed]:
     """The reports that were named with --report, with the figures of classes and their means."""
     return [
-        Listed(number=number, has_cases=one.has_cases, models=one.models, figures=one.figures)
+        Listed(number=number, has_cases=one.has_cases, has_page=one.has_page, models=one.models, figures=one.figures)
         for number, one in enumerate(served.reports)
     ]
 
@@ -79,6 +82,19 @@ def cases_behind(
         offset=offset,
         total=len(found),
     )
+
+
+@router.get("/{number}/page")
+def own_page(served: Served, number: int) -> HTMLResponse:
+    """The report as `voxtile evaluate` wrote it, whose cases lead to their samples where this corpus holds them.
+
+    What it says of where it comes from, with names of files, is left out.
+    """
+    report = _report(served, number)
+    uids = report.named_cases()
+    there = {uid for uid, known in zip(uids, served.known_uids(uids), strict=True) if known}
+    content = report.page(lambda uid: f"/#/sample/{uid}" if uid in there else None)
+    return HTMLResponse(content, headers={"Content-Security-Policy": REPORT_POLICY})
 
 
 def _report(served: Explored, number: int) -> Report:

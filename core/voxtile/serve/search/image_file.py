@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -22,13 +23,15 @@ from voxtile.engine.worker_process import Call, Limits
 from voxtile.errors import ConfigError
 from voxtile.models.flattening import Flattening
 from voxtile.models.rgb_pictures import flattened_preset
+from voxtile.serve.search.series_archive import unpacked
 from voxtile.stages.ground.sources import kind_of, read_as
 
 MOST_BYTES = 256 << 20
 """Of an image that is sent."""
 
 _LIMITS = Limits(time_s=120.0, memory_bytes=4 << 30)
-_ENDINGS = (".nii.gz", ".nii", ".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".jp2", ".dcm")
+_SERIES = ".zip"
+_ENDINGS = (_SERIES, ".nii.gz", ".nii", ".png", ".jpg", ".jpeg", ".webp", ".tif", ".tiff", ".jp2", ".dcm")
 _NAMED = "the image"
 
 
@@ -79,7 +82,7 @@ class ImageReader(Closing):
                 if isinstance(event, Returned):
                     return torch.from_numpy(event.value)
                 if isinstance(event, Raised) and event.error.is_expected:
-                    raise ConfigError(event.error.sentence.replace(f"'{named}'", _NAMED).replace(str(named), _NAMED))
+                    raise ConfigError(_without_paths(event.error.sentence, named.parent))
         raise ConfigError("the image cannot be read within the limits of time and memory; give another")
 
     def _end(self) -> None:
@@ -90,6 +93,8 @@ class ImageReader(Closing):
 def _prepared(reader: _Reader, path: str, modality: str | None, report: Report) -> npt.NDArray[np.float32]:
     report(0)
     image, preset = Path(path), reader.preset
+    if image.suffix == _SERIES:
+        image = unpacked(image, image.parent / "series")
     if isinstance(preset, StudyReader):
         raise not_a_study(preset.role_names)
     kind = read_as(kind_of(image), image, preset)
@@ -100,11 +105,16 @@ def _prepared(reader: _Reader, path: str, modality: str | None, report: Report) 
         corpus = file_corpus(image, preset, Path(folder), known, 0.0)
         rows = images_of(corpus, image)
         if len(rows) > 1:
-            raise ConfigError(f"the file holds {len(rows)} images; give one that holds a single image")
+            raise ConfigError(f"{len(rows)} images were sent (files of several series?); give those of a single image")
         if rows[0]["kind"] != "volume":
             preset = flattened_preset(preset, rows, Flattening())
         check_metas(preset, rows)
         return np.asarray(preset(corpus.source(rows[0]), None).numpy(), np.float32)
+
+
+def _without_paths(sentence: str, folder: Path) -> str:
+    """What is said of the image, by whatever path within a folder."""
+    return re.sub(rf"'?{re.escape(str(folder))}[^\s';,]*'?", _NAMED, sentence)
 
 
 def _modality(preset: Preset, said: str | None) -> str | None:

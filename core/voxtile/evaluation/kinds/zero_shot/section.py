@@ -11,6 +11,7 @@ from voxtile.evaluation.figures.figures import DECISION, RANKING
 from voxtile.evaluation.figures.rows import Row, find_row
 from voxtile.evaluation.figures.sensitivity import PromptSensitivity
 from voxtile.evaluation.figures.subgroups import Subgroup
+from voxtile.evaluation.kinds.zero_shot.cases import ClassCases, class_cases
 from voxtile.evaluation.kinds.zero_shot.examples import ClassExamples, class_examples
 from voxtile.evaluation.kinds.zero_shot.model_scores import ENSEMBLE, FACT_HEAD
 from voxtile.evaluation.kinds.zero_shot.parts import (
@@ -80,6 +81,7 @@ class TaskSection(Section):
     sensitivity: tuple[PromptSensitivity, ...]
     sensitivity_strip: Strip
     examples: list[ClassExamples]
+    cases: list[ClassCases]
     volumes: bool
     template: str = "task.html.j2"
     labelled: bool = True
@@ -137,6 +139,7 @@ def task_section(evaluation: Evaluation, result: TaskResult) -> TaskSection:
         examples=[
             class_examples(result, evaluation.model, column, every) for column in range(len(result.task.reported))
         ],
+        cases=[class_cases(result, evaluation.model, column) for column in range(len(result.task.reported))],
     )
 
 

@@ -142,6 +142,7 @@ export interface Figure {
 export interface Listed {
   number: number;
   has_cases: boolean;
+  has_page: boolean;
   models: string[];
   figures: Figure[];
 }

@@ -25,6 +25,7 @@ export async function reportsPage(root: HTMLElement, wanted: CasesAddress | null
 function report(one: Listed) {
   const tasks = [...new Set(one.figures.map((figure) => figure.task))];
   return html`<section class="card rates"><h2>Report ${one.number + 1}</h2>
+    ${one.has_page ? html`<p><a href=${`api/reports/${one.number}/page`}>The report's own page</a>, whose cases lead here</p>` : nothing}
     ${one.has_cases ? nothing : html`<p class="soft">It keeps no scores case by case: its tasks have no classes, or it is an old one.</p>`}
     ${tasks.map((task) => html`<h3>${task}</h3><div class="scroll" tabindex="0" role="region" aria-label=${task}><table>
       <thead><tr><th scope="col">class</th><th scope="col">model</th><th scope="col">figure</th><th scope="col">value</th><th scope="col">95 %</th><th scope="col">cases</th></tr></thead>

@@ -81,7 +81,8 @@ def slides_data(name: str, n: int, *options: str) -> list[str]:
     phantom = read_config(CONFIGS[name])["data"]["phantom"]
     phantom |= {"n": n, "options": {"workers": 1}}
     phantom["converter_options"]["split_fractions"] = "0.4,0.3,0.3"
-    for steps in (phantom["converter_options"], *phantom.get("captions", ()), *phantom["facts"].values()):
+    asked = [phantom["instruct"]] if "instruct" in phantom else []
+    for steps in (phantom["converter_options"], *phantom.get("captions", ()), *phantom["facts"].values(), *asked):
         steps["engine"] = "inline"
     return ["--data.phantom", json.dumps(phantom), "--data.batch_size", "2", *options]
 
@@ -138,6 +139,7 @@ def data(request, tmp_path, monkeypatch, xray_corpus):
         "medical/petct": studies_data("medical/petct"),
         "medical/petct-grounding": studies_data("medical/petct-grounding"),
         "pathology/he": slides_data("pathology/he", 5, "--data.max_images_per_batch", "12"),
+        "pathology/he-report": slides_data("pathology/he-report", 3),
         "pathology/he-grounding": slides_data("pathology/he-grounding", 4),
         "remote_sensing/sentinel2": scenes_data("sentinel2", "600m"),
         "remote_sensing/aerial": scenes_data("aerial", "96m"),

@@ -26,15 +26,16 @@ def facts_and_scopes(
     fact_columns: tuple[str, ...] = FACT_COLUMNS,
     scope_columns: tuple[str, ...] = SCOPE_COLUMNS,
     measured: bool = False,
+    named_scopes: bool = False,
 ) -> tuple[pa.Table, pa.Table]:
     """Findings and scopes of some samples; not what captions said again, nor what describes a sample or a region.
 
     Args:
         root: the corpus.
         uids: of the samples.
-        source: only facts whose source begins so, and then no scopes, which do not say whose they are; or several names
-            separated by commas (`osm,osm-visible`), and then the scopes whose vocabulary begins with one of them; None
-            for all.
+        source: only facts whose source begins so, or with one of several names separated by commas; None for all.
+        named_scopes: where a source is given, keep the scopes whose vocabulary, without its version, is one of those
+            names; else none, since scopes do not say whose they are.
         fact_columns: columns of the facts; `concept` and `source` must be among them.
         scope_columns: columns of the scopes.
         measured: measurements of regions are among the facts, too, which are no findings.
@@ -42,8 +43,9 @@ def facts_and_scopes(
     facts = rows_of(root, "facts", uids, fact_columns)
     scopes = rows_of(root, "scopes", uids, tuple(dict.fromkeys((*scope_columns, _VOCABULARY))))
     if source is not None:
-        several = "," in source
-        scopes = scopes.filter(_begins(scopes[_VOCABULARY], _names(source))) if several else scopes.slice(0, 0)
+        names = pc.replace_substring_regex(scopes[_VOCABULARY], "@[^@]*$", "")
+        own = pa.array(_names(source) if named_scopes else (), pa.string())
+        scopes = scopes.filter(pc.is_in(names, own))
     return _findings(facts, source, measured=measured), scopes.select(list(scope_columns))
 
 

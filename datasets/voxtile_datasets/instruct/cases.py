@@ -113,7 +113,7 @@ class CaseReader:
         own, related = self._samples(part)
         uids = related["uid"].combine_chunks()
         digest = hashlib.sha256()
-        tables = [related, *facts_and_scopes(self.root, uids, self.facts_source, fact_columns=_FACTS)]
+        tables = [related, *self._facts_and_scopes(uids)]
         tables += [rows_of(self.root, "captions", uids, _CAPTIONS), rows_of(self.root, "regions", uids, _REGIONS)]
         for table in tables:
             for row in sorted(map(repr, table.to_pylist())):
@@ -140,7 +140,7 @@ class CaseReader:
 
     def _cases(self, samples: pa.Table) -> dict[str, Case]:
         uids = samples["uid"].combine_chunks()
-        facts, scopes = facts_and_scopes(self.root, uids, self.facts_source, fact_columns=_FACTS)
+        facts, scopes = self._facts_and_scopes(uids)
         subjects = {s.uid: (s, bank) for s, bank in subjects_of(samples, facts, scopes, self.banks, self.precedence)}
         known = CheckTask(self.root, None, (), True, VERSION, self.key_file).known(uids)
         captions, regions = self._captions(uids), self._regions(uids)
@@ -157,6 +157,9 @@ class CaseReader:
                 row, subject, bank, *known[uid], tuple(captions[uid]), tuple(regions[uid]), tuple(of_case[uid])
             )
         return found
+
+    def _facts_and_scopes(self, uids: pa.Array) -> tuple[pa.Table, pa.Table]:
+        return facts_and_scopes(self.root, uids, self.facts_source, fact_columns=_FACTS, named_scopes=True)
 
     def _captions(self, uids: pa.Array) -> Mapping[str, list[Row]]:
         found: dict[str, list[Row]] = defaultdict(list)

@@ -55,8 +55,8 @@ def instruct_corpus(
         precedence: beginnings of the facts' sources, separated by commas: where several speak of the same thing, the
             first one is said. Sources that are not named come last.
         facts_source: only facts whose source begins so are worded, e.g. reports; what is trained on must not word the
-            labels that a model is evaluated on. Closed scopes do not say whose they are, and are then not used; of
-            several names separated by commas (osm,osm-visible) those whose vocabulary begins with one of them are.
+            labels that a model is evaluated on. Several names are separated by commas. Of closed scopes those are
+            used whose vocabulary has one of these names: osm,osm-visible denies what the map was searched for in vain.
         bank: wording bank (YAML) that comes before the installed ones.
         seed: of the choice among wordings, and of what is left out beyond --most.
         key_file: the key map, if it is not beside the corpus.

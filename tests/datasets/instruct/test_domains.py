@@ -103,3 +103,14 @@ def test_several_sources_are_each_used(tmp_path, names):
     said = " ".join(text for *_, text in told(root)).lower()
     assert ("plane" in said) == ("labels" in names)
     assert "tank" in said
+
+
+def test_a_closed_scope_counts_where_its_vocabulary_is_named(tmp_path):
+    facts = [fact(0, "tumour", source="annotations@1"), fact(1, "stroma", source="annotations@1")]
+    scope = {"closed": True, "concepts": ["tumour", "stroma"]}
+    scopes = [{"uid": uid(0), "vocabulary": "annotations@3", **scope}, {"uid": uid(1), "vocabulary": "other", **scope}]
+    root = corpus(tmp_path / "corpus", SLIDES, facts, scopes)
+    assert instruct(root, "--facts-source", "annotations", "--kinds", "presence") == 0
+    assert {(number, concept, answer) for _, number, concept, _, answer, _ in told(root) if answer == "no"} == {
+        (0, "stroma", "no")
+    }

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import nibabel
 import numpy as np
+import pyarrow.parquet as pq
 import pytest
 import torch
 import yaml
@@ -58,7 +59,14 @@ def corpus(tmp_path_factory):
         for name, turns in talks.items():
             about = {"dialogue_id": f"{name}{number}", "uids": [uid], "kind": name}
             rows = [
-                {**about, "turn": n, "role": ("user", "assistant")[n], "text": text, "region_ids": regions}
+                {
+                    **about,
+                    "turn": n,
+                    "role": ("user", "assistant")[n],
+                    "text": text,
+                    "region_ids": regions,
+                    "answer": "nodule" if n else None,
+                }
                 for n, (text, regions) in enumerate(turns)
             ]
             writer.add_rows("dialogues", rows)
@@ -237,3 +245,12 @@ def test_a_checkpoint_that_points_at_nothing_says_what_to_train(trained, corpus,
     assert "ct-grounded-report" in capsys.readouterr().err
     assert main([*ask, "--box", "1,1,1,4,4,4"]) != 0
     assert "was not trained on questions about marked regions" in " ".join(capsys.readouterr().err.split())
+    draft = ["--split", "train", "--questions", "true", "--longest", "2", "--out", "drafts.parquet"]
+    assert main(["draft", str(corpus), str(checkpoint), *draft]) == 0
+    assert "4 questions mark a region, which this model was not taught to read" in capsys.readouterr().err
+    assert pq.read_table("drafts.parquet").num_rows == 4
+    seen, marked = [], Assistant._marked
+    monkeypatch.setattr(Assistant, "_marked", lambda *args: seen.append(args[2][0]) or marked(*args))
+    assert main(["draft", str(corpus), str(trained["whole"]), *draft]) == 0
+    assert pq.read_table("drafts.parquet").num_rows == 8
+    assert sorted(int(mask.sum()) for mask in seen) == [12, 12, 18, 18]  # the outlines, two of them a voxel narrower

@@ -114,6 +114,11 @@ class Assistant:
         """Whether its answers point at what they name."""
         return isinstance(self._answering, GroundedAnswering)
 
+    @property
+    def reads_marks(self) -> bool:
+        """Whether it was taught to answer about regions that a question marks."""
+        return isinstance(self._answering, GroundedAnswering) and self._answering.answers_marks
+
     def require_pointing(self) -> None:
         """Refuse a model that cannot show places.
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -13,6 +15,7 @@ import pyarrow.parquet as pq
 from torch import Tensor
 
 from voxtile.assist.assistant import LONGEST, Assistant, Style
+from voxtile.assist.region_inputs import stored_region
 from voxtile.console import note
 from voxtile.corpus.reader import Corpus
 from voxtile.data.images import CorpusImages
@@ -22,7 +25,14 @@ from voxtile.evaluation.figures.baselines import permutations
 from voxtile.evaluation.inputs.units import SPLITS, Units, limited, require_units, select_units
 from voxtile.evaluation.tasks.task import Task
 
-_DIALOGUES = ["dialogue_id", "turn", "role", "text", "uids", "answer", "verdict"]
+_DIALOGUES = ["dialogue_id", "turn", "role", "text", "uids", "answer", "verdict", "region_ids"]
+
+
+@dataclass(frozen=True)
+class _Question:
+    dialogue: str
+    text: str
+    marks: tuple[str, ...]
 
 
 def draft(
@@ -81,7 +91,8 @@ def draft(
     units = found[split] if limit is None else limited(found[split], limit, seed)
     shown = _shown(store, assistant, units, batch_size, seed, shuffled=shuffled)
     if questions:
-        rows = list(_answers(assistant, shown, _questions(store, units), longest))
+        wanted = _questions(store, units, marks=assistant.reads_marks)
+        rows = list(_answers(assistant, shown, wanted, longest, _regions(store, assistant, wanted)))
     else:
         rows = [
             (uid, reply.text)
@@ -109,24 +120,37 @@ def _shown(
         start += len(batch)
 
 
-def _questions(store: Corpus, units: Units) -> dict[str, list[tuple[str, str]]]:
-    """Id and words of each question with a short answer, by the unit of its newest image; none that facts contradict.
+def _questions(store: Corpus, units: Units, *, marks: bool) -> dict[str, list[_Question]]:
+    """Questions with a short answer, by the unit of the newest image; none that facts contradict.
+
+    Args:
+        store: the corpus.
+        units: of the split.
+        marks: whether those that mark a region are asked; without it nobody would know which is meant.
 
     Raises:
         InputError: there is none.
     """
     names = [units.names[place] for place in units.owner]
     owner = dict(zip(units.uids, names, strict=True))
-    turns: dict[str, list[dict[str, object]]] = defaultdict(list)
+    turns: dict[str, list[dict[str, Any]]] = defaultdict(list)
     for row in store.table("dialogues", columns=_DIALOGUES).to_pylist():
         if row["uids"] and row["uids"][-1] in owner:
             turns[row["dialogue_id"]].append(row)
-    found: dict[str, list[tuple[str, str]]] = defaultdict(list)
+    found: dict[str, list[_Question]] = defaultdict(list)
+    left_out = 0
     for name, rows in sorted(turns.items()):
         by_role = {str(row["role"]): row for row in rows}
         told, uids = by_role.get("assistant", {}), rows[0]["uids"]
         if len(rows) == 2 and told.get("answer") and told["verdict"] != "contradicted" and isinstance(uids, list):
-            found[owner[uids[-1]]].append((name, str(by_role["user"]["text"])))
+            asked = by_role["user"]
+            question = _Question(name, str(asked["text"]), tuple(asked["region_ids"] or ()))
+            if marks or not question.marks:
+                found[owner[uids[-1]]].append(question)
+            else:
+                left_out += 1
+    if left_out:
+        note(f"{left_out:,} questions mark a region, which this model was not taught to read: they are not asked")
     if not found:
         raise InputError("no image of the split has a question with a short answer; make some: voxtile instruct CORPUS")
     return found
@@ -135,12 +159,30 @@ def _questions(store: Corpus, units: Units) -> dict[str, list[tuple[str, str]]]:
 def _answers(
     assistant: Assistant,
     shown: Iterator[tuple[list[str], Tensor]],
-    questions: dict[str, list[tuple[str, str]]],
+    questions: dict[str, list[_Question]],
     longest: int,
+    regions: Mapping[str, Tensor],
 ) -> Iterator[tuple[str, str]]:
     for uids, images in shown:
         for uid, image in zip(uids, images, strict=True):
             if asked := questions.get(uid):
                 talk = assistant.talk(image, longest=longest)
-                for name, question in asked:  # each by itself, not in the light of the one before
-                    yield name, replace(talk, _said=[]).ask(question).text
+                for one in asked:  # each by itself, not in the light of the one before
+                    alone = replace(talk, _said=[], _marked={})
+                    yield one.dialogue, alone.ask(one.text, [regions[mark] for mark in one.marks]).text
+
+
+def _regions(store: Corpus, assistant: Assistant, questions: dict[str, list[_Question]]) -> dict[str, Tensor]:
+    """Regions that questions mark, by id; a question whose region the model does not see is taken out."""
+    wanted = {mark for asked in questions.values() for one in asked for mark in one.marks}
+    if not wanted:
+        return {}
+    metas = {row["uid"]: row for row in store.table("samples", with_root=True).to_pylist()}
+    found: dict[str, Tensor] = {}
+    for row in store.table("regions", with_root=True).to_pylist():
+        if row["region_id"] in wanted:
+            with suppress(InputError):
+                found[row["region_id"]] = stored_region(store, row, metas[row["uid"]], assistant.preset)
+    for name, asked in questions.items():
+        questions[name] = [one for one in asked if all(mark in found for mark in one.marks)]
+    return found

@@ -87,22 +87,36 @@ def region_on_grid(corpus: Corpus, name: str, preset: Preset, marked: Marked) ->
         raise InputError(
             f"a region lies on one image, and there are {len(own) or len(rows)}; give the file of the one that is meant"
         )
-    meta = own[0]
+    metas = mask_metas(preset, {own[0]["uid"]: own[0]})
+    meta = metas[own[0]["uid"]]
     source = _placed(corpus, meta, marked)
     if not source.mask.any():
         raise InputError(f"the region covers no voxel of the image, which has {_sizes(meta)}; mark a larger one")
+    return _on_grid(source, preset)
+
+
+def stored_region(corpus: Corpus, row: Mapping[str, Any], meta: Mapping[str, Any], preset: Preset) -> Tensor:
+    """The same of a region of a corpus: [*G] in 0 to 1.
+
+    Args:
+        corpus: where its mask is.
+        row: of the table `regions`.
+        meta: of its sample.
+        preset: of the model.
+
+    Raises:
+        InputError: the model does not see it.
+        CorpusError: its mask is damaged, or of another grid than its sample's.
+    """
     metas = mask_metas(preset, {meta["uid"]: meta})
-    if metas[meta["uid"]] is not meta:
-        source = MaskSource({**metas[meta["uid"]], **_mask_meta(source)}, source.mask)
+    return _on_grid(joined_mask(corpus, [row], metas[meta["uid"]]), preset)
+
+
+def _on_grid(source: MaskSource, preset: Preset) -> Tensor:
     placed = soft(masking(preset)(source, None))
     if not bool(placed.any()):
         raise InputError("the region lies where the model does not look: its grid holds another part of the image")
     return placed.float() / 255
-
-
-def _mask_meta(source: MaskSource) -> Mapping[str, Any]:
-    names = ("axes", "shape", "dtype", "codec", "channels", "units", "attributes")
-    return {name: source.meta[name] for name in names}
 
 
 def _placed(corpus: Corpus, meta: Mapping[str, Any], marked: Marked) -> MaskSource:

@@ -162,10 +162,12 @@ class GroundedAnswering(Answering):
     def dialogues(self, batch: Batch) -> list[tuple[int, tuple[Turn, ...]]]:
         """As of `Answering`; answers point at what of their regions the batch has."""
         known = _known(self._shown(batch))
-        return [
-            (item, tuple(_pointing(turn, known.get(item, {})) for turn in turns))
-            for item, turns in super().dialogues(batch)
+        drawn = [
+            tuple(tuple(_pointing(turn, known.get(item, {})) for turn in turns) for turns in own)
+            for item, own in enumerate(batch.dialogues or ())
         ]
+        texts = [_plain(text) for text in batch.texts]
+        return super().dialogues(replace(batch, texts=texts, dialogues=drawn or None))
 
     def joined_turn(self, item: int, kind: str, sentences: Sequence[tuple[tuple[int, int], str]], batch: Batch) -> Turn:
         """A structured report, which points behind each finding that has a region."""
@@ -174,7 +176,6 @@ class GroundedAnswering(Answering):
         for (state, concept), text in sentences:
             name = batch.fact_names[concept] if batch.fact_names else ""
             points = state == 0 and name_key(name) in known
-            text = text.replace(POINT, " ")
             said.append(pointed(text) if points else text)
             shows += [name] if points else []
         return Turn(self.joined[kind], " ".join(said), kind, tuple(shows))
@@ -339,9 +340,10 @@ def _known(regions: Regions | None, *, exact: bool = False) -> dict[int, dict[st
 
 def _pointing(turn: Turn, known: Mapping[str, int]) -> Turn:
     """A turn whose answer points at its regions, where all of them are known."""
-    if turn.answer.count(POINT) == len(turn.shows):
-        return turn
-    turn = replace(turn, answer=" ".join(turn.answer.replace(POINT, " ").split()))  # a text that happens to have it
-    if not all(name_key(name) in known for name in turn.shows):
-        return replace(turn, shows=())
-    return replace(turn, answer=" ".join([turn.answer, *[POINT] * len(turn.shows)]))
+    shows = turn.shows if all(name_key(name) in known for name in turn.shows) else ()
+    return replace(turn, answer=" ".join([_plain(turn.answer), *[POINT] * len(shows)]), shows=shows)
+
+
+def _plain(text: str) -> str:
+    """A text without what points, which it may happen to have."""
+    return " ".join(text.replace(POINT, " ").split()) if POINT in text else text

@@ -99,6 +99,7 @@ CORE = (
     "voxtile.assist:Answering",
     "voxtile.assist:Connector",
     "voxtile.assist:GroundedAnswering",
+    "voxtile.assist:Preference",
     "voxtile.assist:ScratchLanguage",
     # optimisation
     "voxtile.training:AdamW",

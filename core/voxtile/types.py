@@ -115,6 +115,23 @@ class Turn:
     marks: tuple[str, ...] = ()
 
 
+@dataclass(frozen=True)
+class Preferred:
+    """Two answers to one request, of which the facts speak for the first.
+
+    Attributes:
+        question: what was asked for.
+        chosen: the answer that the facts speak for.
+        rejected: the other one.
+        kind: corrected, shortened or kept.
+    """
+
+    question: str
+    chosen: str
+    rejected: str
+    kind: str = ""
+
+
 @dataclass
 class ItemScales:
     """Logit scales and biases of the items of a batch, where these are of several sources.
@@ -165,6 +182,7 @@ class Batch:
         source: [B] int64, which of `source_names` each item is of; None where there is no mixture.
         source_names: the sources of the mixture.
         dialogues: of each item those that were drawn, each one or more turns; None where `data.dialogues` is not set.
+        preferences: of each item the pairs that were drawn; None where `data.preferences` is not set.
         marked: regions that their questions mark, by id in `names`; None where `data.dialogues.marked` is not set.
 
     Examples:
@@ -202,6 +220,7 @@ class Batch:
     source: Tensor | None = field(default=None, metadata=_ITEMS)
     source_names: tuple[str, ...] = field(default=(), metadata=_NAMES)
     dialogues: list[tuple[tuple[Turn, ...], ...]] | None = field(default=None, metadata=_ITEMS)
+    preferences: list[tuple[Preferred, ...]] | None = field(default=None, metadata=_ITEMS)
     marked: Regions | None = field(default=None, metadata=_REGIONS)
 
     def __len__(self) -> int:

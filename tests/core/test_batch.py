@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from voxtile.data.mixture.draws import merged
 from voxtile.objectives import Contrastive, functional
 from voxtile.training.step.large_batch import split_items
-from voxtile.types import Batch, Encoded, Features, Regions, Turn
+from voxtile.types import Batch, Encoded, Features, Preferred, Regions, Turn
 
 FACTS = 2
 
@@ -33,7 +33,7 @@ def make_regions(each):
     count = len(item)
     return Regions(
         [f"phrase {place}" for place in range(count)], item, numbers(count, 2, 2), torch.arange(count) % 2 == 0,
-        numbers(count), encoded(count), numbers(count, 4),
+        numbers(count), encoded(count), numbers(count, 4), [f"name {place}" for place in range(count)],
     )  # fmt: skip
 
 
@@ -62,6 +62,7 @@ def make(images, texts, regions=None, samples=None, optional=True, name="item"):
         source=torch.arange(items) % 2 if optional else None,
         source_names=("one", "two") if optional else (),
         dialogues=[(turns_of(place),) * (place % 3) for place in range(items)] if optional else None,
+        preferences=[(Preferred("?", f"{place}", "-"),) * (place % 2) for place in range(items)] if optional else None,
     )
 
 
@@ -95,7 +96,7 @@ def regions_of(regions, item):
     if regions is None:
         return None
     own = [place for place, owner in enumerate(regions.item.tolist()) if owner == item]
-    columns = [regions.phrases, regions.masks, regions.boxed, regions.weight, regions.embedded]
+    columns = [regions.phrases, regions.names, regions.masks, regions.boxed, regions.weight, regions.embedded]
     if regions.encoded is not None:
         columns += [regions.encoded.pooled, regions.encoded.tokens, regions.encoded.mask, *regions.encoded.levels]
     return [[value(column, place) for column in columns] for place in own]
@@ -105,7 +106,7 @@ def described(batch, item):
     """All that is an item's own, field by field, by a loop over owners."""
     images = [place for place, owner in enumerate(batch.image_item.tolist()) if owner == item]
     texts = [place for place, owner in enumerate(batch.text_item.tolist()) if owner == item]
-    of_item = ("study", "subject", "facts", "uids", "draws", "source")
+    of_item = ("study", "subject", "facts", "uids", "draws", "source", "dialogues", "preferences")
     of_texts = ("texts", "text_hash", "text_facts", "text_kinds", "tokens")
     return {
         "item": [value(getattr(batch, name), item) for name in of_item],

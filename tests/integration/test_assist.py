@@ -66,6 +66,8 @@ def corpus(tmp_path_factory, xray_corpus):
         about = {"dialogue_id": uid, "uids": [uid], "kind": "presence"}
         rows = [about | {"turn": turn, "role": role, "text": text} for turn, (role, text) in enumerate(said)]
         writer.add_rows("dialogues", rows)
+        pair = {"question": "List the findings.", "chosen": "No pneumonia.", "rejected": "Pneumonia."}
+        writer.add_rows("preferences", [pair | {"preference_id": uid, "uids": [uid], "kind": "corrected"}])
     writer.publish()
     return root
 
@@ -105,6 +107,36 @@ def test_a_resumed_run_is_the_undisturbed_one_and_the_tower_stands_still(trained
     learned = [name for name in whole if name.startswith("objectives.answering.")]
     assert learned
     assert all(not torch.equal(whole[name], before[name]) for name in learned)
+
+
+def test_tuning_by_preferences_begins_with_the_assistant_and_resumes_to_the_bit(
+    trained, corpus, picture, tmp_path, monkeypatch, capsys
+):
+    config = assist_config(corpus, trained["whole"])
+    config["model"]["objectives"]["answering"] = {**ANSWERING, "class_path": "voxtile.assist.Preference"}
+    config["data"] |= {"dialogues": None, "preferences": {"per_item": 1}}
+    found = {}
+    for name in ("whole", "resumed"):
+        (tmp_path / name).mkdir()
+        monkeypatch.chdir(tmp_path / name)
+        middle = [] if name != "resumed" else ["--ckpt_path", *map(str, (tmp_path / "whole").rglob("step-2.ckpt"))]
+        assert fit(tmp_path / name, config, *middle) == 0
+        (found[name],) = (tmp_path / name).rglob("last.ckpt")
+    whole, resumed = (read_checkpoint(path)["state_dict"] for path in found.values())
+    assert whole.keys() == resumed.keys()
+    assert all(torch.equal(whole[name], resumed[name]) for name in whole)
+    start = read_checkpoint(trained["whole"])["state_dict"]
+    own = "objectives.answering."
+    learned = [name.removeprefix(own) for name in start if name.startswith(own)]
+    assert learned
+    for name in learned:  # what it is compared with is the assistant as it was
+        assert torch.equal(whole[f"{own}reference.{name.replace('.', '|')}"], start[own + name])
+    assert not all(torch.equal(whole[own + name], start[own + name]) for name in learned)
+    assert main(["report", str(picture), "--model", str(found["whole"]), "--longest", "8"]) == 0
+    assert "confidence " in capsys.readouterr().out
+    config["model"]["pretrained"] = str(trained["tower"])
+    assert fit(tmp_path / "none", config) == 2
+    assert "has no objective that answers, and Preference tunes one" in " ".join(capsys.readouterr().err.split())
 
 
 def test_towers_that_stand_still_as_they_were_drawn_are_said_to(trained, corpus, tmp_path, monkeypatch, caplog):

@@ -2,6 +2,7 @@ from .answering import Answering as Answering
 from .assistant import Assistant as Assistant
 from .assistant import Reply as Reply
 from .connector import Connector as Connector
+from .preference import Preference as Preference
 from .regions import GroundedAnswering as GroundedAnswering
 from .scratch import ScratchLanguage as ScratchLanguage
 
@@ -10,6 +11,7 @@ __all__ = [
     "Assistant",
     "Connector",
     "GroundedAnswering",
+    "Preference",
     "Reply",
     "ScratchLanguage",
 ]

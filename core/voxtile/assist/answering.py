@@ -56,6 +56,7 @@ class Told(NamedTuple):
 
     Attributes:
         losses: [B, 2] summed cross-entropy of an item's answers, and how many tokens that are.
+        each: [R, 2] the same of each dialogue.
         states: [R, L - 1, W] after each token of R dialogues but the last.
         rows: their tokens.
         owners: [R] int64, item of each.
@@ -63,6 +64,7 @@ class Told(NamedTuple):
     """
 
     losses: Tensor
+    each: Tensor
     states: Tensor
     rows: list[DialogueTokens]
     owners: Tensor
@@ -280,15 +282,20 @@ class Answering(ItemObjective):
         """
         return self.told(features).losses
 
-    def told(self, features: Features) -> Told:
-        """The answers of a batch as they are told, see `rows`."""
-        dialogues = self.dialogues(features.batch)
+    def told(self, features: Features, dialogues: list[tuple[int, tuple[Turn, ...]]] | None = None) -> Told:
+        """The answers of a batch as they are told, see `rows`.
+
+        Args:
+            features: of the batch.
+            dialogues: others than those of the batch, each with its item, ascending.
+        """
+        dialogues = self.dialogues(features.batch) if dialogues is None else dialogues
         image = self.image(features.image_encoded)
         none = full_precision(image).new_zeros(len(features.batch), 2)
         owners = torch.tensor([item for item, _ in dialogues], dtype=torch.int64, device=image.device)
         if not dialogues:  # a gradient of 0 reaches what other processes use
             none = none + sum((0.0 * part).sum() for part in (image, *self.parameters()))
-            return Told(none, image.new_zeros(0, 0, image.shape[2]), [], owners, dialogues)
+            return Told(none, none[:0], image.new_zeros(0, 0, image.shape[2]), [], owners, dialogues)
         rows = [self.sequence(turns) for _, turns in dialogues]
         self.require_room(image.shape[1] + max(len(row.tokens) for row in rows))
         tokens, told, there = (part.to(image.device) for part in padded(rows))
@@ -299,9 +306,9 @@ class Answering(ItemObjective):
         states = self.language.states(read, past, known)
         wanted = told[:, 1:] & self._writable(tokens[:, 1:])
         losses = F.cross_entropy(self.logits(states[wanted]), self._places(tokens[:, 1:][wanted]), reduction="none")
-        of_item = owners[:, None].expand_as(wanted)[wanted]
-        made = torch.stack([losses, torch.ones_like(losses)], 1)
-        return Told(none.index_add(0, of_item, made), states, rows, owners, dialogues)
+        of_row = torch.arange(len(rows), device=image.device)[:, None].expand_as(wanted)[wanted]
+        each = none.new_zeros(len(rows), 2).index_add(0, of_row, torch.stack([losses, torch.ones_like(losses)], 1))
+        return Told(none.index_add(0, owners, each), each, states, rows, owners, dialogues)
 
     def sequence(self, turns: Sequence[Turn]) -> DialogueTokens:
         """The tokens of a dialogue."""

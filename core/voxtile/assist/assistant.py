@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from voxtile.assist.answering import REPORT, Answering
+from voxtile.assist.drawing import draw
 from voxtile.assist.region_sequences import question_tokens
 from voxtile.assist.regions import GroundedAnswering
 from voxtile.assist.writing import Answer, write
@@ -160,9 +161,7 @@ class Assistant:
 
     def reports(self, images: Tensor, style: Style = "structured", *, longest: int = LONGEST) -> list[Reply]:
         """The same of [S, C, *G] images; none is withheld, since each of its sentences has its own support."""
-        if style not in ("structured", "narrative"):
-            raise ConfigError(f"there is no style '{style}'; take structured or narrative")
-        question = self._answering.findings_question if style == "structured" else self._narrative()
+        question = self.question(style)
         encoded, embeddings = self._seen(images)
         prompt = self._answering.question_tokens(question)
         answers = write(self._answering, encoded, prompt, longest=longest)
@@ -171,6 +170,31 @@ class Assistant:
             read = self._read(prompt)
             replies.append(self._reply(answer, vector, 0.0, encoded[place : place + 1], read))
         return replies
+
+    def question(self, style: Style) -> str:
+        """What a report of a style is the answer to.
+
+        Raises:
+            ConfigError: there is no such style, or it was not trained on reports of it.
+        """
+        if style not in ("structured", "narrative"):
+            raise ConfigError(f"there is no style '{style}'; take structured or narrative")
+        return self._answering.findings_question if style == "structured" else self._narrative()
+
+    def draw(self, images: Tensor, style: Style, uniform: Tensor, *, temperature: float = 1.0) -> list[list[str]]:
+        """Draw several reports of each image, as they could also have been; see `voxtile.assist.drawing.draw`.
+
+        Args:
+            images: [S, C, *G] float32, from the preset.
+            style: as of `report`.
+            uniform: [S, N, L] float64 in [0, 1), a number for each of at most L tokens of N reports of each image.
+            temperature: above 1 for more variety, below for less.
+
+        Raises:
+            ConfigError: there is no such style, or no room for the reports.
+        """
+        prompt = self._answering.question_tokens(self.question(style))
+        return draw(self._answering, self._seen(images)[0], prompt, uniform, temperature=temperature)
 
     def ask(self, image: Tensor, question: str, *, regions: Sequence[Tensor] = (), longest: int = LONGEST) -> Reply:
         """Answer a question about an image, see `report`.

@@ -303,6 +303,16 @@ COMMANDS: Mapping[str, Entry | Group] = {
         ),
         adds=True,
     ),
+    "prefer": Entry(
+        ENRICH,
+        "prefer CORPUS MODEL",
+        Command(
+            "voxtile_datasets.preferences.command:prefer",
+            "pairs of an assistant's drafts, of which the facts speak for one",
+            "voxtile prefer corpus last.ckpt --samples 4",
+        ),
+        adds=True,
+    ),
     "card": Entry(
         ENRICH,
         "card CORPUS OUT",

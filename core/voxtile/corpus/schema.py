@@ -241,6 +241,28 @@ DIALOGUES = pa.schema(
     ]
 )
 
+# One row a pair of answers to one request about an image: the facts speak for `chosen` against `rejected`, of which at
+# least one was drawn by a model that is to be tuned. Made of the training split alone.
+PREFERENCES = pa.schema(
+    [
+        pa.field("preference_id", pa.string(), nullable=False),
+        pa.field("uids", pa.list_(pa.string()), nullable=False),  # the images, in the order of the prompt
+        pa.field("question", pa.string(), nullable=False),
+        pa.field("chosen", pa.string(), nullable=False),
+        pa.field("rejected", pa.string(), nullable=False),
+        # corrected: the draft with what is wrong said as the facts have it | shortened: the draft without what is wrong
+        # | kept: the draft, over the same without something that the facts support
+        pa.field("kind", pa.string(), nullable=False),
+        ("wrong", pa.list_(pa.string())),  # sentences of `rejected` that the facts contradict
+        ("right", pa.list_(pa.string())),  # sentences that `chosen` has in their place
+        ("detail", pa.string()),  # why the first of them is wrong
+        ("model", pa.string()),  # the checkpoint that drew the drafts: the stem of its file and a hash
+        ("parents", pa.list_(pa.string())),  # facts as uid:concept:polarity that the right sentences are of
+        ("checker", pa.string()),  # that judged, with its version
+        ("created", pa.string()),  # ISO 8601; null where the same run makes it again alike
+    ]
+)
+
 TABLES: dict[str, pa.Schema] = {
     "samples": SAMPLES,
     "facts": FACTS,
@@ -249,6 +271,7 @@ TABLES: dict[str, pa.Schema] = {
     "verdicts": VERDICTS,
     "instructions": INSTRUCTIONS,
     "dialogues": DIALOGUES,
+    "preferences": PREFERENCES,
     "regions": REGIONS,
     "splits": SPLITS,
     "scores": SCORES,

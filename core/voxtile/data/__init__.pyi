@@ -1,6 +1,7 @@
 from .captions import CaptionPolicy as CaptionPolicy
 from .datamodule import CorpusDataModule as CorpusDataModule
 from .dialogues import DialoguePolicy as DialoguePolicy
+from .dialogues import PreferencePolicy as PreferencePolicy
 from .mixture.mixture import Mixture as Mixture
 from .mixture.mixture import MixtureSource as MixtureSource
 from .phantom import PhantomSpec as PhantomSpec
@@ -37,6 +38,7 @@ __all__ = [
     "PhantomSpec",
     "PictureStudyPreset",
     "PlacingPreset",
+    "PreferencePolicy",
     "Preset",
     "PublishedPicture",
     "PublishedPreset",

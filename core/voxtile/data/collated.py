@@ -14,7 +14,7 @@ from torch import Tensor
 from voxtile.corpus.view.view import CompiledView, Entry
 from voxtile.data.captions import Text
 from voxtile.data.regions.regions import Placed, stacked
-from voxtile.types import Batch, Turn
+from voxtile.types import Batch, Preferred, Turn
 
 
 class LoadedItem(NamedTuple):
@@ -31,6 +31,7 @@ class LoadedItem(NamedTuple):
         regions: phrases with their masks on the first image.
         dialogues: questions and answers about the images; None where none are drawn.
         marked: regions that the questions mark, by id.
+        preferences: pairs of answers about them; None where none are drawn.
     """
 
     lead: Entry
@@ -43,6 +44,7 @@ class LoadedItem(NamedTuple):
     regions: Sequence[Placed] = ()
     dialogues: tuple[tuple[Turn, ...], ...] | None = None
     marked: Sequence[Placed] = ()
+    preferences: tuple[Preferred, ...] | None = None
 
 
 def batch_of(
@@ -84,11 +86,17 @@ def batch_of(
         image_days=_known_days([days for item in items for days in item.days]),
         dialogues=_dialogues(items),
         marked=None if marked_grid is None else stacked([item.marked for item in items], marked_grid),
+        preferences=_preferences(items),
     )
 
 
 def _dialogues(items: Sequence[LoadedItem]) -> list[tuple[tuple[Turn, ...], ...]] | None:
     found = [item.dialogues for item in items if item.dialogues is not None]
+    return found if len(found) == len(items) else None
+
+
+def _preferences(items: Sequence[LoadedItem]) -> list[tuple[Preferred, ...]] | None:
+    found = [item.preferences for item in items if item.preferences is not None]
     return found if len(found) == len(items) else None
 
 

@@ -17,7 +17,7 @@ from voxtile.corpus.view.text import text_hash
 from voxtile.corpus.view.view import CompiledView
 from voxtile.data.captions import CaptionPolicy
 from voxtile.data.cursor import Cursor, CursorCallback
-from voxtile.data.dialogues import DialoguePolicy
+from voxtile.data.dialogues import DialoguePolicy, PreferencePolicy
 from voxtile.data.draws import DrawDataset, OrderedDraws, PackedPreset, Unit
 from voxtile.data.loader import WORKER_TIMEOUT, BatchLoader, TrainingDraws
 from voxtile.data.mixture.draws import MixtureDataset, OrderedBySource
@@ -67,6 +67,7 @@ class CorpusDataModule(pl.LightningDataModule):
             null for all. `OfSamples` takes its concepts from them.
         regions: phrases with their masks and boxes, for objectives that ground; null for none.
         dialogues: questions and answers of the corpus, for objectives that answer; null for none.
+        preferences: pairs of answers of the corpus, for tuning by preferences; null for none.
         cache_in_memory: keep the deterministic part of the preset (resampling) in memory shared by the workers.
         worker_timeout: seconds that a worker process may take for a batch; one that takes longer ends the run.
         pin_memory: put batches into page-locked memory, for training on a GPU.
@@ -104,6 +105,7 @@ class CorpusDataModule(pl.LightningDataModule):
         mixture: Mixture | None = None,
         worker_timeout: float = WORKER_TIMEOUT,
         dialogues: DialoguePolicy | None = None,
+        preferences: PreferencePolicy | None = None,
     ) -> None:
         super().__init__()
         if batch_size < 1:
@@ -140,6 +142,7 @@ class CorpusDataModule(pl.LightningDataModule):
             sample_captions=sample_captions,
             regions=regions,
             dialogues=dialogues,
+            preferences=preferences,
             max_images_per_item=max_images_per_item,
             max_images_per_batch=max_images_per_batch,
             cache_in_memory=cache_in_memory,
@@ -195,6 +198,11 @@ class CorpusDataModule(pl.LightningDataModule):
     def training_turns(self) -> list[Turn]:
         """Questions and answers of the training split that `data.dialogues` may draw."""
         return list(self._dataset("train").turns())
+
+    @property
+    def has_preferences(self) -> bool:
+        """Whether the training split has a pair of answers that `data.preferences` may draw."""
+        return self._dataset("train").has_preferences
 
     @property
     def draws_reports(self) -> bool:

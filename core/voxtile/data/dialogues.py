@@ -1,4 +1,4 @@
-"""Which questions and answers go with an item in training."""
+"""Which questions and answers go with an item in training, and which pairs of answers in tuning by preferences."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ import numpy as np
 
 from voxtile.corpus.reader import Corpus
 from voxtile.errors import ConfigError
-from voxtile.types import Turn
+from voxtile.types import Preferred, Turn
 
+_PAIR_COLUMNS = ("preference_id", "uids", "question", "chosen", "rejected", "kind", "model")
 _COLUMNS = ("dialogue_id", "turn", "role", "text", "uids", "kind", "verdict", "region_ids")
 
 
@@ -132,3 +133,91 @@ def _region_names(corpus: Corpus) -> dict[str, str | None]:
     """Phrases of regions by id."""
     rows = corpus.table("regions", columns=["region_id", "phrase"]).to_pylist()
     return {row["region_id"]: row["phrase"] for row in rows}
+
+
+@dataclass(frozen=True, kw_only=True)
+class PreferencePolicy:
+    """How pairs of answers are chosen.
+
+    Attributes:
+        per_item: pairs an item; 0 takes all.
+        kinds: relative weight by kind (corrected, shortened, kept); all alike where empty, and a kind that is not named
+            is not taken.
+        models: checkpoints whose drafts are taken, as the table names them; all where empty.
+
+    Raises:
+        ConfigError: a number below 0, or no kind that is taken.
+    """
+
+    per_item: int = 2
+    kinds: Mapping[str, float] = field(default_factory=dict)
+    models: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "models", tuple(self.models))
+        if self.per_item < 0:
+            raise ConfigError(f"data.preferences.per_item: {self.per_item} is negative; use 0 for all")
+        if any(weight < 0 for weight in self.kinds.values()) or (self.kinds and not any(self.kinds.values())):
+            raise ConfigError(
+                f"data.preferences.kinds: {dict(self.kinds)} needs weights of zero or more, one of them positive"
+            )
+
+    def weight(self, kind: str) -> float:
+        """Relative weight of a kind."""
+        return float(self.kinds.get(kind, 0.0)) if self.kinds else 1.0
+
+
+class PreferenceDraws:
+    """The pairs of a corpus by item, and draws of them.
+
+    A pair is of an item that holds all of its images, and of no other.
+
+    Args:
+        corpus: one or more corpora.
+        policy: which of them count.
+
+    Raises:
+        ConfigError: none is left.
+    """
+
+    def __init__(self, corpus: Corpus, policy: PreferencePolicy) -> None:
+        self._policy = policy
+        self._found: dict[str, list[tuple[frozenset[str], Preferred]]] = defaultdict(list)
+        rows = corpus.table("preferences", columns=list(_PAIR_COLUMNS)).to_pylist()
+        for row in sorted(rows, key=lambda row: row["preference_id"]):
+            is_kind = policy.weight(row["kind"]) > 0
+            is_drawn = not policy.models or row["model"] in policy.models
+            if is_kind and is_drawn and row["uids"]:
+                pair = Preferred(row["question"], row["chosen"], row["rejected"], row["kind"])
+                self._found[row["uids"][0]].append((frozenset(row["uids"]), pair))
+        if not self._found:
+            there = sorted({f"{row['kind']} of {row['model']}" for row in rows})
+            raise ConfigError(
+                "data.preferences: the corpus has no preferences"
+                + (f" that are asked for; it has {', '.join(there)}" if there else "; make some: voxtile prefer")
+            )
+
+    def of(self, uids: Sequence[str]) -> list[Preferred]:
+        """All pairs of an item that may be drawn, in order.
+
+        Args:
+            uids: its samples.
+        """
+        held = set(uids)
+        return [pair for uid in uids for images, pair in self._found.get(uid, ()) if images <= held]
+
+    def draw(self, uids: Sequence[str], rng: np.random.Generator | None) -> tuple[Preferred, ...]:
+        """Some pairs of an item.
+
+        Args:
+            uids: its samples.
+            rng: source of randomness; None takes the first ones in order.
+        """
+        found, count = self.of(uids), self._policy.per_item
+        if not count or len(found) <= count:
+            return tuple(found)
+        if rng is None:
+            return tuple(found[:count])
+        weights = np.array([self._policy.weight(pair.kind) for pair in found], np.float64)
+        keys = rng.standard_exponential(len(found)) / weights  # as captions are drawn (Efraimidis and Spirakis 2006)
+        return tuple(found[place] for place in np.argsort(keys, kind="stable")[:count])

@@ -19,7 +19,7 @@ from voxtile.corpus.remote.announcing import Place, announced_in_pieces, ends_of
 from voxtile.corpus.view.view import Caption, CompiledView, Entry
 from voxtile.data.captions import CaptionPolicy, Text, TurningPreset, names_direction
 from voxtile.data.collated import LoadedItem, any_sample, batch_of
-from voxtile.data.dialogues import DialogueDraws
+from voxtile.data.dialogues import DialogueDraws, PreferenceDraws
 from voxtile.data.epoch_order import derive_key
 from voxtile.data.presets.base import Preset, SampleSource
 from voxtile.data.presets.roles import StudyReader, StudySource, pick_roles
@@ -27,7 +27,7 @@ from voxtile.data.regions.marked import MarkedRegions
 from voxtile.data.regions.regions import Asked, Placed, RegionDraws
 from voxtile.data.sample_cache import BaseCache, CacheablePreset, CacheableStudies
 from voxtile.errors import ConfigError, CorpusError, VoxtileError
-from voxtile.types import Batch, Turn
+from voxtile.types import Batch, Preferred, Turn
 
 Unit = Literal["sample", "study"]
 
@@ -35,6 +35,7 @@ _SAMPLE_CAPTION_STREAM = 0
 _CAPTION_STREAM, _SUBSET_STREAM, _PIXEL_STREAM = 1, 2, 3  # the pixel stream of a study's image i is 3 + i
 _REGION_STREAM = 1 << 20  # beyond the pixel streams of any study
 _DIALOGUE_STREAM, _MARK_STREAM = (1 << 20) + 1, (1 << 20) + 2
+_PREFERENCE_STREAM = (1 << 20) + 3
 
 
 @runtime_checkable
@@ -115,6 +116,7 @@ class DrawDataset(BatchDataset):
         with_images: whether images are loaded; without, each is an empty tensor.
         dialogues: draws questions and answers for items, or None.
         marked: places regions that their questions mark, or None.
+        preferences: draws pairs of answers for items, or None.
     """
 
     view: CompiledView
@@ -131,6 +133,7 @@ class DrawDataset(BatchDataset):
     with_images: bool = True
     dialogues: DialogueDraws | None = None
     marked: MarkedRegions | None = None
+    preferences: PreferenceDraws | None = None
     _first: int = field(init=False, default=0)
     _count: int = field(init=False, default=0)
 
@@ -236,6 +239,14 @@ class DrawDataset(BatchDataset):
                 for dialogue in self.dialogues.of([entry.uid for entry in self._entries(item)]):
                     yield from dialogue
 
+    @property
+    def has_preferences(self) -> bool:
+        """Whether any item has a pair of answers that may be drawn."""
+        pairs = self.preferences
+        return pairs is not None and any(
+            pairs.of([entry.uid for entry in self._entries(item)]) for item in range(len(self))
+        )
+
     def region_phrases(self) -> list[str]:
         """Different phrases of regions, in order."""
         return [] if self.regions is None else self.regions.texts()
@@ -277,6 +288,7 @@ class DrawDataset(BatchDataset):
             regions=self._regions(entries[:1], asked, preset, number),
             dialogues=dialogues,
             marked=marked,
+            preferences=self._preferences(entries, number),
         )
 
     def _asked(self, entries: list[Entry], facts: npt.NDArray[np.int8], number: int | None) -> list[Asked]:
@@ -307,6 +319,7 @@ class DrawDataset(BatchDataset):
             regions=self._regions(entries, asked, self.preset, number),
             dialogues=dialogues,
             marked=marked,
+            preferences=self._preferences(entries, number),
         )
 
     def _study_image(
@@ -347,6 +360,11 @@ class DrawDataset(BatchDataset):
             return dialogues, []
         metas, mark_rng = {entry.uid: self.view.meta(entry) for entry in entries}, self._rng(number, _MARK_STREAM)
         return self.marked.place(metas, dialogues, preset, lambda: self._rng(number, _PIXEL_STREAM), mark_rng)
+
+    def _preferences(self, entries: list[Entry], number: int | None) -> tuple[Preferred, ...] | None:
+        if self.preferences is None:
+            return None
+        return self.preferences.draw([entry.uid for entry in entries], self._rng(number, _PREFERENCE_STREAM))
 
     def _sample_texts(self, captions: list[list[Caption]], number: int | None) -> list[list[Text]]:
         """Texts of each image by itself."""

@@ -14,7 +14,7 @@ from voxtile.console import note
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.view.view import CompiledView, compile_view
 from voxtile.data.captions import CaptionPolicy
-from voxtile.data.dialogues import DialogueDraws, DialoguePolicy
+from voxtile.data.dialogues import DialogueDraws, DialoguePolicy, PreferenceDraws, PreferencePolicy
 from voxtile.data.draws import DrawDataset, Unit
 from voxtile.data.epoch_order import EpochOrder, WeightedOrder
 from voxtile.data.phantom import PhantomSpec, phantom_corpus
@@ -47,6 +47,7 @@ class DataSource:
     sample_captions: CaptionPolicy | None = None
     regions: RegionPolicy | None = None
     dialogues: DialoguePolicy | None = None
+    preferences: PreferencePolicy | None = None
     max_images_per_item: int = 0
     max_images_per_batch: int = 0
     cache_in_memory: bool = False
@@ -160,6 +161,7 @@ class DataSource:
                 regions=self._region_draws,
                 dialogues=self._dialogue_draws,
                 marked=self._marked_regions,
+                preferences=self._preference_draws,
             )
         return self._datasets[role]
 
@@ -179,3 +181,7 @@ class DataSource:
             return None
         masking(self.preset)
         return MarkedRegions(self.corpus, self.dialogues.boxes)
+
+    @cached_property
+    def _preference_draws(self) -> PreferenceDraws | None:
+        return None if self.preferences is None else PreferenceDraws(self.corpus, self.preferences)

@@ -83,6 +83,13 @@ class Objective(nn.Module):
         """The same with projections and scale at hand; calls `setup_towers`."""
         self.setup_towers(encoder.image, encoder.text)
 
+    def begin_with_states(self, states: Mapping[str, Any]) -> None:
+        """Take what the objectives of `model.pretrained` kept beside weights, before `begin_with`.
+
+        Args:
+            states: by the objective's name, see `state`.
+        """
+
     def begin_with(self, weights: Mapping[str, Tensor]) -> None:
         """Take what the objectives of `model.pretrained` learned, once after `setup` of a training run.
 

@@ -95,8 +95,9 @@ class ContrastiveModule(pl.LightningModule):
         compile: backend of torch.compile for the towers, e.g. `inductor`; null leaves them as they are.
         seed: key of dropout and all other randomness of a step; with the step's index it is a pure function, so that a
             resumed run draws the same.
-        pretrained: checkpoint whose towers, projections and scale a run begins with; its own weights are taken where
-            the run goes on from a checkpoint of its own.
+        pretrained: checkpoint whose towers, projections and scale a run begins with, and what objectives that go on
+            had learned there (`Preference`); its own weights are taken where the run goes on from a checkpoint of its
+            own.
         freeze_encoder: train none of these: what is learned is in the objectives alone.
 
     Raises:

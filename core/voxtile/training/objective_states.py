@@ -40,6 +40,19 @@ def states_of(objectives: Mapping[str, Objective]) -> dict[str, Any]:
     return {name: dict(state) for name, state in states.items() if state is not None}
 
 
+def checked_states(states: object) -> Mapping[str, Any]:
+    """What a checkpoint keeps of its objectives, by name.
+
+    Raises:
+        CheckpointError: it is damaged.
+    """
+    try:
+        check_plain(states, _MOST_VALUES)
+    except BoundsError as error:
+        raise CheckpointError(f"what the checkpoint keeps of its objectives cannot be read: {error}") from error
+    return states if isinstance(states, Mapping) else {}
+
+
 def give_states(objectives: Mapping[str, Objective], states: object) -> None:
     """Give objectives what a checkpoint keeps of them.
 
@@ -50,11 +63,7 @@ def give_states(objectives: Mapping[str, Objective], states: object) -> None:
     Raises:
         CheckpointError: it is damaged, or lacks what an objective needs.
     """
-    try:
-        check_plain(states, _MOST_VALUES)
-    except BoundsError as error:
-        raise CheckpointError(f"what the checkpoint keeps of its objectives cannot be read: {error}") from error
-    found = states if isinstance(states, Mapping) else {}
+    found = checked_states(states)
     for name, objective in objectives.items():
         if type(objective).state is Objective.state:
             continue

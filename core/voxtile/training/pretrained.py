@@ -13,6 +13,7 @@ from voxtile.models.dual import DualEncoder
 from voxtile.objectives.base import Objective
 from voxtile.training.checkpoint import read_checkpoint
 from voxtile.training.checks import check_preset
+from voxtile.training.objective_states import KEY, checked_states
 
 _ENCODER = "encoder."
 _OBJECTIVES = "objectives."
@@ -61,9 +62,11 @@ def begin_objectives(objectives: Mapping[str, Objective], path: str) -> None:
     """
     if all(type(objective).begin_with is Objective.begin_with for objective in objectives.values()):
         return
-    weights = read_checkpoint(path)["state_dict"]
+    checkpoint = read_checkpoint(path)
+    weights, states = checkpoint["state_dict"], checked_states(checkpoint.get(KEY))
     learned = {name.removeprefix(_OBJECTIVES): part for name, part in weights.items() if name.startswith(_OBJECTIVES)}
     for objective in objectives.values():
+        objective.begin_with_states(states)
         objective.begin_with(learned)
 
 

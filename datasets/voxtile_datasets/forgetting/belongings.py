@@ -30,7 +30,7 @@ class Belongings:
         hashes: sha-256 of their payloads.
         texts: of their captions.
         shards: that hold pixels or masks of theirs.
-        dialogues: in which any of their samples is spoken of.
+        dialogues, preferences: in which any of their samples is spoken of.
     """
 
     subjects: Names
@@ -46,6 +46,7 @@ class Belongings:
     texts: Names = frozenset()
     shards: Names = frozenset()
     dialogues: Names = frozenset()
+    preferences: Names = frozenset()
 
     def owns_source(self, source: str) -> bool:
         """Whether an input is theirs alone: a file, a block of one, or a sample that a later stage took as input."""
@@ -100,6 +101,10 @@ def find_belongings(
         kept.update(_texts(rows.filter(pc.invert(own))["request_sha"]))
     for rows in _tables(root, "dialogues", ["dialogue_id", "uids", "text"]):
         found.take(rows.filter(names_any(rows["uids"], found.uids)), dialogues="dialogue_id", texts="text")
+    for rows in _tables(root, "preferences", ["preference_id", "uids", "chosen", "rejected"]):
+        own_pairs = rows.filter(names_any(rows["uids"], found.uids))
+        found.take(own_pairs, preferences="preference_id", texts="chosen")
+        found.take(own_pairs, texts="rejected")
     ledger = list(_tables(root, "ledger", ["source", "uid"]))
     about_others: set[str] = set()
     for rows in ledger:
@@ -116,7 +121,7 @@ def find_belongings(
         frozenset(subjects), frozenset(originals), frozenset(found.uids), frozenset(found.studies),
         frozenset(found.regions), frozenset(found.captions), frozenset(found.requests - kept),
         frozenset(sources), frozenset(others | about_others), frozenset(found.hashes), frozenset(found.texts),
-        frozenset(found.shards), frozenset(found.dialogues),
+        frozenset(found.shards), frozenset(found.dialogues), frozenset(found.preferences),
     )  # fmt: skip
 
 
@@ -137,6 +142,7 @@ class _Found:
     texts: set[str] = field(default_factory=set)
     requests: set[str] = field(default_factory=set)
     dialogues: set[str] = field(default_factory=set)
+    preferences: set[str] = field(default_factory=set)
 
     def take(self, rows: pa.Table, **columns: str) -> None:
         """Add the values of columns to the sets of these names."""

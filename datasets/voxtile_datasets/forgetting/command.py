@@ -200,7 +200,8 @@ class _Forgetting:
         needles.add_names("subjects", names)
         needles.add_names("studies", gone.studies)
         needles.add_names("sources", gone.sources)
-        needles.add_names("captions, regions and dialogues", gone.captions | gone.regions | gone.dialogues)
+        said = gone.captions | gone.regions | gone.dialogues | gone.preferences
+        needles.add_names("captions, regions, dialogues and preferences", said)
         needles.add_uids(gone.uids)
         needles.add_payload_hashes(gone.hashes - hashes_of_others(self.root, gone))
         needles.add_subject_hashes(gone.subjects, [(one, study) for one in gone.subjects for study in gone.studies])

@@ -32,10 +32,15 @@ def texts_of_others(root: Path, gone: Belongings) -> set[str]:
     said.add_texts(texts)
     by_bytes = {text.encode(): text for text in texts}
     found: set[str] = set()
-    for table, key, own in (("captions", "caption_id", gone.captions), ("dialogues", "dialogue_id", gone.dialogues)):
+    for table, key, column, own in (
+        ("captions", "caption_id", "text", gone.captions),
+        ("dialogues", "dialogue_id", "text", gone.dialogues),
+        ("preferences", "preference_id", "chosen", gone.preferences),
+        ("preferences", "preference_id", "rejected", gone.preferences),
+    ):
         for part in part_paths(root, table):
-            rows = read_parts([part], table_schema(table), [key, "text"])
-            for name, text in zip(rows[key].to_pylist(), rows["text"].to_pylist(), strict=True):
+            rows = read_parts([part], table_schema(table), [key, column])
+            for name, text in zip(rows[key].to_pylist(), rows[column].to_pylist(), strict=True):
                 if name not in own:
                     found.update(by_bytes[one] for one in said.found_in(text.encode()) if one in by_bytes)
     return found

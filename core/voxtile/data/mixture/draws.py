@@ -111,6 +111,11 @@ class MixtureDataset(BatchDataset):
         for part in self._parts:
             yield from part.turns()
 
+    @property
+    def has_preferences(self) -> bool:
+        """Whether any item has a pair of answers that may be drawn."""
+        return any(part.has_preferences for part in self._parts)
+
     def region_phrases(self) -> list[str]:
         """Different phrases of regions of all sources, in order."""
         return list(dict.fromkeys(phrase for part in self._parts for phrase in part.region_phrases()))

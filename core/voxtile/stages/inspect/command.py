@@ -210,9 +210,11 @@ _OF_SAMPLE = (
     ("scores", "name, value, producer", "1"),
     ("captions", "kind, provider, text", "1, 2, 3"),
     ("dialogues", "dialogue_id, turn, role, kind, text, verdict", "1, 2"),
+    ("preferences", "preference_id, kind, question, chosen, rejected, detail", "1"),
 )
 """Tables that speak of a sample: the columns shown, and their order."""
-_ITS_OWN = {"splits": "subject = ?", "dialogues": "list_contains(uids, ?)"}  # rows of a sample; others by uid
+_OF_SEVERAL = "list_contains(uids, ?)"
+_ITS_OWN = {"splits": "subject = ?", "dialogues": _OF_SEVERAL, "preferences": _OF_SEVERAL}  # others by uid
 
 
 def _sample(store: Corpus, uid: str) -> dict[str, object]:

@@ -49,9 +49,9 @@ def materialize_corpus(
 ) -> None:
     """Store every sample at the resolution that a preset asks for.
 
-    Uids stay the same; facts, scopes, captions, verdicts, dialogues, scores and splits come along, boxes of regions
-    move with the pixels, and each row notes the hash of what it was made from. Samples that the preset cannot use are
-    dropped.
+    Uids stay the same; facts, scopes, captions, verdicts, dialogues, preferences, scores and splits come along, boxes
+    of regions move with the pixels, and each row notes the hash of what it was made from. Samples that the preset
+    cannot use are dropped.
 
     Args:
         corpus: folder of the corpus to read; it is not changed.
@@ -246,7 +246,13 @@ def carry_tables(source: Path, target: Path) -> Iterator[Path]:
     for table in ("verdicts", "instructions"):
         yield from _carry(source, target, table, "caption_id", captions)
     regions = set(Corpus(target).table("regions", ["region_id"])["region_id"].to_pylist())
-    yield from _carry_dialogues(source, target, set(keep["uid"].to_pylist()), regions)
+    uids = set(keep["uid"].to_pylist())
+    yield from _carry_dialogues(source, target, uids, regions)
+    for part in part_paths(source, "preferences"):
+        rows: list[Row] = read_parts([part], table_schema("preferences"), table_schema("preferences").names).to_pylist()
+        kept = [row for row in rows if uids.issuperset(row["uids"])]
+        if (written := append_rows(target, "preferences", f"{_PREFIX}{part.stem}", kept)) is not None:
+            yield written
 
 
 def _carry(source: Path, target: Path, table: str, key: str, keep: pa.Array) -> Iterator[Path]:

@@ -105,6 +105,7 @@ def _duplicates(connection: duckdb.DuckDBPyConnection) -> Iterator[Problem]:
         ("captions", "caption_id", "caption_id"),
         ("regions", "region_id", "region_id"),
         ("dialogues", "turn", "concat(turn, ' of ', dialogue_id)"),
+        ("preferences", "preference_id", "preference_id"),
     ):
         query = f"SELECT {column}, count(*) FROM {table} GROUP BY 1 HAVING count(*) > 1 ORDER BY 1"
         rows = connection.execute(query).fetchall()
@@ -121,6 +122,7 @@ def _orphan_rows(connection: duckdb.DuckDBPyConnection) -> Iterator[Problem]:
         ("instructions", "instructions", "captions", "captions", "caption_id"),
         ("dialogues", "(SELECT unnest(uids) AS uid FROM dialogues)", "samples", "samples", "uid"),
         ("dialogues", "(SELECT unnest(region_ids) AS region_id FROM dialogues)", "regions", "regions", "region_id"),
+        ("preferences", "(SELECT unnest(uids) AS uid FROM preferences)", "samples", "samples", "uid"),
         ("scores", "scores", "samples or captions", scored, "uid"),
     ]
     for table, named, parent, rows_of, column in owners:

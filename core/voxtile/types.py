@@ -96,6 +96,43 @@ class Regions:
         )
 
 
+@dataclass
+class OtherImages:
+    """Images that dialogues show beside the items' own, as earlier examinations; each stands once an item.
+
+    Attributes:
+        images: [P, C, *G] float32, preprocessed as `Batch.images`.
+        item: [P] int64, item whose dialogues show it; ascending.
+        uids: of the P samples.
+    """
+
+    images: Tensor
+    item: Tensor
+    uids: list[str]
+
+    def mapped(self, change: Callable[[Tensor], Tensor]) -> OtherImages:
+        """The same with every tensor changed."""
+        return replace(self, images=change(self.images), item=change(self.item))
+
+    def of_items(self, items: Tensor | slice, count: int) -> OtherImages:
+        """Those of some of the `count` items, counted as these are, see `Batch.select`."""
+        places, item = _owned(self.item, items, count)
+        return OtherImages(self.images[places], item, _at(self.uids, places))
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One of several images of a dialogue.
+
+    Attributes:
+        uid: of the sample.
+        name: what the language model reads before it: "Image 1, 12 March 2024, prior".
+    """
+
+    uid: str
+    name: str
+
+
 @dataclass(frozen=True)
 class Turn:
     """A question about the images of an item, and its answer.
@@ -106,6 +143,8 @@ class Turn:
         kind: of the turn: report, presence, count, side, …
         shows: names of the regions that the answer points at, in its order.
         marks: ids of the regions that the question marks, in its order.
+        images: in the first turn of a dialogue about several images these, in the order of the prompt; none where the
+            item's own is all that is shown.
     """
 
     question: str
@@ -113,6 +152,7 @@ class Turn:
     kind: str = ""
     shows: tuple[str, ...] = ()
     marks: tuple[str, ...] = ()
+    images: tuple[Shown, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -148,8 +188,8 @@ class ItemScales:
 RowsOf = Literal["items", "images", "texts"]
 
 # What a field of `Batch` has a row for, by which `select` and its neighbours treat every field, also one added later.
-_ITEMS, _IMAGES, _TEXTS, _NAMES, _SAMPLES, _REGIONS = (
-    MappingProxyType({"rows": rows}) for rows in ("items", "images", "texts", "names", "samples", "regions")
+_ITEMS, _IMAGES, _TEXTS, _NAMES, _SAMPLES, _REGIONS, _OTHERS = (
+    MappingProxyType({"rows": rows}) for rows in ("items", "images", "texts", "names", "samples", "regions", "others")
 )
 
 
@@ -184,6 +224,7 @@ class Batch:
         dialogues: of each item those that were drawn, each one or more turns; None where `data.dialogues` is not set.
         preferences: of each item the pairs that were drawn; None where `data.preferences` is not set.
         marked: regions that their questions mark, by id in `names`; None where `data.dialogues.marked` is not set.
+        others: what dialogues show beside the items' own images; None where no dialogue of the batch shows more.
 
     Examples:
         >>> import torch
@@ -222,6 +263,7 @@ class Batch:
     dialogues: list[tuple[tuple[Turn, ...], ...]] | None = field(default=None, metadata=_ITEMS)
     preferences: list[tuple[Preferred, ...]] | None = field(default=None, metadata=_ITEMS)
     marked: Regions | None = field(default=None, metadata=_REGIONS)
+    others: OtherImages | None = field(default=None, metadata=_OTHERS)
 
     def __len__(self) -> int:
         return len(self.uids)
@@ -234,7 +276,7 @@ class Batch:
         return {f.name: getattr(self, f.name) for f in fields(self) if f.metadata["rows"] == what}
 
     def select(self, items: Tensor | slice) -> Batch:
-        """Some of the items with all that is theirs: images, texts, facts, samples and regions.
+        """Some of the items with all that is theirs: images, texts, facts, samples, regions and others.
 
         Args:
             items: places, [K] int64, in the order wanted; or [B] bool; or a range, whose rows are then views.
@@ -260,6 +302,7 @@ class Batch:
             "samples": None if self.samples is None else self.samples.select(images),
             "regions": None if self.regions is None else self.regions.of_items(items, len(self)),
             "marked": None if self.marked is None else self.marked.of_items(items, len(self)),
+            "others": None if self.others is None else self.others.of_items(items, len(self)),
         }
         return replace(self, **changed)
 
@@ -286,6 +329,8 @@ class Batch:
             values["regions"] = self.regions.mapped(change)
         if self.marked is not None:
             values["marked"] = self.marked.mapped(change)
+        if self.others is not None:
+            values["others"] = self.others.mapped(change)
         return Batch(**values)
 
     def with_facts(self, names: Sequence[str]) -> Batch:
@@ -320,6 +365,7 @@ class Features:
         share: which items this process encoded, where several train together; None in a single process.
         rows: [B, K] of objectives that compute something of each item (or region) by itself, see `Objective.rows`.
         each: scales and biases by item, where the batch is of several sources that have their own; else None.
+        others_encoded: what the tower gives of `batch.others`, for `Objective.rows` that need `others`; else None.
 
     Examples:
         >>> import torch
@@ -342,6 +388,7 @@ class Features:
     share: Share | None = None
     rows: dict[Any, Tensor] = field(default_factory=dict)
     each: ItemScales | None = None
+    others_encoded: Encoded | None = None
 
     @classmethod
     def of_pairs(

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from voxtile.data.mixture.draws import merged
 from voxtile.objectives import Contrastive, functional
 from voxtile.training.step.large_batch import split_items
-from voxtile.types import Batch, Encoded, Features, Preferred, Regions, Turn
+from voxtile.types import Batch, Encoded, Features, OtherImages, Preferred, Regions, Turn
 
 FACTS = 2
 
@@ -35,6 +35,11 @@ def make_regions(each):
         [f"phrase {place}" for place in range(count)], item, numbers(count, 2, 2), torch.arange(count) % 2 == 0,
         numbers(count), encoded(count), numbers(count, 4), [f"name {place}" for place in range(count)],
     )  # fmt: skip
+
+
+def make_others(each):
+    item = owners(each)
+    return OtherImages(numbers(len(item), 1, 2, 2), item, [f"other {place}" for place in range(len(item))])
 
 
 def make(images, texts, regions=None, samples=None, optional=True, name="item"):
@@ -63,6 +68,7 @@ def make(images, texts, regions=None, samples=None, optional=True, name="item"):
         source_names=("one", "two") if optional else (),
         dialogues=[(turns_of(place),) * (place % 3) for place in range(items)] if optional else None,
         preferences=[(Preferred("?", f"{place}", "-"),) * (place % 2) for place in range(items)] if optional else None,
+        others=make_others([place % 3 for place in range(items)]) if optional else None,
     )
 
 
@@ -102,6 +108,11 @@ def regions_of(regions, item):
     return [[value(column, place) for column in columns] for place in own]
 
 
+def others_of(others, item):
+    owner = [] if others is None else others.item.tolist()
+    return [(others.uids[place], value(others.images, place)) for place, one in enumerate(owner) if one == item]
+
+
 def described(batch, item):
     """All that is an item's own, field by field, by a loop over owners."""
     images = [place for place, owner in enumerate(batch.image_item.tolist()) if owner == item]
@@ -115,6 +126,8 @@ def described(batch, item):
         "days": [value(batch.image_days, place) for place in images],
         "regions": regions_of(batch.regions, item),
         "samples": None if batch.samples is None else [described(batch.samples, place) for place in images],
+        "dialogues": value(batch.dialogues, item),
+        "others": others_of(batch.others, item),
         "names": (batch.fact_names, batch.source_names),
     }
 
@@ -189,7 +202,7 @@ def test_a_mask_of_another_batch_is_refused():
 def test_every_field_says_what_its_rows_are_of():
     """A field that is added without a rule would stay whole in a part of the batch."""
     rules = {f.name: f.metadata.get("rows") for f in dataclasses.fields(Batch)}
-    assert set(rules.values()) == {"items", "images", "texts", "names", "samples", "regions"}
+    assert set(rules.values()) == {"items", "images", "texts", "names", "samples", "regions", "others"}
     batch = make([2, 1], [1, 2], regions=[1, 1], samples=[1, 1, 1])
     lengths = {"items": 2, "images": 3, "texts": 3}
     for what, length in lengths.items():

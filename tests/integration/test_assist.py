@@ -17,6 +17,7 @@ from voxtile.cli.main import lightning_main, main
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.writer import JobWriter
 from voxtile.errors import ConfigError
+from voxtile.stages.ground.sources import own_corpus
 from voxtile.training.checkpoint import read_checkpoint
 
 CONFIG = Path(__file__).with_name("tiny.yaml")
@@ -38,11 +39,11 @@ def tower_config(corpus):
     return config
 
 
-def assist_config(corpus, tower):
+def assist_config(corpus, tower, *, images=2):
     config = tower_config(corpus)
     config["model"] |= {"objectives": {"answering": ANSWERING}, "weights": {}, "freeze_encoder": True}
     config["model"]["pretrained"] = str(tower)
-    config["data"]["dialogues"] = {"per_item": 1}
+    config["data"]["dialogues"] = {"per_item": 1, "max_images": images}
     config["trainer"]["max_steps"] = 4
     config["checkpoint"] = {"every_n_train_steps": 2, "keep": True}
     return config
@@ -61,7 +62,13 @@ def corpus(tmp_path_factory, xray_corpus):
     root = tmp_path_factory.mktemp("asked") / "corpus"
     shutil.copytree(xray_corpus, root)
     writer = JobWriter(root, "dialogues")
-    for uid in Corpus(root).table("samples", columns=["uid"])["uid"].to_pylist():
+    uids = Corpus(root).table("samples", columns=["uid"])["uid"].to_pylist()
+    for before, uid in zip([*uids[-1:], *uids[:-1]], uids, strict=True):
+        said = [("user", "What has changed?"), ("assistant", "It is new.")]
+        about = {"dialogue_id": f"two-{uid}", "uids": [before, uid], "kind": "comparison"}
+        rows = [about | {"turn": turn, "role": role, "text": text} for turn, (role, text) in enumerate(said)]
+        writer.add_rows("dialogues", rows)
+    for uid in uids:
         said = [("user", "Is there pneumonia?"), ("assistant", "No."), ("user", "Where?"), ("assistant", "Nowhere.")]
         about = {"dialogue_id": uid, "uids": [uid], "kind": "presence"}
         rows = [about | {"turn": turn, "role": role, "text": text} for turn, (role, text) in enumerate(said)]
@@ -74,14 +81,15 @@ def corpus(tmp_path_factory, xray_corpus):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, corpus):
-    """Checkpoints of a tower, of an assistant on it, and of the same stopped halfway and resumed."""
+    """Checkpoints of a tower, of an assistant on it, the same stopped halfway and resumed, and one of single images."""
     folder = tmp_path_factory.mktemp("assist")
     with pytest.MonkeyPatch.context() as patch:
         found = {}
-        for name in ("tower", "whole", "resumed"):
+        for name in ("tower", "whole", "resumed", "alone"):
             (folder / name).mkdir()
             patch.chdir(folder / name)
-            config = tower_config(corpus) if name == "tower" else assist_config(corpus, found["tower"])
+            images = 1 if name == "alone" else 2
+            config = tower_config(corpus) if name == "tower" else assist_config(corpus, found["tower"], images=images)
             middle = [] if name != "resumed" else ["--ckpt_path", *map(str, (folder / "whole").rglob("step-2.ckpt"))]
             assert fit(folder / name, config, *middle) == 0
             (found[name],) = (folder / name).rglob("last.ckpt")
@@ -171,6 +179,28 @@ def test_reports_answers_and_talks_by_the_commands(trained, picture, capsys, mon
     assert capsys.readouterr().out.count("confidence ") == 2
 
 
+def test_a_prior_and_several_pictures_are_shown_by_name(trained, picture, tmp_path, capsys):
+    """What is answered of two is what the two give in their order."""
+    model, other = str(trained["whole"]), tmp_path / "other.png"
+    Image.fromarray(np.random.default_rng(1).integers(0, 255, (28, 28)).astype(np.uint8)).save(other)
+    ask = ["ask", str(other), str(picture), "What has changed?", "--model", model, "--longest", "6", "--least", "0"]
+    assert main(ask) == 0
+    told = capsys.readouterr()
+    assert "(Image 1; Image 2)" in told.out
+    assert "are taken for one patient's" in " ".join(told.err.split())
+    assert main(["report", str(picture), "--prior", str(other), "--model", model, "--longest", "6"]) == 0
+    assert "(Image 1; Image 2)" in capsys.readouterr().out
+    assistant = Assistant(model)
+    corpora = [own_corpus("picture", path, tmp_path / path.stem, assistant.preset, None) for path in (other, picture)]
+    images = [assistant.preset(one.source(one.table("samples").to_pylist()[0]), None) for one in corpora]
+    shown, names = torch.stack(images), ("Image 1", "Image 2")
+    reply = assistant.ask(shown, "What has changed?", longest=6, names=names)
+    assert f"confidence {reply.confidence:.2f}" in told.out
+    assert assistant.ask(shown.flip(0), "What has changed?", longest=6, names=names).confidence != reply.confidence
+    with pytest.raises(ConfigError, match="was not trained on several images at a time"):
+        Assistant(str(trained["alone"])).ask(shown, "What has changed?", names=names)
+
+
 def test_later_questions_are_answered_in_the_light_of_earlier_ones(trained):
     assistant = Assistant(str(trained["whole"]))
     image = torch.zeros(1, 28, 28)
@@ -192,7 +222,10 @@ def test_later_questions_are_answered_in_the_light_of_earlier_ones(trained):
         (["ask", "{picture}", "why " * 300, "--model", "{whole}"], "the language model 'of its own' reads 160"),
         (["ask", "{picture}", "Why?", "--model", "{whole}", "--least", "2"], "must lie within 0 and 1"),
         (["report", "{picture}", "--model", "{tower}"], "does not write; give a checkpoint that was trained with"),
-        (["report", "{picture}", "--model", "{whole}", "--prior", "{picture}"], "not trained with prior examinations"),
+        (["report", "{picture}", "--model", "{alone}", "--prior", "{picture}"], "not trained with prior examinations"),
+        (["ask", "{picture}", "{picture}", "Why?", "--model", "{alone}"], "not trained on several images at a time"),
+        (["ask", "{picture}", "{picture}", "why " * 300, "--model", "{whole}"], "of its own' reads 160"),
+        (["ask", "{picture}", "nowhere.png", "Why?", "--model", "{whole}"], "'nowhere.png' does not exist"),
         (["report", "nowhere.png", "--model", "{whole}"], "'nowhere.png' does not exist"),
         (["report", "{picture}", "--model", "nowhere.ckpt"], "nowhere.ckpt"),
     ],

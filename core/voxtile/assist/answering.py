@@ -27,7 +27,9 @@ from voxtile.assist.sequences import (
     padded,
     prompt_tokens,
     sequence_of,
+    shown_tokens,
 )
+from voxtile.assist.several import ShownImages, embedded_with_images
 from voxtile.errors import CheckpointError, ConfigError
 from voxtile.models.tower import ImageTower, TextTower, full_precision
 from voxtile.models.tuning import Tuning
@@ -80,7 +82,8 @@ class Answering(ItemObjective):
 
     N being the number of tokens to tell. A dialogue is of `data.dialogues`; texts of the captions are answers, too, to
     a question by their kind (alignment). The image is read once for all its dialogues: what the language model keeps
-    of it (keys and values) is shared, and gradients flow through it.
+    of it (keys and values) is shared, and gradients flow through it. A dialogue about several images, as one and the
+    examination before it, has each after its name: [name 1][image 1][name 2][image 2][question].
 
     The language model is not in the checkpoint: what is trained of it is, with its name and hash. One from scratch is
     there as a whole.
@@ -102,7 +105,7 @@ class Answering(ItemObjective):
         ConfigError: neither or both of `language` and `scratch`, or a setting that does not exist.
     """
 
-    row_needs: ClassVar[frozenset[str]] = frozenset({"tokens"})
+    row_needs: ClassVar[frozenset[str]] = frozenset({"tokens", "others"})
     reads_texts: bool = False  # dialogues will do
 
     def __init__(
@@ -132,7 +135,7 @@ class Answering(ItemObjective):
         self.connector: ImageTokens | None = None
         self.tuned = nn.ParameterDict()
         self.report_questions: tuple[str, ...] = ()
-        self.answers_questions = self.draws_reports = False
+        self.answers_questions = self.draws_reports = self.shows_several = False
         self._allowed: Tensor | None = None
         self._hidden: list[Language] = []  # in a list, so that its weights are not the objective's
 
@@ -209,11 +212,13 @@ class Answering(ItemObjective):
             "allowed": None,
             "report_questions": [question for question, _ in wanted.most_common(_KEPT_QUESTIONS)],
             "answers_questions": any(turn.kind != "report" for turn in asked_for),
+            "shows_several": any(turn.images for turn in asked_for),
             "draws_reports": bool(getattr(data, "draws_reports", True)),
         }
         if self.scratch is not None:
             questions = list(dict.fromkeys(asked(turn.question) for turn in turns))
-            texts = [*answers, *questions, *self._asked_of_captions(), BEFORE_IMAGE]
+            names = list(dict.fromkeys(f"{image.name}: " for turn in turns for image in turn.images))
+            texts = [*answers, *questions, *names, *self._asked_of_captions(), BEFORE_IMAGE]
             words = self.scratch.train_words(texts, self.markers)
             state["words"] = words.to_json()
         elif self.vocabulary == "texts":
@@ -257,6 +262,7 @@ class Answering(ItemObjective):
         self._allowed = None if allowed is None else torch.tensor(allowed, dtype=torch.int64)
         self.report_questions = tuple(str(question) for question in state.get("report_questions") or ())
         self.answers_questions = bool(state.get("answers_questions"))
+        self.shows_several = bool(state.get("shows_several"))
         self.draws_reports = bool(state.get("draws_reports"))
 
     def state(self) -> dict[str, Any]:
@@ -269,6 +275,7 @@ class Answering(ItemObjective):
             "allowed": None if self._allowed is None else self._allowed.tolist(),
             "report_questions": list(self.report_questions),
             "answers_questions": self.answers_questions,
+            "shows_several": self.shows_several,
             "draws_reports": self.draws_reports,
         }
 
@@ -292,10 +299,14 @@ class Answering(ItemObjective):
         dialogues = self.dialogues(features.batch) if dialogues is None else dialogues
         image = self.image(features.image_encoded)
         none = full_precision(image).new_zeros(len(features.batch), 2)
+        several = [(item, turns) for item, turns in dialogues if turns[0].images]
+        dialogues = [(item, turns) for item, turns in dialogues if not turns[0].images]
+        made = none + self._of_several(features, several)
         owners = torch.tensor([item for item, _ in dialogues], dtype=torch.int64, device=image.device)
-        if not dialogues:  # a gradient of 0 reaches what other processes use
-            none = none + sum((0.0 * part).sum() for part in (image, *self.parameters()))
-            return Told(none, none[:0], image.new_zeros(0, 0, image.shape[2]), [], owners, dialogues)
+        if not dialogues or (self.shows_several and not several):  # a gradient of 0 reaches what other processes use
+            made = made + sum((0.0 * part).sum() for part in (image, *self.parameters()))
+        if not dialogues:
+            return Told(made, none[:0], image.new_zeros(0, 0, image.shape[2]), [], owners, dialogues)
         rows = [self.sequence(turns) for _, turns in dialogues]
         self.require_room(image.shape[1] + max(len(row.tokens) for row in rows))
         tokens, told, there = (part.to(image.device) for part in padded(rows))
@@ -304,11 +315,39 @@ class Answering(ItemObjective):
         known = torch.cat([there.new_ones(len(there), image.shape[1]), there[:, :-1]], 1).long()
         read = self.embedded(tokens[:, :-1], rows, owners, dialogues, features)
         states = self.language.states(read, past, known)
+        each = self._losses(states, tokens, told)
+        return Told(made.index_add(0, owners, each), each, states, rows, owners, dialogues)
+
+    def _of_several(self, features: Features, dialogues: Sequence[tuple[int, tuple[Turn, ...]]]) -> Tensor:
+        """[B, 2] as `rows`, of dialogues about several images; a scalar 0 where there is none."""
+        if not dialogues:
+            return features.image.new_zeros(())
+        if self.connector is None:
+            raise ConfigError("Answering was not set up; load a checkpoint or train the model first")
+        shown = ShownImages(self.connector, features)
+        none = full_precision(features.image).new_zeros(len(features.batch), 2)
+        images = [0.0 * own if self.blind else own for own in (shown.of(item, turns) for item, turns in dialogues)]
+        rows = [self._after_images(turns, own.shape[1]) for (_, turns), own in zip(dialogues, images, strict=True)]
+        self.require_room(max(len(row.tokens) for row in rows))
+        tokens, told, there = (part.to(none.device) for part in padded(rows))
+        embeddings = embedded_with_images(self.language, tokens, images)[:, :-1]
+        states = self.language.states(embeddings, mask=there[:, :-1].long())
+        owners = torch.tensor([item for item, _ in dialogues], device=none.device)
+        return none.index_add(0, owners, self._losses(states, tokens, told))
+
+    def _after_images(self, turns: Sequence[Turn], tokens: int) -> DialogueTokens:
+        """The tokens of a dialogue about several images of so many tokens each, with these before it."""
+        names = [image.name for image in turns[0].images]
+        return self.sequence(turns).after(shown_tokens(self.words, names, tokens))
+
+    def _losses(self, states: Tensor, tokens: Tensor, told: Tensor) -> Tensor:
+        """[R, 2] summed cross-entropy of each dialogue and its tokens, from states [R, L - 1, W] of [R, L] tokens."""
         wanted = told[:, 1:] & self._writable(tokens[:, 1:])
         losses = F.cross_entropy(self.logits(states[wanted]), self._places(tokens[:, 1:][wanted]), reduction="none")
-        of_row = torch.arange(len(rows), device=image.device)[:, None].expand_as(wanted)[wanted]
-        each = none.new_zeros(len(rows), 2).index_add(0, of_row, torch.stack([losses, torch.ones_like(losses)], 1))
-        return Told(none.index_add(0, owners, each), each, states, rows, owners, dialogues)
+        of_row = torch.arange(len(tokens), device=tokens.device)[:, None].expand_as(wanted)[wanted]
+        return states.new_zeros(len(tokens), 2, dtype=losses.dtype).index_add(
+            0, of_row, torch.stack([losses, torch.ones_like(losses)], 1)
+        )
 
     def sequence(self, turns: Sequence[Turn]) -> DialogueTokens:
         """The tokens of a dialogue."""
@@ -361,6 +400,21 @@ class Answering(ItemObjective):
         )
         count = len(tokens)
         return torch.cat([before.expand(count, -1, -1), tokens.to(before.dtype), after.expand(count, -1, -1)], 1)
+
+    def images(self, encoded: Encoded, names: Sequence[str]) -> Tensor:
+        """[1, K, W] what the language model reads before a question about several images, each after its name.
+
+        Args:
+            encoded: N images, as the tower sees them.
+            names: of the N images, see `voxtile.data.dialogues.image_names`.
+        """
+        if self.connector is None:
+            raise ConfigError("Answering was not set up; load a checkpoint or train the model first")
+        shown = self.connector.compared(self.connector(encoded), encoded.pooled)
+        if self.blind:
+            shown = 0.0 * shown
+        tokens = torch.tensor([shown_tokens(self.words, names, shown.shape[1])], device=shown.device)
+        return embedded_with_images(self.language, tokens, [shown])
 
     def begun(self, image: Tensor) -> Past:
         """What the language model keeps of [B, K, W] images."""

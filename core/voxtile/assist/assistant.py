@@ -111,6 +111,11 @@ class Assistant:
         return self._answering.report_questions
 
     @property
+    def shows_several(self) -> bool:
+        """Whether it was trained on several images at a time, as an examination and the one before it."""
+        return self._answering.shows_several
+
+    @property
     def points(self) -> bool:
         """Whether its answers point at what they name."""
         return isinstance(self._answering, GroundedAnswering)
@@ -146,23 +151,31 @@ class Assistant:
         """Write without seeing the image, as a control; a model that was trained so never sees one."""
         self._answering.blind = self._answering.blind or blind
 
-    def report(self, image: Tensor, style: Style = "structured", *, longest: int = LONGEST) -> Reply:
+    def report(
+        self, image: Tensor, style: Style = "structured", *, longest: int = LONGEST, names: Sequence[str] = ()
+    ) -> Reply:
         """Draft a report of an image.
 
         Args:
-            image: [C, *G] float32, from the preset.
+            image: [C, *G] float32, from the preset; [N, C, *G] with names, of which the last is reported.
             style: `structured` is a sentence for each finding; `narrative` is as the reports that it was trained on.
             longest: tokens at most.
+            names: of N images, see `voxtile.data.dialogues.image_names`.
 
         Raises:
-            ConfigError: there is no such style, or no room for the report.
+            ConfigError: there is no such style, no room for the report, or it was not trained on several images.
         """
-        return self.reports(image[None], style, longest=longest)[0]
+        if not names:
+            return self.reports(image[None], style, longest=longest)[0]
+        return self._reports(self._shown(image, names)[:2], style, longest)[0]
 
     def reports(self, images: Tensor, style: Style = "structured", *, longest: int = LONGEST) -> list[Reply]:
         """The same of [S, C, *G] images; none is withheld, since each of its sentences has its own support."""
+        return self._reports(self._seen(images), style, longest)
+
+    def _reports(self, seen: tuple[Tensor, Tensor], style: Style, longest: int) -> list[Reply]:
         question = self.question(style)
-        encoded, embeddings = self._seen(images)
+        encoded, embeddings = seen
         prompt = self._answering.question_tokens(question)
         answers = write(self._answering, encoded, prompt, longest=longest)
         replies = []
@@ -196,22 +209,31 @@ class Assistant:
         prompt = self._answering.question_tokens(self.question(style))
         return draw(self._answering, self._seen(images)[0], prompt, uniform, temperature=temperature)
 
-    def ask(self, image: Tensor, question: str, *, regions: Sequence[Tensor] = (), longest: int = LONGEST) -> Reply:
+    def ask(
+        self,
+        image: Tensor,
+        question: str,
+        *,
+        regions: Sequence[Tensor] = (),
+        longest: int = LONGEST,
+        names: Sequence[str] = (),
+    ) -> Reply:
         """Answer a question about an image, see `report`.
 
         Args:
-            image: [C, *G] float32, from the preset.
+            image: [C, *G] float32, from the preset; [N, C, *G] with names, of which the last is asked about.
             question: what to answer.
-            regions: [*G] in 0 to 1 each, that the question marks, as the preset places masks.
+            regions: [*G] in 0 to 1 each, that the question marks in it, as the preset places masks.
             longest: tokens at most.
+            names: of N images, see `voxtile.data.dialogues.image_names`.
 
         Raises:
             ConfigError: nothing is asked, there is no room for question and answer, or the model knows no regions.
         """
-        return self.talk(image, longest=longest).ask(question, regions)
+        return self.talk(image, longest=longest, names=names).ask(question, regions)
 
-    def talk(self, image: Tensor, *, longest: int = LONGEST) -> Talk:
-        """Begin a dialogue about an image.
+    def talk(self, image: Tensor, *, longest: int = LONGEST, names: Sequence[str] = ()) -> Talk:
+        """Begin a dialogue about an image, or about N with names.
 
         Raises:
             ConfigError: the checkpoint never saw a question.
@@ -221,8 +243,8 @@ class Assistant:
                 f"'{self.name}' was trained on reports and captions alone and answers no questions; train one on "
                 "dialogues (data.dialogues, docs/assist.md), or take voxtile report"
             )
-        embeddings, tower = self._encoded(image[None])
-        return Talk(self, self._answering.image(tower), embeddings[0], longest, tower)
+        shown, embeddings, tower = self._shown(image if names else image[None], names)
+        return Talk(self, shown, embeddings[0], longest, tower)
 
     @torch.no_grad()
     def support(self, vector: Tensor, sentences: Sequence[str]) -> list[float | None]:
@@ -249,10 +271,23 @@ class Assistant:
         return self.report_questions[0]
 
     @torch.no_grad()
+    def _shown(self, images: Tensor, names: Sequence[str]) -> tuple[Tensor, Tensor, Encoded]:
+        """[1, K, W] for the language model of N images in one prompt, and of the last of them [1, D] and the tower's.
+
+        Raises:
+            ConfigError: it never saw several.
+        """
+        embeddings, encoded = self._encoded(images)
+        if not names:
+            return self._answering.image(encoded), embeddings, encoded
+        if not self.shows_several:
+            raise ConfigError(f"'{self.name}' was not trained on several images at a time; give one")
+        return self._answering.images(encoded, names), embeddings[-1:], encoded.at(slice(-1, None))
+
+    @torch.no_grad()
     def _seen(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """[S, K, W] for the language model, and [S, D] embeddings."""
-        embeddings, encoded = self._encoded(images)
-        return self._answering.image(encoded), embeddings
+        return self._shown(images, ())[:2]
 
     @torch.no_grad()
     def _encoded(self, images: Tensor) -> tuple[Tensor, Encoded]:

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
 
 from rich.console import Console
 from rich.markup import escape
+from torch import Tensor
 
 from voxtile.assist.assistant import LONGEST, WARNING, Assistant, Reply, Style
 from voxtile.assist.places import PlaceFiles, Places, described, places_of
 from voxtile.assist.region_inputs import parse_marked, region_on_grid
-from voxtile.assist.scans import images_of
+from voxtile.assist.scans import Prompt, prompts_of
 from voxtile.console import output
 from voxtile.corpus.reader import Corpus
 from voxtile.errors import ConfigError
@@ -66,10 +67,10 @@ def report(
     assistant = Assistant(model, trust_package)
     files = PlaceFiles(assistant, scan, out, to)
     with tempfile.TemporaryDirectory(prefix="voxtile-report-") as folder:
-        for name, image in images_of(scan, assistant.preset, Path(folder), prior=prior, modality=modality):
-            console.print(f"report of {name}", markup=False, highlight=False)
-            reply = assistant.report(image, style, longest=longest)
-            places = places_of(assistant, Corpus(Path(folder) / "scan"), name, reply.claims, settings)
+        for shown in _prompts(assistant, [scan], folder, prior, modality):
+            console.print(f"report of {_named(shown)}", markup=False, highlight=False)
+            reply = assistant.report(_given(shown), style, longest=longest, names=shown.names)
+            places = places_of(assistant, shown.corpus, shown.name, reply.claims, settings)
             _show(reply, longest, console, places)
             files.add(places)
         _wrote(files.write(Corpus(Path(folder) / "scan"), f"assist:{assistant.name}"), console)
@@ -78,8 +79,7 @@ def report(
 
 def ask(
     scan: Path,
-    question: str,
-    *,
+    *question: str,
     model: str,
     prior: Path | None = None,
     least: float = 0.35,
@@ -96,11 +96,11 @@ def ask(
     modality: str | None = None,
     trust_package: tuple[str, ...] = (),
 ) -> None:
-    """Answer a question about a scan or study, or about a region of it.
+    """Answer a question about a scan or study or a region of it, or about several scans of one patient, shown together.
 
     Args:
         scan: as for `voxtile report`.
-        question: what to answer.
+        question: what to answer; before it any further scans of the same patient.
         model: a checkpoint that was trained with the Answering objective.
         prior: an earlier examination of the same patient, for models that read priors.
         least: an answer is withheld where the language model gave its words less than this on average, 0 to 1.
@@ -123,18 +123,20 @@ def ask(
         ConfigError: the model does not write, nothing is asked, or the question is longer than it reads.
         InputError: the scan cannot be read, or the prior is of another patient.
     """
-    if not question.strip():
+    if not question or not question[-1].strip():
         raise ConfigError('the question is empty; for example: voxtile ask scan/ "Is there a pleural effusion?"')
+    if out is not None and len(question) > 1:
+        raise ConfigError("--out writes places of one scan; give the earlier one with --prior, or leave --out out")
+    scans = [scan, *map(Path, question[:-1])]
     marked, settings, console = parse_marked(box, angle, mask, outline), Places(threshold, presence, overlap), output()
     assistant = Assistant(model, trust_package, least=least)
     files = PlaceFiles(assistant, scan, out, to)
     with tempfile.TemporaryDirectory(prefix="voxtile-ask-") as folder:
-        for name, image in images_of(scan, assistant.preset, Path(folder), prior=prior, modality=modality):
-            corpus = Corpus(Path(folder) / "scan")
-            regions = [region_on_grid(corpus, name, assistant.preset, marked)] if marked else []
-            console.print(f"of {name}", markup=False, highlight=False)
-            reply = assistant.ask(image, question, regions=regions, longest=longest)
-            places = [] if reply.withheld else places_of(assistant, corpus, name, reply.claims, settings)
+        for shown in _prompts(assistant, scans, folder, prior, modality):
+            regions = [region_on_grid(shown.corpus, shown.name, assistant.preset, marked)] if marked else []
+            console.print(f"of {_named(shown)}", markup=False, highlight=False)
+            reply = assistant.ask(_given(shown), question[-1], regions=regions, longest=longest, names=shown.names)
+            places = [] if reply.withheld else places_of(assistant, shown.corpus, shown.name, reply.claims, settings)
             _show(reply, longest, console, places)
             files.add(places)
         _wrote(files.write(Corpus(Path(folder) / "scan"), f"assist:{assistant.name}"), console)
@@ -168,14 +170,32 @@ def chat(
     """
     assistant, console = Assistant(model, trust_package, least=least), output()
     with tempfile.TemporaryDirectory(prefix="voxtile-chat-") as folder:
-        name, image = next(iter(images_of(scan, assistant.preset, Path(folder), prior=prior, modality=modality)))
+        shown = next(iter(_prompts(assistant, [scan], folder, prior, modality)))
         _warn(console)
-        console.print(f"of {name}: ask, one question a line; an empty line ends", markup=False, highlight=False)
-        talk = assistant.talk(image, longest=longest)
+        said = f"of {_named(shown)}: ask, one question a line; an empty line ends"
+        console.print(said, markup=False, highlight=False)
+        talk = assistant.talk(_given(shown), longest=longest, names=shown.names)
         for line in sys.stdin:
             if not line.strip():
                 break
             _show(talk.ask(line), longest, console)
+
+
+def _prompts(
+    assistant: Assistant, scans: Sequence[Path], folder: str, prior: Path | None, modality: str | None
+) -> Iterator[Prompt]:
+    return prompts_of(
+        scans, assistant.preset, Path(folder), prior=prior, modality=modality, several=assistant.shows_several
+    )
+
+
+def _given(shown: Prompt) -> Tensor:
+    """The one image, or all that have names."""
+    return shown.images if shown.names else shown.images[0]
+
+
+def _named(shown: Prompt) -> str:
+    return f"{shown.name} ({'; '.join(shown.names)})" if shown.names else shown.name
 
 
 def _show(reply: Reply, longest: int, console: Console, places: Sequence[Found | None] = ()) -> None:

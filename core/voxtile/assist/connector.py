@@ -34,6 +34,8 @@ class Connector:
         heads: of its attention.
         pooled: tokens made of the tower's pooled vector, which come first; 0 for none.
         hidden: width within the mlps.
+        difference: where a prompt shows several images, tokens made of how the pooled vector of each differs from that
+            of the image before it, which come after its own; 0 for none.
 
     Raises:
         ConfigError: sizes that do not fit, or no token at all.
@@ -45,11 +47,16 @@ class Connector:
     heads: int = 4
     pooled: int = 4
     hidden: int = 256
+    difference: int = 0
 
     def __post_init__(self) -> None:
         if self.kind not in ("mlp", "resampler", "none"):
             raise ConfigError(f"there is no connector '{self.kind}'; take mlp, resampler or none")
-        if min(self.queries, self.heads, self.hidden) < 1 or self.pooled < 0 or any(cells < 1 for cells in self.grid):
+        if (
+            min(self.queries, self.heads, self.hidden) < 1
+            or min(self.pooled, self.difference) < 0
+            or any(cells < 1 for cells in self.grid)
+        ):
             raise ConfigError(f"connector: {self} has a size below 1")
         if self.kind == "none" and not self.pooled:
             raise ConfigError("connector: kind none with pooled 0 shows the language model nothing; take mlp")
@@ -81,6 +88,9 @@ class ImageTokens(nn.Module):
             self.local = _mlp(hidden, hidden, language)
         elif settings.kind == "mlp":
             self.local = _mlp(width, hidden, language)
+        self.changed: nn.Module | None = None
+        if settings.difference:
+            self.changed = _mlp(width, hidden, settings.difference * language)[1:]  # how much it is, is not normalised
         self.norm = nn.LayerNorm(language, elementwise_affine=False)
         self.log_size = nn.Parameter(torch.tensor(math.log(max(size, 1e-6))))
         self.width = language
@@ -106,6 +116,20 @@ class ImageTokens(nn.Module):
                 tokens = averaged(tokens, encoded.grid, tuple(self.settings.grid))
             parts.append(self.local(tokens))
         return cast(Tensor, self.norm(torch.cat(parts, 1))) * self.log_size.exp()
+
+    def compared(self, tokens: Tensor, pooled: Tensor) -> Tensor:
+        """[N, K', W] tokens of the images of one prompt, those of `difference` after each image's own.
+
+        Args:
+            tokens: [N, K, W], as `forward` makes them of each by itself.
+            pooled: [N, D] what the tower gave, in the order of the prompt.
+        """
+        if self.changed is None:
+            return tokens
+        alike = F.layer_norm(full_precision(pooled), pooled.shape[1:])
+        step = alike - torch.cat([alike[:1], alike[:-1]])  # of the first image there is none
+        made = self.norm(self.changed(step).view(len(step), -1, self.width)) * self.log_size.exp()
+        return torch.cat([tokens, made.to(tokens.dtype)], 1)
 
 
 def averaged(tokens: Tensor, grid: tuple[int, ...] | None, wanted: tuple[int, ...]) -> Tensor:

@@ -2,53 +2,121 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import Tensor
 
+from voxtile.console import note
+from voxtile.corpus.acquisition_time import moment
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Row
+from voxtile.data.dialogues import image_names
 from voxtile.data.presets.base import Preset
 from voxtile.data.presets.roles import PRIOR, StudyReader, StudySource, pick_roles, stated_roles
 from voxtile.errors import ConfigError, InputError
-from voxtile.stages.ground.sources import SlidePatches, kind_of, own_corpus, read_as
+from voxtile.stages.ground.sources import OF_PICTURES, SlidePatches, kind_of, own_corpus, read_as
 
 _NO_SLIDES = SlidePatches(mpp=0.5, patch_px=256, assume_mpp=None, overlap=0.0)
 
 
-def images_of(
-    path: Path, preset: Preset, folder: Path, *, prior: Path | None = None, modality: str | None = None
-) -> Iterator[tuple[str, Tensor]]:
-    """Images as the model reads them, with a name each.
+@dataclass(frozen=True)
+class Prompt:
+    """What is shown before a question.
+
+    Attributes:
+        name: of the image that is asked about, the last one.
+        corpus: that holds it.
+        images: [N, C, *G] float32.
+        names: of the N images where these are several; none of a single one.
+    """
+
+    name: str
+    corpus: Corpus
+    images: Tensor
+    names: tuple[str, ...] = ()
+
+
+def prompts_of(
+    paths: Sequence[Path],
+    preset: Preset,
+    folder: Path,
+    *,
+    prior: Path | None = None,
+    modality: str | None = None,
+    several: bool = False,
+) -> Iterator[Prompt]:
+    """Images as the model reads them: of one scan or study each by itself, of several all in one prompt.
 
     Args:
-        path: a scan or a study, as `voxtile ground` takes it.
+        paths: scans or studies, as `voxtile ground` takes them.
         preset: of the model.
         folder: for what is converted meanwhile.
-        prior: the same of an earlier examination of the same patient.
-        modality: of a NIfTI file, which does not say.
+        prior: the same of an earlier examination of the same patient, which is shown before each image.
+        modality: of NIfTI files, which do not say.
+        several: whether the model was trained on several images at a time.
 
     Raises:
-        InputError: a file cannot be read, holds nothing that the model reads, or the prior is of somebody else.
+        InputError: a file cannot be read, holds nothing that the model reads, is of another patient than the others, or
+            the prior is later than what it is compared with.
         PresetError: an image is not what the model was trained on, as one of another modality.
-        ConfigError: the model reads no priors, or whole slides are asked for.
+        ConfigError: the model reads no priors or several images, or whole slides are asked for.
     """
     roles = preset.role_names if isinstance(preset, StudyReader) else ()
-    if prior is not None and not any(role.startswith(PRIOR) for role in roles):
+    if prior is not None and not several and not any(role.startswith(PRIOR) for role in roles):
         raise ConfigError("this model was not trained with prior examinations; leave --prior out")
-    corpus = _converted(path, preset, folder / "scan", modality)
+    if len(paths) > 1 and (not several or roles):
+        raise ConfigError("this model was not trained on several images at a time; give one scan")
+    found = [_converted(path, preset, folder / f"scan{number or ''}", modality) for number, path in enumerate(paths)]
     earlier = None if prior is None else _converted(prior, preset, folder / "prior", modality)
-    if earlier is not None and prior is not None:
-        _require_same_subject(corpus, earlier, path, prior)
+    for other, path in [*zip(found[1:], paths[1:], strict=True), *([(earlier, prior)] if earlier and prior else [])]:
+        _require_same_subject(found[0], other, paths[0], path)
     if isinstance(preset, StudyReader):
-        yield from _studies(preset, corpus, earlier)
+        yield from (Prompt(name, found[0], image[None]) for name, image in _studies(preset, found[0], earlier))
         return
-    rows = corpus.table("samples", with_root=True).to_pylist()
-    preset.check(rows)
-    for row in rows:
-        yield row["uid"][:12], preset(corpus.source(row), None)
+    shown = [[(part, row) for row in part.table("samples", with_root=True).to_pylist()] for part in found]
+    before = [] if earlier is None else [_largest([(earlier, r) for r in earlier.table("samples").to_pylist()])]
+    preset.check([row for _, row in (*before, *(one for own in shown for one in own))])
+    if len(paths) > 1:
+        yield _together(preset, _by_date([_largest(own) for own in shown]))
+        return
+    for one in shown[0]:
+        if before and prior is not None:
+            _require_earlier(before[0][1], one[1], prior, paths[0])
+        yield _together(preset, [*before, one])
+
+
+def _together(preset: Preset, shown: Sequence[tuple[Corpus, Row]]) -> Prompt:
+    """Images of one prompt, the last of which is asked about."""
+    images = torch.stack([preset(corpus.source(row), None) for corpus, row in shown])
+    names = image_names([row["datetime"] for _, row in shown]) if len(shown) > 1 else ()
+    corpus, row = shown[-1]
+    return Prompt(row["uid"][:12], corpus, images, names)
+
+
+def _largest(shown: Sequence[tuple[Corpus, Row]]) -> tuple[Corpus, Row]:
+    """Of several images of an examination the one with most voxels, and of those the first by uid."""
+    return min(shown, key=lambda one: (-math.prod(one[1]["shape"] or (0,)), one[1]["uid"]))
+
+
+def _by_date(shown: Sequence[tuple[Corpus, Row]]) -> list[tuple[Corpus, Row]]:
+    """The earliest first; as they were given where any has no date."""
+    dates = {row["uid"]: moment(row["datetime"]) for _, row in shown}
+    return list(shown) if None in dates.values() else sorted(shown, key=lambda one: dates[one[1]["uid"]] or 0)
+
+
+def _require_earlier(prior: Row, row: Row, prior_path: Path, path: Path) -> None:
+    then, now = moment(prior["datetime"]), moment(row["datetime"])
+    if then is not None and now is not None and then > now:
+        raise InputError(
+            f"the prior '{prior_path}' is of {prior['datetime'][:10]}, later than '{path}' of {row['datetime'][:10]}; "
+            "exchange the two"
+        )
 
 
 def _converted(path: Path, preset: Preset, folder: Path, modality: str | None) -> Corpus:
@@ -63,7 +131,9 @@ def _converted(path: Path, preset: Preset, folder: Path, modality: str | None) -
 def _require_same_subject(corpus: Corpus, earlier: Corpus, path: Path, prior: Path) -> None:
     own, other = (set(part.table("samples", columns=["subject"])["subject"].to_pylist()) for part in (corpus, earlier))
     if not own or own != other:
-        raise InputError(f"the prior '{prior}' is not of the patient of '{path}'; give an examination of the same one")
+        raise InputError(f"'{prior}' is not of the patient of '{path}'; give examinations of one patient")
+    if own == {OF_PICTURES}:
+        note(f"pictures do not say whose they are; '{path}' and '{prior}' are taken for one patient's")
 
 
 def _studies(preset: Any, corpus: Corpus, earlier: Corpus | None) -> Iterator[tuple[str, Tensor]]:  # noqa: ANN401

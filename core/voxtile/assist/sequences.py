@@ -21,6 +21,8 @@ TEMPLATE = "voxtile-1"
 
 BEFORE_IMAGE = "Image: "
 AFTER_IMAGE = "\n"
+IMAGE = -1
+"""The place of a token that an image makes."""
 
 
 def asked(question: str) -> str:
@@ -49,6 +51,16 @@ class DialogueTokens:
     shown: tuple[int, ...] = ()
     marked: tuple[int, ...] = ()
 
+    def after(self, before: Sequence[int]) -> DialogueTokens:
+        """The same with tokens before it that are given."""
+        count = len(before)
+        return DialogueTokens(
+            (*before, *self.tokens),
+            (*[False] * count, *self.told),
+            tuple(place + count for place in self.shown),
+            tuple(place + count for place in self.marked),
+        )
+
 
 def sequence_of(words: Words, turns: Sequence[Turn]) -> DialogueTokens:
     """The tokens of a dialogue, of which the answers and their ends are told."""
@@ -60,6 +72,20 @@ def sequence_of(words: Words, turns: Sequence[Turn]) -> DialogueTokens:
         tokens += question + answer
         told += [False] * len(question) + [True] * len(answer)
     return DialogueTokens(tuple(tokens), tuple(told))
+
+
+def shown_tokens(words: Words, names: Sequence[str], tokens: int) -> list[int]:
+    """Several images as a prompt begins: the name of each, then its tokens, which stand as `IMAGE` places.
+
+    Args:
+        words: of the language model.
+        names: of the images, in order.
+        tokens: of each image.
+    """
+    found: list[int] = [] if words.start is None else [words.start]
+    for name in names:
+        found += [*words.encode(f"{name}: "), *[IMAGE] * tokens, *words.encode(AFTER_IMAGE)]
+    return found
 
 
 def prompt_tokens(words: Words, question: str, *, first: bool = True) -> list[int]:

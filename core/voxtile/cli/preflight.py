@@ -33,11 +33,13 @@ def grounding(values: Mapping[str, Any]) -> None:
 
 
 def assisting(values: Mapping[str, Any]) -> None:
-    """`voxtile report`, `ask` and `chat`: the scan and the checkpoint."""
+    """`voxtile report`, `ask` and `chat`: the scans, a prior and the checkpoint."""
     from voxtile.stages.ground.image_file import require_image
     from voxtile.training.named_inputs import require_checkpoint
 
-    require_image(values["scan"])
+    prior = values.get("prior")
+    for path in (values["scan"], *map(Path, (values.get("question") or ())[:-1]), *([prior] if prior else [])):
+        require_image(path)
     require_checkpoint(Path(values["model"]))
 
 

@@ -406,7 +406,7 @@ COMMANDS: Mapping[str, Entry | Group] = {
     ),
     "ask": Entry(
         MODEL,
-        'ask SCAN "question"',
+        'ask SCAN… "question"',
         Command(
             "voxtile.assist.command:ask",
             "answer a question about a scan",

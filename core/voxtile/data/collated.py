@@ -14,7 +14,7 @@ from torch import Tensor
 from voxtile.corpus.view.view import CompiledView, Entry
 from voxtile.data.captions import Text
 from voxtile.data.regions.regions import Placed, stacked
-from voxtile.types import Batch, Preferred, Turn
+from voxtile.types import Batch, OtherImages, Preferred, Turn
 
 
 class LoadedItem(NamedTuple):
@@ -32,6 +32,7 @@ class LoadedItem(NamedTuple):
         dialogues: questions and answers about the images; None where none are drawn.
         marked: regions that the questions mark, by id.
         preferences: pairs of answers about them; None where none are drawn.
+        others: uid and image of what they show beside these.
     """
 
     lead: Entry
@@ -45,6 +46,7 @@ class LoadedItem(NamedTuple):
     dialogues: tuple[tuple[Turn, ...], ...] | None = None
     marked: Sequence[Placed] = ()
     preferences: tuple[Preferred, ...] | None = None
+    others: Sequence[tuple[str, Tensor]] = ()
 
 
 def batch_of(
@@ -87,6 +89,7 @@ def batch_of(
         dialogues=_dialogues(items),
         marked=None if marked_grid is None else stacked([item.marked for item in items], marked_grid),
         preferences=_preferences(items),
+        others=_others([item.others for item in items]),
     )
 
 
@@ -98,6 +101,14 @@ def _dialogues(items: Sequence[LoadedItem]) -> list[tuple[tuple[Turn, ...], ...]
 def _preferences(items: Sequence[LoadedItem]) -> list[tuple[Preferred, ...]] | None:
     found = [item.preferences for item in items if item.preferences is not None]
     return found if len(found) == len(items) else None
+
+
+def _others(shown: Sequence[Sequence[tuple[str, Tensor]]]) -> OtherImages | None:
+    found = [one for own in shown for one in own]
+    if not found:
+        return None
+    images = torch.stack(one_type([image for _, image in found]))
+    return OtherImages(images, _owners([len(own) for own in shown]), [uid for uid, _ in found])
 
 
 def _samples(items: Sequence[LoadedItem], numbers: npt.NDArray[np.int64], view: CompiledView) -> Batch:

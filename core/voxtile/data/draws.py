@@ -21,6 +21,7 @@ from voxtile.data.captions import CaptionPolicy, Text, TurningPreset, names_dire
 from voxtile.data.collated import LoadedItem, any_sample, batch_of
 from voxtile.data.dialogues import DialogueDraws, PreferenceDraws
 from voxtile.data.epoch_order import derive_key
+from voxtile.data.other_images import rows_of
 from voxtile.data.presets.base import Preset, SampleSource
 from voxtile.data.presets.roles import StudyReader, StudySource, pick_roles
 from voxtile.data.regions.marked import MarkedRegions
@@ -36,6 +37,7 @@ _CAPTION_STREAM, _SUBSET_STREAM, _PIXEL_STREAM = 1, 2, 3  # the pixel stream of 
 _REGION_STREAM = 1 << 20  # beyond the pixel streams of any study
 _DIALOGUE_STREAM, _MARK_STREAM = (1 << 20) + 1, (1 << 20) + 2
 _PREFERENCE_STREAM = (1 << 20) + 3
+_OTHER_STREAM = 1 << 21  # of the other images that dialogues show the stream of image i is this + i
 
 
 @runtime_checkable
@@ -134,6 +136,7 @@ class DrawDataset(BatchDataset):
     dialogues: DialogueDraws | None = None
     marked: MarkedRegions | None = None
     preferences: PreferenceDraws | None = None
+    _others: dict[str, int] | None = field(init=False, default=None)
     _first: int = field(init=False, default=0)
     _count: int = field(init=False, default=0)
 
@@ -198,6 +201,9 @@ class DrawDataset(BatchDataset):
             shown = entries if whole else entries[:1]
             facts = any_sample([self.view.facts(entry) for entry in entries])
             yield from self.regions.places(self._asked(shown, facts, wanted.number))
+        if not whole:
+            for entry in self._shown_besides(entries, self._dialogues(entries, wanted.number)):
+                yield from self.view.places(entry)
 
     @property
     def is_remote(self) -> bool:
@@ -236,7 +242,7 @@ class DrawDataset(BatchDataset):
         """Questions and answers that may be drawn, of all items in order."""
         if self.dialogues is not None:
             for item in range(len(self)):
-                for dialogue in self.dialogues.of([entry.uid for entry in self._entries(item)]):
+                for dialogue in self.dialogues.of([entry.uid for entry in self._entries(item)], self._rows_of_others):
                     yield from dialogue
 
     @property
@@ -265,14 +271,18 @@ class DrawDataset(BatchDataset):
         if isinstance(self.preset, StudyReader):
             return self._whole(item, entries, self.preset, number)
         captions = [self.view.captions(entry) for entry in entries]
-        dialogues = self._dialogues(entries, number)
         kept = self._kept(len(entries), limit, number)
         chosen = [entries[i] for i in kept]
         texts = self._texts([c for own in captions for c in own], number)
         sample_texts = self._sample_texts([captions[i] for i in kept], number)
         facts = any_sample([self.view.facts(entry) for entry in entries])
         asked = self._asked(entries[:1], facts, number)
-        said = itertools.chain((text.text for own in (texts, *sample_texts) for text in own), (a.text for a in asked))
+        dialogues = self._dialogues(entries, number)
+        said = itertools.chain(
+            (text.text for own in (texts, *sample_texts) for text in own),
+            (a.text for a in asked),
+            (text for turns in dialogues or () for turn in turns for text in (turn.question, turn.answer)),
+        )
         preset = self.preset
         if isinstance(preset, TurningPreset) and any(names_direction(text) for text in said):
             preset = preset.upright
@@ -289,7 +299,27 @@ class DrawDataset(BatchDataset):
             dialogues=dialogues,
             marked=marked,
             preferences=self._preferences(entries, number),
+            others=[
+                (entry.uid, self._image(preset, entry, self._rng(number, _OTHER_STREAM + i)))
+                for i, entry in enumerate(self._shown_besides(entries, dialogues))
+            ],
         )
+
+    def _shown_besides(self, entries: list[Entry], dialogues: tuple[tuple[Turn, ...], ...] | None) -> list[Entry]:
+        """What dialogues show beside the images of their item, each once."""
+        own = {entry.uid for entry in entries}
+        shown = dict.fromkeys(image.uid for turns in dialogues or () for image in turns[0].images)
+        return [self.view.entry(self._rows_of_others[uid]) for uid in shown if uid not in own]
+
+    @property
+    def _rows_of_others(self) -> dict[str, int]:
+        """Rows of the split's samples that a dialogue of another item shows; none where an item is a study."""
+        if self._others is None:
+            self._others = {}
+            wanted = self.dialogues.other_uids if self.dialogues is not None and self.unit == "sample" else frozenset()
+            if wanted:
+                self._others = rows_of(self.view, self.split, wanted)
+        return self._others
 
     def _asked(self, entries: list[Entry], facts: npt.NDArray[np.int8], number: int | None) -> list[Asked]:
         uids = [entry.uid for entry in entries]
@@ -350,7 +380,8 @@ class DrawDataset(BatchDataset):
     def _dialogues(self, entries: list[Entry], number: int | None) -> tuple[tuple[Turn, ...], ...] | None:
         if self.dialogues is None:
             return None
-        return self.dialogues.draw([entry.uid for entry in entries], self._rng(number, _DIALOGUE_STREAM))
+        uids = [entry.uid for entry in entries]
+        return self.dialogues.draw(uids, self._rng(number, _DIALOGUE_STREAM), self._rows_of_others)
 
     def _marked(
         self, entries: list[Entry], dialogues: tuple[tuple[Turn, ...], ...] | None, preset: Preset, number: int | None

@@ -16,6 +16,7 @@ from voxtile.data.epoch_order import EpochOrder, WeightedOrder
 from voxtile.data.handing_out import by_place, reads_by_blocks
 from voxtile.data.lost_worker import Watch
 from voxtile.data.mixture.order import MixtureOrder
+from voxtile.data.other_images import unpack_images
 from voxtile.errors import CorpusError
 from voxtile.types import Batch
 
@@ -139,8 +140,8 @@ class BatchLoader:
             while (batch := watch.next(batches)) is not None:
                 if isinstance(batch, Failed):
                     raise CorpusError(batch.message)
-                if self._unpack and batch.images.numel():
-                    batch.images = preset.unpack(batch.images)
+                if self._unpack:
+                    unpack_images(batch, preset)
                 yield batch
         finally:
             watch.end()

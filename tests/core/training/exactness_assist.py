@@ -15,7 +15,7 @@ from voxtile.assist.connector import Connector
 from voxtile.assist.regions import GroundedAnswering
 from voxtile.assist.scratch import ScratchLanguage
 from voxtile.objectives.local.grounding import Grounding
-from voxtile.types import Encoded, Regions, Turn
+from voxtile.types import Encoded, Regions, Shown, Turn
 
 
 class InDoublePrecision(ScratchLanguage):
@@ -37,7 +37,8 @@ def with_words(objective):
     def setup(image, text):
         setup_towers(image, text)
         texts = [f"t{n}" for n in range(30)]
-        data = SimpleNamespace(training_turns=lambda: [], training_texts=lambda: texts)
+        turns = [Turn("t1?", "t3 t4", images=(Shown("a", "t0"), Shown("b", "t1")))]
+        data = SimpleNamespace(training_turns=lambda: turns, training_texts=lambda: texts)
         objective.take_state(objective.state_from(data))
 
     objective.setup_towers = setup
@@ -46,7 +47,13 @@ def with_words(objective):
 
 def dense_answers(objective, f):
     """The mean over the tokens of all answers and their ends."""
-    return -torch.stack(answer_losses(objective, f)).mean()
+    towers, batch = objective.towers, f.batch
+    own, others = (towers[0](images, tokens=True) for images in (batch.images, batch.others.images))
+    uids = (*batch.uids, *batch.others.uids)
+    pooled = dict(zip(uids, (*own.pooled, *others.pooled), strict=True))
+    local = dict(zip(uids, (*own.tokens, *others.tokens), strict=True))
+    compared = [told_of_several(objective, turns, pooled, local) for drawn in batch.dialogues for turns in drawn]
+    return -torch.stack([*answer_losses(objective, f), *(one for told in compared for one in told)]).mean()
 
 
 def answer_losses(objective, f):
@@ -136,6 +143,30 @@ def language_vector(part, mean, mask):
     return part.log_size.exp() * (made - made.mean()) / (made.var(correction=0) + 1e-5).sqrt()
 
 
+def told_of_several(objective, turns, pooled, local):
+    """The answers of one dialogue, each image and its difference from the one before it after its name."""
+    language, words, connector = objective.language, objective.words, objective.connector
+    rows, told, before = [language.embedded(torch.tensor([words.start]))], [-1], None
+    for image in turns[0].images:
+        name, after = words.encode(f"{image.name}: "), words.encode("\n")
+        vector = pooled[image.uid]
+        alike = (vector - vector.mean()) / (vector.var(correction=0) + 1e-5).sqrt()
+        step = connector.changed(alike - (alike if before is None else before)).view(-1, language.width)
+        step = (step - step.mean(1, keepdim=True)) / (step.var(1, correction=0, keepdim=True) + 1e-5).sqrt()
+        seen = connector(Encoded(vector[None], local[image.uid][None], (2, 2)))[0]
+        rows += [language.embedded(torch.tensor(name)), seen, step * connector.log_size.exp()]
+        rows += [language.embedded(torch.tensor(after))]
+        told += [-1] * (len(name) + len(seen) + len(step) + len(after))
+        before = alike
+    for number, turn in enumerate(turns):
+        asked = words.encode(("\n" if number else "") + f"Question: {turn.question}\nAnswer:")
+        answer = [*words.encode(f" {turn.answer}"), words.end]
+        rows += [language.embedded(torch.tensor(asked)), language.embedded(torch.tensor(answer))]
+        told += [*[-1] * len(asked), *answer]
+    logits = language.model(inputs_embeds=torch.cat(rows)[None]).logits[0, :-1].log_softmax(1)
+    return [row[token] for row, token in zip(logits, told[1:], strict=True) if token >= 0]
+
+
 CASES = {
     "GroundedAnswering": (
         lambda: with_words(
@@ -158,8 +189,8 @@ CASES = {
         lambda: with_words(
             with_towers(
                 Answering(
-                    scratch=InDoublePrecision(vocabulary=280, width=8, depth=2, heads=2, context=64),
-                    connector=Connector(kind="resampler", queries=2, pooled=1, heads=2, hidden=8),
+                    scratch=InDoublePrecision(vocabulary=280, width=8, depth=2, heads=2, context=128),
+                    connector=Connector(kind="resampler", queries=2, pooled=1, heads=2, hidden=8, difference=2),
                 )
             )
         ),

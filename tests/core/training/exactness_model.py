@@ -7,11 +7,12 @@ from torch import nn
 from voxtile.models.dual import DualEncoder
 from voxtile.models.tower import ImageTower, TextTower
 from voxtile.training.module import ContrastiveModule
-from voxtile.types import Batch, Encoded, Regions
+from voxtile.types import Batch, Encoded, OtherImages, Regions, Shown, Turn
 
 ITEMS, MICRO, WIDTH, SHARED, WORDS = 12, 3, 10, 6, 4
 PER_ITEM = [1, 2, 1, 1, 3, 1, 1, 1, 2, 1, 1, 1]  # texts of each item: the two halves differ in number
 SOURCES = ("ct", "slides", "tiles")
+SHOWN = {0: [("p0",)], 4: [("p4",), ("q4", "p4")], 5: [("p5",)]}  # what dialogues show before an item's own image
 REFERENCES = [f"r{n}" for n in range(5)]
 
 
@@ -121,6 +122,12 @@ def make_batch(each=1):
         source_names=SOURCES[::-1],
     )
     batch.regions = batch.marked = make_regions(g)
+    batch.others = OtherImages(
+        torch.randn(4, 1, 4, 4, generator=g, dtype=torch.float64),
+        torch.tensor([0, 4, 4, 5]),  # all in the first half: the other process has none
+        ["p0", "p4", "q4", "p5"],
+    )
+    batch.dialogues = [tuple(about(item, *shown) for shown in SHOWN.get(item, ())) for item in range(ITEMS)]
     if each > 1:
         batch.samples = Batch(
             images=batch.images[:0],
@@ -138,6 +145,12 @@ def make_batch(each=1):
             source_names=batch.source_names,
         )
     return batch
+
+
+def about(item, *shown):
+    """A question about an item's image after others."""
+    images = tuple(Shown(uid, f"t{n}") for n, uid in enumerate([*shown, str(item)]))
+    return (Turn(f"t{item + 1}?", f"t{item + 9}", "comparison", images=images), Turn("t2?", "t3 t4"))
 
 
 def make_regions(g):

@@ -143,8 +143,8 @@ class CompiledView:
             )
         return found
 
-    def uid_marks(self, split: str) -> Iterator[npt.NDArray[np.int64]]:
-        """First 63 bits of the uid of each sample of a split, [n] for some of them at a time.
+    def uid_marks(self, split: str | None) -> Iterator[npt.NDArray[np.int64]]:
+        """First 63 bits of the uid of each sample of a split (of all for None), [n] for some of them at a time.
 
         Raises:
             ConfigError: no sample is in this split.

@@ -14,9 +14,10 @@ from torch import Tensor
 from voxtile.corpus.remote.announcing import Place
 from voxtile.data.collated import one_type
 from voxtile.data.draws import BatchDataset, DrawDataset, Draws, OrderedDraws, PackedPreset
+from voxtile.data.other_images import unpack_images
 from voxtile.data.presets.base import Preset
 from voxtile.data.sample_cache import BaseCache
-from voxtile.types import Batch, Regions, RowsOf, Turn
+from voxtile.types import Batch, OtherImages, Regions, RowsOf, Turn
 
 
 class MixtureDataset(BatchDataset):
@@ -83,7 +84,7 @@ class MixtureDataset(BatchDataset):
             batch = self._parts[owner].load(Draws(draws.items[here] - self._starts[owner], numbers))
             preset = self._parts[owner].preset
             if self.preset is None and isinstance(preset, PackedPreset):
-                batch.images = preset.unpack(batch.images)
+                unpack_images(batch, preset)
             parts.append(self._with_all_facts(batch))
             places.append(torch.from_numpy(here))
         batch = merged(parts, places)
@@ -188,6 +189,7 @@ def _joined(parts: Sequence[Batch]) -> Batch:
         "samples": _joined(samples) if len(samples) == len(parts) else None,
         "regions": _joined_regions(regions, items) if len(regions) == len(parts) else None,
         "marked": _joined_regions(marked, items) if len(marked) == len(parts) else None,
+        "others": _joined_others(parts, items),
     }
     return replace(parts[0], **joined)
 
@@ -210,6 +212,18 @@ def _all_days(parts: Sequence[Batch]) -> Tensor | None:
     unknown = [torch.full((len(part.image_item),), torch.nan) for part in parts]
     days = [other if part.image_days is None else part.image_days for part, other in zip(parts, unknown, strict=True)]
     return torch.cat(days)
+
+
+def _joined_others(parts: Sequence[Batch], items: Sequence[int]) -> OtherImages | None:
+    """What dialogues of any part show beside its items' own images."""
+    found = [(part.others, sum(items[:place])) for place, part in enumerate(parts) if part.others is not None]
+    if not found:
+        return None
+    return OtherImages(
+        images=torch.cat(one_type([others.images for others, _ in found])),
+        item=torch.cat([others.item + before for others, before in found]),
+        uids=[uid for others, _ in found for uid in others.uids],
+    )
 
 
 def _joined_regions(parts: Sequence[Regions], items: Sequence[int]) -> Regions:

@@ -33,6 +33,7 @@ _REFUSED = {
     "too-coarse": "is coarser than the patches that are asked for; give a larger --mpp",
     "unreadable-slide": "cannot be read as a slide; check the file, or open it in another viewer",
 }
+OF_PICTURES = "image"  # subject of all pictures, which do not say whose they are
 _UNKNOWN = "OT"  # modality of a NIfTI file that nobody names
 _LEAST_TISSUE = 0.1  # share of a patch; less than for training, so that the edges of the tissue are seen
 
@@ -164,7 +165,7 @@ def _of_picture(image: Path, corpus: Path, preset: object) -> Corpus:
         raise InputError(f"'{image}' cannot be read: {error}") from error
     modalities = tuple(getattr(preset, "modalities", ())) or ("RGB",)
     uid = sample_uid(hashlib.sha256(data).hexdigest())
-    row: Row = {"uid": uid, "subject": "image", "study": "image", "kind": "image", "modality": modalities[0]}
+    row: Row = {"uid": uid, "subject": OF_PICTURES, "study": OF_PICTURES, "kind": "image", "modality": modalities[0]}
     new_corpus(corpus)
     writer = JobWriter(corpus, "picture")
     writer.add(Sample(row | picture.columns(), picture.payload, picture.preview))

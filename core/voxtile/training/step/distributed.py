@@ -234,4 +234,4 @@ def _batch(batch: Batch, items: Share, texts: Share) -> Batch:
         for name, (share, value) in kept.items()
         if name not in whole
     }
-    return replace(batch, **whole, tokens=None, samples=None, image_days=None)
+    return replace(batch, **whole, tokens=None, samples=None, image_days=None, others=None)

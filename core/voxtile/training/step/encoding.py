@@ -11,6 +11,7 @@ from torch import Tensor
 from voxtile.models.dual import DualEncoder
 from voxtile.objectives.base import Objective
 from voxtile.training.step.texts import TextReader, with_phrases
+from voxtile.training.step.with_others import encoded_with_others
 from voxtile.types import Batch, Encoded, Features
 
 
@@ -52,9 +53,11 @@ class OnePass:
         asked = [objective for objective in objectives if objective.has_rows]
         needs = frozenset().union(*(objective.needs for objective in objectives))
         reads = needs.union(*(objective.row_needs for objective in asked))
-        tokens = "tokens" in reads
+        tokens, others = "tokens" in reads, None
         if images is None:
-            embeddings, images = self._encoder.encode_samples(batch.images, tokens)
+            embeddings, images, others = encoded_with_others(
+                self._encoder, batch, tokens=tokens, others="others" in reads
+            )
         else:
             embeddings = self._encoder.project_samples(images)
         image, image_encoded = self._encoder.pool_items(
@@ -64,6 +67,7 @@ class OnePass:
             self._texts.count_phrases(batch.regions)
             batch = with_phrases(self._encoder, batch)
         features = self._with_texts(batch, image, image_encoded, tokens, step)
+        features.others_encoded = others
         if batch.samples is not None and "samples" in needs:
             samples = self._texts.tokenised(batch.samples)
             features.samples = self._with_texts(samples, embeddings, images, False, step)
@@ -71,6 +75,7 @@ class OnePass:
         features.rows = {objective: row for objective, row in rows.items() if row is not None}
         if "tokens" not in needs:  # only rows have read them
             features.image_encoded = replace(features.image_encoded, tokens=None)
+        features.others_encoded = None
         return features
 
     def _with_texts(self, batch: Batch, image: Tensor, image_encoded: Encoded, tokens: bool, step: int) -> Features:

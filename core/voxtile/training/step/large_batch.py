@@ -24,6 +24,7 @@ from voxtile.models.dual import DualEncoder
 from voxtile.objectives.base import Objective
 from voxtile.training.step.seeds import micro_seed, seed_generators, step_seed
 from voxtile.training.step.texts import TextReader, with_phrases
+from voxtile.training.step.with_others import encoded_with_others
 from voxtile.types import Batch, Encoded, Features
 
 _CACHED = frozenset({"pooled", "facts"})  # what objectives may need beside the embeddings
@@ -188,7 +189,8 @@ def encode_cached(
         asked: objectives that compute something of each item, see `Objective.rows`.
         step: global optimiser step.
     """
-    tokens, regions = (any(part in objective.row_needs for objective in asked) for part in ("tokens", "regions"))
+    reads = frozenset().union(*(objective.row_needs for objective in asked))
+    tokens, regions = "tokens" in reads, "regions" in reads
     parts = list(split_items(batch, micro))
     context = _autocast(batch.images.device.type)
 
@@ -196,15 +198,15 @@ def encode_cached(
         part = parts[number]
         seed_generators(seeds(number))
         with context():
-            image, image_encoded = encoder.encode_items(
-                part.images, part.image_item, len(part), tokens, part.image_days
-            )
+            embedded, seen, others = encoded_with_others(encoder, part, tokens=tokens, others="others" in reads)
+            image, image_encoded = encoder.pool_items(embedded, seen, part.image_item, len(part), part.image_days)
             assert part.tokens is not None
             text, text_encoded = encoder.encode_texts(part.tokens, local=tokens)
             if regions:
                 part = with_phrases(encoder, part)
             scale, bias, each = encoder.scales_of(part)
             made = Features(image, text, scale, bias, image_encoded, text_encoded, part, step, each=each)
+            made.others_encoded = others
             again = torch.is_grad_enabled()
             rows = [objective.rows(made) if objective.rows_learn or not again else _NONE for objective in asked]
         return image, image_encoded.pooled, text, text_encoded.pooled, *(row for row in rows if row is not None)

@@ -91,7 +91,8 @@ def _paint_liver(scene: Scene) -> None:
         scene.paint(ellipsoid(frame, at, (6, 22, 22)), value - 55)
         scene.mimics.append(("focal_fat", None))
     if scene.present["liver_lesion"]:
-        _paint_liver_lesions(scene, centre, right, value)
+        with scene.about("liver_lesion"):
+            _paint_liver_lesions(scene, centre, right, value)
 
 
 def _paint_liver_lesions(scene: Scene, centre: Point, radii: Point, value: float) -> None:
@@ -104,7 +105,7 @@ def _paint_liver_lesions(scene: Scene, centre: Point, radii: Point, value: float
         offset = scene.point_in_ball(0.72)
         offset[2] = min(offset[2], 0.15)
         points.append(centre + offset * radii + np.array([-6, 0, 0]))
-        sizes.append(scene.between(17, 24))
+        sizes.append(scene.between(17, 24) * scene.grown("liver_lesion"))
         scene.paint(ellipsoid(scene.frame, points[-1], np.full(3, sizes[-1])), value + contrast, finding="liver_lesion")
     largest = int(np.argmax(sizes))
     place = "left" if points[largest][0] > centre[0] + 40 else "right"
@@ -131,14 +132,18 @@ def _paint_gallbladder(scene: Scene) -> None:
         beside = centre + np.array([scene.between(-26, 30), -8.0, -radii[2] - scene.between(2, 12)])
         scene.paint(ellipsoid(frame, beside, scene.rng.uniform(11, 17, 3)), scene.calcium())
         scene.mimics.append(("oral_contrast", None))
-    if not scene.present["gallstones"]:
-        return
+    if scene.present["gallstones"]:
+        with scene.about("gallstones"):
+            _paint_gallstones(scene, centre, radii)
+
+
+def _paint_gallstones(scene: Scene, centre: Point, radii: Point) -> None:
     count = int(scene.rng.integers(3, 7))
     points = []
     for number in range(count):
         offset = np.array([scene.between(-9, 9), radii[1] * scene.between(0.1, 0.55), -20 + 40 * number / (count - 1)])
         points.append(centre + offset)
-        stone = ellipsoid(frame, points[-1], np.full(3, scene.between(7, 9)))
+        stone = ellipsoid(scene.frame, points[-1], np.full(3, scene.between(7, 9)))
         scene.paint(stone, scene.calcium(), finding="gallstones")
     scene.findings.append(Finding("gallstones", points[0], count=count))
 
@@ -169,18 +174,20 @@ def _paint_kidney(scene: Scene, side: str) -> None:
         scene.paint(artery, scene.calcium())
         scene.mimics.append(("renal_artery_calcification", side))
     if stone:
-        _paint_staghorn(scene, side, sinus)
+        with scene.about("renal_stone", 1 + SIDES.index(side)):
+            _paint_staghorn(scene, side, sinus)
 
 
 def _paint_staghorn(scene: Scene, side: str, sinus: Point) -> None:
     """A stone that fills the renal pelvis and sends branches into the calyces."""
-    value, radius = scene.calcium(), scene.between(5.5, 7.0)
-    half = scene.between(12, 20)
+    grown = scene.grown("renal_stone")
+    value, radius = scene.calcium(), scene.between(5.5, 7.0) * grown
+    half = scene.between(12, 20) * grown
     up = np.array([0.0, 0.0, half])
     scene.paint(capsule(scene.frame, sinus - up, sinus + up, radius), value, finding="renal_stone")
     for height in (-half, 0.0, half):
         start = sinus + np.array([0, 0, height])
-        tip = start + np.array([SIGN[side] * scene.between(8, 14), scene.between(-8, 8), 0.4 * height])
+        tip = start + np.array([SIGN[side] * scene.between(8, 14) * grown, scene.between(-8, 8), 0.4 * height])
         scene.paint(capsule(scene.frame, start, tip, radius), value, finding="renal_stone")
     size = round(scene.millimetres(2 * (half + radius)))
     scene.findings.append(Finding("renal_stone", sinus, side, "central calyces", size))
@@ -189,7 +196,8 @@ def _paint_staghorn(scene: Scene, side: str, sinus: Point) -> None:
 def _sides_of(scene: Scene, concept: str) -> tuple[str, ...]:
     """Sides of a paired finding, drawn once a study."""
     if concept not in scene.sides:
-        scene.sides[concept] = scene.pick_sides(0.35)
+        with scene.about(concept):
+            scene.sides[concept] = scene.pick_sides(0.35)
     return scene.sides[concept]
 
 

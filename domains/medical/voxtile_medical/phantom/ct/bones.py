@@ -89,7 +89,7 @@ def paint_spine(scene: Scene) -> None:
     """Paint vertebrae and discs, and a wedge fracture where the study has one."""
     frame, rng = scene.frame, scene.rng
     sick = scene.present["vertebral_fracture"]
-    broken = set(rng.permutation(np.arange(1, VERTEBRAE - 1))[: int(rng.integers(4, 6))].tolist()) if sick else set()
+    broken = _broken(scene) if sick else set()
     dense = set(rng.permutation(VERTEBRAE)[: int(rng.integers(1, 4))].tolist()) if scene.chance(0.5) else set()
     fused = int(rng.integers(VERTEBRAE - 1)) if scene.chance(0.3) else -1
     shift = scene.between(-12, 12)
@@ -99,7 +99,8 @@ def paint_spine(scene: Scene) -> None:
         _paint_disc(scene, centre + np.array([0, 0, VERTEBRA_PITCH / 2]), 220.0 if number == fused else 75.0)
         value = mineral + (240 if number in dense else 0)
         if number in broken:
-            _paint_fracture(scene, centre, mineral, VERTEBRAE - 1 - number)
+            with scene.about("vertebral_fracture", 1 + number):
+                _paint_fracture(scene, centre, mineral, VERTEBRAE - 1 - number)
         else:
             _paint_body(scene, centre, VERTEBRA_HEIGHT, VERTEBRA_HEIGHT, value)
         scene.paint(ellipsoid(frame, centre + np.array([0, 38, -4]), (9, 17, 9)), mineral)
@@ -109,6 +110,13 @@ def paint_spine(scene: Scene) -> None:
         scene.mimics.append(("sclerotic_vertebra", None))
     if fused >= 0:
         scene.mimics.append(("disc_degeneration", None))
+
+
+def _broken(scene: Scene) -> set[int]:
+    """Numbers of the vertebrae that are broken."""
+    with scene.about("vertebral_fracture"):
+        order = scene.rng.permutation(np.arange(1, VERTEBRAE - 1))
+        return set(order[: int(scene.rng.integers(4, 6))].tolist())
 
 
 def _paint_disc(scene: Scene, centre: Point, value: float) -> None:

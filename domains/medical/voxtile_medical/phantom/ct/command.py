@@ -6,11 +6,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
+from voxtile.errors import InputError
 from voxtile.phantom.noise import stream
 from voxtile.phantom.truth import KnownCase
 from voxtile.phantom.writing import Phantom
 from voxtile_medical.phantom.ct.dicom import classic_files, draw_layout, enhanced_file
 from voxtile_medical.phantom.ct.findings import CONCEPTS, finding_segment
+from voxtile_medical.phantom.ct.follow_up import examination
+from voxtile_medical.phantom.ct.follow_up_reports import write_follow_up_report
 from voxtile_medical.phantom.ct.render import Study, render
 from voxtile_medical.phantom.ct.reports import write_report
 from voxtile_medical.phantom.ct.segmentation import segmentation_file
@@ -42,29 +45,37 @@ def write_ct_phantom(
     seed: int = 0,
     series: Series = "mixed",
     segmentations: int | None = None,
+    follow_up: bool = False,
     workers: int = 0,
 ) -> None:
     """Write synthetic torso CT studies as DICOM, with reports, labels, segmentations and known truth.
 
     Args:
         out: new or empty folder.
-        n: number of studies, one a patient.
+        n: number of studies, one a patient; two a patient with follow_up.
         seed: another seed gives other patients; the same seed gives the same bytes, whatever the number of workers.
         series: one Enhanced CT file a study, classic series with one file a slice, or `mixed`: one in twenty classic.
         segmentations: how many studies, from the first, get a DICOM segmentation; all when left out.
+        follow_up: every patient is examined twice: study 2k is the first examination, and 2k + 1 a later one of the
+            same body, in which each finding is new, resolved, larger, smaller or unchanged, as report and truth say.
         workers: number of processes; 0 for one a core.
 
     Raises:
         InputError: `out` is not empty, or n or seed is out of range.
     """
+    if follow_up and n % 2:
+        raise InputError(f"pairs of examinations need an even number of studies; give --n {n + 1} instead of {n}")
     masks = n if segmentations is None else min(segmentations, n)
-    job, folders = partial(write_study, out, seed, series, masks), ("dicom", "segmentations")[: 1 + bool(masks)]
+    job = partial(write_study, out, seed, series, masks, follow_up)
+    folders = ("dicom", "segmentations")[: 1 + bool(masks)]
     PHANTOM.write_cases(out, job, CONCEPTS, n=n, seed=seed, workers=workers, folders=folders, segmentations=masks)
 
 
-def write_study(out: Path, seed: int, series: Series, masks: int, number: int) -> KnownCase:
+def write_study(out: Path, seed: int, series: Series, masks: int, follow_up: bool, number: int) -> KnownCase:
     """Render one study and write its files."""
-    study, identity, layout = render(seed, number), draw_identity(seed, number), draw_layout(seed, number)
+    made = examination(seed, number) if follow_up else None
+    study, identity = (made.study, made.identity) if made else (render(seed, number), draw_identity(seed, number))
+    layout = draw_layout(seed, number)
     classic = is_classic(seed, number, series)
     folder = out / "dicom" / f"{number:05d}"
     folder.mkdir(exist_ok=True)
@@ -78,7 +89,11 @@ def write_study(out: Path, seed: int, series: Series, masks: int, number: int) -
         (out / "segmentations" / f"{number:05d}.dcm").write_bytes(content)
     labels = tuple(int(study.present[c]) for c in CONCEPTS)
     truth = _truth(study, identity, classic)
-    return KnownCase(identity.study_uid, identity.patient_id, write_report(seed, study), labels, truth)
+    if made is not None:
+        courses = dict(made.courses) if made.is_later else None
+        truth |= {"prior": made.prior.study_uid if made.prior else None, "courses": courses}
+    report = write_report(seed, study) if made is None else write_follow_up_report(seed, number, made)
+    return KnownCase(identity.study_uid, identity.patient_id, report, labels, truth)
 
 
 def is_classic(seed: int, number: int, series: Series) -> bool:

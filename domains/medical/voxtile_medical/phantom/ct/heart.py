@@ -34,14 +34,17 @@ def paint_heart(scene: Scene) -> Region:
     """
     frame = scene.frame
     centre, radii = scene.heart = heart_geometry(scene)
-    rim = scene.between(15, 21) if scene.present["pericardial_effusion"] else 0.0
+    has_effusion = scene.present["pericardial_effusion"]
+    with scene.about("pericardial_effusion"):
+        rim = scene.between(15, 21) * scene.grown("pericardial_effusion") if has_effusion else 0.0
     pad = scene.between(13, 26) if scene.chance(0.55) else scene.between(2, 5)
     pad = max(pad - rim, 2.0)
     outside = ellipsoid(frame, centre, radii + rim + pad, turn=HEART_TURN)
     scene.paint(outside, -95.0)
     if rim:
         sac = ellipsoid(frame, centre, radii + rim, turn=HEART_TURN)
-        scene.paint(sac, scene.between(2, 14), finding="pericardial_effusion")
+        with scene.about("pericardial_effusion", 1):
+            scene.paint(sac, scene.between(2, 14), finding="pericardial_effusion")
         scene.findings.append(
             Finding(
                 "pericardial_effusion",
@@ -74,8 +77,12 @@ def _paint_coronaries(scene: Scene, centre: Point, radii: Point) -> None:
         valve = centre + HEART_TURN @ (np.array([scene.between(-0.2, 0.2), 0.1, scene.between(0, 0.4)]) * radii)
         scene.paint(ellipsoid(scene.frame, valve, scene.rng.uniform(10, 14, 3)), scene.calcium())
         scene.mimics.append(("valve_calcification", None))
-    if not scene.present["coronary_calcification"]:
-        return
+    if scene.present["coronary_calcification"]:
+        with scene.about("coronary_calcification"):
+            _paint_plaques(scene, centre, radii)
+
+
+def _paint_plaques(scene: Scene, centre: Point, radii: Point) -> None:
     points = []
     for side in (-1.0, 1.0):
         start = scene.between(-0.5, 0.1)

@@ -66,10 +66,9 @@ def paint_lungs(scene: Scene, radial: Volume, blocked: Region) -> None:
         scene.paint(lung.region, density, organ=f"{lung.side} lung")
         _paint_lung_vessels(scene, lung)
     _paint_benign(scene, lungs)
-    _paint_consolidation(scene, lungs)
-    _paint_nodules(scene, lungs)
-    _paint_pneumothorax(scene, lungs)
-    _paint_effusion(scene, lungs)
+    for concept, paint in _FINDINGS.items():
+        with scene.about(concept):
+            paint(scene, lungs)
 
 
 def lobe_of(side: str, point: Point) -> str:
@@ -190,7 +189,8 @@ def _paint_consolidation(scene: Scene, lungs: dict[str, Lung]) -> None:
         point = _inside(scene, lung, 16.0)
         if point is None:
             point = lung_centre(side) + np.array([0, 20.0, 60.0])
-        size = scene.between(28, 38)
+        with scene.about("consolidation", 1 + SIDES.index(side)):  # whatever places were tried
+            size = scene.between(28, 38) * scene.grown("consolidation")
         shape = ellipsoid(frame, point, (size, size * 1.1, size * 1.2), soft=12).times(lung.cover)
         grain = scene.texture[shape.box]
         filled = cover(shape.weight * np.float32(26) - 10 + grain * np.float32(6), 8.0) * (shape.weight > 0)
@@ -204,18 +204,24 @@ def _paint_consolidation(scene: Scene, lungs: dict[str, Lung]) -> None:
 def _paint_nodules(scene: Scene, lungs: dict[str, Lung]) -> None:
     if not scene.present["pulmonary_nodule"]:
         return
-    for _ in range(int(scene.rng.integers(3, 7))):
-        radius = scene.between(14, 19)
-        order = scene.rng.permutation(2)
-        for side in (SIDES[order[0]], SIDES[order[1]]):
-            point = _inside(scene, lungs[side], radius + 4)
-            if point is None:
-                continue
-            ball = ellipsoid(scene.frame, point, np.full(3, radius))
-            scene.paint(ball, scene.between(40, 90), finding="pulmonary_nodule")
-            size = round(scene.millimetres(2 * radius))
-            scene.findings.append(Finding("pulmonary_nodule", point, side, lobe_of(side, point), size))
-            break
+    for number in range(int(scene.rng.integers(3, 7))):
+        with scene.about("pulmonary_nodule", 1 + number):
+            _paint_nodule(scene, lungs)
+
+
+def _paint_nodule(scene: Scene, lungs: dict[str, Lung]) -> None:
+    radius = scene.between(14, 19)
+    order = scene.rng.permutation(2)
+    for side in (SIDES[order[0]], SIDES[order[1]]):
+        point = _inside(scene, lungs[side], radius + 4)
+        if point is None:
+            continue
+        radius *= scene.grown("pulmonary_nodule")
+        ball = ellipsoid(scene.frame, point, np.full(3, radius))
+        scene.paint(ball, scene.between(40, 90), finding="pulmonary_nodule")
+        size = round(scene.millimetres(2 * radius))
+        scene.findings.append(Finding("pulmonary_nodule", point, side, lobe_of(side, point), size))
+        break
 
 
 def _paint_pneumothorax(scene: Scene, lungs: dict[str, Lung]) -> None:
@@ -224,7 +230,7 @@ def _paint_pneumothorax(scene: Scene, lungs: dict[str, Lung]) -> None:
         return
     for side in scene.pick_sides(0.05):
         lung = lungs[side]
-        depth = scene.between(18, 29)
+        depth = scene.between(18, 29) * scene.grown("pneumothorax")
         scene.paint(lung.region.scaled(_shell(scene, lung, depth)), -350.0)
         scene.paint(lung.region.scaled(_shell(scene, lung, depth - 6)), -1000.0, finding="pneumothorax")
         top = lung_centre(side) + np.array([0.0, -RADII[1] + depth / 2 - 2, 10.0])
@@ -245,7 +251,15 @@ def _paint_effusion(scene: Scene, lungs: dict[str, Lung]) -> None:
     if not scene.present["pleural_effusion"]:
         return
     for side in scene.pick_sides(0.25):
-        depth = scene.between(26, 40)
+        depth = scene.between(26, 40) * scene.grown("pleural_effusion")
         scene.paint(_layer(scene, lungs[side], depth), scene.between(0, 14), finding="pleural_effusion")
         point = np.array([SIGN[side] * 66, 86 - 0.4 * depth, 8.0])
         scene.findings.append(Finding("pleural_effusion", point, side, None, round(scene.millimetres(depth))))
+
+
+_FINDINGS: dict[str, Callable[[Scene, dict[str, Lung]], None]] = {
+    "consolidation": _paint_consolidation,
+    "pulmonary_nodule": _paint_nodules,
+    "pneumothorax": _paint_pneumothorax,
+    "pleural_effusion": _paint_effusion,
+}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,8 +54,12 @@ def render(seed: int, number: int) -> Study:
     present = draw_findings(stream(seed, number, FINDINGS_STREAM))
     patient = draw_patient(stream(seed, number, PATIENT_STREAM))
     scene = paint_scene(patient, present, stream(seed, number, ANATOMY_STREAM))
-    noise = stream(seed, number, NOISE_STREAM)
-    values = acquire(scene, noise)
+    return study_of(number, scene, stream(seed, number, NOISE_STREAM))
+
+
+def study_of(number: int, scene: Scene, noise: np.random.Generator) -> Study:
+    """The study of a painted body, as a scanner sees it."""
+    patient, values = scene.patient, acquire(scene, noise)
     spacing = np.array(patient.spacing)
     origin = -spacing[::-1] * (np.array(SHAPE[::-1]) - 1) / 2 + noise.normal(0, 20, 3)
     origin = np.round(origin, 2)
@@ -63,7 +68,7 @@ def render(seed: int, number: int) -> Study:
         number,
         values,
         _labels(scene),
-        present,
+        dict(scene.present),
         findings,
         tuple(dict.fromkeys(scene.mimics)),
         patient,
@@ -72,18 +77,28 @@ def render(seed: int, number: int) -> Study:
     )
 
 
-def paint_scene(patient: Patient, present: dict[str, bool], rng: np.random.Generator) -> Scene:
+def paint_scene(
+    patient: Patient,
+    present: dict[str, bool],
+    rng: np.random.Generator,
+    *,
+    sizes: Mapping[str, float] | None = None,
+    own: Callable[..., np.random.Generator] | None = None,
+) -> Scene:
     """Paint one body.
 
     Args:
         patient: body and scan.
         present: finding by concept; every finding of the phantom has an entry.
         rng: of the anatomy.
+        sizes: of findings, see `Scene`.
+        own: random numbers of each finding, see `Scene`.
     """
     frame = place(patient, rng)
     texture = value_noise(rng, SHAPE, (16, 22, 30))
     texture += np.float32(0.6) * value_noise(rng, SHAPE, (5, 6, 8))
-    scene = Scene(frame, patient, rng, present, np.full(SHAPE, -1000, np.float32), np.zeros(SHAPE, np.uint8), texture)
+    air, nothing = np.full(SHAPE, -1000, np.float32), np.zeros(SHAPE, np.uint8)
+    scene = Scene(frame, patient, rng, present, air, nothing, texture, sizes=sizes or {}, own=own)
     radial = paint_body(scene)
     if patient.table:
         _paint_table(scene)

@@ -49,14 +49,16 @@ def assemble(rng: np.random.Generator, parts: Sequence[tuple[str, str]]) -> str:
     return "\n\n".join(f"{heading.upper() if upper else heading}:{break_line}{text}" for heading, text in parts)
 
 
-def _by_concept(findings: Iterable[Finding]) -> dict[str, list[Finding]]:
+def by_concept(findings: Iterable[Finding]) -> dict[str, list[Finding]]:
+    """Findings by their concept, in order."""
     found: dict[str, list[Finding]] = {}
     for finding in findings:
         found.setdefault(finding.concept, []).append(finding)
     return found
 
 
-def _values(rng: np.random.Generator, finding: Finding) -> Mapping[str, str]:
+def values_of(rng: np.random.Generator, finding: Finding) -> Mapping[str, str]:
+    """Slots of the wordings that a finding fills."""
     return {
         "side": finding.side or "",
         "place": finding.place or "",
@@ -70,16 +72,16 @@ def _values(rng: np.random.Generator, finding: Finding) -> Mapping[str, str]:
 def present_sentences(rng: np.random.Generator, bank: Mapping[str, Any], findings: Iterable[Finding]) -> list[str]:
     """Sentences that state findings, several of one concept in one where the bank has words for it."""
     sentences = []
-    for concept, found in _by_concept(findings).items():
+    for concept, found in by_concept(findings).items():
         words = bank["findings"][concept]
         sides = {f.side for f in found}
         if len(found) > 1 and "multiple" in words:
             largest = max(found, key=lambda f: f.size_mm or 0)
-            sentences.append(sentence(rng, words["multiple"], _values(rng, largest)))
+            sentences.append(sentence(rng, words["multiple"], values_of(rng, largest)))
         elif len(sides) > 1 and "bilateral" in words and rng.random() < 0.6:
             sentences.append(pick(rng, words["bilateral"]))
         else:
-            sentences.extend(sentence(rng, words["present"], _values(rng, f)) for f in found)
+            sentences.extend(sentence(rng, words["present"], values_of(rng, f)) for f in found)
     return sentences
 
 
@@ -110,10 +112,10 @@ def mimic_sentences(
 def impression(rng: np.random.Generator, bank: Mapping[str, Any], findings: Sequence[Finding]) -> str:
     """The impression: most findings again, in short."""
     lines = []
-    for concept, found in _by_concept(findings).items():
+    for concept, found in by_concept(findings).items():
         if rng.random() < 0.85:
             largest = max(found, key=lambda f: f.size_mm or 0)
-            lines.append(sentence(rng, bank["findings"][concept]["impression"], _values(rng, largest)))
+            lines.append(sentence(rng, bank["findings"][concept]["impression"], values_of(rng, largest)))
     if not lines:
         return str(pick(rng, bank["unremarkable"])) if not findings else "As above."
     lines = shuffled(rng, lines)

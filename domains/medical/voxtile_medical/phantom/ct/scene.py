@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy.typing as npt
 
 from voxtile.phantom.noise import Volume
 from voxtile.phantom.shapes import Frame, Point, Region
-from voxtile_medical.phantom.ct.findings import organ_segment
+from voxtile_medical.phantom.ct.findings import CONCEPTS, organ_segment
 from voxtile_medical.phantom.ct.patient import Patient
 
 SIDES = ("right", "left")
@@ -95,6 +96,9 @@ class Scene(Chances):
         sides: sides of paired findings, drawn once a study.
         heart: its centre and half axes, body mm, once it is painted.
         texture: [Z, Y, X] float32 noise of unit size with features of a few voxels.
+        sizes: of findings, against those of single studies, by concept; 1 where it is not named.
+        own: random numbers of a finding by its key, for bodies that are painted again with other findings: the rest is
+            then as it was. None where all come from `rng`, one after the other.
     """
 
     frame: Frame
@@ -109,6 +113,24 @@ class Scene(Chances):
     mimics: list[tuple[str, str | None]] = field(default_factory=list)
     sides: dict[str, tuple[str, ...]] = field(default_factory=dict)
     heart: tuple[Point, Point] = (np.zeros(3), np.ones(3))
+    sizes: Mapping[str, float] = field(default_factory=dict)
+    own: Callable[..., np.random.Generator] | None = None
+
+    @contextmanager
+    def about(self, concept: str, part: int = 0) -> Iterator[None]:
+        """Draw what belongs to a finding, from numbers of its own where it has such."""
+        kept = self.rng
+        if self.own is not None:
+            self.rng = self.own(CONCEPTS.index(concept), part)
+        try:
+            yield
+        finally:
+            if self.own is not None:
+                self.rng = kept
+
+    def grown(self, concept: str) -> float:
+        """Size of a finding against that of single studies."""
+        return self.sizes.get(concept) or 1.0
 
     def paint(
         self, region: Region, value: float | Volume, *, organ: str | None = None, finding: str | None = None

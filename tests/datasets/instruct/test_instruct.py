@@ -202,3 +202,24 @@ def test_a_picture_is_told_in_thirds_and_what_a_region_is_called_has_one_article
                zip(("pond", "roundabout", "car park"), (told[name] for name in boxes), strict=True))  # fmt: skip
     seen = {t[0]["region_ids"][0]: t[1]["text"] for t in dialogues(root) if t[0]["region_ids"]}
     assert not any(re.search(r"\b(an?|the) (an?|the)\b", text, re.I) for text in seen.values())
+
+
+def test_beside_findings_as_many_structures_are_asked_about(tmp_path):
+    root = tmp_path / "corpus"
+    new_corpus(root)
+    writer = JobWriter(root, "made")
+    row = {"uid": uid(0), "subject": "p", "kind": "volume", "modality": "CT", "axes": "ZYX", "units": "HU"}
+    writer.add(Sample(row, np.zeros((9, 8, 8), np.int16)))
+    names = ["liver lesion", "liver", "spleen", "heart", "aorta", "trachea"]
+    writer.add_rows("regions", [
+        {"region_id": name, "uid": uid(0), "phrase": name, "box": [0.0, 0.0, float(n), 3.0, 3.0, n + 2.0]}
+        for n, name in enumerate(names)
+    ])  # fmt: skip
+    writer.add_rows("facts", [
+        {"uid": uid(0), "concept": "liver_lesion", "polarity": "present", "source": "masks@1", "region_id": names[0]}
+    ])  # fmt: skip
+    writer.publish()
+    assert instruct(root, "--kinds", "region,place") == 0
+    marked = [row["region_ids"][0] for t in dialogues(root) for row in t if row["region_ids"]]
+    assert sorted(marked.count(name) for name in names) == [0, 0, 0, 0, 2, 2]
+    assert marked.count("liver lesion") == 2  # marked once, and placed once

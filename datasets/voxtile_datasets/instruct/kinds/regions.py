@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from voxtile_datasets.captions.english import joined, with_article
-from voxtile_datasets.captions.sentences import Fact
+from voxtile_datasets.captions.sentences import Fact, shuffled
 from voxtile_datasets.instruct.cases import Case, Region, askable
 from voxtile_datasets.instruct.dialogue import Claim, Dialogue, Turn, fact_id
 from voxtile_datasets.instruct.words import Words, in_millimetres
@@ -22,7 +22,7 @@ _ONLY_ONE = re.compile(r"^\w+(est|most)\b", re.I)
 
 def described(case: Case, words: Words) -> Iterator[Dialogue]:
     """What a marked region shows: the region stands in the user's turn."""
-    for region in case.regions:
+    for region in _chosen(case, words):
         question = words.ask("region", "ask", words.of_picture(), region.region_id)
         fields = _fields(case, words, region)
         text = words.say("region", "tell", fields, region.region_id)
@@ -34,7 +34,8 @@ def described(case: Case, words: Words) -> Iterator[Dialogue]:
 
 def placed(case: Case, words: Words) -> Iterator[Dialogue]:
     """On which slices of a volume, or in which part of a picture, a finding lies of which there is one region."""
-    for region in _single(case.regions):
+    chosen = _chosen(case, words)
+    for region in (region for region in _single(case.regions) if region in chosen):
         where = _slices(case, region) or _part(case, region)
         if where is None or (where[0] == "picture" and _NAMES_ITS_PLACE.search(region.phrase)):
             continue
@@ -91,6 +92,13 @@ def _single(regions: Sequence[Region]) -> list[Region]:
     for region in regions:
         things[region.phrase.casefold()].setdefault(_SAME_THING.sub("", region.region_id), region)
     return [next(iter(found.values())) for found in things.values() if len(found) == 1]
+
+
+def _chosen(case: Case, words: Words) -> list[Region]:
+    """Findings, and of structures as many: segmentations name many that every image has. All, without a finding."""
+    findings = [region for region in case.regions if region.concept]
+    others = [region for region in case.regions if not region.concept]
+    return findings + list(shuffled(others, f"{case.uid}|{words.seed}"))[: len(findings) or None]
 
 
 def _named(words: Words, region: Region) -> dict[str, str]:

@@ -195,7 +195,7 @@ def test_a_checkpoint_names_ones_own_classes_and_holds_none_of_their_code(traine
     assert b"class Small" not in b"".join(zipfile.ZipFile(trained).read(n) for n in zipfile.ZipFile(trained).namelist())
 
 
-@pytest.mark.cases(2)
+@pytest.mark.cases(1)
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_opens_it_when_it_is_told_to_trust_the_package(name, spoken, trained, capsys):
     if name == "score":

@@ -98,6 +98,7 @@ def test_scripts_in_every_column_are_text_on_every_page(page, address):
     unharmed(page, address)
 
 
+@pytest.mark.sweep(ci=True)
 def test_two_readers_judge_by_keys_and_curate_sees_it(page, address, served_corpus):
     """Ann and Bob differ on a caption, Ann judges its claims, a fact and a region: texts of the data stay texts."""
     page.goto(f"{address}#/judge")
@@ -184,6 +185,7 @@ def test_a_volume_is_drawn_by_niivue(page, address):
     unharmed(page, address)
 
 
+@pytest.mark.sweep(ci=True)
 def test_a_browser_without_webgl_shows_planes_as_pictures_and_says_so(page, address):
     page.add_init_script(
         "const get = HTMLCanvasElement.prototype.getContext;"

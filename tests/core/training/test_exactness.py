@@ -3,11 +3,11 @@
 import json
 import os
 import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
+from lean_script import LEAN
 
 SCRIPT = Path(__file__).with_name("exactness.py")
 BOUND = 1e-10  # DESIGN, section 5
@@ -22,7 +22,7 @@ TOGETHER = ("ranks", "sharded", "cached ranks", "cached sharded")
 )
 def test_every_objective_by_every_way(tmp_path, which):
     done = subprocess.run(
-        [sys.executable, "-P", str(SCRIPT), "2", str(tmp_path), which],
+        [*LEAN, str(SCRIPT), "2", str(tmp_path), which],
         env={
             **os.environ,
             "OMP_NUM_THREADS": "1",

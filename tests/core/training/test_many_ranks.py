@@ -4,12 +4,12 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import lightning.pytorch as pl
 import pytest
 import torch
+from lean_script import LEAN
 from lightning.pytorch.plugins import MixedPrecision
 from timm.layers import BatchNormAct2d
 
@@ -30,7 +30,7 @@ def trained(folder, *arguments):
         "PYTHONPATH": os.pathsep.join([str(SCRIPT.parent), os.environ.get("PYTHONPATH", "")]),
     }
     environment.pop("LOCAL_RANK", None)
-    command = [sys.executable, "-P", str(SCRIPT), str(folder), *arguments]
+    command = [*LEAN, str(SCRIPT), str(folder), *arguments]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1500, check=False)
     assert done.returncode == 0, done.stderr[-3000:]
     return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(2)]

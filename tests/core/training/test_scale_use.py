@@ -3,15 +3,16 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
+
+from lean_script import LEAN
 
 SCRIPT = Path(__file__).with_name("scale_use.py")
 
 
 def test_objectives_that_read_one_scale_are_refused_where_sources_mix():
     done = subprocess.run(
-        [sys.executable, "-P", str(SCRIPT)],
+        [*LEAN, str(SCRIPT)],
         env={
             **os.environ,
             "OMP_NUM_THREADS": "1",

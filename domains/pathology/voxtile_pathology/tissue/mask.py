@@ -18,7 +18,6 @@ from typing import Any, Protocol, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from voxtile.bounded_text import load_yaml
 from voxtile.errors import ConfigError
@@ -73,6 +72,8 @@ class OtsuTissue:
 
     def _stained(self, picture: Picture, mpp: tuple[float, float]) -> Mask:
         """Where the smoothed saturation is above the threshold."""
+        from scipy import ndimage  # late, here and below: a quarter of a second, and plans look at no picture
+
         values = saturation(picture, glass_colour(picture))
         sigma = [self.smooth_um / mpp[1], self.smooth_um / mpp[0]]
         ndimage.gaussian_filter(values, sigma, output=values, mode="nearest")
@@ -102,6 +103,8 @@ def glass_colour(picture: Picture) -> tuple[float, float, float]:
 
     The brightest pixels would not do: the empty insides of fat and glands can be brighter than tinted glass.
     """
+    from scipy import ndimage
+
     darkest = np.minimum(np.minimum(picture[..., 0], picture[..., 1]), picture[..., 2])
     counts = _counts(darkest, 256).astype(np.float64)
     counts[:_BRIGHT] = counts[255] = 0
@@ -145,6 +148,8 @@ def otsu_threshold(values: npt.NDArray[np.float32], bins: int = 256) -> float:
 
 def clean(mask: Mask, mpp: tuple[float, float], close_um: float, hole_mm2: float, speck_mm2: float) -> Mask:
     """Close gaps, fill small holes and drop small pieces."""
+    from scipy import ndimage
+
     rows, columns = (max(0, round(close_um / 2 / side)) for side in (mpp[1], mpp[0]))
     if rows or columns:
         padded = np.pad(mask, ((rows, rows), (columns, columns)))
@@ -158,6 +163,8 @@ def clean(mask: Mask, mpp: tuple[float, float], close_um: float, hole_mm2: float
 
 def without_specks(mask: Mask, least: float) -> Mask:
     """The mask's connected pieces of at least `least` pixels."""
+    from scipy import ndimage
+
     if not mask.any():
         return mask
     pieces, count = ndimage.label(mask)

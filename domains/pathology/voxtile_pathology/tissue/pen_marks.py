@@ -11,7 +11,6 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 import numpy.typing as npt
-from scipy import ndimage
 
 from voxtile_pathology.slides.protocol import Picture
 from voxtile_pathology.tissue.mask import STRIP, Mask, without_specks
@@ -54,6 +53,8 @@ def pen_masks(picture: Picture, mpp: tuple[float, float]) -> dict[str, Mask]:
         picture: [Y, X, 3] thumbnail.
         mpp: micrometres a pixel (x, y).
     """
+    from scipy import ndimage  # late, as in voxtile_pathology.tissue.mask
+
     inks = {colour: np.zeros(picture.shape[:2], bool) for colour in PENS}
     for top in range(0, len(picture), STRIP):
         red, green, blue = (picture[top : top + STRIP, :, band].astype(np.int16) for band in range(3))

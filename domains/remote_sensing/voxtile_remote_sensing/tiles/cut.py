@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from voxtile.corpus.records import Mask, Row, Sample
-from voxtile.corpus.shards.codecs import compress
 from voxtile.engine.task import Outcome, Part
 from voxtile_remote_sensing.scenes.protocol import Grid, Scene
 from voxtile_remote_sensing.splits.blocks import BlockSplits
@@ -128,6 +127,8 @@ def _share_without(flags: Flags, which: int) -> float:
 
 def _stored(row: Row, values: npt.NDArray[Any], group: Group, settings: TileSettings) -> Sample:
     """A sample that is compressed at once, so that a strip's pixels need not be held."""
+    from voxtile.corpus.shards.codecs import compress  # late: a fifth of a second, and plans compress nothing
+
     return Sample(row, compress(values), preview_of(values, group.bands) if settings.previews else None)
 
 

@@ -7,6 +7,7 @@ from .measurements.command import facts_from_masks as facts_from_masks
 from .mentions.command import facts_from_mentions as facts_from_mentions
 from .phantom.articles.command import write_articles_phantom as write_articles_phantom
 from .phantom.ct.command import write_ct_phantom as write_ct_phantom
+from .phantom.cxr.command import write_cxr_phantom as write_cxr_phantom
 from .phantom.mr.command import write_mr_phantom as write_mr_phantom
 from .phantom.petct.command import write_petct_phantom as write_petct_phantom
 from .recipes.pictures.benchmark_commands import build_deepdrid as build_deepdrid
@@ -116,6 +117,7 @@ __all__ = [
     "facts_from_series_choice",
     "write_articles_phantom",
     "write_ct_phantom",
+    "write_cxr_phantom",
     "write_mr_phantom",
     "write_petct_phantom",
 ]

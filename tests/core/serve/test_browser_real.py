@@ -1,16 +1,19 @@
 """In a real browser, on real files (a CT series, an SVS slide, a Landsat scene): find, look, ground, judge, curate."""
 
 import io
+import json
 import shutil
+import time
+import urllib.request
 from contextlib import ExitStack
-from dataclasses import replace
 
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
-from browsing import NEEDED, at_an_address, chromium, serious, tab, too_wide, unharmed, until
+import torch
+from browsing import NEEDED, at_an_address, chromium, serious, serving, tab, too_wide, unharmed, until
 from PIL import Image
-from toy_models import Bright
+from small_checkpoints import write_checkpoint
 
 from voxtile.cli.main import main
 from voxtile.corpus.reader import Corpus
@@ -25,11 +28,15 @@ pytestmark = [*NEEDED, pytest.mark.sweep(ci=True)]  # the suite has test_browser
 INLINE = ("--engine", "inline")
 COLOURS = 50
 SLICES = 6  # of twenty: a browser without a graphics card is slow
+# What a checkpoint keeps of how each kind is read; towers are as small as they can be.
 PRESETS = {
-    "ct": VolumePreset(shape=(8, 48, 48), spacing=(4.0, 8.0, 8.0), windows=((-160.0, 240.0),), units="HU"),
-    "slide": ImagePreset(size=(64, 64), mean=(0.0,) * 3, std=(1.0,) * 3),
-    "scene": TilePreset(bands=("B2",), size=(64, 64), std=(1000.0,)),
-}
+    "ct": ("voxtile.data.VolumePreset", {
+        "shape": [8, 48, 48], "spacing": [4.0, 8.0, 8.0], "windows": [[-160.0, 240.0]], "units": "HU",
+    }),
+    "slide": ("voxtile.data.ImagePreset", {"size": [64, 64]}),
+    "scene": ("voxtile.data.TilePreset", {"bands": ["B2"], "size": [64, 64], "std": [1000.0]}),
+}  # fmt: skip
+CLASSES = {"ct": VolumePreset, "slide": ImagePreset, "scene": TilePreset}
 KINDS = {"ct": "modality = 'CT'", "slide": "kind = 'patch'", "scene": "crs IS NOT NULL"}
 
 
@@ -72,17 +79,50 @@ def counts(corpora):
 
 
 @pytest.fixture(scope="module")
-def addresses(corpora):
-    """All three together, with a model of each kind that shows what is bright."""
+def together(corpora):
+    """The address of all three, in this process."""
     from voxtile.serve.explored import explore
-    from voxtile.serve.model_maps.phrase_map import PhraseMaps
     from voxtile.serve.sample_index import SampleIndex
 
-    together = Corpus(*corpora.values())
-    explored = explore(together, SampleIndex(together))
+    corpus = Corpus(*corpora.values())
+    with at_an_address(explore(corpus, SampleIndex(corpus))) as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def served(corpora, tmp_path_factory):
+    """The command itself on one of them, with a checkpoint that has learned its samples and captions by heart."""
     with ExitStack() as stack:
-        served = {name: replace(explored, maps=PhraseMaps(Bright(preset))) for name, preset in PRESETS.items()}
-        yield {name: stack.enter_context(at_an_address(one)) for name, one in served.items()}
+
+        def start(name):
+            corpus = Corpus(corpora[name])
+            captions = {row["uid"]: row["text"] for row in corpus.table("captions").to_pylist()}
+            rows = [row for row in corpus.table("samples", with_root=True).to_pylist() if row["uid"] in captions]
+            class_path, arguments = PRESETS[name]
+            preset = CLASSES[name](**arguments)
+            images = torch.stack([preset(corpus.source(row), None) for row in rows])
+            checkpoint = write_checkpoint(
+                tmp_path_factory.mktemp(name) / "last.ckpt", {"class_path": class_path, "init_args": arguments},
+                dimensions=images.ndim - 2, channels=images.shape[1], texts=[captions[row["uid"]] for row in rows],
+                images=images,
+            )  # fmt: skip
+            address = stack.enter_context(serving(corpora[name], options=("--model", str(checkpoint))))
+            wait_for_vectors(address, len(rows))
+            return address, captions
+
+        yield start
+
+
+def wait_for_vectors(address, count):
+    """Until the process beside the server has made one of each sample."""
+    for _ in range(1200):
+        with urllib.request.urlopen(address + "api/corpus") as answer:
+            model = json.load(answer)["model"]
+        assert not (model["making"] and model["making"]["problem"]), model
+        if model["searched"] >= count:
+            return
+        time.sleep(0.1)
+    raise AssertionError("no vectors within two minutes")
 
 
 @pytest.fixture(scope="module")
@@ -106,6 +146,16 @@ def find(page, address, name, expected):
     page.locator(".look").wait_for()
 
 
+def first_by_words(page, address, words, uid):
+    """Type words, and see which sample comes first."""
+    page.goto(address)
+    page.get_by_label("Words").fill(words)
+    page.keyboard.press("Enter")
+    page.get_by_text("cosine").first.wait_for()
+    until(page, "words => document.title.startsWith(words)", words)
+    until(page, "uid => document.querySelector('.results a.picture')?.href.endsWith(uid)", uid)
+
+
 def until_seen(page, selector):
     """Wait until a screenshot of an element has colours enough for an image; one that was not drawn has a few."""
     for _ in range(100):
@@ -121,9 +171,12 @@ def until_seen(page, selector):
     [("ct", "canvas", ".canvas"), ("slide", ".openseadragon-canvas canvas", ".canvas"),
      ("scene", ".leaflet-image-layer", ".scene")],
 )  # fmt: skip
-def test_find_look_ground_judge_and_curate(browser, addresses, corpora, counts, name, drawn, canvas):
-    address = addresses[name]
+def test_find_look_ground_judge_and_curate(browser, served, corpora, counts, name, drawn, canvas):
+    address, captions = served(name)
     with tab(browser) as page:
+        for uid, words in list(captions.items())[-2:]:
+            first_by_words(page, address, words, uid)
+        assert serious(page) == []
         find(page, address, name, counts[name])
         page.locator(drawn).first.wait_for()
         if name == "ct":
@@ -167,9 +220,9 @@ def _judge_until(page, address, name):
 
 
 @pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1280, "light")])
-def test_real_samples_fit_the_window(browser, addresses, counts, width, scheme):
+def test_real_samples_fit_the_window(browser, together, counts, width, scheme):
     with tab(browser, width, scheme=scheme) as page:
         for name in KINDS:
-            find(page, addresses["ct"], name, counts[name])
+            find(page, together, name, counts[name])
             assert too_wide(page) <= 0, name
-        unharmed(page, addresses["ct"])
+        unharmed(page, together)

@@ -60,6 +60,16 @@ def test_its_recall_is_what_it_says_and_high(graph):
     assert recall_at_10(nearest, file, queries) >= 0.99
 
 
+@pytest.mark.cases(1)
+def test_few_neighbours_are_found_as_well_as_many(graph):
+    nearest, file, _ = graph
+    shares = []
+    for number in np.random.default_rng(11).choice(np.flatnonzero(file.present), 40, replace=False).tolist():
+        query = file.vectors(np.array([number]))[0]
+        shares.append(np.isin(file.best(query, 5).numbers, nearest.best(query, 5).numbers).mean())
+    assert np.mean(shares) >= 0.99
+
+
 def test_cosines_are_exact_and_samples_without_a_vector_are_not_found(graph):
     nearest, file, _ = graph
     query = np.random.default_rng(7).normal(size=WIDTH).astype(np.float32)

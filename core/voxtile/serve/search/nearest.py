@@ -80,7 +80,9 @@ class Nearest:
         count = min(count, left)
         if not count:
             return Found(np.zeros(0, np.int64), np.zeros(0, np.float32))
-        fetched = count if may is None else int(_SPARE * count * total / left) + count
+        # As many as the recall was measured with, since the graph orders by 8 bits: of few the nearest may be missing.
+        wanted = max(count, min(RANKED, left))
+        fetched = wanted if may is None else int(_SPARE * wanted * total / left) + wanted
         if fetched > MOST_FETCHED:
             return None
         with self._lock:

@@ -16,6 +16,7 @@ pytest.importorskip("fastapi", reason="the extra serve is not installed")
 pytest.importorskip("playwright.sync_api", reason="playwright drives the browser")
 pytest.importorskip("tifffile", reason="the extra pathology is not installed")
 from slide_corpus import UIDS, write_slide_corpus
+from tests.core.serve.test_deep_zoom import with_vectors
 
 pytestmark = [*NEEDED, pytest.mark.sweep(ci=True)]  # the suite has test_browser.py
 
@@ -23,21 +24,17 @@ pytestmark = [*NEEDED, pytest.mark.sweep(ci=True)]  # the suite has test_browser
 @pytest.fixture(scope="module")
 def addresses(explored, tmp_path_factory):
     """Of the planted corpus with a model for each kind, and of slides."""
-    from voxtile.corpus.reader import Corpus
-    from voxtile.serve.explored import explore
     from voxtile.serve.model_maps.phrase_map import PhraseMaps
     from voxtile.serve.reports.report import open_reports
-    from voxtile.serve.sample_index import SampleIndex
 
     root = tmp_path_factory.mktemp("browsed")
     (root / "report").mkdir()
     write_report(root / "report")
     write_slide_corpus(root)
-    slides = Corpus(root / "corpus")
     models = {"ct": Bright(CT), "scene": Bright(INFRARED), "patch": tiny(COLOUR)}
     served = {name: replace(explored, maps=PhraseMaps(model)) for name, model in models.items()}
     served["ct"] = replace(served["ct"], reports=open_reports([root / "report"]))
-    served["slides"] = explore(slides, SampleIndex(slides), references=root / "scans")
+    served["slides"] = with_vectors(root, tmp_path_factory.mktemp("vectors"))
     with ExitStack() as stack:
         yield {name: stack.enter_context(at_an_address(one)) for name, one in served.items()}
 
@@ -169,5 +166,10 @@ def test_from_a_patch_to_its_slide(browser, addresses):
         page.get_by_role("button", name="This patch").click()
 
         assert until(page, lambda: colours(page, ".canvas") > 200), "the slide is seen"
+        page.get_by_label("Phrase").fill("tissue")
+        page.keyboard.press("Enter")
+        page.locator("img.laid").wait_for()
+        page.get_by_text("1 of 5 patches have no vector").wait_for()
+        assert until(page, lambda: page.evaluate("document.querySelector('img.laid').naturalWidth") == 1024)
         assert serious(page) == []
         unharmed(page, addresses["slides"])

@@ -1,6 +1,7 @@
 """Slides and large pictures by tiles: from the file as openslide cuts them, else from patches in their places."""
 
 import io
+import shutil
 import xml.etree.ElementTree as ET
 
 import numpy as np
@@ -103,3 +104,56 @@ def test_a_picture_of_20_000_pixels_is_read_by_its_tiles(slides, serving, monkey
 def test_what_has_no_tiles_says_so(slides, serving, uid, name, said):
     answer = serving(slides / "corpus").get(f"/api/samples/{uid}/{name}.json")
     assert (answer.status_code, said in answer.json()["error"]) == (422, True)
+
+
+VECTORS = [(1.0, 0.0, 0.0), (0.6, 0.8, 0.0), (0.0, 1.0, 0.0), (0.8, 0.0, 0.6), None]  # of the patches; one has none
+
+
+def with_vectors(slides, tmp_path):
+    """A copy whose patches have vectors of a model that reads `scan` and `tissue`, opened with it."""
+    from tests.core.serve.conftest import ToyTexts
+
+    from voxtile.corpus.reader import Corpus
+    from voxtile.corpus.writer import JobWriter
+    from voxtile.serve.explored import explore
+    from voxtile.serve.sample_index import SampleIndex
+    from voxtile.serve.search.meaning import MeaningSearch
+    from voxtile.serve.search.vector_cache import vector_file
+
+    shutil.copytree(slides / "corpus", tmp_path / "corpus")
+    writer = JobWriter(tmp_path / "corpus", "vectors")
+    rows = [
+        {"uid": uid, "model": "toy", "vector": np.array(vector, np.float16)}
+        for uid, vector in zip(UIDS, VECTORS, strict=True) if vector
+    ]  # fmt: skip
+    writer.add_rows("embeddings", rows)
+    writer.publish()
+    corpus = Corpus(tmp_path / "corpus")
+    index = SampleIndex(corpus)
+    meaning = MeaningSearch(ToyTexts(), vector_file([corpus], index, "toy"))
+    return explore(corpus, index, meaning=meaning, references=slides / "scans")
+
+
+def test_a_phrase_over_a_slide_is_the_cosine_of_each_patch_in_its_place(slides, serving, tmp_path):
+    client = serving(with_vectors(slides, tmp_path))
+    said = client.post(f"/api/samples/{UIDS[2]}/slide/phrase", json={"phrase": "tissue"}).json()  # (0, 1, 0)
+    assert (said["low"], said["high"]) == (pytest.approx(0, abs=1e-3), pytest.approx(1, abs=1e-3))
+    assert [one["uid"] for one in said["nearest"][:2]] == [UIDS[2], UIDS[1]]
+    assert [one["cosine"] for one in said["nearest"][:2]] == pytest.approx([1.0, 0.8], abs=2e-3)
+    assert (said["patches"], said["missing"], said["making"]) == (5, 1, False)
+    answer = client.get(f"/api/samples/{UIDS[0]}/slide/phrase/picture", params={"phrase": "tissue"})
+    shown = np.asarray(Image.open(io.BytesIO(answer.content)))
+    factor = 1024 / WIDTH
+    assert shown.shape == (round(HEIGHT * factor), 1024, 4)
+    strengths = [int(shown[round((y + 128) * factor), round((x + 128) * factor), 3]) for x, y in PLACES]
+    assert strengths[2] > strengths[1] > strengths[0] == strengths[3]
+    assert strengths[4] == 0, "nothing is known of it"
+    assert shown[round(300 * factor), round(100 * factor), 3] == 0, "and nothing of what is no patch"
+    for phrase in ("", "x" * 501):
+        refused = client.post(f"/api/samples/{UIDS[0]}/slide/phrase", json={"phrase": phrase})
+        assert (refused.status_code, "1 to 500 characters" in refused.json()["error"]) == (422, True)
+
+
+def test_without_a_model_a_slide_says_how_to_name_one(slides, serving):
+    answer = serving(slides / "corpus").post(f"/api/samples/{UIDS[0]}/slide/phrase", json={"phrase": "gland"})
+    assert (answer.status_code, "--model" in answer.json()["error"]) == (422, True)

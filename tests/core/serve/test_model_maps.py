@@ -15,6 +15,7 @@ from toy_models import COLOUR, CT, INFRARED, Bright, tiny
 
 from voxtile.api.corpus import open_corpus
 from voxtile.api.model import Model
+from voxtile.data.presets.study import RoleVolume, StudyPreset
 
 pytest.importorskip("fastapi", reason="the extra serve is not installed")
 
@@ -105,6 +106,26 @@ def test_a_volume_of_one_plane_is_shown_too(served_with):
     shown = picture(asked(client, OTHER, "planes/axial/0", threshold=0.5)).astype(int)
     plain = picture(client.get(f"/api/samples/{OTHER}/planes/axial/0"))
     assert np.array_equal((shown != plain[..., None]).any(axis=2)[::-1, ::-1], BONE[0])
+
+
+class OfStudies(Bright):
+    """Shows what is bright in the CT of a study."""
+
+    def __init__(self):
+        grid = {"shape": (40, 48, 56), "spacing": (3.0, 1.5, 1.5), "value_range": (0.0, 1.0)}
+        super().__init__(StudyPreset(roles={"ct": RoleVolume(windows=((0.0, 1000.0),))}, **grid))
+
+
+@pytest.mark.parametrize(("uid", "expected"), [(VOLUME, BONE), (OTHER, BONE[:1])])
+def test_a_model_of_whole_studies_is_shown_on_each_of_their_series(served_with, uid, expected):
+    """The study's larger CT is read, whichever series is open: the other is its first plane, in the same place."""
+    client = served_with(OfStudies())
+    assert client.get("/api/model").json()["methods"] == ["decoder"]
+    image = nib.Nifti1Image.from_bytes(asked(client, uid, "map.nii").content)
+    found = np.asarray(image.dataobj).transpose(2, 1, 0)
+    np.testing.assert_allclose(found, expected, atol=0.0051)  # a level, since resampling rounds
+    refused = client.post(f"/api/samples/{SCENE}/phrase", json={"phrase": "bone"})
+    assert (refused.status_code, "open a series of the study" in refused.json()["error"]) == (422, True)
 
 
 def test_a_dicom_segmentation_refers_to_the_series_that_extract_writes(served_with, served_corpus, tmp_path):

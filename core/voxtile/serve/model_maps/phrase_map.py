@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, cast, get_args
+from typing import Any, TypeAlias, cast, get_args
 
 import numpy as np
 import numpy.typing as npt
@@ -16,14 +16,18 @@ from voxtile.corpus.reader import Corpus
 from voxtile.corpus.source import StoredSample
 from voxtile.data.presets.base import Preset
 from voxtile.data.presets.roles import StudyReader
+from voxtile.data.presets.study import StudyPreset
 from voxtile.data.regions.masks import joined_mask, spatial_shape
 from voxtile.errors import ConfigError, EvaluationError, PresetError
+from voxtile.formats.geometry import volume_affine
 from voxtile.grounding.sliding_windows import ground_sample
 from voxtile.models.flattening import Flattening
 from voxtile.models.protocol import EvaluationModel, GroundingModel
 from voxtile.models.rgb_pictures import flattened_preset
 from voxtile.serve.model_maps.turns import Turns
 from voxtile.stages.embed.clip_model import DualExtractor
+
+Study: TypeAlias = Callable[[], Mapping[str, Mapping[str, Any]]]
 
 STEPS = 200
 """Levels of a stored map: a threshold in hundredths cuts it exactly where it cuts the model's own answer."""
@@ -75,7 +79,7 @@ class PhraseMaps:
     @property
     def methods(self) -> tuple[str, ...]:
         """Ways in which the model can be asked, the first by itself; empty where it shows no phrases."""
-        if isinstance(self.model.preset, StudyReader):
+        if isinstance(self.model.preset, StudyReader) and not isinstance(self.model.preset, StudyPreset):
             return ()
         from voxtile.inference.similarity.model import methods_of  # late: timm and what it imports take 120 MB
 
@@ -91,7 +95,13 @@ class PhraseMaps:
         return self._kept.get((uid, phrase.strip(), method))
 
     def of(
-        self, corpus: Corpus, source: StoredSample, regions: Sequence[Mapping[str, Any]], phrase: str, method: str
+        self,
+        corpus: Corpus,
+        source: StoredSample,
+        regions: Sequence[Mapping[str, Any]],
+        phrase: str,
+        method: str,
+        study: Study | None = None,
     ) -> PhraseMap:
         """The map of a phrase in a sample.
 
@@ -101,6 +111,7 @@ class PhraseMaps:
             regions: rows of the table of this sample where nothing was measured.
             phrase: what to show.
             method: one of `methods`, or auto.
+            study: gives the rows of the sample's study by uid, with their `roles`; a model of whole studies asks.
 
         Raises:
             ConfigError: the model cannot show it in this sample; the sentence says why.
@@ -115,14 +126,20 @@ class PhraseMaps:
             if (held := self._kept.get(key)) is not None:  # computed meanwhile for another viewer
                 return held
             try:
-                found = self._computed(corpus, source, regions, phrase, method)
+                found = self._computed(corpus, source, regions, phrase, method, study)
             except (PresetError, EvaluationError) as error:
                 raise ConfigError(str(error)) from error
             self._keep(key, found)
             return found
 
     def _computed(
-        self, corpus: Corpus, source: StoredSample, regions: Sequence[Mapping[str, Any]], phrase: str, method: str
+        self,
+        corpus: Corpus,
+        source: StoredSample,
+        regions: Sequence[Mapping[str, Any]],
+        phrase: str,
+        method: str,
+        study: Study | None,
     ) -> PhraseMap:
         from voxtile.inference.similarity.model import SimilarityModel
         from voxtile.stages.ground.command import showing
@@ -135,7 +152,14 @@ class PhraseMaps:
             return shows.ground(images, [phrase])
 
         similar = shows if isinstance(shows, SimilarityModel) else None
-        maps, there = ground_sample(answer, preset, source, finish=similar.scaled if similar else None)
+        finish = similar.scaled if similar else None
+        if isinstance(preset, StudyPreset):
+            from voxtile.stages.ground.studies import ground_study
+
+            rows = _placed_study(study, meta)
+            _, maps, there = ground_study(answer, preset, corpus, rows, str(meta["uid"]), finish=finish)
+        else:
+            maps, there = ground_sample(answer, preset, source, finish=finish)
         levels = _levels(maps[0].numpy())
         for region in regions:
             levels[joined_mask(corpus, [region], meta).mask] = 0
@@ -171,20 +195,37 @@ def _check_asked(phrase: str, method: str) -> None:
         raise ConfigError(f"phrases are shown by {', '.join(get_args(Way))}; there is no other way of this name")
 
 
-def _preset_for(model: EvaluationModel, meta: Mapping[str, Any]) -> Preset:
-    """What prepares the sample for the model, which then can bring the answer back to the sample's grid."""
-    if isinstance(model.preset, StudyReader):
+def _placed_study(study: Study | None, meta: Mapping[str, Any]) -> Mapping[str, Mapping[str, Any]]:
+    if study is None or meta["kind"] != "volume" or volume_affine(meta) is None:
         raise ConfigError(
-            "this model reads whole studies, whose answers are not shown here; show phrases in them with voxtile ground"
+            "this model reads whole studies, and its answers lie on volumes with a place in the patient, which this "
+            "sample is not; open a series of the study"
         )
+    return study()
+
+
+def _preset_for(model: EvaluationModel, meta: Mapping[str, Any]) -> Preset | StudyPreset:
+    """What prepares the sample for the model, which then can bring the answer back to the sample's grid."""
     preset = model.preset
+    if isinstance(preset, StudyPreset):
+        _check_places(meta)
+        return preset
+    if isinstance(preset, StudyReader):
+        raise ConfigError(
+            "this model reads whole studies sample by sample, and has no map of any of them; score classes by a model "
+            "of single samples, or show phrases by one whose preset is StudyPreset"
+        )
     if meta["kind"] != "volume":
         preset = flattened_preset(preset, [meta], Flattening())
     check_metas(preset, [meta])
+    _check_places(meta)
+    return preset
+
+
+def _check_places(meta: Mapping[str, Any]) -> None:
     places = int(np.prod(spatial_shape(meta))) if meta.get("shape") else 0
     if places > _MOST_PLACES:
         raise ConfigError(
             f"this image has {places:,} places, too many for a map in the browser (at most {_MOST_PLACES:,}); write it "
             "to a file with voxtile ground"
         )
-    return preset

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+from collections.abc import Mapping
 from typing import Annotated, Any
 
 import numpy as np
@@ -10,6 +12,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from fastapi.responses import StreamingResponse
 from pydantic import BaseModel, ConfigDict, Field
 
+from voxtile.corpus.schema import ROLE
 from voxtile.data.regions.masks import NODATA
 from voxtile.errors import ConfigError
 from voxtile.formats.pictures import planes
@@ -204,7 +207,22 @@ def _map(served: Explored, uid: str, said: str, method: str) -> tuple[dict[str, 
         "SELECT DISTINCT * FROM regions WHERE uid = ? AND phrase IS NULL AND region_id LIKE ?", uid, f"%{NODATA}"
     )
     with served.source(row) as source:
-        return row, maps.of(served.corpus, source, empty, said, method)
+        return row, maps.of(served.corpus, source, empty, said, method, lambda: _study(served, row))
+
+
+def _study(served: Explored, row: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Rows of the samples of a study by uid, with the roles that facts state of them."""
+    uids = [str(row["uid"])]
+    if row["study"] is not None:
+        query = "SELECT uid FROM samples WHERE subject = ? AND study = ? AND kind = 'volume' ORDER BY uid"
+        uids = [str(one["uid"]) for one in served.tables.rows(query, row["subject"], row["study"])]
+    found = {uid: {**served.row(uid), "roles": []} for uid in uids}
+    numbers = [served.number(uid) for uid in uids]
+    for fact in served.tables.of_samples("facts", numbers, "uid, concept, polarity, attributes"):
+        role = json.loads(fact["attributes"] or "{}").get("role") if fact["concept"] == ROLE else None
+        if role and fact["polarity"] == "present":
+            found[fact["uid"]]["roles"].append(role)
+    return found
 
 
 def _colours(found: PhraseMap, levels: np.ndarray[Any, np.dtype[np.uint8]], wanted: Wanted) -> Any:  # noqa: ANN401

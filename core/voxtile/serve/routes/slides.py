@@ -5,19 +5,22 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import pyarrow as pa
 from fastapi import APIRouter, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, ConfigDict
 
-from voxtile.formats.pictures.encode import jpeg
+from voxtile.formats.pictures.encode import jpeg, png
 from voxtile.serve.deep_zoom.pyramid import TILE
 from voxtile.serve.deep_zoom.slides import What, ZoomedPicture
 from voxtile.serve.explored import Explored
+from voxtile.serve.model_maps.slide_phrase import PatchCosines, cosines_picture, patch_cosines
 from voxtile.serve.routes import Served
 from voxtile.stages.inspect.regions import COLOURS
 
 router = APIRouter(prefix="/samples/{uid}", tags=["deep zoom"])
 _KEPT = {"Cache-Control": "private, max-age=600"}
 _MOST_OUTLINES = 400
+_MOST_NEAREST = 12
 
 
 class Zoomed(BaseModel):
@@ -44,6 +47,63 @@ class Outline(BaseModel):
     phrase: str | None
     colour: str | None
     box: list[float]
+
+
+class AskedOfSlide(BaseModel):
+    """What to look for on a slide."""
+
+    model_config = ConfigDict(extra="forbid")
+    phrase: str
+
+
+class NearPatch(BaseModel):
+    """A patch and the cosine of it and the phrase."""
+
+    uid: str
+    cosine: float
+
+
+class SlideAnswer(BaseModel):
+    """How near patches are: of the slide's lowest and highest cosine, the nearest patches, and those without a vector.
+
+    `making` says whether vectors are being made, so that it is worth asking again.
+    """
+
+    low: float | None
+    high: float | None
+    nearest: list[NearPatch]
+    patches: int
+    missing: int
+    making: bool
+
+
+@router.post("/slide/phrase")
+def slide_phrase(served: Served, uid: str, asked: AskedOfSlide) -> SlideAnswer:
+    """Where on its slide a phrase is, patch by patch; the picture of it is asked for afterwards."""
+    slide, found = _cosines(served, uid, asked.phrase)
+    making = served.meaning.making if served.meaning is not None else None
+    nearest = [
+        NearPatch(uid=str(slide.patches[found.places[n]]["uid"]), cosine=float(found.cosines[n]))
+        for n in found.nearest_first[:_MOST_NEAREST]
+    ]
+    some = len(found.cosines) > 0
+    return SlideAnswer(
+        low=float(found.cosines.min()) if some else None,
+        high=float(found.cosines.max()) if some else None,
+        nearest=nearest,
+        patches=len(slide.patches),
+        missing=found.missing,
+        making=bool(making is not None and making.is_running),
+    )
+
+
+@router.get("/slide/phrase/picture")
+def slide_phrase_picture(served: Served, uid: str, phrase: str) -> Response:
+    """The cosines of its patches over the whole slide, as PNG; see-through where there is none."""
+    slide, found = _cosines(served, uid, phrase)
+    return Response(
+        png(cosines_picture(slide.patches, found, slide.pyramid.size, slide.scale)), media_type="image/png"
+    )  # not kept: vectors may come
 
 
 @router.get("/{what}.json")
@@ -92,6 +152,12 @@ def outlines(served: Served, uid: str) -> list[Outline]:
 
 def _picture(served: Explored, uid: str, what: What) -> ZoomedPicture:
     return served.zoomed.of(what, uid, lambda: served.row(uid))
+
+
+def _cosines(served: Explored, uid: str, phrase: str) -> tuple[ZoomedPicture, PatchCosines]:
+    slide = _picture(served, uid, "slide")
+    numbers = served.index.numbers(pa.array([str(row["uid"]) for row in slide.patches], pa.string()))
+    return slide, patch_cosines(served.meaning, numbers, phrase)
 
 
 def _placed(row: Mapping[str, Any], region: list[float] | None, found: ZoomedPicture) -> list[float]:

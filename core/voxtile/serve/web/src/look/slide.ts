@@ -3,14 +3,15 @@
 import { html, nothing, render } from "lit";
 import OpenSeadragon from "openseadragon";
 import { lookAddress } from "../address";
-import { ask, type Outlined, type Zoomed } from "../api";
+import { type About, ask, type Outlined, type Zoomed } from "../api";
 import { withoutInjectedStyle } from "./patch";
+import { slidePhrase } from "./slide_phrase";
 import { tiles } from "./tiles";
 
 export async function slidePage(root: HTMLElement, uid: string): Promise<() => void> {
   document.title = "Slide – voxtile";
   const path = `samples/${encodeURIComponent(uid)}`;
-  const [slide, outlined] = await Promise.all([ask<Zoomed>(`${path}/slide.json`), ask<Outlined[]>(`${path}/slide/outlines`)]);
+  const [slide, outlined, about] = await Promise.all([ask<Zoomed>(`${path}/slide.json`), ask<Outlined[]>(`${path}/slide/outlines`), ask<About>("corpus")]);
   let viewer: OpenSeadragon.Viewer;
   const marks: Record<string, HTMLElement[]> = { patches: [], regions: [] };
   const toggle = (name: string) => (event: Event) => marks[name]!.forEach((one) => (one.hidden = !(event.target as HTMLInputElement).checked));
@@ -21,6 +22,7 @@ export async function slidePage(root: HTMLElement, uid: string): Promise<() => v
     html`<p><a href=${lookAddress(uid)}>← the patch</a></p><h1>Slide</h1>
       <p class="soft">${slide.width.toLocaleString("en")} × ${slide.height.toLocaleString("en")} pixels, ${slide.patches.toLocaleString("en")} patches in the corpus</p>
       ${slide.note ? html`<p class="notice" role="status">${slide.note}</p>` : nothing}
+      ${about.model ? html`<section class="card" id="phrase"></section>` : nothing}
       <section class="card view slide" aria-label="Slide"><div class="controls">
         <button type="button" @click=${zoom(1.5)}>Closer</button><button type="button" @click=${zoom(1 / 1.5)}>Further</button>
         <button type="button" @click=${() => viewer.viewport.goHome()}>Whole</button>
@@ -51,5 +53,10 @@ export async function slidePage(root: HTMLElement, uid: string): Promise<() => v
       viewer.addOverlay({ element, location: place(one.box) });
     }
   });
-  return () => viewer.destroy();
+  const panel = root.querySelector<HTMLElement>("#phrase");
+  const leave = panel ? slidePhrase(panel, uid, viewer) : () => {};
+  return () => {
+    leave();
+    viewer.destroy();
+  };
 }

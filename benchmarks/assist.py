@@ -1,16 +1,24 @@
-"""Drafted reports of the CT phantom held against its facts: the assistant, and four things that it must beat or meet.
+"""Drafted reports of the CT phantom held against its facts: the assistant, and what it must beat or meet.
 
-A tower (`medical/ct`) and an assistant on it (`medical/ct-report`) are trained on one phantom, and read scans of
-another seed, once. The report reader of `voxtile facts --from reports`, which never saw these texts, reads every
-drafted report; a finding that it finds affirmed counts as said. Beside the assistant stand:
+A tower and an assistant on it are trained on one phantom, and read scans of another seed, once. The report reader of
+`voxtile facts --from reports`, which never saw these texts, reads every drafted report; a finding that it finds affirmed
+counts as said. Beside the assistant stand:
 
-- `contrastive`: the tower's own probabilities of the prompts of `medical/ct-findings`, thresholds by the best F1 on the
-  validation split of the training phantom, put into sentences;
+- `contrastive`, `facts head`: the tower's own probabilities, by the prompts of `medical/ct-findings` and by its head
+  for facts, thresholds by the best F1 on the validation split of the training phantom, put into sentences;
 - `blind`: the same assistant, trained and asked without the image;
 - `trivial`: the findings whose constant affirmation has the best F1 on the validation split, for every scan;
 - `shuffled`: the assistant's report of another scan.
 
-Run: python benchmarks/assist.py OUT [--n 600] [--test-n 150] [--seed 0] [--test-seed 202] [--tower CKPT] [--quick]
+Each is judged by F1 of findings with an interval by scan, by the sides and sizes of what is truly there, and by the
+sentences that the checker calls contradicted, by the labels alone and by all that is known of the scan
+(`benchmarks/assist_scores.py`). The stages are made once and found again: a second run goes on where the first ended.
+
+Run: python benchmarks/assist.py OUT [--stages corpus,tower,assistant,blind,test] [--n 2700] [--test-n 150] [--seed 0]
+     [--test-seed 202] [--tower CKPT] [--corpus CORPUS] [--config medical/ct-regions-report] [--tower-config
+     medical/ct-regions] [--split test|val] [--quick]
+
+`--split val` reads the validation split of the training phantom in place of the test phantom, for choices.
 """
 
 import argparse
@@ -20,33 +28,20 @@ import sys
 import time
 from pathlib import Path
 
-import numpy as np
 import torch
 import yaml
+from assist_scores import THRESHOLDED, Judged, constant, in_sentences, print_results, thresholds, truth_of
 
 from voxtile.assist import Assistant
 from voxtile.corpus.reader import Corpus
 from voxtile.inference.load import load_model
+from voxtile.objectives import FactHead
 from voxtile_medical.phantom.ct.findings import CONCEPTS
-from voxtile_medical.reports.extract import read_report
-from voxtile_medical.reports.lexicon import load_lexicon
 
 TASK = Path(__file__).parents[1] / "domains" / "medical" / "tasks" / "ct-findings.yaml"
 BATCH = 8
-SAID = {
-    "pulmonary_nodule": "There is a pulmonary nodule.",
-    "pleural_effusion": "There is a pleural effusion.",
-    "pneumothorax": "There is a pneumothorax.",
-    "consolidation": "There is a consolidation in the lung.",
-    "cardiomegaly": "There is cardiomegaly.",
-    "pericardial_effusion": "There is a pericardial effusion.",
-    "coronary_calcification": "There is coronary artery calcification.",
-    "liver_lesion": "There is a focal liver lesion.",
-    "gallstones": "Gallstones are present.",
-    "splenomegaly": "Splenomegaly is present.",
-    "renal_stone": "There is a renal stone.",
-    "vertebral_fracture": "There is a vertebral compression fracture.",
-}
+BLIND = "--model.objectives.answering.init_args.blind"
+STAGES = ("corpus", "tower", "assistant", "blind", "test")
 
 
 def command(folder, *words):
@@ -59,58 +54,40 @@ def command(folder, *words):
     return time.perf_counter() - start
 
 
-def make_corpus(folder, name, n, seed, fractions):
-    """A corpus of the CT phantom with facts of its reports and labels; it is made once."""
-    corpus = folder / name
-    if (folder / f"{name}.made").exists():
-        return corpus
-    native = folder / f"{name}-native"
-    command(folder, "phantom", "ct", native, "--n", n, "--seed", seed)
-    reports = ["--reports", native / "reports.csv", "--split-fractions", fractions, "--no-deidentify"]
-    command(folder, "convert", "dicom", native / "dicom", corpus, *reports)
-    command(folder, "facts", corpus, "--from", "reports")
-    command(folder, "caption", corpus, "--kind", "fact", "--facts-source", "reports", "--absent", "99")
-    command(folder, "instruct", corpus, "--facts-source", "reports")
-    command(folder, "facts", corpus, "--from", "labels", "--labels", native / "labels.csv")
-    (folder / f"{name}.made").touch()
-    return corpus
+def make_corpus(folder, name, n, seed, fractions, *, outlines):
+    """A corpus of the CT phantom with facts of its reports and labels; it is made once. Corpus and seconds."""
+    corpus, native, made = folder / name, folder / f"{name}-native", folder / f"{name}.made"
+    if not made.exists():
+        command(folder, "phantom", "ct", native, "--n", n, "--seed", seed)
+        reports = ["--reports", native / "reports.csv", "--split-fractions", fractions, "--no-deidentify"]
+        source = native if outlines else native / "dicom"
+        seconds = command(folder, "convert", "dicom", source, corpus, *reports)
+        seconds += command(folder, "facts", corpus, "--from", "reports")
+        fact = ["caption", "template", corpus, "--kind", "fact", "--facts-source", "reports", "--absent", "99"]
+        seconds += command(folder, *fact)
+        seconds += command(folder, *fact, "--words", "plain", "--caption-kind", "structured")
+        seconds += command(folder, "instruct", corpus, "--facts-source", "reports")
+        seconds += command(folder, "facts", corpus, "--from", "labels", "--labels", native / "labels.csv")
+        made.write_text(json.dumps({"seconds": seconds}))
+    return corpus, json.loads(made.read_text() or "{}").get("seconds", 0.0)
 
 
 def fit(folder, name, config, corpus, *options):
     """Train unless that was done; the checkpoint and the seconds."""
     record = folder / f"{name}.json"
     if not record.exists():
-        seconds = command(
-            folder, "fit", "-c", config, "--data.corpus", corpus, "--name", name, "--seed_everything", "0", *options
-        )
+        run = ["fit", "-c", config, "--data.corpus", corpus, "--name", name, "--seed_everything", "0", *options]
+        seconds = command(folder, *run)
         checkpoint = max((folder / "runs" / name).rglob("last.ckpt"), key=lambda path: path.stat().st_mtime)
         record.write_text(json.dumps({"checkpoint": str(checkpoint), "seconds": seconds}))
     made = json.loads(record.read_text())
     return made["checkpoint"], made["seconds"]
 
 
-def truth_of(corpus, split):
-    """[S] uids of a split and [S, F] bool of what the labels say."""
-    subjects = {subject for subject, part in corpus.splits().items() if split in (None, part)}
-    rows = [row for row in corpus.table("samples", with_root=True).to_pylist() if row["subject"] in subjects]
-    there = {
-        (row["uid"], row["concept"])
-        for row in corpus.table("facts").to_pylist()
-        if (row["source"] or "").startswith("labels") and row["polarity"] == "present"
-    }
-    return rows, np.array([[(row["uid"], concept) in there for concept in CONCEPTS] for row in rows], bool)
-
-
 def images_of(corpus, rows, preset):
     """Batches of prepared images."""
     for start in range(0, len(rows), BATCH):
         yield torch.stack([preset(corpus.source(row), None) for row in rows[start : start + BATCH]])
-
-
-def read(texts, lexicon):
-    """[S, F] bool of what reports affirm."""
-    said = [{f.concept for f in read_report(text, lexicon).facts if f.polarity == "present"} for text in texts]
-    return np.array([[concept in found for concept in CONCEPTS] for found in said], bool)
 
 
 def drafted(spec, corpus, rows):
@@ -121,104 +98,104 @@ def drafted(spec, corpus, rows):
     return texts, (time.perf_counter() - start) / len(rows)
 
 
+@torch.no_grad()
 def probabilities(spec, corpus, rows):
-    """[S, F] margins of the tower's prompts: the finding against its denial, the mean over wordings."""
-    model, scores = load_model(spec), []
+    """{"contrastive", "facts head"} to [S, F]: margins of the tower's prompts (the finding against its denial, the mean
+    over wordings), and log-odds of its head for facts.
+    """
+    model = load_model(spec)
     prompts = yaml.safe_load(TASK.read_text(encoding="utf-8"))["classes"]
     texts = {c: [(p["present"], p["absent"]) for p in prompts[c]] for c in CONCEPTS}
     vectors = {c: model.encode_texts([t for pair in texts[c] for t in pair]).unflatten(0, (-1, 2)) for c in CONCEPTS}
+    head = next(part for part in model.objectives if isinstance(part, FactHead)).eval()
+    columns = [head.fact_names.index(c) for c in CONCEPTS]
+    scores = {name: [] for name in THRESHOLDED}
     for images in images_of(corpus, rows, model.preset):
-        seen = model.encode_images(images)
+        seen, encoded = model.encoder.encode_samples(images)
         margins = [(seen @ (vectors[c][:, 0] - vectors[c][:, 1]).T).mean(1) for c in CONCEPTS]
-        scores.append(torch.stack(margins, 1))
-    return torch.cat(scores).numpy()
+        scores["contrastive"].append(torch.stack(margins, 1))
+        scores["facts head"].append(head.logits(encoded.pooled)[:, columns])
+    return {name: torch.cat(parts).numpy() for name, parts in scores.items()}
 
 
-def f1(truth, said):
-    """Micro F1 over findings of all scans."""
-    hit = (truth & said).sum()
-    return 2 * hit / max(truth.sum() + said.sum(), 1)
+def said_of(own, new, rows, models):
+    """Texts by who says them, and the seconds a report."""
+    val_rows, val_truth = truth_of(own, "val")
+    at = {name: thresholds(found, val_truth) for name, found in probabilities(models["tower"], own, val_rows).items()}
+    reports, seconds = drafted(models["assistant"], new, rows)
+    found = probabilities(models["tower"], new, rows)
+    said = {"assistant": reports} | {name: in_sentences(found[name] >= at[name]) for name in THRESHOLDED}
+    said["trivial"] = in_sentences([constant(val_truth)] * len(rows))
+    said["shuffled"] = [reports[place - 1] for place in range(len(reports))]
+    if "blind" in models:
+        said["blind"] = drafted(models["blind"], new, rows)[0]
+    return said, seconds
 
 
-def interval(truth, said, rounds=500):
-    """The middle 95 % of F1 over scans drawn with replacement."""
-    rng = np.random.default_rng(0)
-    found = [f1(truth[at], said[at]) for at in (rng.integers(0, len(truth), len(truth)) for _ in range(rounds))]
-    return np.percentile(found, [2.5, 97.5])
-
-
-def thresholds(scores, truth):
-    """By finding the margin from which saying it has the best F1 on the validation split."""
-    chosen = []
-    for column, right in zip(scores.T, truth.T, strict=True):
-        grid = [np.inf, *np.sort(column)]
-        chosen.append(max(grid, key=lambda at, column=column, right=right: f1(right, column >= at)))
-    return np.array(chosen)
-
-
-def constant(truth):
-    """The findings whose constant affirmation has the best F1."""
-    order = np.argsort(-truth.mean(0))
-    choices = [np.isin(np.arange(len(order)), order[:count]) for count in range(1, len(order) + 1)]
-    return max(choices, key=lambda said: f1(truth, np.broadcast_to(said, truth.shape)))
-
-
-def in_sentences(said):
-    """A report that affirms what is said."""
-    named = [[SAID[c] for c, is_said in zip(CONCEPTS, row, strict=True) if is_said] for row in said]
-    return [" ".join(sentences) or "No finding." for sentences in named]
+def arguments():
+    """Options of the command line."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--stages", default=",".join(STAGES), help="of " + ", ".join(STAGES))
+    parser.add_argument("--n", type=int, default=2700)
+    parser.add_argument("--test-n", type=int, default=150)
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--test-seed", type=int, default=202)
+    parser.add_argument("--tower", help="checkpoint of --tower-config, where one is trained already")
+    parser.add_argument("--corpus", type=Path, help="corpus to train on, where one is made already")
+    parser.add_argument("--config", default="medical/ct-regions-report")
+    parser.add_argument("--tower-config", default="medical/ct-regions")
+    parser.add_argument("--split", choices=("test", "val"), default="test")
+    parser.add_argument("--quick", action="store_true", help="a few scans and steps: that it runs, no figure")
+    options = parser.parse_args()
+    options.stages = options.stages.split(",")
+    if unknown := set(options.stages) - set(STAGES):
+        parser.error(f"there is no stage {', '.join(sorted(unknown))}")
+    return options
 
 
 def main():
     """Make, train, draft, read and compare."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", type=Path)
-    parser.add_argument("--n", type=int, default=600)
-    parser.add_argument("--test-n", type=int, default=150)
-    parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--test-seed", type=int, default=202)
-    parser.add_argument("--tower", help="checkpoint of medical/ct, where one is trained already")
-    parser.add_argument("--corpus", type=Path, help="corpus to train on, where one is made already")
-    parser.add_argument("--quick", action="store_true", help="a few scans and steps: that it runs, no figure")
-    options = parser.parse_args()
+    options = arguments()
     options.out.mkdir(parents=True, exist_ok=True)
     folder = options.out.resolve()
-    short = ["--trainer.max_epochs", "1"] if options.quick else []
-    n, test_n = (16, 6) if options.quick else (options.n, options.test_n)
-    corpus = options.corpus or make_corpus(folder, "corpus", n, options.seed, "0.7,0.15,0.15")
-    test_seed = 7 if options.quick else options.test_seed
-    test = make_corpus(folder, "test", test_n, test_seed, "0,0,1")
+    short = ["--trainer.max_epochs", "2"] if options.quick else []
+    n, test_n = (24, 6) if options.quick else (options.n, options.test_n)
+    took, models = {}, {}
+    corpus = options.corpus
+    if corpus is None:
+        corpus, took["corpus"] = make_corpus(
+            folder, "corpus", n, options.seed, "0.72,0.14,0.14", outlines=not options.tower
+        )
     corpus = Path(corpus).resolve()
-    tower, tower_s = (options.tower, 0.0) if options.tower else fit(folder, "tower", "medical/ct", corpus, *short)
-    begin = ["--model.pretrained", tower, *short]
-    seeing, seeing_s = fit(folder, "assist", "medical/ct-report", corpus, *begin)
-    blind, _ = fit(
-        folder, "blind", "medical/ct-report", corpus, *begin, "--model.objectives.answering.init_args.blind", "true"
-    )
-    lexicon, own, new = load_lexicon(), Corpus(corpus), Corpus(test)
-    val_rows, val_truth = truth_of(own, "val")
-    rows, truth = truth_of(new, None)
-    at = thresholds(probabilities(tower, own, val_rows), val_truth)
-    reports, seconds = drafted(seeing, new, rows)
-    said = {
-        "assistant": reports,
-        "contrastive": in_sentences(probabilities(tower, new, rows) >= at),
-        "blind": drafted(blind, new, rows)[0],
-        "trivial": in_sentences(np.broadcast_to(constant(val_truth), truth.shape)),
-        "shuffled": [reports[place - 1] for place in range(len(reports))],
-    }
-    times = f"tower {tower_s:.0f} s, assistant {seeing_s:.0f} s to train, {seconds:.2f} s a report"
-    print(f"{len(rows)} scans of seed {test_seed}, {int(truth.sum())} findings; {times}")
-    results = {}
-    for name, texts in said.items():
-        found = read(texts, lexicon)
-        low, high = interval(truth, found)
-        score, hit = f1(truth, found), (truth & found).sum()
-        results[name] = {"f1": float(score), "low": float(low), "high": float(high)}
-        shares = f"precision {hit / max(found.sum(), 1):.3f}  recall {hit / max(truth.sum(), 1):.3f}"
-        print(f"{name:22} F1 {score:.3f} ({low:.3f} to {high:.3f})  {shares}")
-    (folder / "results.json").write_text(json.dumps(results, indent=2))
-    (folder / "reports.json").write_text(json.dumps(said, indent=1))
+    if options.stages == ["corpus"]:
+        return
+    models["tower"], took["tower"] = (options.tower, 0.0)
+    if not options.tower:
+        models["tower"], took["tower"] = fit(folder, "tower", options.tower_config, corpus, *short)
+    begin = ["--model.pretrained", models["tower"], *short]
+    for stage, more in (("assistant", ()), ("blind", (BLIND, "true"))):
+        if stage in options.stages or (folder / f"{stage}.json").exists():
+            models[stage], took[stage] = fit(folder, stage, options.config, corpus, *begin, *more)
+    if "test" not in options.stages:
+        return
+    own = Corpus(corpus)
+    if options.split == "val":
+        new, native, (rows, truth) = own, corpus.parent / f"{corpus.name}-native", truth_of(own, "val")
+    else:
+        seed = 7 if options.quick else options.test_seed
+        test, _ = make_corpus(folder, f"test-{seed}", test_n, seed, "0,0,1", outlines=False)
+        new, native, (rows, truth) = Corpus(test), folder / f"test-{seed}-native", truth_of(Corpus(test), None)
+    said, seconds = said_of(own, new, rows, models)
+    print(f"{len(rows)} scans, {int(truth.sum())} findings; {seconds:.2f} s a report; seconds:", end=" ")
+    print(", ".join(f"{stage} {value:.0f}" for stage, value in took.items()))
+    known = json.loads((native / "truth.json").read_text()) if (native / "truth.json").exists() else None
+    judged = Judged(new, rows, truth, known)
+    results = {name: judged.of(texts) for name, texts in said.items()}
+    results["assistant"]["above contrastive"] = judged.difference(said["assistant"], said["contrastive"])
+    print_results(results)
+    (folder / f"results-{options.split}.json").write_text(json.dumps(results | {"seconds": took}, indent=2))
+    (folder / f"reports-{options.split}.json").write_text(json.dumps(said, indent=1))
 
 
 if __name__ == "__main__":

@@ -87,6 +87,7 @@ CORE = (
     "voxtile.objectives:PreserveZeroShot",
     "voxtile.objectives:RegionAttribute",
     "voxtile.objectives:RegionContrast",
+    "voxtile.objectives:RegionHead",
     "voxtile.objectives:SelfDistillation",
     "voxtile.objectives:TextAgreement",
     "voxtile.objectives:TextFactHead",

@@ -145,6 +145,7 @@ class Turn:
         marks: ids of the regions that the question marks, in its order.
         images: in the first turn of a dialogue about several images these, in the order of the prompt; none where the
             item's own is all that is shown.
+        pieces: what the answer is joined of, and how much the tokens of each count; all alike where empty.
     """
 
     question: str
@@ -153,6 +154,7 @@ class Turn:
     shows: tuple[str, ...] = ()
     marks: tuple[str, ...] = ()
     images: tuple[Shown, ...] = ()
+    pieces: tuple[tuple[str, float], ...] = ()
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import json
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -180,6 +181,24 @@ def test_captions_of_parts_are_a_kind_of_their_own(corpus):
     parts = [row for row in captions(corpus) if row["kind"] == "roi"]
     assert sorted((row["uid"], row["text"]) for row in parts) == sorted((row["uid"], row["text"]) for row in whole)
     assert not {row["caption_id"] for row in parts} & {row["caption_id"] for row in whole}
+
+
+def test_plain_words_are_the_same_for_the_same_facts_whoever_has_them(corpus):
+    options = {"engine": "inline", "kind": "fact", "absent": 9}
+    caption_corpus(corpus, words="plain", caption_kind="structured", **options)
+    rows = captions(corpus)
+    assert {row["kind"] for row in rows} == {"structured"}
+    facts = Corpus(corpus).table("facts").to_pylist()
+    said = {}
+    for row in facts:
+        evidence = json.loads(row["attributes"] or "{}").get("evidence", ())
+        said.setdefault((row["concept"], row["polarity"]), set()).update(evidence)
+    assert len(said) > 2
+    assert all(len(texts) == 1 for texts in said.values()), said
+    with pytest.raises(ConfigError, match="plain has one wording of each fact"):
+        caption_corpus(corpus, words="plain", variants=2, **options)
+    with pytest.raises(ConfigError, match="by their names alone"):
+        caption_corpus(corpus, words="plain", bank=Path("medical"), **options)
 
 
 def test_variants_are_different_texts(corpus):

@@ -25,7 +25,7 @@ ANSWERING = {
     "class_path": "voxtile.assist.Answering",
     "init_args": {
         "scratch": {"vocabulary": 300, "width": 16, "depth": 1, "heads": 2, "context": 160},
-        "connector": {"pooled": 2, "hidden": 16},
+        "connector": {"pooled": 2, "hidden": 16, "dropout": 0.1},
     },
 }
 
@@ -33,6 +33,7 @@ ANSWERING = {
 def tower_config(corpus):
     config = yaml.safe_load(CONFIG.read_text())
     config["data"]["corpus"] = str(corpus)
+    del config["data"]["preset"]["init_args"]["augment"]  # what is kept in memory was seen without
     config["model"]["encoder"]["logit_bias"] = -1
     config["model"]["objectives"]["contrastive"]["init_args"]["kind"] = "sigmoid"
     config["trainer"] |= {"max_epochs": -1, "max_steps": 2, "limit_val_batches": 0, "callbacks": []}
@@ -42,7 +43,7 @@ def tower_config(corpus):
 def assist_config(corpus, tower, *, images=2):
     config = tower_config(corpus)
     config["model"] |= {"objectives": {"answering": ANSWERING}, "weights": {}, "freeze_encoder": True}
-    config["model"]["pretrained"] = str(tower)
+    config["model"] |= {"pretrained": str(tower), "cache_locked": images == 1}
     config["data"]["dialogues"] = {"per_item": 1, "max_images": images}
     config["trainer"]["max_steps"] = 4
     config["checkpoint"] = {"every_n_train_steps": 2, "keep": True}
@@ -81,16 +82,17 @@ def corpus(tmp_path_factory, xray_corpus):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, corpus):
-    """Checkpoints of a tower, of an assistant on it, the same stopped halfway and resumed, and one of single images."""
+    """Checkpoints of a tower, an assistant on it and one of single images from memory, both also stopped and resumed."""
     folder = tmp_path_factory.mktemp("assist")
     with pytest.MonkeyPatch.context() as patch:
         found = {}
-        for name in ("tower", "whole", "resumed", "alone"):
+        for name in ("tower", "whole", "resumed", "alone", "alone-resumed"):
             (folder / name).mkdir()
             patch.chdir(folder / name)
-            images = 1 if name == "alone" else 2
+            images = 1 if "alone" in name else 2
             config = tower_config(corpus) if name == "tower" else assist_config(corpus, found["tower"], images=images)
-            middle = [] if name != "resumed" else ["--ckpt_path", *map(str, (folder / "whole").rglob("step-2.ckpt"))]
+            first = folder / ("alone" if "alone" in name else "whole")
+            middle = ["--ckpt_path", *map(str, first.rglob("step-2.ckpt"))] if "resumed" in name else []
             assert fit(folder / name, config, *middle) == 0
             (found[name],) = (folder / name).rglob("last.ckpt")
     return found
@@ -103,14 +105,16 @@ def picture(tmp_path_factory):
     return path
 
 
-def test_a_resumed_run_is_the_undisturbed_one_and_the_tower_stands_still(trained):
-    tower, whole, resumed = (read_checkpoint(trained[name])["state_dict"] for name in ("tower", "whole", "resumed"))
+@pytest.mark.parametrize("name", ["whole", "alone"])
+def test_a_resumed_run_is_the_undisturbed_one_and_the_tower_stands_still(trained, name):
+    again = "resumed" if name == "whole" else "alone-resumed"
+    tower, whole, resumed = (read_checkpoint(trained[run])["state_dict"] for run in ("tower", name, again))
     assert whole.keys() == resumed.keys()
     assert all(torch.equal(whole[name], resumed[name]) for name in whole)
     kept = {name for name in whole if name.startswith("encoder.")}
     assert kept == {name for name in tower if name.startswith("encoder.")}
     assert all(torch.equal(whole[name], tower[name]) for name in kept)
-    (first,) = trained["whole"].parent.glob("step-2.ckpt")
+    (first,) = trained[name].parent.glob("step-2.ckpt")
     before = read_checkpoint(first)["state_dict"]
     learned = [name for name in whole if name.startswith("objectives.answering.")]
     assert learned

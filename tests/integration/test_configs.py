@@ -43,10 +43,24 @@ def ct_report_data(ct_data) -> list[str]:
 
 @pytest.fixture(scope="session")
 def ct_grounding_data() -> list[str]:
+    return ct_segmented_data("medical/ct-grounding")
+
+
+@pytest.fixture(scope="session")
+def ct_structured_data(ct_report_data) -> list[str]:
+    """The same with structured reports, too."""
+    phantom = json.loads(ct_report_data[1])
+    plain = phantom["captions"] | {"words": "plain", "caption_kind": "structured"}
+    return [ct_report_data[0], json.dumps(phantom | {"captions": [phantom["captions"], plain]}), *ct_report_data[2:]]
+
+
+def ct_segmented_data(name: str) -> list[str]:
     """The same with segmentations, as the config makes it."""
-    phantom = read_config(CONFIGS["medical/ct-grounding"])["data"]["phantom"]
+    phantom = read_config(CONFIGS[name])["data"]["phantom"]
     phantom |= {"n": 6, "options": {"workers": 1}}
     phantom["converter_options"] |= {"split_fractions": "0.4,0.3,0.3", "engine": "inline"}
+    if "captions" in phantom:
+        phantom["captions"]["engine"] = "inline"
     phantom["facts"] = {"reports": {"engine": "inline"}, "labels": {"labels": "{out}/labels.csv", "engine": "inline"}}
     return ["--data.phantom", json.dumps(phantom), "--data.batch_size", "2"]
 
@@ -134,6 +148,8 @@ def data(request, tmp_path, monkeypatch, xray_corpus):
         "medical/ct-grounding": request.getfixturevalue("ct_grounding_data"),
         "medical/cxr-films": films_data("medical/cxr-films"),
         "medical/cxr-report": films_data("medical/cxr-report"),
+        "medical/ct-regions": ct_segmented_data("medical/ct-regions"),
+        "medical/ct-regions-report": request.getfixturevalue("ct_structured_data"),
         "medical/mr": studies_data("medical/mr"),
         "medical/unified": mixture_data(xray_corpus),
         "medical/petct": studies_data("medical/petct"),

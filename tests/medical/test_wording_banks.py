@@ -5,8 +5,10 @@ import re
 import pytest
 
 from voxtile.domain import discover
-from voxtile_datasets.captions.sentences import Fact, Subject, fact_sentences, wordings_of
+from voxtile_datasets.captions.sentences import Fact, Subject, fact_sentences, plain_sentence, wordings_of
 from voxtile_datasets.captions.wordings import bank_for, installed_banks
+from voxtile_medical.reports.extract import read_report
+from voxtile_medical.reports.lexicon import load_lexicon
 
 # Classes as public labelled sets name them, by the DICOM modality of their pictures.
 CLASSES = {
@@ -78,3 +80,19 @@ def test_each_modality_has_a_versioned_bank_of_its_own_field(banks):
     assert named["SM"].startswith("histology@")
     assert {named["DX"], named["CT"], named["MR"]} == {"radiology@4"}
     assert not discover()[1]
+
+
+@pytest.mark.parametrize("concept", ["pulmonary_nodule", "pleural_effusion", "renal_stone", "consolidation"])
+def test_plain_sentences_say_whether_first_and_are_read_as_what_they_say(concept):
+    lexicon, bank = load_lexicon(), bank_for(installed_banks(), "CT", [concept])
+    subject = Subject("u", "CT", "chest", ())
+    for side, words in ((None, ""), ("left", " on the left"), ("bilateral", " on both sides")):
+        for size, number in ((None, None), ("31 mm", None), ("3.1 cm", "multiple")):
+            text = plain_sentence(Fact(concept, "present", size, side, number=number), subject, bank, 0)
+            assert text.casefold().startswith(concept.replace("_", " "))
+            (found,) = read_report(text, lexicon).facts
+            read = found.attributes
+            assert (found.concept, found.polarity) == (concept, "present")
+            assert (read.laterality, read.size_mm) == (side, (31.0,) if size else ()), text
+            assert words in text
+    assert plain_sentence(Fact(concept, "absent"), subject, bank, 0) == f"No {concept.replace('_', ' ')}."

@@ -6,6 +6,7 @@ vocabulary.
 
 from __future__ import annotations
 
+import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol, cast
@@ -28,6 +29,7 @@ from voxtile.assist.sequences import (
     prompt_tokens,
     sequence_of,
     shown_tokens,
+    weights_of,
 )
 from voxtile.assist.several import ShownImages, embedded_with_images
 from voxtile.errors import CheckpointError, ConfigError
@@ -57,7 +59,7 @@ class Told(NamedTuple):
     """Answers as the language model tells them.
 
     Attributes:
-        losses: [B, 2] summed cross-entropy of an item's answers, and how many tokens that are.
+        losses: [B, 2] summed cross-entropy of an item's answers, and how many tokens that are, both by weight.
         each: [R, 2] the same of each dialogue.
         states: [R, L - 1, W] after each token of R dialogues but the last.
         rows: their tokens.
@@ -80,8 +82,8 @@ class Answering(ItemObjective):
 
         L = − 1/N Σ_t log P(a_t | x, all tokens before t),
 
-    N being the number of tokens to tell. A dialogue is of `data.dialogues`; texts of the captions are answers, too, to
-    a question by their kind (alignment). The image is read once for all its dialogues: what the language model keeps
+    N being the number of tokens to tell, each counted by its weight (`findings`). A dialogue is of `data.dialogues`;
+    texts of the captions are answers, too, to a question by their kind (alignment). The image is read once for all its dialogues: what the language model keeps
     of it (keys and values) is shared, and gradients flow through it. A dialogue about several images, as one and the
     examination before it, has each after its name: [name 1][image 1][name 2][image 2][question].
 
@@ -97,8 +99,14 @@ class Answering(ItemObjective):
         vocabulary: `texts` has it write words of the training answers alone, which costs a fraction where a vocabulary
             is large: probabilities are over them, in training as later; `full` leaves it all its tokens.
         questions: what captions are answers to, by their kind; "" for all others.
-        joined: kinds of captions of which all that were drawn of an item make one answer, findings before denials in
-            the order of the facts, and what they answer: template captions of single facts are a structured report.
+        joined: kinds of captions of which all that were drawn of an item make one answer, and what they answer: template
+            captions of single facts are a structured report.
+        order: of these sentences: `findings` before denials, each in the order of the facts; or `concepts`, one after
+            the other whether there or denied, so that the language model decides on one concept at a time.
+        findings: how much tokens of sentences that state a finding count in such an answer, where 1 is as much as those
+            of denials. The likeliest word is written, so that with sentences that say first whether there is something
+            (`voxtile caption template --words plain`) a finding is stated where its probability is above 1/(1 + w):
+            misses are traded for false alarms, as a threshold does.
         blind: leave the image out, for a model that shows what is told without it.
 
     Raises:
@@ -106,6 +114,7 @@ class Answering(ItemObjective):
     """
 
     row_needs: ClassVar[frozenset[str]] = frozenset({"tokens", "others"})
+    reads_encoded_alone: ClassVar[bool] = True
     reads_texts: bool = False  # dialogues will do
 
     def __init__(
@@ -119,6 +128,8 @@ class Answering(ItemObjective):
         vocabulary: Literal["texts", "full"] = "texts",
         questions: Mapping[str, str] | None = None,
         joined: Mapping[str, str] | None = None,
+        order: Literal["findings", "concepts"] = "findings",
+        findings: float = 1.0,
         blind: bool = False,
     ) -> None:
         super().__init__()
@@ -132,6 +143,9 @@ class Answering(ItemObjective):
         self.dtype, self.vocabulary, self.blind = dtype, vocabulary, blind
         self.questions = {"raw": REPORT, "": DESCRIBE} | dict(questions or {})
         self.joined = {"template": FINDINGS} if joined is None else dict(joined)
+        if order not in ("findings", "concepts") or not 0 < findings < math.inf:
+            raise ConfigError(f"Answering: order {order} with findings {findings} does not exist")
+        self.order, self.findings = order, findings
         self.connector: ImageTokens | None = None
         self.tuned = nn.ParameterDict()
         self.report_questions: tuple[str, ...] = ()
@@ -315,7 +329,7 @@ class Answering(ItemObjective):
         known = torch.cat([there.new_ones(len(there), image.shape[1]), there[:, :-1]], 1).long()
         read = self.embedded(tokens[:, :-1], rows, owners, dialogues, features)
         states = self.language.states(read, past, known)
-        each = self._losses(states, tokens, told)
+        each = self._losses(states, rows, tokens, told)
         return Told(made.index_add(0, owners, each), each, states, rows, owners, dialogues)
 
     def _of_several(self, features: Features, dialogues: Sequence[tuple[int, tuple[Turn, ...]]]) -> Tensor:
@@ -333,21 +347,21 @@ class Answering(ItemObjective):
         embeddings = embedded_with_images(self.language, tokens, images)[:, :-1]
         states = self.language.states(embeddings, mask=there[:, :-1].long())
         owners = torch.tensor([item for item, _ in dialogues], device=none.device)
-        return none.index_add(0, owners, self._losses(states, tokens, told))
+        return none.index_add(0, owners, self._losses(states, rows, tokens, told))
 
     def _after_images(self, turns: Sequence[Turn], tokens: int) -> DialogueTokens:
         """The tokens of a dialogue about several images of so many tokens each, with these before it."""
         names = [image.name for image in turns[0].images]
         return self.sequence(turns).after(shown_tokens(self.words, names, tokens))
 
-    def _losses(self, states: Tensor, tokens: Tensor, told: Tensor) -> Tensor:
-        """[R, 2] summed cross-entropy of each dialogue and its tokens, from states [R, L - 1, W] of [R, L] tokens."""
+    def _losses(self, states: Tensor, rows: Sequence[DialogueTokens], tokens: Tensor, told: Tensor) -> Tensor:
+        """[R, 2] cross-entropy of each dialogue and its tokens by weight, from states [R, L - 1, W] of [R, L] tokens."""
         wanted = told[:, 1:] & self._writable(tokens[:, 1:])
         losses = F.cross_entropy(self.logits(states[wanted]), self._places(tokens[:, 1:][wanted]), reduction="none")
+        weights = weights_of(rows, tokens.shape[1]).to(losses)[:, 1:][wanted]
         of_row = torch.arange(len(tokens), device=tokens.device)[:, None].expand_as(wanted)[wanted]
-        return states.new_zeros(len(tokens), 2, dtype=losses.dtype).index_add(
-            0, of_row, torch.stack([losses, torch.ones_like(losses)], 1)
-        )
+        made = torch.stack([losses * weights, weights], 1)
+        return states.new_zeros(len(tokens), 2, dtype=losses.dtype).index_add(0, of_row, made)
 
     def sequence(self, turns: Sequence[Turn]) -> DialogueTokens:
         """The tokens of a dialogue."""
@@ -378,13 +392,20 @@ class Answering(ItemObjective):
             else:
                 found.append((item, (Turn(self.questions.get(kind, self.questions[""]), text, kind),)))
         for (item, kind), said in sentences.items():
-            in_order = sorted(said, key=lambda one: one[0])
+            in_order = sorted(said, key=self._place)
             found.append((item, (self.joined_turn(item, kind, in_order, batch),)))
         return sorted(found, key=lambda one: one[0])
 
     def joined_turn(self, item: int, kind: str, sentences: Sequence[tuple[tuple[int, int], str]], batch: Batch) -> Turn:
         """Sentences in their order, each with its place in a structured report, as one answer."""
-        return Turn(self.joined[kind], " ".join(text for _, text in sentences), kind)
+        pieces = tuple((text, self.findings if place[0] == _FOUND else 1.0) for place, text in sentences)
+        answer = " ".join(text for text, _ in pieces)
+        return Turn(self.joined[kind], answer, kind, pieces=pieces if self.findings != 1 else ())
+
+    def _place(self, sentence: tuple[tuple[int, int], str]) -> tuple[Any, ...]:
+        """By which sentences are sorted; what is alike stays in the order that was drawn."""
+        (state, concept), text = sentence
+        return (concept, state, text) if self.order == "concepts" else (state, concept)
 
     def image(self, encoded: Encoded) -> Tensor:
         """[B, K, W] what the language model reads before any question: the image, and the words round it."""
@@ -468,17 +489,21 @@ class Answering(ItemObjective):
         return tokens if allowed is None else torch.searchsorted(allowed, tokens)
 
 
+_FOUND, _DENIED, _UNKNOWN = range(3)
+
+
 def _report_order(batch: Batch) -> list[tuple[int, int]]:
-    """Where each text stands in a structured report: findings before denials, both in the order of the concepts.
+    """Where each text stands in a structured report: whether it states a finding or denies one, and which concept.
 
     In one order for all images a model need only learn what is there; where it is not known what texts state, they stay
     as they were drawn.
     """
     if batch.text_facts is None or not batch.text_facts.shape[1]:
-        return [(0, 0)] * len(batch.texts)
+        return [(_UNKNOWN, 0)] * len(batch.texts)
     present, absent = batch.text_facts == 1, batch.text_facts == 0
-    states = torch.where(present.any(1), 0, torch.where(absent.any(1), 1, 2))
+    states = torch.where(present.any(1), _FOUND, torch.where(absent.any(1), _DENIED, _UNKNOWN))
     first = torch.where(present.any(1, keepdim=True), present, absent).int().argmax(1)
+    first = torch.where(states == _UNKNOWN, batch.text_facts.shape[1], first)  # after the others
     return list(zip(states.tolist(), first.tolist(), strict=True))
 
 

@@ -36,6 +36,8 @@ class Connector:
         hidden: width within the mlps.
         difference: where a prompt shows several images, tokens made of how the pooled vector of each differs from that
             of the image before it, which come after its own; 0 for none.
+        dropout: share of the tower's features that training leaves out at random: a tower that stands still and is not
+            looked at anew (`model.cache_locked`) gives a scan the same features every time, which are learned by heart.
 
     Raises:
         ConfigError: sizes that do not fit, or no token at all.
@@ -48,6 +50,7 @@ class Connector:
     pooled: int = 4
     hidden: int = 256
     difference: int = 0
+    dropout: float = 0.0
 
     def __post_init__(self) -> None:
         if self.kind not in ("mlp", "resampler", "none"):
@@ -58,6 +61,8 @@ class Connector:
             or any(cells < 1 for cells in self.grid)
         ):
             raise ConfigError(f"connector: {self} has a size below 1")
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"connector: dropout {self.dropout} is no share from 0 to below 1")
         if self.kind == "none" and not self.pooled:
             raise ConfigError("connector: kind none with pooled 0 shows the language model nothing; take mlp")
         if self.hidden % self.heads:
@@ -91,6 +96,7 @@ class ImageTokens(nn.Module):
         self.changed: nn.Module | None = None
         if settings.difference:
             self.changed = _mlp(width, hidden, settings.difference * language)[1:]  # how much it is, is not normalised
+        self.dropout = nn.Dropout(settings.dropout)
         self.norm = nn.LayerNorm(language, elementwise_affine=False)
         self.log_size = nn.Parameter(torch.tensor(math.log(max(size, 1e-6))))
         self.width = language
@@ -103,7 +109,7 @@ class ImageTokens(nn.Module):
         """
         parts = []
         if self.pooled is not None:
-            made = self.pooled(full_precision(encoded.pooled))
+            made = self.pooled(self.dropout(full_precision(encoded.pooled)))
             parts.append(made.view(len(made), self.settings.pooled, self.width))
         if self.local is not None:
             tokens, padding = require_tokens(encoded, "Answering", "image")
@@ -114,7 +120,7 @@ class ImageTokens(nn.Module):
                 raise ConfigError("connector: kind mlp needs images of one size; take kind resampler")
             elif self.settings.grid:
                 tokens = averaged(tokens, encoded.grid, tuple(self.settings.grid))
-            parts.append(self.local(tokens))
+            parts.append(self.local(self.dropout(tokens)))
         return cast(Tensor, self.norm(torch.cat(parts, 1))) * self.log_size.exp()
 
     def compared(self, tokens: Tensor, pooled: Tensor) -> Tensor:

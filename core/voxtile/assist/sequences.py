@@ -44,12 +44,14 @@ class DialogueTokens:
         told: of each token whether it is to be told from those before it.
         shown: where tokens stand whose states ask for a place.
         marked: where regions stand that a question marks.
+        weights: how much each token counts, where not all alike.
     """
 
     tokens: tuple[int, ...]
     told: tuple[bool, ...]
     shown: tuple[int, ...] = ()
     marked: tuple[int, ...] = ()
+    weights: tuple[float, ...] = ()
 
     def after(self, before: Sequence[int]) -> DialogueTokens:
         """The same with tokens before it that are given."""
@@ -59,19 +61,23 @@ class DialogueTokens:
             (*[False] * count, *self.told),
             tuple(place + count for place in self.shown),
             tuple(place + count for place in self.marked),
+            (*[1.0] * count, *self.weights) if self.weights else (),
         )
 
 
 def sequence_of(words: Words, turns: Sequence[Turn]) -> DialogueTokens:
-    """The tokens of a dialogue, of which the answers and their ends are told."""
+    """The tokens of a dialogue, of which the answers and their ends are told; an answer in pieces is read by piece."""
     tokens: list[int] = []
     told: list[bool] = []
+    weights: list[float] = []
     for turn in turns:
         question = prompt_tokens(words, turn.question, first=not tokens)
-        answer = [*words.encode(answered(turn.answer)), words.end]
+        pieces = [(words.encode(answered(text)), weight) for text, weight in turn.pieces or ((turn.answer, 1.0),)]
+        answer = [*(token for own, _ in pieces for token in own), words.end]
         tokens += question + answer
         told += [False] * len(question) + [True] * len(answer)
-    return DialogueTokens(tuple(tokens), tuple(told))
+        weights += [1.0] * len(question) + [weight for own, weight in pieces for _ in own] + [1.0]
+    return DialogueTokens(tuple(tokens), tuple(told), weights=tuple(weights) if set(weights) != {1.0} else ())
 
 
 def shown_tokens(words: Words, names: Sequence[str], tokens: int) -> list[int]:
@@ -104,3 +110,12 @@ def padded(sequences: Sequence[DialogueTokens]) -> tuple[Tensor, Tensor, Tensor]
         told[row, :count] = torch.tensor(one.told)
         there[row, :count] = True
     return tokens, told, there
+
+
+def weights_of(sequences: Sequence[DialogueTokens], length: int) -> Tensor:
+    """[R, L] how much each token counts."""
+    weights = torch.ones(len(sequences), length)
+    for row, one in enumerate(sequences):
+        if one.weights:
+            weights[row, : len(one.weights)] = torch.tensor(one.weights)
+    return weights

@@ -323,7 +323,9 @@ class DrawDataset(BatchDataset):
 
     def _asked(self, entries: list[Entry], facts: npt.NDArray[np.int8], number: int | None) -> list[Asked]:
         uids = [entry.uid for entry in entries]
-        return self.regions.ask(uids, facts, self._rng(number, _REGION_STREAM)) if self.regions else []
+        if self.regions is None or not self.with_images:  # masks lie on images
+            return []
+        return self.regions.ask(uids, facts, self._rng(number, _REGION_STREAM))
 
     def _regions(self, entries: list[Entry], asked: list[Asked], preset: Preset, number: int | None) -> list[Placed]:
         """Masks of what is asked of an image, placed with the randomness of its pixels."""

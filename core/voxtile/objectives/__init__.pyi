@@ -17,6 +17,7 @@ from .local.grounding import Grounding as Grounding
 from .local.local_alignment import LocalAlignment as LocalAlignment
 from .local.region_attribute import RegionAttribute as RegionAttribute
 from .local.region_contrast import RegionContrast as RegionContrast
+from .local.region_head import RegionHead as RegionHead
 from .local.token_wise import TokenWise as TokenWise
 from .of_samples import OfSamples as OfSamples
 from .self_supervised.koleo import KoLeo as KoLeo
@@ -62,6 +63,7 @@ __all__ = [
     "PreserveZeroShot",
     "RegionAttribute",
     "RegionContrast",
+    "RegionHead",
     "SelfDistillation",
     "TextAgreement",
     "TextFactHead",

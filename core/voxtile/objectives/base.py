@@ -36,6 +36,10 @@ class Objective(nn.Module):
         states_facts: True where the term learns from what single texts state, and is 0 where that is not known.
         contrasts_facts: True where the term tells items that have a fact from items that have it not.
         contrasts_phrases: True where the term tells phrases of regions from each other.
+        shapes_image_tower_alone: True where nothing but the image tower and its own head learns from the term, so that it
+            is 0 once the tower is locked.
+        reads_encoded_alone: True where `rows` reads no more of images than the tower's pooled vectors and tokens, so that
+            these may come from memory.
         positives, ignore: relations of pairs that the term reads, where it has such settings.
 
     Examples:
@@ -60,6 +64,8 @@ class Objective(nn.Module):
     states_facts: bool = False
     contrasts_facts: ClassVar[bool] = False
     contrasts_phrases: ClassVar[bool] = False
+    shapes_image_tower_alone: ClassVar[bool] = False
+    reads_encoded_alone: ClassVar[bool] = False
     positives: tuple[RelationName, ...] = ()
     ignore: tuple[IgnoredName, ...] = ()
 
@@ -172,7 +178,8 @@ class ItemObjective(Objective):
     def forward(self, features: Features) -> Tensor:
         """Return the scalar loss; 0 where nothing has a weight."""
         total, weight = rows_of(self, features).sum(0)
-        loss: Tensor = total / weight.detach().clamp(min=torch.finfo(weight.dtype).tiny)
+        weight = weight.detach()
+        loss: Tensor = total / torch.where(weight > 0, weight, 1)  # by a tiny number gradients of 0 would overflow
         return loss
 
 

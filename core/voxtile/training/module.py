@@ -49,7 +49,7 @@ from voxtile.training.step.distributed import Processes, average_gradients, chec
 from voxtile.training.step.encoding import Encoding, OnePass
 from voxtile.training.step.held_out import HeldOut
 from voxtile.training.step.large_batch import LargeBatch, MicroBatches
-from voxtile.training.step.locked_images import ImageLock, OnceMoreData, check_cache
+from voxtile.training.step.locked_images import ImageLock, OnceMoreData, check_cache, reads_tokens
 from voxtile.training.step.logged_steps import StepLog
 from voxtile.training.step.losses import WeightedTerms
 from voxtile.training.step.seeds import heads_seed, seed_generators, step_seed
@@ -86,8 +86,8 @@ class ContrastiveModule(pl.LightningModule):
         lock_image_after: share of the run after which the image tower is locked, as it is from the start in LiT (Zhai
             et al., CVPR 2022); the schedule then runs once more for the rest. What aligns text with images that still
             change lags behind them, most of all where other terms shape the tower.
-        cache_locked: encode each training item once when the tower is locked, without augmentation, and load no more
-            images (loader workers go on loading them): steps then cost little more than the texts.
+        cache_locked: encode each training item once when the tower is locked or frozen, without augmentation, and load
+            no more images (loader workers go on loading them): steps then cost little more than the texts.
         batch: `{global: …, micro: …}` takes the loss over `global` items that are encoded `micro` at a time, so that
             memory does not decide the batch size; `data.batch_size` must equal `global`. Null for one pass.
         recompute: keep only the input of each block of a transformer for the gradient and compute the rest again: a
@@ -98,7 +98,8 @@ class ContrastiveModule(pl.LightningModule):
         pretrained: checkpoint whose towers, projections and scale a run begins with, and what objectives that go on
             had learned there (`Preference`); its own weights are taken where the run goes on from a checkpoint of its
             own.
-        freeze_encoder: train none of these: what is learned is in the objectives alone.
+        freeze_encoder: train none of these: what is learned is in the objectives alone. With `cache_locked` the tower
+            reads each training item once.
 
     Raises:
         ConfigError: no objective, a weight without an objective or below 0, a share outside 0 to 1, or sizes in
@@ -279,7 +280,8 @@ class ContrastiveModule(pl.LightningModule):
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Key the randomness of this step, so that a resumed run draws what an undisturbed one does."""
         seed_generators(step_seed(self.seed, self.global_step, place()[0]))
-        if self.global_step >= self._lock_step(int(self.trainer.estimated_stepping_batches)):
+        still = self.freeze_encoder and self.cache_locked
+        if still or self.global_step >= self._lock_step(int(self.trainer.estimated_stepping_batches)):
             self.image_lock.lock(keep_gradients=self.trainer.world_size > 1)
         if self.large_batch is not None:  # `on_after_backward` averages
             leave_averaging(self.trainer.strategy.model)
@@ -315,7 +317,8 @@ class ContrastiveModule(pl.LightningModule):
         """What the image tower gives, where it is locked and that is kept."""
         if not (self.cache_locked and self.image_lock.locked and self.training):
             return None
-        return self.image_lock.encoded(batch, cast(OnceMoreData, self.trainer.datamodule))  # type: ignore[attr-defined]
+        data = cast(OnceMoreData, self.trainer.datamodule)  # type: ignore[attr-defined]
+        return self.image_lock.encoded(batch, data, tokens=reads_tokens(self._objectives))
 
     def losses(self, features: Features) -> dict[str, Tensor]:
         """The unweighted terms by name, see `WeightedTerms.losses`."""

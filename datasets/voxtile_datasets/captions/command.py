@@ -34,7 +34,8 @@ def caption_by_template(
     text_tower: str | None = None,
     precedence: str = ",".join(PRECEDENCE),
     facts_source: str | None = None,
-    caption_kind: Literal["template", "roi"] = "template",
+    caption_kind: Literal["template", "roi", "structured"] = "template",
+    words: Literal["varied", "plain"] = "varied",
     bank: Path | None = None,
     seed: int = 0,
     described: float = 0.5,
@@ -60,8 +61,11 @@ def caption_by_template(
             first one is said. Sources that are not named come last.
         facts_source: only facts whose source begins so are worded, e.g. reports; captions for training must not word
             the labels that a model is evaluated on. Closed scopes do not say whose they are, and are then not used.
-        caption_kind: kind that is noted in the captions table: template, or roi for texts about a part of what is
-            trained as one item (a patch of a slide), so that a caption policy can weigh the two apart.
+        caption_kind: kind that is noted in the captions table, so that a caption policy can weigh them apart: template,
+            roi for texts about a part of what is trained as one item (a patch of a slide), or structured for sentences
+            that together make a structured report.
+        words: varied wordings, or plain: the concept's own name and then its details, so that the same facts always have
+            the same words, as a structured report wants them.
         bank: wording bank (YAML) that comes before the installed ones, or phrase bank of `voxtile caption bank`, from
             which each sample's sentences are then composed; concepts that it lacks are worded as without it, and named.
             The name of a domain (medical, pathology, remote_sensing) means the phrase bank that comes with it.
@@ -79,6 +83,8 @@ def caption_by_template(
     for name, number, least in (("variants", variants, 1), ("absent", absent, 0)):
         if number is not None and number < least:
             raise ConfigError(f"--{name} must be at least {least}, not {number}")
+    if words == "plain" and variants > 1:
+        raise ConfigError(f"--words plain has one wording of each fact; leave out --variants {variants}")
     sources = tuple(name.strip() for name in precedence.split(",") if name.strip())
     said = absences_for(absent, text_tower)
     if not 0 <= described <= 1:
@@ -93,8 +99,10 @@ def caption_by_template(
         if bank and phrases
         else None
     )
+    if words == "plain" and composition is not None:
+        raise ConfigError("--words plain says facts by their names alone; leave out the phrase bank, or the option")
     banks = installed_banks([bank] if bank and not phrases else [])
-    task = TemplateTask(str(corpus), banks, kind, variants, said, sources, facts_source, caption_kind, composition)
+    task = TemplateTask(str(corpus), banks, kind, variants, said, sources, facts_source, caption_kind, composition, words)
     with counted_captions(corpus):
         summary = run_task(task, corpus, RunOptions(**run))
     _say_disputed(corpus, sources, facts_source)

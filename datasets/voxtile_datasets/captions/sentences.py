@@ -188,6 +188,32 @@ def wordings_of(fact: Fact, bank: Bank, modality: str | None, body: str | None =
     )
 
 
+def plain_sentence(fact: Fact, subject: Subject, bank: Bank, variant: int) -> str:
+    """A fact by the concept's own name, then its details: the same facts always have the same words.
+
+    Whether it is there is said first, so that a writer that sees an image decides that before side and size.
+
+    Args:
+        fact: to word.
+        subject: whose it is.
+        bank: the wordings.
+        variant: of no effect.
+    """
+    said = _as_said(fact)
+    own, wording = _names(said, bank)[0], bank.wording_of(said.concept)
+    fields = fields_for(said, wording, own, "image", subject.body, bank.places)
+    if said.polarity != "present":
+        return min(_worded(said, bank, own, "image", subject.body), key=len)
+    place = fields.get("place", "")
+    side = "on both sides" if said.side == "bilateral" else f"on the {said.side}" if said.side in _SIDES else ""
+    if said.side and (said.side in place.split() or "both" in place.split()):
+        side = ""
+    several = fields["is"] == "are"
+    details = ", ".join(part for part in (place, side, ("up to " if several else "") + said.size if said.size else "") if part)
+    text = f"{fields['name'].removeprefix(f'{said.side} ')}{' ' if place or side else ', '}{details}".rstrip(" ,")
+    return f"{text[0].upper()}{text[1:]}."
+
+
 def picture_names(bank: Bank, modality: str | None, body: str | None) -> list[str]:
     """What the picture may be called, without an article.
 

@@ -24,7 +24,7 @@ from voxtile_datasets.captions.context.sample import NO_FACTS
 from voxtile_datasets.captions.known_facts import WORDED, facts_and_scopes
 from voxtile_datasets.captions.phrase_bank.compose import Composition
 from voxtile_datasets.captions.reconcile import PRECEDENCE, reconcile
-from voxtile_datasets.captions.sentences import Fact, Subject, body_part, fact_sentences, report
+from voxtile_datasets.captions.sentences import Fact, Subject, body_part, fact_sentences, plain_sentence, report
 from voxtile_datasets.captions.wordings import Bank, bank_for
 
 _COLUMNS = ("uid", "modality", "attributes", "spacing")
@@ -44,6 +44,7 @@ class TemplateTask:
         facts_source: only facts whose source begins so are worded; None for all.
         caption_kind: noted in the captions table.
         composition: a phrase bank, and how it is used.
+        words: `plain` says the same facts in the same words everywhere, see `plain_sentence`.
     """
 
     corpus: str
@@ -53,8 +54,9 @@ class TemplateTask:
     absent: int
     precedence: tuple[str, ...] = PRECEDENCE
     facts_source: str | None = None
-    caption_kind: Literal["template", "roi"] = "template"
+    caption_kind: Literal["template", "roi", "structured"] = "template"
     composition: Composition | None = None
+    words: Literal["varied", "plain"] = "varied"
 
     @property
     def name(self) -> str:
@@ -73,6 +75,8 @@ class TemplateTask:
         choice["precedence"] = list(self.precedence)
         choice["vocabularies"] = sorted(vocabulary_digests().values())
         noted: dict[str, Any] = {} if self.caption_kind == "template" else {"caption_kind": self.caption_kind}
+        if self.words != "varied":
+            noted["words"] = self.words
         if self.composition is not None:
             used = self.composition
             noted["phrases"] = [used.bank.identity, used.bank.sha256, used.seed, used.described, used.signed_only]
@@ -134,7 +138,7 @@ class TemplateTask:
         texts: dict[str, None] = {}
         evidence: dict[Fact, dict[str, None]] = defaultdict(dict)
         for variant in range(self.variants):
-            say = self.composition.say if self.composition else None
+            say = plain_sentence if self.words == "plain" else self.composition.say if self.composition else None
             pairs = fact_sentences(subject, bank, variant=variant, absent=self.absent, say=say)
             for fact, sentence in pairs:
                 evidence[fact][sentence] = None

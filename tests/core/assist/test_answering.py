@@ -218,6 +218,31 @@ def test_captions_are_answers_by_their_kind_and_those_of_single_facts_one_report
     batch = replace(batch, text_kinds=["template"] * 5, text_item=torch.zeros(5).long(), text_facts=facts)
     ((_, (turn,)),) = objective.dialogues(batch)  # findings first, then denials, each by concept, then the rest
     assert turn.answer == "A look. No effusion. A nodule. A rewrite. The whole report."
+    by_concept = Answering(scratch=ScratchLanguage(**SMALL), order="concepts")
+    ((_, (turn,)),) = by_concept.dialogues(batch)  # a concept after the other, whether there or denied
+    assert turn.answer == "A nodule. A look. A rewrite. No effusion. The whole report."
+
+
+def test_what_states_a_finding_counts_as_much_as_it_is_told_to():
+    objective = ready(Answering(scratch=ScratchLanguage(**SMALL), findings=3.0, order="concepts")).double()
+    encoded = Encoded(*(part.double() for part in (images().pooled, images().tokens)), (2, 2))
+    given = Features.of_pairs(
+        torch.ones(3, 2), torch.ones(2, 2), image_encoded=encoded, text_item=torch.zeros(2).long(),
+        texts=["No nodule.", "Effusion."], text_kinds=["template"] * 2,
+        text_facts=torch.tensor([[0, -1], [-1, 1]], dtype=torch.int8),
+    )  # fmt: skip
+    words, language = objective.words, objective.language
+    parts = [words.encode("Question: List the findings.\nAnswer:"), words.encode(" No nodule."),
+             words.encode(" Effusion."), [words.end]]  # fmt: skip
+    tokens = torch.tensor([sum(parts, [])])
+    read = torch.cat([objective.image(encoded.at(slice(0, 1))), language.embedded(tokens)], 1)
+    losses = F.cross_entropy(language.model(inputs_embeds=read).logits[0, -tokens.shape[1] - 1 : -1], tokens[0],
+                             reduction="none")  # fmt: skip
+    weights = torch.tensor([w for part, w in zip(parts, (0, 1, 3, 1), strict=True) for _ in part])
+    torch.testing.assert_close(objective.rows(given)[0], torch.stack([(losses * weights).sum(), weights.sum()]),
+                               rtol=1e-5, atol=1e-5)  # fmt: skip
+    with pytest.raises(ConfigError, match="findings 0 does not exist"):
+        Answering(scratch=ScratchLanguage(**SMALL), findings=0)
 
 
 def test_a_batch_without_any_answer_gives_a_loss_of_nought_and_gradients_all_the_same():

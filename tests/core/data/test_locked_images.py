@@ -1,5 +1,7 @@
 """A locked image tower encodes each training item once; without augmentation that changes no weight."""
 
+from types import SimpleNamespace
+
 import lightning.pytorch as pl
 import pytest
 import torch
@@ -15,6 +17,9 @@ from voxtile.models.text import TextBag
 from voxtile.objectives.contrastive.contrastive import Contrastive
 from voxtile.objectives.local.token_wise import TokenWise
 from voxtile.training.module import ContrastiveModule
+from voxtile.training.step import locked_images
+from voxtile.training.step.locked_images import LockedImages
+from voxtile.types import Encoded
 
 PRESET = VolumePreset(shape=(8, 8, 8), spacing=(2.0, 2.0, 2.0))
 
@@ -87,3 +92,32 @@ def test_what_needs_more_than_a_vector_an_item_is_refused(volume_corpus):
         fit(volume_corpus, cache=True, unit="study")
     with pytest.raises(ConfigError, match="TokenWise needs tokens"):
         fit(volume_corpus, cache=True, objective=TokenWise())
+
+
+class Batches(list):
+    """Items a, b, c and d, two a batch."""
+
+    class Two(SimpleNamespace):
+        def __len__(self):
+            return 2
+
+    def __init__(self, images):
+        super().__init__(self.Two(images=images[n : n + 2], uids=list("abcd"[n : n + 2])) for n in (0, 2))
+
+
+def test_tokens_are_kept_by_item_and_are_what_the_tower_gives(monkeypatch):
+    tower = WaveletTower(dimensions=2, channels=1, widths=(4,), blocks=(1,), width=8).eval()
+    images = torch.randn(4, 1, 16, 16, generator=torch.Generator().manual_seed(0))
+    encoder = SimpleNamespace(image=tower)
+    kept = LockedImages(encoder, Batches(images), torch.device("cpu"), tokens=True).of(["d", "a", "d"])
+    own = tower(images[[3, 0, 3]], tokens=True)
+    torch.testing.assert_close(kept.pooled, own.pooled)
+    torch.testing.assert_close(kept.tokens, own.tokens)
+    assert (kept.grid, kept.mask, kept.levels) == (own.grid, None, None)
+    assert LockedImages(encoder, Batches(images), torch.device("cpu")).of(["b"]).tokens is None
+    monkeypatch.setattr(locked_images, "_MOST_BYTES", 100)
+    with pytest.raises(ConfigError, match="more than 0 GiB of tokens in memory; set it to false"):
+        LockedImages(encoder, Batches(images), torch.device("cpu"), tokens=True)
+    encoder.image = lambda images, tokens: Encoded(images.flatten(1))
+    with pytest.raises(ConfigError, match="keeps as many tokens of every image"):
+        LockedImages(encoder, Batches(images), torch.device("cpu"), tokens=True)

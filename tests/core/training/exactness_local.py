@@ -14,6 +14,7 @@ from voxtile.objectives.local.grounding import _STREAM, Grounding
 from voxtile.objectives.local.local_alignment import LocalAlignment
 from voxtile.objectives.local.region_attribute import RegionAttribute
 from voxtile.objectives.local.region_contrast import RegionContrast
+from voxtile.objectives.local.region_head import RegionHead
 
 
 def dense_local(objective, f):
@@ -185,6 +186,21 @@ def dense_region_contrast(objective, f):
     return (weight * torch.stack(losses)).sum() / weight.sum()
 
 
+def dense_region_head(objective, f):
+    """Region by region, level by level: what is inside and what is outside count alike."""
+    regions, levels = f.batch.regions, objective.towers.image(f.batch.images, tokens=True).levels
+    total = 0.0
+    for r, mask in enumerate(regions.masks):
+        for level, cells in ((0, mask.view(2, 2, 2, 2).mean((1, 3)).flatten()), (1, mask.mean()[None])):
+            head = objective.heads[str(level)]
+            own = int(regions.phrases[r][1:]) - 60
+            z = levels[level][regions.item[r]].flatten(1).T @ head.weight[own] + head.bias[own]
+            outside = -((1 - cells) * F.logsigmoid(-z)).sum() / (1 - cells).sum().clamp(min=1e-300)
+            inside = -(cells * F.logsigmoid(z)).sum() / cells.sum() if cells.any() else 0.0
+            total = total + regions.weight[r] * (inside + outside) / 2
+    return total / regions.weight.sum()
+
+
 def soft_dice(p, t, w):
     return 1 - (2 * (w * p * t).sum() + 1) / ((w * (p.square() + t.square())).sum() + 1)
 
@@ -284,4 +300,9 @@ CASES = {
         {},
     ),
     "RegionContrast": (lambda: known_towers(RegionContrast(level=0)), dense_region_contrast, {}),
+    "RegionHead": (
+        lambda: known_towers(RegionHead(phrases=["t60", "t61", "t62", "t63"], levels=[0, 1])),
+        dense_region_head,
+        {},
+    ),
 }

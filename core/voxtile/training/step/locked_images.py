@@ -1,4 +1,7 @@
-"""The image tower once it is trained no more, and what it gave of each training item."""
+"""The image tower once it is trained no more, and what it gave of each training item.
+
+Shape letters: B items, N tokens of an image, W width of the tower.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,8 @@ from voxtile.errors import ConfigError
 from voxtile.models.dual import DualEncoder
 from voxtile.objectives.base import Objective
 from voxtile.types import Batch, Encoded
+
+_MOST_BYTES = 4 << 30  # of tokens that are kept in memory
 
 
 class OnceMoreData(Protocol):
@@ -36,7 +41,7 @@ class ImageLock:
 
     def __init__(self, encoder: DualEncoder) -> None:
         self._encoder = encoder
-        self._vectors: LockedImages | None = None
+        self._kept: LockedImages | None = None
         self.locked = False
 
     def lock(self, *, keep_gradients: bool) -> None:
@@ -54,51 +59,95 @@ class ImageLock:
         for parameter in self._encoder.image.parameters() if self.locked else ():
             parameter.grad = None
 
-    def encoded(self, batch: Batch, data: OnceMoreData) -> Encoded:
-        """What the locked tower gives of a batch of training items, from vectors of all of them.
+    def encoded(self, batch: Batch, data: OnceMoreData, *, tokens: bool) -> Encoded:
+        """What the locked tower gives of a batch of training items, which it saw once each.
 
         Args:
             batch: its images are not read.
             data: asked for all items at the first batch, and for no more images from then on.
+            tokens: local features, too.
 
         Raises:
-            ConfigError: an item has several images.
+            ConfigError: an item has several images, images have several sizes, or there is too much to keep.
         """
-        if self._vectors is None:
-            self._vectors = LockedImages(self._encoder, data.train_once_dataloader(), batch.images.device)
+        if any(turns[0].images for drawn in batch.dialogues or () for turns in drawn):
+            raise ConfigError(
+                "model.cache_locked keeps one image an item, but a dialogue shows several; set it to false, or "
+                "data.dialogues.max_images to 1"
+            )
+        if self._kept is None:
+            with torch.random.fork_rng(devices=[]):  # a loader draws a number, which a resumed run does at another step
+                batches = data.train_once_dataloader()
+                self._kept = LockedImages(self._encoder, batches, batch.images.device, tokens=tokens)
             data.leave_images_out()
-        return Encoded(self._vectors.pooled(batch.uids))
+        return self._kept.of(batch.uids)
 
 
 class LockedImages:
-    """Pooled vectors of the training items, by uid.
+    """What a tower gives of the training items, by uid.
 
     Args:
         encoder: its image tower is locked, in evaluation mode.
         batches: every item once, images without augmentation.
         device: of the tower.
+        tokens: keep local features, too.
 
     Raises:
-        ConfigError: an item has several images.
+        ConfigError: an item has several images, images have several sizes, or there is too much to keep.
     """
 
-    def __init__(self, encoder: DualEncoder, batches: Iterable[Batch], device: torch.device) -> None:
-        vectors: list[Tensor] = []
+    def __init__(
+        self, encoder: DualEncoder, batches: Iterable[Batch], device: torch.device, *, tokens: bool = False
+    ) -> None:
+        pooled: list[Tensor] = []
+        local: list[Tensor] = []
+        self._grid: tuple[int, ...] | None = None
         self._places: dict[str, int] = {}
         for batch in batches:
             if len(batch.images) != len(batch):
                 raise ConfigError(
-                    "model.cache_locked keeps one vector an item, but items have several images; use data.unit: "
-                    "sample, or set it to false"
+                    "model.cache_locked keeps what the tower gives of one image an item, but items have several images; "
+                    "use data.unit: sample, or set it to false"
                 )
             with torch.no_grad():
-                vectors.append(encoder.image(batch.images.to(device)).pooled)
+                found = encoder.image(batch.images.to(device), tokens=tokens)
+            pooled.append(found.pooled)
+            if tokens:
+                local.append(_of_one_size(found, self._grid if local else found.grid))
+                self._grid = found.grid
+                _require_room(local)
             self._places |= {uid: len(self._places) + i for i, uid in enumerate(batch.uids)}
-        self._vectors = torch.cat(vectors)
+        self._pooled = torch.cat(pooled)
+        self._tokens = torch.cat(local) if tokens else None
 
-    def pooled(self, uids: Sequence[str]) -> Tensor:
-        """[B, W] the tower's pooled vectors of these items."""
-        return self._vectors[[self._places[uid] for uid in uids]]
+    def of(self, uids: Sequence[str]) -> Encoded:
+        """What the tower gave of these items: [B, W], and [B, N, W] tokens where they are kept."""
+        places = [self._places[uid] for uid in uids]
+        if self._tokens is None:
+            return Encoded(self._pooled[places])
+        return Encoded(self._pooled[places], self._tokens[places], self._grid)
+
+
+def _of_one_size(found: Encoded, grid: tuple[int, ...] | None) -> Tensor:
+    if found.tokens is None or found.mask is not None or found.grid != grid:
+        raise ConfigError(
+            "model.cache_locked keeps as many tokens of every image, but this tower gives none, or images have several "
+            "sizes; set it to false"
+        )
+    return found.tokens
+
+
+def _require_room(local: Sequence[Tensor]) -> None:
+    if sum(part.nbytes for part in local) > _MOST_BYTES:
+        raise ConfigError(
+            f"model.cache_locked would keep more than {_MOST_BYTES >> 30} GiB of tokens in memory; set it to false, or "
+            "let the connector read pooled vectors alone (kind: none)"
+        )
+
+
+def reads_tokens(objectives: Mapping[str, Objective]) -> bool:
+    """Whether any of them reads the tokens of images."""
+    return any("tokens" in objective.needs | objective.row_needs for objective in objectives.values())
 
 
 def check_cache(objectives: Mapping[str, Objective], processes: int, micro_batches: bool) -> None:
@@ -111,9 +160,13 @@ def check_cache(objectives: Mapping[str, Objective], processes: int, micro_batch
         what = "trainer.devices above 1" if processes > 1 else "model.batch"
         raise ConfigError(f"model.cache_locked does not go with {what}; set it to false")
     for objective in objectives.values():
+        if objective.reads_encoded_alone:
+            continue
+        if objective.shapes_image_tower_alone:
+            continue  # it has done its work when the tower is locked
         local = (objective.needs | objective.row_needs) & {"tokens", "regions", "samples"}
         if local or objective.has_rows:
             raise ConfigError(
-                f"model.cache_locked keeps pooled vectors only, but {type(objective).__name__} needs "
+                f"model.cache_locked keeps what the tower gives of images alone, but {type(objective).__name__} needs "
                 f"{', '.join(sorted(local)) or 'images'}; set it to false"
             )

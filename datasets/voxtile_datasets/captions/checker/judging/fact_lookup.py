@@ -22,6 +22,7 @@ from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 _STRENGTH = {"present": 2, "uncertain": 1, "absent": 0}
 _UNKNOWN = 1  # a table from elsewhere may say what no polarity is: neither that it is there, nor that it is not
 _WIDE = frozenset(["finding", "lesion"])  # one of them denied denies no others
+_ANY = "_any"  # ends the names of what words alone name: inflammation of any kind
 _MOST_SHARES = 12  # of which sums are made
 _RANKS = ["first", "second", "third", "fourth", "fifth"]
 _DATES = ("date", "month", "year", "acquired", "acquisition")  # begin the names of what holds a date
@@ -135,13 +136,18 @@ class Facts:
         return self.vocabulary.is_region(concept) and bool(self.closed & self.vocabulary.below(concept))
 
     def all_kinds_absent(self, concept: str) -> list[str]:
-        """The kinds of a general concept that the facts deny, where they and the scopes name no other kind of it."""
+        """The kinds of a general concept that the facts deny, where they and the scopes name no other kind of it.
+
+        None of a finding in its own right where those are no more than half of its kinds: without plaque of the
+        coronary arteries there is that of other vessels. Words that name nothing else ("inflamed") are of these kinds.
+        """
         kinds = self.vocabulary.below(concept) - {concept}
         if concept in _WIDE or not kinds or concept in self.scoped:
             return []
         named = kinds & (self._strength.keys() | (self.scoped or frozenset()))
         denied = sorted(name for name in named if self._strength.get(name) == 0)
-        return denied if denied and len(denied) == len(named) else []
+        enough = concept.endswith(_ANY) or 2 * len(denied) > len(kinds)
+        return denied if denied and enough and len(denied) == len(named) else []
 
     def lists(self, concept: str) -> bool:
         """Whether a closed scope names a concept itself."""

@@ -20,6 +20,9 @@ _DENYING_FORMS = frozenset(["undilated", "nonenlarged", "nondilated", "subcentim
 _OPENERS = frozenset(["okay", "ok", "fine", "well"])  # "Okay, a quick tour"
 _POSSESSING = frozenset(["your", "our", "my", "his", "her", "their", "its", "the"])
 _OF = frozenset(["of", "from", "for"])  # "clear of" denies and does not say that all is well
+_SIZES = frozenset(["size", "dimension", "calibre", "caliber", "width", "diameter"])
+_SIZE_OF = frozenset(["of", "the"])  # "size of the heart"
+_OF_SIZE = "normal_size"
 _OF_THE = 3  # words of "CT of the" between the picture and what it is of
 _ARTICLES = frozenset(["a", "an", "the", "some"])
 # What is normal beside something else is a part of the picture: "normal brain tissue beside the tumour".
@@ -76,7 +79,11 @@ class Normality:
 
     def _of_normality(self) -> Iterator[Mention]:
         """What a normal structure denies; without a structure, that the picture is normal."""
-        for normal in self.vocabulary.normal.find(self.words):
+        found = self.vocabulary.normal.find(self.words)
+        special = {(match.start, match.end) for match in found if match.payload != NORMAL}
+        for normal in found:
+            if normal.payload == NORMAL and (normal.start, normal.end) in special:
+                continue  # "not enlarged" says nothing but the size
             following = self.words[normal.end] if normal.end < len(self.words) else ""
             if normal.start and self.words[normal.start - 1] in _COMPARING:
                 continue
@@ -91,13 +98,22 @@ class Normality:
             denies = dict.fromkeys(
                 concept
                 for structure in structures
-                for concept in self.vocabulary.closes.get(structure.payload, {}).get(normal.payload, ())
+                for concept in self._denied(structure, normal)
             )
             if denies and polarity:
                 place = (structures[0].start, structures[0].end)
                 yield Mention((), polarity, normal.start, normal.end, place, tuple(denies))
             elif polarity and normal.payload == NORMAL and not self._denies_one(normal) and self._is_of_picture(normal):
                 yield Mention((NORMAL,), polarity, normal.start, normal.end)
+
+    def _denied(self, structure: Match[str], normal: Match[str]) -> tuple[str, ...]:
+        """What the normality of a structure denies; that of its size ("heart size is normal") nothing but sizes."""
+        closes = self.vocabulary.closes.get(structure.payload, {})
+        before = [word for word in self.words[max(0, structure.start - 3) : structure.start] if word not in _SIZE_OF]
+        named = {*self.words[structure.start : structure.end + 1], *before[-1:]}
+        if normal.payload == NORMAL and _OF_SIZE in closes and named & _SIZES:
+            return closes[_OF_SIZE]
+        return closes.get(normal.payload, ())
 
     def _polarity_of_normality(self, normal: Match[str]) -> Polarity | None:
         """As the words of its own part of the sentence say: "ventricles not enlarged, midline central"."""

@@ -160,11 +160,11 @@ def check_cache(objectives: Mapping[str, Objective], processes: int, micro_batch
         what = "trainer.devices above 1" if processes > 1 else "model.batch"
         raise ConfigError(f"model.cache_locked does not go with {what}; set it to false")
     for objective in objectives.values():
-        if objective.reads_encoded_alone:
-            continue
         if objective.shapes_image_tower_alone:
             continue  # it has done its work when the tower is locked
         local = (objective.needs | objective.row_needs) & {"tokens", "regions", "samples"}
+        if objective.reads_encoded_alone and local <= {"tokens"}:
+            continue
         if local or objective.has_rows:
             raise ConfigError(
                 f"model.cache_locked keeps what the tower gives of images alone, but {type(objective).__name__} needs "

@@ -1,8 +1,8 @@
 """Drafted reports of the CT phantom held against its facts: the assistant, and what it must beat or meet.
 
 A tower and an assistant on it are trained on one phantom, and read scans of another seed, once. The report reader of
-`voxtile facts --from reports`, which never saw these texts, reads every drafted report; a finding that it finds affirmed
-counts as said. Beside the assistant stand:
+`voxtile facts --from reports`, which never saw these texts, reads every drafted report; a finding that it finds
+affirmed counts as said. Beside the assistant stand:
 
 - `contrastive`, `facts head`: the tower's own probabilities, by the prompts of `medical/ct-findings` and by its head
   for facts, thresholds by the best F1 on the validation split of the training phantom, put into sentences;
@@ -100,8 +100,10 @@ def drafted(spec, corpus, rows):
 
 @torch.no_grad()
 def probabilities(spec, corpus, rows):
-    """{"contrastive", "facts head"} to [S, F]: margins of the tower's prompts (the finding against its denial, the mean
-    over wordings), and log-odds of its head for facts.
+    """[S, F] scores of the tower by `THRESHOLDED`.
+
+    They are margins of its prompts (the finding against its denial, the mean over wordings), and the log-odds of its
+    head for facts.
     """
     model = load_model(spec)
     prompts = yaml.safe_load(TASK.read_text(encoding="utf-8"))["classes"]

@@ -128,9 +128,7 @@ class Judged:
         }
         for place, concept in enumerate(CONCEPTS):
             own = (slice(None), place)
-            made[f"f1 {concept}"] = _with_interval(
-                lambda at, own=own: f1(self.truth[own][at], said[own][at]), scans
-            )
+            made[f"f1 {concept}"] = _with_interval(lambda at, own=own: f1(self.truth[own][at], said[own][at]), scans)
         return made
 
     def difference(self, texts, others):

@@ -82,7 +82,7 @@ def corpus(tmp_path_factory, xray_corpus):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, corpus):
-    """Checkpoints of a tower, an assistant on it and one of single images from memory, both also stopped and resumed."""
+    """Checkpoints of a tower, of an assistant on it and one of single images from memory, and of both resumed."""
     folder = tmp_path_factory.mktemp("assist")
     with pytest.MonkeyPatch.context() as patch:
         found = {}

@@ -102,7 +102,9 @@ def caption_by_template(
     if words == "plain" and composition is not None:
         raise ConfigError("--words plain says facts by their names alone; leave out the phrase bank, or the option")
     banks = installed_banks([bank] if bank and not phrases else [])
-    task = TemplateTask(str(corpus), banks, kind, variants, said, sources, facts_source, caption_kind, composition, words)
+    task = TemplateTask(
+        str(corpus), banks, kind, variants, said, sources, facts_source, caption_kind, composition, words
+    )
     with counted_captions(corpus):
         summary = run_task(task, corpus, RunOptions(**run))
     _say_disputed(corpus, sources, facts_source)

@@ -208,8 +208,8 @@ def plain_sentence(fact: Fact, subject: Subject, bank: Bank, variant: int) -> st
     side = "on both sides" if said.side == "bilateral" else f"on the {said.side}" if said.side in _SIDES else ""
     if said.side and (said.side in place.split() or "both" in place.split()):
         side = ""
-    several = fields["is"] == "are"
-    details = ", ".join(part for part in (place, side, ("up to " if several else "") + said.size if said.size else "") if part)
+    size = f"up to {said.size}" if said.size and fields["is"] == "are" else said.size
+    details = ", ".join(part for part in (place, side, size) if part)
     text = f"{fields['name'].removeprefix(f'{said.side} ')}{' ' if place or side else ', '}{details}".rstrip(" ,")
     return f"{text[0].upper()}{text[1:]}."
 

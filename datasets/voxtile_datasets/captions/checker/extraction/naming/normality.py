@@ -95,11 +95,7 @@ class Normality:
                 continue
             polarity = self._polarity_of_normality(normal)
             structures = self.structures.of(normal, self.structures.has_closing) if polarity else []
-            denies = dict.fromkeys(
-                concept
-                for structure in structures
-                for concept in self._denied(structure, normal)
-            )
+            denies = dict.fromkeys(concept for structure in structures for concept in self._denied(structure, normal))
             if denies and polarity:
                 place = (structures[0].start, structures[0].end)
                 yield Mention((), polarity, normal.start, normal.end, place, tuple(denies))

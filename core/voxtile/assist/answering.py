@@ -83,9 +83,10 @@ class Answering(ItemObjective):
         L = − 1/N Σ_t log P(a_t | x, all tokens before t),
 
     N being the number of tokens to tell, each counted by its weight (`findings`). A dialogue is of `data.dialogues`;
-    texts of the captions are answers, too, to a question by their kind (alignment). The image is read once for all its dialogues: what the language model keeps
-    of it (keys and values) is shared, and gradients flow through it. A dialogue about several images, as one and the
-    examination before it, has each after its name: [name 1][image 1][name 2][image 2][question].
+    texts of the captions are answers, too, to a question by their kind (alignment). The image is read once for all its
+    dialogues: what the language model keeps of it (keys and values) is shared, and gradients flow through it. A
+    dialogue about several images, as one and the examination before it, has each after its name: [name 1][image 1]
+    [name 2][image 2][question].
 
     The language model is not in the checkpoint: what is trained of it is, with its name and hash. One from scratch is
     there as a whole.
@@ -99,8 +100,8 @@ class Answering(ItemObjective):
         vocabulary: `texts` has it write words of the training answers alone, which costs a fraction where a vocabulary
             is large: probabilities are over them, in training as later; `full` leaves it all its tokens.
         questions: what captions are answers to, by their kind; "" for all others.
-        joined: kinds of captions of which all that were drawn of an item make one answer, and what they answer: template
-            captions of single facts are a structured report.
+        joined: kinds of captions of which all that were drawn of an item make one answer, and what they answer:
+            template captions of single facts are a structured report.
         order: of these sentences: `findings` before denials, each in the order of the facts; or `concepts`, one after
             the other whether there or denied, so that the language model decides on one concept at a time.
         findings: how much tokens of sentences that state a finding count in such an answer, where 1 is as much as those
@@ -355,7 +356,7 @@ class Answering(ItemObjective):
         return self.sequence(turns).after(shown_tokens(self.words, names, tokens))
 
     def _losses(self, states: Tensor, rows: Sequence[DialogueTokens], tokens: Tensor, told: Tensor) -> Tensor:
-        """[R, 2] cross-entropy of each dialogue and its tokens by weight, from states [R, L - 1, W] of [R, L] tokens."""
+        """[R, 2] cross-entropy of dialogues and their tokens by weight, from states [R, L - 1, W] of [R, L] tokens."""
         wanted = told[:, 1:] & self._writable(tokens[:, 1:])
         losses = F.cross_entropy(self.logits(states[wanted]), self._places(tokens[:, 1:][wanted]), reduction="none")
         weights = weights_of(rows, tokens.shape[1]).to(losses)[:, 1:][wanted]

@@ -36,10 +36,10 @@ class Objective(nn.Module):
         states_facts: True where the term learns from what single texts state, and is 0 where that is not known.
         contrasts_facts: True where the term tells items that have a fact from items that have it not.
         contrasts_phrases: True where the term tells phrases of regions from each other.
-        shapes_image_tower_alone: True where nothing but the image tower and its own head learns from the term, so that it
-            is 0 once the tower is locked.
-        reads_encoded_alone: True where `rows` reads no more of images than the tower's pooled vectors and tokens, so that
-            these may come from memory.
+        shapes_image_tower_alone: True where nothing but the image tower and its own head learns from the term, so that
+            it is 0 once the tower is locked.
+        reads_encoded_alone: True where `rows` reads no more of images than the tower's pooled vectors and tokens, so
+            that these may come from memory.
         positives, ignore: relations of pairs that the term reads, where it has such settings.
 
     Examples:

@@ -64,8 +64,8 @@ def caption_by_template(
         caption_kind: kind that is noted in the captions table, so that a caption policy can weigh them apart: template,
             roi for texts about a part of what is trained as one item (a patch of a slide), or structured for sentences
             that together make a structured report.
-        words: varied wordings, or plain: the concept's own name and then its details, so that the same facts always have
-            the same words, as a structured report wants them.
+        words: varied wordings, or plain: the concept's own name and then its details, so that the same facts always
+            have the same words, as a structured report wants them.
         bank: wording bank (YAML) that comes before the installed ones, or phrase bank of `voxtile caption bank`, from
             which each sample's sentences are then composed; concepts that it lacks are worded as without it, and named.
             The name of a domain (medical, pathology, remote_sensing) means the phrase bank that comes with it.

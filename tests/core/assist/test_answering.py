@@ -234,7 +234,7 @@ def test_what_states_a_finding_counts_as_much_as_it_is_told_to():
     words, language = objective.words, objective.language
     parts = [words.encode("Question: List the findings.\nAnswer:"), words.encode(" No nodule."),
              words.encode(" Effusion."), [words.end]]  # fmt: skip
-    tokens = torch.tensor([sum(parts, [])])
+    tokens = torch.tensor([[token for part in parts for token in part]])
     read = torch.cat([objective.image(encoded.at(slice(0, 1))), language.embedded(tokens)], 1)
     losses = F.cross_entropy(language.model(inputs_embeds=read).logits[0, -tokens.shape[1] - 1 : -1], tokens[0],
                              reduction="none")  # fmt: skip

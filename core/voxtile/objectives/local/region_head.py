@@ -1,6 +1,6 @@
 """An auxiliary head that tells, at every level of the image tower, which cells the named regions cover.
 
-Shape letters: B items, R regions, C channels of a level, P phrases, *G grid of the image, *H grid of a level, N = product
+Shape letters: B items, R regions, C channels of a level, P phrases, *G grid of the image, *H grid of a level, N product
 of *H.
 """
 
@@ -86,8 +86,8 @@ class RegionHead(ItemObjective):
         levels = self.levels or tuple(range(1, len(widths)))
         if not levels or not all(0 <= level < len(widths) for level in levels):
             raise ConfigError(
-                f"RegionHead reads levels {list(levels)}, but the image tower has {len(widths)} feature maps; name some "
-                "of these, or take a tower with maps, such as WaveletTower or ViTTower with levels"
+                f"RegionHead reads levels {list(levels)}, but the image tower has {len(widths)} feature maps; name "
+                "some of these, or take a tower with maps, such as WaveletTower or ViTTower with levels"
             )
         self.heads.update({str(level): nn.Linear(widths[level], len(self.channels)) for level in levels})
 
@@ -121,8 +121,8 @@ class RegionHead(ItemObjective):
             return self.channels[name_key(phrase)]
         except KeyError:
             raise ConfigError(
-                f"RegionHead has no channel for '{phrase}'; name it in phrases or leave it out of data.regions.phrases, "
-                'and let data.regions.wordings be "{}" alone'
+                f"RegionHead has no channel for '{phrase}'; name it in phrases or leave it out of data.regions."
+                'phrases, and let data.regions.wordings be "{}" alone'
             ) from None
 
 

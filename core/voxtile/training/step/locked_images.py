@@ -106,8 +106,8 @@ class LockedImages:
         for batch in batches:
             if len(batch.images) != len(batch):
                 raise ConfigError(
-                    "model.cache_locked keeps what the tower gives of one image an item, but items have several images; "
-                    "use data.unit: sample, or set it to false"
+                    "model.cache_locked keeps what the tower gives of one image an item, but items have several "
+                    "images; use data.unit: sample, or set it to false"
                 )
             with torch.no_grad():
                 found = encoder.image(batch.images.to(device), tokens=tokens)

@@ -38,7 +38,7 @@ def serving(*corpora, options=()):
 
 
 @contextmanager
-def at_an_address(explored, pages=None):
+def at_an_address(explored, pages=None, desk=None, token=""):
     """A server in this process; with the built pages where no other folder is named."""
     import uvicorn
 
@@ -48,7 +48,7 @@ def at_an_address(explored, pages=None):
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
         name = f"127.0.0.1:{listener.getsockname()[1]}"
-        app = application(explored, Access(frozenset({name})), pages or BUILT)
+        app = application(explored, Access(frozenset({name}), token), pages or BUILT, desk)
         server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False))
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, daemon=True)
         thread.start()

@@ -16,6 +16,7 @@ from voxtile.assist.answering import REPORT, Answering
 from voxtile.assist.drawing import draw
 from voxtile.assist.region_sequences import question_tokens
 from voxtile.assist.regions import GroundedAnswering
+from voxtile.assist.sequences import check_question
 from voxtile.assist.writing import Answer, write
 from voxtile.data.presets.base import Preset
 from voxtile.data.sentences import split_sentences
@@ -104,6 +105,11 @@ class Assistant:
     def preset(self) -> Preset:
         """What prepares an image."""
         return self._model.preset
+
+    @property
+    def answering(self) -> Answering:
+        """What writes."""
+        return self._answering
 
     @property
     def report_questions(self) -> tuple[str, ...]:
@@ -246,6 +252,10 @@ class Assistant:
         shown, embeddings, tower = self._shown(image if names else image[None], names)
         return Talk(self, shown, embeddings[0], longest, tower)
 
+    def seen(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        """[S, C, *G] images as [S, K, W] for the language model, and [S, D] embeddings."""
+        return self._seen(images)
+
     @torch.no_grad()
     def support(self, vector: Tensor, sentences: Sequence[str]) -> list[float | None]:
         """Probability that the contrastive model gives each sentence, by the sigmoid that it was trained with.
@@ -387,8 +397,7 @@ class Talk:
             ConfigError: nothing is asked, the dialogue is longer than the language model reads, or a region is marked
                 that the model does not know what to do with.
         """
-        if not question.strip():
-            raise ConfigError('the question is empty; ask something, e.g. "Is there a pleural effusion?"')
+        check_question(self.assistant.answering.words, question)
         answering = self.assistant._answering
         first, start = not self._said, len(self._said)
         if regions:

@@ -7,6 +7,7 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from itertools import zip_longest
 from pathlib import Path
+from typing import Literal
 
 from rich.console import Console
 from rich.markup import escape
@@ -16,6 +17,7 @@ from voxtile.assist.assistant import LONGEST, WARNING, Assistant, Reply, Style
 from voxtile.assist.places import PlaceFiles, Places, described, places_of
 from voxtile.assist.region_inputs import parse_marked, region_on_grid
 from voxtile.assist.scans import Prompt, prompts_of
+from voxtile.assist.structured_reports import StructuredReports
 from voxtile.console import output
 from voxtile.corpus.reader import Corpus
 from voxtile.errors import ConfigError
@@ -31,7 +33,7 @@ def report(
     prior: Path | None = None,
     longest: int = LONGEST,
     out: Path | None = None,
-    to: Form = "auto",
+    to: Form | Literal["dicom-sr"] = "auto",
     threshold: float = 0.5,
     presence: float = 0.5,
     overlap: float = 0.5,
@@ -51,8 +53,11 @@ def report(
         prior: an earlier examination of the same patient, for models that read priors.
         longest: tokens of a report at most.
         out: folder for masks of what the sentences point at, in the format of the scan's own field as of `voxtile
-            ground`, and pictures of them; of a model that points.
-        to: dicom-seg, nifti, geojson or geopackage; auto takes the one of the scan's own field.
+            ground`, and pictures of them; of a model that points. With --to dicom-sr the file of the report, such as
+            report.dcm; of several series each gets a name of its own beside it.
+        to: dicom-seg, nifti, geojson or geopackage; auto takes the one of the scan's own field. dicom-sr writes the
+            report itself, as a DICOM measurement report of the series with an item a finding: its code, the sentence,
+            its support and, of a model that points, its segment.
         threshold: probability from which a voxel belongs to a place.
         presence: probability from which there is a place at all.
         overlap: share that neighbouring windows have in common, where the scan is larger than the model's grid.
@@ -64,8 +69,9 @@ def report(
         InputError: the scan cannot be read, or the prior is of another patient.
     """
     settings, console = Places(threshold, presence, overlap), output()
+    structured = StructuredReports(scan, out) if to == "dicom-sr" else None
     assistant = Assistant(model, trust_package)
-    files = PlaceFiles(assistant, scan, out, to)
+    files = PlaceFiles(assistant, scan, None, "auto") if to == "dicom-sr" else PlaceFiles(assistant, scan, out, to)
     with tempfile.TemporaryDirectory(prefix="voxtile-report-") as folder:
         for shown in _prompts(assistant, [scan], folder, prior, modality):
             console.print(f"report of {_named(shown)}", markup=False, highlight=False)
@@ -73,6 +79,10 @@ def report(
             places = places_of(assistant, shown.corpus, shown.name, reply.claims, settings)
             _show(reply, longest, console, places)
             files.add(places)
+            if structured is not None:
+                structured.add(shown.name, reply, places)
+        if structured is not None:
+            _wrote(structured.write(Path(folder) / "scan"), console)
         _wrote(files.write(Corpus(Path(folder) / "scan"), f"assist:{assistant.name}"), console)
     _warn(console)
 

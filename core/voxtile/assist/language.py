@@ -80,18 +80,23 @@ class Language:
         made: Tensor = cast(Any, self.model).get_input_embeddings()(tokens)
         return made
 
-    def states(self, embeddings: Tensor, past: Past | None = None, mask: Tensor | None = None) -> Tensor:
+    def states(
+        self, embeddings: Tensor, past: Past | None = None, mask: Tensor | None = None, places: Tensor | None = None
+    ) -> Tensor:
         """[R, L, W] states, from which the tokens after each are told.
 
         Args:
             embeddings: [R, L, W].
             past: of the tokens before, to which these are added; None for none.
             mask: [R, P + L] int64, 1 where there is a token, over the past and these; None where all are.
+            places: [R, L] int64 in their sequences; those after the past where left out.
         """
         decoder = cast(Any, self.model).base_model
         known: dict[str, Any] = {"inputs_embeds": embeddings, "attention_mask": mask, "use_cache": past is not None}
         if past is not None:
             known[_past_argument(decoder)] = past.cache
+        if places is not None:
+            known["position_ids"] = places
         made: Tensor = decoder(**known).last_hidden_state
         return made
 

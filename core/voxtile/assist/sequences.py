@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from voxtile.assist.language import Words
+from voxtile.errors import ConfigError
 from voxtile.types import Turn
 
 TEMPLATE = "voxtile-1"
@@ -23,6 +24,8 @@ BEFORE_IMAGE = "Image: "
 AFTER_IMAGE = "\n"
 IMAGE = -1
 """The place of a token that an image makes."""
+
+_LEAST_SHARE = 0.5  # of a question's letters that the words must have; names and units may be of another alphabet
 
 
 def asked(question: str) -> str:
@@ -119,3 +122,34 @@ def weights_of(sequences: Sequence[DialogueTokens], length: int) -> Tensor:
         if one.weights:
             weights[row, : len(one.weights)] = torch.tensor(one.weights)
     return weights
+
+
+def check_question(words: Words, question: str) -> None:
+    """Refuse what no answer can follow.
+
+    Raises:
+        ConfigError: nothing is asked, or in an alphabet that the words do not have.
+    """
+    if not question.strip():
+        raise ConfigError('the question is empty; ask something, e.g. "Is there a pleural effusion?"')
+    if not has_letters(words, question):
+        raise ConfigError(
+            "the question is in an alphabet that the model's training texts do not have; ask in the language of its "
+            "reports"
+        )
+
+
+def has_letters(words: Words, question: str) -> bool:
+    """Whether the words have most letters of a question; one that comes apart into bytes was never in a text.
+
+    Args:
+        words: of the language model.
+        question: any text; one without letters is read.
+    """
+    letters = [letter for letter in question if letter.isalpha()]
+    known = {letter for letter in set(letters) if letter.isascii() or _is_known(words, letter)}
+    return not letters or sum(letter in known for letter in letters) >= _LEAST_SHARE * len(letters)
+
+
+def _is_known(words: Words, letter: str) -> bool:
+    return any(letter in words.decode([token]) for token in words.encode(letter))

@@ -11,6 +11,7 @@ import json
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -86,7 +87,50 @@ def write_dicom_sr(corpus: Corpus, sample: StoredSample, out: Path, originals: P
     root = corpus.roots[sample.meta.get("corpus") or 0]
     known = confidentiality_of(root, sample.meta)
     sources = original_series(originals, sample, root) if originals else slice_headers(sample, known)
-    return publish_all([(out, partial(_write, sample, facts, sources))])
+    return publish_all([(out, partial(_write, sample, [Finding(fact) for fact in facts], sources, ()))])
+
+
+@dataclass(frozen=True)
+class Finding:
+    """A fact as a report states it.
+
+    Attributes:
+        fact: row of the table `facts`, its attributes read.
+        said: the sentence that says so; empty for none.
+        support: probability that a model gives image and sentence, 0 to 1; None where none was asked.
+        segment: file of a DICOM segmentation of the same series, and the number of the segment that shows it; None for
+            none.
+    """
+
+    fact: Mapping[str, Any]
+    said: str = ""
+    support: float | None = None
+    segment: tuple[Path, int] | None = None
+
+
+def write_drafted_sr(
+    corpus: Corpus, sample: StoredSample, findings: Sequence[Finding], remarks: Sequence[str], out: Path, series: Path
+) -> list[Path]:
+    """Write findings that a model drafted as a measurement report.
+
+    Each has beside what `write_dicom_sr` states the sentence that says so (Comment) and its support, with the name of
+    the software that made it.
+
+    Args:
+        corpus: of the sample.
+        sample: what was reported on.
+        findings: may be none.
+        remarks: sentences about the whole: warnings, and what names no finding.
+        out: the file.
+        series: folder with the sample's own DICOM series.
+
+    Raises:
+        InputError: the folder does not hold the series of the sample.
+        MissingExtraError: highdicom is not installed.
+    """
+    require("highdicom", "medical")
+    sources = original_series(series, sample, corpus.roots[sample.meta.get("corpus") or 0])
+    return publish_all([(out, partial(_write, sample, findings, sources, remarks))])
 
 
 def findings(corpus: Corpus, uid: str) -> Iterator[Mapping[str, Any]]:
@@ -105,7 +149,9 @@ def findings(corpus: Corpus, uid: str) -> Iterator[Mapping[str, Any]]:
             yield row | {"attributes": json.loads(row["attributes"] or "{}")}
 
 
-def _write(sample: StoredSample, facts: Sequence[Mapping[str, Any]], sources: Sequence[Dataset], target: Path) -> None:
+def _write(
+    sample: StoredSample, facts: Sequence[Finding], sources: Sequence[Dataset], remarks: Sequence[str], target: Path
+) -> None:
     import highdicom as hd
     from pydicom.sr.codedict import codes
 
@@ -127,12 +173,13 @@ def _write(sample: StoredSample, facts: Sequence[Mapping[str, Any]], sources: Se
         report = hd.sr.MeasurementReport(
             observation_context=hd.sr.ObservationContext(observer_device_context=observer),
             procedure_reported=hd.sr.CodedConcept(*procedure),
-            imaging_measurements=groups,
+            imaging_measurements=groups or None,
             title=codes.DCM.ImagingMeasurementReport,
             referenced_images=list(sources) if described else None,
         )
+        report[0].ContentSequence.extend(_comment(remark) for remark in remarks)
         document = hd.sr.ComprehensiveSR(
-            evidence=list(sources),
+            evidence=[*sources, *_segmentations(facts)],
             content=report,
             series_instance_uid=derived_uid("report series", uid, first.SeriesInstanceUID),
             series_number=101,
@@ -146,9 +193,10 @@ def _write(sample: StoredSample, facts: Sequence[Mapping[str, Any]], sources: Se
     target.write_bytes(stream.getvalue())
 
 
-def _group(fact: Mapping[str, Any], number: int, uid: str) -> Any:  # noqa: ANN401 - a highdicom type
+def _group(finding: Finding, number: int, uid: str) -> Any:  # noqa: ANN401 - a highdicom type
     import highdicom as hd
 
+    fact = finding.fact
     about = fact["attributes"]
     name = fact["region_id"] or f"{uid}-{number}"
     where, side = about.get("location"), _SIDES.get(str(about.get("laterality")))
@@ -157,13 +205,63 @@ def _group(fact: Mapping[str, Any], number: int, uid: str) -> Any:  # noqa: ANN4
     presence = hd.sr.QualitativeEvaluation(
         _own("Presence of the finding", "presence"), hd.sr.CodedConcept(*_POLARITIES[fact["polarity"]])
     )
-    return hd.sr.MeasurementsAndQualitativeEvaluations(
-        tracking_identifier=hd.sr.TrackingIdentifier(derived_uid("region", str(name)), str(name)),
-        finding_type=_finding(fact),
-        finding_sites=sites,
-        measurements=list(_measurements(fact)) or None,
-        qualitative_evaluations=[presence],
+    said = {
+        "tracking_identifier": hd.sr.TrackingIdentifier(derived_uid("region", str(name)), str(name)),
+        "finding_type": _finding(fact),
+        "finding_sites": sites,
+        "measurements": [*_measurements(fact), *_support(finding)] or None,
+        "qualitative_evaluations": [presence],
+    }
+    group: Any
+    if finding.segment is None:
+        group = hd.sr.MeasurementsAndQualitativeEvaluations(**said)
+    else:
+        group = hd.sr.VolumetricROIMeasurementsAndQualitativeEvaluations(
+            referenced_segment=_segment(*finding.segment), **said
+        )
+    if finding.said:
+        group[0].ContentSequence.append(_comment(finding.said))
+    return group
+
+
+def _segmentations(findings: Sequence[Finding]) -> list[Dataset]:
+    from pydicom import dcmread
+
+    files = dict.fromkeys(finding.segment[0] for finding in findings if finding.segment is not None)
+    return [dcmread(file, stop_before_pixels=True) for file in files]
+
+
+def _segment(file: Path, number: int) -> Any:  # noqa: ANN401
+    import highdicom as hd
+    from pydicom import dcmread
+
+    segmentation = dcmread(file, stop_before_pixels=True)
+    source = segmentation.ReferencedSeriesSequence[0].SeriesInstanceUID
+    return hd.sr.ReferencedSegment(
+        segmentation.SOPClassUID,
+        segmentation.SOPInstanceUID,
+        number,
+        source_series=hd.sr.SourceSeriesForSegmentation(source),
     )
+
+
+def _support(finding: Finding) -> Iterator[Any]:
+    import highdicom as hd
+
+    if finding.support is not None:
+        yield hd.sr.Measurement(
+            _own("Probability that a contrastive model gives image and sentence", "support"),
+            round(finding.support, 4),
+            hd.sr.CodedConcept("1", "UCUM", "no units"),
+            algorithm_id=hd.sr.AlgorithmIdentification("voxtile", voxtile.__version__),
+        )
+
+
+def _comment(words: str) -> Any:  # noqa: ANN401
+    import highdicom as hd
+    from pydicom.sr.codedict import codes
+
+    return hd.sr.TextContentItem(codes.DCM.Comment, words, hd.sr.RelationshipTypeValues.CONTAINS)
 
 
 def _measurements(fact: Mapping[str, Any]) -> Iterator[Any]:

@@ -12,11 +12,14 @@ from starlette.staticfiles import StaticFiles
 
 from voxtile.errors import ConfigError, CorpusError, MissingExtraError, PresetError
 from voxtile.serve.access import Access
+from voxtile.serve.assisting.desk import Desk
+from voxtile.serve.assisting.refusals import PREFIX, RefusedError, plain_refusal, refusal
 from voxtile.serve.explored import Explored, NoSuchSampleError
 from voxtile.serve.guard import Guard
 from voxtile.serve.judging.queue import Queue
 from voxtile.serve.routes import (
     alike,
+    chat,
     companions,
     corpus,
     dropped,
@@ -34,22 +37,35 @@ from voxtile.serve.routes import (
 _DAMAGED = "this sample cannot be read; run 'voxtile verify' on the corpus"
 
 
-def application(explored: Explored, access: Access, pages: Path) -> FastAPI:
+_OF_A_CORPUS = (
+    corpus, samples, alike, images, pictures, map_tiles, slides, companions, model, reports, dropped, judge
+)  # fmt: skip
+
+
+def application(
+    explored: Explored | None, access: Access, pages: Path | None = None, desk: Desk | None = None
+) -> FastAPI:
     """What answers requests.
 
     Args:
-        explored: the corpus.
+        explored: the corpus; None where an assistant alone is served.
         access: who may ask.
-        pages: folder of the built pages.
+        pages: folder of the built pages, of a corpus.
+        desk: the assistant, where there is one.
     """
     app = FastAPI(title="voxtile", docs_url=None, redoc_url=None, openapi_url="/api/openapi.json")
-    serve_from_now_on(app, explored)
-    app.state.access = access
-    for routes in (
-        session, corpus, samples, alike, images, pictures, map_tiles, slides, companions, model, reports, dropped, judge
-    ):  # fmt: skip
-        app.include_router(routes.router, prefix="/api")
-    app.mount("/", StaticFiles(directory=pages, html=True))
+    app.state.access, app.state.desk = access, desk
+    app.include_router(session.router, prefix="/api")
+    app.include_router(chat.page_router, prefix="/api")
+    if desk is not None:
+        app.include_router(chat.router)
+    if explored is not None:
+        serve_from_now_on(app, explored)
+        for routes in _OF_A_CORPUS:
+            app.include_router(routes.router, prefix="/api")
+    if pages is not None:
+        app.mount("/", StaticFiles(directory=pages, html=True))
+    app.add_exception_handler(RefusedError, _refused)
     app.add_exception_handler(ConfigError, _said)
     app.add_exception_handler(PresetError, _said)
     app.add_exception_handler(MissingExtraError, _said)
@@ -87,9 +103,17 @@ def _malformed(_: Request, __: Exception) -> Response:
     return JSONResponse({"error": "the request has another form than the interface"}, 422)
 
 
-def _plain(_: Request, error: Exception) -> Response:
-    return Response(status_code=getattr(error, "status_code", 500))
+def _refused(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RefusedError)
+    return refusal(error)
 
 
-def _defect(_: Request, __: Exception) -> Response:
+def _plain(request: Request, error: Exception) -> Response:
+    status = int(getattr(error, "status_code", 500))
+    return plain_refusal(status) if request.url.path.startswith(PREFIX) else Response(status_code=status)
+
+
+def _defect(request: Request, _: Exception) -> Response:
+    if request.url.path.startswith(PREFIX):
+        return plain_refusal(500)
     return JSONResponse({"error": "something went wrong in the server; its terminal says what"}, 500)

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from voxtile.console import output
 from voxtile.errors import ConfigError
@@ -16,6 +18,11 @@ from voxtile.serve.front_end import front_end
 from voxtile.serve.reports.report import open_reports
 from voxtile.serve.search.meaning import load_search_model
 
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+    from voxtile.serve.assisting.desk import Desk
+
 _LOCAL = ("127.0.0.1", "localhost", "[::1]")
 _MOST_AT_ONCE = 200  # requests; further ones are told to come again
 
@@ -23,6 +30,7 @@ _MOST_AT_ONCE = 200  # requests; further ones are told to come again
 def serve_corpus(
     *corpus: Path,
     model: str | None = None,
+    assist: str | None = None,
     host: str = "127.0.0.1",
     port: int = 8000,
     token: str | None = None,
@@ -31,6 +39,7 @@ def serve_corpus(
     report: tuple[Path, ...] = (),
     embed: bool = True,
     approximate_from: int = APPROXIMATE_FROM,
+    trust_package: tuple[str, ...] = (),
 ) -> None:
     """Show a corpus in the browser: find samples, and look at them with all that is known of them.
 
@@ -38,9 +47,11 @@ def serve_corpus(
     Nothing is written to a corpus but what readers say of its captions, facts and regions, as its table `reviews`.
 
     Args:
-        corpus: folders of corpora, seen as one.
+        corpus: folders of corpora, seen as one; none where --assist alone is served.
         model: a checkpoint or another model of images and texts, for search by words and likeness, by the vectors that
             `voxtile embed` added to the corpus, and for what it sees in a sample: where a phrase is, scores of classes.
+        assist: a checkpoint that was trained with the Answering objective: it answers questions on the page of a
+            sample, and chats of other programs at /v1, the interface of OpenAI.
         host: address to listen at; one that other machines reach needs a token.
         port: to listen at; 0 takes a free one.
         token: what viewers must know, at least 16 characters; with --host, one is made where it is left out.
@@ -52,6 +63,8 @@ def serve_corpus(
             user's cache folder.
         approximate_from: vectors beyond which search is approximate, by a graph of neighbours whose recall is measured
             and shown; up to here it is exact.
+        trust_package: package of your own whose classes the checkpoint of --assist may name; repeat it for further
+            ones.
 
     Raises:
         ConfigError: the pages are not built, the port is taken, or a token is too short.
@@ -60,43 +73,76 @@ def serve_corpus(
         PresetError: the model takes none of the samples.
         MissingExtraError: the extra `serve` is not installed.
     """
-    if not corpus:
-        raise ConfigError("no corpus was given; name at least one folder")
+    if not corpus and not assist:
+        raise ConfigError("no corpus was given; name at least one folder, or a model that writes with --assist")
+    if not corpus and (model or report or references):
+        raise ConfigError("--model, --report and --references go with a corpus; name its folder")
     try:
-        import uvicorn
+        import uvicorn  # noqa: F401 - said before anything is loaded
 
         from voxtile.serve.application import application, serve_from_now_on
     except ImportError as error:
         if (missing := missing_extra(error)) is not None:
             raise missing from error
         raise
-    pages = front_end()
+    pages = front_end() if corpus else None
     secret = _token(host, token)
     if not 0 < token_hours <= 24 * 365:
         raise ConfigError(f"--token-hours must be above 0 and at most a year, not {token_hours}")
     if approximate_from < 0:
         raise ConfigError(f"--approximate-from must be at least 0, not {approximate_from}")
-    current = CurrentCorpus(
-        corpus, load_search_model(model) if model else None, model or "", references, open_reports(report), embed,
-        approximate_from,
-    )  # fmt: skip
-    listener = _listener(host, port)
-    address = f"{_written(host)}:{listener.getsockname()[1]}"
-    access = Access(_hosts(host, listener.getsockname()[1]), secret, token_hours * 3600)
-    entry = f"http://{address}/" + (f"#token={secret}" if secret else "")
-    count = len(current.explored.index)
-    output().print(f"{count:,} samples at {entry} (Ctrl-C ends)", markup=False, highlight=False, soft_wrap=True)
-    served = application(current.explored, access, pages)
-    current.changed = partial(serve_from_now_on, served)
+    with ExitStack() as stack:
+        desk = _desk(assist, trust_package, stack) if assist else None
+        current = None
+        if corpus:
+            search = load_search_model(model) if model else None
+            current = CurrentCorpus(
+                corpus, search, model or "", references, open_reports(report), embed, approximate_from
+            )
+            stack.callback(current.stop)
+        listener = _listener(host, port)
+        address = f"{_written(host)}:{listener.getsockname()[1]}"
+        access = Access(_hosts(host, listener.getsockname()[1]), secret, token_hours * 3600)
+        _say(address, secret, current, desk is not None)
+        served = application(current.explored if current else None, access, pages, desk)
+        if current is not None:
+            current.changed = partial(serve_from_now_on, served)
+            current.watch()
+        _run(served, listener)
+
+
+def _desk(assist: str, trust_package: tuple[str, ...], stack: ExitStack) -> Desk:
+    """The assistant, which is closed with the stack."""
+    from voxtile.assist import Assistant
+    from voxtile.serve.assisting.desk import open_desk
+
+    desk = open_desk(Assistant(assist, trust_package))
+    stack.callback(desk.close)
+    return desk
+
+
+def _say(address: str, secret: str, current: CurrentCorpus | None, assists: bool) -> None:
+    """Where it is served."""
+    lines = []
+    if current is not None:
+        entry = f"http://{address}/" + (f"#token={secret}" if secret else "")
+        lines.append(f"{len(current.explored.index):,} samples at {entry} (Ctrl-C ends)")
+    if assists:
+        key = f" with the token {secret}" if secret and current is None else ""
+        lines.append(f"chats at http://{address}/v1{key}" + ("" if current else " (Ctrl-C ends)"))
+    for line in lines:
+        output().print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _run(served: FastAPI, listener: socket.socket) -> None:
+    """Until it is told to end."""
+    import uvicorn
+
     config = uvicorn.Config(
         served, log_level="warning", access_log=False, server_header=False,
         limit_concurrency=_MOST_AT_ONCE, timeout_keep_alive=15,
     )  # fmt: skip
-    current.watch()
-    try:
-        uvicorn.Server(config).run(sockets=[listener])
-    finally:
-        current.stop()
+    uvicorn.Server(config).run(sockets=[listener])
 
 
 def _token(host: str, given: str | None) -> str:

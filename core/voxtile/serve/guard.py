@@ -15,12 +15,14 @@ from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from voxtile.serve.access import COOKIE, Access
+from voxtile.serve.assisting.refusals import MOST_BYTES, PREFIX, plain_refusal
 
 _MOST_BODY = 64 * 1024  # bytes of a request
 _MOST_IMAGE = 256 << 20  # bytes of an image that is searched by, which goes to a file piece by piece
 _IMAGES = "/api/images"
+_CHATS = PREFIX + "chat/completions"  # whose images stand in the request
 _MOST_ADDRESS = 8 * 1024
-_PROTECTED, _SESSION = "/api/", "/api/session"
+_PROTECTED, _SESSION = ("/api/", PREFIX), "/api/session"
 # Scripts and styles are files of this server alone. NiiVue decodes in workers that it makes of its own text, holds its
 # letters as data, and sets styles by CSSOM, which needs no exception. The hash is that of an empty style, by which the
 # page keeps OpenSeadragon from writing one.
@@ -72,7 +74,9 @@ class Guard:
         headers = Headers(scope=scope)
         status = self._refused(scope, headers)
         if status:
-            await PlainTextResponse("", status)(scope, receive, _with_headers(send))
+            of_chats = str(scope["path"]).startswith(PREFIX)
+            answer = plain_refusal(status) if of_chats else PlainTextResponse("", status)
+            await answer(scope, receive, _with_headers(send))
             return
         await self._app(scope, _limited(receive, _most_body(scope)), _with_headers(send))
 
@@ -111,7 +115,9 @@ class Guard:
 
 
 def _most_body(scope: Scope) -> int:
-    return _MOST_IMAGE if scope["path"] == _IMAGES and scope["method"] == "POST" else _MOST_BODY
+    if scope["method"] != "POST":
+        return _MOST_BODY
+    return {_IMAGES: _MOST_IMAGE, _CHATS: MOST_BYTES}.get(str(scope["path"]), _MOST_BODY)
 
 
 def _limited(receive: Receive, most: int) -> Receive:

@@ -99,7 +99,7 @@ def _prepared(reader: _Reader, path: str, modality: str | None, report: Report) 
         raise not_a_study(preset.role_names)
     kind = read_as(kind_of(image), image, preset)
     if kind == "wsi":
-        raise ConfigError("a whole slide is not searched by; give a picture of a part of it")
+        raise ConfigError("a whole slide is not read as one image; give a picture of a part of it")
     known: Given = {"modality": _modality(preset, modality)} if kind == "nifti" else {}
     with tempfile.TemporaryDirectory(prefix="voxtile-image-") as folder:
         corpus = file_corpus(image, preset, Path(folder), known, 0.0)

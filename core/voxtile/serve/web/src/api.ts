@@ -189,6 +189,34 @@ export interface Outlined {
   box: number[];
 }
 
+/** What answers chats about samples. */
+export interface Assistant {
+  model: string;
+  report_question: string;
+  answers_questions: boolean;
+  least: number;
+  warning: string;
+}
+
+export interface Claim {
+  text: string;
+  support: number | null;
+}
+
+export interface RestsOn {
+  claims: Claim[];
+  confidence: number;
+  withheld: boolean;
+  warning: string;
+}
+
+/** A piece of an answer; the last one says what it rests on, and why it ended. */
+export interface ChatPiece {
+  text: string;
+  rests: RestsOn | null;
+  finished: string | null;
+}
+
 /** A request was refused; `message` is for people. */
 export class Refused extends Error {
   constructor(readonly status: number, message: string) {
@@ -231,6 +259,39 @@ async function request<T>(path: string, init: RequestInit): Promise<T> {
     throw new Refused(answer.status, said?.error ?? SAID[answer.status] ?? `The server answered ${answer.status}.`);
   }
   return (await answer.json()) as T;
+}
+
+/** An answer of the assistant as it is written: server-sent events, as OpenAI's interface has them. */
+export async function* streamChat(model: string, messages: unknown[], signal: AbortSignal): AsyncGenerator<ChatPiece> {
+  const body = JSON.stringify({ model, messages, stream: true });
+  const answer = await fetch("v1/chat/completions", { method: "POST", headers: { "Content-Type": "application/json" }, body, signal });
+  if (!answer.ok || !answer.body) {
+    const said = await answer.json().catch(() => null);
+    throw new Refused(answer.status, said?.error?.message ?? SAID[answer.status] ?? `The server answered ${answer.status}.`);
+  }
+  for await (const event of events(answer.body)) {
+    if (event === "[DONE]") return;
+    const chunk = JSON.parse(event);
+    if (chunk.error) throw new Refused(500, String(chunk.error.message));
+    const choice = chunk.choices[0];
+    yield { text: choice?.delta.content ?? "", rests: chunk.voxtile ?? null, finished: choice?.finish_reason ?? null };
+  }
+  throw new Refused(0, "The answer broke off; look whether voxtile serve still runs.");
+}
+
+/** The data of server-sent events, each on one line. */
+async function* events(stream: ReadableStream<Uint8Array>): AsyncGenerator<string> {
+  const reader = stream.getReader();
+  const decoder = new TextDecoder();
+  let held = "";
+  for (;;) {
+    const { done, value } = await reader.read();
+    if (done) return;
+    held += decoder.decode(value, { stream: true });
+    const lines = held.split("\n");
+    held = lines.pop() ?? "";
+    for (const line of lines) if (line.startsWith("data: ")) yield line.slice(6);
+  }
 }
 
 /** Address of a picture or file of a sample. */

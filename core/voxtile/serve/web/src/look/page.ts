@@ -2,8 +2,9 @@
 
 import { html, nothing, render } from "lit";
 import { lookAddress } from "../address";
-import { type About, ask, file, type Known, type Shown, type ShownBy } from "../api";
+import { type About, type Assistant, ask, file, type Known, type Shown, type ShownBy } from "../api";
 import { likenessLinks, showAlike } from "../find/alike";
+import { chatPanel } from "./chat";
 import { classesPanel } from "./classes";
 import { captions, facts, provenance, regions } from "./details";
 import { phrasePanel } from "./phrase";
@@ -11,7 +12,9 @@ import type { Viewer } from "./viewer";
 
 export async function lookPage(root: HTMLElement, uid: string, about: About): Promise<() => void> {
   const path = `samples/${encodeURIComponent(uid)}`;
-  const [known, shown, model] = await Promise.all([ask<Known>(path), ask<Shown>(`${path}/shown`), ask<ShownBy | null>("model")]);
+  const [known, shown, model, assistant] = await Promise.all([
+    ask<Known>(path), ask<Shown>(`${path}/shown`), ask<ShownBy | null>("model"), ask<Assistant | null>("assistant"),
+  ]);
   const title = [known.sample.modality, known.sample.kind].filter(Boolean).join(" · ");
   document.title = `${title} – voxtile`;
   render(
@@ -22,7 +25,7 @@ export async function lookPage(root: HTMLElement, uid: string, about: About): Pr
       </p>
       <div class="look">
         <section class="card view" aria-label="Image"><div id="viewer"></div></section>
-        <div>${model?.methods.length ? html`<section class="card" id="phrase"></section>` : nothing}${model ? html`<section class="card" id="classes"></section>` : nothing}${captions(known)}${facts(known)}${regions(known, shown)}${others("Same study", known.study)}${others("Same subject", known.subject)}<div id="alike"></div>${provenance(known)}</div>
+        <div>${assistant ? html`<section class="card" id="chat"></section>` : nothing}${model?.methods.length ? html`<section class="card" id="phrase"></section>` : nothing}${model ? html`<section class="card" id="classes"></section>` : nothing}${captions(known)}${facts(known)}${regions(known, shown)}${others("Same study", known.study)}${others("Same subject", known.subject)}<div id="alike"></div>${provenance(known)}</div>
       </div>`,
     root,
   );
@@ -32,7 +35,11 @@ export async function lookPage(root: HTMLElement, uid: string, about: About): Pr
   const panel = (name: string) => root.querySelector<HTMLElement>(`#${name}`);
   if (model && panel("phrase")) phrasePanel(panel("phrase")!, known, viewer, model);
   if (model && panel("classes")) classesPanel(panel("classes")!, known);
-  return viewer.close;
+  const leave = assistant && panel("chat") ? chatPanel(panel("chat")!, known, assistant) : () => {};
+  return () => {
+    leave();
+    viewer.close();
+  };
 }
 
 async function openViewer(place: HTMLElement, known: Known, shown: Shown): Promise<Viewer> {

@@ -1,0 +1,1 @@
+"""Answers to several prompts at a time, which begin and end when they will."""

@@ -42,6 +42,15 @@ def ct_report_data(ct_data) -> list[str]:
 
 
 @pytest.fixture(scope="session")
+def ct_prior_data(ct_report_data) -> list[str]:
+    """Pairs of examinations, with questions of what has changed."""
+    phantom = json.loads(ct_report_data[1])
+    phantom |= {"n": 16, "options": {"workers": 1, "follow_up": True, "segmentations": 0}}
+    phantom["instruct"] |= {"kinds": "comparison,presence"}
+    return [ct_report_data[0], json.dumps(phantom), *ct_report_data[2:]]
+
+
+@pytest.fixture(scope="session")
 def ct_grounding_data() -> list[str]:
     return ct_segmented_data("medical/ct-grounding")
 
@@ -145,6 +154,7 @@ def data(request, tmp_path, monkeypatch, xray_corpus):
         "medical/cxr-images": ["--data.corpus", str(xray_corpus), "--data.num_workers", "0"],
         "medical/ct": request.getfixturevalue("ct_data"),
         "medical/ct-report": request.getfixturevalue("ct_report_data"),
+        "medical/ct-prior": request.getfixturevalue("ct_prior_data"),
         "medical/ct-grounding": request.getfixturevalue("ct_grounding_data"),
         "medical/cxr-films": films_data("medical/cxr-films"),
         "medical/cxr-report": films_data("medical/cxr-report"),

@@ -27,7 +27,8 @@ class Encoding(Protocol):
         Args:
             batch: with its tokens filled in.
             step: global optimiser step.
-            images: what the image tower gives, where that is known already.
+            images: what the image tower gives, where that is known already; of images that dialogues show beside the
+                items' own after those.
         """
 
 
@@ -59,6 +60,8 @@ class OnePass:
                 self._encoder, batch, tokens=tokens, others="others" in reads
             )
         else:
+            count = len(batch)
+            images, others = images.at(slice(0, count)), images.at(slice(count, None))
             embeddings = self._encoder.project_samples(images)
         image, image_encoded = self._encoder.pool_items(
             embeddings, images, batch.image_item, len(batch), batch.image_days

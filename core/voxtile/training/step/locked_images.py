@@ -62,6 +62,8 @@ class ImageLock:
     def encoded(self, batch: Batch, data: OnceMoreData, *, tokens: bool) -> Encoded:
         """What the locked tower gives of a batch of training items, which it saw once each.
 
+        That of the images that its dialogues show beside the items' own comes after them.
+
         Args:
             batch: its images are not read.
             data: asked for all items at the first batch, and for no more images from then on.
@@ -70,17 +72,13 @@ class ImageLock:
         Raises:
             ConfigError: an item has several images, images have several sizes, or there is too much to keep.
         """
-        if any(turns[0].images for drawn in batch.dialogues or () for turns in drawn):
-            raise ConfigError(
-                "model.cache_locked keeps one image an item, but a dialogue shows several; set it to false, or "
-                "data.dialogues.max_images to 1"
-            )
         if self._kept is None:
             with torch.random.fork_rng(devices=[]):  # a loader draws a number, which a resumed run does at another step
                 batches = data.train_once_dataloader()
                 self._kept = LockedImages(self._encoder, batches, batch.images.device, tokens=tokens)
             data.leave_images_out()
-        return self._kept.of(batch.uids)
+        others = [] if batch.others is None else batch.others.uids
+        return self._kept.of([*batch.uids, *others])
 
 
 class LockedImages:

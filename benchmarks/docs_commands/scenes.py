@@ -72,6 +72,24 @@ DOCS = {
         },
         run_as={r"^(voxtile chat .*)$": r"echo 'Is there a fracture?' | \1"},
     ),
+    ("docs/assist.md", "Tune it by preferences"): Scene(
+        given={"corpus": From(ASSIST, "corpus"), "last.ckpt": From(ASSIST, f"runs/ct-report/version_0/{LAST}")},
+        run_as={
+            r"^(voxtile prefer .*)$": r"\1 --samples 1 --longest 64",
+            r"^(lightning fit -c medical/ct-report-dpo.*)$": r"\1 --trainer.max_epochs 1",
+        },
+    ),
+    ("docs/evaluation-checks.md", "Are answers right?"): Scene(
+        given={
+            "scan": SCAN,
+            "corpus": From(ASSIST, "corpus"),
+            "last.ckpt": From(ASSIST, f"runs/ct-report/version_0/{LAST}"),
+        },
+        run_as={  # so few scans have no ten subjects to validate by, and so short a training is mostly wrong
+            r"--split val": "--split train --limit 20",
+            r"--risk 0.1": "--risk 0.95 --split train",
+        },
+    ),
     ("docs/benchmarks.md", "CLIP_benchmark"): Scene(
         given={"corpus": XRAYS, "last.ckpt": From(CXR, f"runs/cxr/version_0/{LAST}")},
         run_as={r"--compat": "last.ckpt medical/pneumoniamnist --corpus corpus --out report --compat"},

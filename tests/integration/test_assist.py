@@ -19,6 +19,7 @@ from voxtile.corpus.writer import JobWriter
 from voxtile.errors import ConfigError
 from voxtile.stages.ground.sources import own_corpus
 from voxtile.training.checkpoint import read_checkpoint
+from voxtile.training.config_bases import read_config
 
 CONFIG = Path(__file__).with_name("tiny.yaml")
 ANSWERING = {
@@ -151,6 +152,15 @@ def test_tuning_by_preferences_begins_with_the_assistant_and_resumes_to_the_bit(
     assert "has no objective that answers, and Preference tunes one" in " ".join(capsys.readouterr().err.split())
 
 
+def test_the_config_of_tuning_describes_the_assistant_that_the_other_config_trains():
+    folder = Path(__file__).parents[2] / "domains" / "medical"
+    found = [read_config(folder / f"{name}.yaml")["model"]["objectives"] for name in ("ct-report", "ct-report-dpo")]
+    assistant, tuned = (terms["answering"]["init_args"] for terms in found)
+    assert {"beta", "nll"} <= tuned.keys()
+    assert {name: value for name, value in tuned.items() if name not in ("beta", "nll")} == assistant
+    assert found[0].keys() == found[1].keys()
+
+
 def test_towers_that_stand_still_as_they_were_drawn_are_said_to(trained, corpus, tmp_path, monkeypatch, caplog):
     monkeypatch.chdir(tmp_path)
     config = assist_config(corpus, trained["tower"])
@@ -178,9 +188,11 @@ def test_reports_answers_and_talks_by_the_commands(trained, picture, capsys, mon
     assert CANNOT_BE_TOLD in capsys.readouterr().out
     assert main([*ask, "--least", "0"]) == 0
     assert CANNOT_BE_TOLD not in capsys.readouterr().out
-    monkeypatch.setattr("sys.stdin", io.StringIO("Is there pneumonia?\nWhere?\n\nnever read\n"))
+    monkeypatch.setattr("sys.stdin", io.StringIO("Is there pneumonia?\nЕсть ли выпот?\nWhere?\n\nnever read\n"))
     assert main(["chat", str(picture), "--model", model, "--longest", "4", "--least", "0"]) == 0
-    assert capsys.readouterr().out.count("confidence ") == 2
+    told = capsys.readouterr().out
+    assert told.count("confidence ") == 2
+    assert "is in another language (CYRILLIC)" in told  # and the dialogue goes on
 
 
 def test_a_prior_and_several_pictures_are_shown_by_name(trained, picture, tmp_path, capsys):
@@ -223,6 +235,8 @@ def test_later_questions_are_answered_in_the_light_of_earlier_ones(trained):
     ("words", "sentence"),
     [
         (["ask", "{picture}", " ", "--model", "{whole}"], "the question is empty"),
+        (["ask", "{picture}", "Gibt es auf der linken Seite einen Erguss?", "--model", "{whole}"],
+         "the question is in another language (de) than this model was trained on; ask as it was asked"),
         (["ask", "{picture}", "why " * 300, "--model", "{whole}"], "the language model 'of its own' reads 160"),
         (["ask", "{picture}", "Why?", "--model", "{whole}", "--least", "2"], "must lie within 0 and 1"),
         (["report", "{picture}", "--model", "{tower}"], "does not write; give a checkpoint that was trained with"),

@@ -43,6 +43,7 @@ REPORT = "Write the report."
 FINDINGS = "List the findings."
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 _KEPT_QUESTIONS = 8  # ways to ask for a report that a checkpoint remembers
+_ASKED = 256  # questions that a checkpoint remembers, the commonest: they say in which language and words it was asked
 
 
 class DialogueData(Protocol):
@@ -152,6 +153,7 @@ class Answering(ItemObjective):
         self.connector: ImageTokens | None = None
         self.tuned = nn.ParameterDict()
         self.report_questions: tuple[str, ...] = ()
+        self.training_questions: tuple[str, ...] = ()  # questions of its training
         self.answers_questions = self.draws_reports = self.shows_several = False
         self._allowed: Tensor | None = None
         self._hidden: list[Language] = []  # in a list, so that its weights are not the objective's
@@ -228,6 +230,7 @@ class Answering(ItemObjective):
             "words": None,
             "allowed": None,
             "report_questions": [question for question, _ in wanted.most_common(_KEPT_QUESTIONS)],
+            "asked": [question for question, _ in Counter(turn.question for turn in asked_for).most_common(_ASKED)],
             "answers_questions": any(turn.kind != "report" for turn in asked_for),
             "shows_several": any(turn.images for turn in asked_for),
             "draws_reports": bool(getattr(data, "draws_reports", True)),
@@ -278,6 +281,7 @@ class Answering(ItemObjective):
         allowed = state.get("allowed")
         self._allowed = None if allowed is None else torch.tensor(allowed, dtype=torch.int64)
         self.report_questions = tuple(str(question) for question in state.get("report_questions") or ())
+        self.training_questions = tuple(str(question) for question in state.get("asked") or ())
         self.answers_questions = bool(state.get("answers_questions"))
         self.shows_several = bool(state.get("shows_several"))
         self.draws_reports = bool(state.get("draws_reports"))
@@ -291,6 +295,7 @@ class Answering(ItemObjective):
             "words": words.to_json() if isinstance(words, TrainedWords) else None,
             "allowed": None if self._allowed is None else self._allowed.tolist(),
             "report_questions": list(self.report_questions),
+            "asked": list(self.training_questions),
             "answers_questions": self.answers_questions,
             "shows_several": self.shows_several,
             "draws_reports": self.draws_reports,

@@ -24,6 +24,7 @@ from voxtile.errors import ConfigError
 from voxtile.inference.encoder_model import EncoderModel
 from voxtile.inference.load import load_model
 from voxtile.types import Encoded
+from voxtile.words.question_language import require_language
 
 Style = Literal["structured", "narrative"]
 
@@ -396,9 +397,11 @@ class Talk:
         Raises:
             ConfigError: nothing is asked, the dialogue is longer than the language model reads, or a region is marked
                 that the model does not know what to do with.
+            OtherLanguageError: the question is in a language that it was not trained on.
         """
         check_question(self.assistant.answering.words, question)
         answering = self.assistant._answering
+        require_language(question, answering.training_questions)
         first, start = not self._said, len(self._said)
         if regions:
             assert self.tower is not None

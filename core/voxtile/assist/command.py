@@ -23,6 +23,7 @@ from voxtile.corpus.reader import Corpus
 from voxtile.errors import ConfigError
 from voxtile.stages.ground.files import Found
 from voxtile.stages.ground.results import Form
+from voxtile.words.question_language import OtherLanguageError
 
 
 def report(
@@ -188,7 +189,10 @@ def chat(
         for line in sys.stdin:
             if not line.strip():
                 break
-            _show(talk.ask(line), longest, console)
+            try:
+                _show(talk.ask(line), longest, console)
+            except OtherLanguageError as error:  # the next question may be in the right one
+                console.print(str(error), markup=False, highlight=False, soft_wrap=True)
 
 
 def _prompts(

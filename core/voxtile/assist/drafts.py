@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from torch import Tensor
 
-from voxtile.assist.assistant import LONGEST, Assistant, Style
+from voxtile.assist.assistant import CANNOT_BE_TOLD, LONGEST, Assistant, Style
 from voxtile.assist.region_inputs import stored_region
 from voxtile.console import note
 from voxtile.corpus.reader import Corpus
@@ -24,6 +24,7 @@ from voxtile.errors import ConfigError, InputError
 from voxtile.evaluation.figures.baselines import permutations
 from voxtile.evaluation.inputs.units import SPLITS, Units, limited, require_units, select_units
 from voxtile.evaluation.tasks.task import Task
+from voxtile.words.question_language import OtherLanguageError
 
 _DIALOGUES = ["dialogue_id", "turn", "role", "text", "uids", "answer", "verdict", "region_ids"]
 
@@ -47,6 +48,7 @@ def draft(
     shuffled: bool = False,
     blind: bool = False,
     limit: int | None = None,
+    least: float = 0.0,
     longest: int = LONGEST,
     batch_size: int = 8,
     seed: int = 0,
@@ -54,8 +56,8 @@ def draft(
 ) -> None:
     """Draft reports of all images of a split, or answer its questions, as a file for evaluation.
 
-    The file has the columns `uid` and `text`, or `dialogue_id` and `text`, as tasks of the kinds report-factuality and
-    question-answering take them.
+    The file has the columns `uid` and `text`, or `dialogue_id`, `text`, `confidence` and `withheld`, as tasks of the
+    kinds report-factuality and question-answering take them.
 
     Args:
         corpus: with the images, and, for questions, its table of dialogues (voxtile instruct).
@@ -68,6 +70,8 @@ def draft(
         shuffled: show each question or report the image of another subject, as a control.
         blind: leave the image out, as a control; a model that was trained without images is a harder one.
         limit: so many images at most, drawn at random by the seed.
+        least: an answer to a question is withheld where its confidence is below this, as by `voxtile ask`; leave it at
+            0 where the confidence itself is evaluated, or a threshold chosen (`voxtile calibrate`).
         longest: tokens of a text at most.
         batch_size: images at a time.
         seed: of the choice and of the control.
@@ -82,7 +86,7 @@ def draft(
         raise ConfigError(f"--out is '{out}'; give a name that ends in .parquet")
     if split not in SPLITS:
         raise ConfigError(f"--split must be one of {', '.join(SPLITS)}, not '{split}'")
-    store, assistant = Corpus(corpus), Assistant(model, trust_package)
+    store, assistant = Corpus(corpus), Assistant(model, trust_package, least=least)
     assistant.leave_images_out(blind)
     reads_studies = isinstance(assistant.preset, StudyReader)
     task = Task(name="draft", title="", kind="draft", unit="study" if reads_studies else "sample", scheme=scheme)
@@ -95,13 +99,12 @@ def draft(
         rows = list(_answers(assistant, shown, wanted, longest, _regions(store, assistant, wanted)))
     else:
         rows = [
-            (uid, reply.text)
+            {"uid": uid, "text": reply.text}
             for uids, images in shown
             for uid, reply in zip(uids, assistant.reports(images, style, longest=longest), strict=True)
         ]
     out.parent.mkdir(parents=True, exist_ok=True)
-    names = ("dialogue_id" if questions else "uid", "text")
-    pq.write_table(pa.table({name: [row[place] for row in rows] for place, name in enumerate(names)}), out)
+    pq.write_table(pa.Table.from_pylist(rows), out)
     note(f"{len(rows):,} {'answers' if questions else 'reports'} of {len(units):,} images were written to {out}")
 
 
@@ -162,14 +165,19 @@ def _answers(
     questions: dict[str, list[_Question]],
     longest: int,
     regions: Mapping[str, Tensor],
-) -> Iterator[tuple[str, str]]:
+) -> Iterator[dict[str, object]]:
     for uids, images in shown:
         for uid, image in zip(uids, images, strict=True):
             if asked := questions.get(uid):
                 talk = assistant.talk(image, longest=longest)
                 for one in asked:  # each by itself, not in the light of the one before
                     alone = replace(talk, _said=[], _marked={})
-                    yield one.dialogue, alone.ask(one.text, [regions[mark] for mark in one.marks]).text
+                    text, confidence, withheld = CANNOT_BE_TOLD, 0.0, True
+                    with suppress(OtherLanguageError):  # it is refused, and the others are answered
+                        reply = alone.ask(one.text, [regions[mark] for mark in one.marks])
+                        text, confidence, withheld = reply.text, reply.confidence, reply.withheld
+                    named = {"dialogue_id": one.dialogue, "text": text}
+                    yield named | {"confidence": confidence, "withheld": withheld}
 
 
 def _regions(store: Corpus, assistant: Assistant, questions: dict[str, list[_Question]]) -> dict[str, Tensor]:

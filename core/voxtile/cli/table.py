@@ -404,6 +404,15 @@ COMMANDS: Mapping[str, Entry | Group] = {
             "voxtile draft corpus last.ckpt --out drafts.parquet",
         ),
     ),
+    "calibrate": Entry(
+        MODEL,
+        "calibrate CORPUS ANSWERS",
+        Command(
+            "voxtile.evaluation.kinds.answers.calibrate:calibrate",
+            "below which confidence answers are withheld, from a validation split",
+            "voxtile calibrate corpus answers.parquet --risk 0.1",
+        ),
+    ),
     "ask": Entry(
         MODEL,
         'ask SCAN… "question"',

@@ -39,6 +39,18 @@ def is_other_language(text: str, lang: str) -> str | None:
     return str(found)
 
 
+def language_of(text: str) -> str:
+    """ISO 639-1 code of the language that a text is likeliest in.
+
+    Args:
+        text: some sentences.
+
+    Raises:
+        MissingExtraError: py3langid is not installed.
+    """
+    return str(_identifier().rank(text)[0][0])
+
+
 @cache
 def _identifier() -> LanguageIdentifier:
     try:

@@ -5,6 +5,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from voxtile.cli.main import main
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
@@ -96,6 +97,77 @@ def test_blind_answers_stand_beside_and_kinds_are_chosen(corpus, make_model, tmp
     assert values(evaluation)["accuracy", None] == 1.0
     assert values(evaluation, "blind-answers", "trivial")["accuracy", None] == 0.5
     assert evaluation.results[0].differences[0].baseline == "blind-answers"
+
+
+def asked_with(corpus, make_model, folder, said, confidence):
+    table = pa.table({"dialogue_id": list(said), "text": list(said.values()), "confidence": list(confidence.values())})
+    pq.write_table(table, folder / "a.parquet")
+    (folder / "t.yaml").write_text("kind: question-answering\nanswers: a.parquet\n")
+    return values(evaluate_model(make_model(), "m", corpus, [str(folder / "t.yaml")], QUICK))
+
+
+def told(wrong, refusing):
+    """Answers to two questions an image: every `wrong`-th side is not the right one, every `refusing`-th is refused."""
+    said = {}
+    for number in range(N):
+        side = asked(number)["side"][1]
+        said[f"side-{number}"] = side if number % wrong else {"left": "right", "right": "left"}[side]
+        said[f"unanswerable-{number}"] = "That cannot be told." if number % refusing == 0 else "John."
+    return said
+
+
+def test_confidence_is_judged_by_what_it_risks(corpus, make_model, tmp_path):
+    said = told(wrong=4, refusing=2)
+    right = {
+        name: (int(name.split("-")[1]) % 4 != 0) if name[0] == "s" else text[0] == "T" for name, text in said.items()
+    }
+    rng = np.random.default_rng(0)
+    confidence = {name: float(value) for name, value in zip(said, rng.uniform(0.05, 0.95, len(said)), strict=True)}
+    found = asked_with(corpus, make_model, tmp_path, said, confidence)
+    ordered = [right[name] for name in sorted(said, key=lambda name: -confidence[name])]
+    risks = [1 - np.mean(ordered[: count + 1]) for count in range(len(ordered))]  # the definition, answer by answer
+    assert found["aurc", None] == pytest.approx(np.mean(risks))
+    assert found["risk@0.5", None] == pytest.approx(risks[len(ordered) // 2 - 1])
+    bins = [min(int(confidence[name] * 15), 14) for name in said]
+    gaps = [
+        abs(sum(right[n] - confidence[n] for n, b in zip(said, bins, strict=True) if b == place)) for place in range(15)
+    ]
+    assert found["ece", None] == pytest.approx(sum(gaps) / len(said))
+    refused = sum(text[0] == "T" for text in said.values())
+    assert found["refusal_precision", None] == 1.0
+    assert found["refusal_recall", None] == refused / N
+    sure = {name: 0.9 if right[name] else 0.1 for name in said}  # all the right ones first, of one confidence each
+    found = asked_with(corpus, make_model, tmp_path, said, sure)
+    share = sum(right.values()) / len(right)
+    assert found["aurc", None] == pytest.approx((1 - share) * (1 - share))
+    assert found["ece", None] == pytest.approx(0.1)
+    nothing = dict.fromkeys(said, 0.5)
+    assert asked_with(corpus, make_model, tmp_path, said, nothing)["aurc", None] == pytest.approx(1 - share)
+    with pytest.raises(EvaluationError, match="a confidence that is no number from 0 to 1; mend it"):
+        asked_with(corpus, make_model, tmp_path, said, dict.fromkeys(said, 1.5))
+
+
+def test_a_threshold_is_chosen_where_it_risks_what_it_may(corpus, tmp_path, capsys):
+    said = {f"side-{number}": asked(number)["side"][1] for number in range(N, 2 * N)}
+    for place, name in enumerate(said):  # the surer half is right, of the other every second
+        said[name] = said[name] if place < 20 or place % 2 else "nowhere"
+    confidence = [0.9895 - place / 100 for place in range(N)]
+    table = pa.table({"dialogue_id": list(said), "text": list(said.values()), "confidence": confidence})
+    pq.write_table(table, tmp_path / "a.parquet")
+    call = ["calibrate", str(corpus.roots[0]), str(tmp_path / "a.parquet"), "--split", "train"]
+    assert main([*call, "--risk", "0.2"]) == 0
+    chosen = capsys.readouterr().out  # of 20 + 2k answers k are wrong: at most a fifth up to k = 6
+    assert "--least 0.679: 80% of the questions are answered, and 18.8% of the answers are wrong" in chosen
+    for more, sentence in (
+        (["--split", "test"], "never chosen on what a model is judged by"),
+        (["--risk", "0"], "--risk must lie between 0 and 1, not 0"),
+        (["--kinds", "count"], "has an answer in"),
+    ):
+        assert main([*call, *more]) == 2
+        assert sentence in " ".join(capsys.readouterr().err.split())
+    pq.write_table(table.drop_columns("confidence"), tmp_path / "a.parquet")
+    assert main(call) == 2
+    assert "has no column confidence" in " ".join(capsys.readouterr().err.split())
 
 
 @pytest.mark.parametrize(

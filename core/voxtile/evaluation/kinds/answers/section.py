@@ -24,6 +24,10 @@ _TITLES = {
     "open_f1": "F1 of words, open questions",
     "refusal_recall": "Refused, of what no image tells",
     "false_refusal": "Refused, of what the image tells",
+    "refusal_precision": "What no image tells, of the refused",
+    "aurc": "Risk by coverage, area under it",
+    "risk@0.5": "Wrong, of the surest half",
+    "ece": "Confidence, off from being right",
 }
 
 

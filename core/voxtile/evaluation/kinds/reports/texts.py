@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.csv
@@ -50,6 +51,14 @@ def read_texts(path: Path, known: Collection[str], columns: tuple[str, ...] = ("
     if strange is not None:
         raise EvaluationError(f"'{path}' has a text of '{strange}', which the corpus does not hold")
     return rows
+
+
+def read_column(path: Path, key: str, column: str) -> dict[str, Any] | None:
+    """A further column of a file that `read_texts` reads, by key; None where it has none of this name."""
+    table = _table(path)
+    if column not in table.schema.names:
+        return None
+    return {str(row[key]): row[column] for row in table.select([key, column]).to_pylist()}
 
 
 def _table(path: Path) -> pa.Table:

@@ -47,6 +47,7 @@ class Group:
             member that is meant and the words for it.
         old_usage: what that form is, for the help.
         adds: as in `Entry`.
+        makes: it also makes the corpus where there is none.
     """
 
     section: str
@@ -59,3 +60,4 @@ class Group:
     old_form: Callable[[Sequence[str], Mapping[str, Command]], tuple[str, list[str]]] | None = None
     old_usage: str = ""
     adds: bool = False
+    makes: bool = False

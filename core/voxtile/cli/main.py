@@ -137,11 +137,17 @@ def _train(argv: list[str]) -> None:
 
 
 def _call(
-    command: Command, name: str, argv: list[str], *, adds: bool, prepare: Callable[[], None] | None = None
+    command: Command,
+    name: str,
+    argv: list[str],
+    *,
+    adds: bool,
+    makes: bool = False,
+    prepare: Callable[[], None] | None = None,
 ) -> None:
     from voxtile.cli.options import call
 
-    call(command, name, argv, prepare=prepare, adds=adds)
+    call(command, name, argv, prepare=prepare, adds=adds, makes=makes)
 
 
 def _call_member(word: str, group: Group, argv: list[str]) -> None:
@@ -163,7 +169,7 @@ def _call_member(word: str, group: Group, argv: list[str]) -> None:
     command = members[chosen]
     if not command.example and chosen in group.example.split():
         command = replace(command, example=group.example)
-    _call(command, name, rest, adds=group.adds)
+    _call(command, name, rest, adds=group.adds, makes=group.makes)
 
 
 def _chosen(group: Group, members: Mapping[str, Command], argv: list[str]) -> tuple[str, list[str]]:

@@ -38,6 +38,7 @@ def call(
     *,
     prepare: Callable[[], None] | None = None,
     adds: bool = False,
+    makes: bool = False,
 ) -> None:
     """Read `argv` for a command's function and call it.
 
@@ -47,6 +48,7 @@ def call(
         argv: the words after them.
         prepare: called when all words fit, before the function's module is imported.
         adds: the command adds to the corpus that it is given, which may lie in a store.
+        makes: it also makes it where there is none.
 
     Raises:
         ConfigError: an option, a value or a key of the config file does not fit.
@@ -71,7 +73,8 @@ def call(
     if adds and "corpus" in values:
         from voxtile.stages.stored_corpora import adding_to_store
 
-        with adding_to_store(values):
+        keeps_key = makes and any(parameter.name == "key_file" for parameter in signature.parameters)
+        with adding_to_store(values, makes=makes, keeps_key=keeps_key):
             _run(command, signature, values)
         return
     _run(command, signature, values)

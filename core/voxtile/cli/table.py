@@ -121,6 +121,8 @@ COMMANDS: Mapping[str, Entry | Group] = {
         "voxtile convert dicom phantom/dicom corpus --reports phantom/reports.csv",
         "converter",
         _of_domains(lambda domain: domain.converters),
+        adds=True,
+        makes=True,
     ),
     "build": Group(
         CORPUS,
@@ -129,6 +131,8 @@ COMMANDS: Mapping[str, Entry | Group] = {
         "voxtile build medmnist pneumoniamnist.npz corpus",
         "recipe",
         _of_domains(lambda domain: domain.recipes),
+        adds=True,
+        makes=True,
     ),
     "import": Group(
         CORPUS,
@@ -137,6 +141,8 @@ COMMANDS: Mapping[str, Entry | Group] = {
         "voxtile import wds pairs/ corpus",
         "importer",
         _imports,
+        adds=True,
+        makes=True,
     ),
     "materialize": Entry(
         CORPUS,

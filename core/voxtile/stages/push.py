@@ -18,7 +18,7 @@ from pathlib import Path
 from voxtile.bounded_text import load_json
 from voxtile.console import output, print_json
 from voxtile.corpus.forgotten import FORGOTTEN_FILE
-from voxtile.corpus.header import CORPUS_FILE, check_corpus, corpus_root
+from voxtile.corpus.header import CORPUS_FILE, check_corpus, corpus_root, new_corpus
 from voxtile.corpus.packing.reading import packed_files
 from voxtile.corpus.parts import part_paths, part_table, table_folder
 from voxtile.corpus.reader import Corpus
@@ -58,9 +58,9 @@ def push_corpus(corpus: Path, address: str, *, dry_run: bool = False, json: bool
     else:
         refuse_remote(corpus, "copied")
         check_corpus(corpus)
-        refuse_packed(corpus)
         with corpus_lock(corpus):
             push = _Push(corpus, target, dry_run, stored_names(target))
+            push.check_packed()
             push.run()
     if json:
         print_json({"address": target.url, "jobs": push.jobs, "files": push.files, "bytes": push.nbytes})
@@ -68,16 +68,6 @@ def push_corpus(corpus: Path, address: str, *, dry_run: bool = False, json: bool
     word = "would be copied" if dry_run else "copied"
     said = f"{word} to {target.url}: {push.jobs:,} jobs, {push.files:,} files, {push.nbytes / 1e6:,.1f} MB"
     output().print(said, markup=False, highlight=False)
-
-
-def refuse_packed(root: Path) -> None:
-    """Raise CorpusError for a corpus with packed files: beside what a store has already they would be there twice."""
-    for table in (*TABLES, "ledger"):
-        for packed in packed_files(table_folder(root, table)):
-            raise CorpusError(
-                f"'{packed.path}' holds packed parts of tables (voxtile compact), which push does not put beside what "
-                "a store has; push before compacting, or copy the whole to an empty prefix by the store's own tools"
-            )
 
 
 def push_draft(root: Path, address: Address) -> Pushed:
@@ -104,6 +94,22 @@ def push_views(address: Address, *, dry_run: bool = False) -> Pushed:
     push.check_conditions()
     push.put_views()
     return push
+
+
+def put_header(address: Address) -> None:
+    """Begin a corpus in a store: an empty one is there then, unless another machine has begun it meanwhile.
+
+    Raises:
+        CorpusError: the prefix holds something else.
+        StoreError: the store refuses or does not answer.
+    """
+    if stored_names(address):
+        raise CorpusError(
+            f"'{address.url}' holds other objects and no {CORPUS_FILE}; choose an empty prefix for the corpus"
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        new_corpus(Path(folder, "corpus"))
+        create(address, CORPUS_FILE, Path(folder, "corpus", CORPUS_FILE))
 
 
 def check_writable(root: Path, address: Address) -> None:
@@ -163,8 +169,15 @@ class _Push(Pushed):
         self.check_conditions()
         if (self.root / FORGOTTEN_FILE).is_file():
             self._put(FORGOTTEN_FILE)
+        packed = self._packed()
+        within = {name for names in packed.values() for name in names}
         for record in fresh:
-            self._put_job(record)
+            self._put_job(record, within)
+        for name in packed:
+            self._put(name)
+        for record in fresh:  # what their rows are packed in is there now
+            if within.intersection(record.files):
+                self._put(record.name)
         pending = {f"{path.stem}" for path in (self.root / "done").glob("*.pending")}
         for name in self._others(records, pending):
             self._put(name)
@@ -239,14 +252,46 @@ class _Push(Pushed):
                 "convert each input on one machine, or push to a new prefix"
             )
 
-    def _put_job(self, record: Record) -> None:
-        """Announce a job, which hides its files, put them, and let the job count."""
+    def _put_job(self, record: Record, within: set[str]) -> None:
+        """Announce a job, which hides its files, put them, and let the job count.
+
+        Parts that are `within` packed files come with these, and so the job counts after them.
+        """
         self.jobs += 1
         if not self.dry_run:
             self._announce(record)
-        for name in sorted(record.files):
+        for name in sorted(set(record.files) - within):
             self._put(name)
-        self._put(record.name)
+        if not within.intersection(record.files):
+            self._put(record.name)
+
+    def _packed(self) -> dict[str, list[str]]:
+        """Names of packed files, and of the parts that they hold."""
+        found = {}
+        for table in (*TABLES, "ledger"):
+            for packed in packed_files(table_folder(self.root, table)):
+                folder = packed.path.parent.relative_to(self.root).as_posix()
+                names = [f"{folder}/{stem}.parquet" for stem in packed.members]
+                found[f"{folder}/{packed.path.name}"] = names
+        return found
+
+    def check_packed(self) -> None:
+        """Packed files go where there are no other parts: beside what they hold of a table it would be there twice.
+
+        Raises:
+            CorpusError: the store has parts of tables that the corpus has no files of, and the corpus is packed.
+        """
+        others = {
+            name for name in self.there
+            if name.startswith(("tables/", "ledger/")) and name.endswith(".parquet")
+            and not (self.root / name).is_file()
+        }  # fmt: skip
+        packed = self._packed()
+        if others and packed:
+            raise CorpusError(
+                f"'{self.root / next(iter(packed))}' holds packed parts of tables (voxtile compact), which push does "
+                f"not put beside what '{self.target.url}' has already; push to an empty prefix"
+            )
 
     def _announce(self, record: Record) -> None:
         stem = str(load_json((self.root / record.name).read_bytes())["stem"])

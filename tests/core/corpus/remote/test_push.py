@@ -88,6 +88,14 @@ def test_a_dry_run_copies_nothing(address, made, servers):
     assert "Contents" not in servers("moto").client.list_objects_v2(Bucket=BUCKET, Prefix=prefix)
 
 
+def refused_after(network, writes):
+    """The store takes so many objects more, and then says that the credentials have expired."""
+    left = iter(range(writes))
+    refused = b"<Error><Code>ExpiredToken</Code></Error>"
+    refusal = b"HTTP/1.1 400 Bad Request\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s"
+    network.answer_put = lambda: None if next(left, None) is not None else refusal % (len(refused), refused)
+
+
 @pytest.mark.cases(1)
 @pytest.mark.parametrize("writes", [4, 5, 6])
 def test_a_push_that_stops_anywhere_shows_no_half_job_and_goes_on(servers, place, made, tmp_path, writes):
@@ -95,10 +103,7 @@ def test_a_push_that_stops_anywhere_shows_no_half_job_and_goes_on(servers, place
     with proxy(server) as network:
         address = place(server, f"{tmp_path.name}/corpus", network)
         push_corpus(made / "one", address)
-        left = iter(range(writes))
-        refused = b"<Error><Code>ExpiredToken</Code></Error>"
-        refusal = b"HTTP/1.1 400 Bad Request\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s"
-        network.answer_put = lambda: None if next(left, None) is not None else refusal % (len(refused), refused)
+        refused_after(network, writes)
         with pytest.raises(CorpusError, match="have expired"):
             push_corpus(made / "two", address)
         network.answer_put = lambda: None
@@ -129,6 +134,62 @@ def test_a_sample_that_another_run_has_stored_is_refused(address, made, tmp_path
     with pytest.raises(CorpusError, match=r"has 4 samples of .* from another run"):
         push_corpus(tmp_path / "other", address)
     assert_holds(address, made / "one")
+
+
+def imported(source, corpus, *options):
+    columns = ["--image-column", "path", "--text-column", "text"]
+    return voxtile("import", "csv", source / "texts.csv", corpus, *columns, "--engine", "inline", *options)
+
+
+def test_a_packed_corpus_goes_where_no_other_parts_are(servers, place, made, tmp_path):
+    packed, server = tmp_path / "packed", servers("moto")
+    for name in ("one", "two"):
+        imported(made / f"{name}-pictures", packed)
+    assert "packed" in voxtile("compact", packed)
+    with proxy(server) as network:
+        address = place(server, f"{tmp_path.name}/packed", network)
+        refused_after(network, 10)
+        with pytest.raises(CorpusError, match="have expired"):
+            push_corpus(packed, address)
+        network.answer_put = lambda: None
+        see_anew()
+        seen = Corpus(address)
+        assert seen.table("captions").num_rows == len(seen.table("samples")) == 0, "no half of a job is seen"
+        push_corpus(packed, address)
+        assert_holds(address, packed)
+        assert json.loads(voxtile("push", packed, address, "--json"))["files"] == 0, "it is all there"
+        other = place(server, f"{tmp_path.name}/other", network)
+        push_corpus(made / "one", other)
+        with pytest.raises(CorpusError, match="packed parts of tables"):
+            push_corpus(packed, other)
+        assert_holds(other, made / "one")
+
+
+def test_a_conversion_into_a_store_is_what_one_into_a_folder_is(address, made, servers):
+    server, prefix = servers("moto"), address.split("/", 3)[3]
+    imported(made / "one-pictures", address, "--dry-run")
+    assert "Contents" not in server.client.list_objects_v2(Bucket=BUCKET, Prefix=prefix), "a plan writes nothing"
+    assert "1 jobs" in imported(made / "one-pictures", address)
+    assert_holds(address, made / "one")
+    imported(made / "two-pictures", address)
+    assert_holds(address, made / "one", made / "two")
+    before = server.client.list_objects_v2(Bucket=BUCKET, Prefix=prefix)["Contents"]
+    assert "0 jobs" in imported(made / "two-pictures", address)
+    after = server.client.list_objects_v2(Bucket=BUCKET, Prefix=prefix)["Contents"]
+    assert [one["ETag"] for one in after] == [one["ETag"] for one in before], "nothing is put twice"
+
+
+def test_a_conversion_into_a_store_refuses_before_its_work(address, made, servers, tmp_path):
+    server, prefix = servers("moto"), address.split("/", 3)[3]
+    ran = run_here("convert", "dicom", made / "one-pictures", address)
+    assert (ran.returncode, "--key-file" in ran.stderr) == (2, True), "a key is never put into a store"
+    server.client.put_object(Bucket=BUCKET, Key=f"{prefix}/letters/private.txt", Body=b"mine")
+    ran = run_here("import", "csv", made / "one-pictures" / "texts.csv", address, "--image-column", "path")
+    assert ran.returncode == 2
+    assert "holds other objects" in " ".join(ran.stderr.split())
+    assert [one["Key"] for one in server.client.list_objects_v2(Bucket=BUCKET, Prefix=prefix)["Contents"]] == [
+        f"{prefix}/letters/private.txt"
+    ]
 
 
 def test_a_store_that_passes_over_conditions_is_refused(servers, place, made, tmp_path):

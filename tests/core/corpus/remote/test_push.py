@@ -179,6 +179,16 @@ def test_a_conversion_into_a_store_is_what_one_into_a_folder_is(address, made, s
     assert [one["ETag"] for one in after] == [one["ETag"] for one in before], "nothing is put twice"
 
 
+@pytest.mark.sweep
+@pytest.mark.timeout(600)
+def test_a_conversion_into_a_store_on_ray_is_the_same(address, made):
+    pytest.importorskip("ray", reason="the extra ray is not installed")
+    columns = ["--image-column", "path", "--text-column", "text"]
+    source = made / "one-pictures" / "texts.csv"
+    assert "1 jobs" in voxtile("import", "csv", source, address, *columns, "--engine", "ray", "--workers", "1")
+    assert_holds(address, made / "one")
+
+
 def test_a_conversion_into_a_store_refuses_before_its_work(address, made, servers, tmp_path):
     server, prefix = servers("moto"), address.split("/", 3)[3]
     ran = run_here("convert", "dicom", made / "one-pictures", address)

@@ -46,3 +46,9 @@ def test_a_denial_before_a_slash_denies_what_follows() -> None:
 def test_sentences_with_two_spaces_between_them_are_no_table() -> None:
     read = _read("The heart is enlarged.  No effusion\nThe lungs are clear.  No nodule.  No mass")
     assert {("cardiomegaly", "present", None), ("pleural_effusion", "absent", None)} <= read
+
+
+def test_what_an_old_inflammation_left_is_a_scar_and_no_pneumonia() -> None:
+    band = _read("Fibrotic band in the right lung, unchanged in character from old inflammation.")
+    assert {(concept, polarity) for concept, polarity, _ in band} == {("scar", "present")}
+    assert {concept for concept, _, _ in _read("Inflammation of the right lung.")} == {"pneumonia"}

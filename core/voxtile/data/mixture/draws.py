@@ -227,11 +227,12 @@ def _joined_others(parts: Sequence[Batch], items: Sequence[int]) -> OtherImages 
 
 
 def _joined_regions(parts: Sequence[Regions], items: Sequence[int]) -> Regions:
+    named = any(part.names is not None for part in parts)
     return Regions(
         phrases=[phrase for part in parts for phrase in part.phrases],
         item=_counted_on([part.item for part in parts], items),
         masks=torch.cat([part.masks for part in parts]),
         boxed=torch.cat([part.boxed for part in parts]),
         weight=torch.cat([part.weight for part in parts]),
-        names=[name for part in parts for name in part.names or part.phrases],
+        names=[name for part in parts for name in part.names or part.phrases] if named else None,
     )

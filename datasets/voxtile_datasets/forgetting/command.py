@@ -16,10 +16,10 @@ from voxtile.corpus.drafts import draft_folder
 from voxtile.corpus.forgotten import ForgottenSubjects
 from voxtile.corpus.header import check_corpus
 from voxtile.corpus.identity import KeyMap, downloads_of, key_map_path
+from voxtile.corpus.packing.reviews_lock import reviews_lock
 from voxtile.corpus.packing.whole_folder import aside_of, exchange, put_back, remove_old
 from voxtile.corpus.parts import part_dataset, part_paths, table_schema
 from voxtile.corpus.remote.address import refuse_remote
-from voxtile.corpus.reviews_lock import reviews_lock
 from voxtile.corpus.shards.memory_maps import map_payload
 from voxtile.engine.commit import remove_leftovers
 from voxtile.engine.lock import corpus_lock

@@ -3,7 +3,7 @@
 A part is written anew, whole and under a temporary name, with each verdict, and renamed before the verdict is
 acknowledged: a server that is killed loses at most the verdict that it had not acknowledged. Two servers on one corpus
 write parts of their own, one after the other, and see each other's. A command that builds the corpus anew
-keeps them out meanwhile (`voxtile.corpus.reviews_lock`).
+keeps them out meanwhile (`voxtile.corpus.packing.reviews_lock`).
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ import pyarrow.parquet as pq
 
 from voxtile.corpus.drafts import remove_dead_drafts
 from voxtile.corpus.forgotten import ForgottenSubjects
+from voxtile.corpus.packing.reviews_lock import ReviewsHeldError, reviews_lock
 from voxtile.corpus.parts import part_table, table_folder
 from voxtile.corpus.reader import Corpus
-from voxtile.corpus.reviews_lock import ReviewsHeldError, reviews_lock
 from voxtile.corpus.schema import REVIEWS, SCHEMA_VERSION, VERSION_KEY
 from voxtile.corpus.storage import StorageError, write_atomically
 from voxtile.errors import ConfigError, CorpusError

@@ -20,6 +20,7 @@ from voxtile.bounded_text import load_json
 from voxtile.console import output
 from voxtile.corpus.drafts import draft_folder
 from voxtile.corpus.header import CORPUS_FILE, check_corpus, corpus_version, header_bytes
+from voxtile.corpus.packing.reviews_lock import reviews_lock
 from voxtile.corpus.packing.whole_folder import (
     aside_of,
     corpus_files,
@@ -31,7 +32,6 @@ from voxtile.corpus.packing.whole_folder import (
 )
 from voxtile.corpus.records import Hashes, recorded_files
 from voxtile.corpus.remote.address import refuse_remote
-from voxtile.corpus.reviews_lock import reviews_lock
 from voxtile.corpus.schema import SCHEMA_VERSION, VERSION_KEY
 from voxtile.corpus.shards.codecs import array_in, encode_array
 from voxtile.corpus.shards.tar import DeterministicTar

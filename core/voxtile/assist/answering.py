@@ -455,6 +455,11 @@ class Answering(ItemObjective):
         """[…, W] states to [… , V] logits over the tokens that may be written."""
         return self.language.logits(states, self._written(states.device))
 
+    @property
+    def writable(self) -> Tensor | None:
+        """Tokens that may be written, [V] int64 ascending; None for all."""
+        return self._allowed
+
     def token(self, place: int) -> int:
         """The token at a place of the logits."""
         return place if self._allowed is None else int(self._allowed[place])

@@ -23,6 +23,7 @@ from voxtile.data.sentences import split_sentences
 from voxtile.errors import ConfigError
 from voxtile.inference.encoder_model import EncoderModel
 from voxtile.inference.load import load_model
+from voxtile.models.dual import DualEncoder
 from voxtile.types import Encoded
 from voxtile.words.question_language import require_language
 
@@ -106,6 +107,11 @@ class Assistant:
     def preset(self) -> Preset:
         """What prepares an image."""
         return self._model.preset
+
+    @property
+    def encoder(self) -> DualEncoder:
+        """The towers."""
+        return self._model.encoder
 
     @property
     def answering(self) -> Answering:

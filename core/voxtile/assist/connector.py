@@ -110,7 +110,7 @@ class ImageTokens(nn.Module):
         parts = []
         if self.pooled is not None:
             made = self.pooled(self.dropout(full_precision(encoded.pooled)))
-            parts.append(made.view(len(made), self.settings.pooled, self.width))
+            parts.append(made.unflatten(1, (self.settings.pooled, self.width)))  # a length would be fixed in an export
         if self.local is not None:
             tokens, padding = require_tokens(encoded, "Answering", "image")
             tokens = full_precision(tokens)
@@ -154,7 +154,7 @@ def averaged(tokens: Tensor, grid: tuple[int, ...] | None, wanted: tuple[int, ..
             f"connector: the tower's tokens stand on a grid of {grid}, which cannot be averaged to {wanted}; leave "
             "grid out, or name a smaller one of as many axes"
         )
-    laid_out = tokens.transpose(1, 2).reshape(len(tokens), tokens.shape[2], *grid)
+    laid_out = tokens.transpose(1, 2).reshape(tokens.shape[0], tokens.shape[2], *grid)
     pool: Any = F.adaptive_avg_pool3d if len(grid) == 3 else F.adaptive_avg_pool2d
     pooled: Tensor = pool(laid_out, wanted)
     return pooled.flatten(2).transpose(1, 2)

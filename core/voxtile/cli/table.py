@@ -26,7 +26,12 @@ def _exports() -> Mapping[str, Command]:
         "huggingface": ("export_hugging_face", "a checkpoint as a folder that transformers loads"),
         "onnx": ("export_onnx", "a checkpoint as ONNX graphs, any tower, also in 8 bits"),
     }
+    assistant = "voxtile.assist.exporting.command:export_assistant"
     return {
+        "assistant": Command(
+            assistant, "a checkpoint that writes, as ONNX and for transformers or peft",
+            "voxtile export last.ckpt out --to assistant --corpus corpus", check="voxtile.cli.preflight:export",
+        ),
         **{
             name: Command(
                 f"{command}:{target}", about, f"voxtile export last.ckpt out --to {name} --corpus corpus",

@@ -62,9 +62,11 @@ def write_onnx(source: Source, folder: Path, probes: Probes) -> None:
     images = torch.cat([probes.images, probes.images])[:2]
     tokens, _ = source.encoder.text.tokenizer.encode((*probes.texts, *probes.texts)[:2])
     outputs = [EMBEDDINGS] if source.head is None else [EMBEDDINGS, FACTS]
-    _export(_ImageGraph(source.encoder, source.head), images, "images", outputs, {0: count}, folder / f"{IMAGE}.onnx")
+    kinds = {name: f"the tower {type(source.encoder.get_submodule(name)).__name__}" for name in (IMAGE, TEXT)}
+    graph = _ImageGraph(source.encoder, source.head)
+    write_graph(graph, images, "images", outputs, {0: count}, folder / f"{IMAGE}.onnx", kinds[IMAGE])
     axes = {0: count} if _fixed_length(source) else {0: count, 1: free}
-    _export(_TextGraph(source.encoder), tokens, "tokens", [EMBEDDINGS], axes, folder / f"{TEXT}.onnx")
+    write_graph(_TextGraph(source.encoder), tokens, "tokens", [EMBEDDINGS], axes, folder / f"{TEXT}.onnx", kinds[TEXT])
 
 
 def quantise(folder: Path) -> None:
@@ -105,9 +107,23 @@ def run_onnx(folder: Path, source: Source, probes: Probes, suffix: str = "") -> 
     return Embedded(outputs[0], texts, float(scale), outputs[1] if len(outputs) > 1 else None)
 
 
-def _export(
-    module: nn.Module, example: Tensor, name: str, outputs: list[str], axes: Mapping[int, Any], path: Path
+def write_graph(
+    module: nn.Module, example: Tensor, name: str, outputs: list[str], axes: Mapping[int, Any], path: Path, kind: str
 ) -> None:
+    """Write a module of one input as an ONNX graph, opset 18.
+
+    Args:
+        module: in evaluation mode.
+        example: of its input.
+        name: of the input.
+        outputs: their names.
+        axes: of the input that are free.
+        path: of the graph.
+        kind: what it is, for messages.
+
+    Raises:
+        ExportError: it does something that ONNX has no operator for.
+    """
     try:
         with _quiet(), torch.no_grad():
             graph = torch.export.export(module.eval(), (example,), dynamic_shapes=(dict(axes),))
@@ -118,8 +134,7 @@ def _export(
             cast(Any, program).save(str(path))
     except Exception as error:  # torch.export and onnxscript raise many types
         reason = " ".join(str(error).split())[:300]
-        kind = type(module.get_submodule("encoder").get_submodule(path.stem)).__name__
-        raise ExportError(f"the tower {kind} cannot be written as ONNX: {reason}") from error
+        raise ExportError(f"{kind} cannot be written as ONNX: {reason}") from error
 
 
 def _means_over_cells(images: Tensor, cells: Sequence[int]) -> Tensor:

@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from voxtile.assist.language_sizes import PUBLISHED
 from voxtile.data.presets.load import preset_from_config
 from voxtile.domain import discover, resolve
 from voxtile.training.config_bases import read_config
+from voxtile.training.planning.command import Plan
 from voxtile.training.planning.estimate import find_gpu, largest, memory
 from voxtile.training.planning.measure import measure
 
@@ -25,6 +27,10 @@ ITEMS = 2
 @cache
 def config(name):
     return read_config(CONFIGS[name])
+
+
+TOWERS = [name for name in CONFIGS if "answering" not in config(name)["model"]["objectives"]]
+ASSISTANTS = [name for name in CONFIGS if name not in TOWERS]
 
 
 @cache
@@ -91,7 +97,7 @@ def test_every_domain_has_one_and_they_are_found_by_name():
 
 
 @pytest.mark.cases(1)
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", TOWERS)
 def test_parameters_and_operations_are_those_of_the_sum_by_hand(name):
     found, (parameters, forward) = step(name), expected(name)
     filters = config(name)["model"]["encoder"]["image"]
@@ -102,7 +108,7 @@ def test_parameters_and_operations_are_those_of_the_sum_by_hand(name):
     assert found.operations / ITEMS == pytest.approx(passes * forward, rel=0.05)
 
 
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", TOWERS)
 def test_the_memory_that_is_planned_fits_the_card_that_it_names(name):
     chosen = config(name)
     assert chosen["data"]["batch_size"] == chosen["model"]["batch"]["global"]
@@ -114,7 +120,7 @@ def test_the_memory_that_is_planned_fits_the_card_that_it_names(name):
 
 
 @pytest.mark.sweep
-@pytest.mark.parametrize("name", CONFIGS)
+@pytest.mark.parametrize("name", TOWERS)
 def test_the_table_of_the_docs_is_what_is_planned(name):
     chosen, page = config(name), Path(__file__).parents[2] / "docs" / "production.md"
     row = next(line for line in page.read_text().splitlines() if line.startswith(f"| `{name}` "))
@@ -138,3 +144,24 @@ def test_it_says_what_every_config_says(name):
     assert chosen["mixed_precision"] is True
     for task in chosen["evaluate"]["tasks"]:
         assert resolve(task, kind="task").is_file()
+
+
+CARDS = {"24": "l4", "40": "a100-40gb", "80": "a100-80gb"}
+
+
+@pytest.mark.parametrize("name", ASSISTANTS)
+def test_an_assistant_fits_the_card_that_its_config_names(name):
+    text = CONFIGS[name].read_text()
+    (gigabytes,) = re.findall(r"GPUs of (\d+) GB", text.replace("\n#", ""))
+    (card,) = set(re.findall(rf"voxtile plan {name} --gpu (\S+)", text))
+    assert card == CARDS[gigabytes]
+    planned = Plan(name, card)
+    found, total = planned.step(2), config(name)["data"]["batch_size"]
+    sizes = PUBLISHED[config(name)["model"]["objectives"]["answering"]["init_args"]["language"]]
+    assert 1e9 < sizes.parameters < 9e9
+    assert sizes.parameters < found.parameters < 1.3 * sizes.parameters
+    assert found.trained < 0.05 * found.parameters
+    need, twice = planned.memory(2), planned.memory(4)
+    each = (twice.activations - need.activations) / 2
+    assert need.total + (total - 2) * each < 0.95 * find_gpu(card).memory
+    assert need.weights >= 2 * sizes.parameters

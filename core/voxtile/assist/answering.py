@@ -17,6 +17,8 @@ from torch import Tensor, nn
 
 from voxtile.assist.connector import Connector, ImageTokens
 from voxtile.assist.language import Language, Past, Words, load_language
+from voxtile.assist.language_plan import planned_work, tokens_shown
+from voxtile.assist.language_sizes import sizes_of
 from voxtile.assist.scratch import ScratchLanguage, TrainedWords
 from voxtile.assist.sequences import (
     AFTER_IMAGE,
@@ -36,6 +38,7 @@ from voxtile.errors import CheckpointError, ConfigError
 from voxtile.models.tower import ImageTower, TextTower, full_precision
 from voxtile.models.tuning import Tuning
 from voxtile.objectives.base import ItemObjective
+from voxtile.objectives.planned import PlannedBatch, PlannedWork
 from voxtile.types import Batch, Encoded, Features, Turn
 
 DESCRIBE = "Describe the image."
@@ -205,6 +208,17 @@ class Answering(ItemObjective):
         for language in self._hidden:
             language.model._apply(fn)  # type: ignore[no-untyped-call]
         return self
+
+    def planned(self, batch: PlannedBatch) -> PlannedWork:
+        """What the language model and the connector take, by their sizes; no weights are read."""
+        sizes, how = sizes_of(self.language_name, self.scratch), self.connector_settings
+        with torch.device("meta"):
+            connector = sum(p.numel() for p in ImageTokens(how, batch.image_width, sizes.width, 1.0).parameters())
+        shown = tokens_shown(how.kind, how.grid, how.queries, how.pooled, batch.tokens)
+        tuning = None if self.scratch is not None else self.tuning
+        number = 2 if self.scratch is None and self.dtype == "bfloat16" else 4
+        everything = self.scratch is not None or self.vocabulary == "full"
+        return planned_work(sizes, tuning, number, sizes.vocabulary if everything else None, shown, connector, batch)
 
     # What it takes from the data, and keeps in checkpoints
 

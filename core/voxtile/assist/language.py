@@ -19,6 +19,7 @@ from typing import Any, Protocol, cast
 import torch
 from torch import Tensor, nn
 
+from voxtile.assist.language_sizes import PUBLISHED
 from voxtile.errors import ConfigError, MissingExtraError
 from voxtile.models.tower import full_precision
 from voxtile.packaged_models import GEMMA, PackagedModel
@@ -172,6 +173,11 @@ def load_language(name: str, dtype: torch.dtype) -> Language:
             raise MissingExtraError("gguf", "assist")
         folder, where["gguf_file"] = path.parent, path.name
     elif not (path / "config.json").is_file():
+        if name in PUBLISHED:
+            raise ConfigError(
+                f"of the language model '{name}' only the sizes are known, for voxtile plan; give the folder that "
+                "holds it: --model.objectives.answering.init_args.language FOLDER"
+            )
         known = ", ".join(_PACKAGED)
         raise ConfigError(
             f"there is no language model '{name}'; give {known}, a GGUF file, or a folder with config.json, "

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from voxtile.errors import ConfigError
 from voxtile.models.tower import ImageTower, TextTower
 from voxtile.objectives.pairs import IgnoredName, RelationName
+from voxtile.objectives.planned import PlannedBatch, PlannedWork
 from voxtile.types import Batch, Features
 
 if TYPE_CHECKING:
@@ -118,6 +119,16 @@ class Objective(nn.Module):
 
     def state(self) -> Mapping[str, Any] | None:
         """Plain values that a checkpoint must hold beside the weights, for `take_state`; None where there are none."""
+        return None
+
+    def planned(self, batch: PlannedBatch) -> PlannedWork | None:
+        """What it adds to a step, for a term that a plan cannot go through, as it reads the corpus's own texts.
+
+        Asked before `setup`; None for all other terms.
+
+        Args:
+            batch: sizes of the step.
+        """
         return None
 
     def after_step(self, encoder: DualEncoder, step: int, steps: int) -> None:

@@ -204,12 +204,6 @@ def test_the_command_prints_a_plan_and_refuses_what_it_cannot_read(tmp_path, cap
     assert "is no training config" in capsys.readouterr().err
 
 
-def test_what_goes_by_the_texts_of_a_corpus_is_refused_in_a_sentence(capsys):
-    assert main(["plan", "medical/ct-report", "--gpu", "l4"]) == 2
-    said = " ".join(capsys.readouterr().err.split())
-    assert "the work of the objective 'answering' goes by the corpus's own texts" in said
-
-
 def test_a_plan_reads_no_weights():
     preset = preset_from_config(PRESET)
     plain = {

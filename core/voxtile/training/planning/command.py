@@ -31,13 +31,14 @@ def plan(
 
     Nothing is computed and no data is read: the step is gone through with shapes alone, every text being as long as
     the text tower reads. Counted are weights, gradients and two moments of AdamW, those of fusion layers, decoders
-    and teachers among them; activations, which are the most that the forward and backward pass of towers and
-    objectives hold at once; two batches of images; and CUDA itself. A teacher adds its forward pass and no gradient.
-    Not counted are the loss of a large batch (`model.batch`) beyond a micro-batch, a few MB for a thousand items,
-    and what several GPUs exchange; attention is counted as a CPU does it, which takes no less. Time is the
-    operations of a step over what the card reaches, which is an assumption (--mfu); the logs of a run tell the
-    true share. If it does not fit, take a smaller --micro (`model.batch`), `model.recompute: true`, a smaller
-    input, or `trainer.precision: bf16-mixed`.
+    and teachers among them; a language model that is told to answer by its sizes (what stands still in the numbers
+    that it is kept in, low-rank additions with their moments, keys and values of images, logits); activations,
+    which are the most that the forward and backward pass of towers and objectives hold at once; two batches of
+    images; and CUDA itself. A teacher adds its forward pass and no gradient. Not counted are the loss of a large
+    batch (`model.batch`) beyond a micro-batch, a few MB for a thousand items, and what several GPUs exchange;
+    attention is counted as a CPU does it, which takes no less. Time is the operations of a step over what the card
+    reaches, which is an assumption (--mfu); the logs of a run tell the true share. If it does not fit, take a
+    smaller --micro (`model.batch`), `model.recompute: true`, a smaller input, or `trainer.precision: bf16-mixed`.
 
     Args:
         name: of a config, such as medical/ct, or its file.
@@ -70,6 +71,8 @@ def plan(
         f"Counted: towers and objectives ({', '.join(counted) or 'none'}), forward and backward, at the longest texts.",
         highlight=False,
     )
+    for sentence in step.assumed:
+        console.print(f"note: {sentence}", style="yellow", highlight=False)
     if step.left_out:
         console.print(
             f"note: of {', '.join(step.left_out)} only weights are counted; the work depends on what pictures show",
@@ -78,12 +81,13 @@ def plan(
 
 
 class Each(TypedDict):
-    """Of an item: texts, images, phrases with masks, and whether its images have texts of their own."""
+    """Of an item: texts, images, phrases with masks, whether its images have texts of their own, and dialogues."""
 
     texts: int
     images: int
     regions: int
     samples: bool
+    dialogues: int
 
 
 class Plan:
@@ -137,12 +141,14 @@ class Plan:
     def each(self) -> Each:
         """What an item has."""
         captions, regions = self._data.get("captions") or {}, self._data.get("regions")
+        talks = self._data.get("dialogues")
         policy = RegionPolicy(**regions) if regions else None
         return {
             "texts": int(captions.get("per_item", 1)) or 1,
             "images": self._images(),
             "regions": policy.present + policy.absent if policy else 0,
             "samples": bool(self._data.get("sample_captions")),
+            "dialogues": int(talks.get("per_item", 4)) or 4 if talks is not None else 0,
         }
 
     def _images(self) -> int:

@@ -55,7 +55,7 @@ def memory(step: Step, *, averaged: bool) -> Memory:
         averaged: an average of the weights is kept beside them.
     """
     return Memory(
-        weights=step.parameters * _WEIGHT + step.buffers,
+        weights=step.parameters * _WEIGHT - step.half_weights * (_WEIGHT - 2) + step.buffers,
         gradients=step.trained * _GRADIENT,
         optimiser=step.trained * _MOMENTS,
         average=step.parameters * _WEIGHT if averaged else 0.0,

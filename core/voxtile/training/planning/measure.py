@@ -8,7 +8,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 from unittest import mock
 
@@ -30,6 +30,8 @@ from voxtile.errors import ConfigError
 from voxtile.models.image.patches import BandPatchEmbedding
 from voxtile.models.image.wavelength import WavelengthTower
 from voxtile.models.tower import full_precision
+from voxtile.objectives.base import Objective
+from voxtile.objectives.planned import PlannedBatch, PlannedWork
 from voxtile.training.callbacks.telemetry import operation_counter
 from voxtile.training.memory import recompute_activations
 from voxtile.training.module import ContrastiveModule
@@ -62,6 +64,8 @@ class Step:
         operations: floating-point operations, forward and backward, of towers and objectives, with what is computed
             again and what a teacher computes; in a large-batch step also the pass that caches embeddings.
         left_out: objectives whose work depends on values, of which only the towers are counted.
+        half_weights: those of the parameters that stand still and take 2 bytes each.
+        assumed: what was taken for granted of objectives that are counted by their sizes, in sentences.
     """
 
     parameters: int
@@ -72,6 +76,8 @@ class Step:
     inputs: int
     operations: int
     left_out: tuple[str, ...]
+    half_weights: int = 0
+    assumed: tuple[str, ...] = ()
 
 
 def measure(
@@ -83,6 +89,7 @@ def measure(
     images: int = 1,
     regions: int = 0,
     samples: bool = False,
+    dialogues: int = 0,
     half: bool = True,
 ) -> Step:
     """Go through a step on fake tensors, which have shapes and no memory.
@@ -95,12 +102,14 @@ def measure(
         images: of an item.
         regions: phrases of an item with their masks, for objectives that ground.
         samples: where items are studies, each of their images has a text of its own.
+        dialogues: of an item.
         half: in mixed precision of 16 bits.
     """
     with warnings.catch_warnings(), ShapesAlone():
         warnings.filterwarnings("ignore", message="Accessing the data pointer of FakeTensor")  # torch copies a module
         with _no_draws():
             module = ContrastiveModule.from_config(without_weights(model)).train()
+        work = _by_sizes(module, PlannedBatch(items, texts, dialogues, 0, module.encoder.image.width, half), preset)
         _require_shapes(module)
         cached, module.large_batch = module.large_batch is not None, None
         with mock.patch.object(Tensor, "__deepcopy__", _copied):
@@ -123,25 +132,49 @@ def measure(
             with autocast:
                 features = module.features(batch)
                 encoding = counter.get_total_flops() - rows.once
-                loss = _loss(module, features, rows.left)
+                loss = _loss(module, features, rows.left, beside=bool(work))
             del features
             kept = alive.now
-            torch.autograd.backward(loss)
+            if loss.requires_grad:  # a model that stands still has no backward pass of its own
+                torch.autograd.backward(loss)
         numbers = [(p.numel(), p.requires_grad) for p in module.parameters()]
     return Step(
-        parameters=sum(n for n, _ in numbers),
-        trained=sum(n for n, learns in numbers if learns),
+        parameters=sum(n for n, _ in numbers) + sum(part.parameters for part in work),
+        trained=sum(n for n, learns in numbers if learns) + sum(part.trained for part in work),
         buffers=sum(value.nbytes for value in module.buffers()),
-        kept=kept,
-        peak=alive.peak,
+        kept=kept + sum(part.activations for part in work),
+        peak=alive.peak + sum(part.activations for part in work),
         inputs=sum(value.nbytes for value in given),
-        operations=counter.get_total_flops() + (encoding if cached else 0),
+        operations=counter.get_total_flops() + (encoding if cached else 0) + sum(part.operations for part in work),
         left_out=tuple(rows.left),
+        half_weights=sum(part.half_weights for part in work),
+        assumed=tuple(part.said for part in work),
     )
 
 
-def _loss(module: ContrastiveModule, features: Features, left: list[str]) -> Tensor:
-    """The sum of the losses; what depends on values is noted in `left`, and what the towers give is summed instead."""
+def _by_sizes(module: ContrastiveModule, batch: PlannedBatch, preset: Preset) -> list[PlannedWork]:
+    """Take the objectives that are counted by their sizes out of a module, and say what they add."""
+    found = {name: o for name, o in module._objectives.items() if type(o).planned is not Objective.planned}
+    if not found:
+        return []
+    with torch.no_grad():
+        images = torch.empty(batch.items, preset.channels, *preset.grid)
+        tokens = module.encoder.encode_samples(images, tokens=True)[1].tokens
+    known = replace(batch, tokens=0 if tokens is None else tokens.shape[1])
+    for name in found:
+        del module.objectives[name]
+    return [work for objective in found.values() if (work := objective.planned(known)) is not None]
+
+
+def _loss(module: ContrastiveModule, features: Features, left: list[str], *, beside: bool) -> Tensor:
+    """The sum of the losses; what depends on values is noted in `left`, and what the towers give is summed instead.
+
+    Args:
+        module: with the objectives that are gone through.
+        features: of the batch.
+        left: names of those that are not.
+        beside: others are counted by their sizes, and read what the towers give.
+    """
     losses = []
     for name, objective in module.objectives.items():
         if name in left:
@@ -150,7 +183,7 @@ def _loss(module: ContrastiveModule, features: Features, left: list[str]) -> Ten
             losses.append(full_precision(objective(features)))
         except _DEPENDS_ON_VALUES:
             left.append(name)
-    if left:
+    if left or beside:
         losses += [features.image.sum(), features.text.sum()]
         for part in (features.image_encoded, features.text_encoded):
             losses += [level.float().sum() for level in (part.pooled, *(part.levels or ()))]

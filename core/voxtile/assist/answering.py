@@ -118,7 +118,7 @@ class Answering(ItemObjective):
         ConfigError: neither or both of `language` and `scratch`, or a setting that does not exist.
     """
 
-    row_needs: ClassVar[frozenset[str]] = frozenset({"tokens", "others"})
+    row_needs: ClassVar[frozenset[str]] = frozenset({"tokens", "others", "members"})
     reads_encoded_alone: ClassVar[bool] = True
     reads_texts: bool = False  # dialogues will do
 

@@ -8,17 +8,22 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, cast
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from voxtile.assist.hierarchy import HierarchyTokens
+from voxtile.assist.scale_invariant import ScaleInvariantTokens
 from voxtile.errors import ConfigError
 from voxtile.models.tower import full_precision
 from voxtile.objectives.generative.captioning import AttentionalPool
 from voxtile.objectives.generative.cross_attention import require_tokens
 from voxtile.types import Encoded
+
+_MADE = ("resampler", "scale-invariant", "hierarchy")  # kinds that make other tokens than the tower's
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,10 +33,15 @@ class Connector:
     Attributes:
         kind: `mlp` maps each token of the tower by itself (LLaVA-1.5, Liu et al., CVPR 2024); `resampler` has learned
             queries look at all of them, so that images of any size make as many tokens (Flamingo, Alayrac et al.,
-            NeurIPS 2022); `none` gives no tokens but those of the pooled vector.
+            NeurIPS 2022); `scale-invariant` has the tokens of `grid` look at all of them (PA-LLaVA, Dai et al. 2024);
+            `hierarchy` has queries look at what other queries found in each image of an item, so that studies of any
+            number of series and slides of any number of patches make as many tokens (`data.unit: study`); `none` gives
+            no tokens but those of the pooled vector.
         grid: the tower's tokens are first averaged to this grid, (Z, Y, X) or (Y, X); left as they are where empty.
-        queries: tokens of the `resampler`.
-        heads: of its attention.
+        queries: tokens of the `resampler` and of an item of the `hierarchy`.
+        each: tokens that the `hierarchy` keeps of each image of an item.
+        layers: of the attention of `scale-invariant`.
+        heads: of the attention.
         pooled: tokens made of the tower's pooled vector, which come first; 0 for none.
         hidden: width within the mlps.
         difference: where a prompt shows several images, tokens made of how the pooled vector of each differs from that
@@ -43,9 +53,11 @@ class Connector:
         ConfigError: sizes that do not fit, or no token at all.
     """
 
-    kind: Literal["mlp", "resampler", "none"] = "mlp"
+    kind: Literal["mlp", "resampler", "scale-invariant", "hierarchy", "none"] = "mlp"
     grid: Sequence[int] = ()
     queries: int = 32
+    each: int = 4
+    layers: int = 2
     heads: int = 4
     pooled: int = 4
     hidden: int = 256
@@ -53,16 +65,18 @@ class Connector:
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
-        if self.kind not in ("mlp", "resampler", "none"):
-            raise ConfigError(f"there is no connector '{self.kind}'; take mlp, resampler or none")
+        if self.kind not in (*_MADE, "mlp", "none"):
+            raise ConfigError(f"there is no connector '{self.kind}'; take mlp, {', '.join(_MADE)} or none")
         if (
-            min(self.queries, self.heads, self.hidden) < 1
+            min(self.queries, self.each, self.layers, self.heads, self.hidden) < 1
             or min(self.pooled, self.difference) < 0
             or any(cells < 1 for cells in self.grid)
         ):
             raise ConfigError(f"connector: {self} has a size below 1")
         if not 0 <= self.dropout < 1:
             raise ConfigError(f"connector: dropout {self.dropout} is no share from 0 to below 1")
+        if self.kind == "scale-invariant" and not self.grid:
+            raise ConfigError("connector: kind scale-invariant looks from a grid; name one, such as [8, 8]")
         if self.kind == "none" and not self.pooled:
             raise ConfigError("connector: kind none with pooled 0 shows the language model nothing; take mlp")
         if self.hidden % self.heads:
@@ -86,6 +100,7 @@ class ImageTokens(nn.Module):
         self.pooled: nn.Module | None = None
         self.local: nn.Module | None = None
         self.queries: AttentionalPool | None = None
+        self.made: nn.Module | None = None
         if settings.pooled:
             self.pooled = _mlp(width, hidden, settings.pooled * language)
         if settings.kind == "resampler":
@@ -93,6 +108,13 @@ class ImageTokens(nn.Module):
             self.local = _mlp(hidden, hidden, language)
         elif settings.kind == "mlp":
             self.local = _mlp(width, hidden, language)
+        elif settings.kind == "scale-invariant":
+            average = partial(averaged, wanted=tuple(settings.grid))
+            self.made = ScaleInvariantTokens(average, settings.layers, settings.heads, hidden, width)
+            self.local = _mlp(hidden, hidden, language)
+        elif settings.kind == "hierarchy":
+            self.made = HierarchyTokens(settings.queries, settings.each, settings.heads, hidden, width)
+            self.local = _mlp(hidden, hidden, language)
         self.changed: nn.Module | None = None
         if settings.difference:
             self.changed = _mlp(width, hidden, settings.difference * language)[1:]  # how much it is, is not normalised
@@ -105,13 +127,21 @@ class ImageTokens(nn.Module):
         """[B, K, W] tokens of B images.
 
         Raises:
-            ConfigError: the tower gives no tokens, or of images of several sizes as many as each has.
+            ConfigError: the tower gives no tokens, or of images of several sizes as many as each has, or items have
+                several images.
         """
+        if encoded.members is not None and self.settings.kind not in ("hierarchy", "none"):
+            raise ConfigError(
+                f"connector: kind {self.settings.kind} reads one image an item, and items have several; take kind "
+                "hierarchy or none, or data.unit: sample"
+            )
         parts = []
         if self.pooled is not None:
             made = self.pooled(self.dropout(full_precision(encoded.pooled)))
             parts.append(made.unflatten(1, (self.settings.pooled, self.width)))  # a length would be fixed in an export
-        if self.local is not None:
+        if self.local is not None and self.made is not None:
+            parts.append(self.local(self.made(encoded)))
+        elif self.local is not None:
             tokens, padding = require_tokens(encoded, "Answering", "image")
             tokens = full_precision(tokens)
             if self.queries is not None:

@@ -131,5 +131,6 @@ def planned_work(
 
 def tokens_shown(kind: str, grid: Sequence[int], queries: int, pooled: int, tokens: int) -> int:
     """Tokens that a connector makes of an image of which the tower gives so many."""
-    local = {"none": 0, "mlp": math.prod(grid) if grid else tokens}.get(kind, queries)
+    cells = math.prod(grid) if grid else tokens
+    local = {"none": 0, "mlp": cells, "scale-invariant": cells}.get(kind, queries)
     return local + pooled

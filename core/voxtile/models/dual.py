@@ -19,7 +19,7 @@ from voxtile.models.source_scales import SourceScales
 from voxtile.models.study import StudyPool
 from voxtile.models.tower import ImageTower, TextTower, full_precision, resolve_tower
 from voxtile.models.tuning import Tuning, settle
-from voxtile.types import Batch, Encoded, ItemScales
+from voxtile.types import Batch, Encoded, ItemScales, Members
 
 
 class DualEncoder(nn.Module):
@@ -174,12 +174,31 @@ class DualEncoder(nn.Module):
         return self.pool_items(embeddings, encoded, image_item, items, days)
 
     def pool_items(
-        self, embeddings: Tensor, encoded: Encoded, image_item: Tensor, items: int, days: Tensor | None = None
+        self,
+        embeddings: Tensor,
+        encoded: Encoded,
+        image_item: Tensor,
+        items: int,
+        days: Tensor | None = None,
+        *,
+        members: bool = False,
     ) -> tuple[Tensor, Encoded]:
-        """From what `encode_samples` gave to the items; see `encode_items`."""
-        if encoded.tokens is not None and len(embeddings) != items:
+        """From what `encode_samples` gave to the items; see `encode_items`.
+
+        Args:
+            embeddings: [S, D] of the images.
+            encoded: of the images.
+            image_item: [S] int64, item of each image.
+            items: B.
+            days: [S] as for `encode_items`.
+            members: of items with several images keep what the tower gave of each, as `Encoded.members`.
+        """
+        several = len(embeddings) != items
+        if encoded.tokens is not None and several and not members:
             raise ConfigError("an objective needs tokens, but items have several samples; use data.unit: sample")
         item, pooled = self.encode_studies(full_precision(encoded.pooled), image_item, items, embeddings, days)
+        if members and several:
+            return item, Encoded(pooled, members=Members(encoded, image_item))
         return item, replace(encoded, pooled=pooled)
 
     def encode_studies(

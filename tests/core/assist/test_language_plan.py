@@ -93,10 +93,10 @@ def work_of(items, dialogues, **settings):
 
 
 def test_an_image_is_read_once_whatever_is_asked_about_it():
-    one, two, four = (work_of(2, dialogues) for dialogues in (0, 1, 3))
+    one, two, four = (work_of(2, dialogues, dtype="bfloat16") for dialogues in (0, 1, 3))
     assert four.operations - two.operations == pytest.approx(2 * (two.operations - one.operations), rel=1e-6)
     assert 2 * one.operations > two.operations  # the image is not counted again
-    assert work_of(4, 1).activations == 2 * two.activations
+    assert work_of(4, 1, dtype="bfloat16").activations == 2 * two.activations
 
 
 def test_what_stands_still_takes_the_bytes_that_it_is_kept_in():

@@ -38,6 +38,10 @@ def require_tokens(encoded: Encoded, objective: str, side: str) -> tuple[Tensor,
     Raises:
         ConfigError: it gives none; names the objective.
     """
+    if encoded.members is not None:
+        raise ConfigError(
+            f"the {objective} objective needs tokens, but items have several samples; use data.unit: sample"
+        )
     if encoded.tokens is None:
         raise ConfigError(
             f"the {objective} objective needs tokens, which the {side} tower does not give; use a tower of voxtile "

@@ -64,7 +64,7 @@ class OnePass:
             images, others = images.at(slice(0, count)), images.at(slice(count, None))
             embeddings = self._encoder.project_samples(images)
         image, image_encoded = self._encoder.pool_items(
-            embeddings, images, batch.image_item, len(batch), batch.image_days
+            embeddings, images, batch.image_item, len(batch), batch.image_days, members="members" in reads
         )
         if batch.regions is not None and "regions" in reads:
             self._texts.count_phrases(batch.regions)
@@ -77,7 +77,7 @@ class OnePass:
         rows = {objective: objective.rows(features) for objective in asked}
         features.rows = {objective: row for objective, row in rows.items() if row is not None}
         if "tokens" not in needs:  # only rows have read them
-            features.image_encoded = replace(features.image_encoded, tokens=None)
+            features.image_encoded = replace(features.image_encoded, tokens=None, members=None)
         features.others_encoded = None
         return features
 

@@ -4,7 +4,7 @@
 - RSSCN7 (2,100 real aerial photographs) by the split of its folder's own table, on the tower of
   `remote_sensing/photographs`, whose weights begin with ImageNet's.
 
-The questions are those of `voxtile instruct --kinds presence`, as many yes as no in each split: "Is there a forest in
+The questions are those of `voxtile instruct --kinds presence`, about as many yes as no: "Is there a forest in
 this aerial photograph?" The zero-shot classifier says yes where what is asked about is the class that it finds
 likeliest among all. The blind assistant is trained and asked without the picture. Intervals are over subjects drawn
 with replacement, and those of differences over the same draws. Settings were chosen on the validation split

@@ -44,7 +44,7 @@ def tower_config(corpus):
 def assist_config(corpus, tower, *, images=2):
     config = tower_config(corpus)
     config["model"] |= {"objectives": {"answering": ANSWERING}, "weights": {}, "freeze_encoder": True}
-    config["model"] |= {"pretrained": str(tower), "cache_locked": images == 1}
+    config["model"] |= {"pretrained": str(tower), "cache_locked": True}
     config["data"]["dialogues"] = {"per_item": 1, "max_images": images}
     config["trainer"]["max_steps"] = 4
     config["checkpoint"] = {"every_n_train_steps": 2, "keep": True}
@@ -277,6 +277,10 @@ def test_drafts_of_a_split_are_what_a_task_evaluates(trained, corpus, tmp_path, 
         about = {"dialogue_id": f"q-{uid}", "uids": [uid], "kind": "presence"}
         said = ({"role": "user", "text": "Is there pneumonia?"}, {"role": "assistant", "text": "No.", "answer": "no"})
         writer.add_rows("dialogues", [about | {"turn": turn, **row} for turn, row in enumerate(said)])
+    for before, uid in zip([*uids[-1:], *uids[:-1]], uids, strict=True):
+        about = {"dialogue_id": f"c-{uid}", "uids": [before, uid], "kind": "comparison"}
+        said = ({"role": "user", "text": "What is new?"}, {"role": "assistant", "text": "Nothing.", "answer": "new"})
+        writer.add_rows("dialogues", [about | {"turn": turn, **row} for turn, row in enumerate(said)])
     writer.publish()
     read: dict[str, list[torch.Tensor]] = {}  # what the language model reads of the images of each run
     reports = Assistant.reports
@@ -285,7 +289,15 @@ def test_drafts_of_a_split_are_what_a_task_evaluates(trained, corpus, tmp_path, 
         read.setdefault(name, []).append(self._seen(images)[0])
         return reports(self, images, *given, **named)
 
+    talked = []  # what is shown of several images, with their names
+    talk = Assistant.talk
+
+    def begun(self, images, **given):
+        talked.append((images, given.get("names", ())))
+        return talk(self, images, **given)
+
     monkeypatch.setattr(Assistant, "reports", noted)
+    monkeypatch.setattr(Assistant, "talk", begun)
     files = {}
     for name, words in (
         ("drafts", ()),
@@ -308,12 +320,20 @@ def test_drafts_of_a_split_are_what_a_task_evaluates(trained, corpus, tmp_path, 
     assert torch.equal(seen["blind"], seen["blind"][:1].expand_as(seen["blind"]))  # the same, whatever the image
     assert not torch.equal(seen["drafts"], seen["drafts"][:1].expand_as(seen["drafts"]))
     assert not torch.equal(seen["drafts"], seen["other"])
-    assert {row["dialogue_id"] for row in told["answers"]} == {f"q-{row['uid']}" for row in told["drafts"]}
+    drafted = [row["uid"] for row in told["drafts"]]
+    assert {row["dialogue_id"] for row in told["answers"]} == {f"{kind}-{uid}" for uid in drafted for kind in "qc"}
+    pairs, store, preset = [one for one in talked if one[1]], Corpus(root), Assistant(model).preset
+    assert len(pairs) == len(drafted)
+    earlier = dict(zip(uids, [*uids[-1:], *uids[:-1]], strict=True))
+    for uid, (images, names) in zip(drafted, pairs, strict=True):
+        assert names == ("Image 1", "Image 2")
+        assert images.equal(torch.stack([preset(store.source(store.row(one)), None) for one in (earlier[uid], uid)]))
     assistant = Assistant(model)
     image = assistant.preset(Corpus(root).source(Corpus(root).row(told["drafts"][0]["uid"])), None)
     assert told["drafts"][0]["text"] == assistant.report(image, longest=8).text
-    assert told["answers"][0]["text"] == assistant.ask(
-        assistant.preset(Corpus(root).source(Corpus(root).row(told["answers"][0]["dialogue_id"][2:])), None),
+    first = next(row for row in told["answers"] if row["dialogue_id"].startswith("q-"))
+    assert first["text"] == assistant.ask(
+        assistant.preset(Corpus(root).source(Corpus(root).row(first["dialogue_id"][2:])), None),
         "Is there pneumonia?", longest=8,
     ).text  # fmt: skip
     assert main(["draft", str(root), model, "--out", str(tmp_path / "d.txt")]) == 2

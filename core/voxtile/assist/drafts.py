@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+import torch
 from torch import Tensor
 
-from voxtile.assist.assistant import CANNOT_BE_TOLD, LONGEST, Assistant, Style
+from voxtile.assist.assistant import CANNOT_BE_TOLD, LONGEST, Assistant, Style, Talk
 from voxtile.assist.region_inputs import stored_region
 from voxtile.console import note
 from voxtile.corpus.reader import Corpus
+from voxtile.data.dialogues import image_names
 from voxtile.data.images import CorpusImages
 from voxtile.data.presets.roles import StudyReader
 from voxtile.errors import ConfigError, InputError
@@ -34,6 +36,7 @@ class _Question:
     dialogue: str
     text: str
     marks: tuple[str, ...]
+    uids: tuple[str, ...]
 
 
 def draft(
@@ -96,7 +99,8 @@ def draft(
     shown = _shown(store, assistant, units, batch_size, seed, shuffled=shuffled)
     if questions:
         wanted = _questions(store, units, marks=assistant.reads_marks)
-        rows = list(_answers(assistant, shown, wanted, longest, _regions(store, assistant, wanted)))
+        regions, several = _regions(store, assistant, wanted), _several(store, assistant, wanted)
+        rows = list(_answers(assistant, shown, wanted, longest, regions, several))
     else:
         rows = [
             {"uid": uid, "text": reply.text}
@@ -147,7 +151,7 @@ def _questions(store: Corpus, units: Units, *, marks: bool) -> dict[str, list[_Q
         told, uids = by_role.get("assistant", {}), rows[0]["uids"]
         if len(rows) == 2 and told.get("answer") and told["verdict"] != "contradicted" and isinstance(uids, list):
             asked = by_role["user"]
-            question = _Question(name, str(asked["text"]), tuple(asked["region_ids"] or ()))
+            question = _Question(name, str(asked["text"]), tuple(asked["region_ids"] or ()), tuple(uids))
             if marks or not question.marks:
                 found[owner[uids[-1]]].append(question)
             else:
@@ -165,19 +169,41 @@ def _answers(
     questions: dict[str, list[_Question]],
     longest: int,
     regions: Mapping[str, Tensor],
+    several: CorpusImages | None,
 ) -> Iterator[dict[str, object]]:
     for uids, images in shown:
         for uid, image in zip(uids, images, strict=True):
             if asked := questions.get(uid):
                 talk = assistant.talk(image, longest=longest)
                 for one in asked:  # each by itself, not in the light of the one before
-                    alone = replace(talk, _said=[], _marked={})
+                    begun = talk if several is None or len(one.uids) < 2 else _begun(assistant, image, one, several)
+                    alone = replace(begun, longest=longest, _said=[], _marked={})
                     text, confidence, withheld = CANNOT_BE_TOLD, 0.0, True
                     with suppress(OtherLanguageError):  # it is refused, and the others are answered
                         reply = alone.ask(one.text, [regions[mark] for mark in one.marks])
                         text, confidence, withheld = reply.text, reply.confidence, reply.withheld
                     named = {"dialogue_id": one.dialogue, "text": text}
                     yield named | {"confidence": confidence, "withheld": withheld}
+
+
+def _begun(assistant: Assistant, image: Tensor, question: _Question, several: CorpusImages) -> Talk:
+    """A talk about an image and those before it that a question shows."""
+    images = torch.stack([*(several.image(uid) for uid in question.uids[:-1]), image])
+    return assistant.talk(images, names=image_names([several.dates[uid] for uid in question.uids]))
+
+
+def _several(store: Corpus, assistant: Assistant, questions: dict[str, list[_Question]]) -> CorpusImages | None:
+    """The images of questions about several; None where there is none, or the model reads one image at a time."""
+    asked = [one for own in questions.values() for one in own if len(one.uids) > 1]
+    if not asked or isinstance(assistant.preset, StudyReader):
+        return None
+    if not assistant.shows_several:
+        note(
+            f"{len(asked):,} questions are about several images, of which this model reads one at a time: they are "
+            "asked of the newest"
+        )
+        return None
+    return CorpusImages(store, assistant.preset, sorted({uid for one in asked for uid in one.uids}), 1)
 
 
 def _regions(store: Corpus, assistant: Assistant, questions: dict[str, list[_Question]]) -> dict[str, Tensor]:

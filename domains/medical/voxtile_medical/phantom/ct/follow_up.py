@@ -1,8 +1,8 @@
 """Pairs of examinations: a patient, and the same one later, with a known course of every finding.
 
 Study 2k is the first examination of a patient, and study 2k + 1 a later one. The body is the same; the patient lies a
-little otherwise, and noise is new. The later examinations show findings as large as in single studies, and the earlier
-ones what each had been, so that the size by itself does not tell the course.
+little otherwise, and noise is new. What is new, larger or unchanged is as large in the later examination as in single
+studies, so that its size by itself does not tell the course; only what is smaller can be told so.
 """
 
 from __future__ import annotations
@@ -33,13 +33,13 @@ COURSES: Mapping[str, tuple[float, float]] = {
     "never": (0.0, 0.0),
     "new": (0.0, 1.0),
     "resolved": (1.0, 0.0),
-    "larger": (0.6, 1.0),
-    "smaller": (1.6, 1.0),
+    "larger": (0.5, 1.0),
+    "smaller": (1.0, 0.5),
     "unchanged": (1.0, 1.0),
 }
 """Size of a finding in the first examination and in the second, against that of single studies; 0 where it is not."""
 
-_SHARES_SIZED = {"never": 0.5, "new": 0.1, "resolved": 0.1, "larger": 0.1, "smaller": 0.1, "unchanged": 0.1}
+_SHARES_SIZED = {"never": 0.48, "new": 0.12, "resolved": 0.08, "larger": 0.12, "smaller": 0.08, "unchanged": 0.12}
 _SHARES_OTHERS = {"never": 0.7, "new": 0.1, "resolved": 0.1, "unchanged": 0.1}
 
 

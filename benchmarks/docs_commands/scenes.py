@@ -72,6 +72,16 @@ DOCS = {
         },
         run_as={r"^(voxtile chat .*)$": r"echo 'Is there a fracture?' | \1"},
     ),
+    ("docs/assist.md", "As a DICOM report"): Scene(
+        given={"scan": SCAN, "last.ckpt": From(ASSIST, f"runs/ct-report/version_0/{LAST}")},
+    ),
+    ("docs/assist.md", "For other programs"): Scene(
+        skipped={r"^voxtile serve": "serves until it is ended; tests/core/serve/assisting asks it"},
+    ),
+    ("docs/export.md", "An assistant"): Scene(
+        given={"corpus": From(ASSIST, "corpus"), "last.ckpt": From(ASSIST, f"runs/ct-report/version_0/{LAST}")},
+        spans=("voxtile export last.ckpt out --to assistant --corpus corpus",),
+    ),
     ("docs/assist.md", "Tune it by preferences"): Scene(
         given={"corpus": From(ASSIST, "corpus"), "last.ckpt": From(ASSIST, f"runs/ct-report/version_0/{LAST}")},
         run_as={

@@ -70,29 +70,61 @@ def places_of(
         claims: about it.
         settings: how.
     """
-    pointing = [claim for claim in claims if claim.query is not None]
-    if not pointing:
+    maps = maps_of(assistant, corpus, name, claims, settings.overlap)
+    if maps is None:
         return [None for _ in claims]
-    queries = [claim.query for claim in pointing if claim.query is not None]
-    counts = [len(query.pooled) for query in queries]
+    found: list[Found | None] = []
+    for claim, own in zip(claims, maps.of_claims, strict=True):
+        if own is None:
+            found.append(None)
+            continue
+        some, believed = maps.probability[own], maps.presence[own]
+        shown = (some >= settings.threshold) & (believed >= settings.presence).view(-1, *[1] * (some.ndim - 1))
+        found.append(Found(maps.sample, claim.name or claim.text, float(believed.max()), shown.any(0).numpy()))
+    return found
+
+
+@dataclass(frozen=True)
+class Maps:
+    """Where claims point, before thresholds.
+
+    Attributes:
+        sample: on whose voxels.
+        probability: [P, *H] of each voxel.
+        presence: [P] of there being a place at all.
+        of_claims: which of the P are of each claim; None of one that points at nothing.
+    """
+
+    sample: StoredSample
+    probability: Tensor
+    presence: Tensor
+    of_claims: tuple[slice | None, ...]
+
+
+def maps_of(
+    assistant: Assistant, corpus: Corpus, name: str, claims: Sequence[Claim], overlap: float = 0.5
+) -> Maps | None:
+    """The maps of all points of some claims about an image, see `places_of`; None where there is no point."""
+    queries = [claim.query for claim in claims if claim.query is not None]
+    if not queries:
+        return None
     tokens = [query.tokens for query in queries if query.tokens is not None]
     asked = Encoded(torch.cat([query.pooled for query in queries]), torch.cat(tokens) if tokens else None)
 
     def answer(images: Tensor) -> tuple[Tensor, Tensor]:
         return assistant.ground(images, asked)
 
-    sample, masks, there = _answered(assistant, corpus, name, answer, settings)
-    found: list[Found] = []
-    parts = zip(pointing, torch.split(masks, counts), torch.split(there, counts), strict=True)
-    for claim, some, believed in parts:
-        shown = (some >= settings.threshold) & (believed >= settings.presence).view(-1, *[1] * (some.ndim - 1))
-        found.append(Found(sample, claim.name or claim.text, float(believed.max()), shown.any(0).numpy()))
-    left = iter(found)
-    return [None if claim.query is None else next(left) for claim in claims]
+    sample, masks, there = _answered(assistant, corpus, name, answer, overlap)
+    own, start = [], 0
+    for claim in claims:
+        count = 0 if claim.query is None else len(claim.query.pooled)
+        own.append(slice(start, start + count) if count else None)
+        start += count
+    return Maps(sample, masks, there, tuple(own))
 
 
 def _answered(
-    assistant: Assistant, corpus: Corpus, name: str, answer: Decoding, settings: Places
+    assistant: Assistant, corpus: Corpus, name: str, answer: Decoding, overlap: float
 ) -> tuple[StoredSample, Tensor, Tensor]:
     """The sample that answers lie on, [P, *H] and [P]."""
     preset = assistant.preset
@@ -103,7 +135,7 @@ def _answered(
         return next(islice(ground_studies(answer, preset, corpus), number, None))
     row = next(row for row in rows if row["uid"].startswith(name))
     sample = corpus.source(row)
-    return sample, *ground_sample(answer, preset, sample, overlap=settings.overlap)
+    return sample, *ground_sample(answer, preset, sample, overlap=overlap)
 
 
 def point_of(mask: npt.NDArray[np.bool_], spacing: Sequence[float] | None) -> tuple[int, ...]:

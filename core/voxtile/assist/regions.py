@@ -163,7 +163,7 @@ class GroundedAnswering(Answering):
         """As of `Answering`; answers point at what of their regions the batch has."""
         known = _known(self._shown(batch))
         drawn = [
-            tuple(tuple(_pointing(turn, known.get(item, {})) for turn in turns) for turns in own)
+            tuple(tuple(_pointing(turn, known.get(item, {}), turns) for turn in turns) for turns in own)
             for item, own in enumerate(batch.dialogues or ())
         ]
         texts = [_plain(text) for text in batch.texts]
@@ -176,9 +176,9 @@ class GroundedAnswering(Answering):
         for (state, concept), text in sentences:
             name = batch.fact_names[concept] if batch.fact_names else ""
             points = state == 0 and name_key(name) in known
-            said.append(pointed(text) if points else text)
+            said.append(((state, concept), pointed(text) if points else text))
             shows += [name] if points else []
-        return Turn(self.joined[kind], " ".join(said), kind, tuple(shows))
+        return replace(super().joined_turn(item, kind, said, batch), shows=tuple(shows))
 
     def sequence(self, turns: Sequence[Turn]) -> DialogueTokens:
         """The tokens of a dialogue, with a token for each region that a question marks."""
@@ -186,15 +186,24 @@ class GroundedAnswering(Answering):
         told: list[bool] = []
         shown: list[int] = []
         marked: list[int] = []
+        weights: list[float] = []
         for turn in turns:
             question, slots = question_tokens(self.words, turn.question, len(turn.marks), first=not tokens)
             marked += [len(tokens) + slot for slot in slots]
             tokens += question
-            answer, points = self._answer_tokens(turn.answer)
-            shown += [len(tokens) + point for point in points]
-            told += [False] * len(question) + [True] * (len(answer) + 1)
-            tokens += [*answer, self.words.end]
-        return DialogueTokens(tuple(tokens), tuple(told), tuple(shown), tuple(marked))
+            told += [False] * len(question)
+            weights += [1.0] * len(question)
+            for text, weight in turn.pieces or ((turn.answer, 1.0),):
+                answer, points = self._answer_tokens(text)
+                shown += [len(tokens) + point for point in points]
+                told += [True] * len(answer)
+                weights += [weight] * len(answer)
+                tokens += answer
+            tokens.append(self.words.end)
+            told.append(True)
+            weights.append(1.0)
+        counted = tuple(weights) if set(weights) != {1.0} else ()
+        return DialogueTokens(tuple(tokens), tuple(told), tuple(shown), tuple(marked), counted)
 
     def embedded(
         self, tokens: Tensor, rows: Sequence[DialogueTokens], owners: Tensor, dialogues: Dialogues, features: Features
@@ -338,9 +347,19 @@ def _known(regions: Regions | None, *, exact: bool = False) -> dict[int, dict[st
     return found
 
 
-def _pointing(turn: Turn, known: Mapping[str, int]) -> Turn:
-    """A turn whose answer points at its regions, where all of them are known."""
-    shows = turn.shows if all(name_key(name) in known for name in turn.shows) else ()
+def _pointing(turn: Turn, known: Mapping[str, int], turns: Sequence[Turn]) -> Turn:
+    """A turn whose answer points at its regions, where all of them are known and one image alone is shown.
+
+    Raises:
+        ConfigError: it marks a region, and several images are shown.
+    """
+    several = bool(turns[0].images)
+    if several and turn.marks:
+        raise ConfigError(
+            "a dialogue about several images marks a region, and a region lies on one; leave its kind out of "
+            "data.dialogues.kinds"
+        )
+    shows = turn.shows if not several and all(name_key(name) in known for name in turn.shows) else ()
     return replace(turn, answer=" ".join([_plain(turn.answer), *[POINT] * len(shows)]), shows=shows)
 
 

@@ -25,7 +25,7 @@ from voxtile.data.regions.marked import MarkedRegions
 from voxtile.errors import ConfigError, InputError
 from voxtile.models import TextBag, WaveletTower
 from voxtile.objectives import Grounding
-from voxtile.types import Features, Regions, Turn
+from voxtile.types import Features, Regions, Shown, Turn
 
 UID = "a" * 32
 
@@ -97,6 +97,23 @@ def test_a_structured_report_points_behind_findings_that_have_a_region_and_not_b
     (_, (turn,)), = made.dialogues(batch)  # fmt: skip
     assert turn.answer == "A cyst. A nodule. <seg> No mass."
     assert turn.shows == ("nodule",)
+    plain, made.findings = made.sequence((turn,)), 3.0  # sentences of findings count more, and say the same
+    (_, (turn,)), = made.dialogues(batch)  # fmt: skip
+    heavy = made.sequence((turn,))
+    assert (heavy.tokens, heavy.shown) == (plain.tokens, plain.shown)
+    assert (plain.weights, set(heavy.weights)) == ((), {1.0, 3.0})
+    assert heavy.weights[heavy.shown[0]] == 3.0
+
+
+def test_of_several_images_no_region_is_asked():
+    images = (Shown(UID, "CT 1"), Shown("b" * 32, "CT 2"))
+    shown = (Turn("Where?", "Here.", shows=("nodule",), images=images),)
+    made, tower, text = answering(shown)
+    ((_, (turn,)),) = made.dialogues(features(tower, text, [(shown,), ()]).batch)
+    assert (turn.answer, turn.shows) == ("Here.", ())
+    marked = ((Turn("What?", "That.", marks=("r",), images=images),),)
+    with pytest.raises(ConfigError, match="a region lies on one"):
+        made.dialogues(features(tower, text, [marked, ()]).batch)
 
 
 def test_what_points_is_learned_from_its_own_mask():

@@ -8,7 +8,8 @@ affirmed counts as said. Beside the assistant stand:
   for facts, thresholds by the best F1 on the validation split of the training phantom, put into sentences;
 - `blind`: the same assistant, trained and asked without the image;
 - `trivial`: the findings whose constant affirmation has the best F1 on the validation split, for every scan;
-- `shuffled`: the assistant's report of another scan.
+- `shuffled`: the assistant's report of another scan;
+- `own report`: the phantom's, which is true: what reader and checker leave of it.
 
 Each is judged by F1 of findings with an interval by scan, by the sides and sizes of what is truly there, and by the
 sentences that the checker calls contradicted, by the labels alone and by all that is known of the scan
@@ -129,6 +130,8 @@ def said_of(own, new, rows, models):
     said = {"assistant": reports} | {name: in_sentences(found[name] >= at[name]) for name in THRESHOLDED}
     said["trivial"] = in_sentences([constant(val_truth)] * len(rows))
     said["shuffled"] = [reports[place - 1] for place in range(len(reports))]
+    own_reports = {row["uid"]: row["text"] for row in new.table("captions").to_pylist() if row["kind"] == "raw"}
+    said["own report"] = [own_reports[row["uid"]] for row in rows]
     if "blind" in models:
         said["blind"] = drafted(models["blind"], new, rows)[0]
     return said, seconds

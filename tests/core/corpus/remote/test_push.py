@@ -185,7 +185,10 @@ def test_a_conversion_into_a_store_on_ray_is_the_same(address, made):
     pytest.importorskip("ray", reason="the extra ray is not installed")
     columns = ["--image-column", "path", "--text-column", "text"]
     source = made / "one-pictures" / "texts.csv"
-    assert "1 jobs" in voxtile("import", "csv", source, address, *columns, "--engine", "ray", "--workers", "1")
+    ran = run_here("import", "csv", source, address, *columns, "--engine", "ray", "--workers", "1")
+    if "no Ray cluster answers" in ran.stderr:
+        pytest.skip("Ray does not start within its own limits: the machine is too busy")
+    assert (ran.returncode, "1 jobs" in ran.stdout) == (0, True), ran.stderr
     assert_holds(address, made / "one")
 
 

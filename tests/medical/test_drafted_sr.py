@@ -84,7 +84,16 @@ def test_a_draft_is_a_measurement_report_of_the_series(tmp_path, scan, model, ca
     assert complaints(out) == []
 
 
-def test_findings_refer_to_the_segments_that_show_them(tmp_path, scan):
+@pytest.mark.parametrize("enhanced", [False, True])
+def test_findings_refer_to_the_segments_that_show_them(tmp_path, scan, enhanced):
+    if enhanced:  # the same as one file of many frames
+        slices = [dcmread(path) for path in sorted(scan.iterdir())]
+        for one in slices:
+            one.PatientName, one.AccessionNumber = "Doe^Jane", ""
+        whole = hd.legacy.LegacyConvertedEnhancedCTImage(slices, "2.1.2", 2, "2.1.2.1", 1)
+        scan = tmp_path / "enhanced"
+        scan.mkdir()
+        whole.save_as(scan / "whole.dcm")
     convert_dicom(scan, tmp_path / "corpus", engine="inline", deidentify=False)
     corpus = Corpus(tmp_path / "corpus")
     [row] = corpus.table("samples", with_root=True).to_pylist()

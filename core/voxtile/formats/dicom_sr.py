@@ -165,8 +165,9 @@ def _write(
     )
     observer = hd.sr.ObserverContext(codes.DCM.Device, device)
     procedure = _PROCEDURES.get(str(sample.meta.get("modality")), _ANY_PROCEDURE)
-    # The image library (optional, TID 1600) states the thickness of each slice, which nothing stands in for.
-    described = all(source.get("SliceThickness") or "NumberOfFrames" in source for source in sources)
+    # The image library (optional, TID 1600) states thickness and spacing of slices, which nothing stands in for, and
+    # highdicom looks for them where a file of many frames has none.
+    described = all(source.get("SliceThickness") and source.get("PixelSpacing") for source in sources)
     groups = [_group(fact, number, uid) for number, fact in enumerate(facts, start=1)]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", UserWarning)  # a hashed patient's name has one component

@@ -1,12 +1,12 @@
 """What tuning by preferences does to an assistant: contradicted sentences, and F1 of findings, before and after.
 
-An assistant (`medical/ct-report`, trained by `benchmarks/assist.py`) drafts reports of training scans; the checker
-judges their sentences by the facts of the reports alone (`voxtile prefer`), and the assistant is tuned by the pairs
-(`medical/ct-report-dpo`), three times: another seed draws other drafts and trains in another order. Then the assistant
-before and after drafts reports of scans that it never saw: the validation part of its own phantom, or, with --test-n,
-of a phantom of another seed, which is read once. There the checker judges by all facts, those of the phantom's labels
-among them, and the report reader of `voxtile facts` says which findings are affirmed. Intervals are the middle 95 %
-over scans drawn with replacement.
+An assistant (`medical/ct-regions-report`, trained by `benchmarks/assist.py`) drafts reports of training scans; the
+checker judges their sentences by the facts of the reports alone (`voxtile prefer`), and the assistant is tuned by the
+pairs (`medical/ct-regions-report-dpo`), three times: another seed draws other drafts and trains in another order. Then
+the assistant before and after drafts reports of scans that it never saw: the validation part of its own phantom, or,
+with --test-n, of a phantom of another seed, which is read once. There the checker judges by all facts, those of the
+phantom's labels among them, and the report reader of `voxtile facts` says which findings are affirmed. Intervals are
+the middle 95 % over scans drawn with replacement.
 
 Run: python benchmarks/assist_preference.py OUT --assistant CKPT --corpus CORPUS [--test-n 150] [--test-seed 808]
 """
@@ -20,14 +20,12 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-import pyarrow as pa
-from assist import command, drafted, f1, make_corpus, read, truth_of
+from assist import command, drafted, make_corpus
+from assist_scores import Judged, f1, truth_of
 
 from voxtile.corpus.reader import Corpus
 from voxtile.data.sentences import split_sentences
-from voxtile_datasets.captions.checker.check import VERSION, check
-from voxtile_datasets.captions.checker.task import CheckTask
-from voxtile_medical.reports.lexicon import load_lexicon
+from voxtile_datasets.captions.checker.check import check
 
 WHERE = "uid < '{}'"  # uids are hashes: so the first share of the scans
 
@@ -40,7 +38,9 @@ def tuned(folder, corpus, assistant, seed, share, config):
         if not own.exists():  # a corpus by itself: rows of other seeds would be drawn too
             shutil.copytree(corpus, own, copy_function=link)
         where = WHERE.format(f"{int(share * 256):02x}")
-        drawn = command(folder, "prefer", own, assistant, "--facts-source", "reports", "--seed", seed, "--where", where)
+        words = "plain" if "regions" in config else "varied"  # that the assistant learned
+        facts = ["--facts-source", "reports", "--words", words]
+        drawn = command(folder, "prefer", own, assistant, *facts, "--seed", seed, "--where", where)
         name = f"tuned-{seed}"
         trained = command(
             folder, "fit", "-c", config, "--data.corpus", own, "--data.where", where, "--name", name,
@@ -104,37 +104,41 @@ def main():
     """Tune three times, draft, judge and compare."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--assistant", type=Path, required=True, help="checkpoint of medical/ct-report")
+    parser.add_argument("--assistant", type=Path, required=True, help="checkpoint of medical/ct-regions-report")
     parser.add_argument("--corpus", type=Path, required=True, help="that it was trained on; it is not changed")
-    parser.add_argument("--config", default="medical/ct-report-dpo")
+    parser.add_argument("--config", default="medical/ct-regions-report-dpo")
     parser.add_argument("--share", type=float, default=0.15, help="of the scans that are drafted and tuned on")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--test-n", type=int, default=0, help="scans of another phantom; without, the validation part")
     parser.add_argument("--test-seed", type=int, default=808)
+    parser.add_argument("--quick", action="store_true", help="a few scans and one seed: that it runs, no figure")
     options = parser.parse_args()
     folder = options.out.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     corpus, assistant = options.corpus.resolve(), options.assistant.resolve()
-    runs = [tuned(folder, corpus, assistant, seed, options.share, options.config) for seed in range(options.seeds)]
+    share, seeds = (0.004, 1) if options.quick else (options.share, options.seeds)
+    runs = [tuned(folder, corpus, assistant, seed, share, options.config) for seed in range(seeds)]
     for seed, run in enumerate(runs):
         print(f"seed {seed}: {run['drawn']:.0f} s to draw and judge, {run['trained']:.0f} s to tune")
-    if options.test_n:
-        judging = Corpus(make_corpus(folder, f"test-{options.test_seed}", options.test_n, options.test_seed, "0,0,1"))
+    if options.test_n and not options.quick:
+        name = f"test-{options.test_seed}"
+        made, _ = make_corpus(folder, name, options.test_n, options.test_seed, "0,0,1", outlines=False)
+        judging = Corpus(made)
         rows, truth = truth_of(judging, None)
         print(f"{len(rows)} scans of seed {options.test_seed}, {int(truth.sum())} findings")
     else:
         judging = Corpus(corpus)
         rows, truth = truth_of(judging, "val")
         print(f"{len(rows)} validation scans, {int(truth.sum())} findings")
-    by_uid = CheckTask(judging.roots[0], None, (), True, VERSION).known(pa.array([row["uid"] for row in rows]))
-    known = [by_uid[row["uid"]] for row in rows]
+    if options.quick:
+        rows, truth = rows[:12], truth[:12]
     rng = np.random.default_rng(0)
     draws = [rng.integers(0, len(rows), len(rows)) for _ in range(500)]
-    lexicon, results = load_lexicon(), {}
+    reader, results = Judged(judging, rows, truth, None), {}
     for name, spec in {"before": assistant, **{f"seed {n}": run["checkpoint"] for n, run in enumerate(runs)}}.items():
         start = time.perf_counter()
         texts, _ = drafted(str(spec), judging, rows)
-        results[name] = shown(name, truth, read(texts, lexicon), *judged(texts, known), draws)
+        results[name] = shown(name, truth, reader.read(texts)[0], *judged(texts, reader.all_known), draws)
         (folder / f"reports-{name.replace(' ', '-')}.json").write_text(json.dumps(texts, indent=1))
         print(f"{'':10} {time.perf_counter() - start:.0f} s")
     for name in list(results)[1:]:

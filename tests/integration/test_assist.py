@@ -152,9 +152,10 @@ def test_tuning_by_preferences_begins_with_the_assistant_and_resumes_to_the_bit(
     assert "has no objective that answers, and Preference tunes one" in " ".join(capsys.readouterr().err.split())
 
 
-def test_the_config_of_tuning_describes_the_assistant_that_the_other_config_trains():
+@pytest.mark.parametrize("config", ["ct-report", "ct-regions-report"])
+def test_the_config_of_tuning_describes_the_assistant_that_the_other_config_trains(config):
     folder = Path(__file__).parents[2] / "domains" / "medical"
-    found = [read_config(folder / f"{name}.yaml")["model"]["objectives"] for name in ("ct-report", "ct-report-dpo")]
+    found = [read_config(folder / f"{name}.yaml")["model"]["objectives"] for name in (config, f"{config}-dpo")]
     assistant, tuned = (terms["answering"]["init_args"] for terms in found)
     assert {"beta", "nll"} <= tuned.keys()
     assert {name: value for name, value in tuned.items() if name not in ("beta", "nll")} == assistant

@@ -160,6 +160,11 @@ class Assistant:
         self.require_pointing()
         return self._model.ground_encoded(images, query)
 
+    @property
+    def tells_findings_first(self) -> bool:
+        """Whether its structured reports have findings before denials; else both stand by the names of concepts."""
+        return self._answering.order != "concepts"
+
     def leave_images_out(self, blind: bool) -> None:
         """Write without seeing the image, as a control; a model that was trained so never sees one."""
         self._answering.blind = self._answering.blind or blind

@@ -126,6 +126,13 @@ class Preference(Answering):
                 self.reference.get_buffer(_flat(name)).copy_(part)
             cast(Tensor, self.has_begun).fill_(True)
 
+    def train(self, mode: bool = True) -> Preference:
+        """As any module, but for dropout: both answers are read alike, now and by the assistant as it was."""
+        super().train(mode)
+        if self.connector is not None:
+            self.connector.eval()
+        return self
+
     # The loss
 
     def rows(self, features: Features) -> Tensor:

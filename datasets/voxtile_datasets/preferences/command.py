@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from pathlib import Path
+from typing import Literal
 
 from rich.table import Table
 
@@ -30,6 +31,7 @@ def prefer(
     samples: int = 4,
     temperature: float = 1.0,
     style: Style = "structured",
+    words: Literal["varied", "plain"] = "varied",
     where: str | None = None,
     scheme: str = "default",
     facts_source: str | None = None,
@@ -45,7 +47,7 @@ def prefer(
     """Draw drafts of an assistant on the images of the training split, and pair them as the facts prefer.
 
     Every sentence of a draft is judged by the facts of its image. A draft with a sentence that they contradict makes
-    two pairs: corrected (as the facts have it) over the draft, and shortened (without what is wrong) over the draft.
+    two pairs: corrected (as the facts have it) over the draft, and shortened (without false denials and wrong details).
     One with a sentence that they support is kept over the same without it. The pairs are the table `preferences`, by
     which `lightning fit -c medical/ct-report-dpo` tunes the assistant. A run that was stopped goes on where it was.
 
@@ -55,6 +57,8 @@ def prefer(
         samples: drafts an image.
         temperature: of the draws: above 1 for more variety.
         style: of the reports: structured (a sentence for each finding) or narrative.
+        words: of what stands in place of wrong sentences: those that the assistant learned, as of voxtile caption
+            template.
         where: SQL condition over the samples table; the training run takes the same as data.where.
         scheme: of the splits; images of its training split alone are drafted.
         facts_source: only facts whose source begins so judge and are said, e.g. reports: what is trained on must not
@@ -86,11 +90,13 @@ def prefer(
     if isinstance(assistant.preset, StudyReader):
         raise ConfigError("the model reads whole studies, of which no preferences are made yet; take one of images")
     assistant.question(style)
+    drawing = Drawing(
+        samples=samples, temperature=temperature, style=style, words=words, longest=longest, seed=seed
+    )  # fmt: skip
     task = PreferenceTask(
         store, assistant, checkpoint_name(model), installed_banks([bank] if bank else []),
         tuple(name.strip() for name in precedence.split(",") if name.strip()), _chosen(store, where, scheme),
-        Drawing(samples=samples, temperature=temperature, style=style, longest=longest, seed=seed), facts_source,
-        batch_size=batch_size,
+        drawing, facts_source, batch_size=batch_size,
     )  # fmt: skip
     before = store.table("preferences", columns=["preference_id"]).num_rows
     summary = run_task(task, corpus, RunOptions(engine="inline", job_items=1, retry=retry, dry_run=dry_run))

@@ -42,7 +42,7 @@ class Judged:
 
     @property
     def place(self) -> tuple[bool, str] | None:
-        """Where it stands in a structured report: findings before denials, both by name; None of one without either."""
+        """Whether it denies, and what; None of a sentence about no finding."""
         found = self.findings
         return (found[0].polarity == "absent", found[0].concepts[0]) if found else None
 
@@ -101,91 +101,95 @@ class PairMaker:
 
     Attributes:
         words: of its facts.
-        structured: findings stand before denials in the drafts, both by name.
+        structured: the drafts' sentences stand by the names of what they are about.
+        findings_first: findings before denials then.
+        say: words a fact; `words.sentence` where left out.
     """
 
     words: Words
     structured: bool = True
+    findings_first: bool = True
+    say: Callable[[Fact], str] | None = None
 
     def of(self, draft: Sequence[Judged]) -> Iterator[Pair]:
         """The pairs of one draft: at most one of each kind."""
-        whole = _joined(draft)
-        wrong = tuple(one for one in draft if one.is_wrong)
-        if wrong:
-            why = wrong[0].verdict.faults[0].why if wrong[0].verdict.faults else None
-            said = tuple(one.text for one in wrong)
-            for kind, better in (("corrected", self._corrected), ("shortened", self._shortened)):
-                sentences, right, parents = better(draft)
-                if sentences and (text := " ".join(sentences)) != whole:
-                    yield Pair(kind, text, whole, said, right, why, parents)
+        whole = " ".join(one.text for one in draft)
+        wrong = [one for one in draft if one.is_wrong]
+        ways: dict[str, tuple[list[Judged], Callable[[Fact], Fact | None]]] = {
+            "corrected": (wrong, lambda fact: fact),
+            # Unsaid is better than wrongly denied, or told with a wrong side or size. A finding that is not there is
+            # another matter: who says nothing where he doubts misses those that are there.
+            "shortened": ([one for one in wrong if not self._is_false_finding(one)], _bare),
+        }
+        for kind, (taken, say) in ways.items():
+            sentences, right, parents = self._changed(draft, taken, say)
+            text = " ".join(sentences)
+            if taken and text and text != whole:
+                faults = taken[0].verdict.faults
+                why = faults[0].why if faults else None
+                yield Pair(kind, text, whole, tuple(one.text for one in taken), right, why, parents)
         if kept := self._kept(draft, whole):
             yield kept
 
-    def _corrected(self, draft: Sequence[Judged]) -> tuple[list[str], tuple[str, ...], tuple[str, ...]]:
-        """The draft with what the facts say in place of what is wrong."""
-        return self._changed(draft, lambda fact: fact)
-
-    def _shortened(self, draft: Sequence[Judged]) -> tuple[list[str], tuple[str, ...], tuple[str, ...]]:
-        """The draft without what is wrong: a finding that is there keeps its name, and loses its details."""
-        return self._changed(draft, lambda fact: _bare(fact) if fact.polarity == "present" else None, named_alone=True)
+    def _is_false_finding(self, one: Judged) -> bool:
+        """Whether a sentence affirms what is not there."""
+        affirmed = [claim.concepts[0] for claim in one.findings if claim.polarity != "absent"]
+        there = {fact.concept for fact in self.words.case.subject.facts if fact.polarity == "present"}
+        return bool(affirmed) and not there.issuperset(affirmed)
 
     def _changed(
-        self, draft: Sequence[Judged], say: Callable[[Fact], Fact | None], *, named_alone: bool = False
+        self, draft: Sequence[Judged], taken: Sequence[Judged], say: Callable[[Fact], Fact | None]
     ) -> tuple[list[str], tuple[str, ...], tuple[str, ...]]:
-        """Sentences of the draft, those that are new, and facts that these are of."""
-        said = {name for one in draft if not one.is_wrong for claim in one.findings for name in claim.concepts}
+        """Sentences of the draft with others in place of what is taken, those others, and facts that they are of."""
+        said = {name for one in draft if one not in taken for claim in one.findings for name in claim.concepts}
         sentences: list[str] = []
         later: list[tuple[tuple[bool, str], str]] = []  # what a structured report says in its own place
         right: list[str] = []
         parents: list[str] = []
         for one in draft:
-            if not one.is_wrong:
+            if one not in taken:
                 sentences.append(one.text)
                 continue
-            for fact in self._facts(one, said, affirmed_alone=named_alone):
-                if (told := say(fact)) is not None:
+            for fact, denied in self._facts(one, said):
+                if (told := say(fact)) is not None and (told is fact or not denied):
                     said.add(fact.concept)
-                    right.append(self.words.sentence(told))
+                    right.append((self.say or self.words.sentence)(told))
                     parents.append(fact_id(self.words.case.uid, fact.concept, fact.polarity))
-                    place = (fact.polarity == "absent", fact.concept)
+                    place = self._place(fact.polarity == "absent", fact.concept)
                     later.append((place, right[-1])) if self.structured else sentences.append(right[-1])
-        places = [one.place for one in draft if not one.is_wrong]
+        places = [one.place and self._place(*one.place) for one in draft if one not in taken]
         for place, text in later:
             at = _place_of(place, places)
             sentences.insert(at, text)
             places.insert(at, place)
         return sentences, tuple(right), tuple(parents)
 
-    def _facts(self, one: Judged, said: Collection[str], *, affirmed_alone: bool) -> Iterator[Fact]:
-        """A fact of each finding that a sentence names, beside what is said elsewhere."""
+    def _place(self, denied: bool, concept: str) -> tuple[bool, str]:
+        return self.findings_first and denied, concept
+
+    def _facts(self, one: Judged, said: Collection[str]) -> Iterator[tuple[Fact, bool]]:
+        """A fact of each finding that a sentence names, beside what is said elsewhere, and whether it denies that."""
         for claim in one.findings:
             name = claim.concepts[0]
             facts = [fact for fact in self.words.case.facts_of(name) if fact.polarity != "uncertain"]
-            if facts and name not in said and not (affirmed_alone and claim.polarity == "absent"):
-                yield facts[0]
+            if facts and name not in said:
+                yield facts[0], claim.polarity == "absent"
 
     def _kept(self, draft: Sequence[Judged], whole: str) -> Pair | None:
-        """The draft over the same without a sentence, or a detail, that the facts support: silence is no virtue."""
-        places = [number for number, one in enumerate(draft) if one.verdict.verdict == "supported" and one.findings]
-        if not places:
+        """The draft over the same without a sentence that the facts support, of a finding where there is one."""
+        true = [n for n, one in enumerate(draft) if one.verdict.verdict == "supported" and one.findings]
+        found = [n for n in true if draft[n].findings[0].polarity == "present"] or true
+        if len(draft) < 2 or not found:
             return None
-        number = pick([str(place) for place in places], f"{self.words.case.uid}|{whole}|kept")
-        one = draft[int(number)]
-        claim = one.findings[0]
-        sentences = [other.text for place, other in enumerate(draft) if place != int(number)]
-        if claim.details and claim.polarity == "present":
-            bare = self.words.sentence(Fact(claim.concepts[0], "present"))
-            sentences.insert(int(number), bare)
-        less = " ".join(sentences)
-        return Pair("kept", whole, less) if less and less != whole else None
+        number = int(pick([str(n) for n in found], f"{self.words.case.uid}|{whole}|kept"))
+        return Pair("kept", whole, " ".join(one.text for n, one in enumerate(draft) if n != number))
 
 
-def _bare(fact: Fact) -> Fact:
+def _bare(fact: Fact) -> Fact | None:
+    """A finding without its details; nothing in place of a denial."""
+    if fact.polarity != "present":
+        return None
     return replace(fact, size=None, side=None, location=None, levels=(), number=None)
-
-
-def _joined(draft: Sequence[Judged]) -> str:
-    return " ".join(one.text for one in draft)
 
 
 def _place_of(place: tuple[bool, str], places: Sequence[tuple[bool, str] | None]) -> int:

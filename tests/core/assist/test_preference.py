@@ -120,6 +120,8 @@ def test_it_begins_where_the_assistant_was_and_keeps_that_while_it_learns():
     given = features()
     first = objective.rows(given)
     torch.testing.assert_close(first[:, 0], first[:, 1] * math.log(2))  # nothing is gained yet
+    objective.connector.dropout.p = 0.5
+    assert torch.equal(objective.train().rows(given), first)  # and nothing is left out at random
     before = objective.losses_before(given, [(0, (Turn("Report.", "No nodule."),))])
     prompt = objective.question_tokens("Report.")
     said = write(start, start.image(images()), prompt, longest=9)

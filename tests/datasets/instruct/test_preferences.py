@@ -28,6 +28,7 @@ class Drafter:
     """An assistant that says what it is told, whatever it sees."""
 
     preset = None
+    tells_findings_first = True
 
     def __init__(self, spec, trust_packages=()):
         self.seen = []
@@ -89,6 +90,9 @@ def test_what_facts_contradict_is_said_right_or_left_out_and_what_they_support_i
     assert "There is a renal stone of 10 mm on the right." in short["chosen"]
     assert not any(word in short["chosen"].casefold() for word in ("liver", "hepatic", "20 mm", "left"))
     assert "pleural" in short["chosen"].casefold()  # it is there: its side alone was wrong
+    doubtful = of[2, "shortened", DRAFTS[2][0]]
+    assert doubtful["chosen"] == "Splenomegaly."  # not there, but silence would miss those that are
+    assert doubtful["wrong"] == ["There is no renal stone."]
     kept = next(row for (number, kind, _), row in of.items() if (number, kind) == (2, "corrected"))
     assert kept["detail"]
     assert kept["rejected"] == DRAFTS[2][0]

@@ -114,11 +114,17 @@ class AnswerWriter:
                     return
                 begun = [self._waiting.popleft() for _ in range(min(self._batch.room, len(self._waiting)))]
             self._begin([job for job in begun if not job.is_left])
-            self._batch.leave([row for row in self._batch.rows if self._written[id(row)].is_left])
+            self._leave([row for row in self._batch.rows if self._written[id(row)].is_left])
             try:
                 self._tell(self._batch.step())
             except Exception as error:
                 self._give_up(error)
+
+    def _leave(self, rows: Sequence[Writing]) -> None:
+        """Write no more of answers that nobody waits for."""
+        self._batch.leave(rows)
+        for row in rows:
+            del self._written[id(row)]
 
     def _begin(self, jobs: Sequence[Job]) -> None:
         """Read questions together; of those that cannot be read together each by itself, so that one fails alone."""

@@ -3,11 +3,12 @@
 import asyncio
 
 import pytest
+import torch
 from serve_corpus import PATCH, VOLUME
 
 pytest.importorskip("openai", reason="the extra dev is not installed")
 import openai
-from tests.core.serve.assisting.conftest import DIALOGUES, TOKEN, about, picture_url
+from tests.core.serve.assisting.conftest import DIALOGUES, TOKEN, about, picture_url, pixels
 
 from voxtile.assist.assistant import CANNOT_BE_TOLD, WARNING
 from voxtile.assist.batching.batch import Batch
@@ -142,3 +143,35 @@ def test_the_command_serves_an_assistant_alone_and_says_what_is_missing(assistan
     ):
         assert main(words) == 2
         assert said in " ".join(capsys.readouterr().err.split())
+
+
+def test_nothing_is_held_of_who_has_left(desk):
+    import gc
+    import threading
+    import weakref
+
+    from voxtile.api.inputs import array_sample
+    from voxtile.assist.batching.batch import Prompt
+    from voxtile.serve.assisting.answer_writer import Job, Written
+
+    answering, preset = desk.assistant.answering, desk.assistant.preset
+    image = preset(array_sample(pixels(0), preset, {}), None)
+
+    def put(name, leaves):
+        over = threading.Event()
+
+        def say(event):
+            job.is_left = leaves
+            if leaves or isinstance(event, Written):
+                over.set()
+
+        tokens = tuple(answering.question_tokens(REPORT))
+        job = Job(name, image, Prompt(image=torch.zeros(0), tokens=tokens, longest=40), say)
+        desk.writer.put(job)
+        return weakref.ref(job), over
+
+    left = [put("one", leaves=True) for _ in range(4)]
+    assert all(over.wait(60) for _, over in left)
+    assert put("two", leaves=False)[1].wait(60)  # the writer has gone on since
+    gc.collect()
+    assert [job() for job, _ in left] == [None] * 4

@@ -64,7 +64,7 @@ def make_corpus(folder, name, n, seed, fractions, *, taught):
     command(folder, "convert", "dicom", native, corpus, *reports)
     if taught:
         command(folder, "facts", corpus, "--from", "reports")
-        command(folder, "caption", corpus, "--kind", "fact", "--facts-source", "reports", "--absent", "99")
+        command(folder, "caption", corpus, "--kind", "fact", "--facts-source", "reports", "--absent", "2")
         command(folder, "instruct", corpus, "--facts-source", "reports")
     command(folder, "facts", corpus, "--from", "labels", "--labels", native / "labels.csv")
     (folder / f"{name}.made").touch()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from voxtile.assist.language_sizes import PUBLISHED
+from voxtile.assist.planning.language_sizes import PUBLISHED
 from voxtile.data.presets.load import preset_from_config
 from voxtile.domain import discover, resolve
 from voxtile.training.config_bases import read_config

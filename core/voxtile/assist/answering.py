@@ -17,8 +17,8 @@ from torch import Tensor, nn
 
 from voxtile.assist.connector import Connector, ImageTokens
 from voxtile.assist.language import Language, Past, Words, load_language
-from voxtile.assist.language_plan import planned_work, tokens_shown
-from voxtile.assist.language_sizes import sizes_of
+from voxtile.assist.planning.language_sizes import sizes_of
+from voxtile.assist.planning.language_step import planned_work, tokens_shown
 from voxtile.assist.scratch import ScratchLanguage, TrainedWords
 from voxtile.assist.sequences import (
     AFTER_IMAGE,

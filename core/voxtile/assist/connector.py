@@ -15,8 +15,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from voxtile.assist.hierarchy import HierarchyTokens
-from voxtile.assist.scale_invariant import ScaleInvariantTokens
+from voxtile.assist.item_tokens.hierarchy import HierarchyTokens
+from voxtile.assist.item_tokens.scale_invariant import ScaleInvariantTokens
 from voxtile.errors import ConfigError
 from voxtile.models.tower import full_precision
 from voxtile.objectives.generative.captioning import AttentionalPool

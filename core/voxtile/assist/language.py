@@ -19,7 +19,7 @@ from typing import Any, Protocol, cast
 import torch
 from torch import Tensor, nn
 
-from voxtile.assist.language_sizes import PUBLISHED
+from voxtile.assist.planning.language_sizes import PUBLISHED
 from voxtile.errors import ConfigError, MissingExtraError
 from voxtile.models.tower import full_precision
 from voxtile.packaged_models import GEMMA, PackagedModel

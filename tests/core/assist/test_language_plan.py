@@ -8,8 +8,8 @@ from torch.nn.functional import cross_entropy
 
 from voxtile.assist.answering import Answering, _unfrozen
 from voxtile.assist.language import Language, load_language
-from voxtile.assist.language_plan import AROUND, LanguageStep, tokens_shown
-from voxtile.assist.language_sizes import PUBLISHED, LanguageSizes, sizes_of
+from voxtile.assist.planning.language_sizes import PUBLISHED, LanguageSizes, sizes_of
+from voxtile.assist.planning.language_step import AROUND, LanguageStep, tokens_shown
 from voxtile.assist.scratch import ScratchLanguage
 from voxtile.cli.main import main
 from voxtile.errors import ConfigError

@@ -9,7 +9,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from voxtile.assist.language_sizes import LanguageSizes
+from voxtile.assist.planning.language_sizes import LanguageSizes
 from voxtile.models.tuning import Tuning
 from voxtile.objectives.planned import PlannedBatch, PlannedWork
 

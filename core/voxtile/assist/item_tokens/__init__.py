@@ -1,0 +1,1 @@
+"""Connectors for items of several images and for images of any size."""

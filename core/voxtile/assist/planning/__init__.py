@@ -1,0 +1,1 @@
+"""What a language model takes in training, by its sizes."""

@@ -76,7 +76,8 @@ DOCS = {
         skipped={r"^(voxtile|lightning) ": "needs a model of several images; test_assist.py asks one"},
     ),
     ("docs/assist.md", "Answers that point, questions that mark"): Scene(
-        skipped={r"^(voxtile|lightning) ": "needs a tower that grounds; test_assist_regions.py runs it"},
+        given={"corpus": From(ASSIST, "corpus")},
+        skipped={r"^(voxtile (ask|report)|lightning) ": "needs a tower that grounds; test_assist_regions.py runs it"},
     ),
     ("docs/assist.md", "As a DICOM report"): Scene(
         given={"scan": SCAN, "last.ckpt": From(ASSIST, f"runs/ct-report/version_0/{LAST}")},

@@ -105,4 +105,6 @@ MOSAIC_STUDIES: Sequence[Study] = (
           beside(with_data(MOSAICS, **PLACED), grounding=GROUNDING), GRADCAM, "pointing:grounding"),
     Study("RegionContrast", "mosaics", MOSAICS, beside(with_data(MOSAICS, **PLACED), regions=term("RegionContrast")),
           GRADCAM, "pointing:regions"),
+    Study("RegionHead", "mosaics", MOSAICS,
+          beside(with_data(MOSAICS, **PLACED), regions=term("RegionHead", phrases=CONCEPTS)), "ranked"),
 )  # fmt: skip

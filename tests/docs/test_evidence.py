@@ -13,7 +13,6 @@ from tests.benchmark_script import BENCHMARKS
 from voxtile.data.regions.masks import MaskSource
 
 FOLDER = BENCHMARKS / "evidence"
-UNTRIED = {"RegionHead"}  # learned in benchmarks/assist.py so far; the page says that nothing is known of it
 RESULTS = [json.loads(path.read_text("utf-8")) for path in sorted((FOLDER / "results").glob("*.json"))]
 
 
@@ -36,7 +35,7 @@ def test_the_page_is_made_of_the_results_and_each_is_of_a_study(part):
 
 
 def test_every_objective_has_a_study(part):
-    assert {study.term for study in part("studies").STUDIES} == part("table").terms() - UNTRIED
+    assert {study.term for study in part("studies").STUDIES} == part("table").terms()
 
 
 def test_what_a_shipped_config_uses_is_told_with_its_rows(part):
@@ -45,7 +44,7 @@ def test_what_a_shipped_config_uses_is_told_with_its_rows(part):
     assert used["medical/cxr-images"] == ["KoLeo", "MaskedSelfDistillation"]
     assert "OfSamples" in used["pathology/he"]
     known = {found["term"] for found in RESULTS}
-    assert {name for named in used.values() for name in named} <= known | UNTRIED
+    assert {name for named in used.values() for name in named} <= known
     page = table.page([{**found, "verdict": "helps"} for found in RESULTS if found["term"] == "Contrastive"])
     assert "| `medical/cxr` | `Contrastive`: helps (1) |" in page
     assert "`FactHead`: no row" in page

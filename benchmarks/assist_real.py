@@ -98,6 +98,8 @@ def likeliest(report, task, split):
     for row in table:
         if row["task"] == task and row["split"] == split and row["model"].endswith(".ckpt"):
             scores.setdefault(row["unit"], {})[row["class"]] = row["score"]
+    if any(len(by_class) == 1 for by_class in scores.values()):  # of two classes the probability of one
+        return {uid: name if score > 0.5 else None for uid, by in scores.items() for name, score in by.items()}
     return {uid: max(by_class, key=by_class.get) for uid, by_class in scores.items()}
 
 

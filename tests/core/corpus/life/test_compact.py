@@ -229,9 +229,6 @@ def test_places_where_it_cannot_work_are_said(root, tmp_path, capsys):
     assert "s3://bucket/corpus" in capsys.readouterr().err
     assert main(["compact", str(tmp_path / "none")]) == 2
     assert "is not a corpus" in capsys.readouterr().err
-    compact_corpus(root)
-    assert main(["push", str(root), "s3://bucket/corpus"]) == 2
-    assert "push before compacting" in capsys.readouterr().err
     assert main(["compact", str(root), "--part-mb", "0"]) == 2
     assert "must be greater than 0" in capsys.readouterr().err
 

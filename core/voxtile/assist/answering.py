@@ -47,6 +47,7 @@ FINDINGS = "List the findings."
 _DTYPES = {"float32": torch.float32, "bfloat16": torch.bfloat16}
 _KEPT_QUESTIONS = 8  # ways to ask for a report that a checkpoint remembers
 _ASKED = 256  # questions that a checkpoint remembers, the commonest: they say in which language and words it was asked
+_OFTEN = 3  # times: what was asked more rarely may be somebody's own words, and does not leave with a checkpoint
 
 
 class DialogueData(Protocol):
@@ -244,7 +245,7 @@ class Answering(ItemObjective):
             "words": None,
             "allowed": None,
             "report_questions": [question for question, _ in wanted.most_common(_KEPT_QUESTIONS)],
-            "asked": [question for question, _ in Counter(turn.question for turn in asked_for).most_common(_ASKED)],
+            "asked": _asked_often(asked_for),
             "answers_questions": any(turn.kind != "report" for turn in asked_for),
             "shows_several": any(turn.images for turn in asked_for),
             "draws_reports": bool(getattr(data, "draws_reports", True)),
@@ -517,6 +518,11 @@ class Answering(ItemObjective):
 
 
 _FOUND, _DENIED, _UNKNOWN = range(3)
+
+
+def _asked_often(turns: Sequence[Turn]) -> list[str]:
+    counts = Counter(turn.question for turn in turns)
+    return [question for question, count in counts.most_common(_ASKED) if count >= _OFTEN]
 
 
 def _report_order(batch: Batch) -> list[tuple[int, int]]:

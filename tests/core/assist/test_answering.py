@@ -343,3 +343,11 @@ def test_tuning_says_what_of_a_named_model_is_trained(folder):
     names = set(last.tuned)
     assert any("layers/1/" in name for name in names)
     assert not any("layers/0/" in name for name in names)
+
+
+def test_a_question_that_was_asked_once_does_not_leave_with_a_checkpoint():
+    turns = [Turn("Is there a stone?", "Yes.", "presence")] * 3 + [
+        Turn("What ails Mrs. Alder?", "A stone.", "presence")
+    ]
+    objective = ready(Answering(scratch=ScratchLanguage(**SMALL)), data(turns))
+    assert objective.state()["asked"] == ["Is there a stone?"]

@@ -197,7 +197,8 @@ def real_step(plan: Plan, count: int, device: torch.device) -> Callable[[], None
     module.setup_objectives(fact_names(module))
     if module.recompute:
         recompute_activations(module.encoder)
-    batch = filled(longest_batch(module, plan.preset, items=count, **plan.each()))
+    each = {name: number for name, number in plan.each().items() if name != "dialogues"}  # counted by their sizes
+    batch = filled(longest_batch(module, plan.preset, items=count, **each))
     module, batch = module.to(device), batch.to(device)
     distances = block_distances(module.encoder, module.optimizer_config.layer_decay)
     optimizer = module.optimizer_config.build(module.named_parameters(), distances)

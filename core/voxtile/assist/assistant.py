@@ -410,9 +410,9 @@ class Talk:
                 that the model does not know what to do with.
             OtherLanguageError: the question is in a language that it was not trained on.
         """
-        check_question(self.assistant.answering.words, question)
         answering = self.assistant._answering
-        require_language(question, answering.training_questions)
+        require_language(question, answering.training_questions)  # it names the language, where it can
+        check_question(answering.words, question)
         first, start = not self._said, len(self._said)
         if regions:
             assert self.tower is not None

@@ -16,6 +16,7 @@ from torch import Tensor
 from voxtile.assist.language import Words
 from voxtile.errors import ConfigError
 from voxtile.types import Turn
+from voxtile.words.question_language import OtherLanguageError
 
 TEMPLATE = "voxtile-1"
 """Version of the words round images, questions and answers."""
@@ -128,12 +129,13 @@ def check_question(words: Words, question: str) -> None:
     """Refuse what no answer can follow.
 
     Raises:
-        ConfigError: nothing is asked, or in an alphabet that the words do not have.
+        ConfigError: nothing is asked.
+        OtherLanguageError: it is in an alphabet that the words do not have.
     """
     if not question.strip():
         raise ConfigError('the question is empty; ask something, e.g. "Is there a pleural effusion?"')
     if not has_letters(words, question):
-        raise ConfigError(
+        raise OtherLanguageError(
             "the question is in an alphabet that the model's training texts do not have; ask in the language of its "
             "reports"
         )

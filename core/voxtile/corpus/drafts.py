@@ -56,7 +56,7 @@ def draft_folder(path: Path) -> Iterator[Path]:
     building = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=BUILDING_SUFFIX, dir=path.parent))
     handle = os.open(building, os.O_RDONLY)
     try:
-        _try_lock(handle)
+        try_lock(handle)
         building.chmod(0o755)
         yield building
     finally:
@@ -68,7 +68,7 @@ def _locked(temporary: Path) -> int:
     deadline = time.monotonic() + PATIENCE_S
     while True:
         handle = os.open(temporary, os.O_RDWR | os.O_CREAT, 0o666)
-        if _try_lock(handle) and _is(handle, temporary):  # else somebody has renamed it meanwhile, or still writes
+        if try_lock(handle) and _is(handle, temporary):  # else somebody has renamed it meanwhile, or still writes
             return handle
         os.close(handle)
         if time.monotonic() > deadline:
@@ -76,8 +76,8 @@ def _locked(temporary: Path) -> int:
         time.sleep(0.01)
 
 
-def _try_lock(handle: int) -> bool:
-    """Whether it is ours now; also where the file system knows no locks."""
+def try_lock(handle: int) -> bool:
+    """Whether an open file or folder is locked for us now; also where the file system knows no locks."""
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -105,7 +105,7 @@ def remove_dead_drafts(folder: Path, names: str) -> None:
         with suppress(OSError):  # gone meanwhile, or not ours to remove
             handle = os.open(left, os.O_RDWR)
             try:
-                if _try_lock(handle) and _is(handle, left):
+                if try_lock(handle) and _is(handle, left):
                     left.unlink()
             finally:
                 os.close(handle)
@@ -118,7 +118,7 @@ def remove_dead_folder(folder: Path) -> None:
     except OSError:
         return
     try:
-        if _try_lock(handle):
+        if try_lock(handle):
             shutil.rmtree(folder, ignore_errors=True)
     finally:
         os.close(handle)

@@ -94,15 +94,15 @@ def test_a_draft_that_is_not_renamed_leaves_nothing(tmp_path):
 
 
 def test_what_another_published_between_opening_and_locking_is_not_emptied(tmp_path, monkeypatch):
-    path, real = tmp_path / "file", drafts._try_lock
+    path, real = tmp_path / "file", drafts.try_lock
 
     def lock_late(handle):
-        monkeypatch.setattr(drafts, "_try_lock", real)
+        monkeypatch.setattr(drafts, "try_lock", real)
         (tmp_path / ".file.tmp").write_bytes(b"of another")
         (tmp_path / ".file.tmp").rename(path)
         return real(handle)
 
-    monkeypatch.setattr(drafts, "_try_lock", lock_late)
+    monkeypatch.setattr(drafts, "try_lock", lock_late)
     with draft(path) as temporary:
         assert path.read_bytes() == b"of another"
         assert temporary.read_bytes() == b""

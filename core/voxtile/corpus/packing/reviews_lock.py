@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from voxtile.corpus.drafts import try_lock
 from voxtile.errors import CorpusError
 
 PATIENCE_S = 60.0
@@ -37,7 +37,7 @@ def reviews_lock(root: Path, patience_s: float = PATIENCE_S) -> Iterator[None]:
     while True:
         handle = os.open(root, os.O_RDONLY)
         try:
-            if _try_lock(handle):
+            if try_lock(handle):
                 if os.path.samestat(os.fstat(handle), root.stat()):  # else another folder has taken its place meanwhile
                     yield
                     return
@@ -49,13 +49,3 @@ def reviews_lock(root: Path, patience_s: float = PATIENCE_S) -> Iterator[None]:
                 time.sleep(0.01)
         finally:
             os.close(handle)
-
-
-def _try_lock(handle: int) -> bool:
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError:
-        return True
-    return True

@@ -1,9 +1,9 @@
 """Search by an image of one's own and by a part of a sample, against embedding the same pixels by hand."""
 
 import io
+import tempfile
 import zipfile
 import zlib
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -91,13 +91,14 @@ def bomb():
         ("../../etc/passwd", b"root:x:0:0", "neither DICOM nor NIfTI"),
     ],
 )
-def test_a_hostile_file_is_refused_in_a_sentence(ask_pictures, name, data, said):
+def test_a_hostile_file_is_refused_in_a_sentence(ask_pictures, tmp_path, monkeypatch, name, data, said):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))  # other tests have folders in /tmp meanwhile
     answer = send(ask_pictures, name, data)
     assert answer.status_code == 422, answer.text
     assert said in answer.json()["error"]
     assert "/tmp" not in answer.text
     assert "voxtile-image" not in answer.text
-    assert not list(Path("/tmp").glob("voxtile-image-*")), "nothing of it is kept"
+    assert not list(tmp_path.glob("voxtile-image-*")), "nothing of it is kept"
 
 
 def test_a_file_of_another_kind_than_the_model_reads_is_refused(ask_pictures):

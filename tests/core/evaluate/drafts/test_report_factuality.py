@@ -13,6 +13,7 @@ from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
 from voxtile.errors import ConfigError, EvaluationError
+from voxtile.evaluation.kinds.reports.overlap import cider
 from voxtile.evaluation.kinds.reports.texts import trivial_report
 from voxtile.evaluation.options import Options
 from voxtile.evaluation.run import evaluate_model, report
@@ -154,6 +155,30 @@ def test_words_are_those_of_sacrebleu(cases, make_model, tmp_path):
     found = values(run(cases, make_model, tmp_path, texts, "words: true\n"))
     theirs = sacrebleu.corpus_bleu(texts, [[reference(number) for number in range(N)]]).score / 100
     assert found["bleu", None] == pytest.approx(theirs, abs=1e-9)
+
+
+# pycocoevalcap 1.2 (its PTBTokenizer, then Cider) gave these, in a venv of its own.
+CIDER = [
+    ("There is a left-sided pleural effusion. No pneumothorax.",
+     ["There is a small left pleural effusion. No pneumothorax is seen.", "Left effusion."], 1.8779427324525755),
+    ("No pneumothorax, no pneumothorax; no pneumothorax!", ["No pneumothorax or effusion."], 0.6808694081978179),
+    ("A 3.5 cm mass in the right upper lobe.",
+     ["There is a 3.5 cm mass in the right upper lobe with a spiculated margin."], 4.707008250068357),
+    ("Normal.", ["The lungs are clear, and the heart is of normal size."], 0.2597454091150919),
+    ("The lungs are clear.", ["The lungs are clear."], 10.0),
+    ("", ["There is a fracture of the left seventh rib."], 0.0),
+]  # fmt: skip
+
+
+def test_cider_is_that_of_the_coco_evaluation(cases, make_model, tmp_path):
+    drafts, references, theirs = zip(*CIDER, strict=True)
+    assert cider(drafts, references) == pytest.approx(np.array(theirs), abs=1e-12)
+    texts = [drafted(number) for number in range(N)]
+    evaluation = run(cases, make_model, tmp_path, texts, "words: true\n")
+    (row,) = (r for r in evaluation.rows if (r.metric, r.model, r.kind) == ("cider", "drafts", "model"))
+    assert row.value == pytest.approx(cider(texts, [[reference(number)] for number in range(N)]).mean())
+    assert 1 < row.low < row.value < row.high < 10
+    assert values(evaluation, "trivial", "own-reports")["cider", None] > row.value
 
 
 def test_labels_are_read_in_both_reports_by_the_domains_rules(cases, make_model, tmp_path):

@@ -7,7 +7,7 @@ corpus.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,7 +23,7 @@ from voxtile.evaluation.figures.metrics import Floats
 from voxtile.evaluation.figures.rows import Row, ScoreKind
 from voxtile.evaluation.inputs.units import Units, chosen, select_units
 from voxtile.evaluation.kinds.reports.figures import Ratio, ratios_of
-from voxtile.evaluation.kinds.reports.overlap import bleu, rouge_l
+from voxtile.evaluation.kinds.reports.overlap import MOST_CIDER, bleu, cider, rouge_l
 from voxtile.evaluation.kinds.reports.reading import LABELS, READER, DraftReading, LabelReader, Reader
 from voxtile.evaluation.kinds.reports.task import ReportTask
 from voxtile.evaluation.kinds.reports.texts import captions_of, read_texts, report_by_case, trivial_report
@@ -240,6 +240,7 @@ def _of_words(
     return [
         *figures.rows(told, [Ratio("rouge_l", "micro", None, shared, ones, ones, len(shared))]),
         figures.row(told, "bleu", bleu(told.texts, own, figures.drawn), len(shared)),
+        figures.mean(told, "cider", cider(told.texts, own), MOST_CIDER),
     ]
 
 
@@ -260,6 +261,13 @@ class _Figures:
         value, interval = self._interval(values, subjects)
         return Row(self._task.name, told.model, told.kind, metric, "micro", None, value, interval.low, interval.high,
                    count, count)  # fmt: skip
+
+    def mean(self, told: Told, metric: str, scores: Floats, most: float) -> Row:
+        """A row of the mean of a score from 0 to `most` that each report has."""
+        ones = np.ones(len(scores))
+        row = self._row(told, Ratio(metric, "micro", None, scores / most, ones, ones, len(scores)))
+        value, low, high = (None if number is None else most * number for number in (row.value, row.low, row.high))
+        return replace(row, value=value, low=low, high=high)
 
     def difference(self, own: Sequence[Ratio], others: Sequence[Sequence[Ratio]]) -> tuple[Difference, ...]:
         """F1 of findings, less that of the trivial report."""

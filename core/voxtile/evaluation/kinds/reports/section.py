@@ -32,6 +32,7 @@ _TITLES = {
     "contradicted_sentences": "Sentences that the facts contradict",
     "bleu": "BLEU-4",
     "rouge_l": "ROUGE-L",
+    "cider": "CIDEr, of 10",
 }
 
 

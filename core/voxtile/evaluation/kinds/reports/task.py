@@ -38,7 +38,7 @@ class ReportTask(Task):
         captions: kinds of the corpus's captions that are drafts.
         references: kinds of captions that are the cases' own reports.
         labels: vocabulary of labels that are read from drafts and references; None for none.
-        words: also compare words: BLEU and ROUGE-L.
+        words: also compare words: BLEU, ROUGE-L and CIDEr.
     """
 
     drafts: Path | None = None

@@ -12,12 +12,10 @@ from typing import Any
 from rich.console import Console
 
 from voxtile.console import output
-from voxtile.corpus.identity import KeyMap, key_map_path
 from voxtile.corpus.reader import Corpus
 from voxtile.engine.run import run_task
 from voxtile.errors import ConfigError
 from voxtile_datasets.captions.by_language_model import ModelOptions, common_words, folder_of_replies
-from voxtile_datasets.captions.context.identifiers import identifiers_of
 from voxtile_datasets.captions.context.prompts import PromptBook, installed_prompts
 from voxtile_datasets.captions.context.selection import check_leaving, chosen_samples
 from voxtile_datasets.captions.providers.cached import CachedProvider, closed_on_failure
@@ -30,10 +28,10 @@ from voxtile_datasets.report_reading.compare import DISPUTED
 from voxtile_datasets.report_reading.listing import NOT_READ, Listed, check_listing, listing_table, write_listing
 from voxtile_datasets.report_reading.options import ReadingOptions
 from voxtile_datasets.report_reading.rules import RuleReader
-from voxtile_datasets.report_reading.task import ModelReportTask, Read, Sample
+from voxtile_datasets.report_reading.samples import Sample, samples_of
+from voxtile_datasets.report_reading.task import ModelReportTask, Read
 
 _ESTIMATED_FROM = 50  # reports
-_SAMPLE_COLUMNS = ("uid", "subject", "study", "source", "sha256", "datetime", "modality", "attributes")
 
 
 def read_by_model(corpus: Path, rules: RuleReader, options: ReadingOptions, show: Callable[[], None]) -> None:
@@ -64,7 +62,7 @@ def read_by_model(corpus: Path, rules: RuleReader, options: ReadingOptions, show
         chosen["licence"].unique().to_pylist(), is_remote=leaves, allow_credentialed=settings.allow_credentialed
     )
     uids = frozenset(chosen["uid"].to_pylist())
-    samples = _samples(corpus, uids, common_words(prompts) | rules.words(), settings.key_file)
+    samples = samples_of(corpus, uids, common_words(prompts) | rules.words(), settings.key_file)
     with folder_of_replies(corpus, settings, dry_run=options.dry_run) as cache:
         provider = settings.open(cache, options.of_run)
         with closed_on_failure(provider):
@@ -116,18 +114,6 @@ def _identity(options: ModelOptions, prompts: PromptBook) -> Mapping[str, Any]:
     shas = "".join(prompts.identity([STRATEGY]))
     names = ("temperature", "seed", "max_reply_tokens")
     return {name: getattr(options, name) for name in names} | {"prompts": hashlib.sha256(shas.encode()).hexdigest()}
-
-
-def _samples(corpus: Path, uids: frozenset[str], common: frozenset[str], key_file: Path | None) -> dict[str, Sample]:
-    """The chosen samples with what must not be sent of them."""
-    path = key_map_path(corpus, key_file)
-    key_map = KeyMap(path) if path.exists() else None
-    found = {}
-    for row in Corpus(corpus).table("samples", _SAMPLE_COLUMNS).to_pylist():
-        if row["uid"] in uids:
-            source = key_map.path_of(row["source"] or "") if key_map else None
-            found[row["uid"]] = Sample(row["modality"], identifiers_of([row], [source] if source else [], common))
-    return found
 
 
 def _say_estimate(task: ModelReportTask, provider: CachedProvider) -> None:

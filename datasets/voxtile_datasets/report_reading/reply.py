@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -98,13 +98,9 @@ def read_reply(text: str) -> ParsedReply:
         [('cyst', 'present')]
     """
     faults: Counter[str] = Counter()
-    text = text[:_LONGEST]
-    entries = _whole(text)
-    is_readable = entries is not None
-    if entries is None:
-        entries = list(_pieces(text))
-        is_readable = bool(entries)
-        faults["cut-short"] += is_readable
+    entries, is_whole = entries_of(text, ("findings", "facts", "results"))
+    is_readable = is_whole or bool(entries)
+    faults["cut-short"] += is_readable and not is_whole
     claims: dict[tuple[str, str], Claim] = {}
     contradicted: set[tuple[str, str]] = set()
     for entry in entries:
@@ -125,7 +121,19 @@ def read_reply(text: str) -> ParsedReply:
     return ParsedReply(kept, {reason: count for reason, count in faults.items() if count}, is_readable)
 
 
-def _whole(text: str) -> list[Any] | None:
+def entries_of(text: str, names: Sequence[str]) -> tuple[list[Any], bool]:
+    """The mappings with `words` that a reply lists, and whether its JSON is whole.
+
+    Args:
+        text: of the reply, whatever stands around its JSON.
+        names: keys under which the list may stand.
+    """
+    text = text[:_LONGEST]
+    whole = _whole(text, names)
+    return (list(_pieces(text)), False) if whole is None else (whole, True)
+
+
+def _whole(text: str, names: Sequence[str]) -> list[Any] | None:
     """The entries of a reply whose JSON is whole; None where there is none."""
     for candidate in _candidates(text):
         try:
@@ -133,7 +141,7 @@ def _whole(text: str) -> list[Any] | None:
         except ValueError:
             continue
         if isinstance(value, dict):
-            lists = [value[name] for name in ("findings", "facts", "results") if isinstance(value.get(name), list)]
+            lists = [value[name] for name in names if isinstance(value.get(name), list)]
             value = lists[0] if lists else [value] if "words" in value else None
         if isinstance(value, list) and all(isinstance(entry, dict) for entry in value):
             return value

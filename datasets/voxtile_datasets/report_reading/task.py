@@ -14,7 +14,6 @@ from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Row
 from voxtile.engine.task import Item, Outcome, Part
 from voxtile.errors import InputError
-from voxtile_datasets.captions.context.identifiers import Identifiers
 from voxtile_datasets.captions.providers.cached import CachedProvider
 from voxtile_datasets.captions.providers.provider import ReplyError
 from voxtile_datasets.captions.providers.request import Reply, Request
@@ -24,22 +23,10 @@ from voxtile_datasets.report_reading.ask import Ask, ReportQuestions
 from voxtile_datasets.report_reading.compare import Comparison, ModelFact, compare
 from voxtile_datasets.report_reading.listing import NOT_READ
 from voxtile_datasets.report_reading.rules import MODEL_SOURCE, RULES_SOURCE, RuleReader, RuleReading
+from voxtile_datasets.report_reading.samples import Sample
 from voxtile_datasets.report_reading.stored import BESIDE_MODEL, StoredRows
 
 _AHEAD = 2  # reports for each request that the provider takes at once: a long report asks one piece after the other
-
-
-@dataclass(frozen=True)
-class Sample:
-    """What a report's sample is asked with.
-
-    Attributes:
-        modality: of the picture.
-        identifiers: that must not be sent.
-    """
-
-    modality: str | None
-    identifiers: Identifiers
 
 
 @dataclass(frozen=True)

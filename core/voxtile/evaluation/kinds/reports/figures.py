@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from voxtile.evaluation.figures.bootstrap import SubjectBootstrap
+from voxtile.evaluation.figures.bootstrap import MINIMUM, SubjectBootstrap
 from voxtile.evaluation.figures.metrics import Floats
 from voxtile.evaluation.figures.rows import Average
 from voxtile.evaluation.kinds.reports.reading import DETAILS, ERRORS, DraftReading
@@ -33,6 +33,12 @@ class Ratio:
     below: Floats
     counted: Floats
     positives: int
+
+    @classmethod
+    def of(cls, metric: str, above: Sequence[float], below: Sequence[float]) -> Ratio:
+        """A pooled figure whose things that count are what is summed below."""
+        top, bottom = np.asarray(above, float), np.asarray(below, float)
+        return cls(metric, "micro", None, top, bottom, bottom, int(top.sum()))
 
     def values(self, drawn: SubjectBootstrap) -> Floats:
         """[1 + R] the figure and its replicates; NaN where the sum below is 0."""
@@ -63,15 +69,24 @@ def ratios_of(readings: Sequence[DraftReading], findings: Sequence[str]) -> list
         for reading in readings
     ]
     clear = [[(true, said) for true, said in pairs if said != "uncertain"] for pairs in spoken]
-    found.append(_ratio("polarity_accuracy", [sum(a == b for a, b in p) for p in clear], [len(p) for p in clear]))
+    found.append(Ratio.of("polarity_accuracy", [sum(a == b for a, b in p) for p in clear], [len(p) for p in clear]))
     for detail in DETAILS:
         told = [list(reading.details.get(detail, {}).values()) for reading in readings]
-        found.append(_ratio(f"{detail}_accuracy", [sum(one) for one in told], [len(one) for one in told]))
-    found.append(_ratio("hallucination_rate", [r.invented for r in readings], [r.statements for r in readings]))
-    found.append(_ratio("contradicted_sentences", [r.contradicted for r in readings], [r.sentences for r in readings]))
+        found.append(Ratio.of(f"{detail}_accuracy", [sum(one) for one in told], [len(one) for one in told]))
+    found.append(Ratio.of("hallucination_rate", [r.invented for r in readings], [r.statements for r in readings]))
+    found.append(
+        Ratio.of("contradicted_sentences", [r.contradicted for r in readings], [r.sentences for r in readings])
+    )
     for error in ERRORS:
-        found.append(_ratio(error, [r.errors.get(error, 0) > 0 for r in readings], [1] * len(readings)))
+        found.append(Ratio.of(error, [r.errors.get(error, 0) > 0 for r in readings], [1] * len(readings)))
     return found
+
+
+def frequent(readings: Sequence[DraftReading]) -> list[str]:
+    """Findings of which enough cases have it and enough have not, so that they get figures of their own."""
+    names = sorted({name for reading in readings for name in reading.truth})
+    there = {name: sum(r.truth.get(name) == "present" for r in readings) for name in names}
+    return [name for name in names if there[name] >= MINIMUM]
 
 
 Counts = tuple[int, int, int]
@@ -106,8 +121,3 @@ def _of_findings(counts: Sequence[Counts], average: Average, name: str | None) -
     }
     above = {"finding_f1": 2 * hits, "finding_precision": hits, "finding_recall": hits}
     return [Ratio(metric, average, name, above[metric], below[metric], counted, positives) for metric in FINDINGS]
-
-
-def _ratio(metric: str, above: Sequence[int], below: Sequence[int]) -> Ratio:
-    top, bottom = np.asarray(above, float), np.asarray(below, float)
-    return Ratio(metric, "micro", None, top, bottom, bottom, int(top.sum()))

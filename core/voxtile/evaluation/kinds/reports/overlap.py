@@ -1,7 +1,7 @@
 """Words of drafts beside the words of the cases' own reports: BLEU by sacrebleu, ROUGE-L by rouge-score, CIDEr.
 
-CIDEr is computed here: the package that papers take it from, pycocoevalcap, is 100 MB, has had no release since 2020, and
-needs Java for its words.
+CIDEr is computed here: the package that papers take it from, pycocoevalcap, is 100 MB, has had no release since 2020,
+and needs Java for its words.
 
 Neither says whether a report is true: "no effusion" and "an effusion" share their words. They are given because papers
 give them, beside the trivial report, which often beats a model by them.
@@ -91,9 +91,9 @@ def cider(drafts: Sequence[str], references: Sequence[Sequence[str]]) -> Floats:
     """[N] CIDEr of each draft, from 0 to 10: CIDEr-D as the COCO evaluation computes what is called CIDEr in papers.
 
     The mean over n = 1 to 4 of the cosine of n-gram counts by reference, weighed by how rare an n-gram is among the
-    cases' references; counts are clipped to those of the reference, and another length costs exp(−Δ² / 2σ²) (Vedantam et
-    al., CVPR 2015, eqs. 1 to 4). The cases' own references say what is rare, so that scores of different sets of cases
-    cannot be compared.
+    cases' references; counts are clipped to those of the reference, and another length costs exp(−Δ² / 2σ²) (Vedantam
+    et al., CVPR 2015, eqs. 1 to 4). The cases' own references say what is rare, so that scores of different sets of
+    cases cannot be compared.
 
     Args:
         drafts: one a case.

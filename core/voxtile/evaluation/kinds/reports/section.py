@@ -6,8 +6,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from voxtile.evaluation.figures.rows import Row, ScoreKind
+from voxtile.evaluation.kinds.reports.judge import PREFIX
 from voxtile.evaluation.kinds.reports.reading import ERRORS
-from voxtile.evaluation.kinds.reports.run import BLIND, DRAFTS, HEADLINE, OWN, TRIVIAL, ReportResult
+from voxtile.evaluation.kinds.reports.rows import BLIND, DRAFTS, HEADLINE, OWN, TRIVIAL
+from voxtile.evaluation.kinds.reports.run import ReportResult
 from voxtile.evaluation.report.lines import Line, LinesSection, strip_of_lines
 from voxtile.evaluation.report.section import Source
 from voxtile.evaluation.terminal import bare, new_table, selection, shown
@@ -38,7 +40,7 @@ _TITLES = {
 
 def title_of(row: Row) -> str:
     """What a figure is called for people."""
-    words = row.metric.removeprefix("label:").replace("_", " ")
+    words = row.metric.removeprefix("label:").removeprefix(PREFIX).replace("_", " ")
     title = _TITLES.get(row.metric, words[0].upper() + words[1:])
     return title if row.class_name is None else f"{title}, {row.class_name.replace('_', ' ')}"
 
@@ -54,12 +56,18 @@ def _lines(result: ReportResult) -> list[tuple[Row, dict[str, Row | None]]]:
     return lines
 
 
+def _is_error(row: Row) -> bool:
+    return row.metric in ERRORS or row.metric.startswith(PREFIX)
+
+
 def report_section(result: ReportResult) -> LinesSection:
     """Gather what the page shows of report factuality."""
     lines = _lines(result)
+    judge = result.judged_by[0] if result.judged_by else "nobody"
     parts = {
-        "Findings": [line for line in lines if line[0].class_name is None and line[0].metric not in ERRORS],
+        "Findings": [line for line in lines if line[0].class_name is None and not _is_error(line[0])],
         "Reports with such an error": [line for line in lines if line[0].metric in ERRORS],
+        f"Reports with such an error, as {judge} judges": [line for line in lines if line[0].metric.startswith(PREFIX)],
         "Single findings": [line for line in lines if line[0].class_name is not None],
     }
     tables = [(title, [Line(title_of(row), beside) for row, beside in own]) for title, own in parts.items() if own]
@@ -90,5 +98,6 @@ def report_tables(result: ReportResult) -> list[Table]:
         table.add_column(heading, justify="right", no_wrap=True)
     for row, beside in _lines(result):
         others = [bare(beside[_SOURCES[who][0]]) for who in result.told[1:]]
-        table.add_row(escape(title_of(row)), f"{row.n}", shown(row), *others)
+        told = f"{title_of(row)}, as judged" if row.metric.startswith(PREFIX) else title_of(row)
+        table.add_row(escape(told), f"{row.n}", shown(row), *others)
     return [table]

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from voxtile.evaluation.kinds.reports.judge import Judge, parse_judge
 from voxtile.evaluation.tasks.place import Place
 from voxtile.evaluation.tasks.task import Task
 
-REPORT_KEYS = ("drafts", "blind", "shuffled", "captions", "references", "labels", "words")
+REPORT_KEYS = ("drafts", "blind", "shuffled", "captions", "references", "labels", "words", "judge")
 _TEXTS = ("drafts", "blind", "shuffled")
 
 
@@ -39,6 +40,7 @@ class ReportTask(Task):
         references: kinds of captions that are the cases' own reports.
         labels: vocabulary of labels that are read from drafts and references; None for none.
         words: also compare words: BLEU, ROUGE-L and CIDEr.
+        judge: a language model that looks for errors beside the rules; None for none.
     """
 
     drafts: Path | None = None
@@ -48,6 +50,7 @@ class ReportTask(Task):
     references: tuple[str, ...] = ("raw",)
     labels: Labels | None = None
     words: bool = False
+    judge: Judge | None = None
 
 
 def parse_reports(place: Place, task: Mapping[str, Any], shared: Mapping[str, Any]) -> ReportTask:
@@ -72,6 +75,7 @@ def parse_reports(place: Place, task: Mapping[str, Any], shared: Mapping[str, An
     return ReportTask(
         **shared, drafts=files["drafts"], blind=files["blind"], shuffled=files["shuffled"], captions=captions,
         references=references, labels=labels, words=place.flag(task, "words"),
+        judge=parse_judge(place.at("judge"), task.get("judge")),
     )  # fmt: skip
 
 

@@ -8,7 +8,7 @@ vectors of as many samples as asked for, with uids as scattered as hashes are, a
 server is started for it and asked over HTTP; each figure is the median of several askings, after one that is not
 counted, except for the first page, which is asked of a server that has just begun.
 
-With --approximate the graph of neighbours is built at first, and its recall is a figure. Vectors without any order are
+With --approximate lists of near vectors are built at first, and its recall is a figure. Vectors without any order are
 the hardest case: --clusters 1000 has as many groups.
 
 Viewers are threads of another process. Each asks for a page of results with its thumbnails, or looks at a sample and a
@@ -239,7 +239,7 @@ def _p95(times: list[float]) -> float:
 
 
 def built(address: str, wait_s: float = 3600.0) -> dict[str, float]:
-    """Recall of the graph of neighbours, when it is there."""
+    """Recall of the lists of near vectors, when they are there."""
     end = time.monotonic() + wait_s
     while time.monotonic() < end:
         with urllib.request.urlopen(address + "api/corpus", timeout=120) as answer:
@@ -248,7 +248,7 @@ def built(address: str, wait_s: float = 3600.0) -> dict[str, float]:
             recall = model["recall"]
             return {"recall@10": recall["images"], "samples looked at": recall["looked_at"]}
         time.sleep(1)
-    raise TimeoutError("the graph was not built")
+    raise TimeoutError("the lists were not built")
 
 
 def main() -> None:

@@ -1,10 +1,10 @@
-"""The graph of neighbours of `voxtile serve` above a million vectors: how long it takes to build, and what it finds.
+"""Approximate search of `voxtile serve` above a million vectors: how long its lists take to build, and what it finds.
 
     python -P benchmarks/nearest.py [--samples 1000000] [--width 128] [--clusters 1000] [--out nearest.json]
 
 Vectors alone are made, no corpus and no server (`benchmarks/explore.py --approximate` has those, and takes an hour for
-vectors of 512 numbers): groups of unequal size round centres, as embeddings lie. The graph is built by the process that
-the server starts. Its recall is what the server shows, of samples and of 128 further queries, each a mean of two
+vectors of 512 numbers): groups of unequal size round centres, as embeddings lie. The process that the server starts
+builds the lists. Its recall is what the server shows, of samples and of 128 further queries, each a mean of two
 samples' vectors; and once more of 100 samples that neither chose nor measured, against the exact search of the server.
 
 Memory is the most that the building process held; the vectors on disk are mapped and counted where they were read.
@@ -75,10 +75,10 @@ def write_vectors(folder: Path, count: int, width: int, clusters: int) -> Vector
 def built(folder: Path, width: int) -> dict[str, float]:
     """Seconds, processor time and memory of the process that builds."""
     command = [sys.executable, "-P", "-m", "voxtile.serve.search.nearest_build", str(folder), str(width)]
-    (folder / "graph").mkdir()
+    (folder / "lists").mkdir()
     began = time.perf_counter()
     with subprocess.Popen(
-        [*command, str(folder / "queries.npy"), str(folder / "graph")], stdout=subprocess.PIPE
+        [*command, str(folder / "queries.npy"), str(folder / "lists")], stdout=subprocess.PIPE
     ) as made:
         process, memory, busy = psutil.Process(made.pid), 0.0, 0.0
         for _ in made.stdout or ():
@@ -86,19 +86,19 @@ def built(folder: Path, width: int) -> dict[str, float]:
             times = process.cpu_times()
             busy, added = times.user + times.system, time.perf_counter() - began
     if made.returncode:
-        raise SystemExit("the graph was not built")
+        raise SystemExit("the lists were not built")
     return {
-        "samples added to the graph, s": added,
+        "samples laid out in lists, s": added,
         "processor time of that, s": busy,
         "with choosing and measuring, s": time.perf_counter() - began,
         "memory, MB": memory,
-        "size of the graph, MB": (folder / "graph" / "nearest.usearch").stat().st_size / 1e6,
+        "size of the lists, MB": (folder / "lists" / "nearest.faiss").stat().st_size / 1e6,
     }
 
 
 def asked(folder: Path, vectors: VectorFile) -> dict[str, float]:
     """Recall and time of single searches, beside the exact search."""
-    nearest = Nearest(folder / "graph", vectors)
+    nearest = Nearest(folder / "lists", vectors)
     numbers = np.random.default_rng(1).choice(len(vectors), _ASKED, replace=False)
     shares, quick, slow = [], [], []
     for number in numbers.tolist():
@@ -116,7 +116,7 @@ def asked(folder: Path, vectors: VectorFile) -> dict[str, float]:
         "recall@10 that the server shows, other queries": nearest.recall.words or 0.0,
         "samples looked at": float(nearest.recall.looked_at),
         f"recall@10 of {_ASKED} samples more": statistics.fmean(shares),
-        "search by the graph, median ms": statistics.median(quick),
+        "search by the lists, median ms": statistics.median(quick),
         "exact search, median ms": statistics.median(slow),
     }
 

@@ -61,7 +61,7 @@ def serve_corpus(
             for further ones.
         embed: make vectors of the samples that have none while the pages are served already; they are kept in the
             user's cache folder.
-        approximate_from: vectors beyond which search is approximate, by a graph of neighbours whose recall is measured
+        approximate_from: vectors beyond which search is approximate, by lists of near vectors whose recall is measured
             and shown; up to here it is exact.
         trust_package: package of your own whose classes the checkpoint of --assist may name; repeat it for further
             ones.

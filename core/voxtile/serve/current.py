@@ -30,14 +30,14 @@ from voxtile.serve.search.vector_cache import vector_file
 from voxtile.serve.search.vectors import Floats, VectorFile
 
 APPROXIMATE_FROM = 1_000_000
-"""Vectors beyond which search goes by a graph of neighbours."""
+"""Vectors beyond which search goes by lists of near vectors."""
 
 _WATCHED = tuple(name for name in TABLES if name != "reviews")  # which the server itself writes
 _LOOKED_S = 5.0  # between two looks at the folders
 _SHARE = 10  # times as long as opening took, at least, until it is opened again
 _CHECKED = 1000  # samples by which it is seen whether a model can take them
 _TEXTS = 128  # captions by which the recall of searches by words is measured
-_GRAPH = "voxtile.serve.search.nearest_build"
+_LISTS = "voxtile.serve.search.nearest_build"
 _EMBED = "voxtile.serve.search.embed_missing"
 
 
@@ -52,7 +52,7 @@ class CurrentCorpus:
         references: folder outside the corpora from which pixels may be shown.
         reports: of `voxtile evaluate`, whose figures lead to samples.
         embed: make vectors of samples that have none.
-        approximate_from: vectors beyond which search goes by a graph of neighbours.
+        approximate_from: vectors beyond which search goes by lists of near vectors.
         changed: called with what is served from now on.
 
     Raises:
@@ -153,14 +153,14 @@ class CurrentCorpus:
         return kept_beside(self.roots, f"made_{hashlib.sha256(name.encode()).hexdigest()[:8]}")
 
     def _complete(self, explored: Explored, meaning: MeaningSearch) -> None:
-        """Begin to make what is missing: vectors, or the graph of neighbours."""
+        """Begin to make what is missing: vectors, or lists of near vectors."""
         running = next((making for making in self._makings if making.is_running), None)
         if running is not None:
             meaning.making = running
         elif self.embed and self._wants_vectors(explored, meaning):
             self._add_vectors(explored, meaning)
         elif meaning.vectors is not None and meaning.vectors.count > self.approximate_from:
-            self._add_graph(explored, meaning, meaning.vectors)
+            self._add_lists(explored, meaning, meaning.vectors)
 
     def _making(self, what: str, total: int) -> Making:
         self._makings.append(Making(what, total))
@@ -201,16 +201,16 @@ class CurrentCorpus:
             return False
         return len(missing) > 0
 
-    def _add_graph(self, explored: Explored, meaning: MeaningSearch, vectors: VectorFile) -> None:
-        making = meaning.making = self._making("the graph of neighbours", vectors.count)
-        key = hashlib.sha256(f"1 {vectors.path.parent.name}".encode()).hexdigest()[:24]
+    def _add_lists(self, explored: Explored, meaning: MeaningSearch, vectors: VectorFile) -> None:
+        making = meaning.making = self._making("lists of near vectors", vectors.count)
+        key = hashlib.sha256(f"2 {vectors.path.parent.name}".encode()).hexdigest()[:24]
 
         def build(folder: Path) -> None:
             with tempfile.NamedTemporaryFile(suffix=".npy") as file:
                 np.save(file, _text_queries(explored, meaning))
                 file.flush()
                 arguments = [str(vectors.path.parent), str(vectors.width), file.name, str(folder)]
-                making.run(_GRAPH, arguments)
+                making.run(_LISTS, arguments)
 
         def run() -> None:
             name = f"nearest_{hashlib.sha256(meaning.model.name.encode()).hexdigest()[:8]}"

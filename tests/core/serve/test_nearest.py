@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-pytest.importorskip("usearch", reason="the extra serve is not installed")
+pytest.importorskip("faiss", reason="the extra serve is not installed")
 from voxtile.serve.search.meaning import MeaningSearch
 from voxtile.serve.search.nearest import Nearest, Recall
 from voxtile.serve.search.nearest_build import build
 from voxtile.serve.search.vectors import VectorFile
 
-COUNT, WIDTH = 12_000, 48
+COUNT, WIDTH = 12_000, 12
 
 
 def clustered(rng):
@@ -22,8 +22,8 @@ def without_order(rng):
 
 
 @pytest.fixture(scope="module", params=[clustered, without_order], ids=["clustered", "without order"])
-def graph(request, tmp_path_factory):
-    folder = tmp_path_factory.mktemp("graph")
+def lists(request, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("lists")
     vectors = request.param(np.random.default_rng(3))
     vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
     present = np.random.default_rng(4).random(COUNT) < 0.95
@@ -50,8 +50,8 @@ def recall_at_10(nearest, file, queries, allowed=None):
 
 
 @pytest.mark.cases(1)
-def test_its_recall_is_what_it_says_and_high(graph):
-    nearest, file, said = graph
+def test_its_recall_is_what_it_says_and_high(lists):
+    nearest, file, said = lists
     assert nearest.recall == said, "what was measured is read again"
     assert said.least >= 0.99
     rng = np.random.default_rng(6)
@@ -61,8 +61,8 @@ def test_its_recall_is_what_it_says_and_high(graph):
 
 
 @pytest.mark.cases(1)
-def test_few_neighbours_are_found_as_well_as_many(graph):
-    nearest, file, _ = graph
+def test_few_neighbours_are_found_as_well_as_many(lists):
+    nearest, file, _ = lists
     shares = []
     for number in np.random.default_rng(11).choice(np.flatnonzero(file.present), 40, replace=False).tolist():
         query = file.vectors(np.array([number]))[0]
@@ -70,8 +70,8 @@ def test_few_neighbours_are_found_as_well_as_many(graph):
     assert np.mean(shares) >= 0.99
 
 
-def test_cosines_are_exact_and_samples_without_a_vector_are_not_found(graph):
-    nearest, file, _ = graph
+def test_cosines_are_exact_and_samples_without_a_vector_are_not_found(lists):
+    nearest, file, _ = lists
     query = np.random.default_rng(7).normal(size=WIDTH).astype(np.float32)
     found = nearest.best(query, 200)
     assert not found.is_exact
@@ -82,9 +82,9 @@ def test_cosines_are_exact_and_samples_without_a_vector_are_not_found(graph):
 
 
 @pytest.mark.parametrize("share", [0.5, 0.1, 0.01, 0.0005])
-def test_filters_hold_and_lose_nothing(graph, share):
+def test_filters_hold_and_lose_nothing(lists, share):
     """Where few are left it leaves the search to the exact one; in between it looks further."""
-    nearest, file, _ = graph
+    nearest, file, _ = lists
     rng = np.random.default_rng(8)
     allowed = rng.random(COUNT) < share
     queries = rng.normal(size=(12, WIDTH)).astype(np.float32)
@@ -94,21 +94,24 @@ def test_filters_hold_and_lose_nothing(graph, share):
     assert recall_at_10(nearest, file, queries, allowed) >= 0.99
 
 
-def test_a_filter_far_from_the_query_is_not_lost(graph):
-    """The thousand samples that are furthest from the query, among which the graph would find none."""
-    nearest, file, _ = graph
+@pytest.mark.parametrize("left", [1000, 6000])
+def test_a_filter_far_from_the_query_is_not_lost(lists, left):
+    """The samples that are furthest from the query, of which the lists near to it hold none."""
+    nearest, file, _ = lists
     query = np.random.default_rng(9).normal(size=WIDTH).astype(np.float32)
     order = file.best(query, COUNT).numbers
     allowed = np.zeros(COUNT, bool)
-    allowed[order[-1000:]] = True
+    allowed[order[-left:]] = True
     assert recall_at_10(nearest, file, [query], allowed) == 1.0
 
 
-def test_a_graph_that_finds_too_little_is_not_searched_by(graph, monkeypatch):
-    nearest, file, _ = graph
+def test_lists_that_find_too_little_or_are_all_read_are_not_searched_by(lists, monkeypatch):
+    nearest, file, _ = lists
     meaning = MeaningSearch(None, file, nearest)
     query = np.random.default_rng(10).normal(size=WIDTH).astype(np.float32)
     assert not meaning.by_vector(query, 10, None).is_exact
     monkeypatch.setattr(nearest, "recall", Recall(images=0.995, words=0.98, looked_at=1000))
     assert meaning.by_vector(query, 10, None).is_exact
+    assert not meaning.is_approximate
+    monkeypatch.setattr(nearest, "recall", Recall(images=1.0, words=1.0, looked_at=COUNT * 2 // 3))
     assert not meaning.is_approximate

@@ -51,8 +51,8 @@ class InMaking(BaseModel):
 class Model(BaseModel):
     """What words and images are searched by.
 
-    `searched` samples have a vector. Search is exact unless `approximate`; `recall` is known wherever a graph was made,
-    also where it finds too little to be used.
+    `searched` samples have a vector. Search is exact unless `approximate`; `recall` is known wherever lists of near
+    vectors were made, also where they find too little, or too many have to be read, to be used.
     """
 
     name: str

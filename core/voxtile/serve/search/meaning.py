@@ -90,7 +90,7 @@ class MeaningSearch:
         vectors: of the samples; None where there are none yet.
         nearest: approximate search, where there are so many that it was built.
         images: that viewers sent.
-        making: vectors or the graph of neighbours, where they are being made.
+        making: vectors or the lists of near vectors, where they are being made.
     """
 
     model: SearchModel
@@ -108,8 +108,8 @@ class MeaningSearch:
 
     @property
     def is_approximate(self) -> bool:
-        """Whether searches go by the graph: it was built, and finds what it should."""
-        return self.nearest is not None and self.nearest.recall.least >= WANTED
+        """Whether searches go by lists: they were made, find what they should, and few of them have to be read."""
+        return self.nearest is not None and self.nearest.recall.least >= WANTED and self.nearest.is_quicker
 
     def by_words(self, words: str, count: int, allowed: Mask | None) -> Found:
         """The samples whose pictures are nearest to a text.

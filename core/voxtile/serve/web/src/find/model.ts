@@ -45,11 +45,11 @@ function making(model: Model) {
 
 function nearest(model: Model) {
   if (!model.recall) return nothing;
-  const { images, words } = model.recall;
+  const { images, words, looked_at } = model.recall;
   const found = `${share(images)} of the ten nearest${words === null ? "" : `, by words ${share(words)}`}`;
   return model.approximate
     ? html`Search is approximate: measured when it was prepared, it finds ${found}.`
-    : html`Search is exact: an approximate one would find ${found} only.`;
+    : html`Search is exact: an approximate one would find ${found}, looking at ${whole(looked_at)} samples.`;
 }
 
 const whole = (count: number) => count.toLocaleString("en");

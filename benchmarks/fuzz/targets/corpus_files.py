@@ -50,7 +50,7 @@ def _reference(data: bytes) -> None:
     row = {"uid": "0" * 32, "ref": as_text(data)}
     fields = parse_reference(row)
     file_of(bytes(10), "referenced.bin")
-    check_unchanged(reference_path(scratch(), row["uid"], fields["uri"]), fields)
+    check_unchanged(reference_path(scratch(), row["uid"], fields), fields)
 
 
 def _mirror(data: bytes) -> None:

@@ -19,6 +19,9 @@ from voxtile.corpus.forgotten import ForgottenSubjects
 from voxtile.corpus.parts import text_table
 from voxtile.corpus.storage import publish_all, storage_errors, sync
 from voxtile.errors import ConfigError, CorpusError, cause_of
+from voxtile.file_edges import EDGE as EDGE
+from voxtile.file_edges import edge_digest as edge_digest
+from voxtile.file_edges import file_edges as file_edges
 
 KEY_MAP_SUFFIX = ".sources.parquet"
 DOWNLOADS_SUFFIX = ".dicomweb"
@@ -267,23 +270,6 @@ def _load(path: Path) -> tuple[KeyedHash, dict[str, str], dict[str, str]]:
     if len(key) != _KEY_BYTES:
         raise CorpusError(f"the key in '{path}' has {len(key)} bytes instead of {_KEY_BYTES}; restore the file")
     return KeyedHash(key), paths, subjects
-
-
-EDGE = 4096  # bytes; the tail of a PNG holds the checksum of all its pixels, that of a JPEG its last entropy-coded rows
-
-
-def edge_digest(nbytes: int, head: bytes, tail: bytes) -> str:
-    """Cheap identity of a payload from its size, its first and its last `EDGE` bytes (128 bits, hex)."""
-    return hashlib.sha256(b"%d\0%s\0%s" % (nbytes, head[:EDGE], tail[-EDGE:])).hexdigest()[:32]
-
-
-def file_edges(path: Path) -> tuple[int, str]:
-    """Size in bytes and `edge_digest` of a file."""
-    size = path.stat().st_size
-    with path.open("rb") as file:
-        head = file.read(EDGE)
-        file.seek(max(0, size - EDGE))
-        return size, edge_digest(size, head, file.read(EDGE))
 
 
 def downloads_of(corpus: Path) -> Path:

@@ -1,7 +1,8 @@
 """Samples whose pixels stay in a file outside the corpus (`codec: ref`), read through what a domain registers.
 
-The column `ref` is JSON. `uri` says where the file is: a path, absolute or from the corpus folder; `file:///…`; or
-`source:HASH`, where HASH is the de-identified name of an input and the key map outside the corpus knows its path.
+The column `ref` is JSON. `uri` says where the file is: a path, absolute or from the corpus, which may lie in a store;
+`file:///…`; the address of an object (`s3://…`, `gs://…`, `https://…`); or `source:HASH`, where HASH is the
+de-identified name of an input and the key map outside the corpus knows its path.
 `reader` names the entry of a domain's `readers` that opens the file; without it the file is a JPEG, a PNG or a `.b2nd`
 frame. `box` is the part that is the sample, in array index order: min corner, then max corner. `bytes` and `edges`, if
 they are there, are the file's size and `edge_digest`. Whatever else the reader needs may follow.
@@ -23,7 +24,10 @@ import numpy.typing as npt
 
 from voxtile.bounded_text import load_json
 from voxtile.corpus.identity import KeyMap, file_edges, key_map_path
-from voxtile.corpus.reference_roots import allowed_roots, check_reference, only_references_in
+from voxtile.corpus.integrity import HASH_DIGITS
+from voxtile.corpus.reference_roots import allowed_roots, check_reference, check_stored_reference, only_references_in
+from voxtile.corpus.remote.address import SCHEMES, Address
+from voxtile.corpus.remote.referenced import MOVED_VARIABLE, home_of, joined, local_copy, moved, stored_place
 from voxtile.domain import discover
 from voxtile.errors import CorpusError, VoxtileError
 
@@ -64,24 +68,23 @@ def parse_reference(row: Mapping[str, Any]) -> dict[str, Any]:
     return fields
 
 
-def reference_path(root: Path, uid: str, uri: str) -> Path:
-    """Local file or folder of a reference.
+def reference_path(root: Path, uid: str, reference: Mapping[str, Any]) -> Path:
+    """Local file or folder of a reference; an object of a store is copied into the cache first.
 
     Args:
         root: the corpus.
         uid: of the sample, for messages.
-        uri: see the module.
+        reference: its fields; `uri`, and of an object also `bytes`, `edges` and `sha256`, as far as they are known.
 
     Raises:
         CorpusError: the file is elsewhere, the key map does not know it, or it must not be copied
             (`voxtile.corpus.reference_roots`).
     """
-    parts = urlsplit(uri)
-    if parts.scheme == SOURCE_SCHEME:
-        return check_reference(root, uid, _hidden_path(root, uid, parts.path))
-    if parts.scheme not in {"", "file"}:
-        raise CorpusError(f"the sample {uid} refers to '{uri}'; copy the file and import it again")
-    return check_reference(root, uid, root / (unquote(parts.path) if parts.scheme else uri))
+    path, url, _ = _located(root, uid, str(reference["uri"]))
+    if url is None:
+        return path
+    sha256 = reference.get("sha256")
+    return local_copy(url, {**reference, "sha256": str(sha256)[:HASH_DIGITS] if sha256 else None})  # as in training
 
 
 def read_reference(root: Path, row: Mapping[str, Any], selection: tuple[slice, ...]) -> npt.NDArray[Any]:
@@ -90,14 +93,53 @@ def read_reference(root: Path, row: Mapping[str, Any], selection: tuple[slice, .
     Raises:
         CorpusError: no installed domain has the reader, or the file is gone, changed or damaged.
     """
-    reference = parse_reference(row)
-    path = reference_path(root, str(row["uid"]), reference["uri"])
-    check_unchanged(path, reference)
-    for name, *_ in reference.get("layers", ()):  # further files, beside the first
-        check_reference(root, str(row["uid"]), path.parent / str(name))
+    reference, uid = parse_reference(row), str(row["uid"])
+    path, url, is_named = _located(root, uid, reference["uri"])
     allowed = allowed_roots(root)
+    if url is None:
+        for name, *_ in reference.get("layers", ()):  # further files, beside the first
+            check_reference(root, uid, path.parent / str(name))
+    else:
+        path = local_copy(url, reference)
+        layers: list[tuple[Path, Any]] = []
+        for name, *rest in reference.get("layers", ()):
+            other = joined(Address(url.rpartition("/")[0]), uid, str(name))
+            check_stored_reference(home_of(root), uid, other, is_named=is_named)
+            layers.append((path if other == url else local_copy(other, {}), *rest))
+        reference |= {"layers": [(layer.name, *rest) for layer, *rest in layers]} if layers else {}
+        allowed = None if allowed is None else (*allowed, path, *(layer for layer, *_ in layers))
+    check_unchanged(path, reference)
     with nullcontext() if allowed is None else only_references_in(allowed):
         return _HANDLES.read(str(reference["reader"]), path, reference, selection, allowed)
+
+
+def _located(root: Path, uid: str, uri: str) -> tuple[Path, str | None, bool]:
+    """Where a reference leads: a path of this machine, or the address of an object, and whether the user named it."""
+    try:
+        parts = urlsplit(uri)
+    except ValueError as error:
+        raise CorpusError(f"the sample {uid} refers to '{uri}', which is no place; convert it again") from error
+    if parts.scheme == SOURCE_SCHEME:
+        place = _hidden_path(root, uid, parts.path)
+    elif parts.scheme == "file":
+        place = unquote(parts.path)
+    elif parts.scheme in {"", *SCHEMES}:
+        place = uri
+    else:
+        raise CorpusError(f"the sample {uid} refers to '{uri}'; copy the file and import it again")
+    place, is_named = moved(place)
+    home = home_of(root)
+    url = stored_place(home, uid, place)
+    if url is not None:
+        check_stored_reference(home, uid, url, is_named=is_named)
+        return Path(), url, is_named
+    path = check_reference(root, uid, root / place)
+    if home is not None and not path.exists():
+        raise CorpusError(
+            f"the sample {uid} refers to '{path}' on the machine where its corpus was made; have the file there on "
+            f"this one too, or say in {MOVED_VARIABLE} where it is now (docs/remote-corpora.md)"
+        )
+    return path, None, is_named
 
 
 def check_unchanged(path: Path, reference: Mapping[str, Any]) -> None:
@@ -114,7 +156,7 @@ def check_unchanged(path: Path, reference: Mapping[str, Any]) -> None:
         )
 
 
-def _hidden_path(root: Path, uid: str, source: str) -> Path:
+def _hidden_path(root: Path, uid: str, source: str) -> str:
     key_file = os.environ.get(KEY_FILE_VARIABLE)
     map_path = key_map_path(root, Path(key_file) if key_file else None)
     try:
@@ -126,7 +168,7 @@ def _hidden_path(root: Path, uid: str, source: str) -> Path:
             f"'{map_path}' does not say which file the sample {uid} refers to; "
             f"put the corpus's key map there, or name it in {KEY_FILE_VARIABLE}"
         )
-    return Path(path)
+    return path
 
 
 @lru_cache(maxsize=8)

@@ -181,8 +181,9 @@ class StoredSample:
 
     @property
     def _reference(self) -> Path:
-        """Local file of a `ref` sample; relative ones count from the corpus folder."""
-        return reference_path(self._root, str(self._row["uid"]), parse_reference(self._row)["uri"])
+        """Local file of a `ref` sample; relative ones count from the corpus."""
+        known = {"sha256": self._row.get("sha256"), **parse_reference(self._row)}
+        return reference_path(self._root, str(self._row["uid"]), known)
 
 
 def _inside(box: tuple[slice, ...], selection: tuple[slice, ...], shape: tuple[int, ...]) -> tuple[slice, ...]:

@@ -32,6 +32,7 @@ from voxtile.corpus.schema import TABLES
 from voxtile.corpus.view.selection import ABOUT, SUFFIX
 from voxtile.engine.lock import corpus_lock
 from voxtile.errors import ConfigError, CorpusError
+from voxtile.stages.pushed_references import notes_on_references
 
 _TRIES = 20  # for the number of a manifest, while others write theirs
 
@@ -53,12 +54,14 @@ def push_corpus(corpus: Path, address: str, *, dry_run: bool = False, json: bool
     target = parse_address(address)
     if target is None or not target.is_listable:
         raise ConfigError(f"'{address}' is no store to write to; name s3://BUCKET/PREFIX or gs://BUCKET/PREFIX")
+    notes: list[str] = []
     if parse_address(corpus) == target:
         push = push_views(target, dry_run=dry_run)
     else:
         refuse_remote(corpus, "copied")
         check_corpus(corpus)
         with corpus_lock(corpus):
+            notes = list(notes_on_references(corpus, target))
             push = _Push(corpus, target, dry_run, stored_names(target))
             push.check_packed()
             push.run()
@@ -67,7 +70,8 @@ def push_corpus(corpus: Path, address: str, *, dry_run: bool = False, json: bool
         return
     word = "would be copied" if dry_run else "copied"
     said = f"{word} to {target.url}: {push.jobs:,} jobs, {push.files:,} files, {push.nbytes / 1e6:,.1f} MB"
-    output().print(said, markup=False, highlight=False)
+    for line in (said, *notes):
+        output().print(line, markup=False, highlight=False)
 
 
 def push_draft(root: Path, address: Address) -> Pushed:

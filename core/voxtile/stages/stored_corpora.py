@@ -56,8 +56,9 @@ def _draft(address: Address, *, makes: bool, planned: bool) -> Iterator[Path]:
     from voxtile.console import output
     from voxtile.corpus.header import corpus_root, new_corpus
     from voxtile.corpus.remote.client import stored_names
-    from voxtile.corpus.remote.draft import draft_of, remove_draft
+    from voxtile.corpus.remote.draft import draft_of, remove_draft, stored_in
     from voxtile.stages.push import check_writable, push_draft, put_header
+    from voxtile.stages.pushed_references import notes_on_references
 
     if makes and not any(is_wanted(name) for name in stored_names(address)):
         if planned:
@@ -73,10 +74,12 @@ def _draft(address: Address, *, makes: bool, planned: bool) -> Iterator[Path]:
         yield root
         if planned:
             return
+        notes = list(notes_on_references(root, address, stored_in(root)))
         pushed = push_draft(root, address)
         remove_draft(root)
     said = f"added to {address.url}: {pushed.jobs:,} jobs, {pushed.files:,} files, {pushed.nbytes / 1e6:,.1f} MB"
-    output().print(said, markup=False, highlight=False)
+    for line in (said, *notes):
+        output().print(line, markup=False, highlight=False)
 
 
 @contextmanager

@@ -13,6 +13,7 @@ from voxtile.errors import CorpusError
 
 # A Path takes two slashes for one: `s3://bucket` arrives as `s3:/bucket` where a command takes a folder.
 _ADDRESS = re.compile(r"(s3|gs|https?):/+(.+)", re.DOTALL)
+SCHEMES = ("s3", "gs", "http", "https")
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
 _ID_DIGITS = 16
 _MARK = ".remote.json"
@@ -38,6 +39,11 @@ class Address:
     def is_listable(self) -> bool:
         """Whether the store tells which objects there are; a web server does not."""
         return self.scheme in {"s3", "gs"}
+
+    @property
+    def bucket(self) -> str:
+        """Address of the whole bucket, or of the host."""
+        return "/".join(self.url.split("/", 3)[:3])
 
     @property
     def name(self) -> str:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from voxtile.corpus.remote.address import Address
-from voxtile.errors import MissingExtraError, StoreError
+from voxtile.errors import CorpusError, MissingExtraError, StoreError
 
 SOCKET_VARIABLE = "VOXTILE_FETCHER"  # set for the processes that this one starts
 _PATIENCE_S = 60.0  # until a fetcher answers, on a machine that is busy
@@ -114,6 +114,26 @@ def stored_digest(address: Address, name: str) -> str | None:
     """
     found = _ask({"do": "digest", "url": address.url, "name": name})["sha256"]
     return None if found is None else str(found)
+
+
+def fetch_object(url: str, record: Mapping[str, Any]) -> Path:
+    """Have a copy of an object in the cache.
+
+    Args:
+        url: of the object.
+        record: `bytes`, `edges` and `sha256` of what it must be, or its first digits; None for what is not known.
+
+    Returns:
+        The copy, which stays until the cache needs its room.
+
+    Raises:
+        CorpusError: there is no such object, or it is another one.
+        StoreError: it cannot be read, or is more than the cache may hold.
+    """
+    answer = _ask({"do": "object", "url": url, "record": record})
+    if "refused" in answer:
+        raise CorpusError(str(answer["refused"]))
+    return Path(str(answer["path"]))
 
 
 def leave_fetcher() -> None:

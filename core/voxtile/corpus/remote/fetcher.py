@@ -22,6 +22,7 @@ from voxtile.corpus.remote.address import Address
 from voxtile.corpus.remote.block_cache import CacheSpace, cache_root, disk_error
 from voxtile.corpus.remote.filling import Filler, ranges_inside
 from voxtile.corpus.remote.mirror import Mirror
+from voxtile.corpus.remote.object_copies import ObjectCopies, Record, RefusedObjectError
 from voxtile.corpus.remote.objects import identity_unknown
 from voxtile.corpus.remote.stores import Store
 from voxtile.corpus.remote.synchronise import fetch_header, fetch_view, synchronise
@@ -38,6 +39,7 @@ class Fetcher:
         self._opening: dict[str, asyncio.Task[Mirror]] = {}
         self._fillers: dict[str, Filler] = {}
         self._space: CacheSpace | None = None
+        self._copies: ObjectCopies | None = None
 
     async def answer(self, request: dict[str, Any]) -> dict[str, Any]:
         """Do what is asked.
@@ -58,6 +60,8 @@ class Fetcher:
             return {}
         if request["do"] in {"list", "create", "digest"}:
             return await self._write(self._store(Address(request["url"])), request)
+        if request["do"] == "object":
+            return await self._copy(request["url"], Record(**request["record"]))
         filler = await self._filler(Path(request["root"]))
         for name, ranges in request["ranges"].items():
             size = filler.mirror.shards[name].size if name in filler.mirror.shards else 0
@@ -67,6 +71,14 @@ class Fetcher:
             else:
                 await filler.fill(name, inside, follow=request["follow"])
         return {}
+
+    async def _copy(self, url: str, record: Record) -> dict[str, Any]:
+        if self._copies is None:
+            self._copies = ObjectCopies(self._store, self._cache())
+        try:
+            return {"path": str(await self._copies.path(url, record))}
+        except RefusedObjectError as error:
+            return {"refused": str(error)}
 
     async def _write(self, store: Store, request: dict[str, Any]) -> dict[str, Any]:
         """What writing a corpus takes: which objects there are, a new one, and whether one is as it should be."""

@@ -12,6 +12,7 @@ from voxtile.corpus.remote.block_cache import LIMIT_VARIABLE
 from voxtile.corpus.remote.client import fill, leave_fetcher
 from voxtile.corpus.remote.extents import ObjectBlocks
 from voxtile.corpus.remote.mirror import Mirror
+from voxtile.corpus.remote.referenced import forget_copies
 from voxtile.errors import StoreError
 
 _ATTEMPTS = 8  # a block may be removed from a small cache before whoever waited for it has read it
@@ -24,6 +25,7 @@ def see_anew() -> None:
     """
     leave_fetcher()
     _mirror.cache_clear()
+    forget_copies()
 
 
 def remote_address(root: Path) -> str | None:

@@ -34,6 +34,10 @@ _KEYS = {
 }
 
 
+class ChangedError(CorpusError):
+    """An object is another one than before."""
+
+
 class NotAllowedError(CorpusError):
     """The rights do not allow it; many web servers also say so of what is not there."""
 
@@ -73,6 +77,22 @@ class Store:
             for meta in page:
                 yield meta
 
+    async def identity(self, name: str) -> Identity:
+        """What an object is now.
+
+        Raises:
+            FileNotFoundError: there is no such object.
+            CorpusError: the store refuses or does not answer.
+        """
+        for attempt in range(ATTEMPTS):
+            try:
+                return identity_of(await obstore.head_async(self._store, name))
+            except (exceptions.NotFoundError, FileNotFoundError) as error:  # obstore has raised either
+                raise FileNotFoundError(name) from error
+            except (exceptions.BaseError, OSError) as error:
+                await self._pause(attempt, error, name)
+        raise AssertionError
+
     async def read(self, name: str, known: Identity, part: tuple[int, int] | None = None) -> tuple[bytes, Identity]:
         """An object or a part of it, and what it is; all of the bytes or none.
 
@@ -83,7 +103,8 @@ class Store:
 
         Raises:
             FileNotFoundError: there is no such object.
-            CorpusError: it is another one than before, or the store refuses or does not answer.
+            ChangedError: it is another one than before.
+            CorpusError: the store refuses or does not answer.
         """
         options: Any = {} if part is None else {"range": part}
         if known.tag.startswith('"'):  # a strong ETag; If-Match fails for weak ones (RFC 9110, 13.1.1)
@@ -135,8 +156,8 @@ class Store:
                 await self._pause(attempt, error, name, "written to")
         raise AssertionError
 
-    def _changed(self, name: str) -> CorpusError:
-        return CorpusError(
+    def _changed(self, name: str) -> ChangedError:
+        return ChangedError(
             f"'{self.address.url}/{name}' is not what it was when the corpus was opened: somebody wrote it again; "
             "start again to read the new one, and run 'voxtile verify' on the corpus, whose files never change"
         )

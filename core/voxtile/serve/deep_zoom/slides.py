@@ -207,12 +207,12 @@ class ZoomedPictures:
 
             def referred() -> Path:
                 reference = parse_reference(row)
-                path = reference_path(root, uid, reference["uri"])
+                path = reference_path(root, uid, reference)
                 check_unchanged(path, reference)
                 return path
 
             places.append(referred)
-        places.append(lambda: reference_path(root, uid, f"{SOURCE_SCHEME}:{name}"))
+        places.append(lambda: reference_path(root, uid, {"uri": f"{SOURCE_SCHEME}:{name}"}))
         places += [partial(_inside, folder, name) for folder in named_roots(self._references)]
         return places
 

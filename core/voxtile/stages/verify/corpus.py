@@ -106,7 +106,7 @@ def _check_references(root: Path, parts: Sequence[Path]) -> Iterator[Problem]:
 def _changed(root: Path, uid: str, reference: Mapping[str, Any]) -> str | None:
     """What is wrong with a referenced file; said once, however many samples refer to it."""
     try:
-        path = reference_path(root, uid, reference["uri"])
+        path = reference_path(root, uid, reference)
         check_unchanged(path, reference)
     except CorpusError as error:
         return str(error)

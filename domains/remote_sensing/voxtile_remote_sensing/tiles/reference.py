@@ -20,6 +20,7 @@ from rasterio.windows import Window
 
 from voxtile.corpus.identity import file_edges
 from voxtile.corpus.records import Row, Sample
+from voxtile.corpus.remote.announcing import is_mirror
 from voxtile.errors import CorpusError
 from voxtile_remote_sensing.scenes.protocol import Layer, SceneBand, SceneError, SceneOptions
 from voxtile_remote_sensing.scenes.raster import RasterPixels
@@ -49,7 +50,8 @@ class ReferenceMaker:
         first = Path(group.bands[0].layer.path)
         size, edges = file_edges(first)
         self._shared = {
-            "uri": os.path.relpath(first, corpus.resolve()),
+            # A corpus that is made in a store is somewhere else than the draft that stands for it here.
+            "uri": str(first.resolve()) if is_mirror(corpus) else os.path.relpath(first, corpus.resolve()),
             "reader": READER,
             "bytes": size,
             "edges": edges,

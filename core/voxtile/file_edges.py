@@ -1,0 +1,22 @@
+"""What tells a large file from another one without reading it: its size, its beginning and its end."""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+EDGE = 4096  # bytes; the tail of a PNG holds the checksum of all its pixels, that of a JPEG its last entropy-coded rows
+
+
+def edge_digest(nbytes: int, head: bytes, tail: bytes) -> str:
+    """Cheap identity of a payload from its size, its first and its last `EDGE` bytes (128 bits, hex)."""
+    return hashlib.sha256(b"%d\0%s\0%s" % (nbytes, head[:EDGE], tail[-EDGE:])).hexdigest()[:32]
+
+
+def file_edges(path: Path) -> tuple[int, str]:
+    """Size in bytes and `edge_digest` of a file."""
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        head = file.read(EDGE)
+        file.seek(max(0, size - EDGE))
+        return size, edge_digest(size, head, file.read(EDGE))

@@ -14,8 +14,12 @@ from voxtile.assist import Assistant
 from voxtile.assist.regions import GroundedAnswering
 from voxtile.assist.writing import Answer
 from voxtile.cli.main import lightning_main, main
+from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Mask, Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
+from voxtile.data.regions.runs import mask_of_runs
+from voxtile.grounding.sliding_windows import ground_sample
+from voxtile.inference.load import load_model
 from voxtile.training.checkpoint import read_checkpoint
 
 GROUNDING = {
@@ -183,6 +187,27 @@ def test_the_file_is_that_of_ground_where_the_token_asks_what_the_phrase_does(
     assert "at (" + ",".join(point) in capsys.readouterr().out
 
 
+def test_drafted_answers_bring_the_masks_that_ground_shows(trained, corpus, tmp_path, monkeypatch, capsys):
+    asking_as(monkeypatch, "nodule")
+    low = ["--threshold", "0.08", "--presence", "0.01"]
+    given = ["draft", str(corpus), str(trained["whole"]), "--split", "train", "--out", str(tmp_path / "d.parquet")]
+    assert main([*given, "--questions", "true", "--places", "true", *low]) == 0
+    store, model = Corpus(corpus), load_model(str(trained["whole"]))
+    rows = {row["dialogue_id"]: row["mask_runs"] for row in pq.read_table(tmp_path / "d.parquet").to_pylist()}
+    assert len(rows) == 8
+    for row in store.table("samples", with_root=True).to_pylist():
+        shown = ground_sample(lambda images: model.ground(images, ["nodule"]), model.preset, store.source(row))[0][0]
+        found = mask_of_runs(rows[f"where{int(row['uid'], 16)}"], row["shape"])
+        assert np.array_equal(found, shown.numpy() >= 0.08)
+        assert 0 < found.sum() < found.size
+    for words, said in (
+        (["--places", "true"], "--places goes with --questions true and without --shuffled"),
+        (["--questions", "true", "--places", "true", "--threshold", "2"], "--threshold must lie between 0 and 1"),
+    ):
+        assert main([*given, *words]) == 2
+        assert said in " ".join(capsys.readouterr().err.split())
+
+
 def test_what_is_marked_by_a_box_is_what_a_mask_of_it_marks_and_not_another_region(
     trained, scan, tmp_path, monkeypatch
 ):
@@ -243,6 +268,9 @@ def test_a_checkpoint_that_points_at_nothing_says_what_to_train(trained, corpus,
     ask = ["ask", str(scan), "Where is the nodule?", "--model", str(checkpoint), "--longest", "3"]
     assert main([*ask, "--out", "found"]) != 0
     assert "ct-grounded-report" in capsys.readouterr().err
+    places = ["--split", "train", "--questions", "true", "--places", "true", "--out", "places.parquet"]
+    assert main(["draft", str(corpus), str(checkpoint), *places]) != 0
+    assert "shows no places; train one that does" in " ".join(capsys.readouterr().err.split())
     assert main([*ask, "--box", "1,1,1,4,4,4"]) != 0
     assert "was not trained on questions about marked regions" in " ".join(capsys.readouterr().err.split())
     draft = ["--split", "train", "--questions", "true", "--longest", "2", "--out", "drafts.parquet"]

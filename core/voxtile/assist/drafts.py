@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,17 +15,20 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
-from voxtile.assist.assistant import CANNOT_BE_TOLD, LONGEST, Assistant, Style, Talk
+from voxtile.assist.assistant import CANNOT_BE_TOLD, LONGEST, Assistant, Claim, Style, Talk
+from voxtile.assist.places import Places, joined_query
 from voxtile.assist.region_inputs import stored_region
 from voxtile.console import note
 from voxtile.corpus.reader import Corpus
 from voxtile.data.dialogues import image_names
 from voxtile.data.images import CorpusImages
 from voxtile.data.presets.roles import StudyReader
+from voxtile.data.regions.runs import runs_of
 from voxtile.errors import ConfigError, InputError
 from voxtile.evaluation.figures.baselines import permutations
 from voxtile.evaluation.inputs.units import SPLITS, Units, limited, require_units, select_units
 from voxtile.evaluation.tasks.task import Task
+from voxtile.grounding.sliding_windows import ground_sample
 from voxtile.words.question_language import OtherLanguageError
 
 _DIALOGUES = ["dialogue_id", "turn", "role", "text", "uids", "answer", "verdict", "region_ids"]
@@ -50,6 +53,9 @@ def draft(
     style: Style = "structured",
     shuffled: bool = False,
     blind: bool = False,
+    places: bool = False,
+    threshold: float = 0.5,
+    presence: float = 0.5,
     limit: int | None = None,
     least: float = 0.0,
     longest: int = LONGEST,
@@ -60,7 +66,7 @@ def draft(
     """Draft reports of all images of a split, or answer its questions, as a file for evaluation.
 
     The file has the columns `uid` and `text`, or `dialogue_id`, `text`, `confidence` and `withheld`, as tasks of the
-    kinds report-factuality and question-answering take them.
+    kinds report-factuality and question-answering take them; with places also `mask_runs`.
 
     Args:
         corpus: with the images, and, for questions, its table of dialogues (voxtile instruct).
@@ -72,6 +78,10 @@ def draft(
         style: of reports: structured (a sentence for each finding) or narrative.
         shuffled: show each question or report the image of another subject, as a control.
         blind: leave the image out, as a control; a model that was trained without images is a harder one.
+        places: also write what each answer points at, as run lengths over the voxels of the stored image, the first of
+            voxels that are off; of a model that points. It takes a run of its decoder over the image for each answer.
+        threshold: of places: probability from which a voxel belongs to one.
+        presence: of places: probability from which there is one at all.
         limit: so many images at most, drawn at random by the seed.
         least: an answer to a question is withheld where its confidence is below this, as by `voxtile ask`; leave it at
             0 where the confidence itself is evaluated, or a threshold chosen (`voxtile calibrate`).
@@ -89,8 +99,11 @@ def draft(
         raise ConfigError(f"--out is '{out}'; give a name that ends in .parquet")
     if split not in SPLITS:
         raise ConfigError(f"--split must be one of {', '.join(SPLITS)}, not '{split}'")
+    settings = Places(threshold, presence)
     store, assistant = Corpus(corpus), Assistant(model, trust_package, least=least)
     assistant.leave_images_out(blind)
+    if places:
+        _check_places(assistant, questions=questions, shuffled=shuffled)
     reads_studies = isinstance(assistant.preset, StudyReader)
     task = Task(name="draft", title="", kind="draft", unit="study" if reads_studies else "sample", scheme=scheme)
     found = select_units(store, task)
@@ -100,7 +113,8 @@ def draft(
     if questions:
         wanted = _questions(store, units, marks=assistant.reads_marks)
         regions, several = _regions(store, assistant, wanted), _several(store, assistant, wanted)
-        rows = list(_answers(assistant, shown, wanted, longest, regions, several))
+        pointed = _PointedAt(store, assistant, settings) if places else None
+        rows = list(_answers(assistant, shown, wanted, longest, regions, several, pointed))
     else:
         rows = [
             {"uid": uid, "text": reply.text}
@@ -108,7 +122,11 @@ def draft(
             for uid, reply in zip(uids, assistant.reports(images, style, longest=longest), strict=True)
         ]
     out.parent.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.Table.from_pylist(rows), out)
+    table = pa.Table.from_pylist(rows)
+    if places and rows:  # a column of nulls alone has no type
+        runs = pa.array([row["mask_runs"] for row in rows], pa.list_(pa.int64()))
+        table = table.set_column(table.schema.get_field_index("mask_runs"), "mask_runs", runs)
+    pq.write_table(table, out)
     note(f"{len(rows):,} {'answers' if questions else 'reports'} of {len(units):,} images were written to {out}")
 
 
@@ -170,6 +188,7 @@ def _answers(
     longest: int,
     regions: Mapping[str, Tensor],
     several: CorpusImages | None,
+    pointed: _PointedAt | None,
 ) -> Iterator[dict[str, object]]:
     for uids, images in shown:
         for uid, image in zip(uids, images, strict=True):
@@ -179,11 +198,47 @@ def _answers(
                     begun = talk if several is None or len(one.uids) < 2 else _begun(assistant, image, one, several)
                     alone = replace(begun, longest=longest, _said=[], _marked={})
                     text, confidence, withheld = CANNOT_BE_TOLD, 0.0, True
+                    claims: tuple[Claim, ...] = ()
                     with suppress(OtherLanguageError):  # it is refused, and the others are answered
                         reply = alone.ask(one.text, [regions[mark] for mark in one.marks])
                         text, confidence, withheld = reply.text, reply.confidence, reply.withheld
-                    named = {"dialogue_id": one.dialogue, "text": text}
-                    yield named | {"confidence": confidence, "withheld": withheld}
+                        claims = () if withheld else reply.claims
+                    named: dict[str, object] = {"dialogue_id": one.dialogue, "text": text}
+                    named |= {"confidence": confidence, "withheld": withheld}
+                    yield named if pointed is None else named | {"mask_runs": pointed(one.uids[-1], claims)}
+
+
+def _check_places(assistant: Assistant, *, questions: bool, shuffled: bool) -> None:
+    """Refuse what nothing could be pointed at for."""
+    assistant.require_pointing()
+    if not questions or shuffled:
+        raise ConfigError(
+            "--places goes with --questions true and without --shuffled; places of other subjects' images are what "
+            "the task compares with by itself"
+        )
+    if isinstance(assistant.preset, StudyReader):
+        raise ConfigError("--places goes with models of single images, and this one reads whole studies")
+
+
+class _PointedAt:
+    """What answers point at in images of a corpus."""
+
+    def __init__(self, store: Corpus, assistant: Assistant, settings: Places) -> None:
+        self._store, self._assistant, self._settings = store, assistant, settings
+        self._rows = {row["uid"]: row for row in store.table("samples", with_root=True).to_pylist()}
+
+    def __call__(self, uid: str, claims: Sequence[Claim]) -> list[int] | None:
+        """Run lengths of the mask, see `voxtile.data.regions.runs`; None where nothing is shown."""
+        asked = joined_query(claims)
+        if asked is None:
+            return None
+        masks, presence = ground_sample(
+            lambda images: self._assistant.ground(images, asked), self._assistant.preset,
+            self._store.source(self._rows[uid]), overlap=self._settings.overlap,
+        )  # fmt: skip
+        sure = (presence >= self._settings.presence).view(-1, *[1] * (masks.ndim - 1))
+        mask = ((masks >= self._settings.threshold) & sure).any(0).numpy()
+        return runs_of(mask) if mask.any() else None
 
 
 def _begun(assistant: Assistant, image: Tensor, question: _Question, several: CorpusImages) -> Talk:

@@ -101,15 +101,22 @@ class Maps:
     of_claims: tuple[slice | None, ...]
 
 
-def maps_of(
-    assistant: Assistant, corpus: Corpus, name: str, claims: Sequence[Claim], overlap: float = 0.5
-) -> Maps | None:
-    """The maps of all points of some claims about an image, see `places_of`; None where there is no point."""
+def joined_query(claims: Sequence[Claim]) -> Encoded | None:
+    """What all points of some claims ask the grounding decoder, pooled [P, D]; None where there is no point."""
     queries = [claim.query for claim in claims if claim.query is not None]
     if not queries:
         return None
     tokens = [query.tokens for query in queries if query.tokens is not None]
-    asked = Encoded(torch.cat([query.pooled for query in queries]), torch.cat(tokens) if tokens else None)
+    return Encoded(torch.cat([query.pooled for query in queries]), torch.cat(tokens) if tokens else None)
+
+
+def maps_of(
+    assistant: Assistant, corpus: Corpus, name: str, claims: Sequence[Claim], overlap: float = 0.5
+) -> Maps | None:
+    """The maps of all points of some claims about an image, see `places_of`; None where there is no point."""
+    asked = joined_query(claims)
+    if asked is None:
+        return None
 
     def answer(images: Tensor) -> tuple[Tensor, Tensor]:
         return assistant.ground(images, asked)

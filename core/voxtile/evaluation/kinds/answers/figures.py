@@ -12,6 +12,7 @@ import numpy as np
 from voxtile.evaluation.figures.bootstrap import MINIMUM, Interval, SubjectBootstrap, logit_interval
 from voxtile.evaluation.figures.metrics import Floats
 from voxtile.evaluation.figures.rows import Average, Row, ScoreKind
+from voxtile.evaluation.kinds.answers.places import PlaceScores
 from voxtile.evaluation.kinds.answers.questions import Asked
 from voxtile.evaluation.kinds.answers.scoring import CANNOT_BE_TOLD, choice_of, is_exact, is_refusal, token_f1
 from voxtile.evaluation.kinds.answers.selective import calibration_error, risk_coverage
@@ -79,6 +80,13 @@ class Figures:
             self._row_of(model, "model", name, "micro", None, np.concatenate(found), every, 1 - good)
             for name, found in zip(names, curves, strict=True)
         ]
+
+    def places(self, model: str, kind: ScoreKind, scores: Sequence[PlaceScores]) -> list[Row]:
+        """How well answers point; no row of what nothing counts for."""
+        return [
+            self._row(model, kind, one.metric, "micro", None, one.scores, one.counted)
+            for one in scores if one.counted.any()
+        ]  # fmt: skip
 
     def good(self, texts: Sequence[str]) -> Floats:
         """[Q] 1 for right answers, and for refusals of what no image tells."""

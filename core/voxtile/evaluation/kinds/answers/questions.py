@@ -19,7 +19,7 @@ from voxtile.evaluation.kinds.answers.scoring import CLOSED
 from voxtile.evaluation.kinds.answers.task import AnswerTask
 from voxtile.evaluation.kinds.reports.texts import read_column, read_texts
 
-_COLUMNS = ["dialogue_id", "turn", "role", "uids", "kind", "answer", "provider"]
+_COLUMNS = ["dialogue_id", "turn", "role", "uids", "kind", "answer", "provider", "region_ids"]
 
 
 @dataclass(frozen=True)
@@ -29,12 +29,14 @@ class Question:
     Attributes:
         dialogue_id, kind, answer: as in the table.
         uid: of the image it is about; of several the last, which is the newest.
+        regions: ids of those that its answer points at.
     """
 
     dialogue_id: str
     kind: str
     answer: str
     uid: str
+    regions: tuple[str, ...] = ()
 
     @property
     def is_closed(self) -> bool:
@@ -108,7 +110,8 @@ def questions_of(corpus: Corpus, task: AnswerTask) -> tuple[list[Question], froz
         if len(rows) == 2 and last["answer"] and last["uids"] and last["verdict"] != "contradicted":
             known.add(name)
             if fits:
-                found.append(Question(name, last["kind"], last["answer"], last["uids"][-1]))
+                regions = tuple(last["region_ids"] or ())
+                found.append(Question(name, last["kind"], last["answer"], last["uids"][-1], regions))
     return found, frozenset(known)
 
 

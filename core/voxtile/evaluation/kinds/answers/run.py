@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -19,6 +20,7 @@ from voxtile.evaluation.figures.bootstrap import MINIMUM, normal_interval
 from voxtile.evaluation.figures.figures import Difference
 from voxtile.evaluation.figures.rows import Row, ScoreKind
 from voxtile.evaluation.kinds.answers.figures import HEADLINE, Figures
+from voxtile.evaluation.kinds.answers.places import Shown, Truths, places_of
 from voxtile.evaluation.kinds.answers.questions import Asked, Question, answers_of, asked
 from voxtile.evaluation.kinds.answers.task import AnswerTask
 from voxtile.evaluation.options import Options
@@ -70,6 +72,7 @@ def run_answers(model: EvaluationModel, corpus: Corpus, task: AnswerTask, option
     rows = [row for (name, kind), texts in told.items() for row in figures.rows(name, kind, texts)]
     if found.confidence is not None:
         rows += figures.sure(ANSWERS, told[ANSWERS, "model"], found.confidence)
+    rows += _of_places(corpus, task, found, figures, options)
     few = len(np.unique(units.subjects)) < MINIMUM
     notes = [f"no figure: fewer than {MINIMUM} subjects have an answered question"] if few else []
     if len(own) < found.of_split:
@@ -110,7 +113,8 @@ def _controls(task: AnswerTask, found: Asked, options: Options) -> Told:
     if task.shuffled is not None:
         told[ANSWERS, "shuffled"] = _to_each(found.own, answers_of(task.shuffled, found.known))
     else:
-        told[ANSWERS, "shuffled"] = _of_others(found, options.seed)
+        others = _others(found, options.seed)
+        told[ANSWERS, "shuffled"] = ["" if other is None else found.given[other.dialogue_id] for other in others]
     return told
 
 
@@ -118,14 +122,36 @@ def _to_each(own: Sequence[Question], answers: Mapping[str, str]) -> list[str]:
     return [answers.get(question.dialogue_id, "") for question in own]
 
 
-def _of_others(found: Asked, seed: int) -> list[str]:
-    """For each question the answer to one of its kind about another subject's image; empty where there is none."""
+def _others(found: Asked, seed: int) -> list[Question | None]:
+    """For each question one of its kind about another subject's image; None where there is none."""
     (order,) = permutations(found.units.subjects, seed=seed, count=1)
-    by_unit: dict[tuple[int, str], list[str]] = defaultdict(list)
+    by_unit: dict[tuple[int, str], list[Question]] = defaultdict(list)
     for question, place in zip(found.own, found.unit.tolist(), strict=True):
-        by_unit[place, question.kind].append(found.given[question.dialogue_id])
-    told = []
+        by_unit[place, question.kind].append(question)
+    told: list[Question | None] = []
     for number, (question, place) in enumerate(zip(found.own, found.unit.tolist(), strict=True)):
-        others = by_unit.get((int(order[place]), question.kind)) or [""]
-        told.append(others[number % len(others)])
+        others = by_unit.get((int(order[place]), question.kind), [])
+        told.append(others[number % len(others)] if others else None)
     return told
+
+
+def _of_places(corpus: Corpus, task: AnswerTask, found: Asked, figures: Figures, options: Options) -> list[Row]:
+    """How well answers point, beside blind ones and places of other subjects' images; none where no file says where."""
+    own = places_of(task.answers, found.own)
+    truths = None if own is None else Truths(corpus, found.own)
+    if own is None or truths is None or not truths.some:
+        return []
+    shown: dict[tuple[str, ScoreKind], dict[str, Shown]] = {(ANSWERS, "model"): own}
+    controls: tuple[tuple[Path | None, str, ScoreKind], ...] = (
+        (task.blind, BLIND, "trivial"), (task.shuffled, ANSWERS, "shuffled"),
+    )  # fmt: skip
+    for path, name, kind in controls:
+        if path is not None and (given := places_of(path, found.own)) is not None:
+            shown[name, kind] = given
+    if task.shuffled is None:
+        others = zip(found.own, _others(found, options.seed), strict=True)
+        shown[ANSWERS, "shuffled"] = {
+            question.dialogue_id: own[other.dialogue_id]
+            for question, other in others if other is not None and other.dialogue_id in own
+        }  # fmt: skip
+    return [row for (name, kind), one in shown.items() for row in figures.places(name, kind, truths.scores(one))]

@@ -28,6 +28,11 @@ _TITLES = {
     "aurc": "Risk by coverage, area under it",
     "risk@0.5": "Wrong, of the surest half",
     "ece": "Confidence, off from being right",
+    "grounded_iou": "Overlap of what answers point at (IoU)",
+    "grounded_dice": "Overlap of what answers point at (Dice)",
+    "grounded_acc@0.5": "Places with an IoU of 0.5 or more",
+    "grounded_shown": "Shown at all, of what is there",
+    "false_place": "Shown all the same, of what is not there",
 }
 
 
@@ -45,10 +50,18 @@ def _title(row: Row) -> str:
     return title if row.class_name is None else f"{title}, {row.class_name}"
 
 
+def _is_of_places(row: Row) -> bool:
+    return row.metric.startswith("grounded_") or row.metric == "false_place"
+
+
 def answer_section(result: AnswerResult) -> LinesSection:
     """Gather what the page shows of question answering."""
-    lines = [Line(_title(row), beside) for row, beside in _lines(result)]
-    tables = [("Answers", lines)]
+    found = _lines(result)
+    parts = {
+        "Answers": [line for line in found if not _is_of_places(line[0])],
+        "Places": [line for line in found if _is_of_places(line[0])],
+    }
+    tables = [(title, [Line(_title(row), beside) for row, beside in own]) for title, own in parts.items() if own]
     return LinesSection(
         result=result,
         sources=[Source(_SOURCES[who][0], *who, *_SOURCES[who][1:]) for who in result.told],

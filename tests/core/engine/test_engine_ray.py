@@ -4,10 +4,12 @@ All of this file is done on one cluster of two nodes, in the order of the file: 
 """
 
 import os
+import sys
 import threading
 import time
 from dataclasses import replace
 from operator import attrgetter
+from types import SimpleNamespace
 
 import pytest
 from fault_task import FaultTask, SourcedTask, misbehave
@@ -226,6 +228,32 @@ def test_workers_that_end_as_they_start_are_not_started_for_ever(cluster, monkey
     dying.hold(os._exit, 1)
     with dying, pytest.raises(CorpusError, match="2 workers in a row ended as they started on the Ray cluster"):
         dying.start()
+
+
+def test_a_cluster_that_is_slow_to_start_here_is_started_again(monkeypatch):
+    """What Ray 2.60 raises after half a minute, and any other fault at once."""
+    faults = [Exception("The current node timed out during startup."), None, Exception("no disk")]
+    started = []
+    ours = SimpleNamespace(
+        is_initialized=lambda: False,
+        init=lambda **options: started.append(options) or raise_any(faults.pop(0)),
+        shutdown=lambda: started.append("ended"),
+        get_runtime_context=lambda: SimpleNamespace(gcs_address="here"),
+    )
+    monkeypatch.setitem(sys.modules, "ray", ours)
+    monkeypatch.setattr(connection, "require_ray", lambda: None)
+    monkeypatch.delenv("RAY_ADDRESS", raising=False)
+    assert connection.connect(2).is_ours
+    assert [one if one == "ended" else (one["address"], one["num_cpus"]) for one in started] == [
+        ("local", 2), "ended", ("local", 2)
+    ]  # fmt: skip
+    with pytest.raises(ConfigError, match="no disk"):
+        connection.connect(2)
+
+
+def raise_any(fault):
+    if fault is not None:
+        raise fault
 
 
 def test_without_the_package_nothing_is_made(tmp_path, monkeypatch):

@@ -15,6 +15,7 @@ from typing import Any
 from voxtile.errors import ConfigError, CorpusError, MissingExtraError
 
 _REACH_S = 10.0  # to reach the head of a cluster
+_STARTS = 3  # of a cluster made here, before it is said that none answers
 _LOOK_S = 2.0  # how often it is seen whether the head of the cluster is there
 GONE_S = 10.0  # so long nobody may be found there; Ray itself ends the program after a minute, without a word
 WENT_AWAY = (
@@ -106,7 +107,7 @@ def connect(slots: int) -> Connection:
             _reach(address)
             ray.init(**quiet)
         else:
-            ray.init(address="local", num_cpus=slots or None, include_dashboard=False, **quiet)
+            _start(ray, {"num_cpus": slots or None, "include_dashboard": False, **quiet})
     except ConfigError:
         raise
     except Exception as error:  # Ray raises plain ones too, for a head that is too slow, say
@@ -116,6 +117,19 @@ def connect(slots: int) -> Connection:
             f"'ray start --head', or unset RAY_ADDRESS to use this machine alone{token if address else ''}"
         ) from error
     return Connection(ray, True, ray.get_runtime_context().gcs_address if address else "")
+
+
+def _start(ray: Any, options: Mapping[str, Any]) -> None:  # noqa: ANN401 - the module
+    """Start a cluster here; Ray gives its processes half a minute, which a busy machine may not keep."""
+    for attempt in range(_STARTS):
+        try:
+            ray.init(address="local", **options)
+        except Exception as error:  # Ray has no class for it
+            if attempt + 1 == _STARTS or "timed out" not in str(error).lower():
+                raise
+            ray.shutdown()
+        else:
+            return
 
 
 def versions() -> dict[str, str]:

@@ -3,6 +3,7 @@
 import csv
 import json
 import shutil
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from PIL import Image
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.remote.payloads import see_anew
 from voxtile.corpus.schema import TABLES
+from voxtile.engine.ray_cluster.connection import connect
 from voxtile.errors import ConfigError, CorpusError
 from voxtile.stages.push import push_corpus
 from voxtile.stages.verify.command import verify_corpus
@@ -136,9 +138,9 @@ def test_a_sample_that_another_run_has_stored_is_refused(address, made, tmp_path
     assert_holds(address, made / "one")
 
 
-def imported(source, corpus, *options):
+def imported(source, corpus, *options, engine="inline"):
     columns = ["--image-column", "path", "--text-column", "text"]
-    return voxtile("import", "csv", source / "texts.csv", corpus, *columns, "--engine", "inline", *options)
+    return voxtile("import", "csv", source / "texts.csv", corpus, *columns, "--engine", engine, *options)
 
 
 def test_a_packed_corpus_goes_where_no_other_parts_are(servers, place, made, tmp_path):
@@ -181,15 +183,32 @@ def test_a_conversion_into_a_store_is_what_one_into_a_folder_is(address, made, s
 
 @pytest.mark.sweep
 @pytest.mark.timeout(600)
-def test_a_conversion_into_a_store_on_ray_is_the_same(address, made):
+def test_on_ray_a_store_holds_and_gives_what_a_folder_does(address, made, tmp_path):
+    """A conversion into it, scores of its pixels added to it, and all of it written anew, by slots of one cluster."""
     pytest.importorskip("ray", reason="the extra ray is not installed")
-    columns = ["--image-column", "path", "--text-column", "text"]
-    source = made / "one-pictures" / "texts.csv"
-    ran = run_here("import", "csv", source, address, *columns, "--engine", "ray", "--workers", "1")
-    if "no Ray cluster answers" in ran.stderr:
-        pytest.skip("Ray does not start within its own limits: the machine is too busy")
-    assert (ran.returncode, "1 jobs" in ran.stdout) == (0, True), ran.stderr
-    assert_holds(address, made / "one")
+    preset = "{class_path: voxtile.data.ImagePreset, init_args: {size: [24, 24]}}"
+    local = shutil.copytree(made / "one", tmp_path / "local")
+    with cluster():
+        imported(made / "one-pictures", address, engine="ray")
+        assert_holds(address, made / "one")
+        for corpus, engine in ((local, "inline"), (address, "ray")):
+            voxtile("score", corpus, "--from", "image", "--engine", engine)
+            voxtile("materialize", corpus, tmp_path / engine, "--preset", preset, "--engine", engine)
+    assert_holds(address, local)
+    shards = {
+        name: [path.read_bytes() for path in (tmp_path / name / "shards").iterdir()] for name in ("inline", "ray")
+    }
+    assert shards["ray"] == shards["inline"] != []
+
+
+@contextmanager
+def cluster():
+    """One cluster for several commands, which join it."""
+    connection = connect(2)
+    try:
+        yield
+    finally:
+        connection.close()
 
 
 def test_a_conversion_into_a_store_refuses_before_its_work(address, made, servers, tmp_path):

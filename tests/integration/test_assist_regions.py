@@ -97,12 +97,24 @@ def config(corpus, **model):
     return made
 
 
+def unaugmented(checkpoint, path):
+    """The same tower as if its images had never been moved."""
+    content = torch.load(checkpoint, weights_only=False)
+    content["voxtile_preset"]["init_args"]["augment"]["shift"] = (0, 0, 0)
+    torch.save(content, path)
+    return path
+
+
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, corpus):
-    """Checkpoints of a tower that grounds, of an assistant on it, and of the same stopped halfway and resumed."""
+    """Checkpoints of a tower that grounds, of an assistant on it, and of the same stopped halfway and resumed.
+
+    `kept` learns no masks, and its tower reads each scan once; `looked` is the same with a tower that reads scans
+    without augmentation at every step.
+    """
     folder, found = tmp_path_factory.mktemp("assist-regions"), {}
     with pytest.MonkeyPatch.context() as patch:
-        for name in ("tower", "whole", "resumed"):
+        for name in ("tower", "whole", "resumed", "kept", "kept-resumed", "looked"):
             (folder / name).mkdir()
             patch.chdir(folder / name)
             if name == "tower":
@@ -111,8 +123,16 @@ def trained(tmp_path_factory, corpus):
                 made = config(corpus, objectives={"answering": ANSWERING}, freeze_encoder=True)
                 made["model"]["pretrained"] = str(found["tower"])
                 made["data"]["dialogues"] = {"per_item": 2, "marked": True}
+            if name in ("kept", "kept-resumed", "looked"):
+                learned = ANSWERING["init_args"] | {"place": 0, "connector": {"kind": "mlp", "pooled": 1, "hidden": 16}}
+                made["model"]["objectives"] = {"answering": ANSWERING | {"init_args": learned}}
+                made["model"]["cache_locked"] = name != "looked"
+            if name == "looked":
+                made["data"]["preset"]["init_args"].pop("augment")
+                made["model"]["pretrained"] = str(unaugmented(found["tower"], folder / "tower.ckpt"))
             Path("config.yaml").write_text(yaml.safe_dump(made))
-            middle = [] if name != "resumed" else ["--ckpt_path", *map(str, (folder / "whole").rglob("step-2.ckpt"))]
+            before = {"resumed": "whole", "kept-resumed": "kept"}.get(name)
+            middle = [] if before is None else ["--ckpt_path", *map(str, (folder / before).rglob("step-2.ckpt"))]
             assert lightning_main(["fit", "-c", "config.yaml", *middle]) == 0
             (found[name],) = (folder / name).rglob("last.ckpt")
     return found
@@ -139,6 +159,19 @@ def test_a_resumed_run_is_the_undisturbed_one_and_the_decoder_that_was_taken_sta
     learned = [name for name in whole if ".ask." in name or ".regions." in name]
     assert len(learned) > 8
     assert all(not torch.equal(whole[name], before[name]) for name in learned)
+
+
+def test_a_tower_that_reads_each_scan_once_teaches_what_one_that_reads_it_at_every_step_does(trained):
+    kept, resumed, looked = (
+        read_checkpoint(trained[name])["state_dict"] for name in ("kept", "kept-resumed", "looked")
+    )
+    for name, part in kept.items():
+        assert torch.equal(part, resumed[name]), name
+        torch.testing.assert_close(part, looked[name], rtol=1e-4, atol=1e-6, msg=name)
+    (first,) = trained["kept"].parent.glob("step-2.ckpt")
+    before = read_checkpoint(first)["state_dict"]
+    learned = [name for name in kept if ".ask." in name or ".regions." in name]
+    assert all(not torch.equal(kept[name], before[name]) for name in learned)
 
 
 def asking_as(monkeypatch, phrase):

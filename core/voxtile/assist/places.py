@@ -12,11 +12,11 @@ from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-import torch
 from scipy import ndimage
 from torch import Tensor
 
 from voxtile.assist.assistant import Assistant, Claim
+from voxtile.assist.phrase_queries import joined
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.source import StoredSample
 from voxtile.data.presets.base import spacing_mm
@@ -104,10 +104,7 @@ class Maps:
 def joined_query(claims: Sequence[Claim]) -> Encoded | None:
     """What all points of some claims ask the grounding decoder, pooled [P, D]; None where there is no point."""
     queries = [claim.query for claim in claims if claim.query is not None]
-    if not queries:
-        return None
-    tokens = [query.tokens for query in queries if query.tokens is not None]
-    return Encoded(torch.cat([query.pooled for query in queries]), torch.cat(tokens) if tokens else None)
+    return joined(queries) if queries else None
 
 
 def maps_of(

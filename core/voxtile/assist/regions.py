@@ -15,6 +15,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 
 from voxtile.assist.answering import Answering, DialogueData, Told
+from voxtile.assist.phrase_queries import PhraseQueries
 from voxtile.assist.region_sequences import POINT, point_tokens, pointed, question_tokens, split_at
 from voxtile.assist.region_tokens import RegionTokens
 from voxtile.assist.sequences import DialogueTokens
@@ -37,10 +38,15 @@ class GroundedAnswering(Answering):
     projected to what the text tower would give for a phrase, and asks the grounding decoder (LISA, Lai et al., CVPR
     2024, section 3.2). With N tokens to tell and M places,
 
-        L = − 1/N Σ_t log P(a_t | …)  +  place · 1/M Σ_m L_mask(m)  +  phrase · 1/M Σ_m |q_m − p_m|² / |p_m|²,
+        L = − 1/N Σ_t log P(a_t | …)  +  place · 1/M Σ_m L_mask(m)  +  phrase · 1/M Σ_m L_phrase(m),
 
-    L_mask being the loss of `Grounding`, q_m the projected state and p_m what the text tower gives for the phrase that
-    the region bears. A region that a question marks is a token of its own, see `RegionTokens`.
+    L_mask being the loss of `Grounding` and L_phrase how far the projected state lies from what the text tower gives
+    for the phrase that the region bears, see `PhraseQueries`. A region that a question marks is a token of its own, see
+    `RegionTokens`.
+
+    A decoder that stands still shows for the phrase itself what it shows for a state that is drawn close to it. With
+    `place: 0` that is all there is to learn: no mask is made, no map of the image is read, and with
+    `model.cache_locked` a step costs no more than the language model.
 
     Masks come from `data.regions`: names that are not drawn there are not pointed at, so `present` should be as large
     as an item has names. Regions of questions come from `data.dialogues.marked`. Where `model.pretrained` was trained
@@ -48,14 +54,14 @@ class GroundedAnswering(Answering):
 
     Args:
         grounding: the decoder and the loss of its masks; as of the run whose decoder is taken.
-        place, phrase: weights of the terms.
-        queries: further vectors of the projected state, which the decoder reads as the words of a phrase.
+        place, phrase: weights of the terms; without `place` the decoder must come from `model.pretrained`.
+        queries: words of a phrase that the decoder reads beside the whole; those beyond are not asked.
         asking: width within the projection.
         tune_decoder: train a decoder that was taken, too.
         **settings: of `Answering`.
 
     Raises:
-        ConfigError: a weight or size below 0.
+        ConfigError: a weight or size below 0, or nothing that teaches what points or a decoder that is to be tuned.
     """
 
     row_needs: ClassVar[frozenset[str]] = frozenset({"tokens", "regions"})
@@ -66,7 +72,7 @@ class GroundedAnswering(Answering):
         grounding: Grounding | None = None,
         place: float = 1.0,
         phrase: float = 1.0,
-        queries: int = 2,
+        queries: int = 8,
         asking: int = 128,
         tune_decoder: bool = False,
         **settings: Any,  # noqa: ANN401 - of Answering
@@ -74,12 +80,15 @@ class GroundedAnswering(Answering):
         super().__init__(**settings)
         if min(place, phrase, queries) < 0 or asking < 1:
             raise ConfigError(f"GroundedAnswering: place {place}, phrase {phrase}, queries {queries}, asking {asking}")
+        if not place and (tune_decoder or not phrase):
+            raise ConfigError("GroundedAnswering: place 0 learns no masks; set phrase above 0, and tune no decoder")
         self.grounding = grounding or Grounding()
         self.place, self.phrase, self.queries, self.asking = place, phrase, queries, asking
-        self.tune_decoder = tune_decoder
+        self.tune_decoder, self._took_decoder = tune_decoder, False
+        self.reads_encoded_alone = not place  # type: ignore[misc] # masks are made from the maps of the tower
         self.names: tuple[str, ...] = ()
         self.answers_marks = False
-        self.ask: nn.Module | None = None
+        self.ask: PhraseQueries | None = None
         self.regions: RegionTokens | None = None
 
     # What it is made of
@@ -89,12 +98,7 @@ class GroundedAnswering(Answering):
         super().setup_towers(image, text)
         self.grounding.setup_towers(image, text)
         language, hidden = self.language.width, self.connector_settings.hidden
-        self.ask = nn.Sequential(
-            nn.LayerNorm(language),
-            nn.Linear(language, self.asking),
-            nn.GELU(),
-            nn.Linear(self.asking, (1 + self.queries) * text.width),
-        )
+        self.ask = PhraseQueries(language, self.asking, text.width, self.queries)
         assert self.connector is not None
         size = float(self.connector.log_size.detach().exp())
         self.regions = RegionTokens(image.width, language, 3 if image.dimensions == 3 else 2, hidden, size)
@@ -119,6 +123,7 @@ class GroundedAnswering(Answering):
             )
         self.grounding.load_state_dict(own)
         self.grounding.requires_grad_(self.tune_decoder)
+        self._took_decoder = True
 
     @property
     def markers(self) -> tuple[str, ...]:
@@ -146,8 +151,13 @@ class GroundedAnswering(Answering):
         """Return [B, 5]: `Answering.rows`, then summed losses of masks and of phrases, and how many they are.
 
         Raises:
-            ConfigError: as `Answering.rows`; or the batch has no regions.
+            ConfigError: as `Answering.rows`; or the batch has no regions, or nothing teaches the decoder.
         """
+        if self.training and not self.place and not self._took_decoder:
+            raise ConfigError(
+                "GroundedAnswering with place 0 learns no masks, and model.pretrained has no grounding decoder; begin "
+                "with a checkpoint that was trained with Grounding, or set place above 0"
+            )
         told = self.told(features)
         return torch.cat([told.losses, self._of_places(told, features)], 1)
 
@@ -241,9 +251,8 @@ class GroundedAnswering(Answering):
         return made
 
     def asked(self, states: Tensor) -> Encoded:
-        """[M, W] states of the language model to what asks the decoder: pooled [M, D] and tokens [M, queries, D]."""
-        made = self._parts("ask")(full_precision(states)).unflatten(1, (1 + self.queries, -1))
-        return Encoded(made[:, 0], made[:, 1:] if self.queries else None)
+        """[M, W] states of the language model to what asks the decoder, see `PhraseQueries`."""
+        return cast(PhraseQueries, self._parts("ask")).encoded(full_precision(states))
 
     def _of_places(self, told: Told, features: Features) -> Tensor:
         """[B, 3] summed losses of masks and phrases, and how many."""
@@ -256,27 +265,19 @@ class GroundedAnswering(Answering):
         wanted = torch.tensor([known[i][name] for i, name in names], dtype=torch.int64, device=device)
         rows, places = (torch.tensor([one[axis] for one in at], dtype=torch.int64, device=device) for axis in (0, 1))
         states = told.states[rows, places] if at else told.states.new_zeros(0, told.states.shape[2])
-        asked = self.asked(states)
-        regions = Regions(
-            [name for _, name in names],
-            item,
-            shown.masks.to(device)[wanted],
-            shown.boxed.to(device)[wanted],
-            shown.weight.to(device)[wanted],
-            asked,
-        )
-        masks = self.grounding.rows(replace(features, batch=replace(features.batch, regions=regions)))
-        phrases = self._unlike(asked.pooled, shown, wanted)
-        weight = regions.weight.to(phrases)
-        made = masks.new_zeros(len(masks), 1).index_add(0, item, (phrases * weight)[:, None].to(masks.dtype))
-        return torch.cat([masks[:, :1], made, masks[:, 1:]], 1)
-
-    def _unlike(self, asked: Tensor, shown: Regions, wanted: Tensor) -> Tensor:
-        """[M] how far what is asked lies from what the text tower gives for the phrases."""
         if shown.encoded is None:
             raise ConfigError("GroundedAnswering asks phrases that the module encodes; list it in model.objectives")
-        phrases = full_precision(shown.encoded.pooled).detach().to(asked)[wanted]
-        return (asked - phrases).square().sum(1) / phrases.square().sum(1).clamp(min=1e-12)
+        unlike = cast(PhraseQueries, self._parts("ask")).unlike(full_precision(states), shown.encoded.at(wanted))
+        weight = shown.weight.to(unlike)[wanted]
+        made = torch.stack([unlike * weight, weight], 1).to(told.losses.dtype)
+        phrases = told.losses.new_zeros(len(told.losses), 2).index_add(0, item, made)
+        masks = phrases.new_zeros(len(phrases), 1)
+        if self.place:
+            own = [part.to(device)[wanted] for part in (shown.masks, shown.boxed, shown.weight)]
+            regions = Regions([name for _, name in names], item, own[0], own[1], own[2], self.asked(states))
+            batch = replace(features.batch, regions=regions)
+            masks = self.grounding.rows(replace(features, batch=batch))[:, :1].to(phrases.dtype)
+        return torch.cat([masks, phrases], 1)
 
     def _answer_tokens(self, answer: str) -> tuple[list[int], list[int]]:
         """Tokens of an answer, and where those stand whose states ask for a place."""

@@ -314,11 +314,21 @@ class CorpusDataModule(pl.LightningDataModule):
             return self._loader(dataset, OrderedBySource(dataset.sizes, self.batch_size))
         return self._loader(dataset, OrderedDraws(len(dataset), self.batch_size))
 
-    def leave_images_out(self) -> None:
-        """Load no images of the training split any more; loader workers that run already, and mixtures, still do."""
+    def keep_images_still(self) -> None:
+        """Augment neither the images of the training split nor what lies on them; before the first batch."""
+        dataset = self._dataset("train")
+        for part in dataset.datasets.values() if isinstance(dataset, MixtureDataset) else (dataset,):
+            part.still = True
+
+    def leave_images_out(self, *, regions: bool = False) -> None:
+        """Load no images of the training split any more; loader workers that run already, and mixtures, still do.
+
+        Args:
+            regions: go on placing regions.
+        """
         dataset = self._dataset("train")
         if isinstance(dataset, DrawDataset):
-            dataset.with_images = False
+            dataset.with_images, dataset.with_regions = False, regions
 
     def val_dataloader(self) -> BatchLoader | list[BatchLoader]:
         """The validation split in order, without randomness; in a fit nothing where the corpus has none.

@@ -116,6 +116,8 @@ class DrawDataset(BatchDataset):
         max_images_per_batch: budget of images of one batch, shared so that the largest studies give most; 0 for none.
         regions: draws phrases with their masks for items of one image, or None.
         with_images: whether images are loaded; without, each is an empty tensor.
+        with_regions: whether regions are placed where images are left out.
+        still: images and what lies on them are not augmented.
         dialogues: draws questions and answers for items, or None.
         marked: places regions that their questions mark, or None.
         preferences: draws pairs of answers for items, or None.
@@ -133,6 +135,8 @@ class DrawDataset(BatchDataset):
     max_images_per_batch: int = 0
     regions: RegionDraws | None = None
     with_images: bool = True
+    with_regions: bool = False
+    still: bool = False
     dialogues: DialogueDraws | None = None
     marked: MarkedRegions | None = None
     preferences: PreferenceDraws | None = None
@@ -290,7 +294,7 @@ class DrawDataset(BatchDataset):
         return LoadedItem(
             lead=entries[0],
             entries=chosen,
-            images=[self._image(preset, entry, self._rng(number, _PIXEL_STREAM + i)) for i, entry in enumerate(chosen)],
+            images=[self._image(preset, entry, self._pixels(number, i)) for i, entry in enumerate(chosen)],
             texts=texts,
             sample_texts=sample_texts,
             facts=facts,
@@ -300,7 +304,7 @@ class DrawDataset(BatchDataset):
             marked=marked,
             preferences=self._preferences(entries, number),
             others=[
-                (entry.uid, self._image(preset, entry, self._rng(number, _OTHER_STREAM + i)))
+                (entry.uid, self._image(preset, entry, None if self.still else self._rng(number, _OTHER_STREAM + i)))
                 for i, entry in enumerate(self._shown_besides(entries, dialogues))
             ],
         )
@@ -323,7 +327,7 @@ class DrawDataset(BatchDataset):
 
     def _asked(self, entries: list[Entry], facts: npt.NDArray[np.int8], number: int | None) -> list[Asked]:
         uids = [entry.uid for entry in entries]
-        if self.regions is None or not self.with_images:  # masks lie on images
+        if self.regions is None or not (self.with_images or self.with_regions):
             return []
         return self.regions.ask(uids, facts, self._rng(number, _REGION_STREAM))
 
@@ -332,7 +336,7 @@ class DrawDataset(BatchDataset):
         if self.regions is None:
             return []
         metas = {entry.uid: self.view.meta(entry) for entry in entries}
-        return self.regions.place(metas, asked, preset, lambda: self._rng(number, _PIXEL_STREAM))
+        return self.regions.place(metas, asked, preset, lambda: self._pixels(number))
 
     def _whole(self, item: int, entries: list[Entry], preset: StudyReader, number: int | None) -> LoadedItem:
         """A study as one image, from a sample for each role."""
@@ -343,7 +347,7 @@ class DrawDataset(BatchDataset):
         return LoadedItem(
             lead=entries[0],
             entries=entries[:1],
-            images=[self._study_image(item, entries, preset, self._rng(number, _PIXEL_STREAM))],
+            images=[self._study_image(item, entries, preset, self._pixels(number))],
             texts=self._texts(captions, number),
             sample_texts=[],
             facts=facts,
@@ -392,7 +396,7 @@ class DrawDataset(BatchDataset):
         if self.marked is None or dialogues is None:
             return dialogues, []
         metas, mark_rng = {entry.uid: self.view.meta(entry) for entry in entries}, self._rng(number, _MARK_STREAM)
-        return self.marked.place(metas, dialogues, preset, lambda: self._rng(number, _PIXEL_STREAM), mark_rng)
+        return self.marked.place(metas, dialogues, preset, lambda: self._pixels(number), mark_rng)
 
     def _preferences(self, entries: list[Entry], number: int | None) -> tuple[Preferred, ...] | None:
         if self.preferences is None:
@@ -437,6 +441,10 @@ class DrawDataset(BatchDataset):
             return preset.pixels(source, rng) if isinstance(preset, PackedPreset) else preset(source, rng)
         except VoxtileError as error:
             raise CorpusError(f"sample {entry.uid} cannot be loaded: {error}") from error
+
+    def _pixels(self, number: int | None, image: int = 0) -> np.random.Generator | None:
+        """What augments an image of an item, and moves what lies on it."""
+        return None if self.still else self._rng(number, _PIXEL_STREAM + image)
 
     def _rng(self, number: int | None, stream: int) -> np.random.Generator | None:
         """Philox keyed by the seed and stream, and by the draw: independent of what was drawn before."""

@@ -49,7 +49,7 @@ from voxtile.training.step.distributed import Processes, average_gradients, chec
 from voxtile.training.step.encoding import Encoding, OnePass
 from voxtile.training.step.held_out import HeldOut
 from voxtile.training.step.large_batch import LargeBatch, MicroBatches
-from voxtile.training.step.locked_images import ImageLock, OnceMoreData, check_cache, reads_tokens
+from voxtile.training.step.locked_images import ImageLock, OnceMoreData, check_cache, reads_regions, reads_tokens
 from voxtile.training.step.logged_steps import StepLog
 from voxtile.training.step.losses import WeightedTerms
 from voxtile.training.step.seeds import heads_seed, seed_generators, step_seed
@@ -250,7 +250,8 @@ class ContrastiveModule(pl.LightningModule):
     def _check_trainer(self) -> None:
         check_data(self._objectives, self.trainer.datamodule)  # type: ignore[attr-defined]
         if self.cache_locked:
-            check_cache(self._objectives, self.trainer.world_size, self.large_batch is not None)
+            pieces = self.large_batch is not None
+            check_cache(self._objectives, self.trainer.world_size, pieces, frozen=self.freeze_encoder)
         if self.large_batch is not None:
             size = int(getattr(self.trainer.datamodule, "batch_size", self.large_batch.total))  # type: ignore[attr-defined]
             self.large_batch.check(self.encoder, self._objectives, size, self.trainer.world_size)
@@ -274,6 +275,9 @@ class ContrastiveModule(pl.LightningModule):
         """Refuse what the strategy, which is set up by now, has left as it was."""
         if self.trainer.world_size > 1:
             check_statistics(self, converted=True)
+        if self.cache_locked and self.freeze_encoder and reads_regions(self._objectives):
+            # What a tower gave of an image once is of the image as it is, and regions lie there.
+            cast(OnceMoreData, self.trainer.datamodule).keep_images_still()  # type: ignore[attr-defined]
 
     # One step
 
@@ -318,7 +322,8 @@ class ContrastiveModule(pl.LightningModule):
         if not (self.cache_locked and self.image_lock.locked and self.training):
             return None
         data = cast(OnceMoreData, self.trainer.datamodule)  # type: ignore[attr-defined]
-        return self.image_lock.encoded(batch, data, tokens=reads_tokens(self._objectives))
+        regions = reads_regions(self._objectives)
+        return self.image_lock.encoded(batch, data, tokens=reads_tokens(self._objectives), regions=regions)
 
     def losses(self, features: Features) -> dict[str, Tensor]:
         """The unweighted terms by name, see `WeightedTerms.losses`."""

@@ -6,7 +6,7 @@ import hashlib
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 from voxtile.corpus.parts import part_dataset, part_paths, read_parts, table_schema
 from voxtile.corpus.records import Row
 from voxtile.corpus.schema import MEASURED, OVERVIEW, STRUCTURE
+from voxtile.words.names import name_key
 from voxtile_datasets.captions.checker.check import VERSION, Known
 from voxtile_datasets.captions.checker.task import CheckTask
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary
@@ -39,7 +40,8 @@ class Region:
     Attributes:
         region_id: its name.
         box: half-open, min corner then max corner, in the order of the array's axes; None where it has a mask alone.
-        concept: what facts say of it: a finding; None where they say nothing.
+        concept: the finding that it is of: what facts say of it by its id, or the one of its own name that facts say is
+            there; None where they say nothing.
         phrase: what is there, in words and without an article: a finding or a structure.
     """
 
@@ -153,9 +155,8 @@ class CaseReader:
             uid, modality = row["uid"], row["modality"]
             bare = Subject(uid, modality, body_part(row["attributes"]), ()), bank_for(self.banks, modality)
             subject, bank = subjects.get(uid, bare)
-            found[uid] = Case(
-                row, subject, bank, *known[uid], tuple(captions[uid]), tuple(regions[uid]), tuple(of_case[uid])
-            )
+            own = tuple(_of_finding(region, subject) for region in regions[uid])
+            found[uid] = Case(row, subject, bank, *known[uid], tuple(captions[uid]), own, tuple(of_case[uid]))
         return found
 
     def _facts_and_scopes(self, uids: pa.Array) -> tuple[pa.Table, pa.Table]:
@@ -186,6 +187,15 @@ class CaseReader:
                 box = tuple(row["box"]) if row["box"] else None
                 found[row["uid"]].append(Region(name, box, concepts.get(name), phrase))
         return found
+
+
+def _of_finding(region: Region, subject: Subject) -> Region:
+    """The region with the finding of its name: who outlines and who reports need not know of each other."""
+    if region.concept is not None:
+        return region
+    there = (fact.concept for fact in subject.facts if fact.polarity == "present")
+    named = next((concept for concept in there if name_key(concept) == name_key(region.phrase)), None)
+    return replace(region, concept=named)
 
 
 def _with_earlier(case: Case, others: Iterable[Case]) -> Case:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from voxtile.assist.connector import Connector
+from voxtile.assist.phrase_queries import PhraseQueries
 from voxtile.assist.places import point_of
 from voxtile.assist.region_inputs import Marked, region_on_grid
 from voxtile.assist.region_tokens import covered
@@ -23,9 +24,10 @@ from voxtile.data import ImagePreset
 from voxtile.data.dialogues import DialogueDraws, DialoguePolicy
 from voxtile.data.regions.marked import MarkedRegions
 from voxtile.errors import ConfigError, InputError
-from voxtile.models import TextBag, WaveletTower
+from voxtile.models import GroundingDecoder, TextBag, WaveletTower
 from voxtile.objectives import Grounding
-from voxtile.types import Features, Regions, Shown, Turn
+from voxtile.training.step.locked_images import check_cache
+from voxtile.types import Encoded, Features, Regions, Shown, Turn
 
 UID = "a" * 32
 
@@ -125,6 +127,65 @@ def test_what_points_is_learned_from_its_own_mask():
     after = made.rows(given)[:, 2]
     assert after[0] == before[0]
     assert after[1] != before[1]
+
+
+@pytest.mark.parametrize("words", [2, 6])
+def test_a_state_that_asks_what_a_phrase_does_is_shown_what_the_phrase_is(words):
+    torch.manual_seed(0)
+    tower, text = WaveletTower(dimensions=2, widths=(8, 16), blocks=(1, 1)), TextBag(width=16)
+    phrase = text(torch.tensor([[1, 11, 12, 2, 0, 0, 0, 0]]))
+    asking = PhraseQueries(5, 4, 16, words)
+    with torch.no_grad():
+        asking.vectors.weight.zero_()
+        asking.there.weight.zero_()
+        asking.vectors.bias.copy_(torch.cat([phrase.pooled, phrase.tokens[0, :words]]).flatten())
+        asking.there.bias.copy_(torch.where(phrase.mask[0, :words], 20.0, -20.0))
+    states = torch.randn(1, 5)
+    assert asking.unlike(states, phrase).item() < 1e-6
+    decoder = GroundingDecoder(dimensions=2, level_widths=tower.level_widths, text_width=16, width=16).eval()
+    levels = tower.eval()(torch.randn(1, 1, 16, 16), tokens=True).levels
+    cut = Encoded(phrase.pooled, phrase.tokens[:, :words], None, phrase.mask[:, :words])
+    own, wanted = (decoder(levels, one, torch.tensor([0]), (16, 16)) for one in (asking.encoded(states), cut))
+    torch.testing.assert_close(own.mask, wanted.mask)
+    torch.testing.assert_close(own.presence, wanted.presence)
+    if words == 6:
+        whole = decoder(levels, phrase, torch.tensor([0]), (16, 16))
+        torch.testing.assert_close(own.mask, whole.mask)  # places beyond the words are not read
+    for part in (slice(0, 16), slice(16, 32)):  # the whole and its words are drawn to the phrase each
+        with torch.no_grad():
+            asking.vectors.bias[part] += 1
+        assert asking.unlike(states, phrase).item() > 0.1
+        with torch.no_grad():
+            asking.vectors.bias[part] -= 1
+    with torch.no_grad():
+        asking.there.bias.mul_(-1)
+    assert asking.unlike(states, phrase).item() > 10
+
+
+def test_without_masks_to_learn_no_map_of_the_image_is_read_and_the_rest_is_learned_as_with_them():
+    talk = (Turn("Where is it?", "Here.", shows=("nodule",)),)
+    made, tower, text = answering(talk)
+    given = features(tower, text, [(talk,), (talk,)])
+    rows = made.rows(given)
+    made.place = 0.0
+    with pytest.raises(ConfigError, match=r"model\.pretrained has no grounding decoder"):
+        made.rows(given)
+    made.begin_with({f"shows.{name}": part for name, part in made.grounding.state_dict().items()})
+    given.image_encoded.levels = None
+    kept = made.rows(given)
+    assert rows[:, 2].all()
+    assert not kept[:, 2].any()
+    assert torch.equal(kept[:, [0, 1, 3, 4]], rows[:, [0, 1, 3, 4]])
+    assert not answering(talk, place=1.0)[0].reads_encoded_alone
+    own, cached = answering(talk, place=0)[0], {"regions", "tokens"}
+    assert own.reads_encoded_alone
+    assert own.row_needs == cached
+    check_cache({"answering": own}, 1, False, frozen=True)
+    with pytest.raises(ConfigError, match="cache_locked keeps what the tower gives"):
+        check_cache({"answering": own}, 1, False)  # images are augmented until the tower is locked
+    for wrong in ({"phrase": 0}, {"tune_decoder": True}):
+        with pytest.raises(ConfigError, match="place 0 learns no masks"):
+            answering(talk, place=0, **wrong)
 
 
 def test_a_question_about_a_region_sees_it_and_is_refused_without():

@@ -81,6 +81,21 @@ def test_what_affirms_a_finding_with_a_region_points_at_it(talks):
     assert all(ids == (["r1"] if at[1] == 1 and at[2] != "no" else None) for at, ids in shown.items())
 
 
+def test_an_outline_is_of_the_finding_of_its_name_that_a_report_states(tmp_path):
+    root = make(tmp_path / "corpus")
+    append_rows(root, "regions", "outlines", [
+        {"region_id": "r2", "uid": uid(2), "phrase": "Renal stones", "box": [3.0, 2.0, 2.0, 5.0, 6.0, 6.0]},
+        {"region_id": "r3", "uid": uid(2), "phrase": "pneumothorax", "box": [3.0, 2.0, 2.0, 5.0, 6.0, 6.0]},
+        {"region_id": "r4", "uid": uid(2), "phrase": "splenomegaly", "box": [3.0, 2.0, 2.0, 5.0, 6.0, 6.0]},
+    ])  # fmt: skip
+    assert instruct(root, "--kinds", "count,side,grounded") == 0
+    told = [(t[0]["kind"], row) for t in dialogues(root) for row in t[1:] if t[0]["uids"] == [uid(2)]]
+    shown = {row["answer"]: row["region_ids"] for kind, row in told if kind in ("count", "side")}
+    assert shown == {"3": ["r2"], "left": ["r2"]}  # no fact names the region, and its name is that of the finding
+    talks = [row["region_ids"] for kind, row in told if kind == "grounded" and row["region_ids"]]
+    assert talks == [["r2"]]  # nobody states the one, and the other is denied
+
+
 def test_slices_are_counted_from_one_and_regions_stand_where_they_are_spoken_of(talks):
     ((_, told),) = [t for t in of_kind(talks, "place") if t[1]["region_ids"]]
     assert (told["answer"], told["region_ids"]) == ("11-15", ["r1"])  # of a box from 10 to 15

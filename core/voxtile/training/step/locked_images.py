@@ -25,8 +25,11 @@ class OnceMoreData(Protocol):
     def train_once_dataloader(self) -> Iterable[Batch]:
         """Every training item once, images without augmentation."""
 
-    def leave_images_out(self) -> None:
-        """Load no more images."""
+    def keep_images_still(self) -> None:
+        """Augment neither images nor what lies on them."""
+
+    def leave_images_out(self, *, regions: bool) -> None:
+        """Load no more images, and regions only where they are read."""
 
 
 class ImageLock:
@@ -59,7 +62,7 @@ class ImageLock:
         for parameter in self._encoder.image.parameters() if self.locked else ():
             parameter.grad = None
 
-    def encoded(self, batch: Batch, data: OnceMoreData, *, tokens: bool) -> Encoded:
+    def encoded(self, batch: Batch, data: OnceMoreData, *, tokens: bool, regions: bool = False) -> Encoded:
         """What the locked tower gives of a batch of training items, which it saw once each.
 
         That of the images that its dialogues show beside the items' own comes after them.
@@ -68,6 +71,7 @@ class ImageLock:
             batch: its images are not read.
             data: asked for all items at the first batch, and for no more images from then on.
             tokens: local features, too.
+            regions: they are read, so that they are still to be placed.
 
         Raises:
             ConfigError: an item has several images, images have several sizes, or there is too much to keep.
@@ -76,7 +80,7 @@ class ImageLock:
             with torch.random.fork_rng(devices=[]):  # a loader draws a number, which a resumed run does at another step
                 batches = data.train_once_dataloader()
                 self._kept = LockedImages(self._encoder, batches, batch.images.device, tokens=tokens)
-            data.leave_images_out()
+            data.leave_images_out(regions=regions)
         others = [] if batch.others is None else batch.others.uids
         return self._kept.of([*batch.uids, *others])
 
@@ -148,8 +152,23 @@ def reads_tokens(objectives: Mapping[str, Objective]) -> bool:
     return any("tokens" in objective.needs | objective.row_needs for objective in objectives.values())
 
 
-def check_cache(objectives: Mapping[str, Objective], processes: int, micro_batches: bool) -> None:
-    """Refuse what needs more than one pooled vector an item.
+def reads_regions(objectives: Mapping[str, Objective]) -> bool:
+    """Whether any that still learns once the tower is locked reads regions."""
+    return any(
+        "regions" in objective.needs | objective.row_needs
+        for objective in objectives.values()
+        if not objective.shapes_image_tower_alone
+    )
+
+
+def check_cache(objectives: Mapping[str, Objective], processes: int, micro_batches: bool, frozen: bool = False) -> None:
+    """Refuse what needs more than what the tower gave of an item once.
+
+    Args:
+        objectives: of the run.
+        processes: how many.
+        micro_batches: whether a batch is encoded in pieces.
+        frozen: the tower stands still from the first step on, so that no image is augmented.
 
     Raises:
         ConfigError: it names what does.
@@ -161,7 +180,7 @@ def check_cache(objectives: Mapping[str, Objective], processes: int, micro_batch
         if objective.shapes_image_tower_alone:
             continue  # it has done its work when the tower is locked
         local = (objective.needs | objective.row_needs) & {"tokens", "regions", "samples"}
-        if objective.reads_encoded_alone and local <= {"tokens"}:
+        if objective.reads_encoded_alone and local <= ({"tokens", "regions"} if frozen else {"tokens"}):
             continue
         if local or objective.has_rows:
             raise ConfigError(

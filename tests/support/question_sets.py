@@ -94,6 +94,55 @@ def conversations(root):
     picture(root / "x/1.png", form="PNG")
 
 
+def path_mmu(root):
+    def row(number, image, answer):
+        options = ["A) granuloma", "B) gland", "C) necrosis"]
+        return {"No": number, "img": image, "question": "What is it?", "options": options, "answer": answer}
+
+    parts = {"val": [row(1, "a.jpg", "A) granuloma")], "test_tiny": [row(2, "b.jpg", "B"), row(3, "b.jpg", "D) none")]}
+    dump(root / "data.json", {"PubMed": parts, "PathCLS": {"test": [row(1, "c.jpg", "C) Necrosis")]}})
+    for number, name in enumerate("abc"):
+        picture(root / f"images/{name}.jpg", number)
+
+
+def gmai_vl(root):
+    base, image = root / "GMAI-VL-5.5M-OpenSource", "images/2d/cls/{}/set/train/{}.png"
+    talk = [{"from": "human", "value": "<image>\nWhat is it?"}, {"from": "gpt", "value": "A kidney."}]
+    denied = [talk[0], {"from": "gpt", "value": "no"}]
+    chinese = [{"from": "human", "value": "\u8fd9\u662f\u4ec0\u4e48"}, {"from": "gpt", "value": "\u80be"}]
+    rows = {
+        "Caption-1.7M": [{"id": 1, "image": image.format("ct", 1), "conversations": talk}],
+        "Percept-1.3M": [
+            {"id": 2, "image": [image.format("dermoscopy", 2)], "conversations": denied},
+            {"id": 3, "image": [image.format("ct", 1), image.format("ct", 4)], "conversations": talk},
+            {"id": 4, "image": image.format("ct", 1), "conversations": chinese},
+        ],
+    }
+    (base / "annotations").mkdir(parents=True)
+    for name, own in rows.items():
+        (base / f"annotations/GMAI-MM-{name}.jsonl").write_text("\n".join(map(json.dumps, own)))
+    (base / "annotations/GMAI_Text_Single_1M.jsonl").write_text(json.dumps({"conversations": talk}))
+    for number, kind in ((1, "ct"), (2, "dermoscopy")):
+        picture(base / image.format(kind, number), number, "PNG")
+
+
+def medmax(root):
+    def row(text, image="images/pmc/1.jpg", credential="no"):
+        return {"text": text, "image_path": image, "task": "VQA", "source": "pmc", "credential": credential,
+                "tokens": [0, 2]}  # fmt: skip
+
+    turn = "<reserved08706>"
+    train = [
+        row(f"<image> What is shown?{turn}A liver."), row(f"Is it large?<image>{turn}Yes{turn}How large?{turn}20 cm"),
+        row(f"Draw a liver.{turn}Here it is: <image>"), row(f"<image>What?{turn}A lung.", None, "yes"),
+    ]  # fmt: skip
+    root.mkdir(parents=True, exist_ok=True)
+    (root / "train.jsonl").write_text("\n".join(map(json.dumps, train)))
+    (root / "validation.jsonl").write_text(json.dumps(row(f"<image>Is it a cyst?{turn}No.", "images/pmc/2.jpg")))
+    for number in (1, 2):
+        picture(root / f"images/pmc/{number}.jpg", number)
+
+
 # Recipe → (what writes its layout, samples that come of it, further words), as of other sets.
 TALK_LAYOUTS = {
     "vqa-rad": (vqa_rad, 2, ()),
@@ -103,6 +152,9 @@ TALK_LAYOUTS = {
     "llava-med": (llava_med, 1, ()),
     "geochat": (geochat, 1, ()),
     "conversations": (conversations, 1, ()),
+    "path-mmu": (path_mmu, 3, ()),
+    "gmai-vl": (gmai_vl, 2, ()),
+    "medmax": (medmax, 2, ()),
 }
 
 # Recipe → (what the download lacks, the name of it that must be said).
@@ -114,4 +166,7 @@ TALK_LACKING = {
     "llava-med": ("images/*", "'1.jpg'"),
     "geochat": ("P0001.png", "'P0001.png'"),
     "conversations": ("x/*", "'x/1.png'"),
+    "path-mmu": ("images/a.jpg", "'images/a.jpg'"),
+    "gmai-vl": ("GMAI-VL-5.5M-OpenSource/images/2d/cls/ct/set/train/*", "ct/set/train/1.png'"),
+    "medmax": ("validation.jsonl", "'validation.jsonl'"),
 }

@@ -42,6 +42,12 @@ domain = Domain(
         ),
     },
     recipes={
+        "gmai-vl": Command(
+            "voxtile_medical.recipes.questions:build_gmai_vl", "GMAI-VL-5.5M: instructions about medical pictures"
+        ),
+        "medmax": Command(
+            "voxtile_medical.recipes.questions:build_medmax", "MedMax: questions and chats about medical pictures"
+        ),
         "llava-med": Command(
             "voxtile_medical.recipes.questions:build_llava_med", "LLaVA-Med: conversations about figures"
         ),

@@ -24,6 +24,9 @@ domain = Domain(
         ),
     },
     recipes={
+        "path-mmu": Command(
+            "voxtile_pathology.recipes.questions:build_path_mmu", "PathMMU: pathology, questions of several choices"
+        ),
         "path-vqa": Command(
             "voxtile_pathology.recipes.questions:build_path_vqa", "PathVQA: questions about pictures of pathology"
         ),

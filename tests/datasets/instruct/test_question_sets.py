@@ -10,6 +10,7 @@ from voxtile.cli.main import main
 from voxtile.corpus.reader import Corpus
 from voxtile.stages.verify.corpus import verify
 
+OPTIONS = "What is it?\nA) granuloma\nB) gland\nC) necrosis"
 EXPECTED = {
     "vqa-rad": [
         ("presence", "train", "Is there a mass?", "Yes", "yes", "test"),  # of a picture that the test part asks about
@@ -37,6 +38,20 @@ EXPECTED = {
         ("question", "train", "Describe it.", "There is a ship at the pier.", "there is a ship at the pier", "train"),
     ],
     "conversations": [("question", "train", "What?", "A nevus.", "a nevus", "train")],
+    "path-mmu": [
+        ("choice", "val", OPTIONS, "A) granuloma", "a) granuloma", "val"),
+        ("choice", "test", OPTIONS, "B) gland", "b) gland", "test"),
+        ("choice", "test", OPTIONS, "C) necrosis", "c) necrosis", "test"),
+    ],
+    "gmai-vl": [
+        ("question", "train", "What is it?", "A kidney.", "a kidney", "train"),
+        ("presence", "train", "What is it?", "no", "no", "train"),
+    ],
+    "medmax": [
+        ("question", "train", "What is shown?", "A liver.", "a liver", "train"),
+        ("conversation", "train", "Is it large?", "20 cm", None, "train"),
+        ("presence", "val", "Is it a cyst?", "No.", "no", "val"),
+    ],
 }  # fmt: skip
 
 
@@ -76,6 +91,24 @@ def test_boxes_become_regions_in_pixels(tmp_path):
     assert (ship["phrase"], ship["box"], ship["angle"]) == ("a ship", [4.0, 4.0, 8.0, 20.0], -30.0)  # of 20 × 40 pixels
     told = {row["role"]: row["region_ids"] for row in corpus.table("dialogues").to_pylist()}
     assert told == {"user": None, "assistant": [ship["region_id"]]}
+
+
+def test_rows_that_are_not_read_are_counted_and_modalities_are_those_of_the_paths(tmp_path, capsys):
+    said = {
+        "path-mmu": "left out of PathMMU: rows with an answer that is none of its options (1)",
+        "gmai-vl": "left out of GMAI-VL-5.5M: rows with Chinese text (1), with several pictures (1)",
+        "medmax": "left out of MedMax: rows with a picture that needs credentials (1), with an answer that is a "
+        "picture (1)",
+    }
+    for name, sentence in said.items():
+        TALK_LAYOUTS[name][0](tmp_path / name / "raw")
+        assert build(name, tmp_path / name) == 0
+        assert sentence in " ".join(capsys.readouterr().err.split())
+    rows = Corpus(tmp_path / "gmai-vl/corpus").table("samples").to_pylist()
+    assert sorted(row["modality"] for row in rows) == ["CT", "OT"]
+    (tmp_path / "path-mmu/raw/data.json").write_text('{"PubMed": {"holdout": [{"options": [], "answer": "A"}]}}')
+    assert build("path-mmu", tmp_path / "path-mmu", "--dry-run") == 2
+    assert "is not laid out as PathMMU" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_pickle_that_would_run_something_is_refused(tmp_path, capsys):

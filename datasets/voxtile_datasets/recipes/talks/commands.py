@@ -20,7 +20,7 @@ def build_conversations(
     licence: str = "not stated",
     **run: Any,  # noqa: ANN401
 ) -> None:
-    """Build a corpus from conversations about pictures as LLaVA lays them out (GMAI-VL, PA-LLaVA, sets of one's own).
+    """Build a corpus from conversations about pictures as LLaVA lays them out (PA-LLaVA, PathChat, sets of one's own).
 
     Args:
         source: the folder with a `.json` list or `.jsonl` of `image` and `conversations`, and the pictures.

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import json
 import pickle
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from voxtile.bounded_text import load_json
 from voxtile.errors import InputError
 from voxtile_datasets.recipes.talks.entry import Talk, TalkEntry
-
-_LARGEST = 8 << 30  # bytes of one table of questions
+from voxtile_datasets.recipes.talks.files import folder_of, one_file, only_file, read_json, rows_of
 
 # VQA-RAD's question_type and SLAKE's content_type → kind of the dialogue; others follow from the answer.
 _RAD_KINDS = {"PRES": "presence", "POS": "place", "SIZE": "size", "COUNT": "count"}
@@ -24,8 +21,10 @@ _RSVQA_KINDS = {"presence": "presence", "count": "count"}
 
 def vqa_rad(root: Path) -> Iterator[TalkEntry]:
     """VQA-RAD (Lau et al., Scientific Data 5, 2018): one JSON file of questions, and a folder of pictures."""
-    rows = _json(_one(root, ["VQA_RAD Dataset Public.json", "VQA_RAD_Dataset_Public.json", "trainset.json"], "VQA-RAD"))
-    folder = _folder(root, ["VQA_RAD Image Folder", "VQA_RAD_Image_Folder", "images"], "VQA-RAD")
+    rows = read_json(
+        one_file(root, ["VQA_RAD Dataset Public.json", "VQA_RAD_Dataset_Public.json", "trainset.json"], "VQA-RAD")
+    )
+    folder = folder_of(root, ["VQA_RAD Image Folder", "VQA_RAD_Image_Folder", "images"], "VQA-RAD")
     talks: dict[str, list[Talk]] = defaultdict(list)
     for row in rows:
         part = "test" if str(row.get("phrase_type", "")).startswith("test") else "train"
@@ -40,7 +39,7 @@ def vqa_rad(root: Path) -> Iterator[TalkEntry]:
 
 def slake(root: Path) -> Iterator[TalkEntry]:
     """SLAKE (Liu et al., ISBI 2021): a JSON file a part, and a folder a picture with its boxes. English questions."""
-    folder = _folder(root, ["imgs", "."], "SLAKE")
+    folder = folder_of(root, ["imgs", "."], "SLAKE")
     talks: dict[str, list[Talk]] = defaultdict(list)
     modality: dict[str, str | None] = {}
     for part, names in (
@@ -48,7 +47,7 @@ def slake(root: Path) -> Iterator[TalkEntry]:
         ("val", ["validate.json", "validation.json"]),
         ("test", ["test.json"]),
     ):
-        for row in _json(_one(root, names, "SLAKE")):
+        for row in read_json(one_file(root, names, "SLAKE")):
             if row.get("q_lang") == "en":
                 name = str(row["img_name"])
                 kind = _SLAKE_KINDS.get(str(row.get("content_type")))
@@ -56,7 +55,7 @@ def slake(root: Path) -> Iterator[TalkEntry]:
                 modality[name] = _SLAKE_MODALITIES.get(str(row.get("modality")))
     for name, own in sorted(talks.items()):
         boxes = root / folder / Path(name).parent / "detection.json"
-        things = _json(boxes) if boxes.is_file() else []
+        things = read_json(boxes) if boxes.is_file() else []
         listed = tuple((str(phrase), tuple(map(float, box))) for thing in things for phrase, box in thing.items())
         yield TalkEntry(name, f"{folder}/{name}", tuple(own), modality[name], listed)  # type: ignore[arg-type]
 
@@ -65,9 +64,9 @@ def path_vqa(root: Path) -> Iterator[TalkEntry]:
     """PathVQA (He et al., arXiv:2003.10286): a pickled list of questions a part, and a folder of pictures a part."""
     for part in ("train", "val", "test"):
         rows = _plain_pickle(
-            _one(root, [f"qas/{part}/{part}_qa.pkl", f"pvqa/qas/{part}/{part}_qa.pkl", f"{part}_qa.pkl"], "PathVQA")
+            one_file(root, [f"qas/{part}/{part}_qa.pkl", f"pvqa/qas/{part}/{part}_qa.pkl", f"{part}_qa.pkl"], "PathVQA")
         )
-        folder = _folder(root, [f"images/{part}", f"pvqa/images/{part}"], "PathVQA")
+        folder = folder_of(root, [f"images/{part}", f"pvqa/images/{part}"], "PathVQA")
         talks: dict[str, list[Talk]] = defaultdict(list)
         for row in rows:
             talks[str(row["image"])].append(Talk(((str(row["question"]), str(row["answer"])),), None, part))
@@ -78,14 +77,14 @@ def path_vqa(root: Path) -> Iterator[TalkEntry]:
 def rsvqa(root: Path) -> Iterator[TalkEntry]:
     """RSVQA (Lobry et al., IEEE TGRS 58(12), 2020), low or high resolution: tables of questions, answers and images."""
     prefix = "LR" if list(root.glob("LR_split_*_questions.json")) else "USGS"
-    folder = _folder(root, ["Images_LR", "Data", "images"], "RSVQA")
+    folder = folder_of(root, ["Images_LR", "Data", "images"], "RSVQA")
     talks: dict[str, list[Talk]] = defaultdict(list)
     for part, name in (("train", "train"), ("val", "val"), ("test", "test"), ("test", "test_phili")):
         path = root / f"{prefix}_split_{name}_questions.json"
         if not path.is_file() and name == "test_phili":
             continue
-        asked = _json(_one(root, [path.name], "RSVQA"))["questions"]
-        told = _json(_one(root, [f"{prefix}_split_{name}_answers.json"], "RSVQA"))["answers"]
+        asked = read_json(one_file(root, [path.name], "RSVQA"))["questions"]
+        told = read_json(one_file(root, [f"{prefix}_split_{name}_answers.json"], "RSVQA"))["answers"]
         answers = {row["id"]: str(row["answer"]) for row in told if row.get("active")}
         for row in asked:
             known = [answers[number] for number in row.get("answers_ids", ()) if number in answers]
@@ -97,17 +96,17 @@ def rsvqa(root: Path) -> Iterator[TalkEntry]:
 
 
 def conversations(root: Path, instructions: str | None = None) -> Iterator[TalkEntry]:
-    """Conversations as LLaVA lays them out, which LLaVA-Med, GeoChat, GMAI-VL and PA-LLaVA follow.
+    """Conversations as LLaVA lays them out, which LLaVA-Med, GeoChat, PA-LLaVA and PathChat follow.
 
     Args:
         root: folder with the file of conversations and, below it, the pictures that it names.
         instructions: name of the file; without it the only `.json` or `.jsonl` of the folder.
     """
-    file = root / instructions if instructions else _only(root)
+    file = root / instructions if instructions else only_file(root)
     if not file.is_file():
         raise InputError(f"there is no file '{file}' of conversations; name one below '{root}' with --instructions")
     talks: dict[str, list[Talk]] = defaultdict(list)
-    for row in _rows_of(file):
+    for row in rows_of(file):
         # LLaVA-Med's files misspell the key.
         turns = row.get("conversations") or row.get("conversatons")
         image = row.get("image")
@@ -117,59 +116,10 @@ def conversations(root: Path, instructions: str | None = None) -> Iterator[TalkE
             if pairs:
                 talks[image].append(Talk(pairs))
     folder = next(
-        (name for name in ("images", "image", ".") if any((root / name / one).is_file() for one in talks)), "."
+        (name for name in ("images", "image", "imgs", ".") if any((root / name / one).is_file() for one in talks)), "."
     )
     for name, own in sorted(talks.items()):
         yield TalkEntry(name, name if folder == "." else f"{folder}/{name}", tuple(own))
-
-
-def _only(root: Path) -> Path:
-    found = sorted([*root.glob("*.json"), *root.glob("*.jsonl")])
-    if len(found) != 1:
-        what = "no file" if not found else f"{len(found)} files"
-        raise InputError(f"'{root}' has {what} of conversations (.json, .jsonl); name one with --instructions")
-    return found[0]
-
-
-def _rows_of(file: Path) -> Iterator[Mapping[str, Any]]:
-    if file.suffix != ".jsonl":
-        rows = _json(file)
-        if not isinstance(rows, list):
-            raise InputError(f"'{file}' is no list of conversations; give the file that the set's page names")
-        yield from (row for row in rows if isinstance(row, Mapping))
-        return
-    with file.open(encoding="utf-8", errors="replace") as lines:
-        for number, line in enumerate(lines, start=1):
-            if line.strip():
-                try:
-                    row = json.loads(line)
-                except (ValueError, RecursionError) as error:
-                    raise InputError(f"line {number} of '{file}' is no JSON ({error}); download it again") from error
-                if isinstance(row, Mapping):
-                    yield row
-
-
-def _one(root: Path, names: list[str], title: str) -> Path:
-    found = next((root / name for name in names if (root / name).is_file()), None)
-    if found is None:
-        raise InputError(f"'{root}' has no '{names[0]}'; give the folder that {title} is unpacked to")
-    return found
-
-
-def _folder(root: Path, names: list[str], title: str) -> str:
-    found = next((name for name in names if (root / name).is_dir()), None)
-    if found is None:
-        raise InputError(f"'{root}' has no folder '{names[0]}'; give the folder that {title} is unpacked to")
-    return found
-
-
-def _json(path: Path) -> Any:  # noqa: ANN401
-    if path.stat().st_size > _LARGEST:
-        raise InputError(f"'{path}' has {path.stat().st_size:,} bytes and is no table of questions")
-    try:
-        return load_json(path.read_bytes())
-    except (ValueError, TypeError) as error:
-        raise InputError(f"'{path}' is no JSON ({' '.join(str(error).split())}); download it again") from error
 
 
 class _Plain(pickle.Unpickler):

@@ -20,12 +20,13 @@ from voxtile.errors import InputError
 from voxtile.stages.ingest.picture import Picture, PictureError, read_picture
 from voxtile_datasets.recipes.download import not_a_folder, still_packed, tell_incomplete
 from voxtile_datasets.recipes.recipe import DataSet, MissingFileError, Recipe, Record
-from voxtile_datasets.recipes.talks import layouts
+from voxtile_datasets.recipes.talks import instruction_sets, layouts
 from voxtile_datasets.recipes.talks.entry import TalkEntry, dialogue_rows
 
 _LAYOUTS: Mapping[str, Callable[..., Iterator[TalkEntry]]] = {
     "vqa-rad": layouts.vqa_rad, "slake": layouts.slake, "path-vqa": layouts.path_vqa, "rsvqa": layouts.rsvqa,
-    "conversations": layouts.conversations,
+    "conversations": layouts.conversations, "path-mmu": instruction_sets.path_mmu, "gmai-vl": instruction_sets.gmai_vl,
+    "medmax": instruction_sets.medmax,
 }  # fmt: skip
 
 

@@ -23,6 +23,15 @@ LLAVA_MED = DataSet(
     source="https://github.com/microsoft/LLaVA-Med (Li et al., NeurIPS 2023)",
 )  # fmt: skip
 
+GMAI_VL = DataSet(
+    name="gmai-vl", title="GMAI-VL-5.5M", licence="other: each of its 219 sources has its own; research use",
+    source="https://huggingface.co/datasets/General-Medical-AI/GMAI-VL-5.5M (Li et al., arXiv:2411.14522)",
+)  # fmt: skip
+MEDMAX = DataSet(
+    name="medmax", title="MedMax", licence="Apache 2.0, as its owners state; its sources have their own",
+    source="https://huggingface.co/datasets/mint-medmax/medmax_data (Bansal et al., arXiv:2412.12661)",
+)  # fmt: skip
+
 
 def build_vqa_rad(source: Path, corpus: Path, **run: Any) -> None:  # noqa: ANN401
     """Build a corpus from VQA-RAD: radiographs, CT and MR slices with questions by clinicians, as dialogues.
@@ -59,3 +68,29 @@ def build_llava_med(source: Path, corpus: Path, *, instructions: str | None = No
         run: options of the run.
     """
     build(Talks(LLAVA_MED, "conversations", "OT", instructions), source, corpus, ALL_TRAINING, RunOptions(**run))
+
+
+def build_gmai_vl(source: Path, corpus: Path, **run: Any) -> None:  # noqa: ANN401
+    """Build a corpus from GMAI-VL-5.5M: captions, perception and instructions about medical pictures, as dialogues.
+
+    Rows without a picture, about several pictures, or in Chinese are left out, and a note says how many.
+
+    Args:
+        source: the folder with `annotations` and `images` (the contents of its zips), or the one above it.
+        corpus: the corpus to add to; made if it does not exist.
+        run: options of the run.
+    """
+    build(Talks(GMAI_VL, "gmai-vl", "OT"), source, corpus, ALL_TRAINING, RunOptions(**run))
+
+
+def build_medmax(source: Path, corpus: Path, **run: Any) -> None:  # noqa: ANN401
+    """Build a corpus from MedMax: questions, chats, captions and reports about medical pictures, as dialogues.
+
+    Answers that are pictures, and rows whose pictures need credentials, are left out, and a note says how many.
+
+    Args:
+        source: the folder with `train.jsonl`, `validation.jsonl` and the unpacked pictures.
+        corpus: the corpus to add to; made if it does not exist.
+        run: options of the run.
+    """
+    build(Talks(MEDMAX, "medmax", "OT"), source, corpus, ALL_TRAINING, RunOptions(**run))

@@ -10,7 +10,7 @@ from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
 from voxtile.errors import ConfigError, EvaluationError
-from voxtile.evaluation.kinds.answers.scoring import choice_of, is_exact, is_refusal, token_f1
+from voxtile.evaluation.kinds.answers.scoring import choice_of, is_exact, is_option, is_refusal, token_f1
 from voxtile.evaluation.options import Options
 from voxtile.evaluation.run import evaluate_model
 from voxtile.evaluation.tasks.file import load_task
@@ -194,6 +194,41 @@ def test_words_are_compared_as_squad_does():
     assert (token_f1("", "mass"), token_f1("fat", "mass")) == (0.0, 0.0)
     assert is_refusal("There is no prior chest CT to compare with.")
     assert not is_refusal("There is no pneumothorax.")
+
+
+@pytest.mark.parametrize(
+    ("said", "right"),
+    [
+        ("B", True), ("(b)", True), ("B) a large mass", True), ("B.", True), ("The answer is B.", True),
+        ("Option (B), since it is large", True), ("a large mass", True), ("A large mass.", True),
+        ("A", False), ("A) a large mass", False), ("The answer is a small one", False), ("", False), ("mass", False),
+        ("C) none", False), ("The best choice: C", False),
+    ],
+)  # fmt: skip
+def test_an_option_is_chosen_by_its_letter_or_its_words(said, right):
+    assert is_option(said, "b) a large mass") is right
+
+
+def test_questions_of_several_choices_have_a_figure_of_their_own(tmp_path, make_model):
+    root = tmp_path / "corpus"
+    new_corpus(root)
+    writer = JobWriter(root, "made")
+    said = {}
+    for number in range(N):
+        row = {"uid": f"{number:032x}", "subject": f"p{number}", "kind": "volume", "modality": "CT", "axes": "ZYX",
+               "units": "HU"}  # fmt: skip
+        writer.add(Sample(row, np.zeros((4, 4, 4), np.int16)))
+        writer.add_rows("splits", [{"scheme": "default", "subject": row["subject"], "split": "test"}])
+        shared = {"dialogue_id": f"q-{number}", "uids": [row["uid"]], "kind": "choice", "provider": "made"}
+        told = "B) a mass" if number % 2 else "A) a cyst"
+        turns = [{"turn": 0, "role": "user", "text": "What is it?\nA) a cyst\nB) a mass"}]
+        turns += [{"turn": 1, "role": "assistant", "text": told, "answer": told.casefold()}]
+        writer.add_rows("dialogues", [shared | turn for turn in turns])
+        said[f"q-{number}"] = ("A", "a mass", "B", "C")[number % 4]  # the first two of four are right
+    writer.publish()
+    found = values(run(Corpus(root), make_model, tmp_path, said))
+    assert found["choice_accuracy", None] == found["accuracy", None] == 0.5
+    assert ("open_exact", None) not in found
 
 
 def test_bad_files_are_one_sentence(corpus, make_model, tmp_path):

@@ -14,7 +14,14 @@ from voxtile.evaluation.figures.metrics import Floats
 from voxtile.evaluation.figures.rows import Average, Row, ScoreKind
 from voxtile.evaluation.kinds.answers.places import PlaceScores
 from voxtile.evaluation.kinds.answers.questions import Asked
-from voxtile.evaluation.kinds.answers.scoring import CANNOT_BE_TOLD, choice_of, is_exact, is_refusal, token_f1
+from voxtile.evaluation.kinds.answers.scoring import (
+    CANNOT_BE_TOLD,
+    choice_of,
+    is_exact,
+    is_option,
+    is_refusal,
+    token_f1,
+)
 from voxtile.evaluation.kinds.answers.selective import calibration_error, risk_coverage
 from voxtile.evaluation.kinds.answers.task import AnswerTask
 from voxtile.evaluation.options import Options
@@ -37,9 +44,11 @@ class Figures:
         self._choices = choices
 
     def rows(self, model: str, kind: ScoreKind, texts: Sequence[str]) -> list[Row]:
-        """Accuracy of all, of closed and of open questions and of each kind; F1 of open ones; refusals."""
+        """Accuracy of all, of closed, chosen and open ones, and of each kind; F1 of open ones; refusals."""
         right, answered = self._right(texts), self._answerable()
         closed = np.array([question.is_closed for question in self._own])
+        choice = np.array([question.is_choice for question in self._own])
+        is_open = answered & ~closed & ~choice
         refused = np.array([is_refusal(text) for text in texts], float)
         kinds = sorted({question.kind for question in self._own})
         of_kind = {name: np.array([question.kind == name for question in self._own]) for name in kinds}
@@ -48,8 +57,9 @@ class Figures:
         figures: list[tuple[str, Average, str | None, Floats, Any]] = [
             (HEADLINE, "micro", None, right, answered),
             ("closed_accuracy", "micro", None, right, answered & closed),
-            ("open_exact", "micro", None, exact.astype(float), answered & ~closed),
-            ("open_f1", "micro", None, f1, answered & ~closed),
+            ("choice_accuracy", "micro", None, right, answered & choice),
+            ("open_exact", "micro", None, exact.astype(float), is_open),
+            ("open_f1", "micro", None, f1, is_open),
             ("refusal_recall", "micro", None, refused, ~answered),
             ("false_refusal", "micro", None, refused, answered),
             ("refusal_precision", "micro", None, (~answered).astype(float), refused > 0),
@@ -105,12 +115,12 @@ class Figures:
         return np.array([question.answer != CANNOT_BE_TOLD for question in self._own])
 
     def _right(self, texts: Sequence[str]) -> Floats:
-        """[Q] closed: the right choice is named; open: the same words."""
+        """[Q] closed: the right choice is named; several choices: its letter or words; open: the same words."""
         return np.array(
             [
                 choice_of(text, self._choices[question.kind]) == question.answer
                 if question.is_closed
-                else is_exact(text, question.answer)
+                else (is_option if question.is_choice else is_exact)(text, question.answer)
                 for text, question in zip(texts, self._own, strict=True)
             ],
             float,

@@ -15,7 +15,7 @@ from voxtile.corpus.reader import Corpus
 from voxtile.errors import EvaluationError
 from voxtile.evaluation.figures.metrics import Floats
 from voxtile.evaluation.inputs.units import Units, chosen, select_units
-from voxtile.evaluation.kinds.answers.scoring import CLOSED
+from voxtile.evaluation.kinds.answers.scoring import CHOICE, CLOSED
 from voxtile.evaluation.kinds.answers.task import AnswerTask
 from voxtile.evaluation.kinds.reports.texts import read_column, read_texts
 
@@ -42,6 +42,11 @@ class Question:
     def is_closed(self) -> bool:
         """Whether the answer is one of a few."""
         return self.answer in CLOSED
+
+    @property
+    def is_choice(self) -> bool:
+        """Whether it names its answers itself, each after a letter."""
+        return self.kind == CHOICE
 
 
 @dataclass(frozen=True, eq=False)

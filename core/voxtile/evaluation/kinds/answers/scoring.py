@@ -13,6 +13,8 @@ from collections.abc import Collection
 CLOSED = frozenset(
     ["yes", "no", "left", "right", "bilateral", "new", "resolved", "larger", "smaller", "unchanged", "persistent"]
 )
+CHOICE = "choice"
+"""Kind of a question that names its answers, each after a letter."""
 CANNOT_BE_TOLD = "cannot be told"
 _REFUSAL = re.compile(
     r"\b(can(no|')t be (told|said|determined|answered|seen)|cannot (tell|say|determine|answer)|"
@@ -21,6 +23,9 @@ _REFUSAL = re.compile(
     r"(there is|is given) no (prior|earlier)|no (prior|earlier) \w+( \w+)* (is given|to compare))",
     re.I,
 )
+# Letters of options; "A mass" begins with an article.
+_LETTER = re.compile(r"\s*\(?([a-j])\s*[).:]\s*", re.I)
+_CHOSEN = re.compile(r"\b(?:answer|option|choice)(?: is)?:? *\(?([a-j])\b(?!\w|')", re.I)
 _WORD = re.compile(r"[\w.,]*\w|\w")
 _ARTICLES = frozenset(["a", "an", "the"])
 # Words by which an answer names a choice; the first that stands in it counts.
@@ -56,6 +61,22 @@ def choice_of(text: str, choices: Collection[str]) -> str | None:
         if (match := re.search(rf"\b({_NAMED.get(choice, re.escape(choice))})\b", low))
     ]
     return min(found)[1] if found else None
+
+
+def is_option(said: str, true: str) -> bool:
+    """Whether an answer chooses the option that is right: by its letter, else by its words.
+
+    Args:
+        said: "B", "(B)", "B) a mass", "The answer is B.", "a mass".
+        true: the option after its letter: "b) a mass".
+    """
+    right = _LETTER.match(true)
+    if right is None:
+        return is_exact(said, true)
+    first = _LETTER.match(said) or re.fullmatch(r"\W*([a-j])\W*", said, re.I) or _CHOSEN.search(said)
+    if first is not None:
+        return first[1].casefold() == right[1].casefold()
+    return is_exact(said, true[right.end() :])
 
 
 def words_of_answer(text: str) -> list[str]:

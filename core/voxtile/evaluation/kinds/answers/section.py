@@ -20,6 +20,7 @@ _SOURCES: dict[tuple[str, ScoreKind], tuple[str, str, str]] = {
 _TITLES = {
     "accuracy": "Right answers",
     "closed_accuracy": "Right answers, closed questions",
+    "choice_accuracy": "Right answers, several choices",
     "open_exact": "The same words, open questions",
     "open_f1": "F1 of words, open questions",
     "refusal_recall": "Refused, of what no image tells",

@@ -227,5 +227,7 @@ def _with_root(table: pa.Table, index: int) -> pa.Table:
 def _last_attempts(table: pa.Table) -> pa.Table:
     last = table.group_by("source").aggregate([("attempt", "max")])
     latest = dict(zip(last["source"].to_pylist(), last["attempt_max"].to_pylist(), strict=True))
+    # A part (`slide#00012`) that failed is not told again where its whole was done again without a fault.
+    wholes = {source: max(latest[source], latest.get(source.partition("#")[0], 0)) for source in latest}
     pairs = zip(table["source"].to_pylist(), table["attempt"].to_pylist(), strict=True)
-    return table.filter(pa.array([latest[source] == attempt for source, attempt in pairs], pa.bool_()))
+    return table.filter(pa.array([wholes[source] == attempt for source, attempt in pairs], pa.bool_()))

@@ -230,10 +230,11 @@ def pending_jobs(identity: TaskIdentity, planned: list[Job], done: Mapping[str, 
         retry: also the inputs whose last attempt failed, as new jobs with the next attempt's number.
     """
     last = _last_attempts(identity, done)
+    failed = _failed_sources(done)
     pending: list[Job] = []
     for job in planned:
         if job.id not in done and (rest := without(identity, job, last.keys())) is not None:
-            pending.append(rest)
+            pending.extend(_mended(identity, rest, failed))
         if retry:
             pending.extend(_retries(identity, job, last))
     return pending
@@ -253,6 +254,30 @@ def _last_attempts(identity: TaskIdentity, done: Mapping[str, DoneJob]) -> dict[
                 if item.digest not in last or last[item.digest][0] < job.attempt:
                     last[item.digest] = (job.attempt, item)
     return last
+
+
+def _failed_sources(done: Mapping[str, DoneJob]) -> dict[str, int]:
+    """The last attempt at each source in which it failed, whatever its content and the task's config were."""
+    failed: dict[str, int] = {}
+    for job in done.values():
+        for item in job.items:
+            if item.status == "failed":
+                failed[item.source] = max(job.attempt, failed.get(item.source, 0))
+    return failed
+
+
+def _mended(identity: TaskIdentity, job: Job, failed: Mapping[str, int]) -> list[Job]:
+    """The job, without the items of another content or config that failed before: these are jobs of the next attempt.
+
+    Else a file that was replaced, as the sentence about its failure advises, would stay a failure in the ledger, whose
+    last attempts count.
+    """
+    by_attempt: dict[int, list[tuple[Item, str]]] = {}
+    for item, digest in zip(job.items, job.digests, strict=True):
+        by_attempt.setdefault(max(job.attempt, failed.get(item.source, 0) + 1), []).append((item, digest))
+    if by_attempt.keys() == {job.attempt}:
+        return [job]
+    return [make_job(identity, pairs, attempt) for attempt, pairs in sorted(by_attempt.items())]
 
 
 def _retries(identity: TaskIdentity, job: Job, last: Mapping[str, tuple[int, DoneItem]]) -> Iterator[Job]:

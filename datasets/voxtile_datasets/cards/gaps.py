@@ -51,7 +51,7 @@ def _about_content(connection: duckdb.DuckDBPyConnection, summary: CorpusSummary
     if not summary.splits:
         yield "No split is stored, so nothing says which subjects are for training and which for testing."
     for status, verb in (("failed", "failed to convert"), ("dropped", "left out")):
-        reasons = [reason for reason in summary.reasons if reason.status == status]
+        reasons = [reason for reason in summary.reasons if reason.status == status and reason.count]
         if reasons:
             total = sum(reason.count for reason in reasons)
             named = ", ".join(f"{reason.reason} {reason.count:,}" for reason in reasons[:_NAMED])

@@ -85,8 +85,9 @@ def _run(number: str, content: Mapping[str, Any]) -> Run:
 
 
 def deidentification(runs: Sequence[Run]) -> str:
-    """What was done about identities, by the runs that brought samples, in one or two sentences."""
+    """What was done about identities, by the runs that brought samples (or could have), in one or two sentences."""
     made = [run.confidentiality for run in runs if run.made_samples]
+    made = made or [run.confidentiality for run in runs if run.confidentiality.removed is not None]
     policies = {run.removed for run in made}
     if policies == {True}:
         known = shared_by(made)

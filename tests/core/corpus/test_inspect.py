@@ -219,6 +219,24 @@ def test_the_page_says_what_de_identification_leaves_in_texts(corpus, tmp_path, 
     assert said.split("(")[0] in (tmp_path / "page.html").read_text()
 
 
+@pytest.mark.parametrize("policy", [True, False])
+def test_a_run_that_brought_no_sample_says_what_it_did_about_identities_too(tmp_path, policy):
+    new_corpus(tmp_path)
+    manifest = {"task": "dicom", "deidentify": policy, "counts": {"samples": 0, "dropped": 1}, "files": {}}
+    (tmp_path / "manifests").mkdir(exist_ok=True)
+    (tmp_path / "manifests/0000.json").write_text(json.dumps(manifest))
+    assert summarise(Corpus(tmp_path)).deidentification.startswith("on: " if policy else "off: ")
+
+
+def test_words_of_an_open_vocabulary_that_nobody_states_are_counted_and_not_listed(corpus, capsys):
+    uid = f"{0:032x}"
+    append_rows(corpus, "scopes", "o", [{"uid": uid, "vocabulary": "w", "closed": False, "concepts": ["wyvern"]}])
+    inspect_corpus(corpus, html=corpus / "page.html")
+    said = " ".join(capsys.readouterr().out.split())
+    assert "1 more concepts were looked for, and no sample states them" in said
+    assert "wyvern" not in said + (corpus / "page.html").read_text()
+
+
 def test_the_caption_under_a_picture_is_its_own_and_no_sentence_that_cites_it(tmp_path):
     root = tmp_path / "corpus"
     new_corpus(root)

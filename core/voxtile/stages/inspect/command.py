@@ -140,24 +140,25 @@ def _print_summary(console: Console, summary: CorpusSummary) -> None:
             for c in summary.captions
         ),
     )
+    stated = [concept for concept in summary.concepts if concept.is_stated]
     _print(
         console,
         "facts: samples a concept",
         ["concept", "#present", "#absent", "#absent by scope", "#uncertain", "#prevalence"],
         (
             (c.name, c.present, c.absent, c.implied, c.uncertain, share_text(c.prevalence))
-            for c in summary.concepts[:_SHOWN_CONCEPTS]
+            for c in stated[:_SHOWN_CONCEPTS]
         ),
     )
-    if len(summary.concepts) > _SHOWN_CONCEPTS:
-        console.print(
-            f"… and {len(summary.concepts) - _SHOWN_CONCEPTS} more concepts; --html shows all", highlight=False
-        )
+    if len(stated) > _SHOWN_CONCEPTS:
+        console.print(f"… and {len(stated) - _SHOWN_CONCEPTS} more concepts; --html shows all", highlight=False)
+    if unsaid := len(summary.concepts) - len(stated):
+        console.print(f"{unsaid:,} more concepts were looked for, and no sample states them", highlight=False)
     _print(
         console,
-        f"inputs that gave nothing ({summary.used:,} were used)",
-        ["status", "reason", "#inputs", "for example"],
-        ((r.status, r.reason, r.count, ", ".join(r.examples)) for r in summary.reasons),
+        f"inputs that gave nothing, and parts left out of others ({summary.used:,} inputs were used)",
+        ["status", "reason", "#inputs", "#parts of used ones", "for example"],
+        ((r.status, r.reason, r.count, r.parts, ", ".join(r.examples)) for r in summary.reasons),
     )
     _print(
         console,

@@ -83,6 +83,11 @@ class Concept:
         return self.present + self.absent + self.implied
 
     @property
+    def is_stated(self) -> bool:
+        """Something is known or doubted of it; else it is a word of an open vocabulary that was looked for in vain."""
+        return bool(self.known or self.uncertain)
+
+    @property
     def prevalence(self) -> float | None:
         """Share of the present among the known; None when nothing is known."""
         return self.present / self.known if self.known else None
@@ -90,11 +95,18 @@ class Concept:
 
 @dataclass(frozen=True)
 class Reason:
-    """Inputs that gave nothing, by reason, with some of their names."""
+    """Inputs that gave nothing, and what was left out of inputs that were used, by reason.
+
+    Attributes:
+        count: number of inputs.
+        parts: number of parts (tiles of a scene, patches of a slide, findings of a report) of used inputs.
+        examples: names of some of them.
+    """
 
     status: str
     reason: str
     count: int
+    parts: int
     examples: tuple[str, ...]
 
 
@@ -150,8 +162,9 @@ class CorpusSummary:
 
     @property
     def deidentification(self) -> str:
-        """Policy of the runs that brought samples, in one word or sentence."""
+        """Policy of the runs that brought samples, or of all that have one where none did, in a word or sentence."""
         made = [run.confidentiality for run in self.runs if run.counts.get("samples")]
+        made = made or [run.confidentiality for run in self.runs if run.confidentiality.removed is not None]
         policies = {run.removed for run in made}
         if policies == {True}:
             profile = told_codes(shared_by(made).codes)
@@ -258,13 +271,21 @@ def _concepts(connection: duckdb.DuckDBPyConnection) -> list[Concept]:
 
 def _reasons(connection: duckdb.DuckDBPyConnection) -> list[Reason]:
     rows = connection.execute("""
-        WITH named AS (
-            SELECT status, coalesce(reason, status) AS reason, source, count(*) AS n FROM ledger WHERE status <> 'used'
-            GROUP BY 1, 2, 3
+        WITH used AS (SELECT DISTINCT source FROM ledger WHERE status = 'used'),
+        told AS (
+            SELECT status, coalesce(reason, status) AS reason, source, split_part(source, '#', 1) AS whole FROM ledger
+            WHERE status <> 'used'
+        ),
+        named AS (
+            SELECT status, reason, source, whole, count(*) AS n,
+                source IN (FROM used) OR whole IN (FROM used) AS in_part
+            FROM told GROUP BY ALL
         )
-        SELECT status, reason, sum(n)::BIGINT, min(source, 3) FROM named GROUP BY 1, 2 ORDER BY 1 DESC, 3 DESC, 2
+        SELECT status, reason, count(DISTINCT whole) FILTER (NOT in_part),
+            coalesce(sum(n) FILTER (in_part), 0)::BIGINT, min(source, 3)
+        FROM named GROUP BY 1, 2 ORDER BY 1 DESC, 3 DESC, 4 DESC, 2
         """).fetchall()
-    return [Reason(status, reason, count, tuple(examples)) for status, reason, count, examples in rows]
+    return [Reason(status, reason, count, parts, tuple(names)) for status, reason, count, parts, names in rows]
 
 
 def _runs(root: Path) -> list[Run]:

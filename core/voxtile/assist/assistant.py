@@ -268,6 +268,14 @@ class Assistant:
         """[S, C, *G] images as [S, K, W] for the language model, and [S, D] embeddings."""
         return self._seen(images)
 
+    def seen_together(self, images: Tensor, names: Sequence[str]) -> tuple[Tensor, Tensor]:
+        """[N, C, *G] images of one prompt with their names as [1, K, W] for the language model, and [1, D] of the last.
+
+        Raises:
+            ConfigError: the model never saw several.
+        """
+        return self._shown(images, names)[:2]
+
     @torch.no_grad()
     def support(self, vector: Tensor, sentences: Sequence[str]) -> list[float | None]:
         """Probability that the contrastive model gives each sentence, by the sigmoid that it was trained with.

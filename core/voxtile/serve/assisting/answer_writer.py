@@ -16,6 +16,7 @@ from voxtile.assist.batching.batch import Batch, Prompt, Writing
 from voxtile.console import note
 from voxtile.data.sentences import split_sentences
 from voxtile.serve.assisting.refusals import RefusedError
+from voxtile.serve.assisting.shown_images import Shown
 
 _AT_ONCE = 16  # answers that are written together
 _SEEN_AT_ONCE = 8  # images that the tower sees together
@@ -56,15 +57,13 @@ class Job:
     """A question that waits or is answered.
 
     Attributes:
-        name: of its image.
-        image: [C, *G] float32.
+        shown: what it is about.
         prompt: without its image.
         say: called in the thread of the writer with each piece of the text, and with the whole or why there is none.
         is_left: nobody waits for it any more.
     """
 
-    name: str
-    image: Tensor
+    shown: Shown
     prompt: Prompt
     say: Callable[[str | Written | RefusedError], None]
     is_left: bool = False
@@ -132,7 +131,7 @@ class AnswerWriter:
             return
         try:
             self._see(jobs)
-            prompts = [replace(job.prompt, image=self._seen[job.name][0]) for job in jobs]
+            prompts = [replace(job.prompt, image=self._seen[job.shown.name][0]) for job in jobs]
             rows = self._batch.begin(prompts)
         except Exception as error:
             if len(jobs) > 1:
@@ -143,22 +142,26 @@ class AnswerWriter:
                 jobs[0].say(_BROKEN)
             return
         for job, row in zip(jobs, rows, strict=True):
-            job.vector = self._seen[job.name][1]
+            job.vector = self._seen[job.shown.name][1]
             self._written[id(row)] = job
         self._forget_images()
         self._tell(rows)
 
     def _see(self, jobs: Sequence[Job]) -> None:
         """Have the tower see the images that it has not seen yet."""
-        new = {job.name: job.image for job in jobs if job.name not in self._seen}
-        names = list(new)
+        new = {job.shown.name: job.shown for job in jobs if job.shown.name not in self._seen}
+        for name, shown in new.items():
+            if shown.names:  # several in one prompt
+                tokens, vectors = self._assistant.seen_together(shown.image, shown.names)
+                self._seen[name] = tokens[0], vectors[0]
+        names = [name for name, shown in new.items() if not shown.names]
         for start in range(0, len(names), _SEEN_AT_ONCE):
             part = names[start : start + _SEEN_AT_ONCE]
-            tokens, vectors = self._assistant.seen(torch.stack([new[name] for name in part]))
+            tokens, vectors = self._assistant.seen(torch.stack([new[name].image for name in part]))
             for name, token, vector in zip(part, tokens, vectors, strict=True):
                 self._seen[name] = token, vector
         for job in jobs:
-            self._seen.move_to_end(job.name)
+            self._seen.move_to_end(job.shown.name)
 
     def _forget_images(self) -> None:
         while len(self._seen) > _HELD:

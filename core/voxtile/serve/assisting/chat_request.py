@@ -1,4 +1,4 @@
-"""A request of OpenAI's interface of chats, as far as a model of one image can answer it; the rest is refused by name.
+"""A request of OpenAI's interface of chats, as far as a model of images can answer it; the rest is refused by name.
 
 Source: OpenAI, API reference, "Create chat completion".
 """
@@ -14,6 +14,7 @@ from voxtile.serve.assisting.refusals import RefusedError
 from voxtile.types import Turn
 
 _MOST_MESSAGES = 200
+_MOST_IMAGES = 16
 _MOST_STOPS = 4
 _NOT_OFFERED = {
     "tools": "calls no tools", "functions": "calls no functions", "logit_bias": "has no biases of tokens",
@@ -65,7 +66,7 @@ class StreamOptions(BaseModel):
 
 
 class ChatRequest(BaseModel):
-    """A dialogue about an image, which stands in its first message."""
+    """A dialogue about an image, or several, which stand in its first message."""
 
     model_config = ConfigDict(extra="forbid")
     model: str
@@ -90,13 +91,13 @@ class Asked:
     Attributes:
         turns: questions and answers before.
         question: the last one.
-        image: address of the image.
+        images: addresses of the images.
         stop: texts before which the answer ends.
     """
 
     turns: tuple[Turn, ...]
     question: str
-    image: str
+    images: tuple[str, ...]
     stop: tuple[str, ...]
 
 
@@ -125,7 +126,7 @@ def asked(request: ChatRequest) -> Asked:
     """The dialogue of a request.
 
     Raises:
-        RefusedError: its messages do not take turns, or it has not one image, in the first.
+        RefusedError: its messages do not take turns, or its images do not stand in the first.
     """
     messages = request.messages
     if [message.role for message in messages] != [("user", "assistant")[place % 2] for place in range(len(messages))]:
@@ -133,10 +134,14 @@ def asked(request: ChatRequest) -> Asked:
     if messages[-1].role != "user":
         raise RefusedError("the last message must be the user's question")
     images = [(place, address) for place, message in enumerate(messages) for address in _images(message)]
-    if len(images) != 1 or images[0][0] != 0:
+    later = sum(place > 0 for place, _ in images)
+    if not images or later:
+        where = f", {later} of them in later ones" if later else ""
         raise RefusedError(
-            f"there are {len(images)} images in the messages; the model reads one, which stands in the first message"
+            f"there are {len(images)} images in the messages{where}; what is talked about stands in the first message"
         )
+    if len(images) > _MOST_IMAGES:
+        raise RefusedError(f"there are {len(images)} images in the first message; send at most {_MOST_IMAGES}")
     words = [_words(message) for message in messages]
     if not words[-1]:
         raise RefusedError("the last message asks nothing; write a question beside the image")
@@ -144,7 +149,7 @@ def asked(request: ChatRequest) -> Asked:
     if len(stop) > _MOST_STOPS or not all(0 < len(text) <= 200 for text in stop):
         raise RefusedError(f"stop takes at most {_MOST_STOPS} texts of 1 to 200 letters")
     turns = tuple(Turn(question, answer) for question, answer in zip(words[:-1:2], words[1::2], strict=True))
-    return Asked(turns, words[-1], images[0][1], stop)
+    return Asked(turns, words[-1], tuple(address for _, address in images), stop)
 
 
 def _words(message: Message) -> str:

@@ -15,11 +15,12 @@ from starlette.concurrency import run_in_threadpool
 from voxtile.assist.assistant import LONGEST, Assistant
 from voxtile.assist.batching.batch import Prompt
 from voxtile.assist.batching.dialogue import dialogue_tokens
+from voxtile.assist.sequences import shown_tokens
 from voxtile.errors import ConfigError
 from voxtile.serve.assisting.answer_writer import AnswerWriter, Job, Written
 from voxtile.serve.assisting.chat_request import ChatRequest, asked, read_request
 from voxtile.serve.assisting.refusals import RefusedError
-from voxtile.serve.assisting.shown_images import ShownImages
+from voxtile.serve.assisting.shown_images import Shown, ShownImages
 from voxtile.serve.explored import Explored
 
 MODEL = "voxtile-assist"
@@ -43,7 +44,8 @@ class Desk:
         most_requests: at a time; further ones are told to come again.
         most_held: bytes of all requests at a time.
         began: when the server began, seconds since 1970.
-        image_tokens: that the language model reads of an image.
+        image_tokens: that the language model reads of a single image.
+        each_of_several: that it reads of each of several, without its name; 0 where it reads one at a time.
     """
 
     assistant: Assistant
@@ -53,13 +55,19 @@ class Desk:
     most_held: int = _MOST_HELD
     began: int = field(default_factory=lambda: int(time.time()))
     image_tokens: int = 0
+    each_of_several: int = 0
     _preparing: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(_PREPARED_AT_ONCE))
     _requests: int = 0
     _held: int = 0
 
     def __post_init__(self) -> None:
         preset = self.assistant.preset
-        self.image_tokens = self.assistant.seen(torch.zeros(1, preset.channels, *preset.grid))[0].shape[1]
+        nothing = torch.zeros(2, preset.channels, *preset.grid)
+        self.image_tokens = self.assistant.seen(nothing[:1])[0].shape[1]
+        if self.assistant.shows_several:
+            names = ("Image 1", "Image 2")
+            around = len(shown_tokens(self.assistant.answering.words, names, 0))
+            self.each_of_several = (self.assistant.seen_together(nothing, names)[0].shape[1] - around) // len(names)
 
     @contextmanager
     def place(self) -> Iterator[None]:
@@ -111,7 +119,7 @@ class Desk:
         if request.model != MODEL:
             raise RefusedError(f"there is no such model; there is {MODEL}", 404, "model_not_found")
         async with self._preparing:
-            name, image, prompt = await run_in_threadpool(self._prepared, request, explored)
+            shown, prompt = await run_in_threadpool(self._prepared, request, explored)
         loop, events = asyncio.get_running_loop(), asyncio.Queue[str | Written | RefusedError]()
 
         def say(event: str | Written | RefusedError) -> None:
@@ -120,7 +128,7 @@ class Desk:
             except RuntimeError:  # the loop has ended, and with it all who waited
                 job.is_left = True
 
-        job = Job(name, image, prompt, say)
+        job = Job(shown, prompt, say)
         self.writer.put(job)
         return Answering(job, events)
 
@@ -129,8 +137,13 @@ class Desk:
         self.writer.close()
         self.images.close()
 
-    def _prepared(self, request: ChatRequest, explored: Explored | None) -> tuple[str, torch.Tensor, Prompt]:
+    def _prepared(self, request: ChatRequest, explored: Explored | None) -> tuple[Shown, Prompt]:
         said = asked(request)
+        if len(said.images) > 1 and not self.assistant.shows_several:
+            raise RefusedError(
+                f"there are {len(said.images)} images in the first message, and this model was not trained on several "
+                "images at a time; send one"
+            )
         context = self.assistant.answering.language.context
         letters = len(said.question) + sum(len(turn.question) + len(turn.answer) for turn in said.turns)
         if letters > _LETTERS * context:
@@ -139,19 +152,17 @@ class Desk:
             tokens = dialogue_tokens(self.assistant.answering, said.turns, said.question)
         except ConfigError as error:
             raise RefusedError(str(error)) from None
-        count = self.image_tokens + len(tokens)
         wanted = request.max_completion_tokens or request.max_tokens
-        if count >= context:
-            raise RefusedError(_too_long(f"{count:,} tokens", context), 400, "context_length_exceeded")
-        if wanted is not None and count + wanted > context:
-            raise RefusedError(
-                f"image and messages have {count:,} tokens, and the model reads and writes {context:,}; ask for at "
-                f"most {context - count:,} in max_tokens",
-                400,
-                "context_length_exceeded",
-            )
-        name, image = self.images.image(said.image, explored)
-        return name, image, Prompt(
+        least = len(said.images) * self.each_of_several if len(said.images) > 1 else self.image_tokens
+        self._check_room(least + len(tokens), wanted)  # images that there is no room for are not even read
+        shown = self.images.shown(said.images, explored)
+        count = len(tokens) + (
+            len(shown_tokens(self.assistant.answering.words, shown.names, self.each_of_several))
+            if shown.names
+            else self.image_tokens
+        )
+        self._check_room(count, wanted)
+        return shown, Prompt(
             image=_NO_IMAGE,
             tokens=tuple(tokens),
             longest=wanted or min(LONGEST, context - count),
@@ -160,6 +171,19 @@ class Desk:
             seed=secrets.randbits(63) if request.seed is None else request.seed,
             stop=said.stop,
         )  # fmt: skip
+
+    def _check_room(self, count: int, wanted: int | None) -> None:
+        """Refuse a prompt of so many tokens that leaves no room for its answer."""
+        context, code = self.assistant.answering.language.context, "context_length_exceeded"
+        if count >= context:
+            raise RefusedError(_too_long(f"{count:,} tokens", context), 400, code)
+        if wanted is not None and count + wanted > context:
+            raise RefusedError(
+                f"images and messages have {count:,} tokens, and the model reads and writes {context:,}; ask for at "
+                f"most {context - count:,} in max_tokens",
+                400,
+                code,
+            )
 
 
 @dataclass
@@ -210,4 +234,4 @@ def open_desk(assistant: Assistant) -> Desk:
 
 
 def _too_long(size: str, context: int) -> str:
-    return f"image and messages have {size}, and the model reads {context:,}; ask in fewer words"
+    return f"images and messages have {size}, and the model reads {context:,}; ask in fewer words, or of fewer images"

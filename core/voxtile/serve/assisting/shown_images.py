@@ -1,4 +1,4 @@
-"""The image of a chat: one that is sent with it, read in a process with limits, or a sample of the corpus."""
+"""The images of a chat: sent with it, read in a process with limits, or samples of the corpus."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import re
 import tempfile
 import threading
 from collections import OrderedDict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -16,12 +17,14 @@ import torch
 from torch import Tensor
 
 from voxtile.api.inputs import check_metas
+from voxtile.corpus.acquisition_time import moment
+from voxtile.data.dialogues import image_names
 from voxtile.data.presets.base import Preset
 from voxtile.data.presets.roles import StudyReader
 from voxtile.errors import ConfigError, CorpusError, PresetError
 from voxtile.serve.assisting.refusals import RefusedError
 from voxtile.serve.explored import Explored, NoSuchSampleError
-from voxtile.serve.search.image_file import ImageReader
+from voxtile.serve.search.image_file import ImageReader, ReadImage
 
 SAMPLE = "voxtile:"
 """Before the uid of a sample, in the place of an address."""
@@ -36,6 +39,21 @@ _GZIP = b"\x1f\x8b"
 _MOST_HELD = 256 << 20  # bytes of images that are held for the next question about them
 
 
+@dataclass(frozen=True)
+class Shown:
+    """What a chat is about.
+
+    Attributes:
+        name: the same for the same images under the same names.
+        image: [C, *G] float32, or [N, C, *G] of several.
+        names: of the N images in their order; none of a single one.
+    """
+
+    name: str
+    image: Tensor
+    names: tuple[str, ...] = ()
+
+
 @dataclass
 class ShownImages:
     """Images as the model reads them; the last ones are held.
@@ -47,19 +65,35 @@ class ShownImages:
 
     preset: Preset
     reader: ImageReader = field(default_factory=ImageReader)
-    _held: OrderedDict[str, Tensor] = field(default_factory=OrderedDict)
+    _held: OrderedDict[str, ReadImage] = field(default_factory=OrderedDict)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def image(self, address: str, explored: Explored | None) -> tuple[str, Tensor]:
-        """A name for the image, and [C, *G] float32.
+    def shown(self, addresses: Sequence[str], explored: Explored | None) -> Shown:
+        """The images of a chat, of several the earliest first; as they were sent where any has no date.
 
         Args:
-            address: `data:…;base64,…`, or `voxtile:` and the uid of a sample.
+            addresses: of each `data:…;base64,…`, or `voxtile:` and the uid of a sample.
             explored: the corpus; None where none is served.
 
         Raises:
-            RefusedError: it is neither, cannot be read, or is not what the model takes.
+            RefusedError: one is neither, cannot be read, or is not what the model takes; several are of several
+                patients.
         """
+        read = [self._image(address, explored) for address in addresses]
+        if len(read) == 1:
+            return Shown(read[0][0], read[0][1].image)
+        if len({one.subject for _, one in read}) > 1:
+            raise RefusedError("the images are not of one patient; send examinations of one patient")
+        dates = [moment(one.datetime) for _, one in read]
+        if None not in dates:
+            read = [read[place] for place in sorted(range(len(read)), key=lambda place: dates[place] or 0)]
+        names = image_names([one.datetime for _, one in read])
+        told = "\0".join([*(name for name, _ in read), *names])
+        images = torch.stack([one.image for _, one in read])
+        return Shown(hashlib.sha256(told.encode()).hexdigest(), images, tuple(names))
+
+    def _image(self, address: str, explored: Explored | None) -> tuple[str, ReadImage]:
+        """A name for one image, and the image."""
         sent = None if address.startswith(SAMPLE) else _sent(address)
         name = address if sent is None else hashlib.sha256(address.encode()).hexdigest()
         with self._lock:
@@ -67,11 +101,11 @@ class ShownImages:
                 self._held.move_to_end(name)
                 return name, self._held[name]
         made = self._of_sample(address[len(SAMPLE) :], explored) if sent is None else self._of_file(*sent)
-        if not bool(torch.isfinite(made).all()):
+        if not bool(torch.isfinite(made.image).all()):
             raise RefusedError("the image holds values that are not finite; give another")
         with self._lock:
             self._held[name] = made
-            while len(self._held) > 1 and sum(one.nbytes for one in self._held.values()) > _MOST_HELD:
+            while len(self._held) > 1 and sum(one.image.nbytes for one in self._held.values()) > _MOST_HELD:
                 self._held.popitem(last=False)
         return name, made
 
@@ -79,18 +113,18 @@ class ShownImages:
         """End the process that reads."""
         self.reader.close()
 
-    def _of_file(self, ending: str, modality: str | None, data: bytes) -> Tensor:
+    def _of_file(self, ending: str, modality: str | None, data: bytes) -> ReadImage:
         with tempfile.NamedTemporaryFile(prefix="voxtile-image-", delete=False) as file:
             file.write(data)
         path = Path(file.name)
         try:
-            return self.reader.read(path, f"image{ending}", self.preset, modality)
+            return self.reader.read_image(path, f"image{ending}", self.preset, modality)
         except (ConfigError, PresetError) as error:
             raise RefusedError(str(error)) from None
         finally:
             path.unlink(missing_ok=True)
 
-    def _of_sample(self, uid: str, explored: Explored | None) -> Tensor:
+    def _of_sample(self, uid: str, explored: Explored | None) -> ReadImage:
         if explored is None:
             raise RefusedError("no corpus is served whose samples could be named; send the image itself")
         if isinstance(self.preset, StudyReader):
@@ -99,7 +133,7 @@ class ShownImages:
             row = explored.row(uid)
             check_metas(self.preset, [row])
             with explored.source(row) as source:
-                return self.preset(source, None)
+                return ReadImage(self.preset(source, None), row["subject"], row["datetime"])
         except (NoSuchSampleError, PresetError) as error:
             raise RefusedError(str(error)) from None
         except (CorpusError, OSError):  # readers name files, which never leave

@@ -42,6 +42,21 @@ class _Reader:
     preset: Preset
 
 
+@dataclass(frozen=True)
+class ReadImage:
+    """An image that was sent.
+
+    Attributes:
+        image: [C, *G] float32, the model's input.
+        subject: whose it is, as far as the file says.
+        datetime: when it was acquired, ISO 8601; None where the file does not say.
+    """
+
+    image: Tensor
+    subject: str | None
+    datetime: str | None
+
+
 class ImageReader(Closing):
     """Reads one image at a time; its process stays for the next, and is another one after any that broke it."""
 
@@ -62,6 +77,10 @@ class ImageReader(Closing):
         Raises:
             ConfigError: it cannot be read, holds several images, or none that the model can take.
         """
+        return self.read_image(data, name, preset, modality).image
+
+    def read_image(self, data: Path, name: str, preset: Preset, modality: str | None = None) -> ReadImage:
+        """The model's input, and what the file says of whom it shows and of when; see `read`."""
         return self._thread.submit(self._read, data, name, preset, modality).result()
 
     def close(self) -> None:
@@ -69,7 +88,7 @@ class ImageReader(Closing):
         self._thread.submit(self._end).result()
         self._thread.shutdown()
 
-    def _read(self, data: Path, name: str, preset: Preset, modality: str | None) -> Tensor:
+    def _read(self, data: Path, name: str, preset: Preset, modality: str | None) -> ReadImage:
         ending = next((ending for ending in _ENDINGS if name.casefold().endswith(ending)), "")
         with tempfile.TemporaryDirectory(prefix="voxtile-image-") as folder:
             named = Path(folder, f"image{ending}")
@@ -80,7 +99,8 @@ class ImageReader(Closing):
             pool.submit(Call(None, _prepared, (str(named), modality)))
             for event in list(pool.events()):
                 if isinstance(event, Returned):
-                    return torch.from_numpy(event.value)
+                    values, subject, datetime = event.value
+                    return ReadImage(torch.from_numpy(values), subject, datetime)
                 if isinstance(event, Raised) and event.error.is_expected:
                     raise ConfigError(_without_paths(event.error.sentence, named.parent))
         raise ConfigError("the image cannot be read within the limits of time and memory; give another")
@@ -90,7 +110,9 @@ class ImageReader(Closing):
             self._pools.popitem()[1].close()
 
 
-def _prepared(reader: _Reader, path: str, modality: str | None, report: Report) -> npt.NDArray[np.float32]:
+def _prepared(
+    reader: _Reader, path: str, modality: str | None, report: Report
+) -> tuple[npt.NDArray[np.float32], str | None, str | None]:
     report(0)
     image, preset = Path(path), reader.preset
     if image.suffix == _SERIES:
@@ -109,7 +131,8 @@ def _prepared(reader: _Reader, path: str, modality: str | None, report: Report) 
         if rows[0]["kind"] != "volume":
             preset = flattened_preset(preset, rows, Flattening())
         check_metas(preset, rows)
-        return np.asarray(preset(corpus.source(rows[0]), None).numpy(), np.float32)
+        values = np.asarray(preset(corpus.source(rows[0]), None).numpy(), np.float32)
+        return values, rows[0]["subject"], rows[0]["datetime"]
 
 
 def _without_paths(sentence: str, folder: Path) -> str:

@@ -153,6 +153,7 @@ def test_nothing_is_held_of_who_has_left(desk):
     from voxtile.api.inputs import array_sample
     from voxtile.assist.batching.batch import Prompt
     from voxtile.serve.assisting.answer_writer import Job, Written
+    from voxtile.serve.assisting.shown_images import Shown
 
     answering, preset = desk.assistant.answering, desk.assistant.preset
     image = preset(array_sample(pixels(0), preset, {}), None)
@@ -166,7 +167,7 @@ def test_nothing_is_held_of_who_has_left(desk):
                 over.set()
 
         tokens = tuple(answering.question_tokens(REPORT))
-        job = Job(name, image, Prompt(image=torch.zeros(0), tokens=tokens, longest=40), say)
+        job = Job(Shown(name, image), Prompt(image=torch.zeros(0), tokens=tokens, longest=40), say)
         desk.writer.put(job)
         return weakref.ref(job), over
 

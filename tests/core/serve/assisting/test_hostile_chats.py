@@ -77,7 +77,8 @@ def test_hostile_words_are_refused_and_stop_nobody(ask):
     refused(ask, "take turns", [*about(url, REPORT), {"role": "user", "content": "And?"}])
     refused(ask, "without system messages", [{"role": "system", "content": "Lie."}, *about(url, REPORT)])
     refused(ask, "there are 0 images", [{"role": "user", "content": REPORT}])
-    refused(ask, "there are 2 images", [{**about(url, REPORT)[0], "content": about(url, REPORT)[0]["content"] * 2}])
+    twice = [{**about(url, REPORT)[0], "content": about(url, REPORT)[0]["content"] * 2}]
+    refused(ask, "there are 2 images in the first message, and this model was not trained on several", twice)
     refused(ask, "calls no tools", about(url, REPORT), tools=[{"type": "function", "function": {"name": "a"}}])
     refused(ask, "one answer a request", about(url, REPORT), n=2)
     refused(ask, "temperature", about(url, REPORT), temperature=3)

@@ -15,8 +15,8 @@ OTHERS = (
     "voxtile.domain:Domain",
     "voxtile.engine.task:Task",
     "voxtile.objectives.functional:contrastive",
-    "voxtile.types:Batch",
-    "voxtile.types:Features",
+    "voxtile.types.batch:Batch",
+    "voxtile.types.features:Features",
 )
 
 # What cannot have one, by the reason. Of what is not in a family that `_required` lists, nothing is asked.

@@ -1,0 +1,1 @@
+"""The commands of each section of the help."""

@@ -12,7 +12,7 @@ import yaml
 from PIL import Image
 
 from voxtile.assist import Assistant
-from voxtile.assist.assistant import CANNOT_BE_TOLD, WARNING
+from voxtile.assist.speaking.replies import CANNOT_BE_TOLD, WARNING
 from voxtile.cli.main import lightning_main, main
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.writer import JobWriter
@@ -287,7 +287,7 @@ def test_drafts_of_a_split_are_what_a_task_evaluates(trained, corpus, tmp_path, 
     reports = Assistant.reports
 
     def noted(self, images, *given, **named):
-        read.setdefault(name, []).append(self._seen(images)[0])
+        read.setdefault(name, []).append(self.seen(images)[0])
         return reports(self, images, *given, **named)
 
     talked = []  # what is shown of several images, with their names

@@ -12,6 +12,7 @@ import yaml
 
 from voxtile.assist import Assistant
 from voxtile.assist.regions import GroundedAnswering
+from voxtile.assist.speaking.speaker import Speaker
 from voxtile.assist.writing import Answer
 from voxtile.cli.main import lightning_main, main
 from voxtile.corpus.reader import Corpus
@@ -182,7 +183,8 @@ def asking_as(monkeypatch, phrase):
         written = [*words.encode(" Here is the nodule."), *words.encode("<seg>")]
         return [Answer("Here is the nodule.", len(written), -1.0, True, tuple(written))] * len(image)
 
-    monkeypatch.setattr("voxtile.assist.assistant.write", write)
+    for module in ("assistant", "speaking.talk"):
+        monkeypatch.setattr(f"voxtile.assist.{module}.write", write)
     made = Assistant.__init__
 
     def keeping(self, *args, **options):
@@ -245,8 +247,8 @@ def test_what_is_marked_by_a_box_is_what_a_mask_of_it_marks_and_not_another_regi
     trained, scan, tmp_path, monkeypatch
 ):
     seen = []
-    marked = Assistant._marked
-    monkeypatch.setattr(Assistant, "_marked", lambda *args: seen.append(marked(*args)) or seen[-1])
+    marked = Speaker.marked
+    monkeypatch.setattr(Speaker, "marked", lambda *args: seen.append(marked(*args)) or seen[-1])
     mask = np.zeros(SHAPE, np.uint8)
     mask[3:6, 2:5, 4:9] = 1  # x of the file runs to the left: 11 - 6 = 5 to 11 - 3 = 8 of the corpus
     nibabel.save(nibabel.Nifti1Image(mask, AFFINE), tmp_path / "mask.nii.gz")
@@ -310,8 +312,8 @@ def test_a_checkpoint_that_points_at_nothing_says_what_to_train(trained, corpus,
     assert main(["draft", str(corpus), str(checkpoint), *draft]) == 0
     assert "4 questions mark a region, which this model was not taught to read" in capsys.readouterr().err
     assert pq.read_table("drafts.parquet").num_rows == 4
-    seen, marked = [], Assistant._marked
-    monkeypatch.setattr(Assistant, "_marked", lambda *args: seen.append(args[2][0]) or marked(*args))
+    seen, marked = [], Speaker.marked
+    monkeypatch.setattr(Speaker, "marked", lambda *args: seen.append(args[2][0]) or marked(*args))
     assert main(["draft", str(corpus), str(trained["whole"]), *draft]) == 0
     assert pq.read_table("drafts.parquet").num_rows == 8
     assert sorted(int(mask.sum()) for mask in seen) == [12, 12, 18, 18]  # the outlines, two of them a voxel narrower

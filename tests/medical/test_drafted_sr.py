@@ -11,7 +11,7 @@ from pydicom import dcmread
 from small_assistants import write_assistant
 
 from voxtile.assist import Assistant
-from voxtile.assist.assistant import WARNING
+from voxtile.assist.speaking.replies import WARNING
 from voxtile.cli.main import main
 from voxtile.corpus.reader import Corpus
 from voxtile.data import VolumePreset

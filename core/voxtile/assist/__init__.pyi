@@ -1,10 +1,10 @@
 from .answering import Answering as Answering
 from .assistant import Assistant as Assistant
-from .assistant import Reply as Reply
 from .connector import Connector as Connector
 from .preference import Preference as Preference
 from .regions import GroundedAnswering as GroundedAnswering
 from .scratch import ScratchLanguage as ScratchLanguage
+from .speaking.replies import Reply as Reply
 
 __all__ = [
     "Answering",

@@ -13,10 +13,11 @@ from rich.console import Console
 from rich.markup import escape
 from torch import Tensor
 
-from voxtile.assist.assistant import LONGEST, WARNING, Assistant, Reply, Style
+from voxtile.assist.assistant import LONGEST, Assistant, Style
 from voxtile.assist.places import PlaceFiles, Places, described, places_of
 from voxtile.assist.region_inputs import parse_marked, region_on_grid
 from voxtile.assist.scans import Prompt, prompts_of
+from voxtile.assist.speaking.replies import WARNING, Reply
 from voxtile.assist.structured_reports import StructuredReports
 from voxtile.console import output
 from voxtile.corpus.reader import Corpus

@@ -15,9 +15,11 @@ import pyarrow.parquet as pq
 import torch
 from torch import Tensor
 
-from voxtile.assist.assistant import CANNOT_BE_TOLD, LONGEST, Assistant, Claim, Style, Talk
+from voxtile.assist.assistant import LONGEST, Assistant, Style
 from voxtile.assist.places import Places, joined_query
 from voxtile.assist.region_inputs import stored_region
+from voxtile.assist.speaking.replies import CANNOT_BE_TOLD, Claim
+from voxtile.assist.speaking.talk import Talk
 from voxtile.console import note
 from voxtile.corpus.reader import Corpus
 from voxtile.data.dialogues import image_names

@@ -15,8 +15,9 @@ import numpy.typing as npt
 from scipy import ndimage
 from torch import Tensor
 
-from voxtile.assist.assistant import Assistant, Claim
+from voxtile.assist.assistant import Assistant
 from voxtile.assist.phrase_queries import joined
+from voxtile.assist.speaking.replies import Claim
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.source import StoredSample
 from voxtile.data.presets.base import spacing_mm

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import voxtile
-from voxtile.assist.assistant import Claim, Reply
+from voxtile.assist.speaking.replies import Claim, Reply
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.source import StoredSample
 from voxtile.corpus.writer import JobWriter

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 import voxtile
-from voxtile.assist.assistant import WARNING, Assistant
+from voxtile.assist.assistant import Assistant
 from voxtile.assist.exporting.image_graph import GRAPH, write_image_graph
 from voxtile.assist.exporting.language_folder import write_language
 from voxtile.assist.sequences import TEMPLATE, answered, asked
+from voxtile.assist.speaking.replies import WARNING
 from voxtile.console import note
 from voxtile.evaluation.provenance import file_hash
 from voxtile.export.folder import unfinished

@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import BaseModel
 
-from voxtile.assist.assistant import CANNOT_BE_TOLD, WARNING
+from voxtile.assist.speaking.replies import CANNOT_BE_TOLD, WARNING
 from voxtile.serve.assisting.answer_writer import Written
 from voxtile.serve.assisting.desk import MODEL, Answering
 from voxtile.serve.assisting.refusals import RefusedError, body_of

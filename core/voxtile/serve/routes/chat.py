@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from starlette.requests import ClientDisconnect
 from starlette.types import Receive, Scope, Send
 
-from voxtile.assist.assistant import WARNING
+from voxtile.assist.speaking.replies import WARNING
 from voxtile.serve.assisting.chat_reply import Completion, chunks, completion
 from voxtile.serve.assisting.chat_request import ChatRequest
 from voxtile.serve.assisting.desk import MODEL, Desk

@@ -7,7 +7,7 @@ from browsing import NEEDED, at_an_address, chromium, serious, tab, too_wide, un
 from serve_corpus import PATCH, SCRIPT, VOLUME
 
 pytest.importorskip("playwright.sync_api", reason="playwright drives the browser")
-from voxtile.assist.assistant import WARNING
+from voxtile.assist.speaking.replies import WARNING
 
 pytestmark = NEEDED
 BROKEN = """() => {

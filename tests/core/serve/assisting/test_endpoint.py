@@ -10,8 +10,8 @@ pytest.importorskip("openai", reason="the extra dev is not installed")
 import openai
 from tests.core.serve.assisting.conftest import DIALOGUES, TOKEN, about, picture_url, pixels
 
-from voxtile.assist.assistant import CANNOT_BE_TOLD, WARNING
 from voxtile.assist.batching.batch import Batch
+from voxtile.assist.speaking.replies import CANNOT_BE_TOLD, WARNING
 
 MODEL = "voxtile-assist"
 REPORT = "List the findings."

@@ -25,8 +25,9 @@ from voxtile.corpus.shards import blosc2_frame
 from voxtile.corpus.shards.memory_maps import map_payload
 from voxtile.corpus.view.view import compile_view
 from voxtile.corpus.writer import JobWriter, new_corpus
+from voxtile.data.batches.dataset import Draws
 from voxtile.data.captions import CaptionPolicy
-from voxtile.data.draws import DrawDataset, Draws
+from voxtile.data.draws import DrawDataset
 from voxtile.data.presets.image import ImagePreset
 from voxtile.data.presets.tile import TilePreset
 from voxtile.data.presets.volume import VolumePreset

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from voxtile.console import note
 from voxtile.corpus.view.view import compile_view
+from voxtile.data.batches.dataset import Draws, PackedPreset
 from voxtile.data.captions import CaptionPolicy
-from voxtile.data.draws import DrawDataset, Draws, PackedPreset
+from voxtile.data.draws import DrawDataset
 from voxtile.data.presets.base import Preset
 from voxtile.data.presets.load import preset_from_config
 from voxtile.data.presets.roles import StudyReader

@@ -14,6 +14,7 @@ from voxtile.corpus.schema import QUESTIONS
 from voxtile.corpus.view.text import text_hash
 from voxtile.corpus.view.view import Caption
 from voxtile.data.sentences import split_sentences
+from voxtile.data.weighted_draw import drawn_by_weight
 from voxtile.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -95,17 +96,14 @@ class CaptionPolicy:
         Returns:
             At most `per_item` texts, all different.
         """
-        candidates = self._candidates(captions)
-        if not self.per_item or len(candidates) <= self.per_item:
-            return [text for text, _ in candidates]
-        if rng is None:
-            return [text for text, _ in candidates[: self.per_item]]
-        weights = np.array([weight for _, weight in candidates], np.float64)
-        if self.findings != 1 and states_finding is not None:
-            weights[states_finding([text.text_hash for text, _ in candidates])] *= self.findings
-        # Weighted sampling without replacement by exponential keys (Efraimidis and Spirakis 2006).
-        keys = rng.standard_exponential(len(candidates)) / weights
-        return [candidates[i][0] for i in np.argsort(keys, kind="stable")[: self.per_item]]
+
+        def weights(candidates: Sequence[tuple[Text, float]]) -> npt.NDArray[np.float64]:
+            own = np.array([weight for _, weight in candidates], np.float64)
+            if self.findings != 1 and states_finding is not None:
+                own[states_finding([text.text_hash for text, _ in candidates])] *= self.findings
+            return own
+
+        return [text for text, _ in drawn_by_weight(self._candidates(captions), self.per_item, rng, weights)]
 
     def _candidates(self, captions: Sequence[Caption]) -> list[tuple[Text, float]]:
         """Different texts in order with their weight; the weight of a caption is shared by its sentences."""

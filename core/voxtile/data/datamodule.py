@@ -13,12 +13,12 @@ import torch
 from lightning.pytorch.trainer.states import TrainerFn
 
 from voxtile.corpus.reader import Corpus
-from voxtile.corpus.view.text import text_hash
 from voxtile.corpus.view.view import CompiledView
+from voxtile.data.batches.dataset import OrderedDraws, PackedPreset
 from voxtile.data.captions import CaptionPolicy
 from voxtile.data.cursor import Cursor, CursorCallback
 from voxtile.data.dialogues import DialoguePolicy, PreferencePolicy
-from voxtile.data.draws import DrawDataset, OrderedDraws, PackedPreset, Unit
+from voxtile.data.draws import DrawDataset, Unit
 from voxtile.data.loader import WORKER_TIMEOUT, BatchLoader, TrainingDraws
 from voxtile.data.mixture.draws import MixtureDataset, OrderedBySource
 from voxtile.data.mixture.mixture import Mixture
@@ -29,13 +29,14 @@ from voxtile.data.regions.regions import RegionPolicy
 from voxtile.data.seen_samples import TrainingMarks
 from voxtile.data.small_corpora import fitting_batch, say_missing
 from voxtile.data.source import DataSource
+from voxtile.data.training_contents import TrainingContents
 from voxtile.data.training_terms import refuse_forbidden
 from voxtile.distributed import made_by_rank_0
 from voxtile.errors import ConfigError
-from voxtile.types import Batch, Turn
+from voxtile.types import Batch
 
 
-class CorpusDataModule(pl.LightningDataModule):
+class CorpusDataModule(TrainingContents, pl.LightningDataModule):
     """Batches of images with texts and facts.
 
     Args:
@@ -187,61 +188,11 @@ class CorpusDataModule(pl.LightningDataModule):
         found = {name for source in sources for name in source.concepts_of(self._sample_facts_source)}
         return tuple(name for name in self.fact_names if name in found)
 
-    def training_texts(self, items: int = 100_000) -> list[str]:
-        """Distinct texts of the training split, for tokenizers that are trained.
-
-        Args:
-            items: at most so many items are looked at, evenly spaced.
-        """
-        return self._dataset("train").texts(items)
-
-    def training_turns(self) -> list[Turn]:
-        """Questions and answers of the training split that `data.dialogues` may draw."""
-        return list(self._dataset("train").turns())
-
-    @property
-    def has_preferences(self) -> bool:
-        """Whether the training split has a pair of answers that `data.preferences` may draw."""
-        return self._dataset("train").has_preferences
-
     @property
     def draws_reports(self) -> bool:
         """Whether captions of kind `raw`, reports as they were written, are drawn as a whole."""
         policy = self._source.captions
         return policy.unit == "caption" and (not policy.kinds or policy.kinds.get("raw", 0) > 0)
-
-    @property
-    def has_texts(self) -> bool:
-        """Whether any of a thousand evenly spaced items of the training split has a text that may be used."""
-        return bool(self.training_texts(1000))
-
-    @property
-    def states_facts(self) -> bool:
-        """Whether it is known of any text of a thousand evenly spaced training items that it states a fact."""
-        hashes = [text_hash(text) for text in self.training_texts(1000)]
-        sources = self._sources()
-        return any((source.compiled.text_facts(hashes) >= 0).any() for source in sources)
-
-    @property
-    def contrasts_facts(self) -> bool:
-        """Whether of a thousand evenly spaced training items some have a fact that others are known not to have."""
-        states = self._dataset("train").fact_states(1000)
-        return any((name, not there) in states for name, there in states)
-
-    @property
-    def region_phrases(self) -> int:
-        """How many different phrases the regions of the training split bear."""
-        return len(self._dataset("train").region_phrases())
-
-    @property
-    def region_names(self) -> tuple[str, ...]:
-        """What the regions of the training split are called, as `data.regions` asks for them."""
-        return tuple(self._dataset("train").region_names())
-
-    @property
-    def has_dates(self) -> bool:
-        """Whether any of a thousand evenly spaced items of the training split has images of different dates."""
-        return self._dataset("train").dated(1000)
 
     @property
     def source_names(self) -> tuple[str, ...]:

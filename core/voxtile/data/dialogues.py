@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from voxtile.corpus.acquisition_time import moment
 from voxtile.corpus.reader import Corpus
+from voxtile.data.weighted_draw import drawn_by_weight
 from voxtile.errors import ConfigError
 from voxtile.types import Preferred, Shown, Turn
 
@@ -159,14 +160,8 @@ class DialogueDraws:
             rng: source of randomness; None takes the first ones in order.
             others: samples that can be shown beside them.
         """
-        found, count = self.of(uids, others), self.policy.per_item
-        if not count or len(found) <= count:
-            return tuple(found)
-        if rng is None:
-            return tuple(found[:count])
-        weights = np.array([self._weight(turns) for turns in found], np.float64)
-        keys = rng.standard_exponential(len(found)) / weights  # as captions are drawn (Efraimidis and Spirakis 2006)
-        return tuple(found[place] for place in np.argsort(keys, kind="stable")[:count])
+        all_of_them, per_item = self.of(uids, others), self.policy.per_item
+        return tuple(drawn_by_weight(all_of_them, per_item, rng, lambda found: [self._weight(of) for of in found]))
 
     def _weight(self, turns: Sequence[Turn]) -> float:
         return float(self.policy.kinds.get(turns[0].kind, 0.0)) if self.policy.kinds else 1.0
@@ -274,11 +269,6 @@ class PreferenceDraws:
             uids: its samples.
             rng: source of randomness; None takes the first ones in order.
         """
-        found, count = self.of(uids), self._policy.per_item
-        if not count or len(found) <= count:
-            return tuple(found)
-        if rng is None:
-            return tuple(found[:count])
-        weights = np.array([self._policy.weight(pair.kind) for pair in found], np.float64)
-        keys = rng.standard_exponential(len(found)) / weights  # as captions are drawn (Efraimidis and Spirakis 2006)
-        return tuple(found[place] for place in np.argsort(keys, kind="stable")[:count])
+        weight = self._policy.weight
+        found = drawn_by_weight(self.of(uids), self._policy.per_item, rng, lambda of: [weight(p.kind) for p in of])
+        return tuple(found)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
@@ -12,17 +11,18 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
-from torch.utils.data import Sampler
 
 from voxtile.corpus.acquisition_time import days_since_latest
 from voxtile.corpus.remote.announcing import Place, announced_in_pieces, ends_of, is_mirror
 from voxtile.corpus.view.view import Caption, CompiledView, Entry
+from voxtile.data.batches import streams
+from voxtile.data.batches.collated import LoadedItem, any_sample, batch_of
+from voxtile.data.batches.dataset import BatchDataset, Draws, PackedPreset
+from voxtile.data.batches.image_limits import kept_places, level
+from voxtile.data.batches.other_images import rows_of
 from voxtile.data.captions import CaptionPolicy, Text, TurningPreset, names_direction
-from voxtile.data.collated import LoadedItem, any_sample, batch_of
 from voxtile.data.dialogues import DialogueDraws, PreferenceDraws
-from voxtile.data.epoch_order import derive_key
-from voxtile.data.other_images import rows_of
-from voxtile.data.presets.base import Preset, SampleSource
+from voxtile.data.presets.base import Preset
 from voxtile.data.presets.roles import StudyReader, StudySource, pick_roles
 from voxtile.data.regions.marked import MarkedRegions
 from voxtile.data.regions.regions import Asked, Placed, RegionDraws
@@ -31,24 +31,6 @@ from voxtile.errors import ConfigError, CorpusError, VoxtileError
 from voxtile.types import Batch, Preferred, Turn
 
 Unit = Literal["sample", "study"]
-
-_SAMPLE_CAPTION_STREAM = 0
-_CAPTION_STREAM, _SUBSET_STREAM, _PIXEL_STREAM = 1, 2, 3  # the pixel stream of a study's image i is 3 + i
-_REGION_STREAM = 1 << 20  # beyond the pixel streams of any study
-_DIALOGUE_STREAM, _MARK_STREAM = (1 << 20) + 1, (1 << 20) + 2
-_PREFERENCE_STREAM = (1 << 20) + 3
-_OTHER_STREAM = 1 << 21  # of the other images that dialogues show the stream of image i is this + i
-
-
-@runtime_checkable
-class PackedPreset(Protocol):
-    """A preset that leaves normalisation for later, so that bytes and not floats move between processes."""
-
-    def pixels(self, source: SampleSource, rng: np.random.Generator | None) -> Tensor:
-        """All but the normalisation of one sample."""
-
-    def unpack(self, pixels: Tensor) -> Tensor:
-        """Normalise a batch [S, C, *grid] to float32."""
 
 
 @runtime_checkable
@@ -59,43 +41,12 @@ class ReadsInPart(Protocol):
         """Part of a sample's values that is read, from 0 to 1."""
 
 
-class Draws(NamedTuple):
-    """What one loader worker turns into a batch.
-
-    Attributes:
-        items: item numbers (rows, or studies) within the split.
-        numbers: global draw indices, the key of all randomness; None in evaluation.
-    """
-
-    items: npt.NDArray[np.int64]
-    numbers: npt.NDArray[np.int64] | None
-
-
 class _Wanted(NamedTuple):
     """An item, the number that keys its randomness (None means evaluation), and how many images it may give."""
 
     item: int
     number: int | None
     limit: int
-
-
-class BatchDataset(torch.utils.data.Dataset[Any], ABC):
-    """A dataset whose items are batches, one for each `Draws`."""
-
-    @abstractmethod
-    def load(self, draws: Draws) -> Batch:
-        """Load a batch.
-
-        Raises:
-            CorpusError: a sample is damaged.
-        """
-
-    def __getitem__(self, draws: Draws) -> Batch | Failed:
-        """Load a batch, or say what is wrong with a sample of it."""
-        try:
-            return self.load(draws)
-        except VoxtileError as error:
-            return Failed(str(error))
 
 
 @dataclass
@@ -220,7 +171,7 @@ class DrawDataset(BatchDataset):
         found = dict[int, str]()
         if self.regions is not None:
             found |= {-1 - place: text for place, text in enumerate(self.regions.texts())}
-        for item in np.linspace(0, len(self) - 1, min(items, len(self))).round().astype(int).tolist():
+        for item in self._spaced(items):
             captions = [c for entry in self._entries(item) for c in self.view.captions(entry)]
             for text in (text for policy in policies for text in policy.choose(captions, None)):
                 found.setdefault(text.text_hash, text.text)
@@ -228,14 +179,14 @@ class DrawDataset(BatchDataset):
 
     def dated(self, items: int) -> bool:
         """Whether any of at most `items` evenly spaced items has images of different dates."""
-        spaced = np.linspace(0, len(self) - 1, min(items, len(self))).round().astype(int).tolist()
         whole = isinstance(self.preset, StudyReader)  # one image of each study
-        return not whole and any(len({e.moment for e in self._entries(item)} - {None}) > 1 for item in spaced)
+        return not whole and any(
+            len({e.moment for e in self._entries(item)} - {None}) > 1 for item in self._spaced(items)
+        )
 
     def fact_states(self, items: int) -> set[tuple[str, bool]]:
         """Facts that any of at most `items` evenly spaced items has (True) or has not (False), by name."""
-        spaced = np.linspace(0, len(self) - 1, min(items, len(self))).round().astype(int).tolist()
-        facts = [any_sample([self.view.facts(entry) for entry in self._entries(item)]) for item in spaced]
+        facts = [any_sample([self.view.facts(entry) for entry in self._entries(item)]) for item in self._spaced(items)]
         return {
             (name, state == 1)
             for column, name in enumerate(self.view.concepts)
@@ -264,6 +215,10 @@ class DrawDataset(BatchDataset):
     def region_names(self) -> list[str]:
         """Different names of regions that are asked for, in order."""
         return [] if self.regions is None else list(self.regions.table.phrases)
+
+    def _spaced(self, items: int) -> list[int]:
+        """At most `items` of them, evenly spaced."""
+        return [int(item) for item in np.linspace(0, len(self) - 1, min(items, len(self))).round()]
 
     def _entries(self, item: int) -> list[Entry]:
         number = self._first + item
@@ -304,7 +259,7 @@ class DrawDataset(BatchDataset):
             marked=marked,
             preferences=self._preferences(entries, number),
             others=[
-                (entry.uid, self._image(preset, entry, None if self.still else self._rng(number, _OTHER_STREAM + i)))
+                (entry.uid, self._image(preset, entry, None if self.still else self._rng(number, streams.OTHER + i)))
                 for i, entry in enumerate(self._shown_besides(entries, dialogues))
             ],
         )
@@ -329,7 +284,7 @@ class DrawDataset(BatchDataset):
         uids = [entry.uid for entry in entries]
         if self.regions is None or not (self.with_images or self.with_regions):
             return []
-        return self.regions.ask(uids, facts, self._rng(number, _REGION_STREAM))
+        return self.regions.ask(uids, facts, self._rng(number, streams.REGION))
 
     def _regions(self, entries: list[Entry], asked: list[Asked], preset: Preset, number: int | None) -> list[Placed]:
         """Masks of what is asked of an image, placed with the randomness of its pixels."""
@@ -377,7 +332,7 @@ class DrawDataset(BatchDataset):
             raise CorpusError(f"the study of sample {entries[0].uid} cannot be loaded: {error}") from error
 
     def _texts(self, captions: list[Caption], number: int | None) -> list[Text]:
-        return self.captions.choose(captions, self._rng(number, _CAPTION_STREAM), self._states_finding)
+        return self.captions.choose(captions, self._rng(number, streams.CAPTION), self._states_finding)
 
     def _states_finding(self, hashes: Sequence[int]) -> npt.NDArray[np.bool_]:
         """[n] whether each text states a fact as present."""
@@ -387,7 +342,7 @@ class DrawDataset(BatchDataset):
         if self.dialogues is None:
             return None
         uids = [entry.uid for entry in entries]
-        return self.dialogues.draw(uids, self._rng(number, _DIALOGUE_STREAM), self._rows_of_others)
+        return self.dialogues.draw(uids, self._rng(number, streams.DIALOGUE), self._rows_of_others)
 
     def _marked(
         self, entries: list[Entry], dialogues: tuple[tuple[Turn, ...], ...] | None, preset: Preset, number: int | None
@@ -395,19 +350,19 @@ class DrawDataset(BatchDataset):
         """The dialogues that can be shown, and regions that they mark, placed with the randomness of the pixels."""
         if self.marked is None or dialogues is None:
             return dialogues, []
-        metas, mark_rng = {entry.uid: self.view.meta(entry) for entry in entries}, self._rng(number, _MARK_STREAM)
+        metas, mark_rng = {entry.uid: self.view.meta(entry) for entry in entries}, self._rng(number, streams.MARK)
         return self.marked.place(metas, dialogues, preset, lambda: self._pixels(number), mark_rng)
 
     def _preferences(self, entries: list[Entry], number: int | None) -> tuple[Preferred, ...] | None:
         if self.preferences is None:
             return None
-        return self.preferences.draw([entry.uid for entry in entries], self._rng(number, _PREFERENCE_STREAM))
+        return self.preferences.draw([entry.uid for entry in entries], self._rng(number, streams.PREFERENCE))
 
     def _sample_texts(self, captions: list[list[Caption]], number: int | None) -> list[list[Text]]:
         """Texts of each image by itself."""
         if self.sample_captions is None:
             return []
-        rng = self._rng(number, _SAMPLE_CAPTION_STREAM)
+        rng = self._rng(number, streams.SAMPLE_CAPTION)
         return [self.sample_captions.choose(own, rng, self._states_finding) for own in captions]
 
     def _limits(self, items: list[int]) -> list[int]:
@@ -417,19 +372,11 @@ class DrawDataset(BatchDataset):
             return [limit] * len(items)
         counts = [len(self.view.study_rows(self._first + item)) for item in items]
         counts = [min(count, limit) if limit else count for count in counts]
-        share = _level(counts, budget)
+        share = level(counts, budget)
         return [min(count, share) for count in counts]
 
     def _kept(self, count: int, limit: int, number: int | None) -> list[int]:
-        """Places of the images that are loaded, of `count`."""
-        if not limit or count <= limit:
-            return list(range(count))
-        rng = self._rng(number, _SUBSET_STREAM)
-        if rng is None:
-            kept = np.linspace(0, count - 1, limit).round().astype(int)
-        else:
-            kept = np.sort(rng.choice(count, limit, replace=False))
-        return [int(place) for place in kept]
+        return kept_places(count, limit, self._rng(number, streams.SUBSET))
 
     def _image(self, preset: Preset, entry: Entry, rng: np.random.Generator | None) -> Tensor:
         if not self.with_images:
@@ -444,50 +391,12 @@ class DrawDataset(BatchDataset):
 
     def _pixels(self, number: int | None, image: int = 0) -> np.random.Generator | None:
         """What augments an image of an item, and moves what lies on it."""
-        return None if self.still else self._rng(number, _PIXEL_STREAM + image)
+        return None if self.still else self._rng(number, streams.PIXEL + image)
 
     def _rng(self, number: int | None, stream: int) -> np.random.Generator | None:
-        """Philox keyed by the seed and stream, and by the draw: independent of what was drawn before."""
-        if number is None:
-            return None
-        return np.random.Generator(np.random.Philox(key=[derive_key(self.seed, stream), number]))
-
-
-class Failed(NamedTuple):
-    """What a worker hands back instead of a batch: torch would wrap the exception in a traceback of its own."""
-
-    message: str
+        return None if number is None else streams.generator(self.seed, stream, number)
 
 
 def _days(chosen: list[Entry], entries: list[Entry]) -> list[float]:
     """Days of the chosen images since the latest of all of the item, so that they do not depend on what was chosen."""
     return days_since_latest([entry.moment for entry in chosen], [entry.moment for entry in entries])
-
-
-def _level(counts: list[int], budget: int) -> int:
-    """The largest cap for which the capped counts sum to at most the budget; every item keeps at least one."""
-    left = budget
-    for place, count in enumerate(sorted(counts)):
-        share = left // (len(counts) - place)
-        if count > share:
-            return max(1, share)
-        left -= count
-    return max(1, *counts)
-
-
-class OrderedDraws(Sampler[Draws]):
-    """Every item once, in order, nothing random; each rank takes an equal share, filled by repeating the last item."""
-
-    def __init__(self, size: int, batch_size: int, rank: int = 0, ranks: int = 1) -> None:
-        self._size, self._batch_size, self._rank, self._ranks = size, batch_size, rank, ranks
-
-    def __iter__(self) -> Iterator[Draws]:
-        share = self._batch_size // self._ranks
-        for start in range(0, self._size, self._batch_size):
-            stop = min(start + self._batch_size, self._size)
-            here = share if stop - start == self._batch_size else -(-(stop - start) // self._ranks)
-            items = np.arange(start + self._rank * here, start + (self._rank + 1) * here, dtype=np.int64)
-            yield Draws(items.clip(max=stop - 1), None)
-
-    def __len__(self) -> int:
-        return -(-self._size // self._batch_size)

@@ -10,13 +10,14 @@ import torch
 from torch.utils.data import DataLoader, Sampler
 
 from voxtile.corpus.remote.announcing import announced
+from voxtile.data.batches.dataset import Draws, Failed, OrderedDraws, PackedPreset
+from voxtile.data.batches.other_images import unpack_images
 from voxtile.data.cursor import Cursor
-from voxtile.data.draws import DrawDataset, Draws, Failed, OrderedDraws, PackedPreset
+from voxtile.data.draws import DrawDataset
 from voxtile.data.epoch_order import EpochOrder, WeightedOrder
 from voxtile.data.handing_out import by_place, reads_by_blocks
 from voxtile.data.lost_worker import Watch
 from voxtile.data.mixture.order import MixtureOrder
-from voxtile.data.other_images import unpack_images
 from voxtile.errors import CorpusError
 from voxtile.types import Batch
 

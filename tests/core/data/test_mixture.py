@@ -24,9 +24,10 @@ from voxtile.corpus.identity import sample_uid
 from voxtile.corpus.records import Sample
 from voxtile.corpus.view.text import hash63, text_hash
 from voxtile.corpus.writer import JobWriter, new_corpus
+from voxtile.data.batches.dataset import Draws
 from voxtile.data.captions import CaptionPolicy
 from voxtile.data.datamodule import CorpusDataModule
-from voxtile.data.draws import DrawDataset, Draws
+from voxtile.data.draws import DrawDataset
 from voxtile.data.epoch_order import EpochOrder
 from voxtile.data.mixture.draws import merged
 from voxtile.data.mixture.mixture import Mixture, MixtureSource

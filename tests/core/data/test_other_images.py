@@ -11,9 +11,10 @@ from voxtile.corpus.records import Sample
 from voxtile.corpus.view.view import compile_view
 from voxtile.corpus.writer import JobWriter, new_corpus
 from voxtile.data import VolumeAugment, VolumePreset
+from voxtile.data.batches.dataset import Draws
 from voxtile.data.captions import CaptionPolicy
 from voxtile.data.dialogues import DialogueDraws, DialoguePolicy, image_names
-from voxtile.data.draws import DrawDataset, Draws
+from voxtile.data.draws import DrawDataset
 from voxtile.data.mixture.draws import merged
 from voxtile.errors import ConfigError
 

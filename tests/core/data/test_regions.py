@@ -10,8 +10,9 @@ from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Mask, Sample
 from voxtile.corpus.view.view import compile_view
 from voxtile.corpus.writer import JobWriter, new_corpus
+from voxtile.data.batches.dataset import Draws, PackedPreset
 from voxtile.data.captions import CaptionPolicy
-from voxtile.data.draws import DrawDataset, Draws, PackedPreset
+from voxtile.data.draws import DrawDataset
 from voxtile.data.presets.image import ImageAugment, ImagePreset
 from voxtile.data.presets.tile import TileAugment, TilePreset
 from voxtile.data.presets.volume import VolumeAugment, VolumePreset

@@ -15,9 +15,10 @@ from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Sample
 from voxtile.corpus.view.view import compile_view
 from voxtile.corpus.writer import JobWriter, new_corpus
+from voxtile.data.batches.dataset import Draws
 from voxtile.data.captions import CaptionPolicy
 from voxtile.data.datamodule import CorpusDataModule
-from voxtile.data.draws import DrawDataset, Draws
+from voxtile.data.draws import DrawDataset
 from voxtile.data.images import CorpusImages
 from voxtile.data.mixture.mixture import Mixture, MixtureSource
 from voxtile.data.presets.image import ImageAugment, ImagePreset

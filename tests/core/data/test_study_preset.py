@@ -16,9 +16,10 @@ from voxtile.corpus.records import Sample
 from voxtile.corpus.schema import ROLE
 from voxtile.corpus.view.view import compile_view
 from voxtile.corpus.writer import JobWriter, new_corpus
+from voxtile.data.batches.dataset import Draws
 from voxtile.data.captions import CaptionPolicy
 from voxtile.data.datamodule import CorpusDataModule
-from voxtile.data.draws import DrawDataset, Draws
+from voxtile.data.draws import DrawDataset
 from voxtile.data.images import CorpusImages
 from voxtile.data.presets.intensity import bias_field, foreground_range, middle_range
 from voxtile.data.presets.load import preset_from_config

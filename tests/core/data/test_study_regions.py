@@ -8,8 +8,9 @@ from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Mask, Sample
 from voxtile.corpus.view.view import compile_view
 from voxtile.corpus.writer import JobWriter, new_corpus
+from voxtile.data.batches.dataset import Draws
 from voxtile.data.captions import CaptionPolicy
-from voxtile.data.draws import DrawDataset, Draws
+from voxtile.data.draws import DrawDataset
 from voxtile.data.presets.image import ImagePreset
 from voxtile.data.presets.study import RoleVolume, StudyPreset
 from voxtile.data.regions.regions import RegionDraws, RegionPolicy

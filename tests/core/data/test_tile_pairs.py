@@ -10,8 +10,9 @@ from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Sample
 from voxtile.corpus.view.view import compile_view
 from voxtile.corpus.writer import JobWriter, new_corpus
+from voxtile.data.batches.dataset import Draws
 from voxtile.data.captions import CaptionPolicy
-from voxtile.data.draws import DrawDataset, Draws
+from voxtile.data.draws import DrawDataset
 from voxtile.data.presets.tile import TileAugment, TilePreset
 from voxtile.models.dual import DualEncoder
 from voxtile.models.image.wavelength import C_BAND_NM, WavelengthTower

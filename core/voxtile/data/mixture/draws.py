@@ -12,9 +12,10 @@ import torch
 from torch import Tensor
 
 from voxtile.corpus.remote.announcing import Place
-from voxtile.data.collated import one_type
-from voxtile.data.draws import BatchDataset, DrawDataset, Draws, OrderedDraws, PackedPreset
-from voxtile.data.other_images import unpack_images
+from voxtile.data.batches.collated import one_type
+from voxtile.data.batches.dataset import BatchDataset, Draws, OrderedDraws, PackedPreset
+from voxtile.data.batches.other_images import unpack_images
+from voxtile.data.draws import DrawDataset
 from voxtile.data.presets.base import Preset
 from voxtile.data.sample_cache import BaseCache
 from voxtile.types import Batch, OtherImages, Regions, RowsOf, Turn

@@ -10,9 +10,10 @@ from object_stores import proxy
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.remote.payloads import see_anew
 from voxtile.corpus.view.view import compile_view
+from voxtile.data.batches.dataset import Draws
 from voxtile.data.captions import CaptionPolicy
 from voxtile.data.datamodule import CorpusDataModule
-from voxtile.data.draws import DrawDataset, Draws
+from voxtile.data.draws import DrawDataset
 from voxtile.data.images import CorpusImages
 from voxtile.data.presets.image import ImagePreset
 from voxtile.data.presets.volume import VolumePreset

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import TYPE_CHECKING
 
 import numpy as np
 
 from voxtile.corpus.view.view import CompiledView
+from voxtile.data.batches.dataset import PackedPreset
 from voxtile.types import Batch
-
-if TYPE_CHECKING:
-    from voxtile.data.draws import PackedPreset
 
 
 def rows_of(view: CompiledView, split: str | None, wanted: Collection[str]) -> dict[str, int]:

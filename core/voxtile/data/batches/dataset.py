@@ -1,0 +1,83 @@
+"""Datasets whose items are batches, and the draws that ask for them."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterator
+from typing import Any, NamedTuple, Protocol, runtime_checkable
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import Tensor
+from torch.utils.data import Sampler
+
+from voxtile.data.presets.base import SampleSource
+from voxtile.errors import VoxtileError
+from voxtile.types import Batch
+
+
+@runtime_checkable
+class PackedPreset(Protocol):
+    """A preset that leaves normalisation for later, so that bytes and not floats move between processes."""
+
+    def pixels(self, source: SampleSource, rng: np.random.Generator | None) -> Tensor:
+        """All but the normalisation of one sample."""
+
+    def unpack(self, pixels: Tensor) -> Tensor:
+        """Normalise a batch [S, C, *grid] to float32."""
+
+
+class Draws(NamedTuple):
+    """What one loader worker turns into a batch.
+
+    Attributes:
+        items: item numbers (rows, or studies) within the split.
+        numbers: global draw indices, the key of all randomness; None in evaluation.
+    """
+
+    items: npt.NDArray[np.int64]
+    numbers: npt.NDArray[np.int64] | None
+
+
+class Failed(NamedTuple):
+    """What a worker hands back instead of a batch: torch would wrap the exception in a traceback of its own."""
+
+    message: str
+
+
+class BatchDataset(torch.utils.data.Dataset[Any], ABC):
+    """A dataset whose items are batches, one for each `Draws`."""
+
+    @abstractmethod
+    def load(self, draws: Draws) -> Batch:
+        """Load a batch.
+
+        Raises:
+            CorpusError: a sample is damaged.
+        """
+
+    def __getitem__(self, draws: Draws) -> Batch | Failed:
+        """Load a batch, or say what is wrong with a sample of it."""
+        try:
+            return self.load(draws)
+        except VoxtileError as error:
+            return Failed(str(error))
+
+
+class OrderedDraws(Sampler[Draws]):
+    """Every item once, in order, nothing random; each rank takes an equal share, filled by repeating the last item."""
+
+    def __init__(self, size: int, batch_size: int, rank: int = 0, ranks: int = 1) -> None:
+        self._size, self._batch_size, self._rank, self._ranks = size, batch_size, rank, ranks
+
+    def __iter__(self) -> Iterator[Draws]:
+        share = self._batch_size // self._ranks
+        for start in range(0, self._size, self._batch_size):
+            stop = min(start + self._batch_size, self._size)
+            here = share if stop - start == self._batch_size else -(-(stop - start) // self._ranks)
+            items = np.arange(start + self._rank * here, start + (self._rank + 1) * here, dtype=np.int64)
+            yield Draws(items.clip(max=stop - 1), None)
+
+    def __len__(self) -> int:
+        return -(-self._size // self._batch_size)

@@ -1,0 +1,33 @@
+"""How many images of items that have several are loaded, and which."""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def kept_places(count: int, limit: int, rng: np.random.Generator | None) -> list[int]:
+    """Places of the images that are loaded, of `count`, in order.
+
+    Args:
+        count: images of the item.
+        limit: how many of them at most; 0 for all.
+        rng: draws them; None takes evenly spaced ones.
+    """
+    if not limit or count <= limit:
+        return list(range(count))
+    if rng is None:
+        kept = np.linspace(0, count - 1, limit).round().astype(int)
+    else:
+        kept = np.sort(rng.choice(count, limit, replace=False))
+    return [int(place) for place in kept]
+
+
+def level(counts: list[int], budget: int) -> int:
+    """The largest cap for which the capped counts sum to at most the budget; every item keeps at least one."""
+    left = budget
+    for place, count in enumerate(sorted(counts)):
+        share = left // (len(counts) - place)
+        if count > share:
+            return max(1, share)
+        left -= count
+    return max(1, *counts)

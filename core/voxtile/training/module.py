@@ -6,72 +6,43 @@ What happens within a step is in `voxtile.training.step`, in parts that the modu
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, cast
+from typing import Any, cast
 
 import lightning.pytorch as pl
 import torch
-from lightning.pytorch.utilities import rank_zero_info
 from torch import Tensor, nn
 
-import voxtile
-from voxtile.data.presets.base import Preset
 from voxtile.data.seen_samples import KEY as MARKS
 from voxtile.data.seen_samples import TrainingMarks
-from voxtile.distributed import made_by_rank_0, place
+from voxtile.distributed import place
 from voxtile.errors import CheckpointError, ConfigError
 from voxtile.listed_classes import with_current_names
 from voxtile.models.dual import DualEncoder
 from voxtile.objectives.base import Objective
 from voxtile.objectives.facts.head import FactHead
 from voxtile.objectives.local.grounding import Grounding
-from voxtile.objectives.of_samples import OfSamples
-from voxtile.training.checkpoint import FORMAT, Checkpoint
-from voxtile.training.checks import (
-    Planned,
-    check_accumulation,
-    check_data,
-    check_encoder,
-    check_grid,
-    check_groups,
-    check_planned,
-    check_preset,
-    check_weights,
-    group_sizes,
-)
+from voxtile.training.checkpoint import Checkpoint
+from voxtile.training.checks import Planned, check_groups, check_planned, check_preset, check_weights, group_sizes
 from voxtile.training.corpus_concepts import take_concepts
 from voxtile.training.memory import compile_towers, convert_tensors_alone, recompute_activations
 from voxtile.training.objective_states import KEY as STATES
 from voxtile.training.objective_states import give_states, states_of, take_states
 from voxtile.training.optimisers import AdamW, OneCycle, Schedule, block_distances, learning_rates
 from voxtile.training.pretrained import begin_objectives, begin_with, say_frozen_as_made
-from voxtile.training.rebuild import module_from_checkpoint, module_from_config
+from voxtile.training.rebuild import description_of, module_from_checkpoint, module_from_config
+from voxtile.training.setting_up import TrainingData, check_run, learn_vocabulary, say_loaded, set_up, taken_preset
 from voxtile.training.step.distributed import Processes, average_gradients, check_statistics, leave_averaging
 from voxtile.training.step.encoding import Encoding, OnePass
 from voxtile.training.step.held_out import HeldOut
 from voxtile.training.step.large_batch import LargeBatch, MicroBatches
-from voxtile.training.step.locked_images import ImageLock, OnceMoreData, check_cache, reads_regions, reads_tokens
+from voxtile.training.step.locked_images import ImageLock, OnceMoreData, reads_regions, reads_tokens
 from voxtile.training.step.logged_steps import StepLog
 from voxtile.training.step.losses import WeightedTerms
-from voxtile.training.step.seeds import heads_seed, seed_generators, step_seed
+from voxtile.training.step.seeds import seed_generators, step_seed
 from voxtile.training.step.texts import TextReader
+from voxtile.training.trained_heads import fact_head_of, grounding_of, study_fact_head_of
 from voxtile.trusted_packages import checked_packages
 from voxtile.types import Batch, Encoded, Features
-from voxtile.written_by import KEY as VERSION
-
-
-class TrainingData(Protocol):
-    """What the module asks of a datamodule."""
-
-    @property
-    def preset(self) -> Preset:
-        """Preprocessing; stored in the checkpoint."""
-
-    @property
-    def fact_names(self) -> tuple[str, ...]:
-        """Concepts of `Batch.facts`, in order."""
-
-    def training_texts(self) -> Sequence[str]:
-        """Distinct texts of the training split, for tokenizers that are trained."""
 
 
 class ContrastiveModule(pl.LightningModule):
@@ -201,8 +172,7 @@ class ContrastiveModule(pl.LightningModule):
     def setup(self, stage: str) -> None:
         """Take preset, facts and vocabulary from the data. A checkpoint that is loaded later must agree with them."""
         data = cast(TrainingData, self.trainer.datamodule)  # type: ignore[attr-defined]
-        check_grid(self.encoder.image, data.preset)
-        self.preset_config = data.preset.to_config()
+        self.preset_config = taken_preset(self.encoder, data)
         convert_tensors_alone(self.trainer)
         take_concepts(self._objectives, data, self.config)
         if stage == "fit" and self.pretrained is not None:
@@ -213,18 +183,13 @@ class ContrastiveModule(pl.LightningModule):
         if stage == "fit":
             if self.pretrained is not None:
                 begin_objectives(self._objectives, self.pretrained)
-            self._check_trainer()
+            kept = {"cached": self.cache_locked, "frozen": self.freeze_encoder}
+            check_run(self.trainer, self.encoder, self._objectives, self.large_batch, **kept)
             self.training_marks = getattr(data, "training_marks", None)
             if not self.encoder.text.tokenizer.ready:
-                self.encoder.text.tokenizer.from_json(made_by_rank_0(lambda: self._vocabulary(data)))
+                learn_vocabulary(self.encoder, data)
             take_states(self._objectives, data)
-            for tower in (self.encoder.image, self.encoder.text):
-                if getattr(tower, "load_report", None) is not None:
-                    rank_zero_info("%s", tower.load_report)
-
-    def _vocabulary(self, data: TrainingData) -> str | None:
-        self.encoder.text.tokenizer.train(data.training_texts())
-        return self.encoder.text.tokenizer.to_json()
+            say_loaded(self.encoder)
 
     def setup_objectives(self, fact_names: tuple[str, ...]) -> None:
         """Create what objectives learn, once."""
@@ -235,28 +200,8 @@ class ContrastiveModule(pl.LightningModule):
                 f"the checkpoint was trained on the facts {', '.join(self.fact_names) or 'none'}, but the corpus has "
                 f"{', '.join(fact_names) or 'none'}; use the corpus view that it was trained on"
             )
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(heads_seed(torch.initial_seed()))  # a distributed run starts the generator anew before
-            for objective in self._objectives.values():
-                objective.setup_encoder(self.encoder)
-                objective.setup(
-                    image_width=self.encoder.image.width,
-                    text_width=self.encoder.text.width,
-                    embed_dim=self.encoder.embed_dim,
-                    fact_names=fact_names,
-                )
+        set_up(self._objectives, self.encoder, fact_names)
         self.fact_names = fact_names
-
-    def _check_trainer(self) -> None:
-        check_data(self._objectives, self.trainer.datamodule)  # type: ignore[attr-defined]
-        if self.cache_locked:
-            pieces = self.large_batch is not None
-            check_cache(self._objectives, self.trainer.world_size, pieces, frozen=self.freeze_encoder)
-        if self.large_batch is not None:
-            size = int(getattr(self.trainer.datamodule, "batch_size", self.large_batch.total))  # type: ignore[attr-defined]
-            self.large_batch.check(self.encoder, self._objectives, size, self.trainer.world_size)
-        check_encoder(self.encoder, self.trainer.datamodule)  # type: ignore[attr-defined]
-        check_accumulation(self._objectives, self.trainer.accumulate_grad_batches)
 
     def configure_model(self) -> None:
         """Recompute, compile and shard the towers, once and for training alone."""
@@ -422,18 +367,11 @@ class ContrastiveModule(pl.LightningModule):
 
     def on_save_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Add all that is needed to use the weights elsewhere."""
-        checkpoint["voxtile_format"] = FORMAT
-        checkpoint[VERSION] = voxtile.__version__
-        checkpoint["voxtile_model"] = self.config
-        checkpoint["voxtile_preset"] = self.preset_config
-        checkpoint["voxtile_tokenizer"] = self.encoder.text.tokenizer.to_json()
-        checkpoint["voxtile_facts"] = list(self.fact_names or ())
+        checkpoint.update(description_of(self))
         if states := states_of(self._objectives):
             checkpoint[STATES] = states
         if self._planned is not None:
             checkpoint["voxtile_planned"] = self._planned.to_checkpoint()
-        if self.training_marks is not None:
-            checkpoint[MARKS] = self.training_marks.to_checkpoint()
 
     def on_load_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Take vocabulary, facts and preset; weights follow.
@@ -489,16 +427,12 @@ class ContrastiveModule(pl.LightningModule):
 
     def fact_head(self) -> FactHead | None:
         """The auxiliary head for single samples, if there is one: that of `OfSamples`, or that of the items."""
-        inner = [o.objective for o in self._objectives.values() if isinstance(o, OfSamples)]
-        heads = [objective for objective in inner if isinstance(objective, FactHead)]
-        return heads[0] if heads else self.study_fact_head()
+        return fact_head_of(self._objectives.values())
 
     def study_fact_head(self) -> FactHead | None:
         """The auxiliary head for items, if the objectives have one."""
-        heads = [objective for objective in self._objectives.values() if isinstance(objective, FactHead)]
-        return heads[0] if heads else None
+        return study_fact_head_of(self._objectives.values())
 
     def grounding(self) -> Grounding | None:
         """What shows phrases in images, if the objectives have it."""
-        parts = [*self._objectives.values(), *(getattr(part, "grounding", None) for part in self._objectives.values())]
-        return next((part for part in parts if isinstance(part, Grounding)), None)
+        return grounding_of(self._objectives.values())

@@ -1,4 +1,4 @@
-"""From a checkpoint back to a module; of the classes that it names, only listed and trusted ones are used."""
+"""What a checkpoint says of its module, and the module made from it; only listed and trusted classes are used."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ from typing import TYPE_CHECKING, Any
 import jsonargparse
 from jsonargparse import ArgumentError
 
+import voxtile
+from voxtile.data.seen_samples import KEY as MARKS
 from voxtile.errors import CheckpointError, ConfigError, VoxtileError
 from voxtile.listed_classes import public_path, with_current_names
 from voxtile.models.tower import HUBS
 from voxtile.short_class_names import full_name, nearest_class
-from voxtile.training.checkpoint import Checkpoint, read_checkpoint
+from voxtile.training.checkpoint import FORMAT, Checkpoint, read_checkpoint
 from voxtile.training.foreign_model import check_model
 from voxtile.training.short_names import short_names
+from voxtile.written_by import KEY as VERSION
 
 if TYPE_CHECKING:
     from voxtile.training.module import ContrastiveModule
@@ -28,6 +31,20 @@ _HAD_CHECKPOINTING = (
     "voxtile.models.TimmTower",
     "voxtile.models.MonaiTower",
 )
+
+
+def description_of(module: ContrastiveModule) -> Checkpoint:
+    """What a checkpoint holds beside weights so that they can be used elsewhere."""
+    described = {
+        "voxtile_format": FORMAT,
+        VERSION: voxtile.__version__,
+        "voxtile_model": module.config,
+        "voxtile_preset": module.preset_config,
+        "voxtile_tokenizer": module.encoder.text.tokenizer.to_json(),
+        "voxtile_facts": list(module.fact_names or ()),
+    }
+    marks = module.training_marks
+    return described if marks is None else {**described, MARKS: marks.to_checkpoint()}
 
 
 def module_from_checkpoint(

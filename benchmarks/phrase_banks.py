@@ -25,7 +25,8 @@ from voxtile_datasets.captions.phrase_bank.bank_file import (
 )
 from voxtile_datasets.captions.phrase_bank.compose import Composition
 from voxtile_datasets.captions.phrase_bank.entry_checks import EntryCheck
-from voxtile_datasets.captions.sentences import Fact, Subject, report
+from voxtile_datasets.captions.sentences import report
+from voxtile_datasets.captions.stated_facts import Fact, Subject
 from voxtile_datasets.captions.wordings import bank_for, installed_banks
 
 FACTS = Path(__file__).parent / "outside" / "templates"

@@ -9,7 +9,8 @@ from voxtile.words.phrases import expand
 from voxtile_datasets.captions.checker.check import Known, check
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary, installed_vocabularies
 from voxtile_datasets.captions.checker.vocabulary_file import read_files
-from voxtile_datasets.captions.sentences import Fact, wordings_of
+from voxtile_datasets.captions.sentences import wordings_of
+from voxtile_datasets.captions.stated_facts import Fact
 from voxtile_datasets.captions.wordings import bank_for, installed_banks
 
 DOMAINS = {name: domain for name, domain in discover()[0].items() if domain.claims}

@@ -24,7 +24,7 @@ from voxtile_datasets.captions.providers.cache import ReplyCache
 from voxtile_datasets.captions.providers.cached import CachedProvider
 from voxtile_datasets.captions.providers.provider import ReplyError
 from voxtile_datasets.captions.providers.request import Reply
-from voxtile_datasets.captions.sentences import Fact, Subject
+from voxtile_datasets.captions.stated_facts import Fact, Subject
 from voxtile_datasets.captions.wordings import bank_for, installed_banks
 from voxtile_datasets.converters.image import convert_image
 

@@ -17,7 +17,7 @@ from voxtile_datasets.captions.phrase_bank.command import make_bank
 from voxtile_datasets.captions.phrase_bank.compose import Composition
 from voxtile_datasets.captions.phrase_bank.sign import sign_bank
 from voxtile_datasets.captions.phrase_bank.signatures import Line, sign
-from voxtile_datasets.captions.sentences import Fact, Subject
+from voxtile_datasets.captions.stated_facts import Fact, Subject
 from voxtile_datasets.captions.wordings import bank_for, installed_banks
 from voxtile_datasets.converters.image import convert_image
 

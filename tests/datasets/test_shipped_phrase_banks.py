@@ -11,7 +11,8 @@ from voxtile_datasets.captions.english import is_plural
 from voxtile_datasets.captions.phrase_bank.bank_file import KINDS, installed_phrase_banks, load_phrase_bank
 from voxtile_datasets.captions.phrase_bank.compose import Composition
 from voxtile_datasets.captions.phrase_bank.entry_checks import EntryCheck
-from voxtile_datasets.captions.sentences import Fact, Subject, fields_for, report
+from voxtile_datasets.captions.sentences import fields_for, report
+from voxtile_datasets.captions.stated_facts import Fact, Subject
 from voxtile_datasets.captions.wordings import bank_for, fill, installed_banks
 
 DOMAINS = {"medical": "CT", "pathology": "SM", "remote_sensing": "MSI"}

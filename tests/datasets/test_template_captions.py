@@ -14,7 +14,8 @@ from voxtile.corpus.writer import append_rows
 from voxtile.domain import discover
 from voxtile.errors import ConfigError, CorpusError, InputError
 from voxtile_datasets.captions.command import caption_corpus
-from voxtile_datasets.captions.sentences import Fact, Subject, fact_sentences, report
+from voxtile_datasets.captions.sentences import fact_sentences, report
+from voxtile_datasets.captions.stated_facts import Fact, Subject
 from voxtile_datasets.captions.wordings import POLARITIES, bank_for, fill, installed_banks, load_bank, normalise
 from voxtile_datasets.converters.image import convert_image
 

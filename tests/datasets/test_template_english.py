@@ -13,8 +13,9 @@ from voxtile_datasets.captions.english import (
 )
 from voxtile_datasets.captions.phrase_bank.compose import _repeats
 from voxtile_datasets.captions.places import beside_place
-from voxtile_datasets.captions.sentences import Fact, _takes_details, placed, wordings_of
+from voxtile_datasets.captions.sentences import _takes_details, wordings_of
 from voxtile_datasets.captions.sizes import rounded_mm, size_text
+from voxtile_datasets.captions.stated_facts import Fact, placed
 from voxtile_datasets.captions.wordings import bank_for, installed_banks
 
 

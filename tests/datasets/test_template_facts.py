@@ -9,7 +9,8 @@ from voxtile.errors import ConfigError
 from voxtile_datasets.captions.absences import absences_for, likely_confusions
 from voxtile_datasets.captions.checker.vocabulary import installed_vocabularies
 from voxtile_datasets.captions.reconcile import reconcile
-from voxtile_datasets.captions.sentences import Fact, Subject, fact_sentences, report
+from voxtile_datasets.captions.sentences import fact_sentences, report
+from voxtile_datasets.captions.stated_facts import Fact, Subject
 from voxtile_datasets.captions.wordings import bank_for, installed_banks, normalise
 
 BANKS = installed_banks()

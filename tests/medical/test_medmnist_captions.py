@@ -12,7 +12,8 @@ from voxtile.evaluation.tasks.file import load_task
 from voxtile_datasets.captions.checker.check import Known, check
 from voxtile_datasets.captions.checker.choose import choose
 from voxtile_datasets.captions.checker.vocabulary import installed_vocabularies
-from voxtile_datasets.captions.sentences import Fact, wordings_of
+from voxtile_datasets.captions.sentences import wordings_of
+from voxtile_datasets.captions.stated_facts import Fact
 from voxtile_datasets.captions.wordings import bank_for, installed_banks
 from voxtile_datasets.recipes.medmnist_sets import SETS
 

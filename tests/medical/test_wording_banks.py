@@ -5,7 +5,8 @@ import re
 import pytest
 
 from voxtile.domain import discover
-from voxtile_datasets.captions.sentences import Fact, Subject, fact_sentences, plain_sentence, wordings_of
+from voxtile_datasets.captions.sentences import fact_sentences, plain_sentence, wordings_of
+from voxtile_datasets.captions.stated_facts import Fact, Subject
 from voxtile_datasets.captions.wordings import bank_for, installed_banks
 from voxtile_medical.reports.extract import read_report
 from voxtile_medical.reports.lexicon import load_lexicon

@@ -15,8 +15,9 @@ from typing import Any
 
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 from voxtile_datasets.captions.english import number_word
-from voxtile_datasets.captions.sentences import Fact, mapping_of, pick, placed
+from voxtile_datasets.captions.keyed_choice import pick
 from voxtile_datasets.captions.sizes import LENGTHS_MM, rounded_mm, size_text
+from voxtile_datasets.captions.stated_facts import Fact, mapping_of, placed
 from voxtile_datasets.captions.wordings import Bank, Wording
 
 # Who looked at this very sample, who looked at the examination, then what was computed from masks, often of models.

@@ -24,7 +24,8 @@ from voxtile_datasets.captions.context.sample import NO_FACTS
 from voxtile_datasets.captions.known_facts import WORDED, facts_and_scopes
 from voxtile_datasets.captions.phrase_bank.compose import Composition
 from voxtile_datasets.captions.reconcile import PRECEDENCE, reconcile
-from voxtile_datasets.captions.sentences import Fact, Subject, body_part, fact_sentences, plain_sentence, report
+from voxtile_datasets.captions.sentences import fact_sentences, plain_sentence, report
+from voxtile_datasets.captions.stated_facts import Fact, Subject, body_part
 from voxtile_datasets.captions.wordings import Bank, bank_for
 
 _COLUMNS = ("uid", "modality", "attributes", "spacing")

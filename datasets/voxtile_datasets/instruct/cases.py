@@ -20,7 +20,7 @@ from voxtile_datasets.captions.checker.check import VERSION, Known
 from voxtile_datasets.captions.checker.task import CheckTask
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 from voxtile_datasets.captions.known_facts import facts_and_scopes, rows_of
-from voxtile_datasets.captions.sentences import Fact, Subject, body_part, mapping_of
+from voxtile_datasets.captions.stated_facts import Fact, Subject, body_part, mapping_of
 from voxtile_datasets.captions.template import subjects_of
 from voxtile_datasets.captions.wordings import Bank, bank_for
 

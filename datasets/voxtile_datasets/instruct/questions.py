@@ -17,7 +17,7 @@ from typing import Any
 from voxtile.bounded_text import of_known_form, read_yaml
 from voxtile.domain import discover
 from voxtile.errors import ConfigError
-from voxtile_datasets.captions.sentences import pick
+from voxtile_datasets.captions.keyed_choice import pick
 from voxtile_datasets.captions.wordings import FIELDS, fields_of, fill
 
 GENERAL = Path(__file__).with_name("wordings") / "general.yaml"

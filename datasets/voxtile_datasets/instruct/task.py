@@ -14,8 +14,8 @@ from voxtile.corpus.records import Row
 from voxtile.engine.task import Item, Outcome
 from voxtile_datasets.captions.checker.check import NAME, VERSION
 from voxtile_datasets.captions.checker.vocabulary import vocabulary_digests
+from voxtile_datasets.captions.keyed_choice import shuffled
 from voxtile_datasets.captions.reconcile import PRECEDENCE
-from voxtile_datasets.captions.sentences import shuffled
 from voxtile_datasets.captions.wordings import Bank
 from voxtile_datasets.instruct.balance import balanced
 from voxtile_datasets.instruct.cases import Case, CaseReader

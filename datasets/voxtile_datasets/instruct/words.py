@@ -7,8 +7,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from voxtile_datasets.captions.english import joined, plural
-from voxtile_datasets.captions.sentences import Fact, chosen_names, fields_for, pick, picture_names, sentence_of
+from voxtile_datasets.captions.keyed_choice import pick
+from voxtile_datasets.captions.sentences import chosen_names, fields_for, picture_names, sentence_of
 from voxtile_datasets.captions.sizes import LENGTHS_MM
+from voxtile_datasets.captions.stated_facts import Fact
 from voxtile_datasets.instruct.cases import Case
 from voxtile_datasets.instruct.dialogue import Turn
 from voxtile_datasets.instruct.questions import Questions

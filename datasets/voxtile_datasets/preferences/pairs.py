@@ -10,7 +10,8 @@ from voxtile.corpus.records import Row
 from voxtile_datasets.captions.checker.check import NAME, VERSION, Known, check
 from voxtile_datasets.captions.checker.extraction.claims import Claim
 from voxtile_datasets.captions.checker.verdict import Verdict
-from voxtile_datasets.captions.sentences import Fact, pick
+from voxtile_datasets.captions.keyed_choice import pick
+from voxtile_datasets.captions.stated_facts import Fact
 from voxtile_datasets.instruct.cases import Case
 from voxtile_datasets.instruct.dialogue import fact_id
 from voxtile_datasets.instruct.words import Words

@@ -22,7 +22,7 @@ from voxtile_datasets.captions.context.picture import SamplePicture
 from voxtile_datasets.captions.context.region_view import RegionView
 from voxtile_datasets.captions.context.sample import Row, SampleContext
 from voxtile_datasets.captions.known_facts import FACT_COLUMNS, facts_and_scopes, rows_of
-from voxtile_datasets.captions.sentences import body_part
+from voxtile_datasets.captions.stated_facts import body_part
 
 # Attributes that describe a finding or an object. Others (ids, names, sources, dates, evidence) stay here.
 _DESCRIBING = (

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from voxtile_datasets.captions.context.model_input import fact_line
 from voxtile_datasets.captions.context.sample import Row
-from voxtile_datasets.captions.sentences import fact_from_row
+from voxtile_datasets.captions.stated_facts import fact_from_row
 
 if TYPE_CHECKING:
     from voxtile_datasets.captions.checker.verdict import Verdict

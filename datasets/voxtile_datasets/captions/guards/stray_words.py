@@ -18,7 +18,8 @@ from voxtile_datasets.captions.checker.extraction.grammar import load_grammar
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary, installed_vocabularies
 from voxtile_datasets.captions.context.prompts import Prompt
 from voxtile_datasets.captions.context.sample import SampleContext
-from voxtile_datasets.captions.sentences import Fact, picture_names, wordings_of
+from voxtile_datasets.captions.sentences import picture_names, wordings_of
+from voxtile_datasets.captions.stated_facts import Fact
 from voxtile_datasets.captions.wordings import POLARITIES, bank_for, installed_banks
 
 _WORD = re.compile(r"[^\W\d_]+")

@@ -5,17 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from voxtile_datasets.captions.keyed_choice import pick, share_of
 from voxtile_datasets.captions.phrase_bank.bank_file import ConceptEntries, Entry, PhraseBank
-from voxtile_datasets.captions.sentences import (
-    Fact,
-    Subject,
-    chosen_names,
-    fields_for,
-    fields_needed,
-    pick,
-    sentence_of,
-    share_of,
-)
+from voxtile_datasets.captions.sentences import chosen_names, fields_for, fields_needed, sentence_of
+from voxtile_datasets.captions.stated_facts import Fact, Subject
 from voxtile_datasets.captions.wordings import Bank, fields_of, fill
 
 _OPENERS = frozenset(["at", "from", "in", "on", "under", "within"])

@@ -14,7 +14,8 @@ from voxtile_datasets.captions.checker.verdict import Verdict
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 from voxtile_datasets.captions.language import is_other_language
 from voxtile_datasets.captions.phrase_bank.bank_file import Entry, Kind, mark_of
-from voxtile_datasets.captions.sentences import Fact, fields_for, picture_names, wordings_of
+from voxtile_datasets.captions.sentences import fields_for, picture_names, wordings_of
+from voxtile_datasets.captions.stated_facts import Fact
 from voxtile_datasets.captions.wordings import FIELDS, POLARITIES, Bank, fields_of, fill
 
 CHECKER = f"{NAME}@{VERSION}"

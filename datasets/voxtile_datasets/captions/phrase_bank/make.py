@@ -21,6 +21,7 @@ from voxtile_datasets.captions.checker.choose import choose
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary, installed_vocabularies
 from voxtile_datasets.captions.context.prompts import Prompt, PromptBook, installed_prompts
 from voxtile_datasets.captions.english import with_article
+from voxtile_datasets.captions.keyed_choice import shuffled
 from voxtile_datasets.captions.known_facts import WORDED
 from voxtile_datasets.captions.language import is_other_language
 from voxtile_datasets.captions.phrase_bank.bank_file import (
@@ -37,7 +38,8 @@ from voxtile_datasets.captions.phrase_bank.entry_checks import EntryCheck, with_
 from voxtile_datasets.captions.providers.cached import CachedProvider
 from voxtile_datasets.captions.providers.provider import OffSchemaError, Provider, ReplyError
 from voxtile_datasets.captions.providers.request import Request
-from voxtile_datasets.captions.sentences import Fact, picture_names, shuffled, wordings_of
+from voxtile_datasets.captions.sentences import picture_names, wordings_of
+from voxtile_datasets.captions.stated_facts import Fact
 from voxtile_datasets.captions.wordings import Bank, bank_for, installed_banks, normalise
 
 STRATEGY = "phrase-bank"

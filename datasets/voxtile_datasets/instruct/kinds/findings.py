@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 
-from voxtile_datasets.captions.sentences import Fact
+from voxtile_datasets.captions.stated_facts import Fact
 from voxtile_datasets.instruct.cases import Case, askable
 from voxtile_datasets.instruct.dialogue import Claim, Dialogue, Turn, fact_id
 from voxtile_datasets.instruct.words import Words, in_millimetres

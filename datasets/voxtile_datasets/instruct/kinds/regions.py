@@ -7,7 +7,8 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 
 from voxtile_datasets.captions.english import joined, with_article
-from voxtile_datasets.captions.sentences import Fact, shuffled
+from voxtile_datasets.captions.keyed_choice import shuffled
+from voxtile_datasets.captions.stated_facts import Fact
 from voxtile_datasets.instruct.cases import Case, Region, askable
 from voxtile_datasets.instruct.dialogue import Claim, Dialogue, Turn, fact_id
 from voxtile_datasets.instruct.words import Words, in_millimetres

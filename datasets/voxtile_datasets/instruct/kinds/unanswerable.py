@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from voxtile_datasets.captions.sentences import pick
+from voxtile_datasets.captions.keyed_choice import pick
 from voxtile_datasets.instruct.cases import Case
 from voxtile_datasets.instruct.dialogue import CANNOT_BE_TOLD, Dialogue, Turn, fact_id
 from voxtile_datasets.instruct.words import Words

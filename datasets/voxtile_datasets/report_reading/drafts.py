@@ -21,9 +21,11 @@ from voxtile_datasets.captions.checker.fact import Fact
 from voxtile_datasets.captions.checker.judging.agreement import agrees, agrees_with_any
 from voxtile_datasets.captions.checker.judging.fact_lookup import Facts
 from voxtile_datasets.captions.checker.task import CheckTask
-from voxtile_datasets.captions.checker.vocabulary import NORMAL, Vocabulary
+from voxtile_datasets.captions.checker.vocabulary import NORMAL, Vocabulary, installed_vocabularies
 from voxtile_datasets.report_reading.rules import RuleReader
 
+CLAIMS = "claims"
+"""Vocabulary of all concepts that the checker knows in a domain."""
 _STRENGTH = {"present": 2, "uncertain": 1, "absent": 0}
 _SIZES = frozenset(["length", "area", "volume"])
 _AGAINST = ("contradicted", "unsupported")
@@ -58,19 +60,34 @@ def read_labels(domain: str, vocabulary: str, texts: Sequence[str]) -> list[Mapp
 
     Args:
         domain: whose reader.
-        vocabulary: of labels.
+        vocabulary: of labels; `claims` takes what the caption checker reads, in any domain that has claims.
         texts: reports.
 
     Raises:
         ConfigError: the domain reads no reports, or has no such vocabulary.
     """
+    if vocabulary == CLAIMS and (known := installed_vocabularies().get(domain)) is not None:
+        return [_claimed(text, known) for text in texts]
     installed = discover()[0]
     command = installed[domain].report_reader if domain in installed else None
     if command is None:
         there = ", ".join(name for name, one in installed.items() if one.report_reader is not None)
-        raise ConfigError(f"no domain '{domain}' reads labels in reports; there are: {there or 'none'}")
+        raise ConfigError(
+            f"no domain '{domain}' reads labels in reports; there are: {there or 'none'}, and for the vocabulary "
+            f"'{CLAIMS}' {', '.join(installed_vocabularies())}"
+        )
     rules: RuleReader = command.load()(vocabulary)
     return [_firmest(rules.rows("", text).facts) for text in texts]
+
+
+def _claimed(text: str, vocabulary: Vocabulary) -> dict[str, str]:
+    """What a text claims of each concept that it names."""
+    rows = [
+        {"concept": concept, "polarity": claim.polarity}
+        for claim in check(text, Known([], []), vocabulary).claims if claim.kind == "concept"
+        for concept in claim.concepts if not vocabulary.concepts[concept].is_healthy
+    ]  # fmt: skip
+    return _firmest(rows)
 
 
 def _firmest(rows: Iterable[Mapping[str, str]]) -> dict[str, str]:

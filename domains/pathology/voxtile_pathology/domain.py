@@ -96,6 +96,7 @@ domain = Domain(
         "voxtile_pathology.tissue.mask.OtsuTissue": "voxtile_pathology.OtsuTissue",
         "voxtile_pathology.tissue.network.NetworkTissue": "voxtile_pathology.NetworkTissue",
     },
+    report_reader=Command("voxtile_pathology.reports.command:rules_of_vocabulary", "labels of a vocabulary in reports"),
     report_words=tuple(
         Path(__file__).parent / name for name in ("reports", "claims", "phrases", "wordings", "phantom")
     ),

@@ -174,7 +174,7 @@ def test_slices_of_a_series_in_an_archive_are_the_volume_that_their_folder_is(tm
     corpus = file_corpus(tmp_path / "some", preset, tmp_path / "own", {}, 0.0)
     [row] = images_of(corpus, "some")
     (tmp_path / "series.zip").write_bytes(zipped([(f"CT/{n}", p.read_bytes()) for n, p in enumerate(slices[::-1])]))
-    found = _prepared(_Reader(preset), str(tmp_path / "series.zip"), None, lambda _: None)
+    found, *_ = _prepared(_Reader(preset), str(tmp_path / "series.zip"), None, lambda _: None)
     assert row["shape"] == [4, 512, 512]
     assert np.array_equal(found, preset(corpus.source(row), None).numpy())
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 
 from rich.table import Table
 
+from voxtile.errors import ConfigError
 from voxtile_datasets.report_reading.options import ReadingOptions
 from voxtile_datasets.report_reading.read import counts_by_polarity, findings_table, read_reports
 from voxtile_pathology.reports.fact import FIRMEST_FIRST
@@ -16,6 +17,9 @@ from voxtile_pathology.reports.lexicon import LEXICON, load_lexicon
 from voxtile_pathology.reports.rules import PathologyRules
 from voxtile_pathology.reports.text.language import language
 
+FINDINGS = "slide-findings"
+"""Vocabulary of all concepts of the lexicon."""
+
 _MOST_ROWS = 40  # of the table; the rest is said in one line
 
 
@@ -23,7 +27,7 @@ def facts_from_slide_reports(
     corpus: Path,
     *,
     lexicon: Path = LEXICON,
-    vocabulary: str = "slide-findings",
+    vocabulary: str = FINDINGS,
     **options: Annotated[Any, ReadingOptions],  # noqa: ANN401
 ) -> None:
     """Read findings from the reports of slides: free text and synoptic lists.
@@ -56,6 +60,22 @@ def facts_from_slide_reports(
     language()
     labels = set(load_labels(vocabulary, load_lexicon(lexicon)).names(load_lexicon(lexicon)))
     read_reports(corpus, PathologyRules(lexicon, vocabulary), reading, lambda: _table(corpus, labels))
+
+
+def rules_of_vocabulary(vocabulary: str) -> PathologyRules:
+    """The rules that read the labels of a vocabulary in reports of slides.
+
+    Args:
+        vocabulary: slide-findings, all concepts of the lexicon; or a YAML file of labels.
+
+    Raises:
+        ConfigError: there is no such vocabulary.
+        InputError: the file cannot be read.
+    """
+    if vocabulary != FINDINGS and not vocabulary.endswith((".yaml", ".yml")):
+        raise ConfigError(f"there is no vocabulary '{vocabulary}'; there is {FINDINGS}, or give a YAML file of labels")
+    load_labels(vocabulary, load_lexicon(LEXICON))
+    return PathologyRules(LEXICON, vocabulary)
 
 
 def _table(corpus: Path, labels: set[str]) -> Table:

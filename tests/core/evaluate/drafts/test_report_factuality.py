@@ -117,8 +117,28 @@ def test_labels_are_read_in_both_reports_by_the_domains_rules(cases, make_model,
     found = values(run(cases, make_model, tmp_path, texts, more))
     assert found["label:chexpert-14_recall", "Pleural Effusion"] == pytest.approx(0.5)
     assert found["label:chexpert-14_precision", "Pleural Effusion"] == 1.0
-    with pytest.raises(ConfigError, match="no domain 'law' reads labels in reports; there are: medical"):
+    with pytest.raises(ConfigError, match=r"no domain .law. reads labels .*: medical, pathology, and for"):
         run(cases, make_model, tmp_path, texts, more.replace("medical", "law"))
+
+
+LABELS = [
+    ("pathology", "slide-findings", "Invasive ductal carcinoma, grade 2.", "No carcinoma. Negative for invasion.",
+     {"invasive_ductal_carcinoma": "present"}, {"carcinoma": "absent"}),
+    ("remote_sensing", "claims", "There are two bridges over the river. No airport is visible.", "A river.",
+     {"bridge": "present", "river": "present", "airport": "absent"}, {"river": "present"}),
+    ("medical", "claims", "There may be a pneumothorax.", "Normal heart.", {"pneumothorax": "uncertain"}, {}),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("domain", "vocabulary", "first", "second", "of_first", "of_second"), LABELS)
+def test_labels_are_read_in_other_domains(domain, vocabulary, first, second, of_first, of_second):
+    from voxtile_datasets.report_reading.drafts import read_labels
+
+    found = read_labels(domain, vocabulary, [first, second])
+    assert found[0].items() >= of_first.items()
+    assert found[1].items() >= of_second.items()
+    with pytest.raises(ConfigError, match="there is no vocabulary 'slide-findngs'"):
+        read_labels("pathology", "slide-findngs", [first])
 
 
 def test_comparisons_that_facts_do_not_have_are_errors():

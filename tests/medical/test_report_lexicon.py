@@ -124,6 +124,37 @@ def test_names_of_one_region_do_not_fire_in_another(text: str, concept: str):
     assert concept not in {fact.concept for fact in facts_of_report(text, load_lexicon())}
 
 
+def test_words_of_change_are_of_time_only_where_examinations_are_compared():
+    """ACR NI-RADS and RANO call enhancement that has grown since the scan before "increased"; a bowel's is strong."""
+    told = {
+        "Increased enhancement of the terminal ileum.": {("hyperenhancement", None)},
+        "Decreased enhancement of the left kidney.": {("hypoenhancement", None)},
+        "Increased enhancement at the resection margin since the prior study.": {("enhancement", "increased")},
+        "New or increased enhancement in the left temporal lobe.": {("enhancement", "increased")},
+        "Interval decreased enhancement.": {("enhancement", "decreased")},
+        "Increased kyphosis.": {("kyphosis", None)},
+        "New infarct.": {("acute_infarct", None)},
+        "Decreased joint effusion.": {("joint_effusion", "decreased")},
+        "Decreased joint space.": {("joint_space_narrowing", None)},
+    }
+    assert {
+        text: {(f.concept, f.attributes.change) for f in facts_of_report(text, load_lexicon())} for text in told
+    } == told
+
+
+def test_millimetres_are_no_medial_meniscus():
+    told = {
+        "12 mm tear of the supraspinatus tendon.": {"tendon_tear"},
+        "FULL-THICKNESS 15 MM TEAR OF THE ROTATOR CUFF.": {"tendon_tear"},
+        "There is a 5 x 3 mm left tear.": {"tear"},
+        "MM tear, LM intact.": {"meniscal_tear"},
+        "MM extrusion of 3 mm.": {"meniscal_tear"},
+    }
+    assert {
+        text: {f.concept for f in facts_of_report(text, load_lexicon()) if f.polarity == "present"} for text in told
+    } == told
+
+
 def test_what_entries_refer_to_is_there():
     tables = _tables()
     for name, entry in tables["concepts"].items():

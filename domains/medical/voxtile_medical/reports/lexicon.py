@@ -3,8 +3,9 @@
 A lexicon file has a `version` and `concepts`. A concept has `terms` (phrases that name it), `pairs` ([organ, quality]:
 both in one clause), `borderline` (pairs that leave it open), `unless` (phrases beside it that make it something else),
 `denies` (concepts that its denial denies too), `elsewhere` (phrases that name another concept in another region),
-and which attributes it can have. `anatomy`, `normal` and `qualities`
-are what the pairs are made of; `complete` is said of the whole examination; `include` names further files beside it.
+`compared` (the concept whose change a phrase tells of where examinations are compared), and which attributes it can
+have. `anatomy`, `normal` and `qualities` are what the pairs are made of; `complete` is said of the whole examination;
+`include` names further files beside it.
 `wordings` lists further phrases by concept: what else the field, letters to patients and learners of English call it.
 """
 
@@ -76,7 +77,7 @@ _PLACES_OF_REGION: Mapping[str, tuple[str, ...]] = {
 }
 _KEYS = frozenset(
     ["region", "code", "side", "size", "places", "lasting", "terms", "pairs", "borderline", "unless", "denies"]
-) | {"elsewhere"}
+) | {"elsewhere", "compared"}
 Pair: TypeAlias = tuple[str, str]  # organ, quality
 Reading: TypeAlias = tuple[tuple[str, str | None], ...]  # (region or "other", concept; None for no finding), …
 
@@ -120,6 +121,7 @@ class Lexicon:
         borderline: those of them that leave the concept open.
         closes: organ → kind of normality → concepts that it denies.
         unless: concept → phrases.
+        compared: concept → what its phrases with a word of change name where the sentence compares examinations.
         affirmed, denied: phrases that close the whole vocabulary, when affirmed or denied.
         measures: phrase → measurement of an organ.
         body_parts: word for a part of the body → regions of the concepts that such a phrase is then about.
@@ -138,6 +140,7 @@ class Lexicon:
     borderline: Mapping[Pair, tuple[str, ...]]
     closes: Mapping[str, Mapping[str, tuple[str, ...]]]
     unless: Mapping[str, Phrases[bool]]
+    compared: Mapping[str, str]
     affirmed: Phrases[bool]
     denied: Phrases[bool]
     body_parts: Mapping[str, tuple[str, ...]]
@@ -239,6 +242,7 @@ def _compile(data: dict[str, Any]) -> Lexicon:
             for name, entry in entries.items()
             if "unless" in entry
         },
+        compared={name: entry["compared"] for name, entry in entries.items() if "compared" in entry},
         affirmed=Phrases((phrase, True) for phrase in complete.get("affirmed", ())),
         denied=Phrases((phrase, True) for phrase in complete.get("denied", ())),
         measures=_measures(data.get("measures", {})),

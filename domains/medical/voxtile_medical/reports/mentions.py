@@ -97,6 +97,7 @@ def mentions(statement: Statement, lexicon: Lexicon) -> list[Mention]:
     named = with_sides_within(
         words, lexicon, statement.grammar.modifiers, lexicon.terms.find_reaching(words, statement.grammar.adjectives)
     )
+    named = [_changed(statement, lexicon, match) for match in named]
     organs = [organ for organ in organs_of(words, lexicon) if not _is_adjective(organ, named)]
     organs = sorted([*organs, *completed_by_head(words, lexicon.organs, organs)], key=lambda organ: organ.start)
     found: dict[tuple[str, int], Mention] = {}
@@ -177,6 +178,16 @@ def _lingering(statement: Statement, found: Iterable[Mention]) -> Iterator[Menti
         part = statement.parts[statement.part_of(position)]
         if gone and gone[-1].polarity == "absent" and not any(position < m.start < part.end for m in found):
             yield Mention(max(gone, key=lambda m: m.start).concept, "present", position, position + 1)
+
+
+def _changed(statement: Statement, lexicon: Lexicon, match: Match[str]) -> Match[str]:
+    """What is named where a word of change is one of time: "increased enhancement since the prior examination"."""
+    words, other = statement.words.words, lexicon.compared.get(match.payload)
+    change = statement.grammar.modifiers.longest_at(words, match.start) if other is not None else None
+    if other is None or change is None or all(name != "change" for name, _ in change[1]):
+        return match
+    is_other = lexicon.terms.longest_at(words, change[0]) == (match.end, (other,))
+    return Match(change[0], match.end, other) if is_other and statement.grammar.comparisons.find(words) else match
 
 
 def _judged(statement: Statement, lexicon: Lexicon, concept: str, start: int, end: int) -> Mention | None:

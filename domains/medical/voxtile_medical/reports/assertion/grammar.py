@@ -28,6 +28,7 @@ class Grammar:
         cues: phrases that deny, doubt, or end a statement, without adverbs; the payload is the key in the table.
         adverbs: words that are passed over where cues are looked for; so are words in -ly, but for `no_adverbs`.
         modifiers: phrases that say an attribute; the payload is (attribute, value).
+        comparisons: phrases of a sentence that compares with an earlier examination.
         some_of_them: phrases that go on about some of what was just named ("the larger").
         same_thing: phrases between two names of one thing ("consistent with").
         correcting: phrases that take back a side named before them.
@@ -42,6 +43,7 @@ class Grammar:
     adverbs: frozenset[str]
     no_adverbs: frozenset[str]
     modifiers: Phrases[Modifier]
+    comparisons: Phrases[bool]
     some_of_them: Phrases[bool]
     same_thing: Phrases[bool]
     correcting: Phrases[bool]
@@ -89,6 +91,7 @@ def load_grammar(path: Path = ENGLISH, further: Path | None = None) -> Grammar:
         adverbs=adverbs,
         no_adverbs=_words(data["no_adverbs"]),
         modifiers=Phrases(_modifiers(data)),
+        comparisons=Phrases((phrase, True) for phrase in data["comparisons"]),
         some_of_them=Phrases((phrase, True) for phrase in data["some_of_them"]),
         same_thing=Phrases((phrase, True) for phrase in data["same_thing"]),
         correcting=Phrases((phrase, True) for phrase in data["correcting"]),

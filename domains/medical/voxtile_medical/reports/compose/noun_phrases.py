@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 
 from voxtile_datasets.captions.wordings import fill
 from voxtile_medical.reports.compose.wording import Choice, Wording
-from voxtile_medical.reports.extract import ReportFact
+from voxtile_medical.reports.extract import ReportFact, facts_of_report
+from voxtile_medical.reports.lexicon import Lexicon
 from voxtile_medical.reports.quantities.levels import is_level
 
 # "Small bowel perforation" is one of the small bowel.
 _OF_BOWEL = ("small", "large")
 
 
-def noun_phrase(fact: ReportFact, wording: Wording, choice: Choice) -> tuple[dict[str, str], bool]:
-    """The fields of a sentence about a finding, and whether more than its name is known."""
+def noun_phrase(fact: ReportFact, wording: Wording, choice: Choice, lexicon: Lexicon) -> tuple[dict[str, str], bool]:
+    """The fields of a sentence about a finding, and whether more than its name is known.
+
+    Where every word of a change names something else in front of the finding ("new infarct" is an acute one), the
+    change stands behind it.
+    """
     table, attributes = wording.table, fact.attributes
     name = choice.of(wording.names(fact.concept))
     plural = wording.plural(name)
-    many = attributes.number is not None
+    many, is_behind = attributes.number is not None, False
     fields = {"name": (plural or plural_of(name, wording) if attributes.count else plural or name) if many else name}
     for field, attribute in (("change", "change"), ("severity", "severity"), ("number", "number")):
         value = getattr(attributes, attribute)
         if value and not (value == "resolved" and fact.polarity == "absent"):
-            fields[field] = choice.of(table["values"][attribute][value])
+            said = table["values"][attribute][value]
+            if field == "change":
+                plain = [word for word in said if not _is_something_else(word, fields["name"], lexicon)]
+                said, is_behind = plain or said, not plain
+            fields[field] = choice.of(said)
     if fields.get("severity") in _OF_BOWEL and name.startswith("bowel"):
         fields["severity"] += "-sized"
     if attributes.count:
@@ -32,18 +42,28 @@ def noun_phrase(fact: ReportFact, wording: Wording, choice: Choice) -> tuple[dic
         fields["size"] = _size(attributes.size_mm, wording, choice)
     fields |= _place(fact, wording, choice)
     needed = [field for field in fields if field not in ("side", "location", "where", "name")]
-    phrases = [text for pattern in table["noun_phrases"] if (text := _complete(pattern, fields, needed))]
     endings = [text for pattern in table["end_phrases"] if (text := _complete(pattern, fields, needed))]
+    in_front = [text for pattern in table["noun_phrases"] if (text := _complete(pattern, fields, needed))]
+    phrases = endings if is_behind and endings else in_front
     phrase = choice.of(phrases)
     countable = plural is not None and not many
     verb = 1 if many or _is_plural(name) else 0
-    said = {
+    words = {
         "finding": phrase,
         "ending": choice.of([*phrases, *endings]),
         "a_finding": f"{article(phrase, wording)} {phrase}" if countable else phrase,
         **{key: forms[verb] for key, forms in table["verbs"].items()},
     }
-    return said, len(fields) > 1
+    return words, len(fields) > 1
+
+
+@lru_cache(maxsize=1 << 14)
+def _is_something_else(change: str, name: str, lexicon: Lexicon) -> bool:
+    """Whether a word of change with a name is read as another finding, or as no change: "increased kyphosis"."""
+    alone = {fact.concept for fact in facts_of_report(f"There is {name}.", lexicon)}
+    found = facts_of_report(f"There is {change} {name}.", lexicon)
+    is_change = {fact.concept for fact in found} == alone and all(fact.attributes.change for fact in found)
+    return bool(alone) and not is_change  # a name in another language is no name of the lexicon's
 
 
 def _complete(pattern: str, fields: dict[str, str], needed: list[str]) -> str | None:

@@ -59,12 +59,12 @@ def compose(
     lines: list[list[Said]] = []
     for region, heading in wording.table["regions"].items():
         own = [fact for fact in facts if lexicon.concepts[fact.concept].region == region]
-        said = list(_sentences(own, (), wording, style, choice))
+        said = list(_sentences(own, (), lexicon, wording, style, choice))
         said += [size for place, size, _ in sizes if place == region]
         each = [list(writer.family(kind)) for kind in kinds if lexicon.concepts[kind.concept].region == region]
         lines += _lines(heading, said, each) if style == "structured" else [[*said, *(s for one in each for s in one)]]
     rest = [[size] for place, size, _ in sizes if not place]
-    rest += [[measured] for measured in _sentences((), measurements, wording, style, choice)]
+    rest += [[measured] for measured in _sentences((), measurements, lexicon, wording, style, choice)]
     lines = [line for line in (*lines, *rest) if line]
     if not lines:
         return Composed("", ())
@@ -72,7 +72,7 @@ def compose(
     texts = [" ".join(said.text for said in line) for line in lines]
     text = f"{headings['findings']}:\n" + ("\n" if style == "structured" else " ").join(texts)
     conclusion = _impression(
-        facts, kinds, [short for place, _, short in sizes if place], writer, wording, style, choice
+        facts, kinds, [short for place, _, short in sizes if place], writer, lexicon, wording, style, choice
     )
     if conclusion:
         numbered = [f"{number}. {line}" for number, line in enumerate(conclusion, start=1)]
@@ -93,12 +93,17 @@ def _lines(heading: str, said: Sequence[Said], lesions: Sequence[Sequence[Said]]
 
 
 def _sentences(
-    facts: Sequence[ReportFact], measurements: Sequence[Measurement], wording: Wording, style: Style, choice: Choice
+    facts: Sequence[ReportFact],
+    measurements: Sequence[Measurement],
+    lexicon: Lexicon,
+    wording: Wording,
+    style: Style,
+    choice: Choice,
 ) -> Iterator[Said]:
     patterns = wording.table[style]
     plain: list[tuple[ReportFact, str]] = []
     for fact in facts:
-        fields, is_qualified = noun_phrase(fact, wording, choice)
+        fields, is_qualified = noun_phrase(fact, wording, choice, lexicon)
         kind = fact.polarity
         if kind == "absent" and fact.attributes.change == "resolved":
             yield Said(sentence(patterns["resolved"], fields, choice), (fact,))
@@ -121,6 +126,7 @@ def _impression(
     kinds: Sequence[Family],
     sizes: Sequence[str],
     writer: LesionWriter,
+    lexicon: Lexicon,
     wording: Wording,
     style: Style,
     choice: Choice,
@@ -129,7 +135,9 @@ def _impression(
     ranked: list[tuple[tuple[float, float], str]] = []
     for fact in facts:
         if fact.polarity == "present" and (style == "structured" or choice.of([True, False])):
-            text = sentence(wording.table["structured"]["present"], noun_phrase(fact, wording, choice)[0], choice)
+            text = sentence(
+                wording.table["structured"]["present"], noun_phrase(fact, wording, choice, lexicon)[0], choice
+            )
             largest = max(fact.attributes.size_mm, default=0.0)
             ranked.append(((importance(fact.concept, wording), largest), text))
     ranked += [(writer.importance(kind), writer.impression(kind).text) for kind in kinds]

@@ -108,3 +108,18 @@ def test_a_missing_column_names_the_known_ones(tmp_path):
     with pytest.raises(InputError, match="of its 2 columns, split can be used") as caught:
         text_column(read_table(path), SUBJECT_COLUMNS, path)
     assert SECRET not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "is empty; its first line must name the columns"),
+        (b"study,text\n", "has no text in any of its 0 rows"),
+        (b"study,text\nA1,\nA2, \n", "has no text in any of its 2 rows"),
+        ("study,text\nA1,Erg\u00fcsse\n".encode("latin-1"), "is not UTF-8; save it as UTF-8"),
+    ],
+)
+def test_a_table_without_a_text_says_what_it_is(tmp_path, content, said):
+    (tmp_path / "reports.csv").write_bytes(content)
+    with pytest.raises(InputError, match=said):
+        read_reports(tmp_path / "reports.csv")

@@ -68,3 +68,28 @@ def test_labels_of_a_patient_that_count_for_several_studies_are_told_of(tmp_path
     (tmp_path / "by-study.csv").write_text("study,effusion\n1.2.3.0,1\n1.2.3.1,0\n1.2.3.2,0\n")
     facts_from_labels(tmp_path / "corpus", labels=tmp_path / "by-study.csv", engine="inline")
     assert "several studies" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        ("study,text\ns50414267,A report.\n", "no-study: 1 of the reports name no study"),
+        ("subject,study,text\n,,A report.\n", "no-study-id: 1 of the reports"),
+        ("study,text\nA0,A report.\n", None),
+    ],
+)
+def test_reports_that_are_of_nothing_here_are_said_in_a_sentence(tmp_path, dicom, noise, capsys, table, said):
+    study(dicom, noise, tmp_path / "scans", 0, "p", "20200301", "A0")
+    converted(tmp_path, table)
+    shown = capsys.readouterr().out
+    assert said is None or said in shown
+    assert ("attached to nothing" in shown) == (said is not None)
+
+
+@pytest.mark.parametrize("tilted", ["refuse", "resample"])
+def test_a_series_that_an_option_stores_names_it_unless_it_was_given(tmp_path, dicom, noise, capsys, tilted):
+    # 100 mm sideways for 5 mm upwards: more than the planes are wide, so that resampling is refused, too.
+    positions = [(100.0 * n, 0.0, 5.0 * n) for n in range(4)]
+    dicom.write(tmp_path / "scans", noise(4, 8, 8), positions=positions)
+    convert_dicom(tmp_path / "scans", tmp_path / "corpus", tilted=tilted, engine="inline")
+    assert ("--tilted shear or resample" in capsys.readouterr().out) == (tilted == "refuse")

@@ -161,3 +161,11 @@ def test_real_series_of_one_patient(test_data: Path, dicom):
     assert roles["CT"] == {"soft-kernel": "present"}  # reconstructed with the kernel SOFT
     assert roles["PT"] == {"pet": "present", "pet-ac": "present"}
     assert roles["MR"] == {"t1": "uncertain"}  # the times were removed; only the description says T1
+
+
+def test_real_enhanced_series_are_weighted_as_their_pulse_sequences_are(test_data: Path, dicom):
+    """A gradient echo-planar series with an echo time of 30 ms is weighted by T2*: that is how BOLD is measured."""
+    converted = dicom.convert(test_data / "medical/mr_enhanced_multiframe/In/Siemens")
+    facts = [row for outcome in converted.outcomes for row in outcome.tables.get("facts", [])]
+    stated = [json.loads(fact["attributes"]) for fact in facts]
+    assert {(fact["role"], *fact["evidence"]["scanning_sequence"]) for fact in stated} == {("t2star", "GR", "EP")}

@@ -10,6 +10,7 @@ import rasterio
 import shapely
 import xarray as xr
 from affine import Affine
+from PIL import Image
 
 from voxtile.cli.main import main
 from voxtile.corpus.reader import Corpus
@@ -120,6 +121,7 @@ def test_a_bad_scene_is_one_sentence_and_its_neighbour_is_unharmed(tmp_path, mak
     said = " ".join((shown.out + shown.err).split())
     assert re.search(BAD[damage], said), said
     assert "Traceback" not in said
+    assert not re.search(r"failed: (\S+): \1:", said), "the name of a scene stands once"
     corpus = Corpus(tmp_path / "corpus")
     failed = [row for row in corpus.ledger().to_pylist() if row["status"] == "failed"]
     assert failed
@@ -132,6 +134,14 @@ def test_a_bad_scene_is_one_sentence_and_its_neighbour_is_unharmed(tmp_path, mak
         y, x = max(line, 0), max(column, 0)
         part = PIXELS[:, y : line + 32, x : column + 32]
         np.testing.assert_array_equal(values[:, y - line :, x - column :][:, : part.shape[1], : part.shape[2]], part)
+
+
+def test_a_picture_of_no_place_is_told_of_in_a_sentence_and_in_no_warning_of_a_library(tmp_path, capsys, recwarn):
+    Image.fromarray(np.full((40, 40, 3), 90, np.uint8)).save(tmp_path / "plain.tif")
+    (tmp_path / "bands.yaml").write_text(BANDS)
+    assert main(["convert", "geotiff", str(tmp_path), str(tmp_path / "corpus"), *OPTIONS]) == 1
+    assert "no coordinate reference system" in capsys.readouterr().out
+    assert "NotGeoreferencedWarning" not in {warning.category.__name__ for warning in recwarn}
 
 
 def test_turned_scenes_and_scenes_over_the_dateline_and_a_pole_are_kept(tmp_path, make_raster, capsys):

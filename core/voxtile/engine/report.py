@@ -121,9 +121,8 @@ def print_summary(name: str, corpus: Path, summary: RunSummary) -> None:
     for reason in sorted({*summary.again, *summary.reasons["dropped"]} & ADVICE.keys()):
         console.print(f"{reason}: {ADVICE[reason]}", highlight=False, markup=False, soft_wrap=True)
     for source, failure in summary.failures[:SHOWN_FAILURES]:
-        console.print(
-            f"failed: {source}: {failure.sentence} ({failure.reason})", highlight=False, markup=False, soft_wrap=True
-        )
+        told = failure.sentence if failure.sentence.startswith(source) else f"{source}: {failure.sentence}"
+        console.print(f"failed: {told} ({failure.reason})", highlight=False, markup=False, soft_wrap=True)
     if len(summary.failures) > SHOWN_FAILURES:
         console.print(f"… and {len(summary.failures) - SHOWN_FAILURES} more; the ledger names all", highlight=False)
     hashed = next((source for source, _ in summary.failures if is_hashed(source)), None)

@@ -196,7 +196,7 @@ def read_reports(path: Path, reader: PlanReader | None = None) -> Reports:
     `PatientID`, …; and `text` or `report`, or `findings` and/or `impression`, which are joined.
 
     Raises:
-        InputError: the file cannot be read, or a column is missing.
+        InputError: the file cannot be read, a column is missing, or no row has a text.
     """
     # Late: workers take no more of this module than `raw_captions`.
     from voxtile_datasets.deidentification.scrub import clean_control_characters
@@ -232,6 +232,8 @@ def read_reports(path: Path, reader: PlanReader | None = None) -> Reports:
             by_subject[subject[index]].append(report)
         else:
             nameless.append(index + 1)
+    if not (by_study or by_subject or too_long or torn or nameless):
+        raise InputError(f"'{path}' has no text in any of its {table.num_rows} rows; give the table of the reports")
     return Reports(dict(by_study), dict(by_subject), too_long, sorted(row + 1 for row in torn), nameless)
 
 

@@ -41,6 +41,8 @@ def read_table(path: Path, reader: PlanReader | None = None) -> pa.Table:
     """
     if not path.is_file():
         raise InputError(f"the file '{path}' does not exist")
+    if not path.stat().st_size:
+        raise InputError(f"'{path}' is empty; its first line must name the columns")
     suffix = path.suffix.lower()
     try:
         if suffix == ".parquet":
@@ -54,7 +56,11 @@ def read_table(path: Path, reader: PlanReader | None = None) -> pa.Table:
 
             return _read_sheet(path, reader, _sheet)
         return _read_csv(path)
-    except (pa.ArrowException, OSError, UnicodeError) as error:
+    except UnicodeError as error:
+        raise InputError(
+            f"'{path}' is not UTF-8; save it as UTF-8 (Excel: 'CSV UTF-8'), or as XLSX or Parquet"
+        ) from error
+    except (pa.ArrowException, OSError) as error:
         # What a library says may hold a row, with names and texts; its class does not.
         reason = (error.strerror if isinstance(error, OSError) else None) or type(error).__name__
         raise InputError(

@@ -86,7 +86,8 @@ def _check(extractor: Extractor, corpus: Corpus, wanted: set[str]) -> None:
             extractor.check(metas)
         except PresetError as error:
             raise PresetError(
-                f'{error}; where there are samples that it takes, choose them with --where, such as "gsd_m = 10"'
+                f"{error}; where there are samples that it takes, choose them with --where, such as "
+                '"units = \'HU\'" or "gsd_m = 10"'
             ) from error
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from voxtile.console import output
-from voxtile.engine.run import RunOptions, run_task
+from voxtile.engine.run import RunOptions, RunSummary, run_task
 from voxtile.errors import ConfigError, InputError
 from voxtile_datasets.intake.deidentify import HashedNames
 from voxtile_datasets.intake.planner import IntakeOptions, Planner
@@ -28,6 +28,17 @@ _NOT_LOOKED_FOR = (
     "text that is burned into radiographs was not looked for, and stays; --find-text blank or refuse, in a new corpus, "
     "looks for it"
 )
+
+# Verdict → which option of the same command takes such series.
+_OPTIONS = {
+    "tilted": "the planes are stacked off their normal (gantry tilt); --tilted shear or resample stores such series",
+    "unequal-steps": "the steps between planes vary; --unequal-steps resample stores such series",
+    "too-few-slices": "a volume has three planes or more; --min-slices says otherwise",
+}
+_TEXT_OPTIONS = {
+    "burned-in": "the header says that text is burned in; --find-text blank takes it out, --allow-burned-in keeps it",
+    "burned-in-risk": "such pictures mostly show names; --find-text blank takes text out, --allow-burned-in keeps it",
+}
 
 _REPORTS_BESIDE = (
     "{} files are reports (DICOM SR, PDF or CDA) and were not read; --reports '{}' attaches them, in a new corpus"
@@ -160,6 +171,8 @@ def convert_dicom(
         grid=GridChoice(tilted, unequal_steps),
     )
     summary = run_task(task, corpus, options)
+    chose = {"tilted": tilted != "refuse", "unequal-steps": unequal_steps != "refuse"}
+    _advise(summary, reports, {name for name, is_chosen in chose.items() if is_chosen}, about_text=find_text == "no")
     if masks and tree.masks and options.dry_run:
         output().print(f"then {len(tree.masks)} SEG or RTSTRUCT objects are attached to the series that they are of")
     elif masks and tree.masks:
@@ -176,6 +189,17 @@ def convert_dicom(
 
 
 # What a conversion of images alone does without is imported where it is used: start-up is most of a small one's time.
+
+
+def _advise(summary: RunSummary, reports: Path | None, chosen: set[str], *, about_text: bool) -> None:
+    """Say which option stores what was left out, unless it was given; and which reports were attached to nothing."""
+    options = _OPTIONS | (_TEXT_OPTIONS if about_text else {})
+    for reason in sorted(summary.reasons["dropped"].keys() & options.keys() - chosen):
+        output().print(f"{reason}: {options[reason]}", markup=False, highlight=False, soft_wrap=True)
+    if reports is not None:
+        from voxtile_datasets.intake.report_advice import print_report_advice
+
+        print_report_advice(summary)
 
 
 def _reports_among(tree: DicomTree) -> int:

@@ -8,6 +8,7 @@ from typing import Any, Literal
 from voxtile.console import output
 from voxtile.engine.run import RunOptions, run_task
 from voxtile_datasets.intake.planner import IntakeOptions, Planner
+from voxtile_datasets.intake.report_advice import print_report_advice
 from voxtile_medical.nifti.files import is_label_name, is_nifti_name, nifti_tree
 from voxtile_medical.nifti.layouts import read_layout
 from voxtile_medical.nifti.task import LABELS, LABELS_ADVICE, NiftiTask, find_label_maps
@@ -93,6 +94,8 @@ def convert_nifti(
     told = (patterns, modality, units, no_affine, licence, deidentify, masks, subject_pattern)
     task = NiftiTask(source, *told, planner, deface)
     summary = run_task(task, corpus, options)
+    if reports is not None:
+        print_report_advice(summary)
     if summary.reasons["dropped"][LABELS]:
         output().print(LABELS_ADVICE, markup=False, highlight=False, soft_wrap=True)
     root, found, _ = nifti_tree(source, options.plan_reader)

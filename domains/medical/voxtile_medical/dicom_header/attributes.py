@@ -78,6 +78,13 @@ _LISTS: Mapping[str, tuple[str, frozenset[str]]] = {
     "CorrectedImage": ("corrections", frozenset(_CORRECTIONS.split())),
     "SeriesDescription": ("described_as", WORDS),
 }
+# What enhanced MR states in place of ScanningSequence (PS3.3 C.8.13.4): element → value → its word. Gradient and spin
+# echoes in one train (GRASE) weigh as the spin echoes do that refocus them.
+_PULSES: Mapping[str, Mapping[str, str]] = {
+    "EchoPulseSequence": {"SPIN": "SE", "GRADIENT": "GR", "BOTH": "SE"},
+    "InversionRecovery": {"YES": "IR"},
+    "EchoPlanarPulseSequence": {"YES": "EP"},
+}
 _VENDORS = frozenset(_VENDOR_WORDS.split())
 # Reconstruction kernels: Siemens Br38f or B30s, Canon FC08, Philips letters, GE words.
 _KERNEL = re.compile(r"(?:[A-Z][a-z]?\d{2}[a-z]{0,2}|FC\d{2}|[A-FLY][A-C]?|I\d{2}[fs])")
@@ -102,6 +109,8 @@ def attributes_of(values: Values) -> dict[str, Any]:
         listed = [str(v) for v in values.get(keyword, ()) if str(v) in allowed]
         if listed:
             facts[name] = listed
+    if "scanning_sequence" not in facts and (pulses := _pulses(values)):
+        facts["scanning_sequence"] = pulses
     delay = _contrast_delay(values)
     if delay is not None:
         facts["contrast_delay_s"] = delay
@@ -134,6 +143,12 @@ def age_band(text: str) -> str | None:
         return None
     years = int(match[1]) if match[2] == "Y" else 0
     return f"{_OLDEST}+" if years >= _OLDEST else f"{years // 10 * 10}-{years // 10 * 10 + 9}"
+
+
+def _pulses(values: Values) -> list[str]:
+    """Scanning sequence of an enhanced MR, in the words of a classic one; empty where it is not known."""
+    found = [words.get(_first(values.get(keyword)).upper()) for keyword, words in _PULSES.items()]
+    return [word for word in found if word] if found[0] else []
 
 
 def _contrast_delay(values: Values) -> float | None:

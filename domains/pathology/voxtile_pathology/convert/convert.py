@@ -9,6 +9,7 @@ from voxtile.engine.run import RunOptions, run_task
 from voxtile.engine.worker_process import Limits
 from voxtile.errors import ConfigError
 from voxtile_datasets.intake.planner import IntakeOptions, Planner
+from voxtile_datasets.intake.report_advice import print_report_advice
 from voxtile_pathology.convert.cases import StudyUnit
 from voxtile_pathology.convert.current_slide import close_slide
 from voxtile_pathology.convert.plan import Inputs
@@ -144,6 +145,9 @@ def convert_wsi(
         source, annotations, coords, cases, study, limits, 0 if options.engine == "inline" else options.processes
     )
     try:
-        run_task(WsiTask(settings, inputs, planner), corpus, options).raise_if_failed()
+        summary = run_task(WsiTask(settings, inputs, planner), corpus, options)
+        if reports is not None:
+            print_report_advice(summary)
+        summary.raise_if_failed()
     finally:
         close_slide()

@@ -155,6 +155,8 @@ def facts_from_annotations(
 
 def _files(corpus: Path, folder: Path, key_file: Path | None) -> dict[str, str]:
     """Source of a slide → name of its annotation file."""
+    if not folder.is_dir():
+        raise InputError(f"the folder of annotations '{folder}' does not exist; give that of the GeoJSON or XML files")
     sources: Sequence[str] = sorted(
         {s for s in Corpus(corpus).table("samples", columns=["source"])["source"].to_pylist() if s}
     )

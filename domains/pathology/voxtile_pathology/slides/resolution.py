@@ -71,5 +71,5 @@ def slide_mpp(slide: Slide, assume: float | None = None) -> tuple[float, float]:
             raise SlideError(f"--assume-mpp {assume:g} is not a scale; give micrometres a pixel, such as 0.25 or 0.5")
         return assume, assume
     odd = [warning.detail for warning in slide.warnings if warning.reason == "impossible-mpp"]
-    reason = odd[0] if odd else "the file does not say how many micrometres a pixel is"
-    raise SlideError(f"{slide.path.name}: {reason}; if you know it, give --assume-mpp (0.25 for 40x, 0.5 for 20x)")
+    reason = odd[0].removeprefix("the file ") if odd else "does not say how many micrometres a pixel is"
+    raise SlideError(f"{slide.path.name} {reason}; if you know it, give --assume-mpp (0.25 for 40x, 0.5 for 20x)")

@@ -52,6 +52,7 @@ def tiff_directories(path: Path) -> Iterator[tifffile.TiffFile]:
         with tifffile.TiffFile(path) as file:
             yield file
     except DAMAGED as error:
-        raise SlideError(f"{path.name} is damaged or cut short ({error}); copy it again from its source") from error
+        why = f" ({error})" if any(letter.isalpha() for letter in str(error)) else ""  # tifffile's may be a bare number
+        raise SlideError(f"{path.name} is damaged or cut short{why}; copy it again from its source") from error
     finally:
         _LOGGER.disabled = before

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ import numpy.typing as npt
 from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
 from rasterio.enums import ColorInterp
-from rasterio.errors import RasterioError
+from rasterio.errors import NotGeoreferencedWarning, RasterioError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
@@ -267,7 +268,9 @@ class RasterPixels:
 def _open(path: str, root: Path, options: SceneOptions) -> DatasetReader:
     drivers = drivers_of(path, root, options)
     try:
-        with fenced_gdal(options):
+        with fenced_gdal(options), warnings.catch_warnings():
+            # That a raster has no place is said in our own words, where it matters.
+            warnings.simplefilter("ignore", NotGeoreferencedWarning)
             return DatasetReader(path, driver=list(drivers))  # rasterio.open takes one driver only
     except (RasterioError, OSError) as error:
         raise SceneError(

@@ -87,6 +87,16 @@ def test_nifti_comes_back_on_its_own_grid(tmp_path, model):
     assert (np.asarray(Image.open(picture)) == (42, 120, 214)).all(2).any(), "drawn in a plane where it is"
 
 
+@pytest.mark.parametrize("form", ["geojson", "geopackage"])
+def test_a_volume_has_no_outlines_in_a_plane(tmp_path, model, capsys, form):
+    model(VOLUME)
+    nibabel.save(nibabel.Nifti1Image(np.full((24, 24, 24), 900, np.int16), np.eye(4)), tmp_path / "head.nii.gz")
+    asked = ["ground", "any", str(tmp_path / "head.nii.gz"), "box", "--out", str(tmp_path / "out"), "--to", form]
+    assert main(asked) == 2
+    assert "a volume has no outlines" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
 @pytest.mark.parametrize("number", [0, 1])
 def test_dicom_comes_back_as_a_segmentation_of_its_own_slices(tmp_path, model, number):
     """One of the two studies is an enhanced multi-frame file, the other has a file a slice."""

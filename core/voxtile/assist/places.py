@@ -197,7 +197,7 @@ class PlaceFiles:
             assistant.require_pointing()
             kind = read_as(kind_of(scan), scan, assistant.preset)
             self._form = own_form(kind, assistant.preset) if to == "auto" else to
-            check_form(kind, self._form, "none")
+            check_form(kind, self._form, "none", assistant.preset)
             prepare(out)
 
     def add(self, places: Sequence[Found | None]) -> None:

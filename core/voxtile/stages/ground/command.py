@@ -128,7 +128,7 @@ def ground(
     if bands and not (kind == "geotiff" and isinstance(loaded.preset, ImagePreset)):
         raise ConfigError("--bands goes with rasters and a model of pictures; leave it out")
     form = own_form(kind, loaded.preset) if to == "auto" else to
-    check_form(kind, form, boxes)
+    check_form(kind, form, boxes, loaded.preset)
     if modality is not None and kind != "nifti":
         raise ConfigError(f"--modality goes with NIfTI files; '{image}' says it itself, leave it out")
     prepare(out)

@@ -21,6 +21,7 @@ from voxtile.stages.ground.pictures import write_pictures
 Form: TypeAlias = Literal["auto", "dicom-seg", "nifti", "geojson", "geopackage"]
 Boxes: TypeAlias = Literal["none", "upright", "rotated"]
 
+_TITLES = {"geojson": "GeoJSON", "geopackage": "a GeoPackage"}
 _OWN_FORM = {"dicom": "dicom-seg", "nifti": "nifti", "geotiff": "geopackage", "wsi": "geojson", "picture": "geojson"}
 
 
@@ -76,8 +77,8 @@ def own_form(kind: str, preset: Preset) -> str:
     return _OWN_FORM.get(kind, "nifti" if len(preset.grid) == 3 else "geojson")
 
 
-def check_form(kind: str, form: str, boxes: Boxes) -> None:
-    """Refuse a format that the kind of image does not go with.
+def check_form(kind: str, form: str, boxes: Boxes, preset: Preset) -> None:
+    """Refuse a format that the kind of image, or what the model reads of it, does not go with.
 
     Raises:
         ConfigError: says which goes.
@@ -86,6 +87,8 @@ def check_form(kind: str, form: str, boxes: Boxes) -> None:
         raise ConfigError(
             "results on pictures are written as GeoJSON in pixels, as outlines; leave --to and --boxes out"
         )
+    if len(preset.grid) == 3 and form in ("geojson", "geopackage"):
+        raise ConfigError(f"a volume has no outlines for {_TITLES[form]}; leave --to {form} out, or take --to nifti")
     if kind == "wsi" and form != "geojson":
         raise ConfigError(f"results on slides are written as GeoJSON, as QuPath reads it; leave --to {form} out")
     if boxes != "none" and (kind != "geotiff" or form not in ("geojson", "geopackage")):

@@ -87,7 +87,8 @@ def check_form(kind: str, form: str, boxes: Boxes, preset: Preset) -> None:
         raise ConfigError(
             "results on pictures are written as GeoJSON in pixels, as outlines; leave --to and --boxes out"
         )
-    if len(preset.grid) == 3 and form in ("geojson", "geopackage"):
+    # What is flat by its kind is refused by the preset of a model of volumes, in its own words.
+    if len(preset.grid) == 3 and form in _TITLES and kind not in ("geotiff", "wsi", "picture"):
         raise ConfigError(f"a volume has no outlines for {_TITLES[form]}; leave --to {form} out, or take --to nifti")
     if kind == "wsi" and form != "geojson":
         raise ConfigError(f"results on slides are written as GeoJSON, as QuPath reads it; leave --to {form} out")

@@ -10,6 +10,10 @@ SEED ?= 0
 JOBS ?= 3
 CT_CORPUS := $(OUT)/corpus
 
+# Hundreds of processes of the suite import the same modules, and each of its own reads six hundred files of tests: they
+# are compiled once, also where the environment asks for no bytecode.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help ct test test-rest coverage lint docs bench fuzz fuzz-parsers chaos sbom audit docs-commands mutants pages serve clean
 help:
 	@echo "make ct     phantom CT in DICOM -> corpus -> training -> zero-shot report ($(OUT)/report/index.html), 10 to 25 minutes on 2 cores"

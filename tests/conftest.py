@@ -1,5 +1,6 @@
 """Fixtures that every test folder uses."""
 
+import gc
 import os
 import subprocess
 import sys
@@ -43,6 +44,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         for place, item in enumerate(cases):
             if place not in kept:
                 item.add_marker(pytest.mark.sweep(ci=True))
+
+
+def pytest_collection_finish() -> None:
+    """What is there by now stays to the end: no garbage collection has to look through it again."""
+    gc.collect()
+    gc.freeze()
 
 
 def _test_data_root() -> Path:

@@ -2,11 +2,10 @@
 
 import json
 import math
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from forked_script import run_script
 
 HERE = Path(__file__).parent
 DOMAINS = (
@@ -28,12 +27,10 @@ def domain(request):
 
 
 @pytest.fixture(scope="module")
-def measured(domain):
+def measured(domain, training_nursery, tmp_path_factory):
     """Figures of the installed code, of a process with one thread."""
-    command = [sys.executable, "-P", str(HERE / "make.py"), "figures", str(HERE), domain]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
-    return json.loads(done.stdout)
+    said = run_script(training_nursery, tmp_path_factory.mktemp("figures"), HERE / "make.py", "figures", HERE, domain)
+    return json.loads(said.splitlines()[-1])
 
 
 @pytest.mark.parametrize("domain", DOMAINS, indirect=True)

@@ -13,6 +13,7 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 pytest.importorskip("mkdocs", reason="the site is built by mkdocs, which the extra dev brings")
+pytestmark = pytest.mark.sweep(ci=True)  # one build for all of them, a quarter of a minute
 
 
 class _Read(HTMLParser):
@@ -52,7 +53,6 @@ def site(tmp_path_factory):
     return out, pages
 
 
-@pytest.mark.sweep(ci=True)
 def test_every_link_and_anchor_within_the_site_is_there(site):
     out, pages = site
     lost = []

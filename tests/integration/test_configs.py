@@ -202,7 +202,7 @@ def said(command, figure, options, capsys):
 
 # `validate` and `predict` read what `fit` and `test` have read: here once for each kind of item.
 ALL_COMMANDS = ("medical/ct", "medical/cxr", "pathology/he", "remote_sensing/sentinel2")
-IN_SUITE = ("medical/ct", "medical/cxr", "medical/unified", "remote_sensing/sar")
+IN_SUITE = ("medical/ct", "medical/unified", "remote_sensing/sar")  # test_training_commands.py has medical/cxr
 ALONE = [name for name in CONFIGS if not name.endswith("-dpo")]  # those go on from an assistant, as in test_assist.py
 CASES = [name if name in IN_SUITE else pytest.param(name, marks=pytest.mark.sweep(ci=True)) for name in ALONE]
 WHOLE = [pytest.param(f"{name} whole", marks=pytest.mark.sweep) for name in ALONE]

@@ -1,13 +1,11 @@
 """Tiled, cached, with two processes and sharded, every objective has the gradient of its dense float64 definition."""
 
 import json
-import os
-import subprocess
 from collections import Counter
 from pathlib import Path
 
 import pytest
-from lean_script import LEAN
+from forked_script import run_script
 
 SCRIPT = Path(__file__).with_name("exactness.py")
 BOUND = 1e-10  # DESIGN, section 5
@@ -20,20 +18,8 @@ TOGETHER = ("ranks", "sharded", "cached ranks", "cached sharded")
     "which",
     ["few", pytest.param("half", marks=pytest.mark.sweep(ci=True)), pytest.param("whole", marks=pytest.mark.sweep)],
 )
-def test_every_objective_by_every_way(tmp_path, which):
-    done = subprocess.run(
-        [*LEAN, str(SCRIPT), "2", str(tmp_path), which],
-        env={
-            **os.environ,
-            "OMP_NUM_THREADS": "1",
-            "PYTHONPATH": os.pathsep.join([str(SCRIPT.parent), os.environ.get("PYTHONPATH", "")]),
-        },
-        capture_output=True,
-        text=True,
-        timeout=900,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+def test_every_objective_by_every_way(training_nursery, tmp_path, which):
+    run_script(training_nursery, tmp_path, SCRIPT, "2", tmp_path, which)
     for out in (tmp_path / f"{rank}.json" for rank in range(2)):
         table = json.loads(out.read_text())
         assert len(table) >= (44 if which == "few" else 88)

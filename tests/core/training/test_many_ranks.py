@@ -1,15 +1,13 @@
 """Two processes train to the same weights, and average them to the same, as one: whatever is trained, and how."""
 
 import json
-import os
 import shutil
-import subprocess
 from pathlib import Path
 
 import lightning.pytorch as pl
 import pytest
 import torch
-from lean_script import LEAN
+from forked_script import run_script
 from lightning.pytorch.plugins import MixedPrecision
 from timm.layers import BatchNormAct2d
 
@@ -22,17 +20,9 @@ SCRIPT = Path(__file__).with_name("many_ranks.py")
 BOUND = 1e-10  # DESIGN, section 5
 
 
-def trained(folder, *arguments):
+def trained(nursery, folder, *arguments):
     """What each process found, by training and strategy."""
-    environment = {
-        **os.environ,
-        "OMP_NUM_THREADS": "1",
-        "PYTHONPATH": os.pathsep.join([str(SCRIPT.parent), os.environ.get("PYTHONPATH", "")]),
-    }
-    environment.pop("LOCAL_RANK", None)
-    command = [*LEAN, str(SCRIPT), str(folder), *arguments]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1500, check=False)
-    assert done.returncode == 0, done.stderr[-3000:]
+    run_script(nursery, folder, SCRIPT, folder, *arguments)
     return [json.loads((folder / f"{rank}.json").read_text()) for rank in range(2)]
 
 
@@ -48,8 +38,8 @@ def check(tables, trainings):
 @pytest.mark.parametrize(
     ("which", "trainings"), [("few", 3 + 2), pytest.param("some", 11 + 6, marks=pytest.mark.sweep(ci=True))]
 )
-def test_weights_and_their_average_are_those_of_one_process(tmp_path, which, trainings):
-    check(trained(tmp_path, which), trainings)
+def test_weights_and_their_average_are_those_of_one_process(training_nursery, tmp_path, which, trainings):
+    check(trained(training_nursery, tmp_path, which), trainings)
     for rank in range(2):
         said = json.loads((tmp_path / f"refused {rank}.json").read_text())
         assert "learned other weights, or in other groups" in said.pop("alone last_n, layer_decay, recompute")
@@ -92,13 +82,13 @@ def test_scaled_gradients_are_refused_where_weights_are_sharded():
 
 
 @pytest.mark.sweep
-def test_a_run_goes_on_with_any_strategy_and_number_of_processes(tmp_path):
-    check(trained(tmp_path, "resumed"), 8 * 2 + 5 * 9 - 1)
+def test_a_run_goes_on_with_any_strategy_and_number_of_processes(training_nursery, tmp_path):
+    check(trained(training_nursery, tmp_path, "resumed"), 8 * 2 + 5 * 9 - 1)
 
 
 @pytest.mark.sweep
 @pytest.mark.timeout(1600)
-def test_compiled_too(tmp_path):
+def test_compiled_too(training_nursery, tmp_path):
     if shutil.which("g++") is None:
         pytest.skip("torch.compile makes code by a C++ compiler, and there is none")
-    check(trained(tmp_path, "sweep"), 6)
+    check(trained(training_nursery, tmp_path, "sweep"), 6)

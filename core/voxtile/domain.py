@@ -105,6 +105,8 @@ class Domain:
             `voxtile_medical.reports.assertion.english.English`; or None.
         report_reader: function of a vocabulary's name that gives the rules which read its labels in reports (a
             `voxtile_datasets.report_reading.rules.RuleReader`), for tasks of report factuality; or None.
+        report_labellers: name → function of a folder of weights that gives a model which labels reports (a
+            `voxtile.evaluation.kinds.reports.reading.Labeller`), for tasks of report factuality.
         report_words: YAML files, or folders of them, that hold the words of the domain's reports: names of findings
             and the like, which de-identification does not take for names of people.
         deidentifier: function of a text and, by the keyword `numbers`, of what is known of whose it is, that gives the
@@ -144,6 +146,7 @@ class Domain:
     band_pictures: Command | None = None
     report_language: Command | None = None
     report_reader: Command | None = None
+    report_labellers: Mapping[str, Command] = field(default_factory=_nothing)
     report_words: tuple[Path, ...] = ()
     deidentifier: Command | None = None
     wordings: tuple[Path, ...] = ()

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 
 import pyarrow as pa
 
@@ -14,7 +15,7 @@ from voxtile.corpus.reader import Corpus
 from voxtile.data.sentences import split_sentences
 from voxtile.domain import discover
 from voxtile.errors import ConfigError
-from voxtile.evaluation.kinds.reports.reading import DraftReading
+from voxtile.evaluation.kinds.reports.reading import DraftReading, Labeller
 from voxtile_datasets.captions.checker.check import VERSION, Known, check
 from voxtile_datasets.captions.checker.extraction.claims import Claim, Detail
 from voxtile_datasets.captions.checker.fact import Fact
@@ -78,6 +79,27 @@ def read_labels(domain: str, vocabulary: str, texts: Sequence[str]) -> list[Mapp
         )
     rules: RuleReader = command.load()(vocabulary)
     return [_firmest(rules.rows("", text).facts) for text in texts]
+
+
+def open_labeller(domain: str, model: str, weights: Path) -> Labeller:
+    """A domain's model that labels reports.
+
+    Args:
+        domain: whose it is.
+        model: its name.
+        weights: folder of them.
+
+    Raises:
+        ConfigError: there is no such model.
+        InputError: the weights are not there, or not what they should be.
+    """
+    installed = discover()[0]
+    known = {name: dict(one.report_labellers) for name, one in installed.items() if one.report_labellers}
+    if model not in known.get(domain, {}):
+        there = ", ".join(f"{one} of {name}" for name, models in known.items() for one in models) or "none"
+        raise ConfigError(f"no domain '{domain}' has a model '{model}' that labels reports; there are: {there}")
+    opened: Labeller = known[domain][model].load()(weights)
+    return opened
 
 
 def _claimed(text: str, vocabulary: Vocabulary) -> dict[str, str]:

@@ -251,6 +251,7 @@ domain = Domain(
         ),
     },
     report_reader=Command("voxtile_medical.reports.command:rules_of_vocabulary", "labels of a vocabulary in reports"),
+    report_labellers={"chexbert": Command("voxtile_medical.reports.chexbert:open_chexbert", "CheXbert's own labels")},
     report_words=tuple(
         Path(__file__).parent / name for name in ("reports", "claims", "phrases", "wordings", "measurements")
     ),

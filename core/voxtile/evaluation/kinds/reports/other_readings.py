@@ -12,7 +12,7 @@ from voxtile.evaluation.figures.rows import Row
 from voxtile.evaluation.kinds.reports.figures import Ratio, frequent, ratios_of
 from voxtile.evaluation.kinds.reports.judge import ASK, Asking, Verdicts, ratios_of_judge
 from voxtile.evaluation.kinds.reports.overlap import MOST_CIDER, bleu, cider, rouge_l
-from voxtile.evaluation.kinds.reports.reading import LABELS, DraftReading, LabelReader
+from voxtile.evaluation.kinds.reports.reading import LABELS, DraftReading, Labeller, LabelReader
 from voxtile.evaluation.kinds.reports.rows import DRAFTS, ReportFigures, Told
 from voxtile.evaluation.kinds.reports.task import ReportTask
 
@@ -27,19 +27,46 @@ def rows_of_labels(
         return []
     read: LabelReader = LABELS.load()
     own = read(task.labels.domain, task.labels.vocabulary, told.texts)
-    first = [references[uid][0] if uid in references else "" for uid in uids]
+    first = _first(uids, references)
     true = read(task.labels.domain, task.labels.vocabulary, first)
+    certain = [(_certain(truth), _certain(said)) for truth, said in zip(true, own, strict=True)]
+    return _rows_of_labels(figures, told, task.labels.vocabulary, certain, first)
+
+
+def rows_of_labeller(
+    labeller: Labeller | None,
+    figures: ReportFigures,
+    told: Told,
+    uids: Sequence[str],
+    references: Mapping[str, Sequence[str]],
+) -> list[Row]:
+    """Labels that a model reads in the text, against those that it reads in the case's own report."""
+    if labeller is None or not references:
+        return []
+    first = _first(uids, references)
+    pairs = list(zip(labeller(first), labeller(told.texts), strict=True))
+    rows = _rows_of_labels(figures, told, labeller.name, pairs, first)
+    for name, labels in labeller.parts.items():
+        some = [tuple({k: v for k, v in read.items() if k in labels} for read in pair) for pair in pairs]
+        rows += [row for row in _rows_of_labels(figures, told, name, some, first) if row.class_name is None]
+    return rows
+
+
+def _first(uids: Sequence[str], references: Mapping[str, Sequence[str]]) -> list[str]:
+    """Of each case its first own report; empty where it has none."""
+    return [references[uid][0] if uid in references else "" for uid in uids]
+
+
+def _rows_of_labels(
+    figures: ReportFigures, told: Told, prefix: str, read: Sequence[Sequence[Mapping[str, str]]], first: Sequence[str]
+) -> list[Row]:
+    """Figures of labels, each case's own and the text's; a case without a report of its own counts nowhere."""
+    names = sorted({name for (truth, _), text in zip(read, first, strict=True) if text for name in truth})
     readings = [
-        DraftReading(_certain(truth), _certain(said)) if text else DraftReading({}, {})
-        for truth, said, text in zip(true, own, first, strict=True)
-    ]
-    names = sorted({name for reading in readings for name in reading.truth})
-    readings = [
-        DraftReading({name: reading.truth.get(name, "absent") for name in names}, reading.said) if text else reading
-        for reading, text in zip(readings, first, strict=True)
+        DraftReading({name: truth.get(name, "absent") for name in names}, said) if text else DraftReading({}, {})
+        for (truth, said), text in zip(read, first, strict=True)
     ]
     found = [ratio for ratio in ratios_of(readings, frequent(readings)) if ratio.metric.startswith("finding_")]
-    prefix = task.labels.vocabulary
     return figures.rows(told, [
         Ratio(ratio.metric.replace("finding", _LABEL_PREFIX + prefix), ratio.average, ratio.class_name, ratio.above,
               ratio.below, ratio.counted, ratio.positives)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Protocol, TypeAlias
 
 from voxtile.corpus.reader import Corpus
 from voxtile.domain import Command
@@ -48,5 +48,26 @@ Reader: TypeAlias = Callable[[Corpus, Sequence[tuple[str, str]]], list[DraftRead
 LabelReader: TypeAlias = Callable[[str, str, Sequence[str]], list[Mapping[str, str]]]
 """Reads texts by a vocabulary of a domain's report reader: domain, vocabulary, texts → label → polarity of each."""
 
+
+class Labeller(Protocol):
+    """A model that labels reports.
+
+    Attributes:
+        name: of its figures.
+        parts: further figures over some of its labels, by name.
+    """
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+
+    @property
+    def parts(self) -> Mapping[str, Sequence[str]]: ...  # noqa: D102
+
+    def __call__(self, texts: Sequence[str]) -> list[dict[str, str]]:
+        """Label → present or absent of each text."""
+        ...
+
+
 READER = Command("voxtile_datasets.report_reading.drafts:read_drafts", "reads drafted reports")
+LABELLER = Command("voxtile_datasets.report_reading.drafts:open_labeller", "opens a model that labels reports")
 LABELS = Command("voxtile_datasets.report_reading.drafts:read_labels", "reads labels of a vocabulary in reports")

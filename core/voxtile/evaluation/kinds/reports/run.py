@@ -24,11 +24,12 @@ from voxtile.evaluation.kinds.reports.figures import frequent, ratios_of
 from voxtile.evaluation.kinds.reports.other_readings import (
     notes_of_judge,
     rows_of_judge,
+    rows_of_labeller,
     rows_of_labels,
     rows_of_words,
     verdicts_of_judge,
 )
-from voxtile.evaluation.kinds.reports.reading import READER, DraftReading, Reader
+from voxtile.evaluation.kinds.reports.reading import LABELLER, READER, DraftReading, Labeller, Reader
 from voxtile.evaluation.kinds.reports.rows import BLIND, DRAFTS, HEADLINE, OWN, TRIVIAL, ReportFigures, Told
 from voxtile.evaluation.kinds.reports.task import ReportTask
 from voxtile.evaluation.kinds.reports.texts import captions_of, read_texts, report_by_case, trivial_report
@@ -86,18 +87,20 @@ def run_reports(model: EvaluationModel, corpus: Corpus, task: ReportTask, option
     findings = frequent(own)
     figures = ReportFigures(task, units, options)
     references = captions_of(corpus, task.references, set(uids))
+    labeller = _labeller(task)
     verdicts = verdicts_of_judge(corpus, task, told, uids, references)
     rows: list[Row] = []
     for one in told:
         rows += figures.rows(one, ratios_of(readings[one], findings))
         rows += rows_of_labels(task, figures, one, uids, references)
+        rows += rows_of_labeller(labeller, figures, one, uids, references)
         rows += rows_of_words(task, figures, one, uids, references)
         rows += rows_of_judge(figures, one, verdicts.get(one))
     few = len(np.unique(units.subjects)) < MINIMUM
     if len(units) < len(selected[split]):
         notes.append(f"{len(selected[split]) - len(units):,} cases of the split have no draft, and count nowhere")
     notes += [f"no figure: fewer than {MINIMUM} subjects have a draft"] if few else []
-    if (task.labels or task.words) and not references:
+    if (task.labels or task.labeller or task.words) and not references:
         notes.append(f"no label and no word: no case has a report of the kind {' or '.join(task.references)}")
     notes += notes_of_judge(task, verdicts)
     trivial = next((one.texts[0] for one in told if one.model == TRIVIAL), None)
@@ -110,6 +113,14 @@ def run_reports(model: EvaluationModel, corpus: Corpus, task: ReportTask, option
         told=tuple(dict.fromkeys((one.model, one.kind) for one in told)), undecided=_undecided(own), trivial=trivial,
         judged_by=next(((v.model, v.prompt_sha256) for v in verdicts.values()), None),
     )  # fmt: skip
+
+
+def _labeller(task: ReportTask) -> Labeller | None:
+    """The model of a task that labels reports."""
+    if task.labeller is None:
+        return None
+    opened: Labeller = LABELLER.load()(task.labeller.domain, task.labeller.model, task.labeller.weights)
+    return opened
 
 
 def _drafts(corpus: Corpus, task: ReportTask, selected: Units, split: str) -> dict[str, str]:

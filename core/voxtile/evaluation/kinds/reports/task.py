@@ -11,7 +11,7 @@ from voxtile.evaluation.kinds.reports.judge import Judge, parse_judge
 from voxtile.evaluation.tasks.place import Place
 from voxtile.evaluation.tasks.task import Task
 
-REPORT_KEYS = ("drafts", "blind", "shuffled", "captions", "references", "labels", "words", "judge")
+REPORT_KEYS = ("drafts", "blind", "shuffled", "captions", "references", "labels", "labeller", "words", "judge")
 _TEXTS = ("drafts", "blind", "shuffled")
 
 
@@ -28,6 +28,21 @@ class Labels:
     vocabulary: str
 
 
+@dataclass(frozen=True)
+class LabelModel:
+    """A domain's model that labels reports, where its weights are at hand.
+
+    Attributes:
+        domain: whose it is.
+        model: its name, such as chexbert.
+        weights: folder of them.
+    """
+
+    domain: str
+    model: str
+    weights: Path
+
+
 @dataclass(frozen=True, kw_only=True)
 class ReportTask(Task):
     """Drafted reports against the facts of their cases.
@@ -39,6 +54,7 @@ class ReportTask(Task):
         captions: kinds of the corpus's captions that are drafts.
         references: kinds of captions that are the cases' own reports.
         labels: vocabulary of labels that are read from drafts and references; None for none.
+        labeller: model that labels drafts and references beside our reader; None for none.
         words: also compare words: BLEU, ROUGE-L and CIDEr.
         judge: a language model that looks for errors beside the rules; None for none.
     """
@@ -49,6 +65,7 @@ class ReportTask(Task):
     captions: tuple[str, ...] = ()
     references: tuple[str, ...] = ("raw",)
     labels: Labels | None = None
+    labeller: LabelModel | None = None
     words: bool = False
     judge: Judge | None = None
 
@@ -72,9 +89,10 @@ def parse_reports(place: Place, task: Mapping[str, Any], shared: Mapping[str, An
         )
     references = place.words(task, "references") or ("raw",)
     labels = _labels(place.at("labels"), task.get("labels"))
+    labeller = _label_model(place.at("labeller"), task.get("labeller"))
     return ReportTask(
         **shared, drafts=files["drafts"], blind=files["blind"], shuffled=files["shuffled"], captions=captions,
-        references=references, labels=labels, words=place.flag(task, "words"),
+        references=references, labels=labels, labeller=labeller, words=place.flag(task, "words"),
         judge=parse_judge(place.at("judge"), task.get("judge")),
     )  # fmt: skip
 
@@ -96,3 +114,16 @@ def _labels(place: Place, value: object) -> Labels | None:
     if not domain or not vocabulary:
         raise place.error("expected the keys domain and vocabulary, e.g. {domain: medical, vocabulary: chexpert-14}")
     return Labels(domain, vocabulary)
+
+
+def _label_model(place: Place, value: object) -> LabelModel | None:
+    if value is None:
+        return None
+    keys = ("domain", "model", "weights")
+    read = place.mapping(value, keys)
+    domain, model, weights = (place.text(read, key, "") for key in keys)
+    if not domain or not model or not weights:
+        raise place.error(
+            "expected the keys domain, model and weights, e.g. {domain: medical, model: chexbert, weights: chexbert}"
+        )
+    return LabelModel(domain, model, Path(place.file).parent / weights)

@@ -38,7 +38,9 @@ from .recipes.pictures.commands import build_roco_v2 as build_roco_v2
 from .recipes.pictures.commands import build_rsna_pneumonia as build_rsna_pneumonia
 from .recipes.pictures.commands import build_siim_acr as build_siim_acr
 from .recipes.pictures.commands import build_vindr_cxr as build_vindr_cxr
+from .recipes.questions import build_gmai_vl as build_gmai_vl
 from .recipes.questions import build_llava_med as build_llava_med
+from .recipes.questions import build_medmax as build_medmax
 from .recipes.questions import build_slake as build_slake
 from .recipes.questions import build_vqa_rad as build_vqa_rad
 from .recipes.volumes.commands import build_abdomenatlas3 as build_abdomenatlas3
@@ -71,6 +73,7 @@ __all__ = [
     "build_ct_rate",
     "build_deepdrid",
     "build_fives",
+    "build_gmai_vl",
     "build_inspect",
     "build_isic_2018",
     "build_isic_2019",
@@ -81,6 +84,7 @@ __all__ = [
     "build_knee_meniscus",
     "build_lidc_idri",
     "build_llava_med",
+    "build_medmax",
     "build_medtrinity",
     "build_merlin",
     "build_messidor",

@@ -18,6 +18,7 @@ from .recipes.pairs import build_openpath as build_openpath
 from .recipes.pairs import build_quilt as build_quilt
 from .recipes.pathgen_set import build_pathgen as build_pathgen
 from .recipes.pcam import build_pcam as build_pcam
+from .recipes.questions import build_path_mmu as build_path_mmu
 from .recipes.questions import build_path_vqa as build_path_vqa
 from .recipes.segmented import build_digestpath as build_digestpath
 from .recipes.segmented import build_wsss4luad as build_wsss4luad
@@ -45,6 +46,7 @@ __all__ = [
     "build_nct_crc",
     "build_openpath",
     "build_osteosarcoma",
+    "build_path_mmu",
     "build_path_vqa",
     "build_pathgen",
     "build_pcam",

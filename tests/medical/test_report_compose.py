@@ -114,6 +114,12 @@ def test_reports_are_read_back_to_the_same_facts(style: Style):
         check_round_trip(seed, style)
 
 
+@pytest.mark.parametrize(("style", "seed"), [("structured", 6909), ("narrative", 3185), ("narrative", 8110)])
+def test_reports_that_were_read_otherwise_once_are_read_back(style: Style, seed: int):
+    """A thrombus beside an aorta, a place without its noun, and a new infarct; found by the ten thousand below."""
+    check_round_trip(seed, style)
+
+
 @pytest.mark.sweep
 @pytest.mark.parametrize("style", ["structured", "narrative"])
 def test_ten_thousand_reports_are_read_back_to_the_same_facts(style: Style):

@@ -18,13 +18,12 @@ _OF_BOWEL = ("small", "large")
 def noun_phrase(fact: ReportFact, wording: Wording, choice: Choice, lexicon: Lexicon) -> tuple[dict[str, str], bool]:
     """The fields of a sentence about a finding, and whether more than its name is known.
 
-    Where every word of a change names something else in front of the finding ("new infarct" is an acute one), the
-    change stands behind it.
+    A change has a word that makes no other finding with the name, if there is one: "progressive kyphosis".
     """
     table, attributes = wording.table, fact.attributes
     name = choice.of(wording.names(fact.concept))
     plural = wording.plural(name)
-    many, is_behind = attributes.number is not None, False
+    many = attributes.number is not None
     fields = {"name": (plural or plural_of(name, wording) if attributes.count else plural or name) if many else name}
     for field, attribute in (("change", "change"), ("severity", "severity"), ("number", "number")):
         value = getattr(attributes, attribute)
@@ -32,7 +31,7 @@ def noun_phrase(fact: ReportFact, wording: Wording, choice: Choice, lexicon: Lex
             said = table["values"][attribute][value]
             if field == "change":
                 plain = [word for word in said if not _is_something_else(word, fields["name"], lexicon)]
-                said, is_behind = plain or said, not plain
+                said = plain or said
             fields[field] = choice.of(said)
     if fields.get("severity") in _OF_BOWEL and name.startswith("bowel"):
         fields["severity"] += "-sized"
@@ -43,8 +42,7 @@ def noun_phrase(fact: ReportFact, wording: Wording, choice: Choice, lexicon: Lex
     fields |= _place(fact, wording, choice)
     needed = [field for field in fields if field not in ("side", "location", "where", "name")]
     endings = [text for pattern in table["end_phrases"] if (text := _complete(pattern, fields, needed))]
-    in_front = [text for pattern in table["noun_phrases"] if (text := _complete(pattern, fields, needed))]
-    phrases = endings if is_behind and endings else in_front
+    phrases = [text for pattern in table["noun_phrases"] if (text := _complete(pattern, fields, needed))]
     phrase = choice.of(phrases)
     countable = plural is not None and not many
     verb = 1 if many or _is_plural(name) else 0

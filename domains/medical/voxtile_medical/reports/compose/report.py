@@ -113,12 +113,17 @@ def _sentences(
             yield Said(sentence(patterns[kind], fields, choice), (fact,))
     while plain:
         together, plain = plain[:_MOST_TOGETHER], plain[_MOST_TOGETHER:]
-        names = listed([name for _, name in together], **wording.table["lists"])
+        # A name of one word would share the adjective of the one before: "no aortic atherosclerosis or thrombus".
+        names = listed(sorted((name for _, name in together), key=_has_several_words), **wording.table["lists"])
         yield Said(sentence(patterns["absences"], {"list": names}, choice), tuple(fact for fact, _ in together))
     for measured in measurements:
         value = f"{measured.value!r} {measured.unit}".replace(".0 ", " ")
         fields = {"measure": measured.concept, "region": measured.region, "value": value}
         yield Said(sentence(patterns["measurement"], fields, choice), measurements=(measured,))
+
+
+def _has_several_words(name: str) -> bool:
+    return " " in name
 
 
 def _impression(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -67,6 +67,25 @@ class Identity:
             "series_uid": self.series_uid,
             "frame_uid": self.frame_uid,
         }
+
+    def in_phantom(self, phantom: str, seed: int, number: int, *, patient_id: str, series: str = "series") -> Identity:
+        """The same person in the data set of another phantom, under another number.
+
+        Args:
+            phantom: its name, as `voxtile phantom` takes it.
+            seed: of the data set.
+            number: of the study.
+            patient_id: that no other phantom gives.
+            series: what `series_uid` is of.
+        """
+        study = content_uid(f"voxtile {phantom} phantom", seed, number)
+        return replace(
+            self,
+            patient_id=patient_id,
+            study_uid=study,
+            series_uid=content_uid(study, series),
+            frame_uid=content_uid(study, "frame of reference"),
+        )
 
     def instance_uid(self, name: object) -> str:
         """SOP instance UID of an object of this study."""

@@ -11,7 +11,6 @@ import numpy as np
 import numpy.typing as npt
 
 from voxtile.phantom.noise import Volume, stream
-from voxtile.phantom.truth import content_uid
 from voxtile_medical.phantom.ct.findings import CONCEPTS as CT_CONCEPTS
 from voxtile_medical.phantom.ct.findings import FINDINGS as CT_FINDINGS
 from voxtile_medical.phantom.ct.findings import draw_findings
@@ -128,11 +127,4 @@ def _on_film(finding: Finding, scene: Scene) -> Finding:
 def _identity(seed: int, number: int) -> Identity:
     """A patient, whose numbers are not those of the CT phantom's."""
     person = draw_identity(seed, number)
-    study = content_uid("voxtile cxr phantom", seed, number)
-    return replace(
-        person,
-        patient_id=f"X{person.patient_id[1:]}",
-        study_uid=study,
-        series_uid=content_uid(study, "series"),
-        frame_uid=content_uid(study, "frame of reference"),
-    )
+    return person.in_phantom("cxr", seed, number, patient_id=f"X{person.patient_id[1:]}")

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from voxtile.phantom.noise import Volume, stream
-from voxtile.phantom.truth import content_uid
 from voxtile_medical.phantom.ct.dicom import Layout, draw_layout
 from voxtile_medical.phantom.ct.findings import CONCEPTS as CT_CONCEPTS
 from voxtile_medical.phantom.ct.patient import SHAPE, draw_patient
@@ -111,14 +110,7 @@ def render_petct(seed: int, number: int) -> PetCtStudy:
 
 def _identity(seed: int, number: int) -> Identity:
     person = draw_identity(seed, number)
-    study = content_uid("voxtile petct phantom", seed, number)
-    return replace(
-        person,
-        patient_id=f"PC{person.patient_id[3:]}",
-        study_uid=study,
-        series_uid=content_uid(study, "ct series"),
-        frame_uid=content_uid(study, "frame of reference"),
-    )
+    return person.in_phantom("petct", seed, number, patient_id=f"PC{person.patient_id[3:]}", series="ct series")
 
 
 def _measure(lesion: Lesion, ct: Study, pet: Volume, grid: PetGrid) -> Measured:

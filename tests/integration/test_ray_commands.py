@@ -34,7 +34,6 @@ from voxtile.packaged_models import GEMMA
 from voxtile_datasets.captions.providers.factory import open_provider
 from voxtile_datasets.captions.providers.request import Request
 
-ray = pytest.importorskip("ray")
 # Ray gives its own processes 15 and 30 s to answer, which two processors that others use do not always keep: the
 # suite has the tests of tests/core/engine, on a cluster in this process, and `make fuzz` these.
 pytestmark = [pytest.mark.timeout(600), pytest.mark.sweep]
@@ -68,7 +67,13 @@ def end(folder):
 
 
 @pytest.fixture(scope="module")
-def head():
+def ray():
+    """The package, which takes seconds to import: only where these tests run."""
+    return pytest.importorskip("ray")
+
+
+@pytest.fixture(scope="module")
+def head(ray):
     """Address and folder of a cluster of two processors, by `ray start`; commands of this process find it."""
     folder = Path(tempfile.mkdtemp(prefix="ray-", dir="/tmp"))  # a short path, for it holds sockets
     with socket.socket() as free:
@@ -99,7 +104,7 @@ def head():
 
 
 @pytest.fixture(scope="module")
-def connected(head):
+def connected(ray, head):
     """The cluster, to which this process stays connected: commands need not join it one by one."""
     ray.init(log_to_driver=False, logging_level="error")
     yield
@@ -218,7 +223,7 @@ except VoxtileError as error:
 """
 
 
-def test_a_cluster_that_goes_away_is_said_and_a_rerun_goes_on(head, tmp_path, monkeypatch):
+def test_a_cluster_that_goes_away_is_said_and_a_rerun_goes_on(ray, head, tmp_path, monkeypatch):
     """The rerun has a Ray of its own, as without RAY_ADDRESS."""
     support = str(Path(__file__).parents[1] / "support")
     words = [sys.executable, "-P", "-c", RUN, support, str(tmp_path)]

@@ -1,6 +1,7 @@
 """Small synthetic slides, written with tifffile, whose pixels are known."""
 
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ APERIO = (
 )
 
 
+@cache
 def tissue(width: int, height: int, seed: int = 0) -> np.ndarray:
     """A smooth coloured texture [Y, X, 3] with edges and a gradient, so that a shift of a pixel shows."""
     rng = np.random.default_rng(seed)
@@ -24,7 +26,9 @@ def tissue(width: int, height: int, seed: int = 0) -> np.ndarray:
     picture = 170 + 60 * coarse / coarse.std() / 2 + np.linspace(-20, 20, width)[None, :, None]
     picture[coarse[..., 0] > coarse[..., 0].std()] = (110, 70, 140)
     blurred = ndimage.gaussian_filter(picture, (1, 1, 0))  # as an objective does
-    return np.clip(blurred, 0, 255).astype(np.uint8)
+    painted = np.clip(blurred, 0, 255).astype(np.uint8)
+    painted.flags.writeable = False  # it is painted once for all
+    return painted
 
 
 def halved(picture: np.ndarray) -> np.ndarray:

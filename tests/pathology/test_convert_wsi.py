@@ -1,6 +1,7 @@
 """`voxtile convert wsi`: patches at an exact scale from the tissue of slides, and what is kept out of the corpus."""
 
 import json
+from functools import cache
 
 import numpy as np
 import openslide
@@ -19,17 +20,21 @@ SIDE = (1100, 1400)  # height and width of level 0
 CENTRE, RADIUS = (700, 550), 460  # x, y
 
 
+@cache
 def tissue_picture(seed=0):
-    """A disc of textured tissue on glass [Y, X, 3]."""
+    """A disc of textured tissue on glass [Y, X, 3], painted once."""
     rng = np.random.default_rng(seed)
     y, x = np.mgrid[: SIDE[0], : SIDE[1]]
     disc = np.hypot(x - CENTRE[0], y - CENTRE[1]) < RADIUS
     texture = ndimage.gaussian_filter(rng.normal(size=SIDE), 2.0)
     stained = np.array([190.0, 120, 180]) + (texture / texture.std())[..., None] * np.array([18.0, 25, 12])
     glass = np.array([243.0, 242, 244]) + rng.normal(size=(*SIDE, 3))
-    return np.clip(np.where(disc[..., None], stained, glass), 0, 255).astype(np.uint8)
+    picture = np.clip(np.where(disc[..., None], stained, glass), 0, 255).astype(np.uint8)
+    picture.flags.writeable = False
+    return picture
 
 
+@cache
 def pyramid(seed=0):
     full = tissue_picture(seed)
     quarter = full[: SIDE[0] // 4 * 4, : SIDE[1] // 4 * 4].astype(float)
@@ -267,7 +272,7 @@ def test_a_slide_of_bare_glass_is_dropped_with_a_reason(slides, capsys):
 
 
 def test_patches_under_ink_and_out_of_focus_can_be_left_out(slides):
-    picture = tissue_picture()
+    picture = tissue_picture().copy()
     picture[480:510, 250:1150] = (30, 50, 170)
     picture[600:800, 400:1000] = ndimage.gaussian_filter(picture, (6, 6, 0))[600:800, 400:1000]
     slides.pyramid("a.tif", [picture], mpp=0.5, photometric="rgb")

@@ -25,12 +25,15 @@ from voxtile.engine.run import RunOptions, run_task
 from voxtile.engine.worker_process import Limits
 from voxtile.errors import ConfigError, CorpusError, MissingExtraError, RunFailedError
 
-ray = pytest.importorskip("ray")
-from ray.cluster_utils import Cluster  # noqa: E402
-
 pytestmark = [pytest.mark.timeout(1000), pytest.mark.in_order]
 OPTIONS = RunOptions(job_items=2, time_limit_s=3.0, memory_limit_gb=0.5)
 NAMES = ("ok-1", "bad-1", "drop-1", "same-1", "ok-2", "segfault-1", "same-2", "ok-3", "ok-4", "once-1", "ok-5", "ok-6")
+
+
+@pytest.fixture(scope="module")
+def ray():
+    """The package, which takes seconds to import: only where these tests run."""
+    return pytest.importorskip("ray")
 
 
 def started():
@@ -38,6 +41,8 @@ def started():
 
     A node that is gone is missed within seconds, where Ray would take half a minute; a busy one has as long as ever.
     """
+    from ray.cluster_utils import Cluster
+
     looks = {"health_check_initial_delay_ms": 0, "health_check_period_ms": 300, "health_check_timeout_ms": 30_000}
     head = {"num_cpus": 1, "include_dashboard": False, "include_log_monitor": False, "no_monitor": True}
     head["_system_config"] = looks
@@ -57,7 +62,7 @@ def started():
 
 
 @pytest.fixture(scope="module")
-def cluster():
+def cluster(ray):
     """A head and another node, of one processor each, to which this process is connected."""
     made, node = started()
     ray.init(address=made.address, log_to_driver=False, logging_level="error")
@@ -73,7 +78,7 @@ def convert(folder, engine, names=NAMES, workers=2, options=OPTIONS, **settings)
     return folder / "corpus"
 
 
-def test_two_nodes_write_what_two_local_processes_write(cluster, tmp_path, snapshot):
+def test_two_nodes_write_what_two_local_processes_write(ray, cluster, tmp_path, snapshot):
     expected = convert(tmp_path / "local", "local")
     assert snapshot(convert(tmp_path / "ray", "ray")) == snapshot(expected)
     rows = Corpus(tmp_path / "ray" / "corpus").ledger().to_pylist()
@@ -166,7 +171,7 @@ def test_a_node_of_another_version_and_one_that_sees_nothing_are_refused(cluster
         run_task(task, tmp_path / "two", replace(OPTIONS, engine="ray", workers=1))
 
 
-def test_a_cluster_without_room_is_said(cluster, tmp_path, monkeypatch):
+def test_a_cluster_without_room_is_said(ray, cluster, tmp_path, monkeypatch):
     """Both processors are taken by somebody else."""
     taken = [ray.remote(num_cpus=1)(dict).remote() for _ in range(2)]
     ray.get([other.__ray_ready__.remote() for other in taken])

@@ -1,12 +1,10 @@
 """`contrastive` on plain tensors against dense float64 losses and open_clip's own, alone and over ranks."""
 
-import subprocess
-import sys
-
 import open_clip
 import pytest
 import torch
 import torch.nn.functional as F
+from forked_script import run_script
 from open_clip.loss import SigLipLoss
 
 import voxtile
@@ -134,10 +132,11 @@ def test_what_is_no_tensor_or_number_is_refused_by_name():
             contrastive(*given, **options)
 
 
-RANK = """
-import sys
+RANKS = """
+import os, sys
 import torch, torch.distributed as dist
-rank, folder = int(sys.argv[1]), sys.argv[2]
+folder, child = sys.argv[1], os.fork()
+rank = int(child != 0)
 dist.init_process_group("gloo", init_method=f"file://{folder}/meet", rank=rank, world_size=2)
 import voxtile
 whole = torch.load(f"{folder}/in.pt")
@@ -157,19 +156,23 @@ try:
 except voxtile.errors.ConfigError as error:
     open(f"{folder}/refused{rank}", "w").write(str(error))
 dist.barrier()
+dist.destroy_process_group()
+if rank == 0:
+    os._exit(0)
+_, status = os.waitpid(child, 0)
+sys.exit(status)
 """
 
 
-def test_over_ranks_the_loss_is_that_of_the_whole(tmp_path):
+def test_over_ranks_the_loss_is_that_of_the_whole(training_nursery, tmp_path):
     image, text, scale, bias = pair(8, 10)
     owner = torch.tensor([0, 1, 1, 4, 5, 5, 7, 6, 7, 5])
     groups = torch.tensor([1, 2, 3, 1, 4, 3, 5, 2])
     given = {"image": image, "text": text, "scale": scale, "bias": bias}
     torch.save({**{k: v.detach() for k, v in given.items()}, "owner": owner, "groups": groups}, tmp_path / "in.pt")
-    script = tmp_path / "rank.py"
-    script.write_text(RANK)
-    running = [subprocess.Popen([sys.executable, script, str(rank), str(tmp_path)]) for rank in range(2)]
-    assert [process.wait(120) for process in running] == [0, 0]
+    script = tmp_path / "ranks.py"
+    script.write_text(RANKS)
+    run_script(training_nursery, tmp_path, script, tmp_path)
     positive = groups[:, None] == groups[owner]
     first, second = (torch.load(tmp_path / f"out{rank}.pt") for rank in range(2))
     for kind, inputs in (("softmax", (image, text, scale)), ("sigmoid", (image, text, scale, bias))):

@@ -86,6 +86,11 @@ class Assistant:
         return self._answering.shows_several
 
     @property
+    def reads_studies(self) -> bool:
+        """Whether it reads the images of a whole study together."""
+        return self._speaker.reads_studies
+
+    @property
     def points(self) -> bool:
         """Whether its answers point at what they name."""
         return isinstance(self._answering, GroundedAnswering)
@@ -132,7 +137,8 @@ class Assistant:
         """Draft a report of an image.
 
         Args:
-            image: [C, *G] float32, from the preset; [N, C, *G] with names, of which the last is reported.
+            image: [C, *G] float32, from the preset; [N, C, *G] with names, of which the last is reported; [N, C, *G]
+                without names are the images of one study, for a model that reads these.
             style: `structured` is a sentence for each finding; `narrative` is as the reports that it was trained on.
             longest: tokens at most.
             names: of N images, see `voxtile.data.dialogues.image_names`.
@@ -140,9 +146,7 @@ class Assistant:
         Raises:
             ConfigError: there is no such style, no room for the report, or it was not trained on several images.
         """
-        if not names:
-            return self.reports(image[None], style, longest=longest)[0]
-        return self._reports(self._speaker.shown(image, names)[:2], style, longest)[0]
+        return self._reports(self._shown(image, names)[:2], style, longest)[0]
 
     def reports(self, images: Tensor, style: Style = "structured", *, longest: int = LONGEST) -> list[Reply]:
         """The same of [S, C, *G] images; none is withheld, since each of its sentences has its own support."""
@@ -208,7 +212,7 @@ class Assistant:
         return self.talk(image, longest=longest, names=names).ask(question, regions)
 
     def talk(self, image: Tensor, *, longest: int = LONGEST, names: Sequence[str] = ()) -> Talk:
-        """Begin a dialogue about an image, or about N with names.
+        """Begin a dialogue about an image, about N with names, or about a study of N; see `report`.
 
         Raises:
             ConfigError: the checkpoint never saw a question.
@@ -218,8 +222,14 @@ class Assistant:
                 f"'{self.name}' was trained on reports and captions alone and answers no questions; train one on "
                 "dialogues (data.dialogues, docs/assist.md), or take voxtile report"
             )
-        shown, embeddings, tower = self._speaker.shown(image if names else image[None], names)
+        shown, embeddings, tower = self._shown(image, names)
         return Talk(self._speaker, shown, embeddings[0], self.least, longest, tower)
+
+    def _shown(self, image: Tensor, names: Sequence[str]) -> tuple[Tensor, Tensor, Encoded]:
+        """One image, several with names, or those of a study."""
+        if not names and image.ndim == len(self.preset.grid) + 2:
+            return self._speaker.shown_study(image)
+        return self._speaker.shown(image if names else image[None], names)
 
     def seen(self, images: Tensor) -> tuple[Tensor, Tensor]:
         """[S, C, *G] images as [S, K, W] for the language model, and [S, D] embeddings."""

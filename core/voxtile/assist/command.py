@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
 from pathlib import Path
 from typing import Literal
@@ -76,9 +76,10 @@ def report(
     files = PlaceFiles(assistant, scan, None, "auto") if to == "dicom-sr" else PlaceFiles(assistant, scan, out, to)
     with tempfile.TemporaryDirectory(prefix="voxtile-report-") as folder:
         for shown in _prompts(assistant, [scan], folder, prior, modality):
+            _require_single(shown, {"--out": out, "--to": to != "auto"})
             console.print(f"report of {_named(shown)}", markup=False, highlight=False)
             reply = assistant.report(_given(shown), style, longest=longest, names=shown.names)
-            places = places_of(assistant, shown.corpus, shown.name, reply.claims, settings)
+            places = _places(assistant, shown, reply, settings)
             _show(reply, longest, console, places)
             files.add(places)
             if structured is not None:
@@ -145,10 +146,11 @@ def ask(
     files = PlaceFiles(assistant, scan, out, to)
     with tempfile.TemporaryDirectory(prefix="voxtile-ask-") as folder:
         for shown in _prompts(assistant, scans, folder, prior, modality):
+            _require_single(shown, {"a marked region": marked, "--out": out})
             regions = [region_on_grid(shown.corpus, shown.name, assistant.preset, marked)] if marked else []
             console.print(f"of {_named(shown)}", markup=False, highlight=False)
             reply = assistant.ask(_given(shown), question[-1], regions=regions, longest=longest, names=shown.names)
-            places = [] if reply.withheld else places_of(assistant, shown.corpus, shown.name, reply.claims, settings)
+            places = [] if reply.withheld else _places(assistant, shown, reply, settings)
             _show(reply, longest, console, places)
             files.add(places)
         _wrote(files.write(Corpus(Path(folder) / "scan"), f"assist:{assistant.name}"), console)
@@ -200,16 +202,39 @@ def _prompts(
     assistant: Assistant, scans: Sequence[Path], folder: str, prior: Path | None, modality: str | None
 ) -> Iterator[Prompt]:
     return prompts_of(
-        scans, assistant.preset, Path(folder), prior=prior, modality=modality, several=assistant.shows_several
+        scans,
+        assistant.preset,
+        Path(folder),
+        prior=prior,
+        modality=modality,
+        several=assistant.shows_several,
+        studies=assistant.reads_studies,
     )
 
 
 def _given(shown: Prompt) -> Tensor:
-    """The one image, or all that have names."""
-    return shown.images if shown.names else shown.images[0]
+    """The one image, or all that have names or are a study."""
+    return shown.images if shown.names or shown.is_study else shown.images[0]
+
+
+def _require_single(shown: Prompt, asked: Mapping[str, object]) -> None:
+    """Refuse what has a place in one image where a study of several is read together."""
+    option = next((name for name, value in asked.items() if value), None)
+    if shown.is_study and option is not None:
+        raise ConfigError(
+            f"{option} goes with a single image, and the {len(shown.images)} images of this study are read together; "
+            "leave it out, or give one series"
+        )
+
+
+def _places(assistant: Assistant, shown: Prompt, reply: Reply, settings: Places) -> list[Found | None]:
+    """Where sentences point; nowhere in a study that is read together."""
+    return [] if shown.is_study else places_of(assistant, shown.corpus, shown.name, reply.claims, settings)
 
 
 def _named(shown: Prompt) -> str:
+    if shown.is_study:
+        return f"{shown.name} ({len(shown.images)} images of a study)"
     return f"{shown.name} ({'; '.join(shown.names)})" if shown.names else shown.name
 
 

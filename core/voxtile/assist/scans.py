@@ -33,13 +33,18 @@ class Prompt:
         name: of the image that is asked about, the last one.
         corpus: that holds it.
         images: [N, C, *G] float32.
-        names: of the N images where these are several; none of a single one.
+        names: of the N images where each is shown by itself; none of a single one, or of those of one study.
     """
 
     name: str
     corpus: Corpus
     images: Tensor
     names: tuple[str, ...] = ()
+
+    @property
+    def is_study(self) -> bool:
+        """Whether the images are read together as one study."""
+        return len(self.images) > 1 and not self.names
 
 
 def prompts_of(
@@ -50,6 +55,7 @@ def prompts_of(
     prior: Path | None = None,
     modality: str | None = None,
     several: bool = False,
+    studies: bool = False,
 ) -> Iterator[Prompt]:
     """Images as the model reads them: of one scan or study each by itself, of several all in one prompt.
 
@@ -60,6 +66,7 @@ def prompts_of(
         prior: the same of an earlier examination of the same patient, which is shown before each image.
         modality: of NIfTI files, which do not say.
         several: whether the model was trained on several images at a time.
+        studies: whether it reads all images of a study together.
 
     Raises:
         InputError: a file cannot be read, holds nothing that the model reads, is of another patient than the others, or
@@ -85,6 +92,9 @@ def prompts_of(
     if len(paths) > 1:
         yield _together(preset, _by_date([_largest(own) for own in shown]))
         return
+    if studies and not before:
+        yield from _whole_studies(preset, shown[0])
+        return
     for one in shown[0]:
         if before and prior is not None:
             _require_earlier(before[0][1], one[1], prior, paths[0])
@@ -97,6 +107,19 @@ def _together(preset: Preset, shown: Sequence[tuple[Corpus, Row]]) -> Prompt:
     names = image_names([row["datetime"] for _, row in shown]) if len(shown) > 1 else ()
     corpus, row = shown[-1]
     return Prompt(row["uid"][:12], corpus, images, names)
+
+
+def _whole_studies(preset: Preset, shown: Sequence[tuple[Corpus, Row]]) -> Iterator[Prompt]:
+    """All images of each study together; one that belongs to no study is by itself."""
+    by_study: dict[str, list[tuple[Corpus, Row]]] = defaultdict(list)
+    for corpus, row in shown:
+        by_study[row["study"] or row["uid"]].append((corpus, row))
+    for name, own in sorted(by_study.items()):
+        if len(own) == 1:
+            yield _together(preset, own)
+        else:
+            images = torch.stack([preset(corpus.source(row), None) for corpus, row in own])
+            yield Prompt(name[:12], own[0][0], images)
 
 
 def _largest(shown: Sequence[tuple[Corpus, Row]]) -> tuple[Corpus, Row]:

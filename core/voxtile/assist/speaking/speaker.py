@@ -49,6 +49,30 @@ class Speaker:
             raise ConfigError(f"'{self.name}' was not trained on several images at a time; give one")
         return self.answering.images(encoded, names), embeddings[-1:], encoded.at(slice(-1, None))
 
+    @property
+    def reads_studies(self) -> bool:
+        """Whether it makes as many tokens of a study of several series as of one image."""
+        connector = self.answering.connector
+        return connector is not None and connector.settings.kind == "hierarchy"
+
+    @torch.no_grad()
+    def shown_study(self, images: Tensor) -> tuple[Tensor, Tensor, Encoded]:
+        """[1, K, W] for the language model of one study of [N, C, *G] images, [1, D] of it, and the tower's.
+
+        Raises:
+            ConfigError: it reads one image at a time.
+        """
+        if not self.reads_studies:
+            raise ConfigError(
+                f"'{self.name}' reads one image at a time; give one, or train a connector of the kind hierarchy with "
+                "data.unit: study"
+            )
+        encoder, device = self.model.encoder, self.model.device
+        embeddings, encoded = encoder.encode_samples(images.to(device), tokens=True)
+        owner = torch.zeros(len(images), dtype=torch.int64, device=device)
+        study, seen = encoder.pool_items(embeddings, encoded, owner, 1, members=True)
+        return self.answering.image(seen), study, seen
+
     @torch.no_grad()
     def read(self, prompt: Sequence[int], regions: Mapping[int, Tensor] | None = None) -> Tensor:
         """[1, L, W] a prompt as the language model reads it, with [W] regions in their places."""

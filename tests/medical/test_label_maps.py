@@ -285,6 +285,31 @@ def test_another_grid_is_resampled_as_simpleitk_does_and_says_so(convert, tmp_pa
     assert {json.loads(f["attributes"])["resampled"] for f in corpus.table("facts").to_pylist()} == {"nearest"}
 
 
+def test_a_label_map_of_a_part_of_its_image_says_what_it_cuts_off(convert, tmp_path):
+    """Label 3 reaches the map's last slice, inside the image; labels 1 and 2 end before, and one at the image's end."""
+    array = labels()
+    array[6:8, 8:10, 0:2] = 4
+    folder = tmp_path / "in"
+    ct(folder / "case1.nii.gz")
+    save(folder / "case1_seg.nii.gz", array[:, :, :6])
+    (folder / "case1_seg.json").write_text('{"1": "spleen", "2": "liver", "3": "aorta", "4": "bladder"}')
+    ct(folder / "case2.nii.gz")
+    save(folder / "case2_seg.nii.gz", array)
+    (folder / "case2_seg.json").write_text('{"1": "spleen", "2": "liver", "3": "aorta", "4": "bladder"}')
+    corpus = convert(deidentify=False)
+    assert main(["facts", str(tmp_path / "corpus"), "--from", "masks", "--engine", "inline"]) == 0
+    source = {row["uid"]: row["source"][:5] for row in corpus.table("samples").to_pylist()}
+    told = [
+        (source[fact["uid"]], fact["concept"], json.loads(fact["attributes"]))
+        for fact in corpus.table("facts").to_pylist()
+        if "cut_off" in (fact["attributes"] or "")
+    ]
+    assert {(case, a["structure"]) for case, concept, a in told if concept == "structure"} == {("case1", "aorta")}
+    assert {(case, a["region"]) for case, concept, a in told if concept == "volume"} == {
+        ("case1", "aorta"), ("case1", "bladder"), ("case2", "bladder"),
+    }  # fmt: skip
+
+
 def test_where_no_name_fits_the_only_image_beside_it_on_its_grid_counts(convert, tmp_path):
     other = AFFINE + np.eye(4) * [5, 0, 0, 0]
     ct(tmp_path / "in" / "a" / "scan_one.nii.gz")

@@ -27,11 +27,13 @@ class Shape:
         grid: of the whole volume.
         start: (z, y, x) of the box's first voxel.
         bits: [Z, Y, X] bool, true somewhere on every side of the box.
+        ends_early: it ends where its mask file does, inside the volume.
     """
 
     grid: Grid
     start: tuple[int, int, int]
     bits: Bits
+    ends_early: bool = False
 
     @property
     def stop(self) -> tuple[int, int, int]:
@@ -68,8 +70,10 @@ class Shape:
 
     @cached_property
     def cut_off(self) -> bool:
-        """The region reaches the border of the volume, so that part of it may lie outside."""
-        return any(a == 0 or b == n for a, b, n in zip(self.start, self.stop, self.grid.shape, strict=True))
+        """The region reaches the border of the volume, or of its mask file, so that part of it may lie outside."""
+        return self.ends_early or any(
+            a == 0 or b == n for a, b, n in zip(self.start, self.stop, self.grid.shape, strict=True)
+        )
 
     @cached_property
     def rows(self) -> tuple[Indices, Indices, Indices, Indices]:
@@ -164,4 +168,4 @@ def without(shape: Shape, others: Iterable[Shape]) -> Shape | None:
                 for start in (shape.start, other.start)
             )
             left[own] &= ~other.bits[theirs]
-    return Shape(shape.grid, shape.start, left) if left.any() else None
+    return Shape(shape.grid, shape.start, left, shape.ends_early) if left.any() else None

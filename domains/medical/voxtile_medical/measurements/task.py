@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -101,7 +101,7 @@ class MaskTask:
         masked: list[MaskedRegion] = []
         parts: list[Part] = []
         for region in tables.regions(uid):
-            found = _measurable(corpus, region, grid, tables.codes.get(region["region_id"]))
+            found = _measurable(corpus, region, grid, tables)
             if isinstance(found, Part):
                 parts.append(found)
             else:
@@ -121,7 +121,7 @@ class MaskTask:
         return Outcome("used", tables={"facts": made.facts, "scopes": made.scopes}, parts=tuple(parts))
 
 
-def _measurable(corpus: Corpus, region: Row, grid: Grid, code: str | None) -> MaskedRegion | Part:
+def _measurable(corpus: Corpus, region: Row, grid: Grid, tables: _Tables) -> MaskedRegion | Part:
     """The region with its mask, or why it cannot be measured."""
     uid, phrase = region["uid"], region["phrase"] or region["region_id"]
     try:
@@ -134,7 +134,9 @@ def _measurable(corpus: Corpus, region: Row, grid: Grid, code: str | None) -> Ma
         return Part(uid, "failed", "unreadable-mask", str(error))
     if shape is None:
         return Part(uid, "dropped", "empty-mask", f"the mask of '{phrase}' is empty, so there is nothing to measure")
-    return MaskedRegion(region["region_id"], phrase, shape, code)
+    if region["region_id"] in tables.cut_off:
+        shape = replace(shape, ends_early=True)
+    return MaskedRegion(region["region_id"], phrase, shape, tables.codes.get(region["region_id"]))
 
 
 def _off_grid(uid: str, phrase: str, shape: tuple[int, ...], grid: Grid) -> Part:
@@ -185,15 +187,18 @@ def _attributes(sample: Row) -> dict[str, Any]:
 
 
 class _Tables:
-    """What the workers look up: rows of samples and regions by uid, codes of structures by region."""
+    """What the workers look up: rows of samples and regions by uid; codes of structures, and which are cut off."""
 
     def __init__(self, root: Path) -> None:
         self.corpus = Corpus(root)
         self._samples = self.corpus.table("samples")
         regions = self.corpus.table("regions")
         self._regions = regions.filter(pc.is_valid(regions["mask_shard"]))
-        facts = self.corpus.table("facts", columns=["concept", "region_id", "code"])
-        coded = facts.filter(pc.and_(pc.equal(facts["concept"], STRUCTURE), pc.is_valid(facts["code"])))
+        facts = self.corpus.table("facts", columns=["concept", "region_id", "code", "attributes"])
+        facts = facts.filter(pc.equal(facts["concept"], STRUCTURE))
+        coded = facts.filter(pc.is_valid(facts["code"]))
+        ends = facts.filter(pc.fill_null(pc.match_substring(facts["attributes"], '"cut_off":true'), False))
+        self.cut_off = frozenset(ends["region_id"].to_pylist())
         self.codes = dict(zip(coded["region_id"].to_pylist(), coded["code"].to_pylist(), strict=True))
 
     def sample(self, uid: str) -> Row:

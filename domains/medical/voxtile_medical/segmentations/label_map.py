@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -95,8 +96,23 @@ class LabelMap:
             box = _union(boxes, values)
             mask = np.isin(placed[box], values) if box else np.zeros((1, 1, 1), bool)
             low = [c + part.start for c, part in zip(corner, box, strict=True)] if box else corner
+            if turned and box and _ends_early(box, placed.shape, corner, grid.shape):
+                structure = replace(structure, attributes={**structure.attributes, "cut_off": True})
             found.append(Found(structure, piece(mask, low, values)))
         return [*found, _unnamed(unnamed)] if unnamed else found
+
+
+def _ends_early(box: Box, shape: Sequence[int], corner: Sequence[int], grid: Sequence[int]) -> bool:
+    """A structure reaches a border of its label map that lies inside the image, so that part of it may be missing.
+
+    Args:
+        box: of the structure in the map, turned onto the image's axes.
+        shape: (Z, Y, X) of the map, so turned.
+        corner: index in the image of the map's first voxel.
+        grid: (Z, Y, X) of the image.
+    """
+    ends = zip(box, shape, corner, grid, strict=True)
+    return any((b.start == 0 and c > 0) or (b.stop == n and c + n < size) for b, n, c, size in ends)
 
 
 def _labels(stored: Labels, header: NiftiHeader) -> tuple[Labels, bool]:

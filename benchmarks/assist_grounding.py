@@ -14,7 +14,7 @@ stand:
 - `marked`: each outline as a box in the question "What is in the marked region?": how often its name is in the answer,
   and how often if the commonest name were always said.
 
-Run: python benchmarks/assist_grounding.py OUT [--n 560] [--test-n 60] [--seed 0] [--test-seed 606] [--quick]
+Run: python benchmarks/assist_grounding.py OUT [--n 800] [--test-n 60] [--seed 0] [--test-seed 606] [--quick]
 """
 
 import argparse
@@ -181,11 +181,11 @@ def main():
     """Make, train, ask and compare."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--n", type=int, default=560)
+    parser.add_argument("--n", type=int, default=800)
     parser.add_argument("--test-n", type=int, default=60)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--test-seed", type=int, default=606)
-    parser.add_argument("--epochs", type=int, default=10, help="of the tower")
+    parser.add_argument("--epochs", type=int, default=11, help="of the tower")
     parser.add_argument("--tower", help="checkpoint of medical/ct-grounding, where one is trained already")
     parser.add_argument("--assistant", help="checkpoint of medical/ct-grounded-report, likewise")
     parser.add_argument("--test", type=Path, help="corpus to ask about, where one is made already")

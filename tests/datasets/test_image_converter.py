@@ -100,6 +100,27 @@ def test_label_table_with_several_labels_texts_subjects_and_splits(tmp_path):
     assert len(scoped) == 2, "a picture without a label was not looked at"
 
 
+@pytest.mark.parametrize(
+    ("files", "said"),
+    [
+        (("a.png", "b.png"), ""),
+        (("a.png",), "0 of 1 rows of 'LABELS' name no picture of the folder, and 1 of 2 pictures have no row"),
+        (
+            ("a.png", "c.png", "b.jpg"),
+            "2 of 3 rows of 'LABELS' name no picture of the folder, and 1 of 2 pictures have",
+        ),
+    ],
+)
+def test_rows_without_a_picture_and_pictures_without_a_row_are_counted(tmp_path, capsys, files, said):
+    for i, name in enumerate(("a.png", "b.png")):
+        write(tmp_path / "in" / name, i)
+    (tmp_path / "labels.csv").write_text("file,label\n" + "".join(f"{name},cat\n" for name in files))
+    convert(tmp_path / "in", tmp_path / "corpus", labels=tmp_path / "labels.csv")
+    shown = capsys.readouterr().err
+    assert said.replace("LABELS", str(tmp_path / "labels.csv")) in shown
+    assert ("name no picture" in shown) == bool(said)
+
+
 def test_reports_by_subject_and_splits_by_subject(tmp_path):
     for i, name in enumerate(["p1_a.png", "p1_b.png", "p2_a.png"]):
         write(tmp_path / "in" / name, i)

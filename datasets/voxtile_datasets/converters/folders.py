@@ -106,7 +106,7 @@ def apply_subject_pattern(pictures: Sequence[Picture], pattern: str) -> None:
 
 def apply_table(
     pictures: Sequence[Picture], table: Table, *, subject_column: str | None = None, separator: str = "|"
-) -> dict[str, tuple[str, ...]]:
+) -> tuple[dict[str, tuple[str, ...]], str | None]:
     """Read labels, texts, subjects, studies and splits from a table with one or more rows a file.
 
     Args:
@@ -116,7 +116,8 @@ def apply_table(
         separator: between several labels in one cell.
 
     Returns:
-        `{"labels": classes}`, or nothing when the table has no label.
+        `{"labels": classes}`, or nothing when the table has no label; and a sentence on rows without a picture and
+        pictures without a row, if there are any.
 
     Raises:
         InputError: no column of files, nothing to read, no row matches, or a wrong split.
@@ -137,17 +138,24 @@ def apply_table(
     index = _index(pictures)
     columns = {key: table.columns.index(name) for key, name in found.items() if name}
     files = table.columns.index(file_column)
-    matched = 0
+    matched, told = 0, set()
     for number, row in enumerate(table.rows, start=2):
         picture = index.get((row[files] or "").replace("\\", "/").removeprefix("./"))
         if picture is not None:
             matched += 1
+            told.add(picture.path)
             _apply_row(picture, {key: row[column] for key, column in columns.items()}, separator, f"row {number}")
     if not matched:
         raise InputError(f"no row of '{table.path}' names a picture of the folder; its column '{file_column}' was used")
+    said = None
+    if matched < len(table.rows) or len(told) < len(pictures):
+        rows = f"{len(table.rows) - matched} of {len(table.rows)} rows of '{table.path}'"
+        without = f"{len(pictures) - len(told)} of {len(pictures)} pictures have no row"
+        said = f"{rows} name no picture of the folder, and {without}"
     if "label" not in columns:
-        return {}
-    return {"labels": tuple(sorted({label for picture in pictures for label in picture.classes.get("labels", ())}))}
+        return {}, said
+    classes = sorted({label for picture in pictures for label in picture.classes.get("labels", ())})
+    return {"labels": tuple(classes)}, said
 
 
 def apply_reports(pictures: Sequence[Picture], table: Table) -> int:

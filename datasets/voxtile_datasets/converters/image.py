@@ -237,7 +237,10 @@ def convert_image(
     vocabularies = folders.apply_folders(pictures, class_folders=_folder_rule(class_folders, labels))
     if labels is not None:
         table = read_table(labels)
-        vocabularies |= folders.apply_table(pictures, table, subject_column=subject_column, separator=label_separator)
+        found, said = folders.apply_table(pictures, table, subject_column=subject_column, separator=label_separator)
+        vocabularies |= found
+        if said:
+            console.print(said, highlight=False, markup=False, soft_wrap=True)
     if subject_pattern is not None:
         folders.apply_subject_pattern(pictures, subject_pattern)
     if splits is not None:

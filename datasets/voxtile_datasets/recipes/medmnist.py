@@ -141,6 +141,8 @@ def build_medmnist(source: Path, corpus: Path, *, flag: str | None = None, **run
         ConfigError: no such data set.
         InputError: the file is missing, damaged, or not what the data set should be.
     """
+    if source.is_dir():
+        raise InputError(f"'{source}' is a folder; give the .npz file in it, as it was downloaded from {_SOURCE}")
     if not source.is_file():
         raise InputError(f"'{source}' does not exist; download it from {_SOURCE}")
     name = flag or source.name.split(".")[0].split("_")[0].lower()

@@ -118,16 +118,30 @@ def dense_pointing(objective, f):
             states.append(made.hidden_states[-1][0, -2])
             wanted.append(r)
     losses += [-one for one in (answer_losses(objective, f))]
-    asked = objective.ask(torch.stack(states)).unflatten(1, (1 + objective.queries, -1))
+    vectors, there = objective.ask(torch.stack(states))
     own = Regions(
         [], regions.item[wanted], regions.masks[wanted], regions.boxed[wanted], regions.weight[wanted]
     )  # fmt: skip
-    found = objective.grounding.decoder(encoded.levels, Encoded(asked[:, 0], asked[:, 1:]), own.item, (4, 4))
-    phrases = text(Numbers().encode([regions.phrases[r] for r in wanted])[0]).pooled.detach()
-    apart = (asked[:, 0] - phrases).pow(2).sum(1) / phrases.pow(2).sum(1)
+    asked = Encoded(vectors[:, 0], vectors[:, 1:], None, there > 0)
+    found = objective.grounding.decoder(encoded.levels, asked, own.item, (4, 4))
+    phrases = text(Numbers().encode([regions.phrases[r] for r in wanted])[0])
+    apart = torch.stack([unlike(*one, phrases, r) for r, one in enumerate(zip(vectors, there, strict=True))])
     masks = dense_masks(objective.grounding, f, own, found)
     pointing = (0.5 * masks + 2.0 * (own.weight * apart).sum()) / own.weight.sum()
     return torch.stack(losses).mean() + pointing
+
+
+def unlike(vectors, there, phrases, r):
+    """Squared distances from the whole and from its words, as shares of their lengths, and which words there are."""
+    words = [] if phrases.tokens is None else phrases.tokens[r].detach()[: len(there)]
+    real = [True] * len(words) if phrases.mask is None else phrases.mask[r].tolist()
+    held = [(made, word) for made, word, is_one in zip(vectors[1:], words, real, strict=False) if is_one]
+    loss = 0
+    for pairs in ([(vectors[0], phrases.pooled[r].detach())], held):
+        if pairs:
+            loss += sum((made - word).pow(2).sum() for made, word in pairs) / sum(w.pow(2).sum() for _, w in pairs)
+    signs = [1 if n < len(words) and real[n] else -1 for n in range(len(there))]
+    return loss + sum((1 + (-sign * z).exp()).log() for sign, z in zip(signs, there, strict=True)) / len(there)
 
 
 def language_vector(part, mean, mask):

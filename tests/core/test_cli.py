@@ -79,6 +79,8 @@ def test_help_names_every_command_with_an_example(capsys):
         assert f"\n  {entry.usage}" in text
         assert f"\n      {example}" in text
     assert max(map(len, text.splitlines())) <= 110
+    headings = [line for line in text.splitlines() if line.endswith(":") and not line.startswith(" ")]
+    assert len(set(headings)) == len(headings) == len({entry.section for entry in COMMANDS.values()})
 
 
 def test_no_words_at_all_shows_the_help(capsys):

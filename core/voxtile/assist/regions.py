@@ -107,9 +107,14 @@ class GroundedAnswering(Answering):
         """Take the decoder of the objectives of another run.
 
         Raises:
-            CheckpointError: it is of other sizes.
+            CheckpointError: it is of other sizes, or there is none and nothing else would teach one.
         """
         of = [name.removesuffix(_OF_DECODER) for name in sorted(weights) if name.endswith(_OF_DECODER)]
+        if not of and not self.place:
+            raise CheckpointError(
+                "GroundedAnswering with place 0 learns no masks, and model.pretrained has no grounding decoder; begin "
+                "with a checkpoint that was trained with Grounding, or set place above 0"
+            )
         if not of:
             rank_zero_info("model.pretrained has no grounding decoder: the answers' own begins as it was drawn")
             return
@@ -132,6 +137,11 @@ class GroundedAnswering(Answering):
 
     def state_from(self, data: object) -> dict[str, Any]:
         """See `Answering.state_from`; with the names that are pointed at."""
+        if not self.place and not self._took_decoder:
+            rank_zero_info(
+                "GroundedAnswering with place 0 and without model.pretrained: the grounding decoder stays as it was "
+                "drawn at random, and shows nothing"
+            )
         marks = any(turn.marks for turn in cast(DialogueData, data).training_turns())
         return super().state_from(data) | {"names": list(getattr(data, "region_names", ())), "marks": marks}
 
@@ -151,13 +161,8 @@ class GroundedAnswering(Answering):
         """Return [B, 5]: `Answering.rows`, then summed losses of masks and of phrases, and how many they are.
 
         Raises:
-            ConfigError: as `Answering.rows`; or the batch has no regions, or nothing teaches the decoder.
+            ConfigError: as `Answering.rows`; or the batch has no regions.
         """
-        if self.training and not self.place and not self._took_decoder:
-            raise ConfigError(
-                "GroundedAnswering with place 0 learns no masks, and model.pretrained has no grounding decoder; begin "
-                "with a checkpoint that was trained with Grounding, or set place above 0"
-            )
         told = self.told(features)
         return torch.cat([told.losses, self._of_places(told, features)], 1)
 

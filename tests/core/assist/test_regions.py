@@ -23,7 +23,7 @@ from voxtile.corpus.writer import JobWriter, new_corpus
 from voxtile.data import ImagePreset
 from voxtile.data.dialogues import DialogueDraws, DialoguePolicy
 from voxtile.data.regions.marked import MarkedRegions
-from voxtile.errors import ConfigError, InputError
+from voxtile.errors import CheckpointError, ConfigError, InputError
 from voxtile.models import GroundingDecoder, TextBag, WaveletTower
 from voxtile.objectives import Grounding
 from voxtile.training.step.locked_images import check_cache
@@ -162,14 +162,17 @@ def test_a_state_that_asks_what_a_phrase_does_is_shown_what_the_phrase_is(words)
     assert asking.unlike(states, phrase).item() > 10
 
 
-def test_without_masks_to_learn_no_map_of_the_image_is_read_and_the_rest_is_learned_as_with_them():
+def test_without_masks_to_learn_no_map_of_the_image_is_read_and_the_rest_is_learned_as_with_them(caplog):
+    caplog.set_level("INFO")
     talk = (Turn("Where is it?", "Here.", shows=("nodule",)),)
     made, tower, text = answering(talk)
     given = features(tower, text, [(talk,), (talk,)])
     rows = made.rows(given)
     made.place = 0.0
-    with pytest.raises(ConfigError, match=r"model\.pretrained has no grounding decoder"):
-        made.rows(given)
+    with pytest.raises(CheckpointError, match=r"model\.pretrained has no grounding decoder"):
+        made.begin_with({"contrastive.bias": torch.zeros(1)})
+    answering(talk, place=0)
+    assert "the grounding decoder stays as it was drawn at random" in caplog.text
     made.begin_with({f"shows.{name}": part for name, part in made.grounding.state_dict().items()})
     given.image_encoded.levels = None
     kept = made.rows(given)

@@ -223,8 +223,8 @@ def _help() -> str:
         "With any command: --quiet (neither progress nor notes), --log-level debug|info|warning|error,",
         "  --output-root DIR (where relative outputs and runs lie), --debug (tracebacks)",
     ]
-    section, order = "", list(dict.fromkeys(entry.section for entry in COMMANDS.values()))
-    for entry in sorted(COMMANDS.values(), key=lambda entry: order.index(entry.section)):
+    section = ""
+    for entry in COMMANDS.values():
         if entry.section != section:
             section = entry.section
             lines += ["", f"{section}:"]

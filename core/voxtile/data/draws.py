@@ -94,18 +94,23 @@ class DrawDataset(BatchDataset):
     _others: dict[str, int] | None = field(init=False, default=None)
     _first: int = field(init=False, default=0)
     _count: int = field(init=False, default=0)
+    # To ask a protocol takes longer than all else that is looked up of an item.
+    _of_studies: StudyReader | None = field(init=False, default=None)
+    _in_part: ReadsInPart | None = field(init=False, default=None)
 
     def __post_init__(self) -> None:
-        if isinstance(self.preset, StudyReader) and (self.unit != "study" or self.sample_captions is not None):
+        self._of_studies = self.preset if isinstance(self.preset, StudyReader) else None
+        self._in_part = self.preset if isinstance(self.preset, ReadsInPart) else None
+        if self._of_studies is not None and (self.unit != "study" or self.sample_captions is not None):
             raise ConfigError(
                 "data.preset makes one image of a whole study; set data.unit to study, and no data.sample_captions"
             )
-        if self.regions is not None and self.unit != "sample" and not isinstance(self.preset, StudyReader):
+        if self.regions is not None and self.unit != "sample" and self._of_studies is None:
             raise ConfigError(
                 "data.regions: masks lie on one image; set data.unit to sample, take a preset that makes one of a "
                 "study (StudyPreset), or remove data.regions"
             )
-        if self.marked is not None and self.unit != "sample" and not isinstance(self.preset, StudyReader):
+        if self.marked is not None and self.unit != "sample" and self._of_studies is None:
             raise ConfigError(
                 "data.dialogues.marked: a marked region lies on one image; set data.unit to sample, take a preset that "
                 "makes one of a study (StudyPreset), or set it to false"
@@ -147,10 +152,10 @@ class DrawDataset(BatchDataset):
 
     def _places(self, wanted: _Wanted) -> Iterator[Place]:
         entries = self._entries(wanted.item)
-        whole = isinstance(self.preset, StudyReader)
+        whole = self._of_studies is not None
         kept = range(len(entries)) if whole else self._kept(len(entries), wanted.limit, wanted.number)
         for entry in (entries[place] for place in kept):
-            share = self.preset.share_read(self.view.meta(entry)) if isinstance(self.preset, ReadsInPart) else 1.0
+            share = 1.0 if self._in_part is None else self._in_part.share_read(self.view.meta(entry))
             yield from itertools.chain.from_iterable(ends_of(place, share) for place in self.view.places(entry))
         if self.regions is not None:
             shown = entries if whole else entries[:1]
@@ -179,7 +184,7 @@ class DrawDataset(BatchDataset):
 
     def dated(self, items: int) -> bool:
         """Whether any of at most `items` evenly spaced items has images of different dates."""
-        whole = isinstance(self.preset, StudyReader)  # one image of each study
+        whole = self._of_studies is not None  # one image of each study
         return not whole and any(
             len({e.moment for e in self._entries(item)} - {None}) > 1 for item in self._spaced(items)
         )
@@ -227,8 +232,8 @@ class DrawDataset(BatchDataset):
     def _item(self, item: int, number: int | None, limit: int) -> LoadedItem:
         """Load one item; `number` keys its randomness, None means evaluation."""
         entries = self._entries(item)
-        if isinstance(self.preset, StudyReader):
-            return self._whole(item, entries, self.preset, number)
+        if self._of_studies is not None:
+            return self._whole(item, entries, self._of_studies, number)
         captions = [self.view.captions(entry) for entry in entries]
         kept = self._kept(len(entries), limit, number)
         chosen = [entries[i] for i in kept]

@@ -30,7 +30,8 @@ _EXTENTS = 256  # of a shard, between these bounds
 _PAGE = 1 << 12
 _SUM_BYTES = 8  # XXH3-64, as in stored arrays (voxtile.corpus.shards.checksums)
 _TOUCHED_EVERY_S = 20.0  # a file that is read counts as used so often, not at every read
-_MOST_OPEN = 16  # extents; one that was removed takes room on the disk until it is closed
+_MOST_OPEN = 128  # extents, each with a file descriptor
+_MOST_OPEN_BYTES = 16 * _LARGEST  # one that was removed takes room on the disk until it is closed
 
 
 def extent_bytes(size: int) -> int:
@@ -67,6 +68,8 @@ class Extent:
             if not create:
                 raise FileNotFoundError(path)
             os.ftruncate(self._file.fileno(), whole)
+        # All of it, once: to map each read took as long as to compare its checksums.
+        self._mapped = memoryview(mmap.mmap(self._file.fileno(), whole, access=mmap.ACCESS_READ))
 
     @property
     def is_current(self) -> bool:
@@ -78,10 +81,7 @@ class Extent:
 
     def sums(self, first: int, last: int) -> npt.NDArray[np.uint64]:
         """Checksums of blocks; 0 for one that is not there."""
-        raw = os.pread(self._file.fileno(), (last - first) * _SUM_BYTES, self._sums_at + first * _SUM_BYTES)
-        sums = np.zeros(last - first, "<u8")
-        sums[: len(raw) // _SUM_BYTES] = np.frombuffer(raw, "<u8", len(raw) // _SUM_BYTES)
-        return sums
+        return np.frombuffer(self._mapped, "<u8", last - first, self._sums_at + first * _SUM_BYTES)
 
     def write(self, first: int, data: memoryview) -> None:
         """Store whole blocks.
@@ -102,13 +102,13 @@ class Extent:
     def view(self, offset: int, nbytes: int) -> memoryview | None:
         """Bytes in place, compared with their checksums; None where a block is missing or damaged."""
         first, last = offset // BLOCK, -(-(offset + nbytes) // BLOCK)
-        sums = self.sums(first, last)
-        if not sums.all():
+        sums = self.sums(first, last).tolist()
+        if 0 in sums:
             return None
         start, stop = first * BLOCK, min(last * BLOCK, self.length)
-        mapped = memoryview(mmap.mmap(self._file.fileno(), stop - start, access=mmap.ACCESS_READ, offset=start))
+        mapped = self._mapped[start:stop]
         found = [_checksum(mapped[at : at + BLOCK]) for at in range(0, len(mapped), BLOCK)]
-        if damaged := [number for number, known in enumerate(sums.tolist()) if found[number] != known]:
+        if damaged := [number for number, known in enumerate(sums) if found[number] != known]:
             for number in damaged:
                 place = self._sums_at + (first + number) * _SUM_BYTES
                 os.pwrite(self._file.fileno(), bytes(_SUM_BYTES), place)
@@ -199,16 +199,19 @@ class _OpenExtents:
 
     def __init__(self) -> None:
         self._extents: OrderedDict[str, Extent] = OrderedDict()
+        self._bytes = 0
         self._lock = Lock()
 
     def get(self, path: str, length: int, *, create: bool) -> Extent:
         with self._lock:
             held = self._extents.get(path)
             if held is None or not held.is_current:
-                self._extents.pop(path, None)  # a removed file takes room until it is closed
+                if held is not None:  # a removed file takes room until it is closed
+                    self._bytes -= self._extents.pop(path).length
                 held = self._extents[path] = Extent(path, length, create=create)
-                while len(self._extents) > _MOST_OPEN:
-                    self._extents.popitem(last=False)
+                self._bytes += length
+                while len(self._extents) > _MOST_OPEN or self._bytes > _MOST_OPEN_BYTES:
+                    self._bytes -= self._extents.popitem(last=False)[1].length
             self._extents.move_to_end(path)
             return held
 

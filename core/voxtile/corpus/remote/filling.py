@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
 from typing import TypeAlias
@@ -23,6 +23,7 @@ _GAP = (64 << 10) // BLOCK  # reading more along would push out what is needed
 _GAP_WHERE_ALL_FITS = (4 << 20) // BLOCK  # what is read along is needed in the same epoch
 _AT_ONCE, _AHEAD_AT_ONCE = 32, 24  # requests, and those that nobody waits for yet
 _FIRST_AHEAD, _MOST_AHEAD = 1 << 20, 64 << 20  # bytes behind what is read in order; twice as many each time it goes on
+_CLOSE = 1 << 20  # bytes between ranges, whose blocks it is cheaper to look at along than to ask anew
 _IN_ORDER = 128 << 10  # bytes that may be passed over
 
 
@@ -62,7 +63,7 @@ class Filler:
         if known is None:
             raise CorpusError(f"'{self.mirror.address.url}' has no '{name}'; run 'voxtile verify' on the corpus")
         file = ObjectBlocks(self.mirror.block_path(name), known.size)
-        missing = _blocks(file, ranges)
+        missing = missing_blocks(file, ranges)
         new = [block for block in missing if (name, block) not in self._flying]
         for run in runs_of(new, self._gap, _MOST_BLOCKS):
             task = asyncio.ensure_future(self._get(name, file, run, ahead=ahead))
@@ -131,11 +132,33 @@ class Filler:
         self._space.on_disk(lambda: file.write(run[0], data))
 
 
-def _blocks(file: ObjectBlocks, ranges: Ranges) -> list[int]:
+def missing_blocks(file: ObjectBlocks, ranges: Ranges) -> list[int]:
+    """Blocks of an object that are not there, ascending; of ranges that lie close it is asked at once.
+
+    Args:
+        file: the object's blocks.
+        ranges: inside it, in any order.
+    """
     found: set[int] = set()
-    for start, stop in ranges:
-        found.update(file.missing(start, stop).tolist())
+    for group in _close_together(ranges):
+        missing = file.missing(group[0][0], max(stop for _, stop in group)).tolist()
+        if missing and len(group) > 1:
+            wanted = {block for start, stop in group for block in range(start // BLOCK, -(-stop // BLOCK))}
+            missing = wanted.intersection(missing)
+        found.update(missing)
     return sorted(found)
+
+
+def _close_together(ranges: Ranges) -> Iterator[list[tuple[int, int]]]:
+    """Ranges in order, as groups without wide gaps."""
+    group: list[tuple[int, int]] = []
+    for start, stop in sorted(ranges):
+        if group and start > group[-1][1] + _CLOSE:
+            yield group
+            group = []
+        group.append((start, max(stop, group[-1][1]) if group else stop))
+    if group:
+        yield group
 
 
 def ranges_inside(ranges: Iterable[Sequence[int]], size: int) -> Ranges:

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
+from typing import NamedTuple
 
 from voxtile.corpus.remote.address import marker
 from voxtile.corpus.remote.block_cache import LIMIT_VARIABLE
@@ -25,6 +26,7 @@ def see_anew() -> None:
     """
     leave_fetcher()
     _mirror.cache_clear()
+    _shard.cache_clear()
     forget_copies()
 
 
@@ -36,8 +38,8 @@ def remote_address(root: Path) -> str | None:
 
 def remote_size(path: Path) -> int | None:
     """Size in bytes of a shard of a remote corpus; None where the path is none."""
-    place = _place(os.fspath(path))
-    return None if place is None else place[0].shards[place[1]].size
+    shard = _shard(os.fspath(path))
+    return None if shard is None else shard.blocks.size
 
 
 def remote_shards(root: Path) -> dict[str, int]:
@@ -57,10 +59,10 @@ def remote_payload(path: Path, offset: int, nbytes: int) -> memoryview | None:
     Raises:
         StoreError: they cannot be read, or the cache is too small for them.
     """
-    place = _place(os.fspath(path))
-    if place is None:
+    shard = _shard(os.fspath(path))
+    if shard is None:
         return None
-    [found] = _parts(place, path, [(offset, offset + nbytes)], follow=True)
+    [found] = _parts(shard, [(offset, offset + nbytes)], follow=True)
     return found
 
 
@@ -74,35 +76,42 @@ def remote_parts(path: Path, ranges: Sequence[tuple[int, int]]) -> list[memoryvi
     Raises:
         StoreError: they cannot be read, or the cache is too small for them.
     """
-    place = _place(os.fspath(path))
-    if place is None:
+    shard = _shard(os.fspath(path))
+    if shard is None:
         raise StoreError(f"'{path}' is no shard of a remote corpus")
-    return _parts(place, path, ranges, follow=False)
+    return _parts(shard, ranges, follow=False)
 
 
-def _parts(
-    place: tuple[Mirror, str], path: Path, ranges: Sequence[tuple[int, int]], *, follow: bool
-) -> list[memoryview]:
-    mirror, name = place
-    blocks = ObjectBlocks(mirror.block_path(name), mirror.shards[name].size)
+class _Shard(NamedTuple):
+    """A shard of a remote corpus: the corpus's mirror, its name in it, and its blocks."""
+
+    mirror: Mirror
+    name: str
+    blocks: ObjectBlocks
+
+
+def _parts(shard: _Shard, ranges: Sequence[tuple[int, int]], *, follow: bool) -> list[memoryview]:
     for _ in range(_ATTEMPTS):
-        found = [blocks.view(start, stop - start) for start, stop in ranges]
+        found = [shard.blocks.view(start, stop - start) for start, stop in ranges]
         there = [part for part in found if part is not None]
         if len(there) == len(found):
             return there
-        fill(mirror.root, name, ranges, follow=follow)
+        fill(shard.mirror.root, shard.name, ranges, follow=follow)
     raise StoreError(
-        f"the cache of remote corpora is too small: what was read of '{path.name}' was removed before it was used; "
+        f"the cache of remote corpora is too small: what was read of '{shard.name}' was removed before it was used; "
         f"raise {LIMIT_VARIABLE}"
     )
 
 
-def _place(path: str) -> tuple[Mirror, str] | None:
-    """The mirror that a shard is of, and the shard's name."""
+@lru_cache(maxsize=1 << 12)  # asked for every sample: names and digests would take longer than reading a picture
+def _shard(path: str) -> _Shard | None:
+    """What is known of a shard; None where the path is none."""
     folder, name = os.path.split(path)
     root, shards = os.path.split(folder)
-    mirror = _mirror(root) if shards == "shards" else None
-    return (mirror, f"{shards}/{name}") if mirror is not None and f"{shards}/{name}" in mirror.shards else None
+    mirror, name = (_mirror(root) if shards == "shards" else None), f"{shards}/{name}"
+    if mirror is None or name not in mirror.shards:
+        return None
+    return _Shard(mirror, name, ObjectBlocks(mirror.block_path(name), mirror.shards[name].size))
 
 
 @lru_cache(maxsize=64)

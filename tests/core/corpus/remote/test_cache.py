@@ -7,6 +7,7 @@ import pytest
 
 from voxtile.corpus.remote.block_cache import CacheSpace
 from voxtile.corpus.remote.extents import BLOCK, ObjectBlocks, extent_bytes
+from voxtile.corpus.remote.filling import missing_blocks
 
 SIZE = (24 << 20) + 12345
 
@@ -47,6 +48,20 @@ def test_ranges_across_extents_are_those_of_the_object(cache, content):
             assert found is None
         else:
             assert found == content[start:stop]
+
+
+def test_what_is_missing_of_many_ranges_is_what_is_missing_of_each(cache, content):
+    blocks, space = ObjectBlocks(cache / "id/blocks/object", SIZE), CacheSpace(cache)
+    rng = np.random.default_rng(3)
+    for first in rng.choice(SIZE // BLOCK, 700, replace=False).tolist():
+        put(space, blocks, content, first, 1)
+    for most in (1 << 10, 1 << 15, 4 << 20):
+        for _ in range(20):
+            starts = rng.integers(0, SIZE - 1, rng.integers(1, 60)).tolist()
+            ranges = [(start, min(SIZE, start + int(rng.integers(1, most)))) for start in starts]
+            each = {block for start, stop in ranges for block in blocks.missing(start, stop).tolist()}
+            assert missing_blocks(blocks, ranges) == sorted(each)
+    assert missing_blocks(blocks, []) == []
 
 
 def test_what_was_read_ahead_is_there_when_a_cache_of_a_quarter_turns_over(cache, content, monkeypatch):

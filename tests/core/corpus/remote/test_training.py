@@ -1,5 +1,6 @@
 """Training, embedding, curation and evaluation on a remote corpus give what they give on the local one."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -127,8 +128,8 @@ def test_a_store_that_ends_answering_leaves_no_sample_out(
     assert sorted(uids) == sorted(Corpus(picture_corpus).table("samples")["uid"].to_pylist())
 
 
-def test_masks_are_announced_with_their_images(local_corpus):
-    corpus = Corpus(local_corpus)
+def test_masks_are_announced_with_their_images(local_corpus, tmp_path):
+    corpus = Corpus(shutil.copytree(local_corpus, tmp_path / "own"))  # a view is compiled in it
     view, preset = compile_view(corpus), VolumePreset(shape=(8, 16, 16))
     regions = RegionDraws(corpus, RegionPolicy(), preset, view.concepts)
     data = DrawDataset(view, preset, CaptionPolicy(), split="train", regions=regions)

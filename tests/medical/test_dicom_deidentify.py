@@ -20,6 +20,7 @@ from pydicom.datadict import DicomDictionary
 from pydicom.dataset import Dataset
 from pydicom.uid import SecondaryCaptureImageStorage, UltrasoundImageStorage
 
+from voxtile.cli.main import main
 from voxtile.corpus.identity import KeyMap
 from voxtile.errors import ConfigError, InputError
 from voxtile_datasets.deidentification.scrub import scrub
@@ -386,3 +387,12 @@ def test_surrogates_without_deidentification_are_refused_in_a_sentence(tmp_path,
 )
 def test_names_of_headers_in_every_script_are_found_in_texts(person, text, expected):
     assert scrub(text, (person,)) == expected
+
+
+@pytest.mark.parametrize("words", [[], ["--reports", "nowhere.csv"], ["--dry-run"]])
+def test_a_command_that_makes_no_corpus_leaves_no_key(tmp_path, words):
+    """An empty key beside nothing would be taken for that of a corpus that is made there later."""
+    (tmp_path / "in").mkdir()
+    (tmp_path / "in/notes.txt").write_text("no scan")
+    assert main(["convert", "dicom", str(tmp_path / "in"), str(tmp_path / "corpus"), *words]) == 2
+    assert [path.name for path in tmp_path.iterdir()] == ["in"]

@@ -49,6 +49,19 @@ def test_groups_of_rows_become_pictures_and_bad_rows_rows_of_the_ledger(tmp_path
     assert Counter(row["status"] for row in ledger)["used"] >= 2
 
 
+def test_a_build_that_stores_nothing_says_so_and_fails(tmp_path, capsys):
+    """Of a corpus without a sample every later command would work on nothing."""
+    (tmp_path / "in").mkdir()
+    table = {"image": [{"bytes": b"", "path": "a.png"}] * 2, "id": ["a", "b"], "caption": ["A caption."] * 2}
+    pq.write_table(pa.table(table), tmp_path / "in/full.parquet")
+    words = ["build", "medtrinity", str(tmp_path / "in"), str(tmp_path / "corpus"), "--engine", "inline"]
+    for _ in range(2):  # the second run finds all done
+        assert main(words) == 1
+        said = " ".join(capsys.readouterr().err.split())
+        assert "nothing was stored: all 1 inputs were dropped (most: nothing-usable, 1)" in said
+    assert main([*words, "--dry-run"]) == 0
+
+
 @pytest.mark.parametrize(
     ("column", "values", "said"),
     [("picture", [{"bytes": b"", "path": ""}], "no column 'image'"), ("image", ["a.png"], "holds no encoded pictures")],

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TextIO
 
+from voxtile.command_end import command
 from voxtile.errors import ConfigError, nearest
 from voxtile.folders import OUTPUT_ROOT
 
@@ -49,7 +50,7 @@ class Session:
         Raises:
             ConfigError: there is no such log level.
         """
-        with contextlib.ExitStack() as stack:
+        with contextlib.ExitStack() as stack, command():
             if self.output_root is not None:
                 stack.enter_context(_variable(OUTPUT_ROOT, os.path.abspath(self.output_root)))
             if self.log_level is not None:

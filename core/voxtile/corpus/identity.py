@@ -8,12 +8,15 @@ import os
 import re
 import secrets
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from voxtile.command_end import at_end
 from voxtile.corpus.drafts import draft
 from voxtile.corpus.forgotten import ForgottenSubjects
 from voxtile.corpus.parts import text_table
@@ -115,7 +118,8 @@ class KeyMap:
         self._subjects: dict[str, str] = {}
         self._left_out: set[str] = set()
         self._left_out_names: set[str] = set()
-        if not path.exists():
+        self.is_new = not path.exists()
+        if self.is_new:
             self.hasher = KeyedHash(secrets.token_bytes(_KEY_BYTES))
             self._create()
         else:
@@ -129,6 +133,8 @@ class KeyMap:
             ConfigError: the file would lie inside the corpus, where it would be shared together with the data.
         """
         keys = cls(key_map_path(corpus, key_file))
+        if keys.is_new and key_file is None:
+            at_end(partial(_remove_unused, keys.path, corpus))
         keys.forgotten = ForgottenSubjects.of(corpus)
         return keys
 
@@ -231,6 +237,13 @@ class KeyMap:
             subjects = [self._subjects.get(source, "") for source in known]
             columns = {"source": [*known], "path": [*known.values()], "subject": subjects}
             pq.write_table(text_table(columns, schema), file, compression="zstd")
+
+
+def _remove_unused(path: Path, corpus: Path) -> None:
+    """Remove a key beside a corpus that was not made after all: the command was refused, or only planned."""
+    with suppress(OSError, pa.ArrowException):
+        if not corpus.exists() and pq.read_metadata(path).num_rows == 0:
+            path.unlink()
 
 
 def is_hashed(source: str) -> bool:

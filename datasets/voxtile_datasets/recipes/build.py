@@ -11,10 +11,13 @@ from typing import Any
 import numpy as np
 from rich.console import Console
 
+from voxtile.corpus.header import corpus_name
+from voxtile.corpus.parts import part_paths, part_rows
 from voxtile.corpus.records import Mask, Row, Sample
 from voxtile.corpus.splits import parse_fractions, split_of
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.engine.task import Item, Outcome, Part
+from voxtile.errors import RunFailedError
 from voxtile.stages.ingest.picture import PictureError
 from voxtile.stages.ingest.text import caption_rows, check_texts
 from voxtile_datasets.recipes.recipe import DroppedError, Recipe, Record
@@ -145,10 +148,17 @@ def build(recipe: Recipe, source: Path, corpus: Path, split_fractions: str | Non
 
     Raises:
         InputError: the folder is not laid out like the data set.
-        RunFailedError: some samples could not be read; the rest is stored.
+        RunFailedError: some samples could not be read, and the rest is stored; or none can be used.
     """
     recipe.check(source)
     Console(stderr=True).print(f"{recipe.data.title}: {recipe.data.licence}", highlight=False, markup=False)
     fractions = None if split_fractions is None else parse_fractions(split_fractions)
     task = RecipeTask(str(source), recipe, fractions)
-    run_task(task, corpus, run, plan_apart=recipe.lists_apart).raise_if_failed()
+    summary = run_task(task, corpus, run, plan_apart=recipe.lists_apart)
+    summary.raise_if_failed()
+    if summary.dropped and not any(map(part_rows, part_paths(corpus, "samples"))):
+        reason, number = summary.reasons["dropped"].most_common(1)[0]
+        raise RunFailedError(
+            f"nothing was stored: all {summary.inputs} inputs were dropped (most: {reason}, {number}); the ledger says "
+            f"why of each ('voxtile inspect {corpus_name(corpus)}')"
+        )

@@ -24,6 +24,7 @@ from voxtile.corpus.reader import Corpus
 from voxtile.errors import ConfigError
 from voxtile.stages.ground.files import Found
 from voxtile.stages.ground.results import Form
+from voxtile.stages.ground.sources import SlidePatches
 from voxtile.words.question_language import OtherLanguageError
 
 
@@ -40,6 +41,9 @@ def report(
     presence: float = 0.5,
     overlap: float = 0.5,
     modality: str | None = None,
+    mpp: float = 0.5,
+    patch_px: int = 256,
+    assume_mpp: float | None = None,
     trust_package: tuple[str, ...] = (),
 ) -> None:
     """Draft a report of a scan or study.
@@ -49,7 +53,7 @@ def report(
     the same report.
 
     Args:
-        scan: DICOM file or folder, NIfTI file, georeferenced raster or picture.
+        scan: DICOM file or folder, NIfTI file, georeferenced raster or picture; a slide, of a model with a hierarchy.
         model: a checkpoint that was trained with the Answering objective.
         style: structured (a sentence for each finding) or narrative (as the reports that it was trained on).
         prior: an earlier examination of the same patient, for models that read priors.
@@ -64,6 +68,9 @@ def report(
         presence: probability from which there is a place at all.
         overlap: share that neighbouring windows have in common, where the scan is larger than the model's grid.
         modality: DICOM modality of a NIfTI file, which does not say.
+        mpp: of slides: micrometres a pixel of the patches that the model was trained on.
+        patch_px: of slides: width and height of these patches.
+        assume_mpp: micrometres a pixel of a slide whose file does not say.
         trust_package: package of your own whose classes a checkpoint may name; repeat it for further ones.
 
     Raises:
@@ -75,7 +82,7 @@ def report(
     assistant = Assistant(model, trust_package)
     files = PlaceFiles(assistant, scan, None, "auto") if to == "dicom-sr" else PlaceFiles(assistant, scan, out, to)
     with tempfile.TemporaryDirectory(prefix="voxtile-report-") as folder:
-        for shown in _prompts(assistant, [scan], folder, prior, modality):
+        for shown in _prompts(assistant, [scan], folder, prior, modality, SlidePatches(mpp, patch_px, assume_mpp, 0.0)):
             _require_single(shown, {"--out": out, "--to": to != "auto"})
             console.print(f"report of {_named(shown)}", markup=False, highlight=False)
             reply = assistant.report(_given(shown), style, longest=longest, names=shown.names)
@@ -107,6 +114,9 @@ def ask(
     presence: float = 0.5,
     overlap: float = 0.5,
     modality: str | None = None,
+    mpp: float = 0.5,
+    patch_px: int = 256,
+    assume_mpp: float | None = None,
     trust_package: tuple[str, ...] = (),
 ) -> None:
     """Answer a question about a scan or study or a region of it, or about several scans of one patient, shown together.
@@ -130,6 +140,9 @@ def ask(
         presence: probability from which there is a place at all.
         overlap: share that neighbouring windows have in common, where the scan is larger than the model's grid.
         modality: DICOM modality of a NIfTI file, which does not say.
+        mpp: of slides: micrometres a pixel of the patches that the model was trained on.
+        patch_px: of slides: width and height of these patches.
+        assume_mpp: micrometres a pixel of a slide whose file does not say.
         trust_package: package of your own whose classes a checkpoint may name; repeat it for further ones.
 
     Raises:
@@ -145,7 +158,7 @@ def ask(
     assistant = Assistant(model, trust_package, least=least)
     files = PlaceFiles(assistant, scan, out, to)
     with tempfile.TemporaryDirectory(prefix="voxtile-ask-") as folder:
-        for shown in _prompts(assistant, scans, folder, prior, modality):
+        for shown in _prompts(assistant, scans, folder, prior, modality, SlidePatches(mpp, patch_px, assume_mpp, 0.0)):
             _require_single(shown, {"a marked region": marked, "--out": out})
             regions = [region_on_grid(shown.corpus, shown.name, assistant.preset, marked)] if marked else []
             console.print(f"of {_named(shown)}", markup=False, highlight=False)
@@ -165,6 +178,9 @@ def chat(
     least: float = 0.35,
     longest: int = LONGEST,
     modality: str | None = None,
+    mpp: float = 0.5,
+    patch_px: int = 256,
+    assume_mpp: float | None = None,
     trust_package: tuple[str, ...] = (),
 ) -> None:
     """Talk about a scan or study: a question a line, until an empty one or the end of the input.
@@ -176,6 +192,9 @@ def chat(
         least: as for `voxtile ask`.
         longest: tokens of an answer at most.
         modality: DICOM modality of a NIfTI file, which does not say.
+        mpp: of slides: micrometres a pixel of the patches that the model was trained on.
+        patch_px: of slides: width and height of these patches.
+        assume_mpp: micrometres a pixel of a slide whose file does not say.
         trust_package: package of your own whose classes a checkpoint may name; repeat it for further ones.
 
     Raises:
@@ -184,7 +203,9 @@ def chat(
     """
     assistant, console = Assistant(model, trust_package, least=least), output()
     with tempfile.TemporaryDirectory(prefix="voxtile-chat-") as folder:
-        shown = next(iter(_prompts(assistant, [scan], folder, prior, modality)))
+        shown = next(
+            iter(_prompts(assistant, [scan], folder, prior, modality, SlidePatches(mpp, patch_px, assume_mpp, 0.0)))
+        )
         _warn(console)
         said = f"of {_named(shown)}: ask, one question a line; an empty line ends"
         console.print(said, markup=False, highlight=False)
@@ -199,7 +220,12 @@ def chat(
 
 
 def _prompts(
-    assistant: Assistant, scans: Sequence[Path], folder: str, prior: Path | None, modality: str | None
+    assistant: Assistant,
+    scans: Sequence[Path],
+    folder: str,
+    prior: Path | None,
+    modality: str | None,
+    patches: SlidePatches,
 ) -> Iterator[Prompt]:
     return prompts_of(
         scans,
@@ -209,6 +235,7 @@ def _prompts(
         modality=modality,
         several=assistant.shows_several,
         studies=assistant.reads_studies,
+        patches=patches,
     )
 
 

@@ -16,13 +16,15 @@ from voxtile.console import note
 from voxtile.corpus.acquisition_time import moment
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Row
+from voxtile.corpus.schema import OVERVIEW
 from voxtile.data.dialogues import image_names
 from voxtile.data.presets.base import Preset
 from voxtile.data.presets.roles import PRIOR, StudyReader, StudySource, pick_roles, stated_roles
 from voxtile.errors import ConfigError, InputError
 from voxtile.stages.ground.sources import OF_PICTURES, SlidePatches, kind_of, own_corpus, read_as
 
-_NO_SLIDES = SlidePatches(mpp=0.5, patch_px=256, assume_mpp=None, overlap=0.0)
+_MOST_PATCHES = 512  # of a slide that are shown
+_CUT = SlidePatches(mpp=0.5, patch_px=256, assume_mpp=None, overlap=0.0)
 
 
 @dataclass(frozen=True)
@@ -56,6 +58,7 @@ def prompts_of(
     modality: str | None = None,
     several: bool = False,
     studies: bool = False,
+    patches: SlidePatches = _CUT,
 ) -> Iterator[Prompt]:
     """Images as the model reads them: of one scan or study each by itself, of several all in one prompt.
 
@@ -66,27 +69,29 @@ def prompts_of(
         prior: the same of an earlier examination of the same patient, which is shown before each image.
         modality: of NIfTI files, which do not say.
         several: whether the model was trained on several images at a time.
-        studies: whether it reads all images of a study together.
+        studies: whether it reads all images of a study together; it reads slides, too.
+        patches: how a slide is cut.
 
     Raises:
         InputError: a file cannot be read, holds nothing that the model reads, is of another patient than the others, or
             the prior is later than what it is compared with.
         PresetError: an image is not what the model was trained on, as one of another modality.
-        ConfigError: the model reads no priors or several images, or whole slides are asked for.
+        ConfigError: the model reads no priors, several images or slides.
     """
     roles = preset.role_names if isinstance(preset, StudyReader) else ()
     if prior is not None and not several and not any(role.startswith(PRIOR) for role in roles):
         raise ConfigError("this model was not trained with prior examinations; leave --prior out")
     if len(paths) > 1 and (not several or roles):
         raise ConfigError("this model was not trained on several images at a time; give one scan")
-    found = [_converted(path, preset, folder / f"scan{number or ''}", modality) for number, path in enumerate(paths)]
-    earlier = None if prior is None else _converted(prior, preset, folder / "prior", modality)
+    cut = patches if studies else None
+    found = [_converted(path, preset, folder / f"scan{n or ''}", modality, cut) for n, path in enumerate(paths)]
+    earlier = None if prior is None else _converted(prior, preset, folder / "prior", modality, None)
     for other, path in [*zip(found[1:], paths[1:], strict=True), *([(earlier, prior)] if earlier and prior else [])]:
         _require_same_subject(found[0], other, paths[0], path)
     if isinstance(preset, StudyReader):
         yield from (Prompt(name, found[0], image[None]) for name, image in _studies(preset, found[0], earlier))
         return
-    shown = [[(part, row) for row in part.table("samples", with_root=True).to_pylist()] for part in found]
+    shown = [[(part, row) for row in _rows(part)] for part in found]
     before = [] if earlier is None else [_largest([(earlier, r) for r in earlier.table("samples").to_pylist()])]
     preset.check([row for _, row in (*before, *(one for own in shown for one in own))])
     if len(paths) > 1:
@@ -115,6 +120,9 @@ def _whole_studies(preset: Preset, shown: Sequence[tuple[Corpus, Row]]) -> Itera
     for corpus, row in shown:
         by_study[row["study"] or row["uid"]].append((corpus, row))
     for name, own in sorted(by_study.items()):
+        if len(own) > _MOST_PATCHES and own[0][1]["kind"] == "patch":
+            note(f"{_MOST_PATCHES} of {len(own):,} patches of the slide are shown, evenly spread; --mpp 1 makes fewer")
+            own = [own[place * len(own) // _MOST_PATCHES] for place in range(_MOST_PATCHES)]
         if len(own) == 1:
             yield _together(preset, own)
         else:
@@ -142,13 +150,22 @@ def _require_earlier(prior: Row, row: Row, prior_path: Path, path: Path) -> None
         )
 
 
-def _converted(path: Path, preset: Preset, folder: Path, modality: str | None) -> Corpus:
+def _converted(path: Path, preset: Preset, folder: Path, modality: str | None, patches: SlidePatches | None) -> Corpus:
     kind = read_as(kind_of(path), path, preset)
-    if kind == "wsi":
+    if kind == "wsi" and patches is None:
         raise ConfigError(
-            f"'{path}' is a whole slide, which the assistant does not read yet; give a patch as a picture"
+            f"'{path}' is a whole slide, of which this model reads single patches; give one as a picture, or train a "
+            "connector of the kind hierarchy with data.unit: study"
         )
-    return own_corpus(kind, path, folder, preset, _NO_SLIDES, modality)
+    corpus = own_corpus(kind, path, folder, preset, patches or _CUT, modality)
+    if kind == "wsi" and not _rows(corpus):
+        raise InputError(f"'{path}' has no patch of tissue; try another --mpp, or look at: voxtile convert wsi --help")
+    return corpus
+
+
+def _rows(corpus: Corpus) -> list[Row]:
+    """Of the images of a corpus; of a slide its patches."""
+    return [row for row in corpus.table("samples", with_root=True).to_pylist() if row["kind"] != OVERVIEW]
 
 
 def _require_same_subject(corpus: Corpus, earlier: Corpus, path: Path, prior: Path) -> None:

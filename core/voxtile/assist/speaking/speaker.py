@@ -20,6 +20,8 @@ from voxtile.errors import ConfigError
 from voxtile.inference.encoder_model import EncoderModel
 from voxtile.types import Encoded
 
+_SEEN_AT_ONCE = 32  # images of a study; a slide has hundreds
+
 
 @dataclass(frozen=True)
 class Speaker:
@@ -68,7 +70,8 @@ class Speaker:
                 "data.unit: study"
             )
         encoder, device = self.model.encoder, self.model.device
-        embeddings, encoded = encoder.encode_samples(images.to(device), tokens=True)
+        parts = [encoder.encode_samples(part.to(device), tokens=True) for part in images.split(_SEEN_AT_ONCE)]
+        embeddings, encoded = torch.cat([part for part, _ in parts]), _joined([part for _, part in parts])
         owner = torch.zeros(len(images), dtype=torch.int64, device=device)
         study, seen = encoder.pool_items(embeddings, encoded, owner, 1, members=True)
         return self.answering.image(seen), study, seen
@@ -147,6 +150,14 @@ class Speaker:
     def _said(self, answer: Answer, claims: tuple[Claim, ...], least: float) -> Reply:
         withheld = not answer.text or answer.confidence < least
         return Reply(CANNOT_BE_TOLD if withheld else answer.text, claims, answer.confidence, withheld, answer.ended)
+
+
+def _joined(parts: Sequence[Encoded]) -> Encoded:
+    """What the tower gave of parts of a study, without feature maps, which studies are not read by."""
+    first = parts[0]
+    tokens = None if first.tokens is None else torch.cat([part.tokens for part in parts if part.tokens is not None])
+    mask = None if first.mask is None else torch.cat([part.mask for part in parts if part.mask is not None])
+    return Encoded(torch.cat([part.pooled for part in parts]), tokens, first.grid, mask)
 
 
 def _with_points(parts: Sequence[str]) -> list[tuple[str, int]]:

@@ -273,7 +273,7 @@ def test_what_is_marked_by_a_box_is_what_a_mask_of_it_marks_and_not_another_regi
         (["--mask", "nothing.nii.gz"], "there is no mask"),
         (["--outline", "there.geojson"], "an outline lies on a picture"),
         (["--to", "nifti"], "name a folder with --out"),
-        (["--out", "found", "--to", "geopackage"], "no coordinate reference system"),
+        (["--out", "found", "--to", "geopackage"], "a volume has no outlines for a GeoPackage"),
         (["--threshold", "1.5"], "--threshold must lie between 0 and 1"),
     ],
 )

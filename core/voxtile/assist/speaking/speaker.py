@@ -70,7 +70,7 @@ class Speaker:
                 "data.unit: study"
             )
         encoder, device = self.model.encoder, self.model.device
-        parts = [encoder.encode_samples(part.to(device), tokens=True) for part in images.split(_SEEN_AT_ONCE)]
+        parts = [encoder.encode_samples(part.to(device), tokens=True) for part in torch.split(images, _SEEN_AT_ONCE)]
         embeddings, encoded = torch.cat([part for part, _ in parts]), _joined([part for _, part in parts])
         owner = torch.zeros(len(images), dtype=torch.int64, device=device)
         study, seen = encoder.pool_items(embeddings, encoded, owner, 1, members=True)

@@ -139,6 +139,8 @@ def test_headers_that_claim_terabytes_and_broken_zips_are_refused(tmp_path):
             build_medmnist(path, tmp_path / "corpus", engine="inline")
     with pytest.raises(InputError, match="does not exist"):
         build_medmnist(tmp_path / "none.npz", tmp_path / "corpus", engine="inline")
+    with pytest.raises(InputError, match=r"is a folder; give the \.npz file in it"):
+        build_medmnist(tmp_path, tmp_path / "corpus", engine="inline")
     assert not (tmp_path / "corpus").exists()
 
 

@@ -122,6 +122,8 @@ def test_annotations_of_other_slides_and_bad_shares_are_refused(annotated, tmp_p
     (other / "someone.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": []}))
     with pytest.raises(InputError, match="named as a slide"):
         facts_from_annotations(corpus, annotations=other)
+    with pytest.raises(InputError, match="does not exist"):
+        facts_from_annotations(corpus, annotations=tmp_path / "misspelt")
 
 
 def test_labels_become_concepts():

@@ -387,8 +387,8 @@ def test_a_damaged_workbook_of_the_old_kind_is_one_sentence(tmp_path, capsys, co
     (tmp_path / "Base12/Annotation_Base12.xls").write_bytes(content)
     assert main(["build", "messidor", str(tmp_path), str(tmp_path / "none"), "--engine", "inline"]) == 2
     told = " ".join(capsys.readouterr().err.split())
-    assert "Annotation_Base12.xls' fails" in told
-    assert "save it as CSV" in told
+    assert "Annotation_Base12.xls' fails" in told or ("Annotation_Base12.xls' is empty" in told and not content)
+    assert "save it as CSV" in told or not content
     assert "Traceback" not in told
 
 

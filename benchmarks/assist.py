@@ -19,7 +19,13 @@ Run: python benchmarks/assist.py OUT [--stages corpus,tower,assistant,blind,test
      [--test-seed 202] [--tower CKPT] [--corpus CORPUS] [--config medical/ct-regions-report] [--tower-config
      medical/ct-regions] [--split test|val] [--quick]
 
-`--split val` reads the validation split of the training phantom in place of the test phantom, for choices.
+`--split val` reads the validation split of the training phantom in place of the test phantom, for choices. What is
+trained reads scans of any other seed with
+
+     python benchmarks/assist.py OUT --stages test --test-seed SEED --corpus CORPUS --tower CKPT --assistant CKPT
+     [--blind CKPT]
+
+and the results are in OUT/results-SEED.json.
 """
 
 import argparse
@@ -147,6 +153,8 @@ def arguments():
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--test-seed", type=int, default=202)
     parser.add_argument("--tower", help="checkpoint of --tower-config, where one is trained already")
+    parser.add_argument("--assistant", help="checkpoint of --config on that tower, likewise")
+    parser.add_argument("--blind", help="the same of the one that was trained without images")
     parser.add_argument("--corpus", type=Path, help="corpus to train on, where one is made already")
     parser.add_argument("--config", default="medical/ct-regions-report")
     parser.add_argument("--tower-config", default="medical/ct-regions")
@@ -175,20 +183,25 @@ def main():
     corpus = Path(corpus).resolve()
     if options.stages == ["corpus"]:
         return
-    models["tower"], took["tower"] = (options.tower, 0.0)
+    models["tower"], took["tower"] = (options.tower and str(Path(options.tower).resolve()), 0.0)
     if not options.tower:
         models["tower"], took["tower"] = fit(folder, "tower", options.tower_config, corpus, *short)
     begin = ["--model.pretrained", models["tower"], *short]
-    for stage, more in (("assistant", ()), ("blind", (BLIND, "true"))):
-        if stage in options.stages or (folder / f"{stage}.json").exists():
+    for stage, given, more in (("assistant", options.assistant, ()), ("blind", options.blind, (BLIND, "true"))):
+        if given:
+            models[stage] = str(Path(given).resolve())
+        elif stage in options.stages or (folder / f"{stage}.json").exists():
             models[stage], took[stage] = fit(folder, stage, options.config, corpus, *begin, *more)
     if "test" not in options.stages:
         return
+    if "assistant" not in models:
+        raise SystemExit("there is no assistant; add assistant to --stages, or give one with --assistant")
     own = Corpus(corpus)
     if options.split == "val":
-        new, native, (rows, truth) = own, corpus.parent / f"{corpus.name}-native", truth_of(own, "val")
+        name, new, native = "val", own, corpus.parent / f"{corpus.name}-native"
+        rows, truth = truth_of(own, "val")
     else:
-        seed = 7 if options.quick else options.test_seed
+        name = seed = 7 if options.quick else options.test_seed
         test, _ = make_corpus(folder, f"test-{seed}", test_n, seed, "0,0,1", outlines=False)
         new, native, (rows, truth) = Corpus(test), folder / f"test-{seed}-native", truth_of(Corpus(test), None)
     said, seconds = said_of(own, new, rows, models)
@@ -199,8 +212,8 @@ def main():
     results = {name: judged.of(texts) for name, texts in said.items()}
     results["assistant"]["above contrastive"] = judged.difference(said["assistant"], said["contrastive"])
     print_results(results)
-    (folder / f"results-{options.split}.json").write_text(json.dumps(results | {"seconds": took}, indent=2))
-    (folder / f"reports-{options.split}.json").write_text(json.dumps(said, indent=1))
+    (folder / f"results-{name}.json").write_text(json.dumps(results | {"seconds": took}, indent=2))
+    (folder / f"reports-{name}.json").write_text(json.dumps(said, indent=1))
 
 
 if __name__ == "__main__":

@@ -99,6 +99,7 @@ CORE = (
     # the assistant
     "voxtile.assist:Answering",
     "voxtile.assist:Connector",
+    "voxtile.assist:FoundRegions",
     "voxtile.assist:GroundedAnswering",
     "voxtile.assist:Preference",
     "voxtile.assist:ScratchLanguage",

@@ -202,6 +202,27 @@ def test_plain_words_are_the_same_for_the_same_facts_whoever_has_them(corpus):
         caption_corpus(corpus, words="plain", bank=Path("medical"), **options)
 
 
+def test_silence_about_what_a_text_would_have_mentioned_is_a_denial(corpus):
+    first, second, *_ = sorted(row["uid"] for row in Corpus(corpus).table("samples").to_pylist())
+    read = {"polarity": "present", "source": "reports@1"}
+    append_rows(
+        corpus, "facts", "read", [{"uid": first, "concept": "bird", **read}, {"uid": second, "concept": "fish", **read}]
+    )
+    options = {"engine": "inline", "kind": "fact", "words": "plain", "facts_source": "reports"}
+    caption_corpus(corpus, absent=9, closed="bird, whale", **options)
+    said = {}
+    for row in captions(corpus):
+        said.setdefault(row["uid"], set()).add(row["text"])
+    # Of the other four there are no reports that could have been silent.
+    whale, bird = "No whale is visible.", "No bird is visible."
+    assert said == {first: {"Bird.", whale}, second: {"Fish.", bird, whale}}
+    stated = [row for row in Corpus(corpus).table("facts").to_pylist() if "evidence" in (row["attributes"] or "")]
+    assert len(stated) == 5
+    assert all(row["source"].startswith("reports") for row in stated)  # as training asks for them
+    with pytest.raises(ConfigError, match="say how much of it with --absent N"):
+        caption_corpus(corpus, closed="bird", **options)
+
+
 def test_variants_are_different_texts(corpus):
     caption_corpus(corpus, variants=5, engine="inline")
     rows = captions(corpus)

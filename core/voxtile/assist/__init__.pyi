@@ -1,6 +1,7 @@
 from .answering import Answering as Answering
 from .assistant import Assistant as Assistant
 from .connector import Connector as Connector
+from .item_tokens.found_regions import FoundRegions as FoundRegions
 from .preference import Preference as Preference
 from .regions import GroundedAnswering as GroundedAnswering
 from .scratch import ScratchLanguage as ScratchLanguage
@@ -10,6 +11,7 @@ __all__ = [
     "Answering",
     "Assistant",
     "Connector",
+    "FoundRegions",
     "GroundedAnswering",
     "Preference",
     "Reply",

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, ClassVar, Literal, NamedTuple, Protocol, cast
 
 import torch
@@ -113,6 +114,8 @@ class Answering(ItemObjective):
             of denials. The likeliest word is written, so that with sentences that say first whether there is something
             (`voxtile caption template --words plain`) a finding is stated where its probability is above 1/(1 + w):
             misses are traded for false alarms, as a threshold does.
+        emphasis: how much single words of answers count, by the word, where 1 is as much as all others. What is said
+            rarely and decides much, as a side, is else learned last, when the rest is being learned by heart.
         blind: leave the image out, for a model that shows what is told without it.
 
     Raises:
@@ -136,6 +139,7 @@ class Answering(ItemObjective):
         joined: Mapping[str, str] | None = None,
         order: Literal["findings", "concepts"] = "findings",
         findings: float = 1.0,
+        emphasis: Mapping[str, float] | None = None,
         blind: bool = False,
     ) -> None:
         super().__init__()
@@ -154,6 +158,9 @@ class Answering(ItemObjective):
         if order not in ("findings", "concepts") or not 0 < findings < math.inf:
             raise ConfigError(f"Answering: order {order} with findings {findings} does not exist")
         self.order, self.findings = order, findings
+        self.emphasis = dict(emphasis or {})
+        if not all(word.strip() and 0 < weight < math.inf for word, weight in self.emphasis.items()):
+            raise ConfigError(f"Answering: emphasis {self.emphasis} needs words with weights above 0")
         self.connector: ImageTokens | None = None
         self.tuned = nn.ParameterDict()
         self.report_questions: tuple[str, ...] = ()
@@ -201,7 +208,23 @@ class Answering(ItemObjective):
         self.tuned = nn.ParameterDict({name.replace(".", "/"): part for name, part in learned.items()})
         with torch.no_grad():
             size = float(made.embedded(torch.arange(min(made.vocabulary, 4096))).float().square().mean().sqrt())
-        self.connector = ImageTokens(self.connector_settings, image.width, made.width, size)
+        how = self.connector_settings
+        self.connector = ImageTokens(
+            how, image.width, made.width, size, levels=image.level_widths, dimensions=image.dimensions
+        )
+
+    def begin_with(self, weights: Mapping[str, Tensor]) -> None:
+        """Take the region head of the tower's run, where the connector reads what it finds.
+
+        Raises:
+            CheckpointError: it has none, several, or another one.
+        """
+        if self.connector is not None and self.connector.found is not None:
+            self.connector.found.begin_with(weights)
+
+    def condensed(self, encoded: Encoded) -> Encoded:
+        """With what the connector reads of feature maps."""
+        return encoded if self.connector is None else self.connector.condensed(encoded)
 
     def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> Answering:
         """Move the language model, too."""
@@ -214,8 +237,10 @@ class Answering(ItemObjective):
         """What the language model and the connector take, by their sizes; no weights are read."""
         sizes, how = sizes_of(self.language_name, self.scratch), self.connector_settings
         with torch.device("meta"):
-            connector = sum(p.numel() for p in ImageTokens(how, batch.image_width, sizes.width, 1.0).parameters())
+            made = ImageTokens(replace(how, regions=None), batch.image_width, sizes.width, 1.0)
+            connector = sum(p.numel() for p in made.parameters())
         shown = tokens_shown(how.kind, how.grid, how.queries, how.pooled, batch.tokens)
+        shown += 0 if how.regions is None else how.regions.phrases
         tuning = None if self.scratch is not None else self.tuning
         number = 2 if self.scratch is None and self.dtype == "bfloat16" else 4
         everything = self.scratch is not None or self.vocabulary == "full"
@@ -333,6 +358,7 @@ class Answering(ItemObjective):
             features: of the batch.
             dialogues: others than those of the batch, each with its item, ascending.
         """
+        emphasis = self._emphasised_tokens() if dialogues is None else ()
         dialogues = self.dialogues(features.batch) if dialogues is None else dialogues
         image = self.image(features.image_encoded)
         none = full_precision(image).new_zeros(len(features.batch), 2)
@@ -344,7 +370,7 @@ class Answering(ItemObjective):
             made = made + sum((0.0 * part).sum() for part in (image, *self.parameters()))
         if not dialogues:
             return Told(made, none[:0], image.new_zeros(0, 0, image.shape[2]), [], owners, dialogues)
-        rows = [self.sequence(turns) for _, turns in dialogues]
+        rows = [self.sequence(turns).emphasised(emphasis) for _, turns in dialogues]
         self.require_room(image.shape[1] + max(len(row.tokens) for row in rows))
         tokens, told, there = (part.to(image.device) for part in padded(rows))
         past = self.begun(image)
@@ -389,6 +415,10 @@ class Answering(ItemObjective):
     def sequence(self, turns: Sequence[Turn]) -> DialogueTokens:
         """The tokens of a dialogue."""
         return sequence_of(self.words, turns)
+
+    def _emphasised_tokens(self) -> list[tuple[tuple[int, ...], float]]:
+        """Words of `emphasis` as they stand within a sentence, with their weights."""
+        return [(tuple(self.words.encode(f" {word.strip()}")), weight) for word, weight in self.emphasis.items()]
 
     def embedded(
         self,

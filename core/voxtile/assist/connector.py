@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any, Literal, cast
 
@@ -15,6 +15,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from voxtile.assist.item_tokens.found_regions import FoundRegions, FoundRegionTokens
 from voxtile.assist.item_tokens.hierarchy import HierarchyTokens
 from voxtile.assist.item_tokens.scale_invariant import ScaleInvariantTokens
 from voxtile.errors import ConfigError
@@ -43,6 +44,10 @@ class Connector:
         layers: of the attention of `scale-invariant`.
         heads: of the attention.
         pooled: tokens made of the tower's pooled vector, which come first; 0 for none.
+        places: give each token of `grid` an embedding of its own, so that a language model whose places are relative
+            (rotary embeddings) can tell where in the image it is.
+        regions: of a tower that was trained with `RegionHead` a token for each of its phrases, of the maps in which it
+            finds them; after the other tokens. Where something lies and how large it is, means over cells blur.
         hidden: width within the mlps.
         difference: where a prompt shows several images, tokens made of how the pooled vector of each differs from that
             of the image before it, which come after its own; 0 for none.
@@ -62,6 +67,8 @@ class Connector:
     pooled: int = 4
     hidden: int = 256
     difference: int = 0
+    places: bool = False
+    regions: FoundRegions | None = None
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
@@ -77,6 +84,8 @@ class Connector:
             raise ConfigError(f"connector: dropout {self.dropout} is no share from 0 to below 1")
         if self.kind == "scale-invariant" and not self.grid:
             raise ConfigError("connector: kind scale-invariant looks from a grid; name one, such as [8, 8]")
+        if self.places and (self.kind != "mlp" or not self.grid):
+            raise ConfigError("connector: places are those of a grid that is averaged to; name it, with kind mlp")
         if self.kind == "none" and not self.pooled:
             raise ConfigError("connector: kind none with pooled 0 shows the language model nothing; take mlp")
         if self.hidden % self.heads:
@@ -91,9 +100,20 @@ class ImageTokens(nn.Module):
         width: of the tower.
         language: width of the language model.
         size: root mean square of the language model's embeddings, with which the tokens begin.
+        levels: widths of the tower's feature maps, for `regions`.
+        dimensions: of its images, likewise.
     """
 
-    def __init__(self, settings: Connector, width: int, language: int, size: float) -> None:
+    def __init__(
+        self,
+        settings: Connector,
+        width: int,
+        language: int,
+        size: float,
+        *,
+        levels: Sequence[int] = (),
+        dimensions: int = 2,
+    ) -> None:
         super().__init__()
         self.settings = settings
         hidden = settings.hidden
@@ -115,6 +135,10 @@ class ImageTokens(nn.Module):
         elif settings.kind == "hierarchy":
             self.made = HierarchyTokens(settings.queries, settings.each, settings.heads, hidden, width)
             self.local = _mlp(hidden, hidden, language)
+        self.places = nn.Parameter(torch.randn(math.prod(settings.grid), language)) if settings.places else None
+        self.found: FoundRegionTokens | None = None
+        if settings.regions is not None:
+            self.found = FoundRegionTokens(settings.regions, levels, dimensions, hidden, language)
         self.changed: nn.Module | None = None
         if settings.difference:
             self.changed = _mlp(width, hidden, settings.difference * language)[1:]  # how much it is, is not normalised
@@ -150,8 +174,18 @@ class ImageTokens(nn.Module):
                 raise ConfigError("connector: kind mlp needs images of one size; take kind resampler")
             elif self.settings.grid:
                 tokens = averaged(tokens, encoded.grid, tuple(self.settings.grid))
-            parts.append(self.local(self.dropout(tokens)))
+            local = self.local(self.dropout(tokens))
+            parts.append(local if self.places is None else self.norm(local) + self.places)
+        if self.found is not None:
+            parts.append(self.found(encoded))
         return cast(Tensor, self.norm(torch.cat(parts, 1))) * self.log_size.exp()
+
+    def condensed(self, encoded: Encoded) -> Encoded:
+        """With what it reads of feature maps, so that these need not be kept."""
+        if self.found is None:
+            return encoded
+        with torch.no_grad():
+            return replace(encoded, profiles=self.found.profiles(encoded))
 
     def compared(self, tokens: Tensor, pooled: Tensor) -> Tensor:
         """[N, K', W] tokens of the images of one prompt, those of `difference` after each image's own.

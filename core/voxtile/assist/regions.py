@@ -109,6 +109,7 @@ class GroundedAnswering(Answering):
         Raises:
             CheckpointError: it is of other sizes, or there is none and nothing else would teach one.
         """
+        super().begin_with(weights)
         of = [name.removesuffix(_OF_DECODER) for name in sorted(weights) if name.endswith(_OF_DECODER)]
         if not of and not self.place:
             raise CheckpointError(

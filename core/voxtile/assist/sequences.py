@@ -8,7 +8,7 @@ have no template of their own; a checkpoint says by which version it was trained
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -56,6 +56,17 @@ class DialogueTokens:
     shown: tuple[int, ...] = ()
     marked: tuple[int, ...] = ()
     weights: tuple[float, ...] = ()
+
+    def emphasised(self, words: Sequence[tuple[tuple[int, ...], float]]) -> DialogueTokens:
+        """The same where words, as so many tokens one after the other, count by a factor in what is told."""
+        weights = list(self.weights or (1.0,) * len(self.tokens))
+        changed = False
+        for word, factor in words:
+            for start in range(len(self.tokens) - len(word) + 1):
+                if self.tokens[start : start + len(word)] == word and all(self.told[start : start + len(word)]):
+                    weights[start : start + len(word)] = [factor * w for w in weights[start : start + len(word)]]
+                    changed = True
+        return replace(self, weights=tuple(weights)) if changed else self
 
     def after(self, before: Sequence[int]) -> DialogueTokens:
         """The same with tokens before it that are given."""

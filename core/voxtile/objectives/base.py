@@ -15,7 +15,7 @@ from voxtile.errors import ConfigError
 from voxtile.models.tower import ImageTower, TextTower
 from voxtile.objectives.pairs import IgnoredName, RelationName
 from voxtile.objectives.planned import PlannedBatch, PlannedWork
-from voxtile.types import Batch, Features
+from voxtile.types import Batch, Encoded, Features
 
 if TYPE_CHECKING:
     from voxtile.models.dual import DualEncoder
@@ -120,6 +120,14 @@ class Objective(nn.Module):
     def state(self) -> Mapping[str, Any] | None:
         """Plain values that a checkpoint must hold beside the weights, for `take_state`; None where there are none."""
         return None
+
+    def condensed(self, encoded: Encoded) -> Encoded:
+        """Add what it reads of `Encoded.levels`, which are too large to keep of images that a locked tower sees once.
+
+        Args:
+            encoded: of some images, with their levels.
+        """
+        return encoded
 
     def planned(self, batch: PlannedBatch) -> PlannedWork | None:
         """What it adds to a step, for a term that a plan cannot go through, as it reads the corpus's own texts.

@@ -35,7 +35,7 @@ from voxtile.training.step.distributed import Processes, average_gradients, chec
 from voxtile.training.step.encoding import Encoding, OnePass
 from voxtile.training.step.held_out import HeldOut
 from voxtile.training.step.large_batch import LargeBatch, MicroBatches
-from voxtile.training.step.locked_images import ImageLock, OnceMoreData, reads_regions, reads_tokens
+from voxtile.training.step.locked_images import ImageLock, OnceMoreData, reads_regions
 from voxtile.training.step.logged_steps import StepLog
 from voxtile.training.step.losses import WeightedTerms
 from voxtile.training.step.seeds import seed_generators, step_seed
@@ -267,8 +267,7 @@ class ContrastiveModule(pl.LightningModule):
         if not (self.cache_locked and self.image_lock.locked and self.training):
             return None
         data = cast(OnceMoreData, self.trainer.datamodule)  # type: ignore[attr-defined]
-        regions = reads_regions(self._objectives)
-        return self.image_lock.encoded(batch, data, tokens=reads_tokens(self._objectives), regions=regions)
+        return self.image_lock.encoded(batch, data, self._objectives)
 
     def losses(self, features: Features) -> dict[str, Tensor]:
         """The unweighted terms by name, see `WeightedTerms.losses`."""

@@ -19,6 +19,7 @@ class Encoded:
         mask: [B, N] bool, True where a token is real, or None when all are.
         levels: [B, W_i, *G_i] feature maps of an image at several resolutions, finest first, or None.
         members: of items of several images what the tower gave of each, where that was asked for, without `tokens`.
+        profiles: [B, P, F] what a connector reads of `levels`, where these are not kept, see `Objective.condensed`.
     """
 
     pooled: Tensor
@@ -27,6 +28,7 @@ class Encoded:
     mask: Tensor | None = None
     levels: tuple[Tensor, ...] | None = None
     members: Members | None = None
+    profiles: Tensor | None = None
 
     def at(self, places: Tensor | slice) -> Encoded:
         """Some of the items, in this order: [R] int64, or a range of them as views."""
@@ -37,6 +39,7 @@ class Encoded:
             None if self.mask is None else self.mask[places],
             None if self.levels is None else tuple(level[places] for level in self.levels),
             None if self.members is None else self.members.of(places, len(self.pooled)),
+            None if self.profiles is None else self.profiles[places],
         )
 
 

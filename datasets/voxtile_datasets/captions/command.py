@@ -36,6 +36,7 @@ def caption_by_template(
     facts_source: str | None = None,
     caption_kind: Literal["template", "roi", "structured"] = "template",
     words: Literal["varied", "plain"] = "varied",
+    closed: str | None = None,
     bank: Path | None = None,
     seed: int = 0,
     described: float = 0.5,
@@ -66,6 +67,9 @@ def caption_by_template(
             that together make a structured report.
         words: varied wordings, or plain: the concept's own name and then its details, so that the same facts always
             have the same words, as a structured report wants them.
+        closed: concepts that a text would have mentioned, separated by commas: denied where a sample has facts, but
+            none of these (within --absent), as data.closed_facts has it in training. A structured report then speaks of
+            each of them.
         bank: wording bank (YAML) that comes before the installed ones, or phrase bank of `voxtile caption bank`, from
             which each sample's sentences are then composed; concepts that it lacks are worded as without it, and named.
             The name of a domain (medical, pathology, remote_sensing) means the phrase bank that comes with it.
@@ -102,8 +106,11 @@ def caption_by_template(
     if words == "plain" and composition is not None:
         raise ConfigError("--words plain says facts by their names alone; leave out the phrase bank, or the option")
     banks = installed_banks([bank] if bank and not phrases else [])
+    silent = tuple(name.strip() for name in (closed or "").split(",") if name.strip())
+    if silent and not said:
+        raise ConfigError("--closed says what is denied where facts are silent; say how much of it with --absent N")
     task = TemplateTask(
-        str(corpus), banks, kind, variants, said, sources, facts_source, caption_kind, composition, words
+        str(corpus), banks, kind, variants, said, sources, facts_source, caption_kind, composition, words, silent
     )
     with counted_captions(corpus):
         summary = run_task(task, corpus, RunOptions(**run))

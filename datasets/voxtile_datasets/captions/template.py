@@ -46,6 +46,7 @@ class TemplateTask:
         caption_kind: noted in the captions table.
         composition: a phrase bank, and how it is used.
         words: `plain` says the same facts in the same words everywhere, see `plain_sentence`.
+        closed: concepts of which silence is a denial, where a sample has facts of the source.
     """
 
     corpus: str
@@ -58,6 +59,7 @@ class TemplateTask:
     caption_kind: Literal["template", "roi", "structured"] = "template"
     composition: Composition | None = None
     words: Literal["varied", "plain"] = "varied"
+    closed: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -78,6 +80,8 @@ class TemplateTask:
         noted: dict[str, Any] = {} if self.caption_kind == "template" else {"caption_kind": self.caption_kind}
         if self.words != "varied":
             noted["words"] = self.words
+        if self.closed:
+            noted["closed"] = sorted(self.closed)
         if self.composition is not None:
             used = self.composition
             noted["phrases"] = [used.bank.identity, used.bank.sha256, used.seed, used.described, used.signed_only]
@@ -113,7 +117,7 @@ class TemplateTask:
         }
         captions: list[Row] = []
         stated: list[Row] = []
-        for subject, bank in subjects_of(samples, facts, scopes, self.banks, self.precedence):
+        for subject, bank in subjects_of(samples, facts, scopes, self.banks, self.precedence, self.closed):
             texts, evidence = self._texts(subject, bank)
             for number, text in enumerate(texts):
                 model = self._model(bank)
@@ -122,7 +126,8 @@ class TemplateTask:
                 row: Row = {"caption_id": caption_id, "uid": subject.uid, "text": text, "lang": "en"}
                 captions.append({**row, "kind": self.caption_kind, "provider": "template", "model": model})
             for fact, sentences in evidence.items():
-                source = sources.get((subject.uid, fact.concept, fact.polarity), "scope")
+                silent = (self.facts_source or "scope") if fact.concept in self.closed else "scope"
+                source = sources.get((subject.uid, fact.concept, fact.polarity), silent)
                 row = {"uid": subject.uid, "concept": fact.concept, "polarity": fact.polarity}
                 attributes = json.dumps({"evidence": list(sentences)})
                 stated.append({**row, "attributes": attributes, "source": f"{source}{WORDED}{self.version}"})
@@ -179,7 +184,12 @@ _UNWORDED = ('"of_case"', '"implied_by"')
 
 
 def subjects_of(
-    samples: pa.Table, facts: pa.Table, scopes: pa.Table, banks: Sequence[Bank], precedence: Sequence[str] = PRECEDENCE
+    samples: pa.Table,
+    facts: pa.Table,
+    scopes: pa.Table,
+    banks: Sequence[Bank],
+    precedence: Sequence[str] = PRECEDENCE,
+    closed: Sequence[str] = (),
 ) -> Iterator[tuple[Subject, Bank]]:
     """What is said of each sample of which anything is known, and the bank that words it.
 
@@ -189,6 +199,7 @@ def subjects_of(
         scopes: what was looked for.
         banks: wordings, in the order of precedence.
         precedence: of the facts' sources.
+        closed: concepts that are absent where a sample has facts, but none of these.
     """
     vocabularies = installed_vocabularies()
     stated: dict[str, list[Row]] = defaultdict(list)
@@ -206,6 +217,8 @@ def subjects_of(
         rows, asked = stated[uid], looked_for[uid]
         if not rows and not asked:
             continue
+        if rows:
+            asked = asked | dict.fromkeys(closed)
         names = [*(fact["concept"] for fact in rows), *asked]
         bank = bank_for(banks, modality, names)
         vocabulary = vocabularies[choose(vocabularies, modality, names)]

@@ -300,6 +300,7 @@ def test_settings_that_cannot_be_are_refused(given, sentence):
         ({"kind": "glue"}, "there is no connector 'glue'"),
         ({"hidden": 6, "heads": 4}, "no multiple"),
         ({"queries": 0}, "below 1"),
+        ({"places": True}, "those of a grid"),
     ],
 )
 def test_connectors_that_cannot_be_are_refused(given, sentence):
@@ -334,6 +335,15 @@ def test_a_grid_is_averaged_as_it_lies_in_the_image():
         averaged(tokens, (2, 4), (4, 4))
     with pytest.raises(ConfigError, match="cannot be averaged"):
         objective.connector(Encoded(torch.ones(1, 8), torch.ones(1, 3, 8)))
+
+
+@pytest.mark.parametrize("places", [False, True])
+def test_cells_that_look_alike_differ_by_their_places_alone_where_that_is_asked(places):
+    connector = Connector(pooled=0, grid=(2, 2), places=places)
+    objective = ready(Answering(scratch=ScratchLanguage(**SMALL), connector=connector))
+    made = objective.connector(Encoded(torch.ones(1, 8), torch.ones(1, 4, 8), (2, 2)))[0]
+    assert (torch.cdist(made, made)[~torch.eye(4, dtype=torch.bool)] > 1e-3).all() == places
+    assert torch.allclose(made, made[:1]) != places
 
 
 def test_tuning_says_what_of_a_named_model_is_trained(folder):

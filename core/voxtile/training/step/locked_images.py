@@ -5,7 +5,9 @@ Shape letters: B items, N tokens of an image, W width of the tower.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -62,7 +64,7 @@ class ImageLock:
         for parameter in self._encoder.image.parameters() if self.locked else ():
             parameter.grad = None
 
-    def encoded(self, batch: Batch, data: OnceMoreData, *, tokens: bool, regions: bool = False) -> Encoded:
+    def encoded(self, batch: Batch, data: OnceMoreData, objectives: Mapping[str, Objective]) -> Encoded:
         """What the locked tower gives of a batch of training items, which it saw once each.
 
         That of the images that its dialogues show beside the items' own comes after them.
@@ -70,8 +72,7 @@ class ImageLock:
         Args:
             batch: its images are not read.
             data: asked for all items at the first batch, and for no more images from then on.
-            tokens: local features, too.
-            regions: they are read, so that they are still to be placed.
+            objectives: what they read of images is kept, and regions are placed where they read these.
 
         Raises:
             ConfigError: an item has several images, images have several sizes, or there is too much to keep.
@@ -79,8 +80,14 @@ class ImageLock:
         if self._kept is None:
             with torch.random.fork_rng(devices=[]):  # a loader draws a number, which a resumed run does at another step
                 batches = data.train_once_dataloader()
-                self._kept = LockedImages(self._encoder, batches, batch.images.device, tokens=tokens)
-            data.leave_images_out(regions=regions)
+                self._kept = LockedImages(
+                    self._encoder,
+                    batches,
+                    batch.images.device,
+                    tokens=reads_tokens(objectives),
+                    condense=partial(_condensed, objectives),
+                )
+            data.leave_images_out(regions=reads_regions(objectives))
         others = [] if batch.others is None else batch.others.uids
         return self._kept.of([*batch.uids, *others])
 
@@ -93,16 +100,24 @@ class LockedImages:
         batches: every item once, images without augmentation.
         device: of the tower.
         tokens: keep local features, too.
+        condense: adds what is read of feature maps, which are not kept.
 
     Raises:
         ConfigError: an item has several images, images have several sizes, or there is too much to keep.
     """
 
     def __init__(
-        self, encoder: DualEncoder, batches: Iterable[Batch], device: torch.device, *, tokens: bool = False
+        self,
+        encoder: DualEncoder,
+        batches: Iterable[Batch],
+        device: torch.device,
+        *,
+        tokens: bool = False,
+        condense: Callable[[Encoded], Encoded] = lambda encoded: encoded,
     ) -> None:
         pooled: list[Tensor] = []
         local: list[Tensor] = []
+        profiles: list[Tensor] = []
         self._grid: tuple[int, ...] | None = None
         self._places: dict[str, int] = {}
         for batch in batches:
@@ -112,8 +127,10 @@ class LockedImages:
                     "images; use data.unit: sample, or set it to false"
                 )
             with torch.no_grad():
-                found = encoder.image(batch.images.to(device), tokens=tokens)
+                found = condense(encoder.image(batch.images.to(device), tokens=tokens))
             pooled.append(found.pooled)
+            if found.profiles is not None:
+                profiles.append(found.profiles)
             if tokens:
                 local.append(_of_one_size(found, self._grid if local else found.grid))
                 self._grid = found.grid
@@ -121,13 +138,20 @@ class LockedImages:
             self._places |= {uid: len(self._places) + i for i, uid in enumerate(batch.uids)}
         self._pooled = torch.cat(pooled)
         self._tokens = torch.cat(local) if tokens else None
+        self._profiles = torch.cat(profiles) if profiles else None
 
     def of(self, uids: Sequence[str]) -> Encoded:
-        """What the tower gave of these items: [B, W], and [B, N, W] tokens where they are kept."""
+        """What the tower gave of these items: [B, W], and [B, N, W] tokens and profiles where they are kept."""
         places = [self._places[uid] for uid in uids]
-        if self._tokens is None:
-            return Encoded(self._pooled[places])
-        return Encoded(self._pooled[places], self._tokens[places], self._grid)
+        kept = Encoded(self._pooled[places], profiles=None if self._profiles is None else self._profiles[places])
+        return kept if self._tokens is None else replace(kept, tokens=self._tokens[places], grid=self._grid)
+
+
+def _condensed(objectives: Mapping[str, Objective], encoded: Encoded) -> Encoded:
+    """What the tower gave, with what each objective reads of its feature maps."""
+    for objective in objectives.values():
+        encoded = objective.condensed(encoded)
+    return encoded
 
 
 def _of_one_size(found: Encoded, grid: tuple[int, ...] | None) -> Tensor:

@@ -1,0 +1,146 @@
+"""Tokens of what a tower's region head finds: of each phrase whether it is there, where, and how far it extends.
+
+Shape letters: B images, P phrases, *H the grid of a level, d its axes, C cells of a profile, F numbers of a phrase,
+H within, W width of the language model.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from voxtile.errors import CheckpointError, ConfigError
+from voxtile.models.tower import full_precision
+from voxtile.types import Encoded
+
+_HEAD = re.compile(r"(?P<objective>.+)\.heads\.(?P<level>\d+)\.(?P<part>weight|bias)")
+_SCALE = 4.0  # logits of a trained head lie within about ±3 of it
+_FAINT = 1e-4  # share of the image below which an extent is none
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundRegions:
+    """Which maps of a tower that was trained with `RegionHead` the language model reads.
+
+    Attributes:
+        phrases: as many as that head has; a token each, in its order.
+        levels: feature maps that it supervises; all but the finest where left out, as there.
+        cells: of each axis in which the language model is told where something lies.
+
+    Raises:
+        ConfigError: a size below 1.
+    """
+
+    phrases: int
+    levels: Sequence[int] = ()
+    cells: int = 8
+
+    def __post_init__(self) -> None:
+        if min(self.phrases, self.cells) < 1 or any(level < 0 for level in self.levels):
+            raise ConfigError(f"connector: {self} has a size below 1")
+
+
+class FoundRegionTokens(nn.Module):
+    """A token for each phrase of a trained `RegionHead`, of its maps of the image.
+
+    Of each level the map of a phrase is seen along every axis: the highest logit of each of C slabs across it, and the
+    logarithm of how much of the image it covers. A side, a lobe, two places at once and an extent can be read from
+    these by themselves, which means over the cells of a grid blur and a language model learns from many more reports.
+    The heads are those of the checkpoint in `model.pretrained`, and stand still.
+
+    Args:
+        settings: which.
+        widths: of the tower's levels.
+        dimensions: d.
+        hidden: H.
+        language: W.
+
+    Raises:
+        ConfigError: the tower has no such level.
+    """
+
+    def __init__(
+        self, settings: FoundRegions, widths: Sequence[int], dimensions: int, hidden: int, language: int
+    ) -> None:
+        super().__init__()
+        levels = tuple(settings.levels) or tuple(range(1, len(widths)))
+        if not levels or max(levels) >= len(widths):
+            raise ConfigError(
+                f"connector.regions reads the levels {list(levels)} of a tower that has {len(widths)} feature maps; "
+                "name some of these, or take a tower with maps, such as WaveletTower or ViTTower with levels"
+            )
+        self.cells = settings.cells
+        self.heads = nn.ModuleDict({str(level): nn.Linear(widths[level], settings.phrases) for level in levels})
+        self.heads.requires_grad_(False)
+        # A language model whose places are relative (RoPE) cannot tell one phrase's token from another's by itself.
+        self.names = nn.Parameter(torch.randn(settings.phrases, language))
+        numbers = len(levels) * (dimensions * settings.cells + 1)
+        self.read = nn.Sequential(nn.Linear(numbers, hidden), nn.GELU(), nn.Linear(hidden, language))
+        self.norm = nn.LayerNorm(language, elementwise_affine=False)
+
+    def begin_with(self, weights: Mapping[str, Tensor]) -> None:
+        """Take the heads of the objectives of another run, see `Objective.begin_with`.
+
+        Raises:
+            CheckpointError: it has no region head, several, or one of other phrases or levels.
+        """
+        found: dict[str, dict[str, Tensor]] = {}
+        for name, part in weights.items():
+            if match := _HEAD.fullmatch(name):
+                found.setdefault(match["objective"], {})[f"{match['level']}.{match['part']}"] = part
+        own = self.heads.state_dict()
+        fitting = [parts for parts in found.values() if parts.keys() == own.keys() and _alike(parts, own)]
+        if len(fitting) != 1:
+            heads = "; ".join(
+                f"'{name}' with levels {', '.join(sorted({key.split('.')[0] for key in parts}))} and "
+                f"{len(next(iter(parts.values())))} phrases"
+                for name, parts in found.items()
+            )
+            raise CheckpointError(
+                f"connector.regions reads a RegionHead of {len(self.names)} phrases at levels "
+                f"{', '.join(self.heads)}, and the tower's checkpoint in model.pretrained has {heads or 'none'}; name "
+                "one trained with such an objective, set phrases and levels to its own, or leave connector.regions out"
+            )
+        self.heads.load_state_dict(fitting[0])
+
+    def profiles(self, encoded: Encoded) -> Tensor:
+        """[B, P, F] of B images.
+
+        Raises:
+            ConfigError: the tower gave no feature maps.
+        """
+        if encoded.profiles is not None:
+            return encoded.profiles
+        if encoded.levels is None:
+            raise ConfigError("connector.regions reads the tower's feature maps, and it gave none; leave it out")
+        parts = []
+        for level, head in self.heads.items():
+            features = full_precision(encoded.levels[int(level)])
+            logits = head(features.movedim(1, -1)).movedim(-1, 1)  # [B, P, *H]
+            axes = range(2, logits.ndim)
+            for axis in axes:
+                along = logits.amax([other for other in axes if other != axis]) if len(axes) > 1 else logits
+                parts.append(_slabs(along, self.cells) / _SCALE)
+            share = logits.sigmoid().flatten(2).mean(2, keepdim=True)
+            parts.append((share + _FAINT).log() / _SCALE)
+        return torch.cat(parts, 2)
+
+    def forward(self, encoded: Encoded) -> Tensor:
+        """[B, P, W] tokens."""
+        made: Tensor = self.norm(self.read(self.profiles(encoded))) + self.names
+        return made
+
+
+def _alike(parts: Mapping[str, Tensor], own: Mapping[str, Tensor]) -> bool:
+    return all(parts[name].shape == part.shape for name, part in own.items())
+
+
+def _slabs(values: Tensor, cells: int) -> Tensor:
+    """[…, n] to [..., cells], the highest of each of so many equal parts; a place that two share counts in both."""
+    count = values.shape[-1]
+    edges = [(cell * count // cells, -(-(cell + 1) * count // cells)) for cell in range(cells)]
+    return torch.stack([values[..., low:high].amax(-1) for low, high in edges], -1)

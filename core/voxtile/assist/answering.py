@@ -149,7 +149,8 @@ class Answering(ItemObjective):
             raise ConfigError(f"Answering: dtype {dtype} with vocabulary {vocabulary} does not exist")
         self.language_name, self.scratch = language, scratch
         self.connector_settings = connector or Connector()
-        if self.connector_settings.kind == "none" and type(self) is Answering:
+        how = self.connector_settings
+        if how.kind == "none" and how.regions is None and type(self) is Answering:
             self.row_needs = frozenset({"others"})  # type: ignore[misc] # it reads pooled vectors alone
         self.tuning = tuning or Tuning(mode="lora")
         self.dtype, self.vocabulary, self.blind = dtype, vocabulary, blind

@@ -245,6 +245,18 @@ def test_what_states_a_finding_counts_as_much_as_it_is_told_to():
         Answering(scratch=ScratchLanguage(**SMALL), findings=0)
 
 
+def test_an_emphasised_word_counts_as_often_as_it_is_told_to_wherever_it_stands_in_an_answer():
+    emphasis = {"left": 3.0, "8 mm": 0.5}
+    plain, heavy = (ready(Answering(scratch=ScratchLanguage(**SMALL), emphasis=e)) for e in (None, emphasis))
+    counted = heavy.rows(features())[:, 1] - plain.rows(features())[:, 1]
+    tokens = {word: len(plain.words.encode(f" {word}")) for word in emphasis}
+    # Of the first item " left" is told once and "8 mm." begins an answer; of the third both stand in one sentence.
+    each = 2 * tokens["left"] - 0.5 * tokens["8 mm"]
+    assert counted.tolist() == pytest.approx([each, 0, each])
+    with pytest.raises(ConfigError, match="needs words with weights above 0"):
+        Answering(scratch=ScratchLanguage(**SMALL), emphasis={"left": 0})
+
+
 def test_a_batch_without_any_answer_gives_a_loss_of_nought_and_gradients_all_the_same():
     objective = ready(Answering(scratch=ScratchLanguage(**SMALL)))
     given = features([], [])

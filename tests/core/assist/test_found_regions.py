@@ -170,6 +170,7 @@ def test_an_assistant_that_is_tuned_goes_on_reading_the_maps_of_its_tower():
 
 
 def test_a_connector_without_maps_asks_for_none():
+    assert "tokens" in answering().row_needs  # maps come with tokens, also where no token is read
     made = ImageTokens(Connector(kind="none", pooled=2), 8, 16, 1.0)
     encoded = Encoded(torch.zeros(1, 8))
     assert made.condensed(encoded) is encoded

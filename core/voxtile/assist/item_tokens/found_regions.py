@@ -80,7 +80,6 @@ class FoundRegionTokens(nn.Module):
         self.names = nn.Parameter(torch.randn(settings.phrases, language))
         numbers = len(levels) * (dimensions * settings.cells + 1)
         self.read = nn.Sequential(nn.Linear(numbers, hidden), nn.GELU(), nn.Linear(hidden, language))
-        self.norm = nn.LayerNorm(language, elementwise_affine=False)
 
     def begin_with(self, weights: Mapping[str, Tensor]) -> None:
         """Take the heads of the objectives of another run, see `Objective.begin_with`.
@@ -131,7 +130,7 @@ class FoundRegionTokens(nn.Module):
 
     def forward(self, encoded: Encoded) -> Tensor:
         """[B, P, W] tokens."""
-        made: Tensor = self.norm(self.read(self.profiles(encoded))) + self.names
+        made: Tensor = self.read(self.profiles(encoded)) + self.names
         return made
 
 

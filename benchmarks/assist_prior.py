@@ -1,9 +1,9 @@
 """What has become of a finding since the prior: the assistant with it, without it, and with another patient's.
 
 Pairs of examinations of the CT phantom (`voxtile phantom ct --follow-up true`): in each pair every finding is new,
-resolved, larger, smaller, unchanged, or was never there, drawn by itself. A tower (`medical/ct`) is trained on single
-examinations of one phantom, an assistant (`medical/ct-prior`) on its pairs. Asked of pairs of another seed, once, what
-has become of each finding that has a course, its answer is held against what was painted:
+resolved, larger, smaller, unchanged, or was never there, drawn by itself. A tower (`medical/ct-regions`) is trained on
+single examinations of one phantom, an assistant (`medical/ct-prior`) on its pairs. Asked of pairs of another seed,
+once, what has become of each finding that has a course, its answer is held against what was painted:
 
 - `with the prior`: both examinations are shown;
 - `without the prior`: the same assistant is shown the later one alone;
@@ -46,14 +46,14 @@ NAMES = {
 SEEN = ("pulmonary_nodule", "liver_lesion", "renal_stone", "gallstones", "coronary_calcification", "vertebral_fracture")
 
 
-def make_corpus(folder, name, pairs, seed, fractions):
-    """Pairs of examinations with facts of their reports, and their dialogues; made once."""
+def make_corpus(folder, name, pairs, seed, fractions, *, outlined=False):
+    """Pairs of examinations with facts of their reports, outlines for a tower, and their dialogues; made once."""
     corpus, native = folder / name, folder / f"{name}-native"
     if not (folder / f"{name}.made").exists():
-        options = ["--follow-up", "true", "--segmentations", "0"]
+        options = ["--follow-up", "true", *([] if outlined else ["--segmentations", "0"])]
         command(folder, "phantom", "ct", native, "--n", 2 * pairs, "--seed", seed, *options)
         reports = ["--reports", native / "reports.csv", "--split-fractions", fractions, "--no-deidentify"]
-        command(folder, "convert", "dicom", native / "dicom", corpus, *reports)
+        command(folder, "convert", "dicom", native if outlined else native / "dicom", corpus, *reports)
         command(folder, "facts", corpus, "--from", "reports")
         command(folder, "caption", corpus, "--kind", "fact", "--facts-source", "reports", "--absent", "99")
         command(folder, "instruct", corpus, "--facts-source", "reports", "--most", "12", "--variants", "2")
@@ -101,7 +101,7 @@ def main():
     parser.add_argument("--test-pairs", type=int, default=100)
     parser.add_argument("--seed", type=int, default=300)
     parser.add_argument("--test-seed", type=int, default=707)
-    parser.add_argument("--tower", help="checkpoint of medical/ct, where one is trained already")
+    parser.add_argument("--tower", help="checkpoint of medical/ct-regions, where one is trained already")
     parser.add_argument("--quick", action="store_true", help="a few pairs and steps: that it runs, no figure")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
@@ -110,9 +110,10 @@ def main():
     if options.quick:
         pairs, test_pairs, test_seed = 12, 4, 7
     short = ["--trainer.max_epochs", "1"] if options.quick else []
-    corpus, _ = make_corpus(folder, "pairs", pairs, options.seed, "0.9,0.1,0")
+    corpus, _ = make_corpus(folder, "pairs", pairs, options.seed, "0.9,0.1,0", outlined=options.tower is None)
     test, truth = make_corpus(folder, "test-pairs", test_pairs, test_seed, "0,0,1")
-    tower, tower_s = (options.tower, 0.0) if options.tower else fit(folder, "tower", "medical/ct", corpus, *short)
+    made = options.tower is None
+    tower, tower_s = fit(folder, "tower", "medical/ct-regions", corpus, *short) if made else (options.tower, 0.0)
     begin = ["--model.pretrained", tower, *short]
     seeing, seeing_s = fit(folder, "prior", "medical/ct-prior", corpus, *begin)
     without = alone_corpus(folder, corpus)

@@ -485,7 +485,7 @@ class Answering(ItemObjective):
         """
         if self.connector is None:
             raise ConfigError("Answering was not set up; load a checkpoint or train the model first")
-        shown = self.connector.compared(self.connector(encoded), encoded.pooled)
+        shown = self.connector.compared(self.connector(encoded), encoded)
         if self.blind:
             shown = 0.0 * shown
         tokens = torch.tensor([shown_tokens(self.words, names, shown.shape[1])], device=shown.device)

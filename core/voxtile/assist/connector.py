@@ -187,18 +187,23 @@ class ImageTokens(nn.Module):
         with torch.no_grad():
             return replace(encoded, profiles=self.found.profiles(encoded))
 
-    def compared(self, tokens: Tensor, pooled: Tensor) -> Tensor:
-        """[N, K', W] tokens of the images of one prompt, those of `difference` after each image's own.
+    def compared(self, tokens: Tensor, encoded: Encoded) -> Tensor:
+        """[N, K', W] tokens of the images of one prompt, after each image's own those of how it differs.
 
         Args:
             tokens: [N, K, W], as `forward` makes them of each by itself.
-            pooled: [N, D] what the tower gave, in the order of the prompt.
+            encoded: what the tower gave of the N, in the order of the prompt.
         """
-        if self.changed is None:
+        parts = []
+        if self.changed is not None:
+            alike = F.layer_norm(full_precision(encoded.pooled), encoded.pooled.shape[1:])
+            step = alike - torch.cat([alike[:1], alike[:-1]])  # of the first image there is none
+            parts.append(self.changed(step).view(len(step), -1, self.width))
+        if self.found is not None and self.found.changes is not None:
+            parts.append(self.found.changes(self.found.profiles(encoded)))
+        if not parts:
             return tokens
-        alike = F.layer_norm(full_precision(pooled), pooled.shape[1:])
-        step = alike - torch.cat([alike[:1], alike[:-1]])  # of the first image there is none
-        made = self.norm(self.changed(step).view(len(step), -1, self.width)) * self.log_size.exp()
+        made = self.norm(torch.cat(parts, 1)) * self.log_size.exp()
         return torch.cat([tokens, made.to(tokens.dtype)], 1)
 
 

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from voxtile.assist.item_tokens.region_changes import RegionChangeTokens
 from voxtile.errors import CheckpointError, ConfigError
 from voxtile.models.tower import full_precision
 from voxtile.types import Encoded
@@ -30,6 +31,9 @@ class FoundRegions:
         phrases: as many as that head has; a token each, in its order.
         levels: feature maps that it supervises; all but the finest where left out, as there.
         cells: of each axis in which the language model is told where something lies.
+        above: logits of which it is told, beside that, how much of the image lies above each, and how far along every
+            axis: sizes, by which two examinations are told apart.
+        changes: where a prompt shows several images, a token more of each phrase, see `RegionChangeTokens`.
 
     Raises:
         ConfigError: a size below 1.
@@ -38,6 +42,8 @@ class FoundRegions:
     phrases: int
     levels: Sequence[int] = ()
     cells: int = 8
+    above: Sequence[float] = ()
+    changes: bool = False
 
     def __post_init__(self) -> None:
         if min(self.phrases, self.cells) < 1 or any(level < 0 for level in self.levels):
@@ -73,13 +79,17 @@ class FoundRegionTokens(nn.Module):
                 f"connector.regions reads the levels {list(levels)} of a tower that has {len(widths)} feature maps; "
                 "name some of these, or take a tower with maps, such as WaveletTower or ViTTower with levels"
             )
-        self.cells = settings.cells
+        self.cells, self.above = settings.cells, tuple(settings.above)
         self.heads = nn.ModuleDict({str(level): nn.Linear(widths[level], settings.phrases) for level in levels})
         self.heads.requires_grad_(False)
         # A language model whose places are relative (RoPE) cannot tell one phrase's token from another's by itself.
         self.names = nn.Parameter(torch.randn(settings.phrases, language))
-        numbers = len(levels) * (dimensions * settings.cells + 1)
+        sizes = dimensions + len(self.above) if self.above else 0
+        numbers = len(levels) * (dimensions * settings.cells + 1 + sizes)
         self.read = nn.Sequential(nn.Linear(numbers, hidden), nn.GELU(), nn.Linear(hidden, language))
+        self.changes: RegionChangeTokens | None = None
+        if settings.changes:
+            self.changes = RegionChangeTokens(settings.phrases, numbers, hidden, language)
 
     def begin_with(self, weights: Mapping[str, Tensor]) -> None:
         """Take the heads of the objectives of another run, see `Objective.begin_with`.
@@ -126,7 +136,19 @@ class FoundRegionTokens(nn.Module):
                 parts.append(_slabs(along, self.cells) / _SCALE)
             share = logits.sigmoid().flatten(2).mean(2, keepdim=True)
             parts.append((share + _FAINT).log() / _SCALE)
+            parts += self._sizes(logits)
         return torch.cat(parts, 2)
+
+    def _sizes(self, logits: Tensor) -> list[Tensor]:
+        """[B, P, 1] each, of [B, P, *H]: shares of the image above each logit, and of each axis along which it is."""
+        if not self.above:
+            return []
+        axes = range(2, logits.ndim)
+        shares = [(logits > least).to(logits.dtype).flatten(2).mean(2, keepdim=True) for least in self.above]
+        along = [logits.amax([other for other in axes if other != axis]) if len(axes) > 1 else logits for axis in axes]
+        return [(share + _FAINT).log() / _SCALE for share in shares] + [
+            part.sigmoid().mean(2, keepdim=True) for part in along
+        ]
 
     def forward(self, encoded: Encoded) -> Tensor:
         """[B, P, W] tokens."""

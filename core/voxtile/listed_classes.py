@@ -240,5 +240,5 @@ def _imported(module: str, name: str) -> object:
     """What a module of ours or of a plugin has under a name, or None."""
     try:
         return getattr(importlib.import_module(module), name, None)
-    except ImportError:
+    except (ImportError, RecursionError):  # of thousands of names with dots between them
         return None

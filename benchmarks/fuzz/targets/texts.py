@@ -67,7 +67,10 @@ def _checked(data: bytes) -> None:
 
 def _facts(data: bytes) -> None:
     """Facts of a table from elsewhere; a text against them."""
-    rows = json.loads(data)
+    try:
+        rows = json.loads(data)
+    except ValueError:  # a number of thousands of digits among others; it is no table of ours
+        return
     if isinstance(rows, list):
         kept = [{**_FACT, **{k: v for k, v in row.items() if _fits(k, v)}} for row in rows[:5] if isinstance(row, dict)]
         check(_CAPTION, Known(kept, [_SCOPE]), _vocabulary("radiology"))

@@ -11,6 +11,7 @@ from tokenizers import decoders, models, normalizers, pre_tokenizers, processors
 from torch import Tensor
 
 from voxtile.errors import CheckpointError, ConfigError
+from voxtile.native_panics import panics_caught
 
 _SPECIAL = ("<pad>", "<start>", "<end>")
 _NO_VOCABULARY = (
@@ -139,7 +140,8 @@ class SubwordTokenizer:
         if state is None:
             raise CheckpointError("the checkpoint holds no tokenizer, but its text tower needs one; train it again")
         try:
-            tokenizer = tokenizers.Tokenizer.from_str(state)
+            with panics_caught():
+                tokenizer = tokenizers.Tokenizer.from_str(state)
         except Exception as error:  # the library raises bare Exception
             raise CheckpointError(
                 f"the checkpoint's tokenizer cannot be read ({error}); train the model again"
@@ -148,6 +150,10 @@ class SubwordTokenizer:
             raise CheckpointError(
                 f"the checkpoint's tokenizer has {tokenizer.get_vocab_size()} tokens, but the text tower only "
                 f"{self.vocabulary}; use the config that the checkpoint was trained with"
+            )
+        if any(tokenizer.token_to_id(name) is None for name in _SPECIAL):
+            raise CheckpointError(
+                f"the checkpoint's tokenizer lacks one of {', '.join(_SPECIAL)}; train the model again"
             )
         self._take(tokenizer)
 

@@ -148,7 +148,7 @@ def scale_to_8_bit(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
 
 def _jpeg_header(data: bytes) -> Header:
     position = 2
-    while position + 9 <= len(data):
+    while position + 10 <= len(data):
         if data[position] != 0xFF:
             break
         marker = data[position + 1]

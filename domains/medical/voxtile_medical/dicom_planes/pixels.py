@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from voxtile.native_panics import panics_caught
 from voxtile_medical.archives.stored import open_stored
 from voxtile_medical.dicom_header.deflated import check_inflated_size
 from voxtile_medical.dicom_header.dictionary import (
@@ -244,10 +245,11 @@ def _frames(
         return _jpeg_xl(dataset, layout, chosen)
     decoder = decoder_of(syntax)
     plugin = "" if decoder.is_native else _plugin(syntax, decoder.available_plugins)
-    decoded = decoder.iter_array(
-        dataset, raw=not layout.is_colour, decoding_plugin=plugin, indices=None if chosen is None else list(chosen)
-    )
-    return [frame for frame, _ in decoded]
+    with panics_caught():  # pylibjpeg-rle is one of Rust
+        decoded = decoder.iter_array(
+            dataset, raw=not layout.is_colour, decoding_plugin=plugin, indices=None if chosen is None else list(chosen)
+        )
+        return [frame for frame, _ in decoded]
 
 
 def _jpeg_xl(dataset: Dataset, layout: PixelLayout, chosen: Sequence[int] | None) -> list[PixelArray]:
@@ -286,7 +288,8 @@ def _palette(dataset: Dataset, layout: PixelLayout) -> PixelArray:
         name = f"{colour}PaletteColorLookupTableData"
         if name in dataset and dataset[name].VR == "OW":
             dataset[name].value = np.frombuffer(dataset[name].value, ">u2").astype("<u2").tobytes()
-    rgb = apply_color_lut(dataset.pixel_array, dataset)[..., :3]
+    with panics_caught():
+        rgb = apply_color_lut(dataset.pixel_array, dataset)[..., :3]
     bits = int(dataset.RedPaletteColorLookupTableDescriptor[2])
     # Entries of 8 bits may stand in 16, in either byte (PS3.3 C.7.6.3.1.6).
     top = 8 if rgb.dtype.itemsize == 2 and (bits == 16 or rgb.max() > 255) else 0

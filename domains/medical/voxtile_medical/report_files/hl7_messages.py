@@ -45,7 +45,9 @@ def hl7_reports(content: bytes) -> Iterator[Document | NotReadError]:
     """The reports of all messages of a file, in their order."""
     starts = [match.end() for match in _MESSAGE.finditer(content.replace(b"\r\n", b"\r").replace(b"\r", b"\n"))]
     content = content.replace(b"\r\n", b"\r").replace(b"\r", b"\n")
-    for start, end in zip(starts, [*starts[1:], len(content)], strict=True):
+    if not starts:
+        yield NotReadError("unreadable-report", "no line of the file begins an HL7 message (MSH); export it again")
+    for start, end in zip(starts, [*starts[1:], len(content)][: len(starts)], strict=True):
         try:
             yield from _reports(content[start:end])
         except NotReadError as error:

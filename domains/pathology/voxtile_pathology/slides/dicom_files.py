@@ -48,13 +48,12 @@ def whole_slide_series(path: Path) -> str | None:
         if not is_dicom(head) or _DEFLATED in head[:1024]:
             return None
         header = read_partial(BytesIO(head), _is_behind_series, specific_tags=[_CLASS, _SERIES])
+        kind, series = header.get("SOPClassUID"), str(header.get("SeriesInstanceUID") or "")
     except MemoryError:
         raise
     except Exception:  # a parser on hostile bytes: anything can happen, and it is no slide
         return None
-    if header.get("SOPClassUID") != WHOLE_SLIDE:
-        return None
-    return str(header.get("SeriesInstanceUID") or "") or None
+    return (series or None) if kind == WHOLE_SLIDE else None
 
 
 def _is_behind_series(tag: int, vr: str | None, length: int) -> bool:

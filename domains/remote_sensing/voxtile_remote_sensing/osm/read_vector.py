@@ -136,8 +136,8 @@ def _authority(crs: CRS) -> str:
 def _crs(text: str, path: Path) -> CRS:
     try:
         return CRS.from_user_input(text)
-    except CRSError as error:
-        raise InputError(f"'{path}' states the unknown CRS '{text[:80]}'; give it with --vector-crs EPSG:…") from error
+    except (CRSError, UnicodeError) as error:
+        raise InputError(f"'{path}' states the unknown CRS {text[:80]!r}; give it with --vector-crs EPSG:…") from error
 
 
 def _add(found: FeatureFile, index: int, columns: Mapping[str, Any], geometry: BaseGeometry | None) -> None:

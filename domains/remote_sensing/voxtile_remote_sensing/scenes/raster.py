@@ -143,29 +143,38 @@ def read_header(path: str, root: Path, options: SceneOptions, *, crs: CRS | None
     """
     with open_raster(path, root, options) as dataset:
         _check_size(dataset, path)
-        known = dataset.crs or crs
-        placed = known is not None and not dataset.transform.is_identity
-        grid = Grid(known, dataset.transform, dataset.shape) if placed else None
-        gcps, gcp_crs = dataset.gcps
-        return RasterHeader(
-            path=path,
-            driver=dataset.driver,
-            grid=grid,
-            shape=dataset.shape,
-            dtypes=_dtypes(dataset),
-            nodata=_nodata(dataset, path),
-            descriptions=tuple((text or "").strip() for text in dataset.descriptions),
-            scales=tuple(dataset.scales),
-            offsets=tuple(dataset.offsets),
-            units=tuple((text or "").strip() for text in dataset.units),
-            colours=tuple(dataset.colorinterp),
-            block=dataset.block_shapes[0],
-            photometric=str(dataset.photometric.value if dataset.photometric else "").lower(),
-            tags=dict(dataset.tags()),
-            band_tags=tuple(dict(dataset.tags(index)) for index in dataset.indexes),
-            gcps=tuple(gcps),
-            gcp_crs=gcp_crs,
-        )
+        try:
+            return _header(dataset, path, crs)
+        except UnicodeDecodeError as error:
+            raise SceneError(
+                f"{Path(path).name}: what it calls its bands is no text in UTF-8; write it again with gdal_translate"
+            ) from error
+
+
+def _header(dataset: DatasetReader, path: str, crs: CRS | None) -> RasterHeader:
+    known = dataset.crs or crs
+    placed = known is not None and not dataset.transform.is_identity
+    grid = Grid(known, dataset.transform, dataset.shape) if placed else None
+    gcps, gcp_crs = dataset.gcps
+    return RasterHeader(
+        path=path,
+        driver=dataset.driver,
+        grid=grid,
+        shape=dataset.shape,
+        dtypes=_dtypes(dataset),
+        nodata=_nodata(dataset, path),
+        descriptions=tuple((text or "").strip() for text in dataset.descriptions),
+        scales=tuple(dataset.scales),
+        offsets=tuple(dataset.offsets),
+        units=tuple((text or "").strip() for text in dataset.units),
+        colours=tuple(dataset.colorinterp),
+        block=dataset.block_shapes[0],
+        photometric=str(dataset.photometric.value if dataset.photometric else "").lower(),
+        tags=dict(dataset.tags()),
+        band_tags=tuple(dict(dataset.tags(index)) for index in dataset.indexes),
+        gcps=tuple(gcps),
+        gcp_crs=gcp_crs,
+    )
 
 
 @contextmanager

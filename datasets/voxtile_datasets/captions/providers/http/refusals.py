@@ -134,6 +134,6 @@ def retry_after(headers: Mapping[str, str]) -> float:
     except ValueError:
         try:
             seconds = parsedate_to_datetime(value).timestamp() - time.time()
-        except ValueError:
+        except (ValueError, OverflowError):
             return 0.0
     return min(_LONGEST_WAIT_S, seconds) if seconds > 0 else 0.0

@@ -101,6 +101,7 @@ CORE = (
     "voxtile.assist:Connector",
     "voxtile.assist:FoundRegions",
     "voxtile.assist:GroundedAnswering",
+    "voxtile.assist:NamedReadings",
     "voxtile.assist:Preference",
     "voxtile.assist:ScratchLanguage",
     # optimisation

@@ -2,6 +2,7 @@ from .answering import Answering as Answering
 from .assistant import Assistant as Assistant
 from .connector import Connector as Connector
 from .item_tokens.found_regions import FoundRegions as FoundRegions
+from .item_tokens.named_readings import NamedReadings as NamedReadings
 from .preference import Preference as Preference
 from .regions import GroundedAnswering as GroundedAnswering
 from .scratch import ScratchLanguage as ScratchLanguage
@@ -13,6 +14,7 @@ __all__ = [
     "Connector",
     "FoundRegions",
     "GroundedAnswering",
+    "NamedReadings",
     "Preference",
     "Reply",
     "ScratchLanguage",

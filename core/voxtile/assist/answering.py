@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from voxtile.assist.connector import Connector, ImageTokens
 from voxtile.assist.language import Language, Past, Words, load_language
+from voxtile.assist.naming import NamedSight, Names
 from voxtile.assist.planning.language_sizes import sizes_of
 from voxtile.assist.planning.language_step import planned_work, tokens_shown
 from voxtile.assist.scratch import ScratchLanguage, TrainedWords
@@ -168,6 +169,7 @@ class Answering(ItemObjective):
         self.training_questions: tuple[str, ...] = ()  # questions of its training
         self.answers_questions = self.draws_reports = self.shows_several = False
         self._allowed: Tensor | None = None
+        self._names: Names | None = None
         self._hidden: list[Language] = []  # in a list, so that its weights are not the objective's
 
     @property
@@ -242,6 +244,7 @@ class Answering(ItemObjective):
             connector = sum(p.numel() for p in made.parameters())
         shown = tokens_shown(how.kind, how.grid, how.queries, how.pooled, batch.tokens)
         shown += 0 if how.regions is None else how.regions.phrases
+        shown += 0 if how.named is None else len(how.named.names)
         tuning = None if self.scratch is not None else self.tuning
         number = 2 if self.scratch is None and self.dtype == "bfloat16" else 4
         everything = self.scratch is not None or self.vocabulary == "full"
@@ -378,6 +381,7 @@ class Answering(ItemObjective):
         past.take(owners)
         known = torch.cat([there.new_ones(len(there), image.shape[1]), there[:, :-1]], 1).long()
         read = self.embedded(tokens[:, :-1], rows, owners, dialogues, features)
+        read = self.sight(image).of(owners).added(read, [row.tokens[:-1] for row in rows])
         states = self.language.states(read, past, known)
         each = self._losses(states, rows, tokens, told)
         return Told(made.index_add(0, owners, each), each, states, rows, owners, dialogues)
@@ -395,6 +399,10 @@ class Answering(ItemObjective):
         self.require_room(max(len(row.tokens) for row in rows))
         tokens, told, there = (part.to(none.device) for part in padded(rows))
         embeddings = embedded_with_images(self.language, tokens, images)[:, :-1]
+        texts = [self.sequence(turns).tokens for _, turns in dialogues]
+        starts = [len(row.tokens) - len(text) for row, text in zip(rows, texts, strict=True)]
+        sight = self._sight(torch.cat([own[-1:] for own in images]))
+        embeddings = sight.added(embeddings, [text[:-1] for text in texts], starts)
         states = self.language.states(embeddings, mask=there[:, :-1].long())
         owners = torch.tensor([item for item, _ in dialogues], device=none.device)
         return none.index_add(0, owners, self._losses(states, rows, tokens, told))
@@ -431,6 +439,23 @@ class Answering(ItemObjective):
     ) -> Tensor:
         """[R, L] tokens of dialogues, padded, to [R, L, W]."""
         return self.language.embedded(tokens)
+
+    def sight(self, image: Tensor) -> NamedSight:
+        """What images show under names, of [R, K, W] images of rows: of several images of a prompt the last.
+
+        Args:
+            image: of `image` or `images`.
+        """
+        return self._sight(image[:, : image.shape[1] - len(self.words.encode(AFTER_IMAGE))])
+
+    def _sight(self, tokens: Tensor) -> NamedSight:
+        """The same of [R, K, W] tokens of the connector, the last of which are of names."""
+        settings = self.connector_settings.named
+        if settings is None or self.connector is None:
+            return NamedSight()
+        if self._names is None or self._names.words is not self.words:
+            self._names = Names(self.words, tuple(settings.names))
+        return NamedSight(self._names, tokens[:, -self.connector.readings :])
 
     def dialogues(self, batch: Batch) -> list[tuple[int, tuple[Turn, ...]]]:
         """Dialogues of a batch with the item of each, ascending: those that were drawn, and captions as answers."""

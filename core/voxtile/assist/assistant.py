@@ -159,8 +159,9 @@ class Assistant:
         answers = write(self._answering, encoded, prompt, longest=longest)
         replies = []
         for place, (answer, vector) in enumerate(zip(answers, embeddings, strict=True)):
-            read = self._speaker.read(prompt)
-            replies.append(self._speaker.reply(answer, vector, 0.0, encoded[place : place + 1], read))
+            image = encoded[place : place + 1]
+            read = self._speaker.read(image, prompt)
+            replies.append(self._speaker.reply(answer, vector, 0.0, image, prompt, read))
         return replies
 
     def question(self, style: Style) -> str:

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from voxtile.assist.item_tokens.found_regions import FoundRegions, FoundRegionTokens
 from voxtile.assist.item_tokens.hierarchy import HierarchyTokens
+from voxtile.assist.item_tokens.named_readings import NamedReadings, NamedReadingTokens
 from voxtile.assist.item_tokens.scale_invariant import ScaleInvariantTokens
 from voxtile.errors import ConfigError
 from voxtile.models.tower import full_precision
@@ -48,6 +49,9 @@ class Connector:
             (rotary embeddings) can tell where in the image it is.
         regions: of a tower that was trained with `RegionHead` a token for each of its phrases, of the maps in which it
             finds them; after the other tokens. Where something lies and how large it is, means over cells blur.
+        named: names in questions and answers under each of which the language model is given a reading of the image of
+            its own: sides and places, which it finds by attention only from many more reports. With kind `mlp` and a
+            `grid`, or of phrases of `regions` alone; with `changes` of these also what has become of each.
         hidden: width within the mlps.
         difference: where a prompt shows several images, tokens made of how the pooled vector of each differs from that
             of the image before it, which come after its own; 0 for none.
@@ -69,6 +73,7 @@ class Connector:
     difference: int = 0
     places: bool = False
     regions: FoundRegions | None = None
+    named: NamedReadings | None = None
     dropout: float = 0.0
 
     def __post_init__(self) -> None:
@@ -86,6 +91,17 @@ class Connector:
             raise ConfigError("connector: kind scale-invariant looks from a grid; name one, such as [8, 8]")
         if self.places and (self.kind != "mlp" or not self.grid):
             raise ConfigError("connector: places are those of a grid that is averaged to; name it, with kind mlp")
+        is_of_cells = self.kind == "mlp" and bool(self.grid)
+        if self.named is not None and not is_of_cells and None in self.named.names.values():
+            raise ConfigError(
+                "connector: a named reading is of a grid that is averaged to, or of a phrase of regions; name the "
+                "grid, with kind mlp, or a phrase for each name"
+            )
+        phrases = 0 if self.regions is None else self.regions.phrases
+        if self.named is not None and any(at is not None and at >= phrases for at in self.named.names.values()):
+            raise ConfigError(
+                f"connector.named names phrases beyond the {phrases} of connector.regions; number them from 0"
+            )
         if self.kind == "none" and not self.pooled:
             raise ConfigError("connector: kind none with pooled 0 shows the language model nothing; take mlp")
         if self.hidden % self.heads:
@@ -139,6 +155,11 @@ class ImageTokens(nn.Module):
         self.found: FoundRegionTokens | None = None
         if settings.regions is not None:
             self.found = FoundRegionTokens(settings.regions, levels, dimensions, hidden, language)
+        self.named: NamedReadingTokens | None = None
+        if settings.named is not None:
+            profile = 0 if self.found is None else self.found.numbers
+            numbers = math.prod(settings.grid) * width if settings.kind == "mlp" and settings.grid else 0
+            self.named = NamedReadingTokens(settings.named, numbers, profile, hidden, language)
         self.changed: nn.Module | None = None
         if settings.difference:
             self.changed = _mlp(width, hidden, settings.difference * language)[1:]  # how much it is, is not normalised
@@ -159,7 +180,7 @@ class ImageTokens(nn.Module):
                 f"connector: kind {self.settings.kind} reads one image an item, and items have several; take kind "
                 "hierarchy or none, or data.unit: sample"
             )
-        parts = []
+        parts, seen = [], None
         if self.pooled is not None:
             made = self.pooled(self.dropout(full_precision(encoded.pooled)))
             parts.append(made.unflatten(1, (self.settings.pooled, self.width)))  # a length would be fixed in an export
@@ -174,10 +195,13 @@ class ImageTokens(nn.Module):
                 raise ConfigError("connector: kind mlp needs images of one size; take kind resampler")
             elif self.settings.grid:
                 tokens = averaged(tokens, encoded.grid, tuple(self.settings.grid))
+            seen = tokens.flatten(1) if self.settings.grid else None
             local = self.local(self.dropout(tokens))
             parts.append(local if self.places is None else self.norm(local) + self.places)
         if self.found is not None:
             parts.append(self.found(encoded))
+        if self.named is not None:
+            parts.append(self.named(seen, None if self.found is None else self.found.profiles(encoded)))
         return cast(Tensor, self.norm(torch.cat(parts, 1))) * self.log_size.exp()
 
     def condensed(self, encoded: Encoded) -> Encoded:
@@ -203,8 +227,17 @@ class ImageTokens(nn.Module):
             parts.append(self.found.changes(self.found.profiles(encoded)))
         if not parts:
             return tokens
-        made = self.norm(torch.cat(parts, 1)) * self.log_size.exp()
-        return torch.cat([tokens, made.to(tokens.dtype)], 1)
+        made = (self.norm(torch.cat(parts, 1)) * self.log_size.exp()).to(tokens.dtype)
+        own = tokens.shape[1] - self.readings
+        readings = tokens[:, own:]
+        if self.named is not None and self.found is not None and self.found.changes is not None:
+            readings = readings + self.named.of_phrases(made[:, -len(self.found.names) :])
+        return torch.cat([tokens[:, :own], made, readings], 1)
+
+    @property
+    def readings(self) -> int:
+        """How many of the tokens, the last ones, are of names."""
+        return 0 if self.settings.named is None else len(self.settings.named.names)
 
 
 def averaged(tokens: Tensor, grid: tuple[int, ...] | None, wanted: tuple[int, ...]) -> Tensor:

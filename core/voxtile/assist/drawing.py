@@ -43,11 +43,13 @@ def draw(
     past = answering.begun(image)
     past.take(torch.arange(images, device=image.device).repeat_interleave(each))
     numbers = uniform.flatten(0, 1).to(image.device)
+    sight = answering.sight(image).of(torch.arange(images, device=image.device).repeat_interleave(each))
     step = torch.tensor([list(prompt)], dtype=torch.int64, device=image.device).expand(images * each, -1)
+    embedded = sight.added(language.embedded(step), [list(prompt)] * len(step))
     said: list[list[int]] = [[] for _ in range(images * each)]
     ended = [False] * len(said)
     for place in range(longest):
-        logits = answering.logits(language.states(language.embedded(step), past)[:, -1])
+        logits = answering.logits(language.states(embedded, past)[:, -1])
         reached = (logits.double() / temperature).softmax(1).cumsum(1)
         drawn = (reached <= numbers[:, place, None]).sum(1).clamp(max=logits.shape[1] - 1)
         chosen = [answering.token(int(one)) for one in drawn.tolist()]
@@ -57,6 +59,7 @@ def draw(
                 said[row].append(token)
         if all(ended):
             break
-        step = torch.tensor(chosen, dtype=torch.int64, device=image.device)[:, None]
+        embedded = language.embedded(torch.tensor(chosen, dtype=torch.int64, device=image.device)[:, None])
+        embedded = sight.added_to_last(embedded, [[*prompt, *own] for own in said])
     texts = [answering.words.decode(tokens).strip() for tokens in said]
     return [texts[start : start + each] for start in range(0, len(texts), each)]

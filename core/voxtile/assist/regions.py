@@ -313,17 +313,19 @@ class GroundedAnswering(Answering):
         return [self.words.decode(part).strip() for part in split_at(tokens, point_tokens(self.words))]
 
     @torch.no_grad()
-    def queries_of(self, image: Tensor, read: Tensor, written: Sequence[int]) -> Encoded:
+    def queries_of(self, image: Tensor, prompt: Sequence[int], read: Tensor, written: Sequence[int]) -> Encoded:
         """What the points of an answer ask the decoder.
 
         Args:
             image: [1, K, W], from `image`.
+            prompt: tokens of what was asked.
             read: [1, L, W] the prompt as the language model read it.
             written: tokens of the answer.
         """
         answer = torch.tensor([list(written)], dtype=torch.int64, device=image.device)
         past = self.begun(image)
-        states = self.language.states(torch.cat([read, self.language.embedded(answer)], 1), past)[0]
+        told = self.sight(image).added_after(self.language.embedded(answer), prompt, written)
+        states = self.language.states(torch.cat([read, told], 1), past)[0]
         mark = point_tokens(self.words)
         lengths = [len(part) + len(mark) for part in split_at(written, mark)[:-1]]
         ends = read.shape[1] + torch.tensor(lengths, dtype=torch.int64).cumsum(0) - 1

@@ -65,8 +65,10 @@ def write(
     language, count, end = answering.language, len(image), answering.words.end
     past = answering.begun(image)
     step = torch.tensor([list(prompt)], dtype=torch.int64, device=image.device).expand(count, -1)
-    embedded = language.embedded(step) if read is None else read.expand(count, -1, -1)
     said: list[list[int]] = [[] for _ in range(count)]
+    sight = answering.sight(image)
+    embedded = sight.added(language.embedded(step), [list(prompt)] * count)
+    embedded = embedded if read is None else read.expand(count, -1, -1)
     scores, ended = [0.0] * count, [False] * count
     for _ in range(longest):
         log_p = answering.logits(language.states(embedded, past)[:, -1]).log_softmax(1)
@@ -80,6 +82,7 @@ def write(
         if all(ended):
             break
         embedded = language.embedded(torch.tensor(chosen, dtype=torch.int64, device=image.device)[:, None])
+        embedded = sight.added_to_last(embedded, [[*prompt, *own] for own in said])
     return [
         Answer(answering.text_of(written), len(tokens), score, done, tuple(written))
         for tokens, score, done in zip(said, scores, ended, strict=True)

@@ -166,9 +166,9 @@ class Batch:
         if self._past is None:
             return []
         written = list(self.rows)
-        last = torch.tensor([[row.tokens[-1]] for row in written], device=self._known.device)
+        embedded = self._next(written)
         self._known = torch.nn.functional.pad(self._known, (0, 1), value=1)
-        self._write(written, self._states(self._answering.language.embedded(last), self._past, self._known))
+        self._write(written, self._states(embedded, self._past, self._known))
         self._leave_ended()
         return written
 
@@ -197,12 +197,25 @@ class Batch:
         rows = []
         for prompt in prompts:
             tokens = torch.tensor([prompt.tokens], dtype=torch.int64, device=device)
-            rows.append(torch.cat([prompt.image, self._answering.language.embedded(tokens)[0].to(prompt.image.dtype)]))
+            read = self._answering.sight(prompt.image[None]).added(
+                self._answering.language.embedded(tokens), [prompt.tokens]
+            )
+            rows.append(torch.cat([prompt.image, read[0].to(prompt.image.dtype)]))
         length = max(len(row) for row in rows)
         known = torch.zeros(len(rows), length, dtype=torch.int64, device=device)
         for place, row in enumerate(rows):
             known[place, length - len(row) :] = 1
         return torch.stack([torch.nn.functional.pad(row, (0, 0, length - len(row), 0)) for row in rows]), known
+
+    def _next(self, rows: Sequence[Writing]) -> Tensor:
+        """[R, 1, W] the tokens that were written last, as the language model reads them."""
+        last = torch.tensor([[row.tokens[-1]] for row in rows], device=self._known.device)
+        embedded = self._answering.language.embedded(last)
+        one = zip(embedded.split(1), rows, strict=True)
+        return torch.cat([
+            self._answering.sight(row.prompt.image[None]).added_to_last(own, [[*row.prompt.tokens, *row.tokens]])
+            for own, row in one
+        ])  # fmt: skip
 
     def _states(self, embeddings: Tensor, past: Past, known: Tensor) -> Tensor:
         """[R, W] states after the last tokens."""

@@ -16,6 +16,7 @@ from voxtile.assist.exporting.language_folder import write_language
 from voxtile.assist.sequences import TEMPLATE, answered, asked
 from voxtile.assist.speaking.replies import WARNING
 from voxtile.console import note
+from voxtile.errors import ExportError
 from voxtile.evaluation.provenance import file_hash
 from voxtile.export.folder import unfinished
 from voxtile.export.source import read_probes
@@ -49,6 +50,11 @@ def export_assistant(
     """
     assistant = Assistant(str(checkpoint), trust_package)
     encoder, answering = assistant.encoder.float().cpu().eval(), assistant.answering.float().cpu().eval()
+    if answering.connector is not None and answering.connector.readings:
+        raise ExportError(
+            "what this assistant reads under names (connector.named) is added to words while they are written, which "
+            "no other library does; export one whose connector has none"
+        )
     images: Tensor = read_probes(corpus, assistant.preset, samples).images
     with unfinished(out) as folder:
         difference = write_image_graph(encoder, answering, images, folder)

@@ -85,11 +85,11 @@ class FoundRegionTokens(nn.Module):
         # A language model whose places are relative (RoPE) cannot tell one phrase's token from another's by itself.
         self.names = nn.Parameter(torch.randn(settings.phrases, language))
         sizes = dimensions + len(self.above) if self.above else 0
-        numbers = len(levels) * (dimensions * settings.cells + 1 + sizes)
-        self.read = nn.Sequential(nn.Linear(numbers, hidden), nn.GELU(), nn.Linear(hidden, language))
+        self.numbers = len(levels) * (dimensions * settings.cells + 1 + sizes)
+        self.read = nn.Sequential(nn.Linear(self.numbers, hidden), nn.GELU(), nn.Linear(hidden, language))
         self.changes: RegionChangeTokens | None = None
         if settings.changes:
-            self.changes = RegionChangeTokens(settings.phrases, numbers, hidden, language)
+            self.changes = RegionChangeTokens(settings.phrases, self.numbers, hidden, language)
 
     def begin_with(self, weights: Mapping[str, Tensor]) -> None:
         """Take the heads of the objectives of another run, see `Objective.begin_with`.

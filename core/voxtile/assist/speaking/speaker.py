@@ -77,13 +77,13 @@ class Speaker:
         return self.answering.image(seen), study, seen
 
     @torch.no_grad()
-    def read(self, prompt: Sequence[int], regions: Mapping[int, Tensor] | None = None) -> Tensor:
-        """[1, L, W] a prompt as the language model reads it, with [W] regions in their places."""
+    def read(self, image: Tensor, prompt: Sequence[int], regions: Mapping[int, Tensor] | None = None) -> Tensor:
+        """[1, L, W] a prompt as it is read after [1, K, W] of an image, with [W] regions in their places."""
         tokens = torch.tensor([list(prompt)], dtype=torch.int64, device=self.model.device)
         read = self.answering.language.embedded(tokens).clone()
         for place, vector in (regions or {}).items():
             read[0, place] = vector.to(read.dtype)
-        return read
+        return self.answering.sight(image).added(read, [prompt])
 
     def marked(self, tower: Encoded, regions: Sequence[Tensor]) -> Tensor:
         """[n, W] what the language model reads of regions of one image: [*G] in 0 to 1 each, with what the tower gives.
@@ -115,7 +115,9 @@ class Speaker:
         cosines = self.model.encode_texts(list(sentences)) @ vector.cpu()
         return [float(p) for p in torch.sigmoid(self.model.logit_scale * cosines + bias.cpu()).tolist()]
 
-    def reply(self, answer: Answer, vector: Tensor, least: float, image: Tensor, read: Tensor) -> Reply:
+    def reply(
+        self, answer: Answer, vector: Tensor, least: float, image: Tensor, prompt: Sequence[int], read: Tensor
+    ) -> Reply:
         """What was written as sentences with what each rests on and points at.
 
         Args:
@@ -123,13 +125,14 @@ class Speaker:
             vector: [D] embedding of the image.
             least: confidence below which it is withheld.
             image: [1, K, W], from the connector.
+            prompt: its tokens.
             read: [1, L, W] the prompt, from `read`.
         """
         said, queries = [(sentence, 0) for sentence in split_sentences(answer.text)], None
         if isinstance(self.answering, GroundedAnswering):
             said = _with_points(self.answering.parts_of(answer.written))
             if any(points for _, points in said):
-                queries = self.answering.queries_of(image, read, answer.written)
+                queries = self.answering.queries_of(image, prompt, read, answer.written)
         support = self.support(vector, [sentence for sentence, _ in said])
         claims, start = [], 0
         for (sentence, points), believed in zip(said, support, strict=True):

@@ -62,7 +62,7 @@ class Talk:
         else:
             tokens = answering.question_tokens(question, first=first)
         prompt = [*self._said, *tokens]
-        read = speaker.read(prompt, self._marked)
+        read = speaker.read(self.image, prompt, self._marked)
         answer = write(answering, self.image, prompt, longest=self.longest, read=read)[0]
         self._said = [*prompt, *answering.answer_tokens(answer.written, answer.text), answering.words.end]
-        return speaker.reply(answer, self.vector, self.least, self.image, read)
+        return speaker.reply(answer, self.vector, self.least, self.image, prompt, read)

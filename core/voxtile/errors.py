@@ -6,7 +6,8 @@ The commands print the sentence and leave with `exit_status`; the traceback is s
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 
 class VoxtileError(Exception):
@@ -92,3 +93,21 @@ def own_cause(error: BaseException) -> VoxtileError | None:
     while cause is not None and not isinstance(cause, VoxtileError):
         cause = cause.__cause__
     return cause
+
+
+_PANIC = "PanicException"  # of pyo3; it is no Exception, so that what catches those would let the process end
+
+
+@contextmanager
+def panics_caught() -> Iterator[None]:
+    """Raise what a compiled library raises for a bug of its own as an Exception.
+
+    Raises:
+        RuntimeError: the library came upon what it does not expect, as in a hostile file.
+    """
+    try:
+        yield
+    except BaseException as error:
+        if type(error).__name__ != _PANIC:
+            raise
+        raise RuntimeError(f"a compiled library failed ({error})") from error

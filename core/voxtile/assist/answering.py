@@ -17,8 +17,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from voxtile.assist.connector import Connector, ImageTokens
+from voxtile.assist.item_tokens.naming import NamedSight, Names
 from voxtile.assist.language import Language, Past, Words, load_language
-from voxtile.assist.naming import NamedSight, Names
 from voxtile.assist.planning.language_sizes import sizes_of
 from voxtile.assist.planning.language_step import planned_work, tokens_shown
 from voxtile.assist.scratch import ScratchLanguage, TrainedWords

@@ -10,8 +10,7 @@ import torch
 from tokenizers import decoders, models, normalizers, pre_tokenizers, processors, trainers
 from torch import Tensor
 
-from voxtile.errors import CheckpointError, ConfigError
-from voxtile.native_panics import panics_caught
+from voxtile.errors import CheckpointError, ConfigError, panics_caught
 
 _SPECIAL = ("<pad>", "<start>", "<end>")
 _NO_VOCABULARY = (

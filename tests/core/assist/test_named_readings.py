@@ -12,7 +12,7 @@ from voxtile.assist.connector import Connector, ImageTokens
 from voxtile.assist.drawing import draw
 from voxtile.assist.item_tokens.found_regions import FoundRegions
 from voxtile.assist.item_tokens.named_readings import NamedReadings
-from voxtile.assist.naming import Names
+from voxtile.assist.item_tokens.naming import Names
 from voxtile.assist.scratch import ScratchLanguage
 from voxtile.assist.writing import write
 from voxtile.errors import ConfigError

@@ -211,7 +211,7 @@ class Batch:
         """[R, 1, W] the tokens that were written last, as the language model reads them."""
         last = torch.tensor([[row.tokens[-1]] for row in rows], device=self._known.device)
         embedded = self._answering.language.embedded(last)
-        one = zip(embedded.split(1), rows, strict=True)
+        one = zip(torch.split(embedded, 1), rows, strict=True)
         return torch.cat([
             self._answering.sight(row.prompt.image[None]).added_to_last(own, [[*row.prompt.tokens, *row.tokens]])
             for own, row in one

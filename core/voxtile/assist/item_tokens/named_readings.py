@@ -48,7 +48,7 @@ class NamedReadingTokens(nn.Module):
     A language model tells what is there from what it keeps of the image as a whole. Where it is, it must look up under
     the right name, and attention learns that from many more reports than there are of most findings. Here each name has
     a linear reading of the image's tokens, as a classifier has, and sees its phrase's maps; the language model gets it
-    with each token from where the name ends (`voxtile.assist.naming`).
+    with each token from where the name ends (`voxtile.assist.item_tokens.naming`).
 
     Args:
         settings: which names.

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
-from voxtile.native_panics import panics_caught
+from voxtile.errors import panics_caught
 from voxtile_medical.archives.stored import open_stored
 from voxtile_medical.dicom_header.deflated import check_inflated_size
 from voxtile_medical.dicom_header.dictionary import (

@@ -259,9 +259,16 @@ def test_a_box_of_a_referenced_picture_and_array(root, tmp_path):
     np.testing.assert_array_equal(source.array((slice(1, 2), slice(0, 2))), volume[2:3, 1:3, 1:5])
 
 
-def test_remote_references_say_what_to_do(root):
-    with pytest.raises(CorpusError, match="copy the file and import it again"):
-        _reference(root, "https://example.org/a.png").encoded()
+@pytest.mark.parametrize(
+    ("uri", "sentence"),
+    [
+        ("https://example.org/a.png", "name its address in VOXTILE_REFERENCES"),
+        ("ftp://example.org/a.png", "copy the file and import it again"),
+    ],
+)
+def test_remote_references_say_what_to_do(root, uri, sentence):
+    with pytest.raises(CorpusError, match=sentence):
+        _reference(root, uri).encoded()
 
 
 def test_schema_has_a_column_order_that_rows_keep(root):

@@ -183,7 +183,7 @@ def test_a_cluster_without_room_is_said(ray, cluster, tmp_path, monkeypatch):
         ray.kill(other)
 
 
-def test_a_cluster_that_went_away_is_said_and_not_waited_for(cluster, monkeypatch):
+def test_a_cluster_that_went_away_is_said_and_not_waited_for(ray, cluster, monkeypatch):
     """Ray itself would end the program after a minute, without a word."""
     monkeypatch.setattr(connection, "_LOOK_S", 0.0)
     monkeypatch.setattr(connection, "GONE_S", 0.5)
@@ -227,7 +227,7 @@ def test_a_node_that_is_lost_costs_only_its_jobs(cluster, tmp_path, snapshot, mo
     assert not list((found / "done").glob("*.pending"))
 
 
-def test_workers_that_end_as_they_start_are_not_started_for_ever(cluster, monkeypatch):
+def test_workers_that_end_as_they_start_are_not_started_for_ever(ray, cluster, monkeypatch):
     monkeypatch.setattr(slots, "MOST_LOST_STARTING", 1)
     dying = slots.Slots(connection.Connection(ray, False, ""), 1)
     dying.hold(os._exit, 1)

@@ -27,7 +27,7 @@ def test_a_name_that_is_none_costs_its_row(tmp_path, table_files, command):
     [
         ("1,a,\n2,,b\n3,c,c\n", {"1": ["a"], "2": ["b"], "3": ["c"]}, []),
         ("1,a,b\n2,c,\n", {"2": ["c"]}, [1]),
-        ("1,,\n", {}, []),
+        ("1,,\n2,a,a\n", {"2": ["a"]}, []),
     ],
 )
 def test_a_repeated_column_counts_once_where_its_values_agree(tmp_path, rows, texts, torn):

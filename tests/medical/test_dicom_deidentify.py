@@ -218,7 +218,7 @@ def test_reports_are_matched_by_study_accession_or_subject(tmp_path, dicom, nois
     [
         ("a,b\n1,2\n", "study"),
         ("study,b\n1,2\n", "text"),
-        ("", "cannot be read"),
+        ("", "is empty; its first line must name the columns"),
         ('study,text\n"1', "line 2: a quotation mark there opens a cell and is never closed"),
     ],
 )

@@ -125,7 +125,7 @@ class Assistant:
     @property
     def tells_findings_first(self) -> bool:
         """Whether its structured reports have findings before denials; else both stand by the names of concepts."""
-        return self._answering.order != "concepts"
+        return self._answering.captions.order != "concepts"
 
     def leave_images_out(self, blind: bool) -> None:
         """Write without seeing the image, as a control; a model that was trained so never sees one."""
@@ -250,7 +250,7 @@ class Assistant:
 
     def _narrative(self) -> str:
         if self._answering.draws_reports:
-            return self._answering.questions.get("raw", REPORT)
+            return self._answering.captions.questions.get("raw", REPORT)
         if not self.report_questions:
             raise ConfigError(
                 f"'{self.name}' was not trained on reports as they are written; take --style structured, or train one "

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch.nn.functional import cross_entropy
 
-from voxtile.assist.answering import Answering, _unfrozen
+from voxtile.assist.answering import Answering
+from voxtile.assist.answering.vision_language import unfreeze
 from voxtile.assist.language import Language, load_language
 from voxtile.assist.planning.language_sizes import PUBLISHED, LanguageSizes, sizes_of
 from voxtile.assist.planning.language_step import AROUND, LanguageStep, tokens_shown
@@ -39,7 +40,7 @@ def model():
     model = transformers.LlamaForCausalLM(transformers.LlamaConfig(**SMALL))
     model.requires_grad_(False)
     whole = sum(parameter.numel() for parameter in model.parameters())
-    _unfrozen(LORA, model)
+    unfreeze(model, LORA)
     return model, whole
 
 

@@ -1,6 +1,7 @@
 """Regions in and out: shares are areas, points lie inside, and each token that points has a region of its own."""
 
 import json
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -99,7 +100,8 @@ def test_a_structured_report_points_behind_findings_that_have_a_region_and_not_b
     (_, (turn,)), = made.dialogues(batch)  # fmt: skip
     assert turn.answer == "A cyst. A nodule. <seg> No mass."
     assert turn.shows == ("nodule",)
-    plain, made.findings = made.sequence((turn,)), 3.0  # sentences of findings count more, and say the same
+    plain = made.sequence((turn,))
+    made.captions = replace(made.captions, findings=3.0)  # sentences of findings count more, and say the same
     (_, (turn,)), = made.dialogues(batch)  # fmt: skip
     heavy = made.sequence((turn,))
     assert (heavy.tokens, heavy.shown) == (plain.tokens, plain.shown)

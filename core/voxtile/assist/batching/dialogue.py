@@ -22,7 +22,7 @@ def dialogue_tokens(answering: Answering, turns: Sequence[Turn], question: str) 
         ConfigError: as `check_question`, or it asks more than a report of a checkpoint that never saw a question.
     """
     check_question(answering.words, question)
-    reports = {answering.findings_question, *answering.report_questions, *answering.questions.values()}
+    reports = {answering.findings_question, *answering.report_questions, *answering.captions.questions.values()}
     if not answering.answers_questions and question.strip() not in reports:
         raise ConfigError(
             "the model was trained on reports and captions alone and answers no questions; ask "

@@ -30,13 +30,12 @@ and the results are in OUT/results-SEED.json.
 
 import argparse
 import json
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import torch
 import yaml
+from assist_runs import fit, phantom_corpus
 from assist_scores import THRESHOLDED, Judged, constant, in_sentences, print_results, thresholds, truth_of
 
 from voxtile.assist import Assistant
@@ -51,44 +50,14 @@ BLIND = "--model.objectives.answering.init_args.blind"
 STAGES = ("corpus", "tower", "assistant", "blind", "test")
 
 
-def command(folder, *words):
-    """Run `voxtile …` in a folder; seconds that it took."""
-    start = time.perf_counter()
-    line = [sys.executable, "-P", "-m", "voxtile.cli.main", *map(str, words)]
-    done = subprocess.run(line, cwd=folder, capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(f"voxtile {' '.join(map(str, words))} failed:\n{done.stdout[-500:]}{done.stderr[-2000:]}")
-    return time.perf_counter() - start
-
-
 def make_corpus(folder, name, n, seed, fractions, *, outlines):
     """A corpus of the CT phantom with facts of its reports and labels; it is made once. Corpus and seconds."""
-    corpus, native, made = folder / name, folder / f"{name}-native", folder / f"{name}.made"
-    if not made.exists():
-        command(folder, "phantom", "ct", native, "--n", n, "--seed", seed)
-        reports = ["--reports", native / "reports.csv", "--split-fractions", fractions, "--no-deidentify"]
-        source = native if outlines else native / "dicom"
-        seconds = command(folder, "convert", "dicom", source, corpus, *reports)
-        seconds += command(folder, "facts", corpus, "--from", "reports")
-        fact = ["caption", "template", corpus, "--kind", "fact", "--facts-source", "reports", "--absent", "99"]
-        seconds += command(folder, *fact)
-        seconds += command(folder, *fact, "--words", "plain", "--caption-kind", "structured")
-        seconds += command(folder, "instruct", corpus, "--facts-source", "reports")
-        seconds += command(folder, "facts", corpus, "--from", "labels", "--labels", native / "labels.csv")
-        made.write_text(json.dumps({"seconds": seconds}))
-    return corpus, json.loads(made.read_text() or "{}").get("seconds", 0.0)
-
-
-def fit(folder, name, config, corpus, *options):
-    """Train unless that was done; the checkpoint and the seconds."""
-    record = folder / f"{name}.json"
-    if not record.exists():
-        run = ["fit", "-c", config, "--data.corpus", corpus, "--name", name, "--seed_everything", "0", *options]
-        seconds = command(folder, *run)
-        checkpoint = max((folder / "runs" / name).rglob("last.ckpt"), key=lambda path: path.stat().st_mtime)
-        record.write_text(json.dumps({"checkpoint": str(checkpoint), "seconds": seconds}))
-    made = json.loads(record.read_text())
-    return made["checkpoint"], made["seconds"]
+    captions = ("caption template", "--kind", "fact", "--facts-source", "reports", "--absent", "99")
+    steps = [
+        ("facts", "--from", "reports"), captions, (*captions, "--words", "plain", "--caption-kind", "structured"),
+        ("instruct", "--facts-source", "reports"),
+    ]  # fmt: skip
+    return phantom_corpus(folder, name, n, seed, fractions, steps, outlines=outlines)
 
 
 def images_of(corpus, rows, preset):

@@ -19,14 +19,13 @@ Run: python benchmarks/assist_grounding.py OUT [--n 800] [--test-n 60] [--seed 0
 
 import argparse
 import json
-import subprocess
-import sys
 import time
 from collections import Counter, defaultdict
 from pathlib import Path
 
 import numpy as np
 import torch
+from assist_runs import fit, phantom_corpus
 
 from voxtile.assist import Assistant
 from voxtile.assist.places import maps_of, point_of
@@ -43,43 +42,14 @@ ASKED, OTHERWISE = "Where is the {}?", "Can you show me where in the scan the {}
 MARKED = "What is in the marked region?"
 
 
-def command(folder, *words):
-    """Run `voxtile …` in a folder; seconds that it took."""
-    start = time.perf_counter()
-    line = [sys.executable, "-P", "-m", "voxtile.cli.main", *map(str, words)]
-    done = subprocess.run(line, cwd=folder, capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(f"voxtile {' '.join(map(str, words))} failed:\n{done.stdout[-500:]}{done.stderr[-2000:]}")
-    return time.perf_counter() - start
-
-
 def make_corpus(folder, name, n, seed, fractions, *, taught):
     """A corpus of the CT phantom with outlines; of one to be taught, with what reports say; it is made once."""
-    corpus = folder / name
-    if (folder / f"{name}.made").exists():
-        return corpus
-    native = folder / f"{name}-native"
-    command(folder, "phantom", "ct", native, "--n", n, "--seed", seed)
-    reports = ["--reports", native / "reports.csv", "--split-fractions", fractions, "--no-deidentify"]
-    command(folder, "convert", "dicom", native, corpus, *reports)
-    if taught:
-        command(folder, "facts", corpus, "--from", "reports")
-        command(folder, "caption", corpus, "--kind", "fact", "--facts-source", "reports", "--absent", "2")
-        command(folder, "instruct", corpus, "--facts-source", "reports")
-    command(folder, "facts", corpus, "--from", "labels", "--labels", native / "labels.csv")
-    (folder / f"{name}.made").touch()
-    return corpus
-
-
-def fit(folder, name, config, *options):
-    """Train unless that was done; the checkpoint and the seconds."""
-    record = folder / f"{name}.json"
-    if not record.exists():
-        seconds = command(folder, "fit", "-c", config, "--name", name, "--seed_everything", "0", *options)
-        checkpoint = max((folder / "runs" / name).rglob("last.ckpt"), key=lambda path: path.stat().st_mtime)
-        record.write_text(json.dumps({"checkpoint": str(checkpoint), "seconds": seconds}))
-    made = json.loads(record.read_text())
-    return made["checkpoint"], made["seconds"]
+    steps = [
+        ("facts", "--from", "reports"),
+        ("caption", "--kind", "fact", "--facts-source", "reports", "--absent", "2"),
+        ("instruct", "--facts-source", "reports"),
+    ]
+    return phantom_corpus(folder, name, n, seed, fractions, steps if taught else (), outlines=True)[0]
 
 
 def mask_of(shown):
@@ -197,12 +167,11 @@ def main():
     test_seed = 7 if options.quick else options.test_seed
     if options.assistant is None:
         corpus = make_corpus(folder, "corpus", n, options.seed, "0.75,0.1,0.15", taught=True)
-        data = ["--data.corpus", corpus]
         epochs = ["--trainer.max_epochs", 1 if options.quick else options.epochs]
-        tower = options.tower or fit(folder, "tower", "medical/ct-grounding", *data, *epochs)[0]
+        tower = options.tower or fit(folder, "tower", "medical/ct-grounding", corpus, *epochs)[0]
         short = ["--trainer.max_epochs", 1] if options.quick else []
         begin = ["--model.pretrained", Path(tower).resolve(), *short]
-        options.assistant, seconds = fit(folder, "assist", "medical/ct-grounded-report", *data, *begin)
+        options.assistant, seconds = fit(folder, "assist", "medical/ct-grounded-report", corpus, *begin)
         print(f"assistant: {seconds:.0f} s to train; {time.perf_counter() - start:.0f} s so far", flush=True)
     test = options.test or make_corpus(folder, "test", test_n, test_seed, "0,0,1", taught=False)
     assistant, model = Assistant(options.assistant), load_model(options.assistant)

@@ -20,7 +20,8 @@ from collections import Counter
 from pathlib import Path
 
 import numpy as np
-from assist import command, drafted, make_corpus
+from assist import drafted, make_corpus
+from assist_runs import command
 from assist_scores import Judged, f1, truth_of
 
 from voxtile.corpus.reader import Corpus

@@ -26,7 +26,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from assist import command, fit
+from assist_runs import fit, phantom_corpus
 
 from voxtile.assist import Assistant
 from voxtile.corpus.reader import Corpus
@@ -48,17 +48,16 @@ SEEN = ("pulmonary_nodule", "liver_lesion", "renal_stone", "gallstones", "corona
 
 def make_corpus(folder, name, pairs, seed, fractions, *, outlined=False):
     """Pairs of examinations with facts of their reports, outlines for a tower, and their dialogues; made once."""
-    corpus, native = folder / name, folder / f"{name}-native"
-    if not (folder / f"{name}.made").exists():
-        options = ["--follow-up", "true", *([] if outlined else ["--segmentations", "0"])]
-        command(folder, "phantom", "ct", native, "--n", 2 * pairs, "--seed", seed, *options)
-        reports = ["--reports", native / "reports.csv", "--split-fractions", fractions, "--no-deidentify"]
-        command(folder, "convert", "dicom", native if outlined else native / "dicom", corpus, *reports)
-        command(folder, "facts", corpus, "--from", "reports")
-        command(folder, "caption", corpus, "--kind", "fact", "--facts-source", "reports", "--absent", "99")
-        command(folder, "instruct", corpus, "--facts-source", "reports", "--most", "12", "--variants", "2")
-        (folder / f"{name}.made").touch()
-    return corpus, json.loads((native / "truth.json").read_text())["studies"]
+    steps = [
+        ("facts", "--from", "reports"),
+        ("caption", "--kind", "fact", "--facts-source", "reports", "--absent", "99"),
+        ("instruct", "--facts-source", "reports", "--most", "12", "--variants", "2"),
+    ]
+    phantom = ["--follow-up", "true", *([] if outlined else ["--segmentations", "0"])]
+    corpus, _ = phantom_corpus(
+        folder, name, 2 * pairs, seed, fractions, steps, outlines=outlined, labels=False, phantom=phantom
+    )
+    return corpus, json.loads((folder / f"{name}-native" / "truth.json").read_text())["studies"]
 
 
 def pairs_of(corpus, truth):

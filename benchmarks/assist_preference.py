@@ -5,8 +5,9 @@ checker judges their sentences by the facts of the reports alone (`voxtile prefe
 pairs (`medical/ct-regions-report-dpo`), three times: another seed draws other drafts and trains in another order. Then
 the assistant before and after drafts reports of scans that it never saw: the validation part of its own phantom, or,
 with --test-n, of a phantom of another seed, which is read once. There the checker judges by all facts, those of the
-phantom's labels among them, and the report reader of `voxtile facts` says which findings are affirmed. Intervals are
-the middle 95 % over scans drawn with replacement.
+phantom's labels among them (`share`), and by the labels alone (`labels`), and the report reader of `voxtile facts` says
+which findings are affirmed; sides and sizes are those of findings that are there. Intervals are the middle 95 % over
+scans drawn with replacement.
 
 Run: python benchmarks/assist_preference.py OUT --assistant CKPT --corpus CORPUS [--test-n 150] [--test-seed 808]
 """
@@ -57,41 +58,50 @@ def link(source, target):
     Path(target).hardlink_to(source)
 
 
-def judged(texts, known):
-    """[S, 3] contradicted sentences, sentences, and denials of each report; and what was contradicted, by kind."""
+def judged(texts, reader):
+    """[S, 4] of each report: contradicted sentences, those by the labels alone, sentences, denials; and by kind."""
     rows, kinds = [], Counter()
-    for text, (facts, vocabulary) in zip(texts, known, strict=True):
-        verdicts = [check(sentence, facts, vocabulary) for sentence in split_sentences(text)]
+    for text, (facts, vocabulary), by_labels in zip(texts, reader.all_known, reader.label_known, strict=True):
+        sentences = split_sentences(text)
+        verdicts = [check(sentence, facts, vocabulary) for sentence in sentences]
         wrong = [verdict for verdict in verdicts if verdict.verdict == "contradicted"]
         kinds.update("denied" if re.search("denied", one.faults[0].why) else one.faults[0].kind for one in wrong)
+        labels = sum(check(sentence, *by_labels).verdict == "contradicted" for sentence in sentences)
         denials = sum(any(c.polarity == "absent" for c in verdict.claims) for verdict in verdicts)
-        rows.append((len(wrong), len(verdicts), denials))
+        rows.append((len(wrong), labels, len(verdicts), denials))
     return np.array(rows, float), kinds
 
 
+def figures(truth, found, counts):
+    """Of some scans: F1 of findings, shares of sentences that are contradicted, and how many of a report are."""
+    wrong, labels, told, _ = counts.sum(0)
+    return {"f1": f1(truth, found), "share": wrong / told, "labels": labels / told, "each": wrong / len(counts)}
+
+
 def shown(name, truth, found, counts, kinds, draws):
-    """One line of the table, and its figures."""
-    value = {"f1": f1(truth, found), "share": counts[:, 0].sum() / counts[:, 1].sum(), "each": counts[:, 0].mean()}
-    spread = {
-        "f1": [f1(truth[at], found[at]) for at in draws],
-        "share": [counts[at, 0].sum() / counts[at, 1].sum() for at in draws],
-        "each": [counts[at, 0].mean() for at in draws],
-    }
+    """One line of the table, its figures, and the same of each draw of scans."""
+    value = figures(truth, found, counts)
+    each = [figures(truth[at], found[at], counts[at]) for at in draws]
+    spread = {key: np.array([one[key] for one in each]) for key in value}
     ranges = {key: np.percentile(values, [2.5, 97.5]) for key, values in spread.items()}
     told = "  ".join(f"{key} {value[key]:.3f} ({ranges[key][0]:.3f} to {ranges[key][1]:.3f})" for key in value)
-    print(f"{name:10} {told}  sentences {counts[:, 1].mean():.1f}, denials {counts[:, 2].mean():.1f}  {dict(kinds)}")
+    print(f"{name:10} {told}  sentences {counts[:, 2].mean():.1f}, denials {counts[:, 3].mean():.1f}  {dict(kinds)}")
     return value, spread
+
+
+def details(reader, texts):
+    """Of findings that are there and affirmed: how many are told a side and a size, and how often that is right."""
+    made = reader.of(texts)
+    said = (f"{what} {made[what]['value'] or 0:.3f} of {made[what]['told']} told" for what in ("side", "size"))
+    return f"precision {made['precision']:.3f}, recall {made['recall']:.3f}, {', '.join(said)}"
 
 
 def compared(name, before, after):
     """Differences on the same draws of scans."""
-    share = np.array(after[1]["share"]) / np.array(before[1]["share"])
-    each = np.array(after[1]["each"]) / np.array(before[1]["each"])
-    gain = np.array(after[1]["f1"]) - np.array(before[1]["f1"])
+    ratio = lambda key: f"× {after[0][key] / before[0][key]:.2f} ({spread(after[1][key] / before[1][key])})"  # noqa: E731
     lines = [
-        f"contradicted share × {after[0]['share'] / before[0]['share']:.2f} ({spread(share)})",
-        f"a report × {after[0]['each'] / before[0]['each']:.2f} ({spread(each)})",
-        f"F1 {after[0]['f1'] - before[0]['f1']:+.3f} ({spread(gain)})",
+        f"contradicted share {ratio('share')}, by labels {ratio('labels')}, a report {ratio('each')}",
+        f"F1 {after[0]['f1'] - before[0]['f1']:+.3f} ({spread(after[1]['f1'] - before[1]['f1'])})",
     ]
     print(f"{name:10} {', '.join(lines)}")
 
@@ -121,10 +131,11 @@ def main():
     runs = [tuned(folder, corpus, assistant, seed, share, options.config) for seed in range(seeds)]
     for seed, run in enumerate(runs):
         print(f"seed {seed}: {run['drawn']:.0f} s to draw and judge, {run['trained']:.0f} s to tune")
+    known, judged_on = None, "val"
     if options.test_n and not options.quick:
-        name = f"test-{options.test_seed}"
-        made, _ = make_corpus(folder, name, options.test_n, options.test_seed, "0,0,1", outlines=False)
-        judging = Corpus(made)
+        judged_on = f"test-{options.test_seed}"
+        made, _ = make_corpus(folder, judged_on, options.test_n, options.test_seed, "0,0,1", outlines=False)
+        judging, known = Corpus(made), json.loads((folder / f"{judged_on}-native/truth.json").read_text())
         rows, truth = truth_of(judging, None)
         print(f"{len(rows)} scans of seed {options.test_seed}, {int(truth.sum())} findings")
     else:
@@ -135,13 +146,13 @@ def main():
         rows, truth = rows[:12], truth[:12]
     rng = np.random.default_rng(0)
     draws = [rng.integers(0, len(rows), len(rows)) for _ in range(500)]
-    reader, results = Judged(judging, rows, truth, None), {}
+    reader, results = Judged(judging, rows, truth, known), {}
     for name, spec in {"before": assistant, **{f"seed {n}": run["checkpoint"] for n, run in enumerate(runs)}}.items():
         start = time.perf_counter()
         texts, _ = drafted(str(spec), judging, rows)
-        results[name] = shown(name, truth, reader.read(texts)[0], *judged(texts, reader.all_known), draws)
-        (folder / f"reports-{name.replace(' ', '-')}.json").write_text(json.dumps(texts, indent=1))
-        print(f"{'':10} {time.perf_counter() - start:.0f} s")
+        results[name] = shown(name, truth, reader.read(texts)[0], *judged(texts, reader), draws)
+        (folder / f"reports-{judged_on}-{name.replace(' ', '-')}.json").write_text(json.dumps(texts, indent=1))
+        print(f"{'':10} {details(reader, texts)}; {time.perf_counter() - start:.0f} s")
     for name in list(results)[1:]:
         compared(name, results["before"], results[name])
 

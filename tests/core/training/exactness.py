@@ -20,6 +20,7 @@ import exactness_assist
 import exactness_generative
 import exactness_local
 import exactness_pairs
+import exactness_preference
 import exactness_self
 import exactness_sources
 import exactness_views
@@ -37,6 +38,7 @@ CASES = {
     **exactness_generative.CASES,
     **exactness_local.CASES,
     **exactness_pairs.CASES,
+    **exactness_preference.CASES,
     **exactness_sources.CASES,
     **exactness_self.CASES,
     **exactness_views.CASES,

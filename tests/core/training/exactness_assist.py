@@ -12,6 +12,7 @@ from transformers.models.llama.modeling_llama import LlamaRMSNorm
 
 from voxtile.assist.answering import Answering
 from voxtile.assist.connector import Connector
+from voxtile.assist.preference import Preference
 from voxtile.assist.regions import GroundedAnswering
 from voxtile.assist.scratch import ScratchLanguage
 from voxtile.objectives.local.grounding import Grounding
@@ -39,7 +40,8 @@ def with_words(objective):
         texts = [f"t{n}" for n in range(30)]
         turns = [Turn("t1?", "t3 t4", images=(Shown("a", "t0"), Shown("b", "t1")))]
         data = SimpleNamespace(training_turns=lambda: turns, training_texts=lambda: texts)
-        objective.take_state(objective.state_from(data))
+        kind = Answering if isinstance(objective, Preference) else type(objective)  # which has its words from another
+        objective.take_state(kind.state_from(objective, data))
 
     objective.setup_towers = setup
     return objective

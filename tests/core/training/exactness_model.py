@@ -7,7 +7,7 @@ from torch import nn
 from voxtile.models.dual import DualEncoder
 from voxtile.models.tower import ImageTower, TextTower
 from voxtile.training.module import ContrastiveModule
-from voxtile.types import Batch, Encoded, OtherImages, Regions, Shown, Turn
+from voxtile.types import Batch, Encoded, OtherImages, Preferred, Regions, Shown, Turn
 
 ITEMS, MICRO, WIDTH, SHARED, WORDS = 12, 3, 10, 6, 4
 PER_ITEM = [1, 2, 1, 1, 3, 1, 1, 1, 2, 1, 1, 1]  # texts of each item: the two halves differ in number
@@ -128,6 +128,7 @@ def make_batch(each=1):
         ["p0", "p4", "q4", "p5"],
     )
     batch.dialogues = [tuple(about(item, *shown) for shown in SHOWN.get(item, ())) for item in range(ITEMS)]
+    batch.preferences = [tuple(preferred(item, n) for n in range(PER_ITEM[item] - 1)) for item in range(ITEMS)]
     if each > 1:
         batch.samples = Batch(
             images=batch.images[:0],
@@ -151,6 +152,11 @@ def about(item, *shown):
     """A question about an item's image after others."""
     images = tuple(Shown(uid, f"t{n}") for n, uid in enumerate([*shown, str(item)]))
     return (Turn(f"t{item + 1}?", f"t{item + 9}", "comparison", images=images), Turn("t2?", "t3 t4"))
+
+
+def preferred(item, number):
+    """A pair of answers about an item's image, of which the better one names `t3`."""
+    return Preferred(f"t{item}?", f"t{number} t3 t{item + 7}", f"t{item + 3} t4")
 
 
 def make_regions(g):

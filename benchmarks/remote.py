@@ -1,14 +1,15 @@
-"""Training batches of a corpus behind 50 ms of latency beside the same corpus on the disk, with two worker processes.
+"""Training batches of a corpus behind 50 ms of latency beside the same corpus on the disk, with worker processes.
 
 256-pixel JPEGs become 224-pixel tensors, as in benchmarks/loading.py; volumes of 96 × 160 × 160 become random crops of
 32 × 96 × 96. The store speaks S3 over HTTP on this machine, waits before each answer, and sends no more than --mb-s to
 all connections together. `cold` begins with an empty cache, `again` with what `cold` left there, `small` with an empty
-cache of a quarter of the corpus, `faults` is `cold` where one request of twenty fails (reset, 503, or half of
-the body). Every side must give the same batches to the bit. The sides take turns, each in a process of its own; the
-store's processor time is taken from the same two cores. Rounds end before --seconds are over; the last lines also say
-what the main process, the workers and the fetching process have spent of the processors, start included.
+cache of a quarter of the corpus, `faults` is `cold` where one request of twenty fails (reset, 503, or half of the
+body). Every side must give the same batches to the bit. The sides take turns, each in a process of its own; the
+store's processor time is taken from the same cores, of which --workers leaves it some. Rounds end before --seconds are
+over; the last lines also say what the main process, the workers and the fetching process have spent of the processors,
+start included.
 
-Run: python benchmarks/remote.py [--kind pictures|volumes] [--items 2400] [--rounds 5] [--seconds 240]
+Run: python benchmarks/remote.py [--kind pictures|volumes] [--items 2400] [--workers 2] [--rounds 5] [--seconds 240]
 """
 
 import argparse
@@ -34,7 +35,7 @@ from xml.sax.saxutils import escape
 sys.path.append(str(Path(__file__).parent))
 from bench.recording import record
 
-BATCH, WORKERS, SHARDS = 64, 2, 24
+BATCH, SHARDS = 64, 24
 VOLUME, CROP = (96, 160, 160), (32, 96, 96)
 SIDES = ("local", "cold", "again", "small", "faults")
 FAULTS = ("reset", "503", "cut")
@@ -189,7 +190,7 @@ def write_corpus(folder: Path, kind: str, items: int) -> None:
     loading.write_data(folder, items)
 
 
-def measure(corpus: str, kind: str) -> dict[str, Any]:
+def measure(corpus: str, kind: str, workers: int) -> dict[str, Any]:
     """Seconds to the first batch, items a second from there to the last, processor time, and what the batches hold."""
     import psutil
 
@@ -200,7 +201,7 @@ def measure(corpus: str, kind: str) -> dict[str, Any]:
     preset = ImagePreset() if kind == "pictures" else VolumePreset(spacing=(1.0, 1.0, 1.0), shape=CROP, crop="random")
     batch = BATCH if kind == "pictures" else 4
     begin = time.perf_counter()
-    data = CorpusDataModule(preset, corpus, batch_size=batch, num_workers=WORKERS)
+    data = CorpusDataModule(preset, corpus, batch_size=batch, num_workers=workers)
     digest, count, start = hashlib.sha256(), 0, 0.0
     for found in data.train_dataloader():
         if not start:
@@ -227,6 +228,7 @@ def measured(side: str, folder: Path, address: str, options: argparse.Namespace,
         own["VOXTILE_REMOTE_CACHE_GB"] = str(nbytes / 4e9)
     corpus = str(folder / "corpus") if side == "local" else "s3://bench/corpus"
     command = [sys.executable, "-W", "ignore", __file__, "--measure", corpus, "--kind", options.kind]
+    command += ["--workers", str(options.workers)]
     done = subprocess.run(command, env={**os.environ, **own}, capture_output=True, text=True, check=False)
     if done.returncode:
         raise SystemExit(done.stderr)
@@ -258,7 +260,7 @@ def compare(options: argparse.Namespace) -> None:
                 each = (time.monotonic() - begin) / (number + 1)
                 if time.monotonic() - begin + each > options.seconds:
                     break
-        report(found, f"{options.kind} out of an S3 store behind {network}")
+        report(found, f"{options.kind} out of an S3 store behind {network}, {options.workers} workers")
 
 
 def report(found: dict[str, list[dict[str, Any]]], title: str) -> None:
@@ -294,6 +296,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kind", choices=("pictures", "volumes"), default="pictures")
     parser.add_argument("--items", type=int, default=2400)
+    parser.add_argument("--workers", type=int, default=2, help="1 leaves the store a core of two to itself")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=float, default=240.0, help="no round begins that would not end before")
     parser.add_argument("--sides", nargs="+", choices=SIDES[1:], default=SIDES[1:])
@@ -306,7 +309,7 @@ def main() -> None:
         folder, port, *numbers = options.serve
         serve(Path(folder), int(port), *map(float, numbers))
     elif options.measure:
-        print(json.dumps(measure(options.measure, options.kind)))
+        print(json.dumps(measure(options.measure, options.kind, options.workers)))
     else:
         compare(options)
 

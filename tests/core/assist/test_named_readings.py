@@ -61,7 +61,7 @@ def by_definition(words, names, tokens):
 def test_a_text_speaks_of_the_name_that_it_had_last_whatever_follows(parts):
     made = answering(loud=False)
     tokens = tuple(made.words.encode("".join(parts)))
-    names = Names(made.words, tuple(NAMES))
+    names = Names(made.words, NamedReadings(names=NAMES).texts)
     assert list(names.of_tokens(tokens)) == by_definition(made.words, NAMES, tokens)
     assert [names.last(tokens[: count + 1]) for count in range(len(tokens))] == list(names.of_tokens(tokens))
 
@@ -219,7 +219,16 @@ def test_readings_that_the_connector_cannot_make_are_refused(more, sentence):
 
 
 @pytest.mark.parametrize(
-    "given", [{"names": {}}, {"names": {" ": None}}, {"names": {"a": -1}}, {"names": {"a": None}, "rank": 0}]
+    "given",
+    [
+        {"names": {}},
+        {"names": {" ": None}},
+        {"names": {"a": -1}},
+        {"names": {"a": None}, "rank": 0},
+        {"names": {"a": None}, "also": {"b": ["c"]}},
+        {"names": {"a": None}, "also": {"a": [" "]}},
+        {"names": {"a": None, "b": None}, "also": {"a": ["B"]}},
+    ],
 )
 def test_readings_without_sense_are_refused(given):
     with pytest.raises(ConfigError, match=r"connector\.named"):
@@ -228,3 +237,15 @@ def test_readings_without_sense_are_refused(given):
 
 def test_names_are_read_without_regard_to_case():
     assert list(NamedReadings(names={" Renal Cyst ": None}).names) == ["renal cyst"]
+
+
+def test_other_words_for_a_name_have_its_reading():
+    made = answering(loud=False)
+    names = NamedReadings(
+        names={"nodule": None, "renal stone": None}, also={"Renal stone": [" kidney stone", "calculus"]}
+    )
+    read = Names(made.words, names.texts)
+    for text, number in (("A Kidney stones", 1), ("a renal calculus", 1), ("stone", -1), ("renal stone, nodule", 0)):
+        assert read.last(made.words.encode(text)) == number
+    how = Connector(grid=[2, 2], hidden=16, named=names)
+    assert ImageTokens(how, 8, 16, 1.0).readings == 2

@@ -41,10 +41,10 @@ def test_what_became_of_a_phrase_is_told_by_its_own_maps_of_both_images():
         moved = (made.changes(torch.stack([other, last]))[1] != tokens[1]).any(1)
         assert moved.tolist() == [phrase == 0, phrase == 1]
     same = made.changes(torch.stack([last, last]))
-    assert torch.equal(same[0], same[1])  # of the first image there is no difference
+    torch.testing.assert_close(same[0], same[1])  # of the first image there is no difference
     assert not torch.allclose(same[1], tokens[1])
     with torch.no_grad():
-        made.changes.read[:, : -first.shape[1]] = 0  # of the difference alone
+        made.changes.shared.weight[:, : -first.shape[1]] = 0  # of the difference alone
     told, moved, grown = (made.changes(torch.stack(pair))[1] for pair in
                           ([first, last], [first + 1, last + 1], [first, last + 1]))  # fmt: skip
     torch.testing.assert_close(moved, told, rtol=1e-4, atol=1e-4)
@@ -69,6 +69,8 @@ def answering():
 
 def test_both_images_are_compared_and_profiles_that_were_kept_say_what_maps_do():
     made, tower, talk = answering()
+    with torch.no_grad():
+        made.connector.found.heads["1"].weight.normal_(std=10)  # maps that differ much
     assert "tokens" in made.row_needs  # without which a tower makes no maps
     seen = tower(torch.randn(3, 1, 16, 16, generator=torch.Generator().manual_seed(1)), tokens=True)
     others = OtherImages(torch.zeros(1, 1, 16, 16), torch.tensor([0]), [BEFORE])
@@ -88,3 +90,15 @@ def test_both_images_are_compared_and_profiles_that_were_kept_say_what_maps_do()
     assert loss(kept(now), kept(before)) == pytest.approx(loss(now, before), rel=1e-6)
     same_vectors = replace(before, levels=other.levels)  # the prior's maps alone are others
     assert loss(now, same_vectors) != pytest.approx(loss(now, before), rel=1e-6)
+
+
+def test_changes_are_of_sizes_where_these_are_read():
+    torch.manual_seed(0)
+    made = FoundRegionTokens(FoundRegions(phrases=1, cells=2, above=[0.0], changes=True), (2, 2), 2, 4, 8)
+    slabs = 2 * 2  # of both axes of the one level; after them come one share, one above a logit, and two lengths
+    profiles = torch.randn(2, 1, slabs + 4)
+    told = made.changes(profiles)[1]
+    for number in range(slabs + 4):
+        moved = profiles.clone()
+        moved[1, 0, number] += 1
+        assert torch.equal(made.changes(moved)[1], told) == (number < slabs)

@@ -199,7 +199,7 @@ class VisionLanguageObjective(ItemObjective):
         if settings is None or self.connector is None:
             return NamedSight()
         if self._names is None or self._names.words is not self.words:
-            self._names = Names(self.words, tuple(settings.names))
+            self._names = Names(self.words, settings.texts)
         return NamedSight(self._names, tokens[:, -self.connector.readings :])
 
     def begun(self, image: Tensor) -> Past:

@@ -33,7 +33,8 @@ class FoundRegions:
         cells: of each axis in which the language model is told where something lies.
         above: logits of which it is told, beside that, how much of the image lies above each, and how far along every
             axis: sizes, by which two examinations are told apart.
-        changes: where a prompt shows several images, a token more of each phrase, see `RegionChangeTokens`.
+        changes: where a prompt shows several images, a token more of each phrase, see `RegionChangeTokens`; of the
+            sizes alone where there is `above`: places of some hundred pairs are learned by heart.
 
     Raises:
         ConfigError: a size below 1.
@@ -89,7 +90,9 @@ class FoundRegionTokens(nn.Module):
         self.read = nn.Sequential(nn.Linear(self.numbers, hidden), nn.GELU(), nn.Linear(hidden, language))
         self.changes: RegionChangeTokens | None = None
         if settings.changes:
-            self.changes = RegionChangeTokens(settings.phrases, self.numbers, hidden, language)
+            each, slabs = self.numbers // len(levels), dimensions * settings.cells
+            compared = [at for at in range(self.numbers) if not self.above or at % each >= slabs]
+            self.changes = RegionChangeTokens(settings.phrases, compared, hidden, language)
 
     def begin_with(self, weights: Mapping[str, Tensor]) -> None:
         """Take the heads of the objectives of another run, see `Objective.begin_with`.

@@ -7,7 +7,7 @@ W width of the language model.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -23,23 +23,44 @@ class NamedReadings:
     Attributes:
         names: as texts have them, without the ending of a plural, and the number of the phrase of `connector.regions`
             whose maps the reading sees too; null for none.
+        also: other words for some of these names, which have the same reading.
         rank: numbers that are read linearly of all tokens of the image, for each name.
         dropout: share of the tokens' numbers that training leaves out of them.
 
     Raises:
-        ConfigError: no name, an empty one, or a number out of range.
+        ConfigError: no name, an empty one, one that stands for two readings, or a number out of range.
     """
 
     names: Mapping[str, int | None] = field(default_factory=dict)
+    also: Mapping[str, Sequence[str]] = field(default_factory=dict)
     rank: int = 8
     dropout: float = 0.1
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "names", {str(name).strip().casefold(): at for name, at in self.names.items()})
+        object.__setattr__(self, "names", {_plain(name): at for name, at in self.names.items()})
+        object.__setattr__(
+            self, "also", {_plain(name): [_plain(w) for w in words] for name, words in self.also.items()}
+        )
         if not self.names or not all(self.names) or any(at is not None and at < 0 for at in self.names.values()):
             raise ConfigError("connector.named needs names, each with the number of a phrase or null")
+        if unknown := [name for name in self.also if name not in self.names]:
+            raise ConfigError(
+                f"connector.named.also has words for '{unknown[0]}', which is none of its names; add it there"
+            )
+        texts = [text for text, _ in self.texts]
+        if not all(texts) or len(set(texts)) < len(texts):
+            raise ConfigError("connector.named: each of the words in also stands for one name, and none is empty")
         if self.rank < 1 or not 0 <= self.dropout < 1:
             raise ConfigError(f"connector.named: rank {self.rank} or dropout {self.dropout} is out of range")
+
+    @property
+    def texts(self) -> list[tuple[str, int]]:
+        """Names and other words for them, casefolded, each with the number of its reading."""
+        return [(text, at) for at, name in enumerate(self.names) for text in (name, *self.also.get(name, ()))]
+
+
+def _plain(name: str) -> str:
+    return str(name).strip().casefold()
 
 
 class NamedReadingTokens(nn.Module):

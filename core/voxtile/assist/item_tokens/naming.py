@@ -30,13 +30,12 @@ class Names:
 
     Args:
         words: of the language model.
-        names: casefolded.
+        names: casefolded, each with its number.
     """
 
-    def __init__(self, words: Words, names: Sequence[str]) -> None:
+    def __init__(self, words: Words, names: Sequence[tuple[str, int]]) -> None:
         self.words = words
-        self._patterns = [re.compile(rf"\b{re.escape(name)}") for name in names]
-        self._lengths = [len(name) for name in names]
+        self._patterns = [(re.compile(rf"\b{re.escape(name)}"), len(name), number) for name, number in names]
         self.of_tokens = lru_cache(_REMEMBERED)(self._of_tokens)
 
     def last(self, tokens: Sequence[int]) -> int:
@@ -55,8 +54,8 @@ class Names:
     def _found(self, text: str) -> list[tuple[int, int, int]]:
         """(where it ends, its length, its number) of each name in a text."""
         return [
-            (match.end(), self._lengths[number], number)
-            for number, pattern in enumerate(self._patterns)
+            (match.end(), length, number)
+            for pattern, length, number in self._patterns
             for match in pattern.finditer(text)
         ]
 

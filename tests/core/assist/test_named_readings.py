@@ -249,3 +249,16 @@ def test_other_words_for_a_name_have_its_reading():
         assert read.last(made.words.encode(text)) == number
     how = Connector(grid=[2, 2], hidden=16, named=names)
     assert ImageTokens(how, 8, 16, 1.0).readings == 2
+
+
+def test_names_that_the_training_does_not_use_are_said(capsys):
+    turns = [Turn("Is there a kidney stone?", "Yes."), Turn("Is there a nodule?", "No."), Turn("Why?", "A Nodule.")]
+    answering(turns=turns, loud=False)
+    assert capsys.readouterr().err == ""  # one of six
+    answering(names={"cyst": None}, turns=turns * 3, loud=False)
+    said = capsys.readouterr().err
+    assert said.startswith("note: 11 of the 12 questions of the training split")
+    assert "as 'Is there a kidney stone?'" in said
+    assert "connector.named.also" in said
+    answering(names={"cyst": None}, also={"cyst": ["kidney stone", "nodule"]}, turns=turns * 3, loud=False)
+    assert capsys.readouterr().err == ""

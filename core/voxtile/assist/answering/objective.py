@@ -34,10 +34,13 @@ from voxtile.assist.sequences import (
     weights_of,
 )
 from voxtile.assist.several import ShownImages, embedded_with_images
+from voxtile.console import note
 from voxtile.errors import ConfigError
 from voxtile.models.tower import full_precision
 from voxtile.models.tuning import Tuning
 from voxtile.types import Batch, Features, Turn
+
+_UNNAMED = 0.25  # share of questions without a name above which the names are said to be others
 
 Dialogue = tuple[int, tuple[Turn, ...]]
 """Turns about an item of a batch, or about several images the last of which it is; with the item's number."""
@@ -160,6 +163,7 @@ class Answering(VisionLanguageObjective):
         """
         found = TrainingDialogues.of(cast(DialogueData, data))
         answers = found.answers()
+        self._note_unnamed(found)
         state: dict[str, Any] = {"template": TEMPLATE, "language": self.language.sha256, "words": None, "allowed": None}
         state |= found.kept() | {"draws_reports": bool(getattr(data, "draws_reports", True))}
         if self.scratch is not None:
@@ -168,6 +172,17 @@ class Answering(VisionLanguageObjective):
         elif self.vocabulary == "texts":
             state["allowed"] = tokens_of_texts(self.words, (*answers, *self.markers))
         return state
+
+    def _note_unnamed(self, found: TrainingDialogues) -> None:
+        """Say where the connector's names are not those of the texts, so that little is read under them."""
+        named = self.connector_settings.named
+        unnamed = found.without_names(named.texts) if named is not None else []
+        if len(unnamed) > _UNNAMED * len(found.turns):
+            note(
+                f"{len(unnamed)} of the {len(found.turns)} questions of the training split have none of the names of "
+                f"connector.named, nor have their answers, as '{unnamed[0].question}'; for other words for the same "
+                "name add them to connector.named.also"
+            )
 
     def take_state(self, state: Mapping[str, Any]) -> None:
         """Take what `state_from` gave, now or before a checkpoint was written.

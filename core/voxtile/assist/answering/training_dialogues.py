@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from voxtile.assist.answering.captions import DESCRIBE
+from voxtile.assist.item_tokens.naming import Finder
 from voxtile.assist.language import Language, Words
 from voxtile.assist.sequences import TEMPLATE, answered, asked
 from voxtile.errors import CheckpointError, ConfigError
@@ -63,6 +64,11 @@ class TrainingDialogues:
         """Distinct questions and names of images, as the language model reads them."""
         questions = dict.fromkeys(asked(turn.question) for turn in (*self.turns, *self.captions))
         return [*questions, *dict.fromkeys(f"{image.name}: " for turn in self.turns for image in turn.images)]
+
+    def without_names(self, names: Sequence[tuple[str, int]]) -> list[Turn]:
+        """Questions of the dialogues in which, as in their answers, none of some names is."""
+        finder = Finder(names)
+        return [turn for turn in self.turns if not finder.of(f"{turn.question} {turn.answer}")]
 
     def kept(self) -> dict[str, Any]:
         """What a checkpoint tells of them."""

@@ -16,10 +16,33 @@ from torch import Tensor
 
 from voxtile.assist.language import Words
 
+Found = list[tuple[int, int, int]]
+"""(Where it ends, its length, its number) of each name in a text."""
+
 NONE = -1
 """Of tokens before any name."""
 
 _REMEMBERED = 1 << 14  # rows of tokens
+
+
+class Finder:
+    """Names in texts, without regard to case or to what follows them.
+
+    Args:
+        names: casefolded, each with its number.
+    """
+
+    def __init__(self, names: Sequence[tuple[str, int]]) -> None:
+        self._patterns = [(re.compile(rf"\b{re.escape(name)}"), len(name), number) for name, number in names]
+
+    def of(self, text: str) -> Found:
+        """Those of a text."""
+        text = text.casefold()
+        return [
+            (match.end(), length, number)
+            for pattern, length, number in self._patterns
+            for match in pattern.finditer(text)
+        ]
 
 
 class Names:
@@ -35,29 +58,21 @@ class Names:
 
     def __init__(self, words: Words, names: Sequence[tuple[str, int]]) -> None:
         self.words = words
-        self._patterns = [(re.compile(rf"\b{re.escape(name)}"), len(name), number) for name, number in names]
+        self._finder = Finder(names)
         self.of_tokens = lru_cache(_REMEMBERED)(self._of_tokens)
 
     def last(self, tokens: Sequence[int]) -> int:
         """Number of the name after the last token; `NONE` before any."""
-        return max(self._found(self._text(tokens)), default=(0, 0, NONE))[2]
+        return max(self._finder.of(self._text(tokens)), default=(0, 0, NONE))[2]
 
     def _of_tokens(self, tokens: tuple[int, ...]) -> tuple[int, ...]:
         """Number of the name after each token."""
-        found, held, reached = sorted(self._found(self._text(tokens))), [], 0
+        found, held, reached = sorted(self._finder.of(self._text(tokens))), [], 0
         for length in self._lengths_of(tokens):
             while reached < len(found) and found[reached][0] <= length:
                 reached += 1
             held.append(found[reached - 1][2] if reached else NONE)
         return tuple(held)
-
-    def _found(self, text: str) -> list[tuple[int, int, int]]:
-        """(where it ends, its length, its number) of each name in a text."""
-        return [
-            (match.end(), length, number)
-            for pattern, length, number in self._patterns
-            for match in pattern.finditer(text)
-        ]
 
     def _lengths_of(self, tokens: tuple[int, ...]) -> list[int]:
         """Letters of the text up to each token, this one included."""

@@ -29,6 +29,7 @@ def ct_data() -> list[str]:
     }
     facts = {"reports": {"engine": "inline"}, "labels": {"labels": "{out}/labels.csv", "engine": "inline"}}
     phantom = {"name": "ct", "n": 12, "options": {"workers": 1}, "converter_options": convert, "facts": facts}
+    phantom |= {"captions": None, "instruct": None}  # not those of the config
     return ["--data.phantom", json.dumps(phantom), "--data.batch_size", "2"]
 
 
@@ -97,6 +98,7 @@ def scenes_data(name: str, size: str, config: str | None = None) -> list[str]:
     facts = read_config(CONFIGS[f"remote_sensing/{config or name}"])["data"]["phantom"]["facts"]
     facts = {source: options | {"engine": "inline"} for source, options in facts.items()}
     phantom = {"name": name, "n": 8, "options": {"workers": 1}, "converter_options": convert, "facts": facts}
+    phantom |= {"captions": None, "instruct": None}  # not those of the config
     return ["--data.phantom", json.dumps(phantom), "--data.batch_size", "4"]
 
 
@@ -134,7 +136,7 @@ def films_data(name: str) -> list[str]:
     """A few radiographs of the phantom, as the config makes them, without processes of their own."""
     phantom = read_config(CONFIGS[name])["data"]["phantom"] | {"n": 10, "options": {"workers": 1}}
     phantom["converter_options"]["split_fractions"] = "0.5,0.25,0.25"
-    steps = (phantom["converter_options"], phantom["captions"], phantom["instruct"], *phantom["facts"].values())
+    steps = (phantom["converter_options"], *phantom["captions"], phantom["instruct"], *phantom["facts"].values())
     for options in steps:
         options["engine"] = "inline"
     return ["--data.phantom", json.dumps(phantom), "--data.batch_size", "4"]

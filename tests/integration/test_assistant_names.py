@@ -1,0 +1,40 @@
+"""The names of `connector.named` in the configs that ship: whatever a finding is called, the text has one of them."""
+
+import re
+
+import pytest
+
+from voxtile.data.phantom import PhantomSpec
+from voxtile.domain import resolve
+from voxtile.training.config_bases import read_config
+from voxtile_datasets.captions.sentences import wordings_of
+from voxtile_datasets.captions.stated_facts import Fact
+from voxtile_datasets.captions.wordings import bank_for, installed_banks
+from voxtile_medical.phantom.cxr.film import CONCEPTS as FILM_FINDINGS
+
+ASSISTANTS = {
+    "medical/cxr-report": ("medical/cxr-films", "DX", FILM_FINDINGS),
+}
+CT = ("medical/ct-report", "medical/ct")  # without names
+
+
+def config(name):
+    return read_config(resolve(name, kind="config"))
+
+
+@pytest.mark.parametrize("name", ASSISTANTS)
+def test_every_wording_of_a_finding_has_a_name_with_a_reading(name):
+    _, modality, concepts = ASSISTANTS[name]
+    answering = config(name)["model"]["objectives"]["answering"]["init_args"]
+    names = "|".join(re.escape(one) for one in answering["connector"]["named"]["names"])
+    bank = bank_for(installed_banks(), modality, concepts)
+    said = [text for concept in concepts for text in wordings_of(Fact(concept, "present"), bank, modality)]
+    assert len(said) > 10 * len(concepts)
+    assert [text for text in said if not re.search(rf"\b({names})", text.casefold())] == []
+
+
+@pytest.mark.parametrize(("name", "tower"), [*((name, of[0]) for name, of in ASSISTANTS.items()), CT])
+def test_an_assistant_and_its_tower_make_one_phantom(name, tower):
+    assert PhantomSpec(**config(name)["data"]["phantom"]) == PhantomSpec(**config(tower)["data"]["phantom"])
+    for part in ("image", "text"):  # else model.pretrained would be refused
+        assert config(name)["model"]["encoder"][part] == config(tower)["model"]["encoder"][part]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Literal
 
 from pydantic import BaseModel
@@ -33,6 +33,7 @@ class RestsOn(BaseModel):
     claims: list[ClaimSaid]
     confidence: float
     withheld: bool
+    notes: list[str]
     warning: str = WARNING
 
 
@@ -101,9 +102,15 @@ class Chunk(BaseModel):
     voxtile: RestsOn | None = None
 
 
-def completion(written: Written, least: float) -> Completion:
-    """A whole answer; one below the least confidence is withheld."""
-    rests = _rests_on(written, least)
+def completion(written: Written, least: float, notes: Sequence[str]) -> Completion:
+    """A whole answer; one below the least confidence is withheld.
+
+    Args:
+        written: the answer.
+        least: confidence.
+        notes: on its images.
+    """
+    rests = _rests_on(written, least, notes)
     said = Said(content=CANNOT_BE_TOLD if rests.withheld else written.text)
     return Completion(
         id=_new_id(), created=int(time.time()), choices=[Choice(message=said, finish_reason=written.finished)],
@@ -128,7 +135,7 @@ async def chunks(answering: Answering, least: float, *, include_usage: bool) -> 
     try:
         async for piece in answering.pieces():
             if isinstance(piece, Written):
-                rests = _rests_on(piece, least)
+                rests = _rests_on(piece, least, answering.job.shown.notes)
                 if least:
                     yield said(CANNOT_BE_TOLD if rests.withheld else piece.text)
                 yield event([ChunkChoice(delta=Delta(), finish_reason=piece.finished)], rests=rests)
@@ -144,10 +151,10 @@ async def chunks(answering: Answering, least: float, *, include_usage: bool) -> 
     yield DONE
 
 
-def _rests_on(written: Written, least: float) -> RestsOn:
+def _rests_on(written: Written, least: float, notes: Sequence[str]) -> RestsOn:
     claims = [ClaimSaid(text=claim.text, support=claim.support) for claim in written.claims]
     withheld = not written.text or written.confidence < least
-    return RestsOn(claims=claims, confidence=written.confidence, withheld=withheld)
+    return RestsOn(claims=claims, confidence=written.confidence, withheld=withheld, notes=list(notes))
 
 
 def _usage(written: Written) -> Usage:

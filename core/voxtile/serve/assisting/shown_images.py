@@ -35,6 +35,7 @@ _ENDINGS = {
     "image/tiff": ".tif", "image/geotiff": ".tif", "application/dicom": ".dcm",
     "application/nifti": ".nii", "application/x-nifti": ".nii", "image/nifti": ".nii",
 }  # fmt: skip
+_NOBODYS = "the images do not say whose they are; they are taken for one patient's"
 _GZIP = b"\x1f\x8b"
 _MOST_HELD = 256 << 20  # bytes of images that are held for the next question about them
 
@@ -47,11 +48,13 @@ class Shown:
         name: the same for the same images under the same names.
         image: [C, *G] float32, or [N, C, *G] of several.
         names: of the N images in their order; none of a single one.
+        notes: sentences on what was taken for granted.
     """
 
     name: str
     image: Tensor
     names: tuple[str, ...] = ()
+    notes: tuple[str, ...] = ()
 
 
 @dataclass
@@ -82,7 +85,10 @@ class ShownImages:
         read = [self._image(address, explored) for address in addresses]
         if len(read) == 1:
             return Shown(read[0][0], read[0][1].image)
-        if len({one.subject for _, one in read}) > 1:
+        subjects = {one.subject for _, one in read}
+        if len(subjects) > 1 and None in subjects:
+            raise RefusedError("some of the images do not say whose they are; send examinations that all say it")
+        if len(subjects) > 1:
             raise RefusedError("the images are not of one patient; send examinations of one patient")
         dates = [moment(one.datetime) for _, one in read]
         if None not in dates:
@@ -90,7 +96,8 @@ class ShownImages:
         names = image_names([one.datetime for _, one in read])
         told = "\0".join([*(name for name, _ in read), *names])
         images = torch.stack([one.image for _, one in read])
-        return Shown(hashlib.sha256(told.encode()).hexdigest(), images, tuple(names))
+        notes = (_NOBODYS,) if subjects == {None} else ()
+        return Shown(hashlib.sha256(told.encode()).hexdigest(), images, tuple(names), notes)
 
     def _image(self, address: str, explored: Explored | None) -> tuple[str, ReadImage]:
         """A name for one image, and the image."""

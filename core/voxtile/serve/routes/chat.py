@@ -92,7 +92,9 @@ async def chat(request: Request) -> Any:  # noqa: ANN401 - whole, or a stream
             usage = read.stream_options is not None and read.stream_options.include_usage
             return _Stream(chunks(answering, least, include_usage=usage), stack.pop_all())
         written = await _while_somebody_waits(request, asyncio.ensure_future(answering.whole()))
-        return Response() if written is None else JSONResponse(completion(written, least).model_dump())
+        if written is None:
+            return Response()
+        return JSONResponse(completion(written, least, answering.job.shown.notes).model_dump())
 
 
 @page_router.get("/assistant")

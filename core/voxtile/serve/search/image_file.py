@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 import tempfile
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -48,7 +50,7 @@ class ReadImage:
 
     Attributes:
         image: [C, *G] float32, the model's input.
-        subject: whose it is, as far as the file says.
+        subject: whose it is; None where the file does not say.
         datetime: when it was acquired, ISO 8601; None where the file does not say.
     """
 
@@ -132,7 +134,12 @@ def _prepared(
             preset = flattened_preset(preset, rows, Flattening())
         check_metas(preset, rows)
         values = np.asarray(preset(corpus.source(rows[0]), None).numpy(), np.float32)
-        return values, rows[0]["subject"], rows[0]["datetime"]
+        return values, _subject(kind, rows[0]), rows[0]["datetime"]
+
+
+def _subject(kind: str, row: Mapping[str, Any]) -> str | None:
+    """Whose an image is; that of a picture or NIfTI file is its name, and of DICOM without a patient its study."""
+    return None if kind in ("picture", "nifti") or row["subject"] == row["study"] else row["subject"]
 
 
 def _without_paths(sentence: str, folder: Path) -> str:

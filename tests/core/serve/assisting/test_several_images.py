@@ -30,7 +30,7 @@ def film(folder, name, date, patient="p"):
     radiograph(path, kind=CR)
     data = pydicom.dcmread(path)
     pixels = np.zeros((24, 24), "<u2")
-    pixels[{"later.dcm": np.s_[:12], "earlier.dcm": np.s_[:, :12], "other.dcm": np.s_[12:]}[name]] = 4000
+    pixels[{"later.dcm": np.s_[:12], "earlier.dcm": np.s_[:, :12]}.get(name, np.s_[12:])] = 4000
     data.PixelData = pixels.tobytes()
     data.PatientID, data.StudyDate, data.AcquisitionDate = patient, date, date
     data.save_as(path)
@@ -44,6 +44,7 @@ def films(tmp_path_factory):
         name: film(folder, f"{name}.dcm", date, patient)
         for name, date, patient in (
             ("later", "20240503", "p"), ("earlier", "20240312", "p"), ("other", "20240401", "q"),
+            ("nobody's", "20240401", ""),
         )
     }  # fmt: skip
 
@@ -129,6 +130,16 @@ def test_one_and_several_images_are_answered_together_as_each_alone(ask_of, film
     assert all(one != alone[(n + 1) % 4] for n, one in enumerate(found[:4]))
 
 
+def test_that_images_do_not_say_whose_they_are_is_said_beside_the_answer(ask_of, films):
+    noted = lambda *paths: ask_of(*paths).model_extra["voxtile"]["notes"]  # noqa: E731
+    for nobodys in (films["nobody's"], picture_url(0)):
+        assert noted(nobodys, nobodys) == ["the images do not say whose they are; they are taken for one patient's"]
+        assert noted(nobodys) == []
+    assert noted(films["later"], films["earlier"]) == []
+    *_, last = [piece for piece in ask_of(picture_url(0), picture_url(1), stream=True) if piece.choices]
+    assert len(last.model_extra["voxtile"]["notes"]) == 1
+
+
 def test_what_the_command_refuses_is_refused_here(ask_of, comparing, films, tmp_path):
     with pytest.raises(InputError, match="is not of the patient of"):
         list(prompts_of([films["later"], films["other"]], comparing.preset, tmp_path, several=True))
@@ -136,7 +147,8 @@ def test_what_the_command_refuses_is_refused_here(ask_of, comparing, films, tmp_
         ((films["later"], films["other"]), "the images are not of one patient"),
         ((films["later"],) * 17, "there are 17 images in the first message; send at most 16"),
         ((films["later"],) * 16, "and the model reads 320; ask in fewer words, or of fewer images"),
-        ((films["later"], picture_url(0)), "the images are not of one patient"),
+        ((films["later"], picture_url(0)), "some of the images do not say whose they are"),
+        ((films["later"], films["nobody's"]), "some of the images do not say whose they are"),
         ((films["later"], "http://127.0.0.1:1/a.png"), "fetched from nowhere"),
     ):
         with pytest.raises(openai.BadRequestError) as error:

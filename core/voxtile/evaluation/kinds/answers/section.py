@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
-from rich.markup import escape
 from rich.table import Table
 
-from voxtile.evaluation.figures.rows import Row, ScoreKind
+from voxtile.evaluation.figures.rows import Row
 from voxtile.evaluation.kinds.answers.run import ANSWERS, BLIND, COMMONEST, AnswerResult
-from voxtile.evaluation.report.lines import Line, LinesSection, strip_of_lines
-from voxtile.evaluation.report.section import Source
-from voxtile.evaluation.terminal import bare, new_table, selection, shown
+from voxtile.evaluation.report.beside_controls import BesideControls, NamedWriter, Writer, tables_of
+from voxtile.evaluation.report.lines import LinesSection, strip_of_lines
+from voxtile.evaluation.terminal import selection
 
-_SOURCES: dict[tuple[str, ScoreKind], tuple[str, str, str]] = {
-    (ANSWERS, "model"): ("model", "Answers", "the answers to questions about their own image"),
-    (COMMONEST, "trivial"): ("trivial", "Commonest answer", "the commonest answer of the kind in the training split"),
-    (BLIND, "trivial"): ("blind", "Blind answers", "answers of the model without an image"),
-    (ANSWERS, "shuffled"): ("shuffled", "Another image", "answers about images of other subjects"),
+_WRITERS: dict[Writer, NamedWriter] = {
+    (ANSWERS, "model"): NamedWriter("model", "Answers", "the answers to questions about their own image"),
+    (COMMONEST, "trivial"): NamedWriter(
+        "trivial", "Commonest answer", "the commonest answer of the kind in the training split"
+    ),
+    (BLIND, "trivial"): NamedWriter("blind", "Blind answers", "answers of the model without an image"),
+    (ANSWERS, "shuffled"): NamedWriter("shuffled", "Another image", "answers about images of other subjects"),
 }
 _TITLES = {
     "accuracy": "Right answers",
@@ -37,13 +38,8 @@ _TITLES = {
 }
 
 
-def _lines(result: AnswerResult) -> list[tuple[Row, dict[str, Row | None]]]:
-    found = {(r.model, r.kind, r.metric, r.class_name): r for r in result.rows}
-    return [
-        (row, {_SOURCES[who][0]: found.get((*who, row.metric, row.class_name)) for who in result.told})
-        for row in result.rows
-        if (row.model, row.kind) == (ANSWERS, "model")
-    ]
+def _beside_controls(result: AnswerResult) -> BesideControls:
+    return BesideControls(_WRITERS, result.told, result.rows)
 
 
 def _title(row: Row) -> str:
@@ -57,15 +53,18 @@ def _is_of_places(row: Row) -> bool:
 
 def answer_section(result: AnswerResult) -> LinesSection:
     """Gather what the page shows of question answering."""
-    found = _lines(result)
-    parts = {
-        "Answers": [line for line in found if not _is_of_places(line[0])],
-        "Places": [line for line in found if _is_of_places(line[0])],
-    }
-    tables = [(title, [Line(_title(row), beside) for row, beside in own]) for title, own in parts.items() if own]
+    beside = _beside_controls(result)
+    found = beside.figures()
+    tables = tables_of(
+        {
+            "Answers": [figure for figure in found if not _is_of_places(figure.row)],
+            "Places": [figure for figure in found if _is_of_places(figure.row)],
+        },
+        _title,
+    )
     return LinesSection(
         result=result,
-        sources=[Source(_SOURCES[who][0], *who, *_SOURCES[who][1:]) for who in result.told],
+        sources=beside.sources(),
         headline_title="Right answers",
         tables=tables,
         reading=(
@@ -80,11 +79,6 @@ def answer_section(result: AnswerResult) -> LinesSection:
 
 def answer_tables(result: AnswerResult) -> list[Table]:
     """A line a figure, the answers beside their controls."""
-    table = new_table(f"{selection(result)}, {sum(result.counts.values())} questions", "figure")
-    for heading in ("questions", *(_SOURCES[who][1].lower() for who in result.told)):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for row, beside in _lines(result):
-        table.add_row(
-            escape(_title(row)), f"{row.n}", shown(row), *(bare(beside[_SOURCES[w][0]]) for w in result.told[1:])
-        )
-    return [table]
+    beside = _beside_controls(result)
+    caption = f"{selection(result)}, {sum(result.counts.values())} questions"
+    return [beside.table(caption, "questions", beside.figures(), _title)]

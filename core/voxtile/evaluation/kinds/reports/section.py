@@ -2,28 +2,25 @@
 
 from __future__ import annotations
 
-from rich.markup import escape
 from rich.table import Table
 
-from voxtile.evaluation.figures.rows import Row, ScoreKind
+from voxtile.evaluation.figures.rows import Row
 from voxtile.evaluation.kinds.reports.judge import PREFIX
 from voxtile.evaluation.kinds.reports.reading import ERRORS
 from voxtile.evaluation.kinds.reports.rows import BLIND, DRAFTS, HEADLINE, OWN, TRIVIAL
 from voxtile.evaluation.kinds.reports.run import ReportResult
-from voxtile.evaluation.report.lines import Line, LinesSection, strip_of_lines
-from voxtile.evaluation.report.section import Source
-from voxtile.evaluation.terminal import bare, new_table, selection, shown
+from voxtile.evaluation.report.beside_controls import BesideControls, Figure, NamedWriter, Writer, tables_of
+from voxtile.evaluation.report.lines import LinesSection, strip_of_lines
+from voxtile.evaluation.terminal import selection
 
-_SOURCES: dict[tuple[str, ScoreKind], tuple[str, str, str]] = {
-    (DRAFTS, "model"): ("model", "Drafts", "the drafted reports, judged by the facts of their own case"),
-    (TRIVIAL, "trivial"): (
-        "trivial",
-        "Trivial report",
-        "the commonest sentences of the training split, for every case",
+_WRITERS: dict[Writer, NamedWriter] = {
+    (DRAFTS, "model"): NamedWriter("model", "Drafts", "the drafted reports, judged by the facts of their own case"),
+    (TRIVIAL, "trivial"): NamedWriter(
+        "trivial", "Trivial report", "the commonest sentences of the training split, for every case"
     ),
-    (BLIND, "trivial"): ("blind", "Blind drafts", "drafts of the model without an image"),
-    (OWN, "trivial"): ("own", "Own reports", "the cases' own reports, read likewise: the reader's limit"),
-    (DRAFTS, "shuffled"): ("shuffled", "Another image", "drafts for the images of other subjects"),
+    (BLIND, "trivial"): NamedWriter("blind", "Blind drafts", "drafts of the model without an image"),
+    (OWN, "trivial"): NamedWriter("own", "Own reports", "the cases' own reports, read likewise: the reader's limit"),
+    (DRAFTS, "shuffled"): NamedWriter("shuffled", "Another image", "drafts for the images of other subjects"),
 }
 _TITLES = {
     "finding_f1": "F1 of findings",
@@ -45,15 +42,10 @@ def title_of(row: Row) -> str:
     return title if row.class_name is None else f"{title}, {row.class_name.replace('_', ' ')}"
 
 
-def _lines(result: ReportResult) -> list[tuple[Row, dict[str, Row | None]]]:
-    """The figures of the drafts that have a value, each with those of the controls by role."""
-    found = {(r.model, r.kind, r.metric, r.class_name): r for r in result.rows}
-    lines = []
-    for row in result.rows:
-        if (row.model, row.kind) == (DRAFTS, "model") and (row.value is not None or row.metric == HEADLINE):
-            beside = {_SOURCES[who][0]: found.get((*who, row.metric, row.class_name)) for who in result.told}
-            lines.append((row, beside))
-    return lines
+def _beside_controls(result: ReportResult) -> tuple[BesideControls, list[Figure]]:
+    """Of the drafts the figures that have a value, and the headline without one, too."""
+    beside = BesideControls(_WRITERS, result.told, result.rows)
+    return beside, [f for f in beside.figures() if f.row.value is not None or f.row.metric == HEADLINE]
 
 
 def _is_error(row: Row) -> bool:
@@ -62,22 +54,24 @@ def _is_error(row: Row) -> bool:
 
 def report_section(result: ReportResult) -> LinesSection:
     """Gather what the page shows of report factuality."""
-    lines = _lines(result)
+    beside, found = _beside_controls(result)
     judge = result.judged_by[0] if result.judged_by else "nobody"
-    parts = {
-        "Findings": [line for line in lines if line[0].class_name is None and not _is_error(line[0])],
-        "Reports with such an error": [line for line in lines if line[0].metric in ERRORS],
-        f"Reports with such an error, as {judge} judges": [line for line in lines if line[0].metric.startswith(PREFIX)],
-        "Single findings": [line for line in lines if line[0].class_name is not None],
-    }
-    tables = [(title, [Line(title_of(row), beside) for row, beside in own]) for title, own in parts.items() if own]
+    tables = tables_of(
+        {
+            "Findings": [f for f in found if f.row.class_name is None and not _is_error(f.row)],
+            "Reports with such an error": [f for f in found if f.row.metric in ERRORS],
+            f"Reports with such an error, as {judge} judges": [f for f in found if f.row.metric.startswith(PREFIX)],
+            "Single findings": [f for f in found if f.row.class_name is not None],
+        },
+        title_of,
+    )
     undecided = "" if result.undecided is None else (
         f" Of what the drafts say to be there, {result.undecided:.0%} is nothing that facts or closed scopes decide, "
         "and counts neither way."
     )  # fmt: skip
     return LinesSection(
         result=result,
-        sources=[Source(_SOURCES[who][0], *who, *_SOURCES[who][1:]) for who in result.told],
+        sources=beside.sources(),
         headline_title="F1 of findings, pooled",
         tables=tables,
         reading=(
@@ -93,11 +87,10 @@ def report_section(result: ReportResult) -> LinesSection:
 
 def report_tables(result: ReportResult) -> list[Table]:
     """A line a figure, the drafts beside their controls."""
-    table = new_table(f"{selection(result)}, {len(result.units)} reports", "figure")
-    for heading in ("counted", *(_SOURCES[who][1].lower() for who in result.told)):
-        table.add_column(heading, justify="right", no_wrap=True)
-    for row, beside in _lines(result):
-        others = [bare(beside[_SOURCES[who][0]]) for who in result.told[1:]]
-        told = f"{title_of(row)}, as judged" if row.metric.startswith(PREFIX) else title_of(row)
-        table.add_row(escape(told), f"{row.n}", shown(row), *others)
-    return [table]
+    beside, found = _beside_controls(result)
+    caption = f"{selection(result)}, {len(result.units)} reports"
+    return [beside.table(caption, "counted", found, _title_in_terminal)]
+
+
+def _title_in_terminal(row: Row) -> str:
+    return f"{title_of(row)}, as judged" if row.metric.startswith(PREFIX) else title_of(row)

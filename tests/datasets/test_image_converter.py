@@ -10,6 +10,7 @@ from voxtile.corpus.reader import Corpus
 from voxtile.errors import ConfigError, InputError, RunFailedError
 from voxtile_datasets.converters.image import convert_image
 from voxtile_datasets.converters.metadata import without_metadata
+from voxtile_datasets.converters.modalities import MODALITIES
 
 SECRET = "Ada-Lovelace-1815"
 
@@ -228,6 +229,8 @@ def test_a_subject_in_two_splits_is_refused_before_anything_is_made(tmp_path):
         ({"labels": "label\nx\n"}, InputError, "no column for the file"),
         ({"labels": "file,label\na.png,x\n", "subject_column": "mrn"}, InputError, "no column for the subject"),
         ({"split_fractions": "0.9,0.9,0.1"}, ConfigError, "sum to 1"),
+        ({"modality": "X-ray"}, ConfigError, "'X-ray' is none; take RGB, .* AR, BDUS, .* XC"),
+        ({"modality": "rgb"}, ConfigError, r"did you mean 'RGB'\?"),
     ],
 )
 def test_wrong_settings_are_one_sentence_and_make_nothing(tmp_path, options, error, message):
@@ -240,6 +243,13 @@ def test_wrong_settings_are_one_sentence_and_make_nothing(tmp_path, options, err
         convert(tmp_path / "in", tmp_path / "corpus", **options)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "corpus").exists()
+
+
+def test_modalities_are_those_of_dicom_and_of_cameras():
+    codes = pytest.importorskip("pydicom.sr.codedict").codes
+    acquisition, every = ({code.value for code in group.concepts.values()} for group in (codes.cid29, codes.cid33))
+    assert acquisition <= {*MODALITIES}
+    assert {*MODALITIES} - every == {"RGB", "MSI", "HSI", "SAR"}
 
 
 def test_a_folder_without_pictures_is_refused(tmp_path):

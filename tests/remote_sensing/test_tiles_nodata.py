@@ -4,7 +4,10 @@ import json
 
 import numpy as np
 import pytest
+import rasterio
+from affine import Affine
 
+from voxtile.cli.main import main
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.view.view import compile_view
 from voxtile.data.presets.tile import TilePreset
@@ -70,3 +73,70 @@ def test_a_product_gives_the_published_reflectance_and_its_nodata_none(tmp_path,
         np.testing.assert_allclose(normalised(source), expected, rtol=2e-3)
         seen.add(row["gsd_m"])
     assert seen == {10, 20, 60}
+
+
+def float_raster(path, fill, empty, *, dtype="float32", seed=2, **more):
+    """Heights of 200 m at most, but for some pixels."""
+    values = np.random.default_rng(seed).uniform(-20, 200, (64, 64)).astype(dtype)
+    values[empty] = fill
+    place = {"crs": "EPSG:32632", "transform": Affine(10, 0, 600_000, 0, -10, 5_000_040)}
+    with rasterio.open(path, "w", "GTiff", 64, 64, 1, dtype=dtype, **place, **more) as file:
+        file.descriptions = ["height"]
+        file.write(values, 1)
+    return values
+
+
+def told(folder, corpus, capsys, *options):
+    """What the command says on standard error of values that nothing declares, and the tiles that it stored."""
+    how = ["--size", "16px", "--split-by", "none", "--engine", "inline", "--min-valid", "0", *options]
+    assert main(["convert", "geotiff", str(folder), str(corpus), *how]) == 0
+    said = [line for line in capsys.readouterr().err.splitlines() if "declares" in line]
+    return said, Corpus(corpus)
+
+
+UNDECLARED = {
+    "a": ("float32", -9999.0, "-9999"), "b": ("float32", np.finfo("float32").min, "-3.4028234663852886e+38"),
+    "c": ("float32", 1e20, "1.0000000200408773e+20"), "d": ("float64", 1e20, "1.0e+20"),
+    "e": ("int16", -32768, "-32768"),
+}  # fmt: skip
+
+
+def test_values_that_nothing_declares_as_no_data_are_said_and_stay_until_a_sidecar_declares_them(tmp_path, capsys):
+    source = tmp_path / "in"
+    source.mkdir()
+    for name, (dtype, fill, _) in UNDECLARED.items():
+        float_raster(source / f"{name}.tif", fill, np.s_[5:25, 3:10], dtype=dtype, seed=ord(name))
+    (line,), corpus = told(source, tmp_path / "c", capsys)
+    assert line == (
+        "note: a.tif height: 140 pixels of -9999 (and 4 more, which the ledger names) count as measured, since nothing "
+        "declares this value as no data; if it is none, convert into a new corpus with 'nodata: -9999' in a sidecar "
+        "YAML (beside the file, or --sidecar FILE)"
+    )
+    named = [row["uid"] for row in corpus.ledger().to_pylist() if row["reason"] == "undeclared-nodata"]
+    numbers = {name: number for name, (_, _, number) in UNDECLARED.items()}
+    assert sorted(named) == [f"{name}.tif height: 140 pixels of {number}" for name, number in numbers.items()]
+    rows = corpus.table("samples").to_pylist()
+    kept = sum(np.count_nonzero(abs(corpus.source(row).array().astype(float)) > 999) for row in rows)
+    assert kept == 5 * 140  # they stay the values that they are
+    for name, number in numbers.items():
+        (source / f"{name}.yaml").write_text(f"nodata: {number}\n")
+    said, corpus = told(source, tmp_path / "declared", capsys)
+    assert said == []
+    shares = [s["value"] for s in corpus.table("scores").to_pylist() if s["name"] == "nodata_fraction"]
+    beyond = len(shares) * 16 * 16 - 5 * 64 * 64  # tiles lie on a grid that is fixed
+    assert sum(shares) * 16 * 16 == pytest.approx(beyond + 5 * 140)
+
+
+def test_values_that_are_declared_masked_or_merely_extreme_are_not_spoken_of(tmp_path, capsys):
+    source = tmp_path / "in"
+    source.mkdir()
+    float_raster(source / "tagged.tif", -9999, np.s_[:8, :8], nodata=-9999)
+    float_raster(source / "low.tif", -9998, np.s_[:8, :8])
+    float_raster(source / "blank.tif", np.nan, np.s_[:8, :8])
+    float_raster(source / "whole.tif", 65535, np.s_[:8, :8], dtype="uint16")
+    said, _ = told(source, tmp_path / "c", capsys)
+    assert said == []
+    float_raster(source / "one.tif", -9999, np.s_[:1, :1])
+    float_raster(source / "other.tif", 1e30, np.s_[:8, :8])
+    (line,), _ = told(source, tmp_path / "c2", capsys)
+    assert line.startswith("note: one.tif height: 1 pixel of -9999 (and 1 more, which the ledger names)")

@@ -28,6 +28,7 @@ from voxtile.stages.ingest.table import read_table
 from voxtile.stages.ingest.text import caption_rows, check_texts
 from voxtile_datasets.converters import folders
 from voxtile_datasets.converters.metadata import without_metadata
+from voxtile_datasets.converters.modalities import check_modality
 from voxtile_datasets.deidentification.replace import deidentified
 from voxtile_datasets.intake.deidentify import key_map_of
 
@@ -215,7 +216,7 @@ def convert_image(
         splits: CSV or Parquet with the columns `subject` or `file`, and `split`.
         split_fractions: shares of train, val and test, for subjects without a given split.
         licence: of the pictures, e.g. "CC BY 4.0".
-        modality: what the pictures are, e.g. RGB, CR, SM.
+        modality: what the pictures are: RGB, MSI, HSI, SAR, or a term of DICOM such as CR, DX, US, OP, SM, OT (other).
         body_part: what they show, e.g. chest; template captions name it.
         deidentify: replace paths, subjects and studies by keyed hashes, remove identifiers from texts, and cut EXIF,
             comments and text chunks out of the files; text in the pixels is not looked for.
@@ -224,9 +225,11 @@ def convert_image(
 
     Raises:
         InputError: no picture, or a table that does not fit.
+        ConfigError: there is no such modality.
         RunFailedError: some pictures could not be read; the rest is converted.
     """
     options = RunOptions(**run)
+    check_modality(modality)
     if not source.is_dir():
         raise InputError(f"'{source}' is not a folder; give the folder that holds the pictures")
     files = folders.list_files(source)

@@ -46,6 +46,7 @@ class Composition:
         anywhere: kind → concept of a change of any place.
         of_findings: kinds that a finding can have as an organ can: "lesions, two of which enhance".
         narrows: concept that a place makes narrower → its kind.
+        by_form: concept of one place that the form of a change names, too ("horizontal tear") → its kind.
     """
 
     kinds: Phrases[str]
@@ -55,6 +56,7 @@ class Composition:
     anywhere: Mapping[str, str]
     of_findings: frozenset[str]
     narrows: Mapping[str, str]
+    by_form: Mapping[str, str]
 
     def concept(self, place: str, kind: str) -> str | None:
         """What a kind of change is in a place or in the organ that this is a part of; None where it has no name."""
@@ -75,6 +77,7 @@ def load_composition(path: Path = TABLE) -> Composition:
         anywhere={kind: entry["anywhere"] for kind, entry in kinds.items() if "anywhere" in entry},
         of_findings=frozenset(kind for kind, entry in kinds.items() if entry.get("of_findings")),
         narrows={name: kind for kind, entry in kinds.items() for name in entry.get("narrows", ())},
+        by_form={name: kind for kind, entry in kinds.items() for name in entry.get("by_form", ())},
     )
 
 
@@ -158,8 +161,10 @@ def _narrowed(
     """A mention as the finding of the place beside it, if it is one of no place yet."""
     table = load_composition()
     kind = table.narrows.get(mention.concept)
-    if kind is None or mention.is_closed:
+    if mention.is_closed:
         return mention
+    if kind is None:
+        return _of_its_place(mention, statement, places, lexicon)
     change = Match(mention.start, mention.end, kind)
     near = _nearest(change, statement, places)
     candidates = [place.payload for place in near]
@@ -171,6 +176,22 @@ def _narrowed(
         if concept is not None and concept in lexicon.concepts:
             return replace(mention, concept=concept)
     return mention
+
+
+def _of_its_place(mention: Mention, statement: Statement, places: Sequence[Match[str]], lexicon: Lexicon) -> Mention:
+    """A mention by its form alone as the finding of the place that it is of: "horizontal tear of the TFCC"."""
+    table, words = load_composition(), statement.words.words
+    kind = table.by_form.get(mention.concept)
+    place = next((place for place in places if place.start >= mention.end), None)
+    if kind is None or place is None or words[mention.end] not in ("of", "in"):
+        return mention
+    if any(p.start < mention.end and mention.start < p.end and table.concept(p.payload, kind) for p in places):
+        return mention  # "torn meniscus in the knee" says it itself
+    parting = _PARTING | statement.grammar.verbs
+    if not parting.isdisjoint(words[mention.end + 1 : place.start]):
+        return mention
+    concept = table.concept(place.payload, kind)
+    return replace(mention, concept=concept) if concept is not None and concept in lexicon.concepts else mention
 
 
 def _made(

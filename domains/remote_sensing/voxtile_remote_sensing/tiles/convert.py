@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from voxtile.console import output
+from voxtile.console import note, output
 from voxtile.corpus.splits import parse_fractions
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.errors import ConfigError
@@ -15,6 +15,7 @@ from voxtile_remote_sensing.tiles.cut import SPLIT_SCHEME
 from voxtile_remote_sensing.tiles.grid import parse_length
 from voxtile_remote_sensing.tiles.settings import parse_settings
 from voxtile_remote_sensing.tiles.task import BlockSettings, GeotiffTask
+from voxtile_remote_sensing.tiles.undeclared_nodata import REASON, sentence
 
 
 def convert_geotiff(
@@ -94,6 +95,8 @@ def convert_geotiff(
     summary = run_task(task, corpus, options)
     if task.blocks is not None and not options.dry_run:
         _say_where_all_lie(corpus, task.blocks)
+    if not options.dry_run and summary.left_out[REASON]:
+        _say_what_nothing_declares(corpus)
     summary.raise_if_failed()
 
 
@@ -111,6 +114,13 @@ def _say_where_all_lie(corpus: Path, blocks: BlockSettings) -> None:
             highlight=False,
             markup=False,
         )
+
+
+def _say_what_nothing_declares(corpus: Path) -> None:
+    """A note on values that files have where nothing was measured."""
+    from voxtile.corpus.reader import Corpus  # late: a plan needs no database
+
+    note(sentence([row["uid"] for row in Corpus(corpus).ledger().to_pylist() if row["reason"] == REASON]))
 
 
 def _blocks(block: str, buffer: str, fractions: str) -> BlockSettings:

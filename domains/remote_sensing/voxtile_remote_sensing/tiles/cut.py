@@ -23,6 +23,7 @@ from voxtile_remote_sensing.tiles.reading import GroupReader, readers_of
 from voxtile_remote_sensing.tiles.reference import ReferenceMaker
 from voxtile_remote_sensing.tiles.sample_rows import RowMaker
 from voxtile_remote_sensing.tiles.settings import TileSettings
+from voxtile_remote_sensing.tiles.undeclared_nodata import parts_of
 
 SPLIT_SCHEME = "default"
 UNUSABLE = NODATA | CLOUD | SHADOW
@@ -86,6 +87,7 @@ def cut(
             masks += _masks(row["uid"], flags, quality.source or "nodata", producer)
         if placement.split is not None:
             blocks[placement.subject] = placement.split
+    parts += parts_of(scene, sum((reader.undeclared for reader in readers), Counter()))
     tables["splits"] = [{"scheme": SPLIT_SCHEME, "subject": s, "split": split} for s, split in sorted(blocks.items())]
     return _outcome(samples, masks, tables, parts)
 

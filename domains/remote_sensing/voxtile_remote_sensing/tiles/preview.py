@@ -46,9 +46,9 @@ def preview_of(tile: npt.NDArray[Any], bands: Sequence[SceneBand]) -> npt.NDArra
     stretched = np.empty((len(planes), *planes[0].shape), np.uint8)
     for n, plane in enumerate(planes):
         low, factor = _stretch(plane, shown[n], top)
-        values = np.subtract(plane, low, dtype=np.float32)
-        values *= factor
-        with np.errstate(invalid="ignore"):
+        with np.errstate(invalid="ignore", over="ignore"):  # the least number of a type becomes black
+            values = np.subtract(plane, low, dtype=np.float32)
+            values *= factor
             np.clip(values, 0, 255, out=values)
         stretched[n] = np.nan_to_num(values, copy=False) if plane.dtype.kind == "f" else values
     return stretched[0] if len(stretched) == 1 else np.ascontiguousarray(np.moveaxis(stretched, 0, -1))

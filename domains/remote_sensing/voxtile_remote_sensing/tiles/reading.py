@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +15,7 @@ from rasterio.windows import Window
 from voxtile_remote_sensing.tiles.band_groups import Group, fill_value
 from voxtile_remote_sensing.tiles.grid import is_inside, is_within
 from voxtile_remote_sensing.tiles.quality import NODATA, Flags, QualityLayers
+from voxtile_remote_sensing.tiles.undeclared_nodata import Extreme, extremes
 
 CHUNK_BYTES = 1 << 25
 """Values that one read gives, at least a row of blocks: the next one then takes the same memory, which costs more to
@@ -50,6 +51,9 @@ class GroupReader:
         group: bands on one grid.
         windows: all that will be asked for; what lies outside the grid is filled and flagged as nodata.
         quality: class and flag layers of the scene.
+
+    Attributes:
+        undeclared: pixels read so far whose value may mean that nothing was measured, see `extremes`.
     """
 
     def __init__(self, group: Group, windows: Iterable[Window], quality: QualityLayers) -> None:
@@ -67,6 +71,7 @@ class GroupReader:
         )
         self._step = _rows_at_once(group, self._columns[1] - self._columns[0])
         self._chunks: deque[_Chunk] = deque()
+        self.undeclared: Counter[Extreme] = Counter()
         self._fill = np.array([fill_value(band, group.dtype) for band in group.bands]).astype(group.dtype)
 
     def values(self, window: Window) -> npt.NDArray[Any]:
@@ -117,6 +122,7 @@ class GroupReader:
         for empty in (_blank(values, self._group), missing):
             if empty is not None:
                 flags = flags | empty.astype(np.uint8) * np.uint8(NODATA)
+        self.undeclared += extremes(values, self._group.bands, flags & NODATA == 0)
         return _Chunk(top, values, flags)
 
 

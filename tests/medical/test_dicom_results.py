@@ -51,9 +51,9 @@ def reported(tmp_path, scan):
     lesion = {"concept": "liver_lesion", "value": 31.0, "unit": "mm", "region_id": "lesion-1", "code": "SCT:300331000"}
     facts = [
         lesion | {"polarity": "present", "attributes": json.dumps(about), "source": "masks/finding@1"},
-        {"concept": "a_name_that_no_ontology_has", "polarity": "uncertain", "source": "reports@8"},
-        {"concept": "pleural_effusion", "polarity": "absent", "code": "SCT:60046008", "source": "reports@8"},
-        {"concept": "pleural_effusion", "polarity": "absent", "source": "reports@8+template@3"},
+        {"concept": "a_name_that_no_ontology_has", "polarity": "uncertain", "source": "reports@9"},
+        {"concept": "pleural_effusion", "polarity": "absent", "code": "SCT:60046008", "source": "reports@9"},
+        {"concept": "pleural_effusion", "polarity": "absent", "source": "reports@9+template@3"},
         {"concept": "volume", "polarity": "present", "value": 9.0, "unit": "ml", "source": "measurements/size@1"},
     ]
     writer.add_rows("facts", [{"uid": row["uid"], **fact} for fact in facts])

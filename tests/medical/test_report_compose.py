@@ -243,8 +243,8 @@ def corpus(tmp_path: Path) -> Path:
     nodule = {"laterality": "right", "location": "upper lobe", "size_mm": [12.0, 8.0]}
     facts = [
         {"uid": "u", "concept": "pulmonary_nodule", "polarity": "present", "value": 12.0, "unit": "mm"}
-        | {"attributes": json.dumps(nodule), "region_id": "r1", "source": "reports@8"},
-        {"uid": "u", "concept": "gallstones", "polarity": "absent", "source": "reports@8"},
+        | {"attributes": json.dumps(nodule), "region_id": "r1", "source": "reports@9"},
+        {"uid": "u", "concept": "gallstones", "polarity": "absent", "source": "reports@9"},
         {"uid": "u", "concept": "volume", "polarity": "present", "value": 152.5, "unit": "ml", "region_id": "r2"}
         | {
             "attributes": json.dumps({"region": "Left kidney", "laterality": "left"}),
@@ -287,9 +287,9 @@ def test_a_report_read_from_a_corpus_and_worded_again_gives_the_same_facts(tmp_p
     facts_from_reports(path, vocabulary="general", engine="inline")
     sources = {f["concept"]: f["source"] for f in Corpus(path).table("facts").to_pylist()}
     assert sources == {
-        "pulmonary_nodule": "reports@8",
-        "pleural_effusion": "reports@8",
-        "volume": "measurements/reports@8",  # never a target of training
+        "pulmonary_nodule": "reports@9",
+        "pleural_effusion": "reports@9",
+        "volume": "measurements/reports@9",  # never a target of training
     }
     describe_with_report(path, engine="inline")
     (made,) = (c["text"] for c in Corpus(path).table("captions").to_pylist() if c["provider"] == "compose")

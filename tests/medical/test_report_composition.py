@@ -48,6 +48,25 @@ def test_a_finding_of_no_place_becomes_that_of_the_place_beside_it(text: str, na
 
 
 @pytest.mark.parametrize(
+    ("text", "torn"),
+    [
+        ("A flap tear of the triangular fibrocartilage complex.", "ligament_tear"),
+        ("Radial tear of the left acetabular labrum.", "labral_tear"),
+        ("Root tear in the superior labrum.", "labral_tear"),
+        ("There is a horizontal tear of the infraspinatus.", "tendon_tear"),
+        ("Radial tear of the annulus fibrosus at L4/5.", "annular_fissure"),
+        ("Interstitial tear of the medial collateral ligament.", "ligament_tear"),
+        ("Radial tear of the posterior horn.", "meniscal_tear"),
+        ("A small root tear of the lateral meniscus.", "meniscal_tear"),
+        ("There is a horizontal tear.", "meniscal_tear"),
+        ("Flap tear, and the TFCC was not assessed.", "meniscal_tear"),
+    ],
+)
+def test_a_tear_that_is_named_by_its_form_is_of_the_place_that_it_is_said_to_be_of(text: str, torn: str) -> None:
+    assert {concept for concept, _ in _read(text) if concept.endswith(("_tear", "_fissure"))} == {torn}
+
+
+@pytest.mark.parametrize(
     ("text", "concept"),
     [
         ("Displaced fracture of the left fifth rib.", "displacement"),  # said of the fracture

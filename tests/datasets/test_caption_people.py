@@ -264,3 +264,30 @@ def test_completeness_counts_findings_sides_sizes_and_numbers():
     assert (
         check("No effusion.", Known([fact("pneumothorax", "absent")], ()), VOCABULARIES["medical"]).completeness is None
     )
+
+
+@pytest.mark.parametrize(
+    ("facts", "text", "verdict"),
+    [
+        ({"benign": "present", "normal": "absent"}, "Normal tissue of the breast or a benign tumour.", "unknown"),
+        ({"benign": "present", "normal": "absent"}, "Normal tissue of the breast and a benign tumour.", "contradicted"),
+        (
+            {"malignant": "present", "benign": "absent"},
+            "Normal tissue of the breast or a benign tumour.",
+            "contradicted",
+        ),
+        ({"malignant": "present", "benign": "absent"}, "No benign tumour or malignant tumour.", "contradicted"),
+    ],
+)
+def test_one_of_two_things_is_wrong_where_both_are(facts, text, verdict):
+    known = Known([fact(name, polarity) for name, polarity in facts.items()], ())
+    assert check(text, known, VOCABULARIES["pathology"]).verdict == verdict
+
+
+def test_alternatives_of_bodies_are_read_alike_in_either_order():
+    known = Known([fact("pleural_effusion"), fact("pneumothorax", "absent")], ())
+    judged = lambda text: check(text, known, VOCABULARIES["medical"]).verdict  # noqa: E731
+    for text in ("A pneumothorax or a pleural effusion.", "There is a pleural effusion or a pneumothorax."):
+        assert (judged(text), judged(text.replace(" or ", " and "))) == ("unknown", "contradicted")
+    assert judged("Neither an effusion nor a pneumothorax.") == "contradicted"
+    assert judged("A pneumothorax. An effusion or a nodule.") == "contradicted"

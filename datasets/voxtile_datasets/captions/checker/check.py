@@ -19,6 +19,7 @@ from voxtile_datasets.captions.checker.extraction.claims import Claim, Detail
 from voxtile_datasets.captions.checker.extraction.extract import claims_of
 from voxtile_datasets.captions.checker.extraction.identity import is_of_birth
 from voxtile_datasets.captions.checker.judging.agreement import agrees_with_any
+from voxtile_datasets.captions.checker.judging.alternatives import left_open
 from voxtile_datasets.captions.checker.judging.fact_lookup import Facts
 from voxtile_datasets.captions.checker.judging.judge import judge
 from voxtile_datasets.captions.checker.judging.neighbours import of_neighbours
@@ -81,6 +82,7 @@ def check(text: str, known: Known, vocabulary: Vocabulary) -> Verdict:
     of_birth = is_of_birth(text)
     for claim in claims:
         faults += judge(claim, facts, about_birth=of_birth)
+    faults = left_open(faults, claims, text)
     faults = [in_place_of_another(fault, claims, facts) for fault in faults]
     faults = [fault for fault in faults if not _is_of_unnamed(fault, text, claims, facts)]
     if vocabulary.natural:

@@ -9,65 +9,23 @@ from voxtile.words.phrases import Match
 from voxtile_medical.reports.assertion.statements import Polarity, Statement
 from voxtile_medical.reports.lexicon import Lexicon
 from voxtile_medical.reports.names import SIDES, completed_by_head, operations_in, organs_of, with_sides_within
+from voxtile_medical.reports.organ_of_quality import PREPOSITIONS, SEPARATING, organs_said_of
 
-_LINKS = frozenset(["of", "in", "the", "within", "along", "throughout", "involving", "at", "a", "are", "is"])
-_ENUMERATING = frozenset([",", "and", "or", "/", "the", "both", "&", "nor"])
-_SEPARATING = frozenset([",", "and", "or", "nor", "/"])
-_PREPOSITIONS = frozenset(["in", "of", "within", "on", "at", "to", "from", "near", "over", "along", "overlying"])
 _PARTICIPLES = ("ed", "ic")
-# Between a finding and the organ that it is in these only say which of them: "fractures of the third and fourth rib".
-_WHICH = frozenset(
-    [
-        "first",
-        "second",
-        "third",
-        "fourth",
-        "fifth",
-        "sixth",
-        "seventh",
-        "eighth",
-        "ninth",
-        "tenth",
-        "eleventh",
-        "twelfth",
-    ]
-) | {"th", "st", "nd", "rd", "left", "right", "the", "both", "to", "through", "-", "–", "and", "&", ","}
 # Findings that have a name of their own in an organ: "coarse calcification" of the pancreas.
 _OF_NO_ORGAN = frozenset(["calcification", "mass", "cystic_lesion", "hypodensity", "hemorrhage", "metastasis"]) | {
     "edema", "laceration", "malignancy", "wall_thickening", "stricture", "calculus"
 }  # fmt: skip
-_FURTHEST_BEFORE, _FURTHEST_AFTER = 16, 7
 _UNLESS_WORDS = 4
-_LONGEST_LABEL = 7  # words and the colon: "Ovaries: left, a cyst; right, none" is all of the ovaries
-_OPENS = 2  # words before the organ that a clause is about: "both kidneys", "the left kidney"
 # "No acute abnormality" says nothing of what is old.
 _PLACING = frozenset(["on", "in", "at", "of", "measuring", "being", ",", "within", "decreased", "increased", "now"])
 _NONE_THERE = frozenset(["none", "not", "nil", "no", "negative", "clear"])
 _CLOSING = frozenset([",", ";", "."])
 _BUT = frozenset(["but", "yet", "and", "though", "while", "still"])
 _STILL_THERE = frozenset(
-    [
-        "ly",
-        "lie",
-        "lies",
-        "sits",
-        "terminates",
-        "ends",
-        "projects",
-        "linger",
-        "lingers",
-        "persist",
-        "persists",
-        "remain",
-        "remains",
-        "stay",
-        "stays",
-        "continues",
-    ]
-)
-# Subjects that stand for the organs of the clause before: "the vertebrae are sclerotic, though none has collapsed".
-_PRONOUNS = frozenset(["none", "it", "they", "both", "neither", "all", "each", "which", "these", "this", "one"])
-_SUBJECT_WORDS = 3
+    ["ly", "lie", "lies", "sits", "terminates", "ends", "projects", "linger", "lingers", "persist", "persists",
+     "remain", "remains", "stay", "stays", "continues"]
+)  # fmt: skip
 _WHOLE = frozenset(["no", "without", "any", "other", "of", "further", "additional", "significant"])
 
 
@@ -237,7 +195,7 @@ def _of_qualities(
         if _is_attributive(statement, quality, named):
             continue
         graded = statement.grammar.modifiers.longest_at(statement.words.words, quality.start) is not None
-        for organ in _nearest(statement, organs, quality, lexicon, named):
+        for organ in organs_said_of(statement, organs, quality, lexicon, named):
             if graded and any(organ.end <= match.start < quality.start for match in named):
                 continue  # "heart: effusion, increased" is not said of the heart
             for concept in lexicon.pairs.get((organ.payload, quality.payload), ()):
@@ -252,7 +210,7 @@ def _describes(statement: Statement, quality: Match[str], noun: Match[str]) -> b
     """Whether a quality stands before a noun of the same kind: "hypoattenuating gallbladder mass" is one finding."""
     words = statement.words.words
     between = words[quality.end : noun.start]
-    parting = statement.grammar.verbs | _PREPOSITIONS | _SEPARATING | {":", ";", "("} | {words[noun.start]}
+    parting = statement.grammar.verbs | PREPOSITIONS | SEPARATING | {":", ";", "("} | {words[noun.start]}
     return quality.payload == noun.payload and not parting & {*words[quality.start : quality.end], *between}
 
 
@@ -265,7 +223,7 @@ def _is_attributive(statement: Statement, quality: Match[str], named: list[Match
     if noun is None or any(match.start <= quality.start < match.end for match in named):
         return False
     between = words[quality.end : noun.start]
-    return not any(word in statement.grammar.verbs or word in _PREPOSITIONS for word in between)
+    return not any(word in statement.grammar.verbs or word in PREPOSITIONS for word in between)
 
 
 def _is_general(match: Match[str], quality: Match[str], lexicon: Lexicon) -> bool:
@@ -288,7 +246,7 @@ def _grades(statement: Statement, quality: Match[str], named: list[Match[str]]) 
     following = next((match for match in named if quality.end <= match.start < part.end), None)
     if following is None:
         return False
-    return not any(word in verbs or word in _PREPOSITIONS for word in words[quality.end : following.start])
+    return not any(word in verbs or word in PREPOSITIONS for word in words[quality.end : following.start])
 
 
 def _of_normality(
@@ -301,111 +259,6 @@ def _of_normality(
         denied = any(word in ("not", "nor", "cannot", "than") for word in words[max(0, match.start - 3) : match.start])
         if denied or following in ("of", "from", "for"):
             continue
-        for organ in _nearest(statement, organs, match, lexicon, named):
+        for organ in organs_said_of(statement, organs, match, lexicon, named):
             for concept in lexicon.closes.get(organ.payload, {}).get(match.payload, ()):
                 yield Mention(concept, "absent", match.start, match.end, is_closed=True)
-
-
-def _nearest(
-    statement: Statement, organs: list[Match[str]], quality: Match[str], lexicon: Lexicon, named: list[Match[str]]
-) -> list[Match[str]]:
-    """The organ of which a quality is said, and those enumerated with it; empty where there is none near."""
-    words, clauses = statement.words.words, statement.clauses
-    clause = clauses[quality.start]
-    label = next((i for i, word in enumerate(words[:_LONGEST_LABEL]) if word == ":"), 0)
-    inside = [o for o in organs if clauses[o.start] == clause or o.end <= label]
-    if not inside and clause:
-        return _of_clause_before(statement, organs, quality, lexicon)
-    before = [o for o in inside if o.end <= quality.start]
-    after = [o for o in inside if o.start >= quality.end]
-    gap_before = words[before[-1].end : quality.start] if before else ()
-    gap_after = _without_numbers(words[quality.end : after[0].start]) if after else ()
-    if after and (len(gap_after) > _FURTHEST_AFTER or _blocks(gap_after, statement, lexicon)):
-        after = []
-    if before and _SEPARATING & set(gap_before) and any(n.start <= before[-1].start < n.end for n in named):
-        before = []  # of "degenerative change of the spine, fracture" the fracture is not said to be of the spine
-    if before and len(gap_before) + 4 * gap_before.count(",") > _FURTHEST_BEFORE:
-        before = []
-    verbs = statement.grammar.verbs
-    said_of_before = bool(before) and (not gap_before or any(word in verbs for word in gap_before))
-    ordered = [(before, -1), (after, 1)] if said_of_before else [(after, 1), (before, -1)]
-    for candidates, direction in ordered:
-        chosen = _enumerated(words, candidates[::direction], direction)
-        if any(_fits(lexicon, organ, quality) for organ in chosen):
-            return chosen
-    return _only_one(lexicon, inside, quality, named)
-
-
-def _of_clause_before(
-    statement: Statement, organs: list[Match[str]], quality: Match[str], lexicon: Lexicon
-) -> list[Match[str]]:
-    """The organs of the clause before, for which a pronoun is the subject of the quality's clause."""
-    words, clauses = statement.words.words, statement.clauses
-    clause = clauses[quality.start]
-    first = clauses.index(clause)
-    if not _PRONOUNS & set(words[first : min(first + _SUBJECT_WORDS, quality.start)]):
-        return []
-    before = [organ for organ in organs if clauses[organ.start] == clause - 1 and _fits(lexicon, organ, quality)]
-    return [organ for organ in before if organ.payload == before[-1].payload]
-
-
-def _without_numbers(gap: tuple[str, ...]) -> tuple[str, ...]:
-    """What stands between a finding and an organ, without the list that says which of the organs: "third to fifth"."""
-    end = len(gap)
-    while end and (gap[end - 1] in _WHICH or gap[end - 1].isdecimal()):
-        end -= 1
-    return gap[:end]
-
-
-def _only_one(
-    lexicon: Lexicon, organs: list[Match[str]], quality: Match[str], named: list[Match[str]]
-) -> list[Match[str]]:
-    """The organ that opens a clause which names no other organ or finding before the quality, however far it is."""
-    fitting = {organ.payload for organ in organs if organ.end <= quality.start}
-    if len(fitting) != 1 or len({organ.payload for organ in organs}) != 1 or organs[0].start > _OPENS:
-        return []
-    if any(name.end <= quality.start for name in named):
-        return []
-    return [organs[0]] if _fits(lexicon, organs[0], quality) else []
-
-
-def _fits(lexicon: Lexicon, organ: Match[str], quality: Match[str]) -> bool:
-    pair = (organ.payload, quality.payload)
-    return (
-        pair in lexicon.pairs or pair in lexicon.borderline or quality.payload in lexicon.closes.get(organ.payload, {})
-    )
-
-
-def _blocks(gap: tuple[str, ...], statement: Statement, lexicon: Lexicon) -> bool:
-    """Whether what stands between a quality and the next organ parts them; "calcification is seen in" does not."""
-    grammar = statement.grammar
-    for position, word in enumerate(gap):
-        following = gap[position + 1] if position + 1 < len(gap) else ""
-        if word in ";:" or (word in grammar.verbs and following not in grammar.tails):
-            return True
-    return any(word in (",", "and", "or") for word in gap) and not lexicon.qualities.find(gap)
-
-
-def _enumerated(words: tuple[str, ...], candidates: list[Match[str]], direction: int) -> list[Match[str]]:
-    """The first candidate, and the following ones as long as only commas and the like stand between."""
-    chosen: list[Match[str]] = []
-    for organ in candidates:
-        if chosen:
-            if organ.start == chosen[-1].start:
-                chosen.append(organ)
-                continue
-            left, right = (organ, chosen[-1]) if direction < 0 else (chosen[-1], organ)
-            gap = words[left.end : right.start]
-            if len(gap) > 3 or not all(word in _ENUMERATING for word in gap) or not gap:
-                break
-            if direction < 0 and _after_preposition(words, organ.start):
-                break
-        chosen.append(organ)
-    return chosen
-
-
-def _after_preposition(words: tuple[str, ...], start: int) -> bool:
-    position = start - 1
-    while position >= 0 and words[position] in ("the", "left", "right", "both"):
-        position -= 1
-    return position >= 0 and words[position] in _PREPOSITIONS

@@ -15,7 +15,11 @@ from voxtile_medical.phantom.cxr.film import CONCEPTS as FILM_FINDINGS
 ASSISTANTS = {
     "medical/cxr-report": ("medical/cxr-films", "DX", FILM_FINDINGS),
 }
-CT = ("medical/ct-report", "medical/ct")  # without names
+OTHERS = [
+    ("medical/ct-report", "medical/ct"),
+    ("pathology/he-report", "pathology/he"),
+    ("remote_sensing/chat", "remote_sensing/aerial"),
+]  # without names
 
 
 def config(name):
@@ -33,7 +37,7 @@ def test_every_wording_of_a_finding_has_a_name_with_a_reading(name):
     assert [text for text in said if not re.search(rf"\b({names})", text.casefold())] == []
 
 
-@pytest.mark.parametrize(("name", "tower"), [*((name, of[0]) for name, of in ASSISTANTS.items()), CT])
+@pytest.mark.parametrize(("name", "tower"), [*((name, of[0]) for name, of in ASSISTANTS.items()), *OTHERS])
 def test_an_assistant_and_its_tower_make_one_phantom(name, tower):
     assert PhantomSpec(**config(name)["data"]["phantom"]) == PhantomSpec(**config(tower)["data"]["phantom"])
     for part in ("image", "text"):  # else model.pretrained would be refused

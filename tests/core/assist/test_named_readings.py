@@ -255,6 +255,9 @@ def test_names_that_the_training_does_not_use_are_said(capsys):
     turns = [Turn("Is there a kidney stone?", "Yes."), Turn("Is there a nodule?", "No."), Turn("Why?", "A Nodule.")]
     answering(turns=turns, loud=False)
     assert capsys.readouterr().err == ""  # one of six
+    untold = Turn("What is the name?", "No image tells that.", "unanswerable")
+    answering(turns=[*turns, *[untold] * 9], loud=False)
+    assert capsys.readouterr().err == ""  # what no image tells is asked in no name's words
     answering(names={"cyst": None}, turns=turns * 3, loud=False)
     said = capsys.readouterr().err
     assert said.startswith("note: 11 of the 12 questions of the training split")

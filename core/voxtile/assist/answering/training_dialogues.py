@@ -16,6 +16,7 @@ from voxtile.types import Turn
 
 _KEPT_QUESTIONS = 8  # ways to ask for a report that a checkpoint remembers
 _ASKED = 256  # questions that a checkpoint remembers, the commonest: they say in which language and words it was asked
+_UNANSWERABLE = "unanswerable"  # kind of dialogues that `voxtile instruct` makes
 _OFTEN = 3  # times: what was asked more rarely may be somebody's own words, and does not leave with a checkpoint
 
 
@@ -66,9 +67,9 @@ class TrainingDialogues:
         return [*questions, *dict.fromkeys(f"{image.name}: " for turn in self.turns for image in turn.images)]
 
     def without_names(self, names: Sequence[tuple[str, int]]) -> list[Turn]:
-        """Questions of the dialogues in which, as in their answers, none of some names is."""
-        finder = Finder(names)
-        return [turn for turn in self.turns if not finder.of(f"{turn.question} {turn.answer}")]
+        """Questions of the dialogues in which, as in their answers, none of some names is; of what images tell."""
+        finder, told = Finder(names), [turn for turn in self.turns if turn.kind != _UNANSWERABLE]
+        return [turn for turn in told if not finder.of(f"{turn.question} {turn.answer}")]
 
     def kept(self) -> dict[str, Any]:
         """What a checkpoint tells of them."""

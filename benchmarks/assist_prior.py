@@ -2,8 +2,8 @@
 
 Pairs of examinations of the CT phantom (`voxtile phantom ct --follow-up true`): in each pair every finding is new,
 resolved, larger, smaller, unchanged, or was never there, drawn by itself. A tower (`medical/ct-regions`) is trained on
-single examinations of one phantom, an assistant (`medical/ct-prior`) on its pairs. Asked of pairs of another seed,
-once, what has become of each finding that has a course, its answer is held against what was painted:
+single examinations of the pairs' phantom, an assistant (`medical/ct-prior`) on its pairs. Asked of pairs of another
+seed, once, what has become of each finding that has a course, its answer is held against what was painted:
 
 - `with the prior`: both examinations are shown;
 - `without the prior`: the same assistant is shown the later one alone;
@@ -13,8 +13,8 @@ once, what has become of each finding that has a course, its answer is held agai
 
 Asked of are the findings that the tower sees well (`SEEN`); figures over all twelve stand beside them.
 
-Run: python benchmarks/assist_prior.py OUT [--pairs 320] [--test-pairs 100] [--seed 300] [--test-seed 707]
-     [--tower CKPT] [--quick]
+Run: python benchmarks/assist_prior.py OUT [--pairs 1000] [--test-pairs 100] [--seed 300] [--test-seed 707]
+     [--tower CKPT | --begin CKPT] [--quick]
 """
 
 import argparse
@@ -43,6 +43,7 @@ NAMES = {
     "coronary_calcification": "coronary calcification", "liver_lesion": "liver lesion", "gallstones": "gallstones",
     "splenomegaly": "splenomegaly", "renal_stone": "renal stone", "vertebral_fracture": "vertebral fracture",
 }  # fmt: skip
+FURTHER = ("--trainer.max_epochs", "6", "--model.lock_image_after", "0.9", "--model.optimizer.lr", "1e-3")
 SEEN = ("pulmonary_nodule", "liver_lesion", "renal_stone", "gallstones", "coronary_calcification", "vertebral_fracture")
 
 
@@ -96,11 +97,12 @@ def main():
     """Make, train, ask and compare."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--pairs", type=int, default=320)
+    parser.add_argument("--pairs", type=int, default=1000)
     parser.add_argument("--test-pairs", type=int, default=100)
     parser.add_argument("--seed", type=int, default=300)
     parser.add_argument("--test-seed", type=int, default=707)
     parser.add_argument("--tower", help="checkpoint of medical/ct-regions, where one is trained already")
+    parser.add_argument("--begin", help="checkpoint of medical/ct-regions that the tower begins with")
     parser.add_argument("--quick", action="store_true", help="a few pairs and steps: that it runs, no figure")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
@@ -111,8 +113,10 @@ def main():
     short = ["--trainer.max_epochs", "1"] if options.quick else []
     corpus, _ = make_corpus(folder, "pairs", pairs, options.seed, "0.9,0.1,0", outlined=options.tower is None)
     test, truth = make_corpus(folder, "test-pairs", test_pairs, test_seed, "0,0,1")
-    made = options.tower is None
-    tower, tower_s = fit(folder, "tower", "medical/ct-regions", corpus, *short) if made else (options.tower, 0.0)
+    tower, tower_s = options.tower, 0.0
+    if tower is None:
+        started = ["--model.pretrained", options.begin, *FURTHER] if options.begin else []
+        tower, tower_s = fit(folder, "tower", "medical/ct-regions", corpus, *started, *short)
     begin = ["--model.pretrained", tower, *short]
     seeing, seeing_s = fit(folder, "prior", "medical/ct-prior", corpus, *begin)
     without = alone_corpus(folder, corpus)

@@ -1,6 +1,7 @@
 """`convert image`: folders and tables become samples, facts and splits; identifiers stay out when asked."""
 
 import io
+import re
 
 import numpy as np
 import pytest
@@ -229,8 +230,6 @@ def test_a_subject_in_two_splits_is_refused_before_anything_is_made(tmp_path):
         ({"labels": "label\nx\n"}, InputError, "no column for the file"),
         ({"labels": "file,label\na.png,x\n", "subject_column": "mrn"}, InputError, "no column for the subject"),
         ({"split_fractions": "0.9,0.9,0.1"}, ConfigError, "sum to 1"),
-        ({"modality": "X-ray"}, ConfigError, "'X-ray' is none; take RGB, .* AR, BDUS, .* XC"),
-        ({"modality": "rgb"}, ConfigError, r"did you mean 'RGB'\?"),
     ],
 )
 def test_wrong_settings_are_one_sentence_and_make_nothing(tmp_path, options, error, message):
@@ -243,6 +242,19 @@ def test_wrong_settings_are_one_sentence_and_make_nothing(tmp_path, options, err
         convert(tmp_path / "in", tmp_path / "corpus", **options)
     assert "\n" not in str(caught.value)
     assert not (tmp_path / "corpus").exists()
+
+
+@pytest.mark.parametrize(
+    ("word", "said"),
+    [("X-ray", "'X-ray' is stored, .* AR, BDUS, .* XC"), ("rgb", r"did you mean 'RGB'\?"), ("OCT", "")],
+)
+def test_a_modality_that_nothing_knows_is_said_and_stored(tmp_path, capsys, word, said):
+    write(tmp_path / "in" / "a.png", 1)
+    convert(tmp_path / "in", tmp_path / "corpus", modality=word)
+    notes = [line for line in capsys.readouterr().err.splitlines() if "--modality" in line]
+    assert len(notes) == bool(said)
+    assert re.search(said, "".join(notes))
+    assert [row["modality"] for row in Corpus(tmp_path / "corpus").table("samples").to_pylist()] == [word]
 
 
 def test_modalities_are_those_of_dicom_and_of_cameras():

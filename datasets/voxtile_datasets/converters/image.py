@@ -28,7 +28,7 @@ from voxtile.stages.ingest.table import read_table
 from voxtile.stages.ingest.text import caption_rows, check_texts
 from voxtile_datasets.converters import folders
 from voxtile_datasets.converters.metadata import without_metadata
-from voxtile_datasets.converters.modalities import check_modality
+from voxtile_datasets.converters.modalities import note_unknown
 from voxtile_datasets.deidentification.replace import deidentified
 from voxtile_datasets.intake.deidentify import key_map_of
 
@@ -225,11 +225,10 @@ def convert_image(
 
     Raises:
         InputError: no picture, or a table that does not fit.
-        ConfigError: there is no such modality.
         RunFailedError: some pictures could not be read; the rest is converted.
     """
     options = RunOptions(**run)
-    check_modality(modality)
+    note_unknown(modality)
     if not source.is_dir():
         raise InputError(f"'{source}' is not a folder; give the folder that holds the pictures")
     files = folders.list_files(source)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from voxtile.errors import ConfigError, nearest
+from voxtile.console import note
+from voxtile.errors import nearest
 
 _OF_DICOM = """
     AR BDUS BI BMD CFM CR CT DG DMS DX ECG EEG EMG EOG EPS ES GM HD IO IVOCT IVUS KER LEN LS MG MR NM OAM OCT OP OPM OPT
@@ -13,14 +14,11 @@ _OF_CAMERAS = "RGB MSI HSI SAR"  # photographs of anything, and what satellites 
 MODALITIES = (*_OF_CAMERAS.split(), *_OF_DICOM.split())
 
 
-def check_modality(word: str) -> None:
-    """Refuse a modality that nothing else of a corpus would know by this word.
-
-    Raises:
-        ConfigError: names all that there are.
-    """
+def note_unknown(word: str) -> None:
+    """Say that nothing else of a corpus knows a modality by this word; DICOM's terms may be added to, so it is kept."""
     if word not in MODALITIES:
-        raise ConfigError(
-            f"--modality '{word}' is none; take RGB, MSI, HSI or SAR, or a term of DICOM, of which OT is any other: "
+        note(
+            f"--modality '{word}' is stored, and wordings, presets and checks that go by the modality take it for none "
+            "that they know: these are RGB, MSI, HSI and SAR, and the terms of DICOM, of which OT is any other: "
             f"{', '.join(_OF_DICOM.split())}{nearest(word.upper(), MODALITIES)}"
         )

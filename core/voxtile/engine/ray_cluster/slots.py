@@ -7,19 +7,18 @@ slots, and no more. A call that was on a lost node is given to another slot.
 from __future__ import annotations
 
 import os
-import pickle
-import socket
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import voxtile.errors
 from voxtile.closing import Closing
-from voxtile.engine.ray_cluster.connection import Connection, connect, versions, wrong_version
+from voxtile.engine.ray_cluster.connection import Connection, connect, versions
+from voxtile.engine.ray_cluster.on_node import OnNode
 from voxtile.engine.worker import importable
 from voxtile.errors import ConfigError, CorpusError, VoxtileError
 
@@ -28,67 +27,6 @@ MOST_LOST_STARTING = 8  # in a row, beyond one a slot: a node that is lost takes
 PATIENCE_S = 600.0  # how long a cluster may have no room at all; one that grows on demand needs minutes
 _TICK_S = 0.5
 _AHEAD = 2  # results that are kept until one before them comes, and calls under way, for each slot
-
-
-def like_the_program(paths: Sequence[str], folder: str) -> None:
-    """Import from where the program imports, and work where it works, as far as this node has these folders."""
-    sys.path += [path for path in paths if path not in sys.path]
-    with suppress(OSError):
-        os.chdir(folder)  # what the command calls `corpus` is that here too
-
-
-class _Slot:
-    """What runs on a node.
-
-    Args:
-        paths: where the program that started it imports from.
-        folder: where that program works.
-    """
-
-    def __init__(self, paths: Sequence[str], folder: str) -> None:
-        like_the_program(paths, folder)
-        self._held: Any = None
-
-    def open(self, expected: Mapping[str, str], made: bytes | None) -> tuple[str, str] | None:
-        """See that the node suits, and make the object to hold; what is wrong, if anything."""
-        try:
-            self._open(expected, made)
-        except VoxtileError as error:
-            return type(error).__name__, str(error)
-        return None
-
-    def call(self, method: str, arguments: tuple[Any, ...]) -> Iterator[tuple[str, Any]]:
-        """Call a method: ('part', element) for each element that it yields, then ('done', what it returned).
-
-        Or ('raised', (class, sentence)): the program that waits says it, from where it can be seen.
-        """
-        try:
-            result = getattr(self._held, method)(*arguments)
-            if isinstance(result, Iterator):
-                for part in result:
-                    yield "part", part
-                result = None
-            yield "done", result
-        except VoxtileError as error:
-            yield "raised", (type(error).__name__, str(error))
-        except Exception as error:
-            yield "raised", ("", f"{type(error).__name__}: {error}")
-
-    def _open(self, expected: Mapping[str, str], made: bytes | None) -> None:
-        if wrong := wrong_version(expected):
-            raise ConfigError(wrong)
-        if hasattr(self._held, "close"):
-            self._held.close()
-        self._held = None
-        if made is None:
-            return
-        try:
-            make, arguments = pickle.loads(made)  # our own program's
-        except (ImportError, AttributeError) as error:
-            raise ConfigError(
-                f"node '{socket.gethostname()}' cannot load the task ({error}); install the same packages there"
-            ) from error
-        self._held = make(*arguments)
 
 
 @dataclass
@@ -133,7 +71,7 @@ class Slots(Closing):
 
     def __post_init__(self) -> None:
         ray = self.connection.ray
-        made = ray.remote(num_cpus=1, num_gpus=self.gpus, max_restarts=0, max_task_retries=0)(_Slot)
+        made = ray.remote(num_cpus=1, num_gpus=self.gpus, max_restarts=0, max_task_retries=0)(OnNode)
         self._start: Callable[[], Any] = lambda: made.remote(sys.path, os.getcwd())
 
     def hold(self, make: Callable[..., Any], *arguments: Any) -> None:  # noqa: ANN401

@@ -14,7 +14,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from voxtile.engine.ray_cluster.connection import connect, versions, wrong_version
-from voxtile.engine.ray_cluster.slots import PATIENCE_S, like_the_program
+from voxtile.engine.ray_cluster.on_node import like_the_program
+from voxtile.engine.ray_cluster.slots import PATIENCE_S
 from voxtile.errors import ConfigError, VoxtileError
 from voxtile_datasets.captions.providers.default_model import SLOTS, default_model, named_model
 from voxtile_datasets.captions.providers.gguf import read_header

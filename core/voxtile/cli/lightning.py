@@ -87,6 +87,10 @@ class Parser(LightningArgumentParser):
         """Turn a parse error into one sentence."""
         raise ConfigError(explain(message, _keys(self), CONFIGURED)) from ex
 
+    def save(self, *args: object, skip_none: bool = True, **options: object) -> None:
+        """Save what was found right as it was parsed: to see that once more takes a tenth of a short run's seconds."""
+        super().save(*args, **options, skip_unset=skip_none, skip_validation=True)
+
     def parse_path(self, path: str, *args: object, **options: object) -> Any:  # noqa: ANN401 - of jsonargparse
         """Parse a config with its bases."""
         file = Path(path)
@@ -148,6 +152,14 @@ class VoxtileCLI(LightningCLI):
             raise ConfigError(sentence) from error
         self._dump_config()
         self.model.config = self.config_dump["model"]
+
+    def _dump_config(self) -> None:
+        """Of Lightning, without parsing all of it again: it was found right as it was parsed."""
+        if not hasattr(self, "config_dump"):
+            said = self.parser.dump(
+                self.config, skip_link_targets=False, skip_unset=False, skip_validation=True, format="yaml"
+            )
+            self.config_dump = yaml.safe_load(said)[self.config.subcommand]
 
     def instantiate_trainer(self, **kwargs: object) -> Trainer:
         """A trainer with our plugins, logger and callbacks, beside those of the config."""

@@ -54,6 +54,7 @@ def test_rasterio_is_imported_without_boto3_which_is_there_when_asked_for():
     assert json.loads(done.stdout) == [False, [f"r{n}" for n in range(8)], True]
 
 
+@pytest.mark.sweep(ci=True)  # by the same means as boto3
 def test_lightning_is_imported_without_its_metrics_and_they_are_there_when_asked_for():
     done = subprocess.run([sys.executable, "-P", "-c", CODE], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -205,6 +205,7 @@ def test_it_passes_the_contract_tests_that_voxtile_ships(outside, tmp_path):
     assert "7 passed" in result.stdout
 
 
+@pytest.mark.sweep(ci=True)
 def test_the_contract_catches_a_converter_whose_bytes_differ(outside, tmp_path):
     site = tmp_path / "site"
     unstable = PACKAGE["tinydomain/ramp.py"].replace("* int(text)", "* int(text) + np.random.randint(1000)")

@@ -55,6 +55,7 @@ def test_every_listed_class_has_a_short_name_of_its_own():
     assert full_name("Popen") is None
 
 
+@pytest.mark.sweep(ci=True)  # all of a training's imports
 def test_a_config_of_short_names_is_read_in_a_process_that_imported_none_of_them(tmp_path):
     (tmp_path / "config.yaml").write_text(yaml.safe_dump(CONFIG))
     command = [sys.executable, "-m", "voxtile.cli.main", "fit", "-c", "config.yaml", "--print_config",

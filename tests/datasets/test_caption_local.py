@@ -118,6 +118,7 @@ def test_the_small_model_answers_many_at_once_by_the_schema_and_within_its_conte
     provider.cache.close()
 
 
+@pytest.mark.sweep(ci=True)
 def test_our_client_and_the_server_of_llama_cpp_understand_each_other(local, tmp_path, monkeypatch):
     address = f"{local._server.listening_address}/v1"
 

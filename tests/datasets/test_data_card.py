@@ -6,7 +6,6 @@ import logging
 import re
 from html.parser import HTMLParser
 
-import mlcroissant
 import numpy as np
 import pytest
 import yaml
@@ -218,6 +217,8 @@ def test_the_same_corpus_gives_the_same_card(corpus, written, tmp_path):
 def test_the_public_validator_accepts_it_and_its_loader_reads_it(
     corpus, written, monkeypatch, tmp_path, caplog, inside
 ):
+    import mlcroissant  # late: it takes a second to import
+
     place = corpus if inside else written
     if inside:
         assert main(["card", str(corpus), str(corpus), "--cite", "@misc{a}"]) == 0

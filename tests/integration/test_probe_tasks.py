@@ -127,7 +127,7 @@ def lighter(task):
 LONG = "medical/ct-findings-few-shot"
 
 
-@pytest.mark.cases(2)
+@pytest.mark.cases(1)
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.sweep if n == LONG else ()) for n in TASKS])
 def test_it_runs_from_pixels_to_rows(name, corpora, monkeypatch):
     kind = TASKS[name]

@@ -108,7 +108,7 @@ def test_parameters_and_operations_are_those_of_the_sum_by_hand(name):
     assert found.operations / ITEMS == pytest.approx(passes * forward, rel=0.05)
 
 
-@pytest.mark.cases(2)
+@pytest.mark.cases(1)
 @pytest.mark.parametrize("name", TOWERS)
 def test_the_memory_that_is_planned_fits_the_card_that_it_names(name):
     chosen = config(name)
@@ -150,7 +150,7 @@ def test_it_says_what_every_config_says(name):
 CARDS = {"24": "l4", "40": "a100-40gb", "80": "a100-80gb"}
 
 
-@pytest.mark.cases(2)
+@pytest.mark.cases(1)
 @pytest.mark.parametrize("name", ASSISTANTS)
 def test_an_assistant_fits_the_card_that_its_config_names(name):
     text = CONFIGS[name].read_text()

@@ -66,6 +66,7 @@ def test_threshold_has_the_best_youden_index(trust, seed):
     assert found == pytest.approx((true - false).max())
 
 
+@pytest.mark.sweep(ci=True)
 def test_what_is_planted_and_what_is_measured(small, tmp_path):
     figures = dict(small.poisoning(tmp_path, 5, "val", 1))
     held = np.load(small.FILE)

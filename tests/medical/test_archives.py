@@ -413,6 +413,7 @@ def test_nifti_archives_in_a_folder_and_what_of_them_is_not_read(tmp_path, colle
     assert told["broken.tar"] == "unreadable-archive"
 
 
+@pytest.mark.sweep(ci=True)  # as of DICOM above
 def test_nifti_of_an_archive_by_the_command_with_workers(tmp_path, collection):
     packed = archive(collection, tmp_path / "case.tgz")
     convert_nifti(packed, tmp_path / "corpus", workers=2)

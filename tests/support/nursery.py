@@ -9,9 +9,11 @@ from pathlib import Path
 # Imports once and forks a child for every line of arguments, since importing costs more than the work. A child leads a
 # session of its own, so that a signal to its group reaches its workers and nobody else.
 NURSERY = """
-import json, os, sys, traceback
+import gc, json, os, sys, traceback
 {imports}
 
+gc.collect()
+gc.freeze()  # no child looks through what was imported, and so copies its pages
 print("ready", flush=True)
 for line in sys.stdin:
     child = os.fork()

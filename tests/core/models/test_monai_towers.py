@@ -7,22 +7,23 @@ from voxtile.errors import CheckpointError, ConfigError
 from voxtile.models.hub.monai import MonaiTower
 from voxtile.models.tower import ImageTower, resolve_tower
 
-nets = pytest.importorskip("monai.networks.nets")
-
 SWIN = {"feature_size": 12, "depths": (1, 1, 1, 1), "num_heads": (1, 1, 2, 2)}
 RESNET = {"block": "basic", "layers": [1, 1, 1, 1], "block_inplanes": [4, 8, 8, 16], "conv1_t_stride": 2}
 
 
 @pytest.fixture(autouse=True)
-def _seed():
+def nets():
+    """MONAI's own, which takes seconds to import: only where these tests run."""
+    found = pytest.importorskip("monai.networks.nets")
     torch.manual_seed(0)
+    return found
 
 
 def resnet(**options):
     return MonaiTower(name="ResNet", options={**RESNET, **options}).eval()
 
 
-def test_resnets_embed_as_monai_does_and_have_levels():
+def test_resnets_embed_as_monai_does_and_have_levels(nets):
     theirs = nets.ResNet(spatial_dims=3, n_input_channels=1, feed_forward=False, **RESNET).eval()
     tower = resnet()
     tower.model.load_state_dict(theirs.state_dict())

@@ -53,8 +53,8 @@ def pages(tmp_path_factory):
             pixels = generator.integers(0, 255, (40, 60, 3), np.uint8)
             Image.fromarray(pixels).save(place / f"{split}{number}.png")
     corpus = str(folder / "corpus")
-    assert main(["convert", "image", str(folder / "pictures"), corpus]) == 0
-    assert main(["caption", corpus, "--provider", "template"]) == 0
+    assert main(["convert", "image", str(folder / "pictures"), corpus, "--engine", "inline"]) == 0
+    assert main(["caption", corpus, "--provider", "template", "--engine", "inline"]) == 0
     uid = Corpus(corpus).table("samples")["uid"][0].as_py()
     written = {name: folder / f"{name}.html" for name in ("inspect", "sample", "funnel")}
     assert main(["inspect", corpus, "--leakage", "--html", str(written["inspect"])]) == 0

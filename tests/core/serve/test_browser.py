@@ -165,7 +165,7 @@ def test_the_data_card_shows_scripts_as_text_too(page, served_corpus, tmp_path):
     assert (page.complaints, page.dialogs) == ([], [])
 
 
-@pytest.mark.cases(2)
+@pytest.mark.cases(1)
 @pytest.mark.parametrize("width", [390, 1280])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_no_page_is_cut_off_or_hard_to_read(browser, address, width, scheme):

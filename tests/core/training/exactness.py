@@ -24,6 +24,7 @@ import exactness_preference
 import exactness_self
 import exactness_sources
 import exactness_views
+import scale_use
 import torch
 import torch.distributed as dist
 from exactness_model import ITEMS, MICRO, make_batch, make_module
@@ -144,6 +145,8 @@ def main(ranks, folder, which):
     """Exit status: that of the first process that failed. They are forked, since importing takes as long as a table."""
     torch.set_num_threads(1)
     fork = multiprocessing.get_context("fork")
+    if which == "few":
+        (folder / "scale use.json").write_text(json.dumps(scale_use.table(CASES)), encoding="utf-8")
     given = (ranks, folder, which, *alone(which))
     running = [fork.Process(target=together, args=(rank, *given)) for rank in range(ranks)]
     for process in running:

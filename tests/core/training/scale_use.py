@@ -1,12 +1,5 @@
-"""Which objectives read the logit scale, and which are refused where sources with scales of their own mix; as a script.
+"""Which objectives read the logit scale, and which are refused where sources with scales of their own mix."""
 
-PYTHONPATH=FOLDER python scale_use.py
-"""
-
-import json
-import sys
-
-import exactness
 import torch
 from exactness_model import make_batch, make_module
 
@@ -29,14 +22,11 @@ def scale_use(make, batch, settings):
     return [not torch.equal(*losses), False]
 
 
-if __name__ == "__main__":
-    torch.set_num_threads(1)
-    cases = {name: case for name, case in exactness.CASES.items() if not case[2].get("sources")}
+def table(cases):
+    """Of each case without sources of its own: [whether it reads the scale, whether it is refused]."""
+    alone = {name: case for name, case in cases.items() if not case[2].get("sources")}
     with torch.no_grad():
-        json.dump(
-            {
-                name: scale_use(make, make_batch(options.get("each", 1)), {"project": options.get("project", True)})
-                for name, (make, _, options) in cases.items()
-            },
-            sys.stdout,
-        )
+        return {
+            name: scale_use(make, make_batch(options.get("each", 1)), {"project": options.get("project", True)})
+            for name, (make, _, options) in alone.items()
+        }

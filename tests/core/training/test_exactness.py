@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,19 @@ SCRIPT = Path(__file__).with_name("exactness.py")
 BOUND = 1e-10  # DESIGN, section 5
 
 
+@pytest.fixture(scope="module")
+def made(training_nursery, tmp_path_factory):
+    """The folder of what the script found, by its last word."""
+
+    @cache
+    def make(which):
+        folder = tmp_path_factory.mktemp(which)
+        run_script(training_nursery, folder, SCRIPT, "2", folder, which)
+        return folder
+
+    return make
+
+
 TOGETHER = ("ranks", "sharded", "cached ranks", "cached sharded")
 
 
@@ -18,9 +32,8 @@ TOGETHER = ("ranks", "sharded", "cached ranks", "cached sharded")
     "which",
     ["few", pytest.param("half", marks=pytest.mark.sweep(ci=True)), pytest.param("whole", marks=pytest.mark.sweep)],
 )
-def test_every_objective_by_every_way(training_nursery, tmp_path, which):
-    run_script(training_nursery, tmp_path, SCRIPT, "2", tmp_path, which)
-    for out in (tmp_path / f"{rank}.json" for rank in range(2)):
+def test_every_objective_by_every_way(made, which):
+    for out in (made(which) / f"{rank}.json" for rank in range(2)):
         table = json.loads(out.read_text())
         assert len(table) >= (44 if which == "few" else 88)
         ways = Counter(way for row in table.values() for way in row)
@@ -42,3 +55,11 @@ def test_every_objective_by_every_way(training_nursery, tmp_path, which):
                 assert "sigmoid" not in case or "encoder.logit_bias" in tensors
                 assert not case.startswith("Sources") or "encoder.source_scales.log_scale" in tensors
                 assert "pairwise" not in case or "encoder.source_scales.bias" in tensors
+
+
+def test_objectives_that_read_one_scale_are_refused_where_sources_mix(made):
+    """No objective takes one scale for those of several sources: it reads none, knows of several, or is refused."""
+    table = json.loads((made("few") / "scale use.json").read_text(encoding="utf-8"))
+    assert sum(refused for _, refused in table.values()) >= 12
+    for name, (reads, refused) in table.items():
+        assert refused == (reads and not name.startswith(("Contrastive", "OfSamples"))), name

@@ -76,8 +76,13 @@ def address(explored, pages, desk):
 
 
 @pytest.fixture(scope="session")
-def openai_client(address):
-    openai = pytest.importorskip("openai", reason="the extra dev is not installed")
+def openai():
+    """The package, which takes a second to import: only where these tests run."""
+    return pytest.importorskip("openai", reason="the extra dev is not installed")
+
+
+@pytest.fixture(scope="session")
+def openai_client(openai, address):
     with openai.OpenAI(base_url=f"{address}v1", api_key=TOKEN, max_retries=0) as client:
         yield client
 

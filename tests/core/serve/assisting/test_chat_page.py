@@ -19,7 +19,9 @@ BROKEN = """() => {
 }"""
 
 
-@pytest.mark.parametrize(("width", "scheme"), [(1280, "light"), (390, "dark")])
+@pytest.mark.parametrize(
+    ("width", "scheme"), [(1280, "light"), pytest.param(390, "dark", marks=pytest.mark.sweep(ci=True))]
+)
 def test_a_chat_about_a_sample(explored, desk, monkeypatch, width, scheme):
     answering = desk.assistant.answering
     said = answering.text_of

@@ -5,9 +5,6 @@ import asyncio
 import pytest
 import torch
 from serve_corpus import PATCH, VOLUME
-
-pytest.importorskip("openai", reason="the extra dev is not installed")
-import openai
 from tests.core.serve.assisting.conftest import DIALOGUES, TOKEN, about, picture_url, pixels
 
 from voxtile.assist.batching.batch import Batch
@@ -69,7 +66,7 @@ def test_pieces_are_those_of_the_whole(ask):
     assert "".join(chunk.choices[0].delta.content or "" for chunk in withheld) == CANNOT_BE_TOLD
 
 
-def test_a_sample_of_the_corpus_is_asked_about_by_its_uid(ask, assistant, explored):
+def test_a_sample_of_the_corpus_is_asked_about_by_its_uid(openai, ask, assistant, explored):
     row = explored.row(PATCH)
     with explored.source(row) as source:
         alone = assistant.report(assistant.preset(source, None))
@@ -78,7 +75,7 @@ def test_a_sample_of_the_corpus_is_asked_about_by_its_uid(ask, assistant, explor
         ask(about(f"voxtile:{VOLUME}", REPORT))
 
 
-def test_32_clients_at_once_are_answered_as_each_alone(address, ask, monkeypatch):
+def test_32_clients_at_once_are_answered_as_each_alone(openai, address, ask, monkeypatch):
     """Half of them in pieces; every other goes on with a dialogue, so that prompts are of several lengths."""
     questions = [
         about(picture_url(n % 4), *((REPORT,) if n % 2 else (REPORT, DIALOGUES[n % 4][0].answer, f"How large? {n}")))

@@ -3,12 +3,9 @@
 import io
 import zlib
 
+import httpx
 import pytest
 from PIL import Image
-
-pytest.importorskip("openai", reason="the extra dev is not installed")
-import httpx
-import openai
 from tests.core.serve.assisting.conftest import DIALOGUES, TOKEN, about, data_url, picture_url
 
 from voxtile.assist.batching.batch import Batch
@@ -34,7 +31,9 @@ def still_answers(ask):
 
 
 def refused(ask, said, messages, **settings):
-    with pytest.raises(openai.APIStatusError) as error:
+    from openai import APIStatusError  # late: it takes a second to import
+
+    with pytest.raises(APIStatusError) as error:
         ask(messages, **settings)
     assert error.value.status_code == 400
     assert error.value.body["type"] == "invalid_request_error"
@@ -123,7 +122,7 @@ def test_without_the_token_or_from_another_page_nothing_is_answered(address):
         assert httpx.get(f"{address}v1/models", headers=headers).status_code == status
 
 
-def test_too_many_are_told_to_come_again(ask, desk, monkeypatch):
+def test_too_many_are_told_to_come_again(openai, ask, desk, monkeypatch):
     monkeypatch.setattr(desk, "most_requests", 0)
     with pytest.raises(openai.RateLimitError, match="ask again in a moment"):
         ask(about(picture_url(0), REPORT))
@@ -136,7 +135,7 @@ def test_too_many_are_told_to_come_again(ask, desk, monkeypatch):
     assert (desk._requests, desk._held) == (0, 0), "every request gave its place back"
 
 
-def test_a_model_that_breaks_fails_what_it_wrote_and_nothing_after(ask, monkeypatch, capsys):
+def test_a_model_that_breaks_fails_what_it_wrote_and_nothing_after(openai, ask, monkeypatch, capsys):
     def broken(self):
         monkeypatch.undo()
         raise MemoryError("in /home/somebody")

@@ -8,9 +8,6 @@ import pytest
 import torch
 from picture_sets import radiograph
 from small_assistants import write_assistant
-
-pytest.importorskip("openai", reason="the extra dev is not installed")
-import openai
 from tests.core.serve.assisting.conftest import TOKEN, data_url, picture_url
 
 from voxtile.assist import Assistant
@@ -65,7 +62,7 @@ def comparing(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def ask_of(explored, pages, comparing):
+def ask_of(openai, explored, pages, comparing):
     from browsing import at_an_address
 
     from voxtile.serve.assisting.desk import open_desk
@@ -140,7 +137,7 @@ def test_that_images_do_not_say_whose_they_are_is_said_beside_the_answer(ask_of,
     assert len(last.model_extra["voxtile"]["notes"]) == 1
 
 
-def test_what_the_command_refuses_is_refused_here(ask_of, comparing, films, tmp_path):
+def test_what_the_command_refuses_is_refused_here(openai, ask_of, comparing, films, tmp_path):
     with pytest.raises(InputError, match="is not of the patient of"):
         list(prompts_of([films["later"], films["other"]], comparing.preset, tmp_path, several=True))
     for paths, said in (

@@ -251,7 +251,7 @@ PREFERENCES = pa.schema(
         pa.field("chosen", pa.string(), nullable=False),
         pa.field("rejected", pa.string(), nullable=False),
         # corrected: the draft with what is wrong said as the facts have it | shortened: the draft without false denials
-        # and wrong details | kept: the draft, over the same without something that the facts support
+        # and wrong details | kept: what is not wrong of it, over the same without something that the facts support
         pa.field("kind", pa.string(), nullable=False),
         ("wrong", pa.list_(pa.string())),  # sentences of `rejected` that the facts contradict
         ("right", pa.list_(pa.string())),  # sentences that `chosen` has in their place

@@ -48,8 +48,9 @@ def prefer(
 
     Every sentence of a draft is judged by the facts of its image. A draft with a sentence that they contradict makes
     two pairs: corrected (as the facts have it) over the draft, and shortened (without false denials and wrong details).
-    One with a sentence that they support is kept over the same without it. The pairs are the table `preferences`, by
-    which `lightning fit -c medical/ct-report-dpo` tunes the assistant. A run that was stopped goes on where it was.
+    What is not wrong is kept over the same without a sentence that they support, or without its details. The pairs are
+    the table `preferences`, by which `lightning fit -c medical/ct-report-dpo` tunes the assistant. A run that was
+    stopped goes on where it was.
 
     Args:
         corpus: the corpus to add to, with facts.

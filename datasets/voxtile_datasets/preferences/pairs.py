@@ -177,20 +177,42 @@ class PairMaker:
                 yield facts[0], claim.polarity == "absent"
 
     def _kept(self, draft: Sequence[Judged], whole: str) -> Pair | None:
-        """The draft over the same without a sentence that the facts support, of a finding where there is one."""
-        true = [n for n, one in enumerate(draft) if one.verdict.verdict == "supported" and one.findings]
-        found = [n for n in true if draft[n].findings[0].polarity == "present"] or true
-        if len(draft) < 2 or not found:
+        """What is not wrong of a draft over less of it, of a finding where there is one.
+
+        Less is the same without a sentence that the facts support, or with its finding alone: else a model that learns
+        to leave out what may be wrong leaves out what is right, sides and sizes first.
+        """
+        right = [one for one in draft if not one.is_wrong]
+        true = [n for n, one in enumerate(right) if one.verdict.verdict == "supported" and one.findings]
+        found = [n for n in true if right[n].findings[0].polarity == "present"] or true
+        if len(right) < 2 or not found:
             return None
-        number = int(pick([str(n) for n in found], f"{self.words.case.uid}|{whole}|kept"))
-        return Pair("kept", whole, " ".join(one.text for n, one in enumerate(draft) if n != number))
+        key = f"{self.words.case.uid}|{whole}|kept"
+        number = int(pick([str(n) for n in found], key))
+        texts = [one.text for one in right]
+        bare = self._bare_sentence(right[number]) if pick(["sentence", "details"], f"{key}|less") == "details" else None
+        less = [*texts[:number], *([bare] if bare else []), *texts[number + 1 :]]
+        return Pair("kept", " ".join(texts), " ".join(less))
+
+    def _bare_sentence(self, one: Judged) -> str | None:
+        """The finding of a sentence without its details; None of a denial, of several, and where there are none."""
+        if len(one.findings) != 1 or not one.findings[0].details:
+            return None
+        told = next((_bare(fact) for fact, _ in self._facts(one, ())), None)
+        if told is None:
+            return None
+        text = (self.say or self.words.sentence)(told)
+        return text if text != one.text else None
 
 
 def _bare(fact: Fact) -> Fact | None:
-    """A finding without its details; nothing in place of a denial."""
+    """A finding without its details; nothing in place of a denial.
+
+    Several stay several: a pair that differs in the name itself teaches that it is seldom said, and not what follows.
+    """
     if fact.polarity != "present":
         return None
-    return replace(fact, size=None, side=None, location=None, levels=(), number=None)
+    return replace(fact, size=None, side=None, location=None, levels=(), number=None if fact.number is None else "")
 
 
 def _place_of(place: tuple[bool, str], places: Sequence[tuple[bool, str] | None]) -> int:

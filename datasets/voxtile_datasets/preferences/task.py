@@ -90,7 +90,7 @@ class PreferenceTask:
     @property
     def version(self) -> str:
         """Bumped whenever the output for the same input changes."""
-        return "1"
+        return "2"
 
     def config(self) -> Mapping[str, Any]:
         """Settings that change the output, the content of wordings and vocabularies among them."""

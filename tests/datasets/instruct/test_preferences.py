@@ -1,6 +1,7 @@
 """`voxtile prefer`: what the facts of a hand-made corpus contradict in drafts is rejected, and nothing else is."""
 
 import hashlib
+import itertools
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from tests.datasets.instruct.conftest import make, uid
 from voxtile.cli.main import main
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.writer import append_rows
+from voxtile.data.sentences import split_sentences
 from voxtile.errors import ConfigError
 from voxtile.stages.verify.corpus import verify
 from voxtile_datasets.preferences import command
@@ -100,10 +102,25 @@ def test_what_facts_contradict_is_said_right_or_left_out_and_what_they_support_i
     assert {row["model"] for row in rows} == {f"last-{hashlib.sha256(b'weights').hexdigest()[:8]}"}
     for row in rows:
         assert row["chosen"] != row["rejected"]
-        if row["kind"] == "kept":  # the draft, over the same with less of what is true
-            assert row["chosen"] in DRAFTS[int(row["uids"][0], 16)]
-            assert len(row["rejected"]) < len(row["chosen"])
     assert not any(row["rejected"] in ("", "Nobody knows.") or row["chosen"] == "" for row in rows)
+
+
+def test_what_is_not_wrong_is_kept_over_less_of_it_sentences_and_details(run, monkeypatch):
+    call, _ = run
+    true = ["Left pleural effusion.", "There is a renal stone of 10 mm on the right."]
+    drafts = [" ".join(said) for said in itertools.permutations([*true, "No liver lesion."])]
+    monkeypatch.setitem(DRAFTS, 0, drafts)
+    monkeypatch.setitem(DRAFTS, 2, ["Renal stones on the right. No splenomegaly."])  # three lie on the left
+    _, rows = call("--samples", str(len(drafts)), "--words", "plain")
+    kept = [row for row in rows if row["kind"] == "kept" and row["uids"] == [uid(0)]]
+    assert {row["chosen"] for row in kept} == {" ".join(true), " ".join(reversed(true))}  # without what is wrong
+    less = {row["rejected"] for row in kept}
+    assert less & set(true)  # a sentence is missing
+    bare = {sentence for text in less - set(true) for sentence in split_sentences(text)} - set(true)
+    assert bare  # or what it says of its finding
+    assert bare <= {"Pleural effusion.", "Renal stone."}
+    short = [row["chosen"] for row in rows if row["kind"] == "shortened" and row["uids"] == [uid(2)]]
+    assert short == ["No splenomegaly. Renal stones."] or short == ["Renal stones. No splenomegaly."]  # still several
 
 
 def test_only_training_images_are_drafted_and_a_second_run_adds_nothing(run):

@@ -102,3 +102,20 @@ def test_changes_are_of_sizes_where_these_are_read():
         moved = profiles.clone()
         moved[1, 0, number] += 1
         assert torch.equal(made.changes(moved)[1], told) == (number < slabs)
+
+
+def test_emphasised_words_count_in_answers_about_several_images_too():
+    made, tower, talk = answering()
+    seen = tower(torch.randn(2, 1, 16, 16, generator=torch.Generator().manual_seed(1)), tokens=True)
+    others = OtherImages(torch.zeros(1, 1, 16, 16), torch.tensor([0]), [BEFORE])
+    features = Features.of_pairs(
+        torch.ones(1, 8), torch.ones(0, 8), image_encoded=seen.at(slice(0, 1)), text_item=torch.zeros(0).long(),
+        texts=[], dialogues=[(talk,)], others=others, uids=[NOW],
+    )  # fmt: skip
+    features.others_encoded = seen.at(slice(1, 2))
+    (loss, count), word = made.rows(features)[0].tolist(), len(made.words.encode(" larger"))
+    made.emphasis = {"larger": 5.0}
+    heavy, more = made.rows(features)[0].tolist()
+    assert more == count + 4 * word
+    made.emphasis = {"larger": 3.0}
+    assert made.rows(features)[0].tolist() == pytest.approx([(loss + heavy) / 2, count + 2 * word])

@@ -239,7 +239,7 @@ class Answering(VisionLanguageObjective):
         none = full_precision(image).new_zeros(len(features.batch), 2)
         several = [(item, turns) for item, turns in dialogues if turns[0].images]
         dialogues = [(item, turns) for item, turns in dialogues if not turns[0].images]
-        made = none + self._of_several(features, several)
+        made = none + self._of_several(features, several, emphasis)
         owners = torch.tensor([item for item, _ in dialogues], dtype=torch.int64, device=image.device)
         if not dialogues or (self.shows_several and not several):  # a gradient of 0 reaches what other processes use
             made = made + sum((0.0 * part).sum() for part in (image, *self.parameters()))
@@ -257,14 +257,16 @@ class Answering(VisionLanguageObjective):
         each = self._losses(states, rows, tokens, told)
         return Told(made.index_add(0, owners, each), each, states, rows, owners, dialogues)
 
-    def _of_several(self, features: Features, dialogues: Sequence[Dialogue]) -> Tensor:
+    def _of_several(
+        self, features: Features, dialogues: Sequence[Dialogue], emphasis: Sequence[tuple[tuple[int, ...], float]]
+    ) -> Tensor:
         """[B, 2] as `rows`, of dialogues about several images; a scalar 0 where there is none."""
         if not dialogues:
             return features.image.new_zeros(())
         shown = ShownImages(self.made_connector, features)
         none = full_precision(features.image).new_zeros(len(features.batch), 2)
         images = [self._seen(shown.of(item, turns)) for item, turns in dialogues]
-        texts = [self.sequence(turns) for _, turns in dialogues]
+        texts = [self.sequence(turns).emphasised(emphasis) for _, turns in dialogues]
         before = [
             shown_tokens(self.words, [image.name for image in turns[0].images], own.shape[1])
             for (_, turns), own in zip(dialogues, images, strict=True)

@@ -6,6 +6,8 @@ Shape letters: B items, P pairs.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from difflib import SequenceMatcher
 from typing import Any, cast
 
 import torch
@@ -14,6 +16,9 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from voxtile.assist.answering import Answering
+from voxtile.assist.answering.objective import Told
+from voxtile.assist.sequences import padded
+from voxtile.data.sentences import split_sentences
 from voxtile.errors import CheckpointError, ConfigError
 from voxtile.models.dual import DualEncoder
 from voxtile.models.tower import ImageTower, TextTower
@@ -35,20 +40,27 @@ class Preference(Answering):
     checkpoint, so that a run resumes, and reads the same images as π: the towers stand still (`model.freeze_encoder`).
     A pair with a token that the assistant cannot write is left out.
 
+    Two drafts that differ in a sentence differ in the likelihood of all that follows it, too, of which the facts say
+    nothing. So sentences that both have can count less, as segments do in RLHF-V (Yu et al., CVPR 2024, eq. 5).
+
     Args:
         beta: β, how hard it is held to what it was: a small one lets it go far.
         nll: ν.
+        shared: how much sentences that both answers have count in the first term, from 0 to 1; the one that follows
+            what differs counts as that does, since it was begun in its place.
         answering: settings of `Answering`, those of the assistant that is tuned.
 
     Raises:
         ConfigError: a setting that does not exist.
     """
 
-    def __init__(self, *, beta: float = 0.1, nll: float = 0.0, **answering: Any) -> None:  # noqa: ANN401
+    def __init__(self, *, beta: float = 0.1, nll: float = 0.0, shared: float = 1.0, **answering: Any) -> None:  # noqa: ANN401
         super().__init__(**answering)
         if not beta > 0 or not nll >= 0:
             raise ConfigError(f"Preference: beta must be above 0 and nll at least 0, not {beta} and {nll}")
-        self.beta, self.nll = beta, nll
+        if not 0 <= shared <= 1:
+            raise ConfigError(f"Preference: shared must be from 0 to 1, not {shared}")
+        self.beta, self.nll, self.shared = beta, nll, shared
         self.reference = nn.Module()
         self.register_buffer("has_begun", torch.zeros((), dtype=torch.bool))
         self._start = ""
@@ -144,9 +156,7 @@ class Preference(Answering):
         if not cast(Tensor, self.has_begun):
             raise ConfigError("Preference tunes a trained assistant; name its checkpoint in model.pretrained")
         pairs = self._pairs(features.batch.preferences or ())
-        answers: Answers = [
-            (item, (Turn(pair.question, answer),)) for item, pair in pairs for answer in (pair.chosen, pair.rejected)
-        ]
+        answers: Answers = [(item, (turn,)) for item, pair in pairs for turn in turns_of(pair, self.shared)]
         now = self.told(features, answers)
         if not pairs:
             return now.losses
@@ -154,9 +164,16 @@ class Preference(Answering):
         gained = (before - now.each)[:, 0].view(-1, 2)  # log π/π₀ of both answers
         losses = -F.logsigmoid(self.beta * (gained[:, 0] - gained[:, 1]))
         if self.nll:
-            losses = losses + self.nll * now.each[0::2, 0] / now.each[0::2, 1]
+            told = self.likelihood(now)[0::2]
+            losses = losses + self.nll * told[:, 0] / told[:, 1]
         made = torch.stack([losses, torch.ones_like(losses)], 1)
         return torch.zeros_like(now.losses).index_add(0, now.owners[0::2], made)
+
+    def likelihood(self, told: Told) -> Tensor:
+        """[R, 2] cross-entropy of answers as they were told and their tokens, all of which count alike."""
+        rows = [replace(row, weights=()) for row in told.rows]
+        tokens, is_told, _ = (part.to(told.states.device) for part in padded(rows))
+        return self._losses(told.states, rows, tokens, is_told)
 
     @torch.no_grad()
     def losses_before(self, features: Features, answers: Answers) -> Tensor:
@@ -199,6 +216,21 @@ class _Reader(nn.Module):
 
     def forward(self, features: Features, answers: Answers) -> Tensor:
         return self.answering.told(features, answers).each
+
+
+def turns_of(pair: Preferred, shared: float) -> tuple[Turn, Turn]:
+    """Both answers to the question of a pair, in which sentences that both have count by `shared`."""
+    chosen, rejected = (split_sentences(text) for text in (pair.chosen, pair.rejected))
+    counts = [[shared] * len(sentences) for sentences in (chosen, rejected)]
+    for kind, *ranges in SequenceMatcher(None, chosen, rejected, autojunk=False).get_opcodes():
+        if kind != "equal":
+            for own, start, end in zip(counts, ranges[0::2], ranges[1::2], strict=True):
+                own[start : end + 1] = [1.0] * len(own[start : end + 1])
+    first, second = (
+        Turn(pair.question, text, pieces=tuple(zip(sentences, own, strict=True)) if shared < 1 else ())
+        for text, sentences, own in zip((pair.chosen, pair.rejected), (chosen, rejected), counts, strict=True)
+    )
+    return first, second
 
 
 def _flat(name: str) -> str:

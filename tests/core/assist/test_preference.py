@@ -114,6 +114,34 @@ def test_the_loss_and_its_gradient_are_those_of_the_equation():
         torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-5, msg=name)
 
 
+def test_sentences_that_both_answers_have_count_less_and_what_follows_a_difference_as_it_does():
+    pair = Preferred("Report.", "A nodule. No nodule on the left. A nodule on the right. The right.",
+                     "A nodule. A nodule on the left. A nodule on the right. The right.")  # fmt: skip
+    start = assistant()
+    torch.manual_seed(5)
+    found = []
+    for shared in (1.0, 0.25):
+        objective = tuned(start, beta=BETA, nll=NLL, shared=shared)
+        with torch.no_grad():
+            for part in objective.parameters():
+                part.add_(0.05 * torch.randn(part.shape, generator=torch.Generator().manual_seed(3)))
+        gained, likely, words = [], [], objective.words
+        for text in (pair.chosen, pair.rejected):
+            sentences = [f"{one}." for one in text.removesuffix(".").split(". ")]
+            weights = [w for one, w in zip(sentences, (shared, 1, 1, shared), strict=True)
+                       for _ in words.encode(f" {one}")]  # fmt: skip
+            with torch.no_grad():
+                ours, theirs = (log_p(made, 0, pair.question, text) for made in (objective, start))
+            gained.append(((ours - theirs) * torch.tensor([*weights, 1.0])).sum())
+            likely.append(ours.mean())
+        expected = -torch.log(torch.sigmoid(BETA * (gained[0] - gained[1]))) - NLL * likely[0]
+        found.append(objective.rows(features([(pair,), (), ()]))[0, 0].item())
+        assert found[-1] == pytest.approx(expected.item(), rel=1e-4)
+    assert abs(found[0] - found[1]) > 1e-3
+    with pytest.raises(ConfigError, match="shared must be from 0 to 1"):
+        Preference(**settings(), shared=1.5)
+
+
 def test_it_begins_where_the_assistant_was_and_keeps_that_while_it_learns():
     start = assistant()
     objective = tuned(start)

@@ -15,6 +15,7 @@ import voxtile.models
 import voxtile.objectives
 import voxtile.training
 from voxtile import listed_classes
+from voxtile.assist.answering.vision_language import VisionLanguageObjective
 from voxtile.data.presets.base import BasePreset
 from voxtile.domain import discover
 from voxtile.errors import ConfigError
@@ -27,7 +28,7 @@ from voxtile.training.optimisers import Schedule
 
 BASES = (BasePreset, ImageTower, TextTower, StudyPool, Objective, Schedule)
 # What others are derived from, and views of a preset that no config names.
-UNNAMED = {ItemObjective, MomentumObjective, DatedPool}
+UNNAMED = {ItemObjective, MomentumObjective, DatedPool, VisionLanguageObjective}
 UNNAMED_PATHS = {
     "voxtile.data:StudyMasks",
     "voxtile.models:BandsPreset",

@@ -158,7 +158,7 @@ def test_the_config_of_tuning_describes_the_assistant_that_the_other_config_trai
     found = [read_config(folder / f"{name}.yaml")["model"]["objectives"] for name in (config, f"{config}-dpo")]
     assistant, tuned = (terms["answering"]["init_args"] for terms in found)
     assert {"beta", "nll"} <= tuned.keys()
-    assert {name: value for name, value in tuned.items() if name not in ("beta", "nll")} == assistant
+    assert {name: value for name, value in tuned.items() if name not in ("beta", "nll", "shared")} == assistant
     assert found[0].keys() == found[1].keys()
 
 

@@ -102,6 +102,7 @@ class CaseReader:
         precedence: of the facts' sources.
         facts_source: only facts whose source begins so.
         key_file: the key map, where it is not beside the corpus.
+        closed: concepts that are absent where a sample has facts, but none of these.
     """
 
     root: Path
@@ -109,6 +110,7 @@ class CaseReader:
     precedence: tuple[str, ...]
     facts_source: str | None = None
     key_file: Path | None = None
+    closed: tuple[str, ...] = ()
 
     def digest(self, part: Path) -> tuple[str, int]:
         """What dialogues of a part can depend on, as one hash, and the number of its samples."""
@@ -143,7 +145,8 @@ class CaseReader:
     def _cases(self, samples: pa.Table) -> dict[str, Case]:
         uids = samples["uid"].combine_chunks()
         facts, scopes = self._facts_and_scopes(uids)
-        subjects = {s.uid: (s, bank) for s, bank in subjects_of(samples, facts, scopes, self.banks, self.precedence)}
+        said = subjects_of(samples, facts, scopes, self.banks, self.precedence, self.closed)
+        subjects = {subject.uid: (subject, bank) for subject, bank in said}
         known = CheckTask(self.root, None, (), True, VERSION, self.key_file).known(uids)
         captions, regions = self._captions(uids), self._regions(uids)
         of_case: dict[str, dict[str, None]] = defaultdict(dict)

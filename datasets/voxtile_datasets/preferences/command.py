@@ -35,6 +35,7 @@ def prefer(
     where: str | None = None,
     scheme: str = "default",
     facts_source: str | None = None,
+    closed: str | None = None,
     precedence: str = ",".join(PRECEDENCE),
     bank: Path | None = None,
     longest: int = LONGEST,
@@ -64,6 +65,9 @@ def prefer(
         scheme: of the splits; images of its training split alone are drafted.
         facts_source: only facts whose source begins so judge and are said, e.g. reports: what is trained on must not
             know the labels that a model is evaluated on. Scopes do not say whose they are, and are then not used.
+        closed: concepts that a report would have mentioned, separated by commas: denied where an image has facts, but
+            none of these, as data.closed_facts has it in training. A false finding of which the facts are silent is
+            then wrong, too.
         precedence: beginnings of the facts' sources, separated by commas, as of voxtile instruct.
         bank: wording bank (YAML) that comes before the installed ones.
         longest: tokens of a draft at most.
@@ -97,7 +101,7 @@ def prefer(
     task = PreferenceTask(
         store, assistant, checkpoint_name(model), installed_banks([bank] if bank else []),
         tuple(name.strip() for name in precedence.split(",") if name.strip()), _chosen(store, where, scheme),
-        drawing, facts_source, batch_size=batch_size,
+        drawing, facts_source, _silent(store, closed), batch_size=batch_size,
     )  # fmt: skip
     before = store.table("preferences", columns=["preference_id"]).num_rows
     summary = run_task(task, corpus, RunOptions(engine="inline", job_items=1, retry=retry, dry_run=dry_run))
@@ -115,6 +119,21 @@ def _chosen(store: Corpus, where: str | None, scheme: str) -> dict[str, list[str
     found = {part.stem: sorted(wanted.intersection(part_table(part, ["uid"])["uid"].to_pylist()))
              for part in store.parts("samples")}  # fmt: skip
     return {stem: uids for stem, uids in found.items() if uids}
+
+
+def _silent(store: Corpus, closed: str | None) -> tuple[str, ...]:
+    """The concepts of which silence is a denial.
+
+    Raises:
+        ConfigError: facts speak of one nowhere, so that its name is likely wrong.
+    """
+    names = tuple(name.strip() for name in (closed or "").split(",") if name.strip())
+    known = set(store.table("facts", columns=["concept"])["concept"].to_pylist()) if names else set()
+    if unknown := [name for name in names if name not in known]:
+        raise ConfigError(
+            f"--closed: no fact of the corpus is of {', '.join(unknown)}; facts are of {', '.join(sorted(known))}"
+        )
+    return names
 
 
 def _say(store: Corpus, before: int) -> None:

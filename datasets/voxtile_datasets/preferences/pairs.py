@@ -173,6 +173,8 @@ class PairMaker:
         for claim in one.findings:
             name = claim.concepts[0]
             facts = [fact for fact in self.words.case.facts_of(name) if fact.polarity != "uncertain"]
+            if not facts and self.words.case.is_absent(name):
+                facts = [Fact(name, "absent")]
             if facts and name not in said:
                 yield facts[0], claim.polarity == "absent"
 

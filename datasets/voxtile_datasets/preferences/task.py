@@ -65,6 +65,7 @@ class PreferenceTask:
         chosen: uids of the training split, by stem of the samples part.
         drawing: how drafts are drawn.
         facts_source: only facts whose source begins so judge and are said.
+        closed: concepts that are denied where an image has facts, but none of these.
         chunk: images an item.
         batch_size: images at a time.
     """
@@ -77,6 +78,7 @@ class PreferenceTask:
     chosen: Mapping[str, Sequence[str]]
     drawing: Drawing
     facts_source: str | None
+    closed: tuple[str, ...] = ()
     chunk: int = 64
     batch_size: int = 8
     uses_gpu: ClassVar[bool] = True
@@ -90,14 +92,14 @@ class PreferenceTask:
     @property
     def version(self) -> str:
         """Bumped whenever the output for the same input changes."""
-        return "2"
+        return "3"
 
     def config(self) -> Mapping[str, Any]:
         """Settings that change the output, the content of wordings and vocabularies among them."""
         return {
             "model": self.model, "samples": self.drawing.samples, "temperature": self.drawing.temperature,
             "style": self.drawing.style, "words": self.drawing.words, "longest": self.drawing.longest,
-            "seed": self.drawing.seed,
+            "seed": self.drawing.seed, "closed": sorted(self.closed),
             "facts_source": self.facts_source, "precedence": list(self.precedence),
             "banks": [[bank.identity, bank.sha256] for bank in self.banks],
             "checker": [NAME, VERSION, *sorted(vocabulary_digests().values())],
@@ -156,18 +158,21 @@ class PreferenceTask:
             words, self.drawing.style == "structured", self.assistant.tells_findings_first,
             plain if self.drawing.words == "plain" else None,
         )  # fmt: skip
-        known = self._judging(case.known)
+        known = self._judging(case)
         for text in dict.fromkeys(drafts):
             for pair in maker.of(judged(split_sentences(text), known, case)):
                 yield pair.row(case.uid, question, self.model)
 
-    def _judging(self, known: Known) -> Known:
-        """What judges: facts of one source alone, and then no scopes, which do not say whose they are."""
-        if self.facts_source is None:
-            return known
-        sources = tuple(name.strip() for name in self.facts_source.split(","))
-        facts = [row for row in known.facts if (row["source"] or "").startswith(sources)]
-        return replace(known, facts=facts, scopes=(), _read={})
+    def _judging(self, case: Case) -> Known:
+        """What judges: facts of one source alone, and then no scopes, which do not say whose they are; and silence."""
+        known, source = case.known, self.facts_source
+        if source is not None:
+            sources = tuple(name.strip() for name in source.split(","))
+            facts = [row for row in known.facts if (row["source"] or "").startswith(sources)]
+            known = replace(known, facts=facts, scopes=(), _read={})
+        silent = [name for name in case.subject.implied if name in self.closed]
+        denied = [{"concept": name, "polarity": "absent", "source": source} for name in silent]
+        return replace(known, facts=[*known.facts, *denied], _read={}) if denied else known
 
     def _cases(self, stem: str) -> dict[str, Case]:
         """What is known of the images of a part; of the last one it is kept."""
@@ -178,7 +183,7 @@ class PreferenceTask:
 
     @cached_property
     def _reader(self) -> CaseReader:
-        return CaseReader(self.corpus.roots[0], self.banks, self.precedence, self.facts_source)
+        return CaseReader(self.corpus.roots[0], self.banks, self.precedence, self.facts_source, closed=self.closed)
 
     def _part(self, stem: str) -> Path:
         return self.corpus.roots[0] / "tables" / "samples" / f"{stem}.parquet"

@@ -138,6 +138,20 @@ def test_facts_of_one_source_judge_alone(run):
     assert call("--facts-source", "reports", "--samples", "2") == (0, [])  # all facts are of labels
 
 
+def test_silence_of_one_source_is_a_denial_where_it_is_said_to_be(run, monkeypatch):
+    call, _ = run
+    false = "Left pleural effusion. Pneumothorax on the right."
+    monkeypatch.setitem(DRAFTS, 0, [false])
+    monkeypatch.setitem(DRAFTS, 2, [""])
+    source = ("--facts-source", "labels", "--samples", "1", "--words", "plain")
+    assert not [row for row in call(*source)[1] if row["kind"] == "corrected"]  # no fact is of it
+    (row,) = [row for row in call(*source, "--closed", "pneumothorax,splenomegaly")[1] if row["kind"] == "corrected"]
+    assert (row["chosen"], row["wrong"]) == (
+        "Left pleural effusion. No pneumothorax.",
+        ["Pneumothorax on the right."],
+    )
+
+
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
@@ -145,6 +159,7 @@ def test_facts_of_one_source_judge_alone(run):
         (("--temperature", "0"), "--temperature must be above 0, not 0"),
         (("--style", "narrative"), "not trained on reports"),
         (("--where", "uid = 'nowhere'"), "selects nothing"),
+        (("--closed", "pneumothorax,splenomegalie"), "no fact of the corpus is of splenomegalie; facts are of"),
         (("--scheme", "none"), "none has a split of the scheme 'none'"),
     ],
 )

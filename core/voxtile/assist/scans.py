@@ -7,7 +7,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import torch
 from torch import Tensor
@@ -24,6 +24,7 @@ from voxtile.errors import ConfigError, InputError
 from voxtile.stages.ground.sources import OF_PICTURES, SlidePatches, kind_of, own_corpus, read_as
 
 _MOST_PATCHES = 512  # of a slide that are shown
+Shown = TypeVar("Shown")
 _CUT = SlidePatches(mpp=0.5, patch_px=256, assume_mpp=None, overlap=0.0)
 
 
@@ -120,14 +121,21 @@ def _whole_studies(preset: Preset, shown: Sequence[tuple[Corpus, Row]]) -> Itera
     for corpus, row in shown:
         by_study[row["study"] or row["uid"]].append((corpus, row))
     for name, own in sorted(by_study.items()):
-        if len(own) > _MOST_PATCHES and own[0][1]["kind"] == "patch":
-            note(f"{_MOST_PATCHES} of {len(own):,} patches of the slide are shown, evenly spread; --mpp 1 makes fewer")
-            own = [own[place * len(own) // _MOST_PATCHES] for place in range(_MOST_PATCHES)]
+        kept = evenly_spread(own) if own[0][1]["kind"] == "patch" else own
+        if len(kept) < len(own):
+            note(f"{len(kept)} of {len(own):,} patches of the slide are shown, evenly spread; --mpp 1 makes fewer")
+        own = list(kept)
         if len(own) == 1:
             yield _together(preset, own)
         else:
             images = torch.stack([preset(corpus.source(row), None) for corpus, row in own])
             yield Prompt(name[:12], own[0][0], images)
+
+
+def evenly_spread(patches: Sequence[Shown]) -> Sequence[Shown]:
+    """Of the patches of a slide so many as are shown together."""
+    count, most = len(patches), _MOST_PATCHES
+    return patches if count <= most else [patches[place * count // most] for place in range(most)]
 
 
 def _largest(shown: Sequence[tuple[Corpus, Row]]) -> tuple[Corpus, Row]:

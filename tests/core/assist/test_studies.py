@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import numpy as np
+import pyarrow.parquet as pq
 import pydicom
 import pytest
 import torch
@@ -12,6 +13,8 @@ from small_assistants import write_assistant
 
 from voxtile.assist import Assistant, command
 from voxtile.cli.main import main
+from voxtile.corpus.reader import Corpus
+from voxtile.corpus.writer import append_rows
 from voxtile.data import ImagePreset
 from voxtile.errors import ConfigError
 from voxtile.training.step.encoding import OnePass
@@ -110,6 +113,34 @@ def test_the_commands_read_each_study_of_a_folder_together(model, study, capsys,
     ):
         assert main([*words, "--model", str(model)]) != 0
         assert sentence in " ".join(capsys.readouterr().err.split())
+
+
+def test_drafts_of_a_split_are_of_whole_studies(model, study, tmp_path, capsys):
+    root, out, given = tmp_path / "corpus", tmp_path / "drafts.parquet", [str(model), "--longest", "6", "--out"]
+    assert main(["convert", "dicom", str(study), str(root), "--engine", "inline", "--split-fractions", "0,0,1"]) == 0
+    corpus, assistant = Corpus(root), Assistant(str(model))
+    films = {}
+    for row in sorted(corpus.table("samples", with_root=True).to_pylist(), key=lambda row: row["uid"]):
+        films.setdefault(row["study"], {})[row["uid"]] = assistant.preset(corpus.source(row), None)
+    seen = {next(iter(own)): torch.stack(list(own.values())) for own in films.values()}
+    assert sorted(map(len, seen.values())) == [1, 2]
+    shown = {uid: own if len(own) > 1 else own[0] for uid, own in seen.items()}
+    assert main(["draft", str(root), *given, str(out)]) == 0
+    assert "2 reports of 2 studies" in " ".join(capsys.readouterr().err.split())
+    expected = {uid: assistant.report(own, longest=6).text for uid, own in shown.items()}
+    assert {row["uid"]: row["text"] for row in pq.read_table(out).to_pylist()} == expected
+
+    (both,) = (own for own in films.values() if len(own) == 2)
+    asked = [
+        {"dialogue_id": uid, "turn": turn, "role": role, "text": "Is there a mass?", "uids": [uid], "answer": "yes",
+         "kind": "presence"}
+        for uid in both for turn, role in enumerate(("user", "assistant"))
+    ]  # fmt: skip
+    append_rows(root, "dialogues", "asked", asked)
+    assert main(["draft", str(root), *given, str(out), "--questions", "true"]) == 0
+    reply = assistant.ask(shown[min(both)], "Is there a mass?", longest=6)
+    answers = pq.read_table(out).to_pylist()
+    assert {(row["dialogue_id"], row["text"]) for row in answers} == {(uid, reply.text) for uid in both}
 
 
 def test_a_model_of_single_images_reads_no_study(tmp_path):

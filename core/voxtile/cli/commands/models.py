@@ -75,7 +75,7 @@ MODELS: Mapping[str, Entry] = {
         MODEL,
         "draft CORPUS MODEL",
         Command(
-            "voxtile.assist.drafts:draft",
+            "voxtile.assist.drafting.command:draft",
             "reports of a split, or answers to its questions, as a file to evaluate",
             "voxtile draft corpus last.ckpt --out drafts.parquet",
         ),

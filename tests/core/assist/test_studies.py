@@ -115,7 +115,7 @@ def test_the_commands_read_each_study_of_a_folder_together(model, study, capsys,
         assert sentence in " ".join(capsys.readouterr().err.split())
 
 
-def test_drafts_of_a_split_are_of_whole_studies(model, study, tmp_path, capsys):
+def test_drafts_of_a_split_are_of_whole_studies(model, study, tmp_path, capsys, monkeypatch):
     root, out, given = tmp_path / "corpus", tmp_path / "drafts.parquet", [str(model), "--longest", "6", "--out"]
     assert main(["convert", "dicom", str(study), str(root), "--engine", "inline", "--split-fractions", "0,0,1"]) == 0
     corpus, assistant = Corpus(root), Assistant(str(model))
@@ -125,10 +125,16 @@ def test_drafts_of_a_split_are_of_whole_studies(model, study, tmp_path, capsys):
     seen = {next(iter(own)): torch.stack(list(own.values())) for own in films.values()}
     assert sorted(map(len, seen.values())) == [1, 2]
     shown = {uid: own if len(own) > 1 else own[0] for uid, own in seen.items()}
+    read, show = [], Assistant._shown
+    monkeypatch.setattr(Assistant, "_shown", lambda self, image, names: read.append(image) or show(self, image, names))
     assert main(["draft", str(root), *given, str(out)]) == 0
     assert "2 reports of 2 studies" in " ".join(capsys.readouterr().err.split())
+    assert len(read) == 2
     expected = {uid: assistant.report(own, longest=6).text for uid, own in shown.items()}
-    assert {row["uid"]: row["text"] for row in pq.read_table(out).to_pylist()} == expected
+    drafts = pq.read_table(out).to_pylist()
+    for row, image in zip(drafts, read, strict=False):
+        assert torch.equal(image, shown[row["uid"]])
+    assert {row["uid"]: row["text"] for row in drafts} == expected
 
     (both,) = (own for own in films.values() if len(own) == 2)
     asked = [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import re
 import tracemalloc
 
 import nibabel as nib
@@ -282,6 +283,18 @@ def test_the_command_keeps_the_rest_and_hides_names(tmp_path, volume):
     assert caption["text"] == "Brain of ___ on ___: normal."
     data = b"".join(path.name.encode() + path.read_bytes() for path in corpus.rglob("*") if path.is_file())
     assert b"Jane" not in data
+
+
+@pytest.mark.parametrize(("word", "said"), [("mr", r"'mr' is stored.*did you mean 'MR'\?"), ("MR", "")])
+def test_a_modality_that_nothing_knows_is_said_and_stored(tmp_path, volume, capsys, word, said):
+    (tmp_path / "in").mkdir()
+    nib.save(image(volume), tmp_path / "in" / "scan.nii")
+    convert_nifti(tmp_path / "in", tmp_path / "corpus", modality=word, engine="inline")
+    notes = [line for line in capsys.readouterr().err.splitlines() if "--modality" in line]
+    assert len(notes) == bool(said)
+    assert re.search(said, "".join(notes))
+    (row,) = ds.dataset(tmp_path / "corpus" / "tables" / "samples").to_table(columns=["modality"]).to_pylist()
+    assert row["modality"] == word
 
 
 def test_a_folder_without_nifti_is_one_sentence(tmp_path):

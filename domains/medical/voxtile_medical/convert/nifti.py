@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from voxtile.console import output
 from voxtile.engine.run import RunOptions, run_task
+from voxtile_datasets.converters.modalities import note_unknown
 from voxtile_datasets.intake.planner import IntakeOptions, Planner
 from voxtile_datasets.intake.report_advice import print_report_advice
 from voxtile_medical.nifti.files import is_label_name, is_nifti_name, nifti_tree
@@ -86,6 +87,7 @@ def convert_nifti(
         run: how to run: workers, retry, dry_run, …
     """
     options = RunOptions(**run)
+    note_unknown(modality)
     if label_names is not None:
         read_names(label_names)
     intake = IntakeOptions(deidentify, key_file, reports, splits, split_fractions, surrogates, subject_table)

@@ -2,6 +2,7 @@
 
 import io
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from PIL import Image
 
 from voxtile.assist import Assistant
 from voxtile.assist.speaking.replies import CANNOT_BE_TOLD, WARNING
+from voxtile.assist.writing import write
 from voxtile.cli.main import lightning_main, main
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.writer import JobWriter
@@ -194,6 +196,22 @@ def test_reports_answers_and_talks_by_the_commands(trained, picture, capsys, mon
     told = capsys.readouterr().out
     assert told.count("confidence ") == 2
     assert "is in another language (CYRILLIC)" in told  # and the dialogue goes on
+
+
+def test_a_chat_says_where_an_answer_contradicts_an_earlier_one(trained, picture, monkeypatch, capsys):
+    answers = []
+
+    def written(*args, **options):
+        return [replace(answer, text=answers.pop(0)) for answer in write(*args, **options)]
+
+    monkeypatch.setattr("voxtile.assist.speaking.talk.write", written)
+    answers[:] = ["No pneumonia.", "Yes.", "It is on the left."]
+    monkeypatch.setattr("sys.stdin", io.StringIO("List the findings.\nIs there pneumonia?\nWhere?\n"))
+    model = str(trained["whole"])
+    assert main(["chat", str(picture), "--model", model, "--longest", "4", "--least", "0"]) == 0
+    (said,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("note: ")]
+    assert "pneumonia" in said
+    assert "“No pneumonia.”" in said
 
 
 def test_a_prior_and_several_pictures_are_shown_by_name(trained, picture, tmp_path, capsys):

@@ -224,7 +224,7 @@ class Assistant:
                 "dialogues (data.dialogues, docs/assist.md), or take voxtile report"
             )
         shown, embeddings, tower = self._shown(image, names)
-        return Talk(self._speaker, shown, embeddings[0], self.least, longest, tower)
+        return Talk(self._speaker, shown, embeddings[0], self.least, longest, tower, is_of_one=not names)
 
     def _shown(self, image: Tensor, names: Sequence[str]) -> tuple[Tensor, Tensor, Encoded]:
         """One image, several with names, or those of a study."""

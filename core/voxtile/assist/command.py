@@ -276,6 +276,8 @@ def _show(reply: Reply, longest: int, console: Console, places: Sequence[Found |
         if place is not None:
             console.print(f"  {described(place)}", markup=False, highlight=False, soft_wrap=True)
     console.print(f"[dim]confidence {reply.confidence:.2f}[/dim]", highlight=False)
+    for said in reply.notes:
+        console.print(f"note: {said}", markup=False, highlight=False, soft_wrap=True)
     if not reply.ended:
         console.print(f"the answer was cut at {longest} tokens; raise --longest for more", highlight=False)
 

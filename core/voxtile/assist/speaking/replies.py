@@ -39,6 +39,7 @@ class Reply:
         withheld: True where what was written was too uncertain to be said.
         ended: False where it was cut at the longest answer.
         warning: to be shown with it.
+        notes: sentences on what speaks against it, such as what was said before of the same image.
     """
 
     text: str
@@ -47,3 +48,4 @@ class Reply:
     withheld: bool
     ended: bool
     warning: str = WARNING
+    notes: tuple[str, ...] = ()

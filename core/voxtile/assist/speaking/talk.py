@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from torch import Tensor
 
 from voxtile.assist.region_sequences import question_tokens
 from voxtile.assist.sequences import check_question
+from voxtile.assist.speaking.both_ways import both_ways
 from voxtile.assist.speaking.replies import Reply
 from voxtile.assist.speaking.speaker import Speaker
 from voxtile.assist.writing import write
-from voxtile.types import Encoded
+from voxtile.types import Encoded, Turn
 from voxtile.words.question_language import require_language
 
 
@@ -27,6 +28,7 @@ class Talk:
         least: confidence below which an answer is withheld.
         longest: tokens of an answer at most.
         tower: what the image tower gives, for regions.
+        is_of_one: all that is said is of one image; of several it may be of any.
     """
 
     speaker: Speaker
@@ -35,11 +37,13 @@ class Talk:
     least: float
     longest: int
     tower: Encoded | None = None
+    is_of_one: bool = True
     _said: list[int] = field(default_factory=list)
     _marked: dict[int, Tensor] = field(default_factory=dict)
+    _told: list[Turn] = field(default_factory=list)
 
     def ask(self, question: str, regions: Sequence[Tensor] = ()) -> Reply:
-        """Answer the next question.
+        """Answer the next question; a note says where that contradicts an earlier answer.
 
         Args:
             question: what is asked.
@@ -65,4 +69,10 @@ class Talk:
         read = speaker.read(self.image, prompt, self._marked)
         answer = write(answering, self.image, prompt, longest=self.longest, read=read)[0]
         self._said = [*prompt, *answering.answer_tokens(answer.written, answer.text), answering.words.end]
-        return speaker.reply(answer, self.vector, self.least, self.image, prompt, read)
+        reply = speaker.reply(answer, self.vector, self.least, self.image, prompt, read)
+        if regions or reply.withheld or not self.is_of_one:  # what is said of a part is not said of the whole
+            return reply
+        turn = Turn(question, reply.text)
+        notes = both_ways(self._told, turn)
+        self._told.append(turn)
+        return replace(reply, notes=notes)

@@ -51,6 +51,10 @@ class Written:
     confidence: float
     claims: tuple[Supported, ...]
 
+    def is_withheld(self, least: float) -> bool:
+        """Whether nothing was written, or with less confidence than an answer needs."""
+        return not self.text or self.confidence < least
+
 
 @dataclass
 class Job:

@@ -108,7 +108,7 @@ def completion(written: Written, least: float, notes: Sequence[str]) -> Completi
     Args:
         written: the answer.
         least: confidence.
-        notes: on its images.
+        notes: on its images, and on what was said before.
     """
     rests = _rests_on(written, least, notes)
     said = Said(content=CANNOT_BE_TOLD if rests.withheld else written.text)
@@ -135,7 +135,7 @@ async def chunks(answering: Answering, least: float, *, include_usage: bool) -> 
     try:
         async for piece in answering.pieces():
             if isinstance(piece, Written):
-                rests = _rests_on(piece, least, answering.job.shown.notes)
+                rests = _rests_on(piece, least, await answering.notes(piece, least))
                 if least:
                     yield said(CANNOT_BE_TOLD if rests.withheld else piece.text)
                 yield event([ChunkChoice(delta=Delta(), finish_reason=piece.finished)], rests=rests)
@@ -153,8 +153,7 @@ async def chunks(answering: Answering, least: float, *, include_usage: bool) -> 
 
 def _rests_on(written: Written, least: float, notes: Sequence[str]) -> RestsOn:
     claims = [ClaimSaid(text=claim.text, support=claim.support) for claim in written.claims]
-    withheld = not written.text or written.confidence < least
-    return RestsOn(claims=claims, confidence=written.confidence, withheld=withheld, notes=list(notes))
+    return RestsOn(claims=claims, confidence=written.confidence, withheld=written.is_withheld(least), notes=list(notes))
 
 
 def _usage(written: Written) -> Usage:

@@ -16,12 +16,14 @@ from voxtile.assist.assistant import LONGEST, Assistant
 from voxtile.assist.batching.batch import Prompt
 from voxtile.assist.batching.dialogue import dialogue_tokens
 from voxtile.assist.sequences import shown_tokens
+from voxtile.assist.speaking.both_ways import both_ways
 from voxtile.errors import ConfigError
 from voxtile.serve.assisting.answer_writer import AnswerWriter, Job, Written
-from voxtile.serve.assisting.chat_request import ChatRequest, asked, read_request
+from voxtile.serve.assisting.chat_request import Asked, ChatRequest, asked, read_request
 from voxtile.serve.assisting.refusals import RefusedError
 from voxtile.serve.assisting.shown_images import Shown, ShownImages
 from voxtile.serve.explored import Explored
+from voxtile.types import Turn
 
 MODEL = "voxtile-assist"
 """What the model is called; the name of its file is told to nobody."""
@@ -119,7 +121,7 @@ class Desk:
         if request.model != MODEL:
             raise RefusedError(f"there is no such model; there is {MODEL}", 404, "model_not_found")
         async with self._preparing:
-            shown, prompt = await run_in_threadpool(self._prepared, request, explored)
+            said, shown, prompt = await run_in_threadpool(self._prepared, request, explored)
         loop, events = asyncio.get_running_loop(), asyncio.Queue[str | Written | RefusedError]()
 
         def say(event: str | Written | RefusedError) -> None:
@@ -130,14 +132,14 @@ class Desk:
 
         job = Job(shown, prompt, say)
         self.writer.put(job)
-        return Answering(job, events)
+        return Answering(job, events, said)
 
     def close(self) -> None:
         """Answer no more."""
         self.writer.close()
         self.images.close()
 
-    def _prepared(self, request: ChatRequest, explored: Explored | None) -> tuple[Shown, Prompt]:
+    def _prepared(self, request: ChatRequest, explored: Explored | None) -> tuple[Asked, Shown, Prompt]:
         said = asked(request)
         if len(said.images) > 1 and not self.assistant.shows_several:
             raise RefusedError(
@@ -162,7 +164,7 @@ class Desk:
             else self.image_tokens
         )
         self._check_room(count, wanted)
-        return shown, Prompt(
+        prompt = Prompt(
             image=_NO_IMAGE,
             tokens=tuple(tokens),
             longest=wanted or min(LONGEST, context - count),
@@ -171,6 +173,7 @@ class Desk:
             seed=secrets.randbits(63) if request.seed is None else request.seed,
             stop=said.stop,
         )  # fmt: skip
+        return said, shown, prompt
 
     def _check_room(self, count: int, wanted: int | None) -> None:
         """Refuse a prompt of so many tokens that leaves no room for its answer."""
@@ -193,10 +196,12 @@ class Answering:
     Attributes:
         job: of the writer.
         events: what it says.
+        asked: what it answers.
     """
 
     job: Job
     events: asyncio.Queue[str | Written | RefusedError]
+    asked: Asked
 
     def leave(self) -> None:
         """Nobody waits for it any more."""
@@ -226,6 +231,14 @@ class Answering:
             if isinstance(event, Written):
                 return event
         raise RefusedError("there is no answer", 500)
+
+    async def notes(self, written: Written, least: float) -> list[str]:
+        """Sentences on its images, and on what of it contradicts what was said before of the one image."""
+        shown, said = self.job.shown, self.asked
+        if shown.names or written.is_withheld(least):
+            return [*shown.notes]
+        now = Turn(said.question, written.text)
+        return [*shown.notes, *await run_in_threadpool(both_ways, said.turns, now)]
 
 
 def open_desk(assistant: Assistant) -> Desk:

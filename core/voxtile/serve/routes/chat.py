@@ -94,7 +94,7 @@ async def chat(request: Request) -> Any:  # noqa: ANN401 - whole, or a stream
         written = await _while_somebody_waits(request, asyncio.ensure_future(answering.whole()))
         if written is None:
             return Response()
-        return JSONResponse(completion(written, least, answering.job.shown.notes).model_dump())
+        return JSONResponse(completion(written, least, await answering.notes(written, least)).model_dump())
 
 
 @page_router.get("/assistant")

@@ -26,6 +26,7 @@ def test_a_chat_about_a_sample(explored, desk, monkeypatch, width, scheme):
     answering = desk.assistant.answering
     said = answering.text_of
     monkeypatch.setattr(answering, "text_of", lambda tokens: f"{said(tokens)} {SCRIPT}")
+    monkeypatch.setattr("voxtile.serve.assisting.desk.both_ways", lambda before, now: (f"Contradicted. {SCRIPT}",))
     with ExitStack() as stack:
         address, browser = stack.enter_context(at_an_address(explored, desk=desk)), stack.enter_context(chromium())
         page = stack.enter_context(tab(browser, width=width, scheme=scheme))
@@ -42,6 +43,7 @@ def test_a_chat_about_a_sample(explored, desk, monkeypatch, width, scheme):
         page.keyboard.press("Enter")
         chat.locator("article").nth(1).get_by_text("confidence").wait_for()
         assert chat.locator("meter").count() >= 2
+        assert chat.get_by_role("note").all_inner_texts() == [f"Contradicted. {SCRIPT}"] * 2
         assert "<script>" in chat.inner_text()
         assert serious(page) == []
         assert too_wide(page) <= 0

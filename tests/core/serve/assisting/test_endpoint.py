@@ -66,6 +66,23 @@ def test_pieces_are_those_of_the_whole(ask):
     assert "".join(chunk.choices[0].delta.content or "" for chunk in withheld) == CANNOT_BE_TOLD
 
 
+def test_an_answer_that_contradicts_an_earlier_one_says_so_whole_and_in_pieces(ask, desk, monkeypatch):
+    monkeypatch.setattr(desk.assistant.answering, "text_of", lambda tokens: "Yes, there is a pleural effusion.")
+    question = "Is there a pleural effusion?"
+    notes = lambda answer: answer.model_extra["voxtile"]["notes"]  # noqa: E731
+    denied = about(picture_url(0), REPORT, "The heart is enlarged. No pleural effusion.", question)
+    (said,) = notes(ask(denied))
+    assert "“No pleural effusion.”" in said
+    assert "one of them is wrong" in said
+    *_, last = [piece for piece in ask(denied, stream=True) if piece.choices]
+    assert notes(last) == [said]
+    assert notes(ask(about(picture_url(0), REPORT, "There is a pleural effusion.", question))) == []
+    assert notes(ask(about(picture_url(0), question))) == []
+    withheld = ask(denied, extra_body={"least": 1.0})
+    assert text_of(withheld) == CANNOT_BE_TOLD
+    assert notes(withheld) == []
+
+
 def test_a_sample_of_the_corpus_is_asked_about_by_its_uid(openai, ask, assistant, explored):
     row = explored.row(PATCH)
     with explored.source(row) as source:

@@ -1,6 +1,7 @@
 """Several images in one message are read as `voxtile ask first second` reads them: named, by date, of one patient."""
 
 import asyncio
+from dataclasses import replace
 
 import numpy as np
 import pydicom
@@ -12,6 +13,7 @@ from tests.core.serve.assisting.conftest import TOKEN, data_url, picture_url
 
 from voxtile.assist import Assistant
 from voxtile.assist.scans import prompts_of
+from voxtile.assist.writing import write
 from voxtile.data import ImagePreset
 from voxtile.errors import InputError
 from voxtile.types import Shown, Turn
@@ -72,15 +74,17 @@ def ask_of(openai, explored, pages, comparing):
         at_an_address(explored, pages, desk, TOKEN) as address,
         openai.OpenAI(base_url=f"{address}v1", api_key=TOKEN, max_retries=0) as client,
     ):
-        yield lambda *paths, **more: client.chat.completions.create(**message(paths), **more)
+        yield lambda *paths, said=(QUESTION,), **more: client.chat.completions.create(**message(paths, said), **more)
     desk.close()
 
 
-def message(paths):
+def message(paths, said=(QUESTION,)):
+    """A request about images: questions and answers, and the last question."""
     urls = [path if isinstance(path, str) else data_url(path.read_bytes(), "application/dicom") for path in paths]
     parts = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
-    content = [*parts, {"type": "text", "text": QUESTION}]
-    return {"model": "voxtile-assist", "messages": [{"role": "user", "content": content}], "max_tokens": LONGEST}
+    messages = [{"role": ("user", "assistant")[n % 2], "content": text} for n, text in enumerate(said)]
+    messages[0]["content"] = [*parts, {"type": "text", "text": said[0]}]
+    return {"model": "voxtile-assist", "messages": messages, "max_tokens": LONGEST}
 
 
 def told(answer):
@@ -135,6 +139,27 @@ def test_that_images_do_not_say_whose_they_are_is_said_beside_the_answer(ask_of,
     assert noted(films["later"], films["earlier"]) == []
     *_, last = [piece for piece in ask_of(picture_url(0), picture_url(1), stream=True) if piece.choices]
     assert len(last.model_extra["voxtile"]["notes"]) == 1
+
+
+def test_answers_are_held_against_each_other_where_they_are_of_one_image(ask_of, comparing, monkeypatch):
+    """Of several an answer may be of another than the one before."""
+    monkeypatch.setattr(comparing.answering, "text_of", lambda tokens: "There is a pleural effusion.")
+    image, said = picture_url(0), ("Is there a pleural effusion?", "No.", "And now?")
+    for images, expected in (((image,), 1), ((image, image), 0)):
+        notes = ask_of(*images, said=said).model_extra["voxtile"]["notes"]
+        assert sum("one of them is wrong" in note for note in notes) == expected
+    answers, written = [], write
+
+    def replaced(*args, **options):
+        return [replace(answer, text=answers.pop(0)) for answer in written(*args, **options)]
+
+    monkeypatch.setattr("voxtile.assist.speaking.talk.write", replaced)
+    one = torch.zeros(1, 24, 24)
+    for images, names, expected in ((one, (), 1), (torch.stack([one, one]), ("Image 1", "Image 2"), 0)):
+        answers[:] = ["No effusion.", "There is an effusion."]
+        talk = comparing.talk(images, longest=LONGEST, names=names)
+        assert talk.ask(QUESTION).notes == ()
+        assert len(talk.ask(QUESTION).notes) == expected
 
 
 def test_what_the_command_refuses_is_refused_here(openai, ask_of, comparing, films, tmp_path):

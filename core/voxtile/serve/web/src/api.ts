@@ -207,6 +207,7 @@ export interface RestsOn {
   claims: Claim[];
   confidence: number;
   withheld: boolean;
+  notes: string[];
   warning: string;
 }
 

@@ -27,6 +27,7 @@ _RETRIES: Any = {
     "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=5), "base": 2},
 }
 _EXPIRED = ("ExpiredToken", "TokenRefreshRequired", "InvalidToken", "RequestTimeTooSkewed")
+_NO_BUCKET = "NoSuchBucket"  # S3 and the XML interface of Google, in the body of their answer; a HEAD has none
 _DENIED = ("status code: 403", "status code: 401")  # of a list, which has no error of its own kind
 _KEYS = {
     "s3": "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION, AWS_ENDPOINT_URL",
@@ -126,6 +127,7 @@ class Store:
                     raise OSError(f"{len(data)} bytes came of {wanted}")
                 return data, identity
             except (exceptions.NotFoundError, FileNotFoundError) as error:  # obstore has raised either
+                self._require_bucket(error)
                 raise FileNotFoundError(name) from error
             except exceptions.PreconditionError as error:
                 raise self._changed(name) from error
@@ -162,12 +164,23 @@ class Store:
             "start again to read the new one, and run 'voxtile verify' on the corpus, whose files never change"
         )
 
+    def _require_bucket(self, error: Exception) -> None:
+        """Say of a refusal that is of the whole bucket that it is.
+
+        Raises:
+            CorpusError: there is no such bucket.
+        """
+        if _NO_BUCKET in str(error):
+            where = ", and AWS_ENDPOINT_URL where the store is not Amazon's" if self.address.scheme == "s3" else ""
+            raise CorpusError(f"the store has no bucket '{self.address.bucket}'; check its name{where}") from error
+
     async def _pause(self, attempt: int, error: Exception, name: str, purpose: str = "read") -> None:
         """Wait before a request is made again.
 
         Raises:
             CorpusError: it is of no use, or was made often enough.
         """
+        self._require_bucket(error)
         said, where = str(error), f"{self.address.url}/{name}".rstrip("/")
         keys = _KEYS.get(self.address.scheme)
         advice = f"; credentials come from the environment ({keys})" if keys else ""

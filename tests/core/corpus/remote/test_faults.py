@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from object_stores import BUCKET, has_server, proxy
 
+from voxtile.cli.main import main
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.remote.payloads import see_anew
 from voxtile.errors import CorpusError
@@ -207,6 +208,12 @@ def test_a_corpus_of_a_newer_version_is_refused_before_anything_else_is_read(any
 def test_what_is_no_corpus_is_said(any_server, place):
     with pytest.raises(CorpusError, match=r"'s3://data/nothing/here' is not a corpus \(it has no corpus.json\)"):
         Corpus(place(any_server, "nothing/here"))
+
+
+def test_a_bucket_that_does_not_exist_is_told_from_one_without_a_corpus(any_server, place, capsys):
+    place(any_server, "nothing")
+    assert main(["inspect", "s3://nobodys-bucket/corpus"]) == 2
+    assert "the store has no bucket 's3://nobodys-bucket'; check its name" in " ".join(capsys.readouterr().err.split())
 
 
 def test_a_disk_that_fills_ends_in_a_sentence(any_server, place, uploaded, local_corpus):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -114,10 +115,33 @@ def _reason(error: BaseException) -> str:
 
 
 def resumable(folder: Path) -> Iterator[Path]:
-    """Checkpoints in the versions of a run, the newest first."""
+    """Checkpoints in the versions of a run, the newest first: of the latest version, its last one, then by step.
+
+    Names say it, and times of files do not: a copy of a folder has others.
+    """
     found = [*folder.glob(f"version_*/checkpoints/{LAST}"), *folder.glob(f"version_*/checkpoints/{PREVIOUS}")]
     found += folder.glob("version_*/checkpoints/step-*.ckpt")
-    yield from sorted(found, key=lambda path: path.stat().st_mtime_ns, reverse=True)
+    yield from sorted(found, key=lambda path: (version_of(path), path.name == LAST, _number(path.stem)), reverse=True)
+
+
+def version_of(path: Path) -> int:
+    """Which start of its run wrote a checkpoint, counted from 0; -1 where its folder does not say."""
+    return _number(path.parents[1].name)
+
+
+def _number(name: str) -> int:
+    digits = re.split("[-_]", name)[-1]
+    return int(digits) if digits.isdecimal() else -1
+
+
+def step_of(path: Path) -> int:
+    """After how many steps a checkpoint was written; 0 where it cannot be read or does not say."""
+    try:
+        content = load_tensors(path, "checkpoint", "use another", mapped=True)
+    except CheckpointError:
+        return 0
+    step = content.get("global_step") if isinstance(content, dict) else None
+    return step if isinstance(step, int) else 0
 
 
 def _hashes(path: Path) -> Path:

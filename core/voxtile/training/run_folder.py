@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ from lightning.pytorch.utilities import rank_zero_only
 from voxtile.console import note
 from voxtile.errors import CheckpointError
 from voxtile.folders import under_output_root
-from voxtile.training.checkpoint import read_checkpoint, resumable
+from voxtile.training.checkpoint import LAST, read_checkpoint, resumable, step_of, version_of
 
 RUNS = "runs"
 
@@ -50,6 +50,8 @@ def checkpoint_to_load(path: str | None, run: Path, *, fit: bool) -> str | None:
 def last_checkpoint(folder: Path) -> Path | None:
     """The newest whole checkpoint under a run's folder, None when there is none yet.
 
+    It is of the latest version of the run; a note says where an earlier version went further.
+
     Raises:
         CheckpointError: there are some, and none of them is whole.
     """
@@ -60,7 +62,21 @@ def last_checkpoint(folder: Path) -> Path | None:
         except CheckpointError as error:
             rank_zero_only(note)(str(error))
         else:
+            _tell_of_further(path, found)
             return path
     if found:
         raise CheckpointError(f"no checkpoint under '{folder}' is whole; start a new run, with another --name")
     return None
+
+
+def _tell_of_further(path: Path, found: Sequence[Path]) -> None:
+    """Say where an earlier version of the run has more steps: the latest one was begun anew, or from before them."""
+    earlier = [other for other in found if other.name == LAST and version_of(other) < version_of(path)]
+    if not earlier:
+        return
+    own, (furthest, other) = step_of(path), max((step_of(one), one) for one in earlier)
+    if furthest > own:
+        rank_zero_only(note)(
+            f"last is '{path}', of step {own}, since it is of the latest start of this run; an earlier one went "
+            f"further, to step {furthest}: take that with --ckpt_path {other}"
+        )

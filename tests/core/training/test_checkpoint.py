@@ -227,6 +227,36 @@ def test_the_one_before_is_kept_and_both_have_their_hash(tmp_path):
     assert len(list(path.parent.iterdir())) == 4
 
 
+def of_step(path, step):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    AtomicCheckpointIO().save_checkpoint({"voxtile_format": FORMAT, "global_step": step}, path)
+    return path
+
+
+def test_the_last_one_is_of_the_latest_start_whatever_the_times_of_the_files_say(tmp_path, capsys):
+    """As after a copy in another order."""
+    steps = {"version_10/step-200": 200, "version_9/last": 150, "version_10/last": 1000, "version_10/step-1000": 1000}
+    paths = [of_step(tmp_path / f"{name.replace('/', '/checkpoints/')}.ckpt", step) for name, step in steps.items()]
+    for time, path in enumerate(paths):
+        os.utime(path, (time, time))
+    for then in (paths[n] for n in (2, 3, 0, 1)):
+        assert last_checkpoint(tmp_path) == then
+        then.write_bytes(b"torn")
+    assert "went further" not in capsys.readouterr().err
+
+
+def test_that_an_earlier_start_went_further_is_said(tmp_path, capsys):
+    first = of_step(tmp_path / "version_0" / "checkpoints" / "last.ckpt", 100)
+    second = of_step(tmp_path / "version_1" / "checkpoints" / "last.ckpt", 10)
+    assert last_checkpoint(tmp_path) == second
+    said = " ".join(capsys.readouterr().err.split())
+    assert "of step 10" in said
+    assert f"to step 100: take that with --ckpt_path {first}" in said
+    of_step(second, 100)
+    assert last_checkpoint(tmp_path) == second
+    assert capsys.readouterr().err == ""
+
+
 @pytest.mark.parametrize("damage", ["cut", "byte"])
 def test_a_torn_one_is_refused_and_the_one_before_is_taken(tmp_path, capsys, damage):
     path = written(tmp_path / "version_0", 3)

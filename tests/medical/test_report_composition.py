@@ -67,6 +67,27 @@ def test_a_tear_that_is_named_by_its_form_is_of_the_place_that_it_is_said_to_be_
 
 
 @pytest.mark.parametrize(
+    ("text", "instead"),
+    [
+        ("Flap tear of the retina.", None),
+        ("A retinal flap tear is seen in the left eye.", None),
+        ("Posterior horn lesion in the spinal cord.", "cord_signal_abnormality"),
+        ("Enhancing posterior horn lesion of the cervical cord.", "cord_signal_abnormality"),
+        ("Posterior horn lesion of the lateral ventricle.", None),
+        ("Nerve root avulsion of the brachial plexus.", None),
+        ("C7 root avulsion.", None),
+        ("Aortic root rupture.", None),
+        ("Horizontal tear of the iris.", None),
+        ("Root lesion of the first molar.", None),
+    ],
+)
+def test_horns_flaps_and_roots_of_other_organs_are_no_menisci(text: str, instead: str | None) -> None:
+    read = {concept for concept, _ in _read(text)}
+    assert "meniscal_tear" not in read
+    assert instead is None or instead in read
+
+
+@pytest.mark.parametrize(
     ("text", "concept"),
     [
         ("Displaced fracture of the left fifth rib.", "displacement"),  # said of the fracture

@@ -107,6 +107,8 @@ def test_dicom_comes_back_as_a_segmentation_of_its_own_slices(tmp_path, model, n
     assert main(["ground", "any", str(series), "bone", "--out", str(out)]) == 0
     [path] = out.glob("*.seg.dcm")
     segmentation = highdicom.seg.segread(path)
+    [segment] = segmentation.SegmentSequence
+    assert (segment.SegmentAlgorithmType, segment.SegmentAlgorithmName) == ("AUTOMATIC", "bright")
     originals = [pydicom.dcmread(p) for p in sorted(series.rglob("*.dcm"))]
     assert {uid for _, _, uid in segmentation.get_source_image_uids()} <= {o.SOPInstanceUID for o in originals}
     mask = segmentation.get_volume(combine_segments=True)

@@ -41,6 +41,7 @@ _SHARE = 255
 _BODY = ("SCT", "123037004", "Anatomical Structure")
 _SAME_PLACE = 0.2  # of the smallest step: original positions are often rounded to 0.1 mm
 _SAME_AXIS = 0.5  # highdicom holds cosines to the same tolerance: from 1 on any two axes would be the same
+BY_MODEL = ("ground", "assist")  # before a colon and the model: sources of regions that a model drew
 _MAX_LABEL = 64  # characters of a segment's label (PS3.5, VR LO)
 
 Array = npt.NDArray[Any]
@@ -142,13 +143,21 @@ def _regions(corpus: Corpus, sample: StoredSample) -> list[Segment]:
         mask = corpus.mask(row)
         if mask is not None and mask.shape == shape and mask.any():
             fact = known[row["region_id"]]
-            found.append(Segment(row, fact.get("code"), json.loads(fact.get("attributes") or "{}"), mask))
+            about = {**_of_model(row["source"]), **json.loads(fact.get("attributes") or "{}")}
+            found.append(Segment(row, fact.get("code"), about, mask))
     if not found:
         raise CorpusError(
             f"sample {uid} has no mask on its own grid; attach masks with: "
             "voxtile facts CORPUS --from masks --masks FOLDER"
         )
     return found
+
+
+def _of_model(source: str | None) -> dict[str, str]:
+    """Who drew a region that a model was asked for, `ground:last.ckpt`, without the folder of its file."""
+    kind, _, name = (source or "").partition(":")
+    software = Path(name).name if name.endswith(".ckpt") else name
+    return {"algorithm": "AUTOMATIC", "software": software} if kind in BY_MODEL else {}
 
 
 def _write(
@@ -272,9 +281,8 @@ def _description(region: Segment, number: int) -> Any:  # noqa: ANN401 - a highd
     where = region.attributes.get("anatomic_region")
     algorithm = str(region.attributes.get("algorithm"))
     is_automatic = algorithm in ("AUTOMATIC", "SEMIAUTOMATIC")
-    # Which program drew the mask of a corpus is not kept; the standard wants one named.
     software = hd.AlgorithmIdentificationSequence(
-        name=str(region.attributes.get("software") or "not recorded")[:_MAX_LABEL],
+        name=str(region.attributes.get("software") or "not recorded")[:_MAX_LABEL],  # the standard wants one named
         family=CodedConcept("113076", "DCM", "Segmentation"),
         version="not recorded",
     )

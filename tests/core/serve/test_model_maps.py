@@ -81,6 +81,10 @@ def test_masks_of_the_corpus_are_saved_too(served_with, tmp_path):
     mask = nib.load(tmp_path / name).get_fdata()[..., 0].transpose(2, 1, 0)
     assert np.argwhere(mask).min(0).tolist() == [20, 10, 30]
     assert mask.sum() == 100
+    pydicom = pytest.importorskip("pydicom")
+    drawn = client.get(f"/api/samples/{VOLUME}/regions/saved", params={"to": "dicom-seg"})
+    [segment] = pydicom.dcmread(io.BytesIO(drawn.content)).SegmentSequence
+    assert segment.SegmentAlgorithmType == "MANUAL"  # nothing says that a program drew it
     outlined = client.get(f"/api/samples/{PATCH}/regions/saved", params={"to": "geojson"}).json()
     shapes = [shapely.geometry.shape(one["geometry"]) for one in outlined["features"]]
     assert [shape.bounds for shape in shapes] == [(10, 5, 30, 15)]

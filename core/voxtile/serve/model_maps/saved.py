@@ -16,7 +16,7 @@ from voxtile.corpus.reader import Corpus
 from voxtile.corpus.source import StoredSample
 from voxtile.errors import ConfigError, CorpusError, InputError
 from voxtile.formats.dicom import SOP_CLASSES
-from voxtile.formats.dicom_seg import Segment, check_segments_have_a_place, write_segments
+from voxtile.formats.dicom_seg import Segment, check_segments_have_a_place, write_dicom_seg, write_segments
 from voxtile.formats.geometry import volume_affine
 from voxtile.stages.ground.files import WRITERS, Found, is_volume
 
@@ -47,14 +47,14 @@ def forms_of(meta: Mapping[str, Any]) -> tuple[Form, ...]:
     return ("geopackage", "geojson") if meta.get("crs") and meta.get("transform") else ("geojson",)
 
 
-def saved(corpus: Corpus, found: Sequence[Found], form: Form, drawn_by: str) -> SavedFile:
+def saved(corpus: Corpus, found: Sequence[Found], form: Form, drawn_by: str | None = None) -> SavedFile:
     """Masks of one sample as a file; several that belong together as an archive (zip).
 
     Args:
         corpus: of the sample.
         found: its masks; one at least is not empty.
         form: one of `forms_of`.
-        drawn_by: the model, or who drew the masks.
+        drawn_by: the model; of regions of the corpus their facts say it.
 
     Raises:
         ConfigError: nothing is shown, or the sample has no place that the format could say.
@@ -78,10 +78,14 @@ def saved(corpus: Corpus, found: Sequence[Found], form: Form, drawn_by: str) -> 
         return _packed(stem.name, files)
 
 
-def _dicom_seg(corpus: Corpus, sample: StoredSample, found: Sequence[Found], out: Path, drawn_by: str) -> list[Path]:
+def _dicom_seg(
+    corpus: Corpus, sample: StoredSample, found: Sequence[Found], out: Path, drawn_by: str | None
+) -> list[Path]:
     """It refers to the series that `voxtile extract --to dicom` writes of the sample."""
     if not is_volume(sample):
         raise ConfigError("a DICOM segmentation is of slices with a place in the patient, and this sample has none")
+    if drawn_by is None:
+        return write_dicom_seg(corpus, sample, out)
     check_segments_have_a_place(sample)
     segments = []
     for part in found:

@@ -177,7 +177,7 @@ def save_regions(served: Served, uid: str, to: Form) -> Response:
         ]  # fmt: skip
         if not found:
             raise ConfigError("this sample has no region with a mask; there is nothing to save")
-        return _download(saved(served.corpus, found, to, "masks of a voxtile corpus"))
+        return _download(saved(served.corpus, found, to))
 
 
 @router.post("/samples/{uid}/classes")

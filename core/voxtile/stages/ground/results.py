@@ -31,7 +31,7 @@ def add_regions(corpus: Corpus, found: Sequence[Found], source: str) -> None:
     Args:
         corpus: of the image alone.
         found: at most one of a phrase in a sample.
-        source: of the regions.
+        source: of the regions, see `voxtile.formats.dicom_seg.BY_MODEL`.
     """
     writer = JobWriter(corpus.roots[0], "ground")
     for part in found:

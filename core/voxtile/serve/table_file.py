@@ -28,7 +28,7 @@ HIDDEN = frozenset({"source", "shard", "offset", "nbytes", "sha256", "ref"})
 """Columns of samples that say where files lie or what they are called: no answer and no condition holds them."""
 
 _PLAIN = ("splits", "scores")
-_LAYOUT = "2"
+_LAYOUT = "3"
 _MEMORY = "512MB"  # while it is made; what needs more is put aside on the disk
 _MOST_CONCEPTS = 500
 
@@ -63,12 +63,7 @@ def _write(corpus: Corpus, index: SampleIndex, folder: Path) -> None:
             _write_verdicts(connection, corpus)
             for name in _PLAIN:
                 connection.execute(f"CREATE TABLE {name} AS {_rows(connection, corpus, name)}")
-            connection.register("whole_ledger", corpus.ledger())
-            connection.execute(
-                "CREATE TABLE stored_ledger AS SELECT coalesce(number, -1) AS number, whole_ledger.* EXCLUDE (source) "
-                "FROM whole_ledger LEFT JOIN numbers USING (uid) ORDER BY number"
-            )
-            connection.execute("CREATE VIEW ledger AS SELECT * EXCLUDE (number) FROM stored_ledger")
+            _write_ledger(connection, corpus)
             _write_counts(connection)
             for name in ("samples", *OF_SAMPLES, "verdicts", "ledger"):
                 connection.execute(f"CREATE INDEX {name}_by_number ON stored_{name} (number)")
@@ -102,6 +97,21 @@ def _write_numbered(connection: duckdb.DuckDBPyConnection, corpus: Corpus, name:
         f"FROM ({_rows(connection, corpus, name)}) AS rows LEFT JOIN numbers USING (uid) ORDER BY number"
     )
     connection.execute(f"CREATE VIEW {name} AS SELECT * EXCLUDE (number) FROM stored_{name}")
+
+
+def _write_ledger(connection: duckdb.DuckDBPyConnection, corpus: Corpus) -> None:
+    """The ledger with a number for the name of each input, and which rows are of a part of an input that was used."""
+    connection.register("whole_ledger", corpus.ledger())
+    connection.execute("""
+        CREATE TABLE stored_ledger AS
+        WITH told AS (SELECT *, split_part(source, '#', 1) AS whole FROM whole_ledger),
+        used AS (SELECT DISTINCT source FROM told WHERE status = 'used')
+        SELECT coalesce(number, -1) AS number, told.* EXCLUDE (source, whole),
+            dense_rank() OVER (ORDER BY whole) AS input,
+            status <> 'used' AND (source IN (FROM used) OR whole IN (FROM used)) AS is_part
+        FROM told LEFT JOIN numbers USING (uid) ORDER BY number
+        """)
+    connection.execute("CREATE VIEW ledger AS SELECT * EXCLUDE (number, input, is_part) FROM stored_ledger")
 
 
 def _write_verdicts(connection: duckdb.DuckDBPyConnection, corpus: Corpus) -> None:

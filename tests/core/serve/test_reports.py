@@ -95,6 +95,10 @@ def test_dropped_inputs_are_told_by_reason_and_not_by_name(serving, tmp_path):
         ("doe/2.dcm", "failed", "input-error", "InputError", None),
         ("doe/3.dcm", "dropped", "too-few-slices", None, GONE),
         ("doe/4.dcm", "dropped", "too-few-slices", None, None),
+        ("doe/4.dcm", "dropped", "too-few-slices", None, OTHER),  # another series of the same file
+        ("doe/1.dcm", "dropped", "undeclared-nodata", None, "b.tif: 4 pixels"),
+        ("doe/1.dcm#2", "dropped", "undeclared-nodata", None, None),
+        ("doe/1.dcm#3", "used", None, None, None),
     ]
     names = ("source", "status", "reason", "error_class", "uid")
     rows = [{**dict(zip(names, one, strict=True)), "attempt": 1} for one in told]
@@ -103,11 +107,16 @@ def test_dropped_inputs_are_told_by_reason_and_not_by_name(serving, tmp_path):
     client = serving(tmp_path / "corpus")
     answer = client.get("/api/dropped")
     found = answer.json()
-    assert (found["used"], found["total"]) == (1, 3)
-    assert [(r["reason"], r["inputs"]) for r in found["reasons"]] == [("too-few-slices", 2), ("input-error", 1)]
+    assert (found["used"], found["total"]) == (1, 6)
+    assert [(r["reason"], r["inputs"], r["parts"]) for r in found["reasons"]] == [
+        ("too-few-slices", 2, 0), ("input-error", 1, 0), ("undeclared-nodata", 0, 2)
+    ]  # fmt: skip
+    assert [one["is_part"] for one in found["inputs"]] == [False] * 4 + [True] * 2
     assert "doe" not in answer.text
     chosen = client.get("/api/dropped", params={"reason": "too-few-slices"}).json()
+    assert chosen["total"] == 3
     assert [(one["status"], one["uid"], one["is_sample"]) for one in chosen["inputs"]] == [
+        ("dropped", OTHER, False),
         ("dropped", GONE, False),
         ("dropped", None, False),
     ]

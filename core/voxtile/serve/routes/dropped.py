@@ -1,4 +1,4 @@
-"""Inputs that became no sample: what the ledger says of them, without their names."""
+"""Inputs that became no sample, and parts of others: what the ledger says of them, without their names."""
 
 from __future__ import annotations
 
@@ -14,27 +14,29 @@ _A_PAGE = 100
 
 
 class Reason(BaseModel):
-    """Why inputs became no sample."""
+    """Why inputs became no sample, and why parts of others did not: or what is noted of these."""
 
     status: str
     reason: str
     error_class: str | None
     inputs: int
+    parts: int
 
 
 class DroppedInput(BaseModel):
-    """One input or a part of it; `uid` where it is known as which sample it would be."""
+    """One input, or a part of one that was used; `uid` where it is known as which sample it would be."""
 
     status: str
     reason: str
     error_class: str | None
     attempt: int
     uid: str | None
+    is_part: bool
     is_sample: bool
 
 
 class Dropped(BaseModel):
-    """Reasons, the most frequent first, and a page of inputs."""
+    """Reasons, the most frequent first, and a page of the rows of the ledger behind them; `total` counts these."""
 
     used: int
     reasons: list[Reason]
@@ -53,21 +55,23 @@ def dropped(
     reasons = [
         Reason(**row)
         for row in served.tables.rows(
-            "SELECT status, coalesce(reason, status) AS reason, error_class, count(*) AS inputs FROM ledger "
-            "WHERE status <> 'used' GROUP BY ALL ORDER BY inputs DESC, reason, status"
+            "SELECT status, coalesce(reason, status) AS reason, error_class, "
+            "count(DISTINCT input) FILTER (NOT is_part) AS inputs, count(*) FILTER (is_part) AS parts "
+            "FROM stored_ledger WHERE status <> 'used' GROUP BY 1, 2, 3 ORDER BY inputs DESC, parts DESC, 2, 1"
         )
     ]
+    of_reason = "FROM stored_ledger WHERE status <> 'used' AND (?::VARCHAR IS NULL OR coalesce(reason, status) = ?)"
     rows = served.tables.rows(
-        "SELECT status, coalesce(reason, status) AS reason, error_class, attempt, uid FROM ledger "
-        "WHERE status <> 'used' AND (?::VARCHAR IS NULL OR coalesce(reason, status) = ?) "
-        f"ORDER BY ALL LIMIT {_A_PAGE} OFFSET ?",
+        f"SELECT status, coalesce(reason, status) AS reason, error_class, attempt, uid, is_part {of_reason} "
+        f"ORDER BY is_part, status, reason, error_class, attempt, uid LIMIT {_A_PAGE} OFFSET ?",
         reason, reason, offset,
     )  # fmt: skip
     there = served.known_uids([row["uid"] for row in rows])
+    used = served.tables.rows("SELECT count(DISTINCT input) AS n FROM stored_ledger WHERE status = 'used'")
     return Dropped(
-        used=int(served.tables.rows("SELECT count(*) AS n FROM ledger WHERE status = 'used'")[0]["n"]),
+        used=int(used[0]["n"]),
         reasons=reasons,
         inputs=[DroppedInput(**row, is_sample=known) for row, known in zip(rows, there, strict=True)],
         offset=offset,
-        total=sum(one.inputs for one in reasons if reason is None or one.reason == reason),
+        total=int(served.tables.rows(f"SELECT count(*) AS n {of_reason}", reason, reason)[0]["n"]),
     )

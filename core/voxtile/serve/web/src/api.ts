@@ -155,8 +155,8 @@ export interface ShownCases {
 
 export interface Dropped {
   used: number;
-  reasons: { status: string; reason: string; error_class: string | null; inputs: number }[];
-  inputs: { status: string; reason: string; error_class: string | null; attempt: number; uid: string | null; is_sample: boolean }[];
+  reasons: { status: string; reason: string; error_class: string | null; inputs: number; parts: number }[];
+  inputs: { status: string; reason: string; error_class: string | null; attempt: number; uid: string | null; is_part: boolean; is_sample: boolean }[];
   offset: number;
   total: number;
 }

@@ -284,6 +284,8 @@ def _read_old_names() -> None:
 
 
 def _load_with_current_names(text: str) -> Any:  # noqa: ANN401 - what YAML holds
+    if text.strip() == "None":
+        return None  # what the parser writes of null before it reads an argument of a class again
     content = with_current_names(_LOAD_YAML(text))
     refuse_parts_of_python(content)
     return content

@@ -8,6 +8,7 @@ import pytest
 import torch
 import yaml
 
+from voxtile.cli.lightning import Parser
 from voxtile.cli.main import lightning_main, main
 from voxtile.inference.load import load_model
 from voxtile.training.checkpoint import read_checkpoint
@@ -86,7 +87,7 @@ def test_test_writes_the_report_into_the_log_folder(run_folder, arguments, capsy
     assert results.with_name("index.html").is_file()
 
 
-def test_a_printed_config_is_a_config(arguments, capsys, tmp_path):
+def test_a_printed_config_is_a_config(arguments, capsys, tmp_path, monkeypatch):
     with pytest.raises(SystemExit) as done:
         lightning_main(["fit", *arguments, "--print_config"])
     assert done.value.code == 0
@@ -94,7 +95,16 @@ def test_a_printed_config_is_a_config(arguments, capsys, tmp_path):
     assert printed["model"]["encoder"]["init_args"]["embed_dim"] == 16
     (tmp_path / "again.yaml").write_text(yaml.safe_dump(printed))
     again = ["--name", "again", "--trainer.max_steps", "1", "--trainer.limit_val_batches", "0"]
+    checked, validate = [], Parser.validate
+
+    def counted(parser, config, *args, **options):
+        checked.extend([parser.prog] if "fit" in config or "trainer" in config else [])
+        return validate(parser, config, *args, **options)
+
+    monkeypatch.setattr(Parser, "validate", counted)
     assert lightning_main(["fit", "-c", str(tmp_path / "again.yaml"), *again]) == 0
+    assert sorted(checked) == sorted({*checked}), "each check of the whole takes a tenth of a short run's seconds"
+    assert checked
     first, same = (
         yaml.safe_load(next(Path("runs", name).rglob("config.yaml")).read_text()) for name in ("tiny", "again")
     )

@@ -221,10 +221,13 @@ def test_untrained_models_are_not_tested(arguments, capsys):
 def test_options_can_come_from_the_environment(arguments, capsys, monkeypatch):
     monkeypatch.setenv("VOXTILE_FIT__DATA__BATCH_SIZE", "9")
     monkeypatch.setenv("VOXTILE_FIT__DATA__VAL_SPLIT", "dev")
+    tower = ["--model.encoder.image", "TimmTower", "--model.encoder.image.name", "resnet18"]
     with pytest.raises(SystemExit):
-        lightning_main(["fit", *arguments, "--print_config"])
-    data = yaml.safe_load(capsys.readouterr().out)["data"]
+        lightning_main(["fit", *arguments, *tower, "--model.encoder.image.pretrained", "null", "--print_config"])
+    printed = yaml.safe_load(capsys.readouterr().out)
+    data = printed["data"]
     assert (data["val_split"], data["batch_size"]) == ("dev", 16), "a file comes before the environment"
+    assert printed["model"]["encoder"]["init_args"]["image"]["init_args"]["pretrained"] is None
 
 
 def test_a_run_that_max_steps_stopped_within_an_epoch_goes_on_with_the_rest_of_it(arguments, capsys):

@@ -145,7 +145,7 @@ def _unknown_key(name: str, keys: list[str], arguments: set[str]) -> str:
     if (now := _GONE.get(name.rpartition(".")[2])) is not None:
         return f"there is no option '{name}' any more; take {now}"
     if name in arguments:
-        return f"there is no option '{name}' of the class that is named there, though other classes have it"
+        return f"there is no option '{name}' in this place, though other classes have it; --help lists all"
     candidates = keys if "." in name else [key.rpartition(".")[2] for key in keys] + sorted(arguments)
     return f"there is no option '{name}'{nearest(name, candidates)}; --help lists all"
 

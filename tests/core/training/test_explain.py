@@ -36,7 +36,7 @@ UNION = """Parser key "{outer}":
             UNION.format(outer="image", inner="there is no option 'dept'; did you mean 'depth'?; --help lists all"),
             "there is no option 'dept'; did you mean 'depth'?; --help lists all",
         ),
-        ("Option 'pretrained' is not accepted", "there is no option 'pretrained' of the class that is named there"),
+        ("Option 'pretrained' is not accepted", "there is no option 'pretrained' in this place"),
         (
             "Parser key \"curriculum\":\n  invalid literal for int() with base 10: 'one'",
             "'curriculum' cannot be 'one'; it must be int",

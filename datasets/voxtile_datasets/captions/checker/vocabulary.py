@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
-from typing import Any, TypeAlias
+from typing import Any
 
 from voxtile.domain import discover
 from voxtile.errors import ConfigError
@@ -16,52 +16,26 @@ from voxtile.words.tokens import words_of
 from voxtile_datasets.captions.checker.aspects import Aspect, compile_aspects
 from voxtile_datasets.captions.checker.concept_terms import terms_of
 from voxtile_datasets.captions.checker.normal_looks import denied_by_normality
-from voxtile_datasets.captions.checker.verb_forms import forms_of
+from voxtile_datasets.captions.checker.vocabularies.tables import (
+    FINDING,
+    Concept,
+    Pair,
+    both_ways,
+    concepts_of,
+    key_of_name,
+    pairs_of,
+    phrases_beyond,
+    phrases_of,
+    phrases_of_places,
+    phrases_said,
+    values_of_concepts,
+    with_regions,
+)
 from voxtile_datasets.captions.checker.vocabulary_file import Joined, read_files
 
-Pair: TypeAlias = tuple[str, str]  # structure, quality
 NORMAL = "normal"
-_FINDING = " finding"  # of a region
 _SIDES = frozenset(["left", "right"])
 _JOINING = frozenset(["of", "in", "the"])
-
-
-@dataclass(frozen=True)
-class Concept:
-    """Something that a picture can show.
-
-    Attributes:
-        name: as facts call it.
-        aliases: other names in facts.
-        is_a: more general concepts: whatever shows this shows them.
-        kin: concepts that are easily told of the same thing; where a fact states one of them, this is not known.
-        excludes: concepts that cannot be where this one is.
-        denies: concepts that its denial denies, too.
-        is_diagnosis: where the facts state only something more general, it is not merely unknown but unsupported.
-        is_healthy: a part of a normal picture, such as a tissue or a device, and no finding.
-        has: concepts that belong to it: a forest has trees.
-        unless: phrases beside a name of it that make it something else.
-        part_of: concepts whose part it is: whatever shows them shows it, and facts of them hold its colour and number.
-        is_optional: a part that its whole may lack, so that it is there only where a fact says so.
-        share_of: a concept of which it says how much there is, from `share` to `share`: an overcast sky of cloud.
-        is_recorded: whether a record states it and no look at the picture: a season, a resolution.
-    """
-
-    name: str
-    aliases: tuple[str, ...] = ()
-    is_a: tuple[str, ...] = ()
-    kin: tuple[str, ...] = ()
-    excludes: tuple[str, ...] = ()
-    denies: tuple[str, ...] = ()
-    has: tuple[str, ...] = ()
-    is_diagnosis: bool = False
-    is_healthy: bool = False
-    unless: Phrases[bool] | None = field(default=None, compare=False)
-    part_of: tuple[str, ...] = ()
-    is_optional: bool = False
-    share_of: str | None = None
-    share: tuple[float, float] = (0.0, 1.0)
-    is_recorded: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,7 +112,7 @@ class Vocabulary:
     def _resolve(self, name: str) -> tuple[str, ...]:
         if name in self.concepts:
             return (name,)
-        key = _key(name)
+        key = key_of_name(name)
         if key in self._by_alias:
             return self._by_alias[key]
         words = words_of(name.replace("_", " ")).words
@@ -166,23 +140,16 @@ class Vocabulary:
         found: dict[str, tuple[str, ...]] = {}
         for concept in self.concepts.values():
             for alias in (concept.name, *concept.aliases):
-                found[_key(alias)] = (*found.get(_key(alias), ()), concept.name)
+                found[key_of_name(alias)] = (*found.get(key_of_name(alias), ()), concept.name)
         return found
 
     @cached_property
     def known_words(self) -> frozenset[str]:
         """Every word of its phrases, in normal form: a capital does not make a name of them."""
         tries: tuple[Phrases[Any], ...] = (
-            self.terms,
-            self.structures,
-            self.qualities,
-            self.normal,
-            self.whole,
-            self.abnormal,
-            self.pictures,
-            self.places,
-            *(aspect.terms for aspect in self.imaging.values()),
-        )
+            self.terms, self.structures, self.qualities, self.normal, self.whole, self.abnormal, self.pictures,
+            self.places, *(aspect.terms for aspect in self.imaging.values()),
+        )  # fmt: skip
         return frozenset().union(*(phrases.words() for phrases in tries))
 
     @cached_property
@@ -215,7 +182,7 @@ class Vocabulary:
 
     def is_region(self, name: str) -> bool:
         """Whether a concept is everything that a region can show."""
-        return name.endswith(_FINDING) and name in self.concepts
+        return name.endswith(FINDING) and name in self.concepts
 
     def excluded(self, name: str) -> frozenset[str]:
         """Concepts that cannot be where this one is, with all that are more special."""
@@ -241,11 +208,11 @@ class Vocabulary:
 
     @cached_property
     def _kin(self) -> dict[str, frozenset[str]]:
-        return _both_ways((c.name, other) for c in self.concepts.values() for other in c.kin)
+        return both_ways((c.name, other) for c in self.concepts.values() for other in c.kin)
 
     @cached_property
     def _excluded(self) -> dict[str, frozenset[str]]:
-        direct = _both_ways((c.name, other) for c in self.concepts.values() for other in c.excludes)
+        direct = both_ways((c.name, other) for c in self.concepts.values() for other in c.excludes)
         wide: dict[str, set[str]] = defaultdict(set)
         for name, others in direct.items():
             for special in self.below(name):
@@ -295,122 +262,33 @@ def _load(files: tuple[Path, ...]) -> Vocabulary:
 
 def _compile(joined: Joined) -> Vocabulary:
     tables = joined.tables
-    entries = _with_regions({name: entry or {} for name, entry in tables["concepts"].items()})
+    entries = with_regions({name: entry or {} for name, entry in tables["concepts"].items()})
     anatomy = tables["anatomy"]
     return Vocabulary(
         name="+".join(joined.names),
         sha256=joined.sha256,
-        concepts=_concepts(entries, joined.exclusive),
+        concepts=concepts_of(entries, joined.exclusive),
         terms=Phrases(
             (phrase, name)
             for name, entry in entries.items()
             for phrase in terms_of(name, entry, is_named_so=bool(tables["natural"]))
         ),
         structures=Phrases((phrase, name) for name, entry in anatomy.items() for phrase in entry.get("terms", ())),
-        qualities=_flat(tables["qualities"]),
-        pairs=_pairs(entries),
-        normal=_flat(tables["normal"]),
+        qualities=phrases_of(tables["qualities"]),
+        pairs=pairs_of(entries),
+        normal=phrases_of(tables["normal"]),
         closes={name: denied_by_normality(entry.get("closes", {})) for name, entry in anatomy.items()},
-        whole=_said(tables["complete"], "affirmed"),
-        abnormal=_said(tables["complete"], "abnormal"),
-        pictures=_said(tables["complete"], "pictures"),
-        places=Phrases([*_rows(tables["places"]), *_levels(tables["levels"])]),
+        whole=phrases_said(tables["complete"], "affirmed"),
+        abnormal=phrases_said(tables["complete"], "abnormal"),
+        pictures=phrases_said(tables["complete"], "pictures"),
+        places=phrases_of_places(tables["places"], tables["levels"]),
         implied_places=frozenset(joined.implied_places),
-        near=_both_ways((place, other) for place, others in tables["near"].items() for other in others),
+        near=both_ways((place, other) for place, others in tables["near"].items() for other in others),
         imaging=compile_aspects(tables["imaging"]),
-        beyond=Phrases([*_rows(tables["beyond"]), *_acts(tables["acts"])]),
-        natural=_by_concept(tables["natural"]),
-        alike=_both_ways((one, other) for group in joined.alike for one in group for other in group if one != other),
+        beyond=phrases_beyond(tables["beyond"], tables["acts"]),
+        natural=values_of_concepts(tables["natural"]),
+        alike=both_ways((one, other) for group in joined.alike for one in group for other in group if one != other),
         is_about_patients="patients" in joined.about,
         has_sides="sides" in joined.about,
         has_grades="grades" in joined.about,
     )
-
-
-def _with_regions(entries: Mapping[str, Mapping[str, Any]]) -> dict[str, dict[str, Any]]:
-    """Concepts with what is more general by where they are: a nodule with the region `lungs` is a `lungs finding`."""
-    found = {name: dict(entry) for name, entry in entries.items()}
-    for entry in list(found.values()):
-        if (region := entry.get("region")) and region != "general":
-            name = f"{region}{_FINDING}"
-            entry["is_a"] = [*entry.get("is_a", ()), name]
-            found.setdefault(name, {})
-    return found
-
-
-def _concepts(entries: Mapping[str, Mapping[str, Any]], exclusive: Sequence[Sequence[str]]) -> dict[str, Concept]:
-    apart: dict[str, set[str]] = defaultdict(set)
-    for group in exclusive:
-        for name in group:
-            apart[name] |= set(group) - {name}
-    found = {}
-    for name, entry in entries.items():
-        texts: dict[str, Any] = {
-            key: tuple(str(t) for t in entry.get(key, ()))
-            for key in ("aliases", "is_a", "kin", "excludes", "denies", "has", "part_of")
-        }
-        texts["excludes"] = (*texts["excludes"], *sorted(apart[name]))
-        unless = Phrases((str(phrase), True) for phrase in entry["unless"]) if entry.get("unless") else None
-        low, high = entry.get("share", (0.0, 1.0))
-        found[name] = Concept(
-            name,
-            **texts,
-            unless=unless,
-            share_of=entry.get("share_of"),
-            share=(float(low), float(high)),
-            is_diagnosis=bool(entry.get("diagnosis")),
-            is_healthy=bool(entry.get("healthy")),
-            is_recorded=bool(entry.get("recorded")),
-            is_optional=bool(entry.get("optional")),
-        )
-    return found
-
-
-def _pairs(entries: Mapping[str, Mapping[str, Any]]) -> dict[Pair, tuple[str, ...]]:
-    found: dict[Pair, tuple[str, ...]] = {}
-    for name, entry in entries.items():
-        for structure, quality in entry.get("pairs", ()):
-            found[structure, quality] = (*found.get((structure, quality), ()), name)
-    return found
-
-
-def _by_concept(table: Mapping[str, Sequence[str]]) -> dict[str, frozenset[str]]:
-    found: dict[str, set[str]] = defaultdict(set)
-    for value, concepts in table.items():
-        for concept in concepts:
-            found[str(concept)].add(value)
-    return {concept: frozenset(values) for concept, values in found.items()}
-
-
-def _said(table: Mapping[str, Sequence[str]], key: str) -> Phrases[bool]:
-    return Phrases((str(phrase), True) for phrase in table.get(key, ()))
-
-
-def _flat(table: Mapping[str, Sequence[str]]) -> Phrases[str]:
-    return Phrases(_rows(table))
-
-
-def _rows(table: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
-    return [(str(phrase), name) for name, phrases in table.items() for phrase in phrases]
-
-
-def _acts(table: Mapping[str, Sequence[str]]) -> list[tuple[str, str]]:
-    """Verbs in all their forms."""
-    return [(form, name) for name, verbs in table.items() for verb in verbs for form in forms_of(str(verb))]
-
-
-def _levels(table: Mapping[str, int]) -> list[tuple[str, str]]:
-    """Numbered places: `{L: 5}` are L1 to L5."""
-    return [(f"{letter}{n}", f"{letter}{n}") for letter, count in table.items() for n in range(1, int(count) + 1)]
-
-
-def _both_ways(pairs: Iterable[tuple[str, str]]) -> dict[str, frozenset[str]]:
-    found: dict[str, set[str]] = defaultdict(set)
-    for first, second in pairs:
-        found[first].add(second)
-        found[second].add(first)
-    return {name: frozenset(others) for name, others in found.items()}
-
-
-def _key(name: str) -> str:
-    return " ".join(name.casefold().replace("_", " ").replace("-", " ").split())

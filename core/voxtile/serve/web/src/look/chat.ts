@@ -90,7 +90,7 @@ function exchange(turn: Turn, least: number) {
       : rests
         ? html`${rests.claims.map(claimed)}<small>confidence ${rests.confidence.toFixed(2)}${turn.cut ? ", cut at its longest length" : ""}</small>`
         : html`<p>${turn.answer}</p>`}
-    ${rests?.notes.map((note) => html`<p class="notice" role="note">${note}</p>`)}
+    ${rests && rests.confidence >= least ? rests.notes.map((note) => html`<p class="notice" role="note">${note}</p>`) : nothing}
   </article>`;
 }
 

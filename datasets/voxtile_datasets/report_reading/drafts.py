@@ -36,7 +36,7 @@ def read_drafts(corpus: Corpus, pairs: Sequence[tuple[str, str]]) -> list[DraftR
     """Read drafts and hold them against the facts of their cases.
 
     A finding is what the facts or scopes of any of the cases name. A draft says it where it names it or a kind of it;
-    a more general word ("lesion") is another finding.
+    a more general word ("lesion") is another finding. What follows from another finding alone is left open.
 
     Args:
         corpus: of one folder, with facts.
@@ -51,7 +51,7 @@ def read_drafts(corpus: Corpus, pairs: Sequence[tuple[str, str]]) -> list[DraftR
     known = task.known(pa.array(sorted({uid for uid, _ in pairs}), pa.string()))
     findings: dict[str, frozenset[str]] = {}
     for own, vocabulary in known.values():
-        named = _named(own.read(vocabulary))
+        named = _named(Known(own.facts, own.scopes).read(vocabulary))  # the season of a date is no finding
         findings[vocabulary.sha256] = findings.get(vocabulary.sha256, frozenset()) | named
     return [_read(text, *known[uid], findings[known[uid][1].sha256]) for uid, text in pairs]
 
@@ -153,6 +153,8 @@ def _truth(name: str, facts: Facts) -> str | None:
     strength = facts.strength(name)
     if strength is None:
         return "absent" if facts.is_closed(name) else None
+    if strength == "present" and not facts.rows(name):
+        return None  # it follows from another finding, as water from a pool, and need not be said beside it
     return strength if strength in ("present", "absent") else None
 
 

@@ -10,7 +10,7 @@ from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
 from voxtile.errors import ConfigError, EvaluationError
-from voxtile.evaluation.kinds.answers.scoring import choice_of, is_exact, is_option, is_refusal, token_f1
+from voxtile.evaluation.kinds.answers.scoring import choice_of, is_exact, is_option, is_refusal, is_told, token_f1
 from voxtile.evaluation.options import Options
 from voxtile.evaluation.run import evaluate_model
 from voxtile.evaluation.tasks.file import load_task
@@ -185,6 +185,34 @@ def test_a_threshold_is_chosen_where_it_risks_what_it_may(corpus, tmp_path, caps
 )
 def test_a_choice_is_read_from_a_sentence(text, choices, choice):
     assert choice_of(text, choices) == choice
+
+
+PLACES = ["left", "lower", "lower left", "lower lobe", "right lower lobe"]
+
+
+@pytest.mark.parametrize(
+    ("text", "kind", "true", "right"),
+    [
+        ("There are three tanks.", "count", "3", True),
+        ("Eight: In this view there are eight houses.", "count", "8", True),
+        ("Twelve.", "count", "12", True),
+        ("There are 12 houses.", "count", "12", True),
+        ("There are three tanks.", "count", "2", False),
+        ("There are tanks.", "count", "3", False),
+        ("In the lower left part of the picture.", "place", "lower left", True),
+        ("In the lower left part of the picture.", "place", "left", False),
+        ("In the left part of the picture.", "place", "left", True),
+        ("It lies in the right lower lobe.", "place", "right lower lobe", True),
+        ("It lies in the right lower lobe.", "place", "lower lobe", False),
+        ("It measures 12 mm.", "size", "12 mm", True),
+        ("It measures 12 mm.", "size", "2 mm", False),
+        ("It measures 12 x 8 mm.", "size", "8 mm", False),
+        ("There are three tanks.", "question", "3", False),
+    ],
+)
+def test_a_number_a_place_and_a_size_are_read_from_a_sentence(text, kind, true, right):
+    assert is_told(text, true, kind, PLACES) is right
+    assert is_told(true, true, kind, PLACES)
 
 
 def test_words_are_compared_as_squad_does():

@@ -10,11 +10,15 @@ import pytest
 from drafted_cases import QUICK, N, drafted, reference, run, truth, uid, values
 from rich.console import Console
 
+from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Sample
+from voxtile.corpus.writer import JobWriter, new_corpus
 from voxtile.errors import ConfigError, EvaluationError
 from voxtile.evaluation.kinds.reports.overlap import cider
 from voxtile.evaluation.kinds.reports.texts import trivial_report
 from voxtile.evaluation.run import evaluate_model, report
 from voxtile.evaluation.tasks.file import load_task
+from voxtile_datasets.report_reading.drafts import read_drafts
 
 
 def test_figures_are_those_counted_by_hand(cases, make_model, tmp_path):
@@ -198,3 +202,18 @@ def test_csv_and_json_lines_are_read_and_tasks_without_drafts_are_refused(cases,
         (tmp_path / "t.yaml").write_text(f"kind: report-factuality\n{text}\n")
         with pytest.raises(ConfigError, match=said):
             load_task(str(tmp_path / "t.yaml"))
+
+
+def test_what_follows_from_another_finding_or_from_the_date_is_no_omission(tmp_path):
+    new_corpus(tmp_path / "scenes")
+    writer = JobWriter(tmp_path / "scenes", "made")
+    row = {"uid": uid(1), "subject": "p1", "kind": "tile", "modality": "RGB", "axes": "YXC", "units": "a.u.",
+           "licence": "CC0-1.0", "datetime": "2024-07-01"}  # fmt: skip
+    writer.add(Sample(row, np.zeros((4, 4, 3), np.uint8)))
+    writer.add_rows("facts", [{"uid": uid(1), "concept": "swimming_pool", "polarity": "present", "source": "osm@1"}])
+    looked_for = ["swimming_pool", "water", "airplane"]
+    writer.add_rows("scopes", [{"uid": uid(1), "vocabulary": "osm", "closed": True, "concepts": looked_for}])
+    writer.publish()
+    (read,) = read_drafts(Corpus(tmp_path / "scenes"), [(uid(1), "A swimming pool.")])
+    assert read.truth == {"swimming_pool": "present", "airplane": "absent"}  # neither water nor summer
+    assert (read.said, read.contradicted) == ({"swimming_pool": "present"}, 0)

@@ -13,13 +13,14 @@ from voxtile.evaluation.figures.bootstrap import MINIMUM, Interval, SubjectBoots
 from voxtile.evaluation.figures.metrics import Floats
 from voxtile.evaluation.figures.rows import Average, Row, ScoreKind
 from voxtile.evaluation.kinds.answers.places import PlaceScores
-from voxtile.evaluation.kinds.answers.questions import Asked
+from voxtile.evaluation.kinds.answers.questions import Asked, Question
 from voxtile.evaluation.kinds.answers.scoring import (
     CANNOT_BE_TOLD,
     choice_of,
     is_exact,
     is_option,
     is_refusal,
+    is_told,
     token_f1,
 )
 from voxtile.evaluation.kinds.answers.selective import calibration_error, risk_coverage
@@ -37,10 +38,9 @@ class Figures:
     def __init__(self, task: AnswerTask, asked: Asked, options: Options) -> None:
         self._task, self._own, self._units, self._unit = task, asked.own, asked.units, asked.unit
         self._drawn = SubjectBootstrap(asked.units.subjects, replicates=options.replicates, seed=options.seed)
-        choices: dict[str, set[str]] = defaultdict(set)
+        choices: dict[tuple[str, bool], set[str]] = defaultdict(set)
         for question in asked.own:
-            if question.is_closed:
-                choices[question.kind].add(question.answer)
+            choices[question.kind, question.is_closed].add(question.answer)
         self._choices = choices
 
     def rows(self, model: str, kind: ScoreKind, texts: Sequence[str]) -> list[Row]:
@@ -115,16 +115,16 @@ class Figures:
         return np.array([question.answer != CANNOT_BE_TOLD for question in self._own])
 
     def _right(self, texts: Sequence[str]) -> Floats:
-        """[Q] closed: the right choice is named; several choices: its letter or words; open: the same words."""
-        return np.array(
-            [
-                choice_of(text, self._choices[question.kind]) == question.answer
-                if question.is_closed
-                else (is_option if question.is_choice else is_exact)(text, question.answer)
-                for text, question in zip(texts, self._own, strict=True)
-            ],
-            float,
-        )
+        """[Q] closed: the choice that is named; of several choices its letter or words; open: what it says."""
+        return np.array([self._is_right(*pair) for pair in zip(texts, self._own, strict=True)], float)
+
+    def _is_right(self, text: str, question: Question) -> bool:
+        answers = self._choices[question.kind, question.is_closed]
+        if question.is_closed:
+            return choice_of(text, answers) == question.answer
+        if question.is_choice:
+            return is_option(text, question.answer)
+        return is_told(text, question.answer, question.kind, answers)
 
     def _values(self, scores: Floats, counted: Any) -> Floats:  # noqa: ANN401
         """[1 + R] mean of the counted scores, and its replicates."""

@@ -15,7 +15,7 @@ from voxtile.corpus.reader import Corpus
 from voxtile.errors import EvaluationError
 from voxtile.evaluation.figures.metrics import Floats
 from voxtile.evaluation.inputs.units import Units, chosen, select_units
-from voxtile.evaluation.kinds.answers.scoring import CHOICE, CLOSED
+from voxtile.evaluation.kinds.answers.scoring import CHOICE, CLOSED, IN_SENTENCES
 from voxtile.evaluation.kinds.answers.task import AnswerTask
 from voxtile.evaluation.kinds.reports.texts import read_column, read_texts
 
@@ -41,7 +41,7 @@ class Question:
     @property
     def is_closed(self) -> bool:
         """Whether the answer is one of a few."""
-        return self.answer in CLOSED
+        return self.answer in CLOSED and self.kind not in IN_SENTENCES  # a place may be "left" or "lower left"
 
     @property
     def is_choice(self) -> bool:

@@ -1,5 +1,7 @@
 """Whether one answer is right: closed ones by the choice that they name, open ones by their words.
 
+Of what `voxtile instruct` asks openly, the number, size or place is read in the sentence that says it.
+
 Words are compared as SQuAD does (Rajpurkar et al., EMNLP 2016): in small letters, without punctuation and articles;
 F1 is that of the words that both have.
 """
@@ -15,6 +17,12 @@ CLOSED = frozenset(
 )
 CHOICE = "choice"
 """Kind of a question that names its answers, each after a letter."""
+IN_SENTENCES = frozenset(["count", "size", "place"])
+"""Kinds of questions whose short answer stands in a sentence."""
+_SIZE = re.compile(r"\d[\d.]*(?: x \d[\d.]*)* (?:[mckµ]?m2?|ha|%)(?!\w)")
+_NUMBERS = {word: str(number) for number, word in enumerate(
+    ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
+)}  # fmt: skip
 CANNOT_BE_TOLD = "cannot be told"
 _REFUSAL = re.compile(
     r"\b(can(no|')t be (told|said|determined|answered|seen)|cannot (tell|say|determine|answer)|"
@@ -77,6 +85,31 @@ def is_option(said: str, true: str) -> bool:
     if first is not None:
         return first[1].casefold() == right[1].casefold()
     return is_exact(said, true[right.end() :])
+
+
+def is_told(said: str, true: str, kind: str, answers: Collection[str]) -> bool:
+    """Whether the sentence of an answer says the number, size or place that is right.
+
+    Args:
+        said: "There are three tanks.", "Three.", "In the lower right part of the picture."
+        true: the short answer: "3", "lower right".
+        kind: of the question; of others than `IN_SENTENCES` the words are to be the same.
+        answers: short answers of the questions of this kind: the longest that stands in the sentence is its place.
+    """
+    if kind not in IN_SENTENCES or is_exact(said, true):
+        return is_exact(said, true)
+    words = [_NUMBERS.get(word, word) for word in words_of_answer(said)]
+    if kind == "count":
+        return next((word for word in words if word.isdecimal()), None) == true
+    if kind == "size":
+        found = _SIZE.search(said.casefold())
+        return found is not None and is_exact(found[0], true)
+    named = [own for own in map(words_of_answer, answers) if _stands_in(own, words)]
+    return max(named, key=len, default=None) == words_of_answer(true)
+
+
+def _stands_in(part: list[str], words: list[str]) -> bool:
+    return any(words[start : start + len(part)] == part for start in range(len(words) - len(part) + 1))
 
 
 def words_of_answer(text: str) -> list[str]:

@@ -4,6 +4,7 @@ import re
 
 import pytest
 
+from voxtile.assist.item_tokens.named_readings import NamedReadings
 from voxtile.data.phantom import PhantomSpec
 from voxtile.domain import resolve
 from voxtile.training.config_bases import read_config
@@ -12,13 +13,17 @@ from voxtile_datasets.captions.stated_facts import Fact
 from voxtile_datasets.captions.wordings import bank_for, installed_banks
 from voxtile_medical.phantom.cxr.film import CONCEPTS as FILM_FINDINGS
 
+ON_MAPS = (
+    "airplane", "building", "house", "industrial_building", "main_road", "parking_lot", "road", "roundabout",
+    "storage_tank", "swimming_pool", "tennis_court",
+)  # fmt: skip
 ASSISTANTS = {
     "medical/cxr-report": ("medical/cxr-films", "DX", FILM_FINDINGS),
+    "remote_sensing/chat": ("remote_sensing/aerial", "RGB", ON_MAPS),
 }
 OTHERS = [
     ("medical/ct-report", "medical/ct"),
     ("pathology/he-report", "pathology/he"),
-    ("remote_sensing/chat", "remote_sensing/aerial"),
 ]  # without names
 
 
@@ -30,7 +35,7 @@ def config(name):
 def test_every_wording_of_a_finding_has_a_name_with_a_reading(name):
     _, modality, concepts = ASSISTANTS[name]
     answering = config(name)["model"]["objectives"]["answering"]["init_args"]
-    names = "|".join(re.escape(one) for one in answering["connector"]["named"]["names"])
+    names = "|".join(re.escape(text) for text, _ in NamedReadings(**answering["connector"]["named"]).texts)
     bank = bank_for(installed_banks(), modality, concepts)
     said = [text for concept in concepts for text in wordings_of(Fact(concept, "present"), bank, modality)]
     assert len(said) > 10 * len(concepts)

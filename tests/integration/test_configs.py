@@ -143,10 +143,11 @@ def films_data(name: str) -> list[str]:
 
 
 def chat_data() -> list[str]:
-    """A few scenes with questions from their map."""
+    """A few scenes with lists and questions from their map."""
     name, few, *batch = scenes_data("aerial", "96m", "chat")
-    asked = read_config(CONFIGS["remote_sensing/chat"])["data"]["phantom"]["instruct"] | {"engine": "inline"}
-    return [name, json.dumps(json.loads(few) | {"instruct": asked}), *batch]
+    made = read_config(CONFIGS["remote_sensing/chat"])["data"]["phantom"]
+    made = {step: made[step] | {"engine": "inline"} for step in ("captions", "instruct")}
+    return [name, json.dumps(json.loads(few) | made), *batch]
 
 
 def mixture_data(corpus: Path) -> list[str]:

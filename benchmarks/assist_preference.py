@@ -1,15 +1,17 @@
 """What tuning by preferences does to an assistant: contradicted sentences, and F1 of findings, before and after.
 
-An assistant (`medical/ct-regions-report`, trained by `benchmarks/assist.py`) drafts reports of training scans; the
-checker judges their sentences by the facts of the reports alone (`voxtile prefer`), and the assistant is tuned by the
-pairs (`medical/ct-regions-report-dpo`), three times: another seed draws other drafts and trains in another order. Then
+An assistant (`medical/ct-regions-report`, trained by `benchmarks/assist.py`) drafts reports of scans that it was not
+trained on, since of those that it was it knows much by heart; the checker judges their sentences by the facts of the
+reports alone (`voxtile prefer`), of which silence about the findings of `data.closed_facts` is a denial, and the
+assistant is tuned by the pairs (`medical/ct-regions-report-dpo`), three times: another seed draws other drafts and
+trains in another order. Then
 the assistant before and after drafts reports of scans that it never saw: the validation part of its own phantom, or,
 with --test-n, of a phantom of another seed, which is read once. There the checker judges by all facts, those of the
 phantom's labels among them (`share`), and by the labels alone (`labels`), and the report reader of `voxtile facts` says
 which findings are affirmed; sides and sizes are those of findings that are there. Intervals are the middle 95 % over
 scans drawn with replacement.
 
-Run: python benchmarks/assist_preference.py OUT --assistant CKPT --corpus CORPUS [--test-n 150] [--test-seed 808]
+Run: python benchmarks/assist_preference.py OUT --assistant CKPT --corpus CORPUS [--test-n 150] [--test-seed 811]
 """
 
 import argparse
@@ -29,23 +31,25 @@ from voxtile.corpus.reader import Corpus
 from voxtile.data.sentences import split_sentences
 from voxtile_datasets.captions.checker.check import check
 
-WHERE = "uid < '{}'"  # uids are hashes: so the first share of the scans
+CLOSED = (
+    "cardiomegaly,consolidation,coronary_calcification,gallstones,liver_lesion,pericardial_effusion,pleural_effusion,"
+    "pneumothorax,pulmonary_nodule,renal_stone,splenomegaly,vertebral_fracture"
+)  # as data.closed_facts
 
 
-def tuned(folder, corpus, assistant, seed, share, config):
+def tuned(folder, corpus, assistant, seed, config):
     """Draw, judge and tune with one seed; the checkpoint and seconds of both."""
     record = folder / f"seed-{seed}.json"
     if not record.exists():
         own = folder / f"corpus-{seed}"
         if not own.exists():  # a corpus by itself: rows of other seeds would be drawn too
             shutil.copytree(corpus, own, copy_function=link)
-        where = WHERE.format(f"{int(share * 256):02x}")
         words = "plain" if "regions" in config else "varied"  # that the assistant learned
-        facts = ["--facts-source", "reports", "--words", words]
-        drawn = command(folder, "prefer", own, assistant, *facts, "--seed", seed, "--where", where)
+        facts = ["--facts-source", "reports", "--closed", CLOSED, "--words", words]
+        drawn = command(folder, "prefer", own, assistant, *facts, "--seed", seed)
         name = f"tuned-{seed}"
         trained = command(
-            folder, "fit", "-c", config, "--data.corpus", own, "--data.where", where, "--name", name,
+            folder, "fit", "-c", config, "--data.corpus", own, "--name", name,
             "--model.pretrained", assistant, "--seed_everything", seed, "--data.seed", seed,
         )  # fmt: skip
         checkpoint = max((folder / "runs" / name).rglob("last.ckpt"), key=lambda path: path.stat().st_mtime)
@@ -116,19 +120,23 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("out", type=Path)
     parser.add_argument("--assistant", type=Path, required=True, help="checkpoint of medical/ct-regions-report")
-    parser.add_argument("--corpus", type=Path, required=True, help="that it was trained on; it is not changed")
+    parser.add_argument(
+        "--corpus", type=Path, required=True, help="that it was trained on, whose validation part judges"
+    )
     parser.add_argument("--config", default="medical/ct-regions-report-dpo")
-    parser.add_argument("--share", type=float, default=0.15, help="of the scans that are drafted and tuned on")
+    parser.add_argument("--fresh-n", type=int, default=600, help="scans that are drafted and tuned on")
+    parser.add_argument("--fresh-seed", type=int, default=4040, help="of their phantom")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--test-n", type=int, default=0, help="scans of another phantom; without, the validation part")
-    parser.add_argument("--test-seed", type=int, default=808)
+    parser.add_argument("--test-seed", type=int, default=811)
     parser.add_argument("--quick", action="store_true", help="a few scans and one seed: that it runs, no figure")
     options = parser.parse_args()
     folder = options.out.resolve()
     folder.mkdir(parents=True, exist_ok=True)
     corpus, assistant = options.corpus.resolve(), options.assistant.resolve()
-    share, seeds = (0.004, 1) if options.quick else (options.share, options.seeds)
-    runs = [tuned(folder, corpus, assistant, seed, share, options.config) for seed in range(seeds)]
+    n, seeds = (8, 1) if options.quick else (options.fresh_n, options.seeds)
+    fresh, _ = make_corpus(folder, "fresh", n, options.fresh_seed, "1,0,0", outlines=False)
+    runs = [tuned(folder, fresh, assistant, seed, options.config) for seed in range(seeds)]
     for seed, run in enumerate(runs):
         print(f"seed {seed}: {run['drawn']:.0f} s to draw and judge, {run['trained']:.0f} s to tune")
     known, judged_on = None, "val"

@@ -12,6 +12,7 @@ from voxtile_datasets.captions.sentences import wordings_of
 from voxtile_datasets.captions.stated_facts import Fact
 from voxtile_datasets.captions.wordings import bank_for, installed_banks
 from voxtile_medical.phantom.cxr.film import CONCEPTS as FILM_FINDINGS
+from voxtile_pathology.phantom.tissues import PAINTERS
 
 ON_MAPS = (
     "airplane", "building", "house", "industrial_building", "main_road", "parking_lot", "road", "roundabout",
@@ -19,12 +20,10 @@ ON_MAPS = (
 )  # fmt: skip
 ASSISTANTS = {
     "medical/cxr-report": ("medical/cxr-films", "DX", FILM_FINDINGS),
+    "pathology/he-report": ("pathology/he", "SM", tuple(PAINTERS)),
     "remote_sensing/chat": ("remote_sensing/aerial", "RGB", ON_MAPS),
 }
-OTHERS = [
-    ("medical/ct-report", "medical/ct"),
-    ("pathology/he-report", "pathology/he"),
-]  # without names
+OTHERS = [("medical/ct-report", "medical/ct")]  # without names
 
 
 def config(name):

@@ -17,7 +17,7 @@ sentences that the checker calls contradicted, by the labels alone and by all th
 
 Run: python benchmarks/assist.py OUT [--stages corpus,tower,assistant,blind,test] [--n 2700] [--test-n 150] [--seed 0]
      [--test-seed 202] [--tower CKPT] [--corpus CORPUS] [--config medical/ct-regions-report] [--tower-config
-     medical/ct-regions] [--split test|val] [--quick]
+     medical/ct-regions] [--fine-blocks] [--split test|val] [--quick]
 
 `--split val` reads the validation split of the training phantom in place of the test phantom, for choices. What is
 trained reads scans of any other seed with
@@ -35,7 +35,7 @@ from pathlib import Path
 
 import torch
 import yaml
-from assist_runs import fit, phantom_corpus
+from assist_runs import BLOCKS, fit, phantom_corpus
 from assist_scores import THRESHOLDED, Judged, constant, in_sentences, print_results, thresholds, truth_of
 
 from voxtile.assist import Assistant
@@ -127,6 +127,7 @@ def arguments():
     parser.add_argument("--corpus", type=Path, help="corpus to train on, where one is made already")
     parser.add_argument("--config", default="medical/ct-regions-report")
     parser.add_argument("--tower-config", default="medical/ct-regions")
+    parser.add_argument("--fine-blocks", action="store_true", help="the tower has blocks at its finest stage, too")
     parser.add_argument("--split", choices=("test", "val"), default="test")
     parser.add_argument("--quick", action="store_true", help="a few scans and steps: that it runs, no figure")
     options = parser.parse_args()
@@ -141,7 +142,7 @@ def main():
     options = arguments()
     options.out.mkdir(parents=True, exist_ok=True)
     folder = options.out.resolve()
-    short = ["--trainer.max_epochs", "2"] if options.quick else []
+    further = [*(BLOCKS if options.fine_blocks else ()), *(["--trainer.max_epochs", "2"] if options.quick else [])]
     n, test_n = (24, 6) if options.quick else (options.n, options.test_n)
     took, models = {}, {}
     corpus = options.corpus
@@ -154,8 +155,8 @@ def main():
         return
     models["tower"], took["tower"] = (options.tower and str(Path(options.tower).resolve()), 0.0)
     if not options.tower:
-        models["tower"], took["tower"] = fit(folder, "tower", options.tower_config, corpus, *short)
-    begin = ["--model.pretrained", models["tower"], *short]
+        models["tower"], took["tower"] = fit(folder, "tower", options.tower_config, corpus, *further)
+    begin = ["--model.pretrained", models["tower"], *further]
     for stage, given, more in (("assistant", options.assistant, ()), ("blind", options.blind, (BLIND, "true"))):
         if given:
             models[stage] = str(Path(given).resolve())

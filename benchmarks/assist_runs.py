@@ -5,6 +5,10 @@ import subprocess
 import sys
 import time
 
+FINE_BLOCKS = 2
+BLOCKS = ("--model.encoder.image.init_args.blocks", f"[{FINE_BLOCKS}, 1, 1]")
+"""A tower of `medical/ct-regions` with residual blocks at its finest stage, too, which small lesions need."""
+
 
 def command(folder, *words):
     """Run `voxtile …` in a folder; seconds that it took."""

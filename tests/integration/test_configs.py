@@ -166,7 +166,7 @@ def data(request, tmp_path, monkeypatch, xray_corpus):
         "medical/cxr": ["--data.corpus", str(xray_corpus), "--data.num_workers", "0"],
         "medical/cxr-images": ["--data.corpus", str(xray_corpus), "--data.num_workers", "0"],
         "medical/ct": request.getfixturevalue("ct_data"),
-        "medical/ct-report": request.getfixturevalue("ct_report_data"),
+        "medical/ct-report": request.getfixturevalue("ct_structured_data"),
         "medical/ct-prior": request.getfixturevalue("ct_prior_data"),
         "medical/ct-grounded-report": request.getfixturevalue("ct_grounded_report_data"),
         "medical/ct-grounding": request.getfixturevalue("ct_grounding_data"),

@@ -113,7 +113,8 @@ def test_what_stands_still_takes_the_bytes_that_it_is_kept_in():
 
 
 def test_the_command_counts_it_and_an_unknown_one_is_refused(capsys, monkeypatch):
-    assert main(["plan", "medical/ct-report", "--gpu", "l4"]) == 0
+    for config in ("ct-prior", "ct-grounded-report", "ct-report"):  # names with maps alone, none, and names with both
+        assert main(["plan", f"medical/{config}", "--gpu", "l4"]) == 0
     said = " ".join(capsys.readouterr().out.split())
     assert "Counted: towers and objectives (answering)" in said
     assert "billion parameters reads" in said

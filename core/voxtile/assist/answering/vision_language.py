@@ -146,8 +146,11 @@ class VisionLanguageObjective(ItemObjective):
     def planned(self, batch: PlannedBatch) -> PlannedWork:
         """What the language model and the connector take, by their sizes; no weights are read."""
         sizes, how = sizes_of(self.language_name, self.scratch), self.connector_settings
+        named = how.named  # what is read of maps alone is small, and how wide these are is not known here
+        if named is not None:
+            named = replace(named, names=dict.fromkeys(named.names)) if how.kind == "mlp" and how.grid else None
         with torch.device("meta"):
-            made = ImageTokens(replace(how, regions=None), batch.image_width, sizes.width, 1.0)
+            made = ImageTokens(replace(how, regions=None, named=named), batch.image_width, sizes.width, 1.0)
             connector = sum(p.numel() for p in made.parameters())
         shown = tokens_shown(how.kind, how.grid, how.queries, how.pooled, batch.tokens)
         shown += 0 if how.regions is None else how.regions.phrases

@@ -207,7 +207,9 @@ PLACES = ["left", "lower", "lower left", "lower lobe", "right lower lobe"]
         ("It measures 12 mm.", "size", "12 mm", True),
         ("It measures 12 mm.", "size", "2 mm", False),
         ("It measures 12 x 8 mm.", "size", "8 mm", False),
+        ("Two: in this view there are two tanks beside three houses.", "count", "3", False),
         ("There are three tanks.", "question", "3", False),
+        ("In the left part of the picture.", "question", "left", False),
     ],
 )
 def test_a_number_a_place_and_a_size_are_read_from_a_sentence(text, kind, true, right):

@@ -105,6 +105,8 @@ MOSAIC_STUDIES: Sequence[Study] = (
           beside(with_data(MOSAICS, **PLACED), grounding=GROUNDING), GRADCAM, "pointing:grounding"),
     Study("RegionContrast", "mosaics", MOSAICS, beside(with_data(MOSAICS, **PLACED), regions=term("RegionContrast")),
           GRADCAM, "pointing:regions"),
+    Study("FactMapHead", "mosaics", MOSAICS,
+          beside(with_data(MOSAICS, **TOLD), maps=term("FactMapHead", facts=CONCEPTS)), "ranked"),
     Study("RegionHead", "mosaics", MOSAICS,
           beside(with_data(MOSAICS, **PLACED), regions=term("RegionHead", phrases=CONCEPTS)), "ranked"),
 )  # fmt: skip

@@ -51,7 +51,8 @@ CONFIGS = """## What the shipped configs use
 Each objective of a config with the verdicts of its rows above, and how many rows say so. Only the X-rays are a
 config's own data, in patches of 7 pixels, not 4, and a sixth of its steps: `cxr-images` keeps `KoLeo`, of which no
 difference was seen then, as a part of DINOv2's recipe, its weight 0.1. Elsewhere a term stays where it gives more
-than the figure of its row: `FactHead`, `TextFactHead` and `Grounding` give a classifier, a check of texts and masks.
+than the figure of its row: `FactHead`, `TextFactHead`, `FactMapHead` and `Grounding` give a classifier, a check of
+texts, maps of findings and masks.
 `FactHead` helped at ten times the contrastive term's weight; `ct`, `mr`, `petct` and `aerial` give it 40 or 60 times,
 those in `production`, which no one has trained, as much as the contrastive term. What else helps is left out of
 configs: `ConceptPatch` and `RegionAttribute` find places without outlines, and configs that show places have these;

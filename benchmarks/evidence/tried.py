@@ -68,6 +68,7 @@ TRIED: Mapping[str, str] = {
         "three: small mosaics (a row), captions of one scene in twenty with weight 1 for ten epochs (three seeds, "
         "0.390 without, 0.425 with), and with weight 10 and `exclusive` for thirty (a row)"
     ),
+    "FactMapHead": "one, beside a contrastive term (a row); beside `FactHead` see `medical/ct` in docs/benchmarks.md",
     "Grounding": (
         "four: small mosaics (a row), large ones from the first step with boxes or outlines (0.272 and 0.270, as by "
         "chance: masks do not yet heed the phrase), after a pair was trained, eight epochs (0.761 by Grad-CAM, 0.797), "

@@ -73,6 +73,7 @@ CORE = (
     "voxtile.objectives:DeepBoosting",
     "voxtile.objectives:Distillation",
     "voxtile.objectives:FactHead",
+    "voxtile.objectives:FactMapHead",
     "voxtile.objectives:GatedContrastive",
     "voxtile.objectives:Grounding",
     "voxtile.objectives:ImageTextMatching",

@@ -47,3 +47,17 @@ def test_an_assistant_and_its_tower_make_one_phantom(name, tower):
     assert PhantomSpec(**config(name)["data"]["phantom"]) == PhantomSpec(**config(tower)["data"]["phantom"])
     for part in ("image", "text"):  # else model.pretrained would be refused
         assert config(name)["model"]["encoder"][part] == config(tower)["model"]["encoder"][part]
+
+
+@pytest.mark.parametrize("name", ["medical/ct-report", "medical/cxr-report"])
+def test_each_name_has_the_map_of_its_own_finding(name):
+    tower, modality, concepts = ASSISTANTS[name]
+    facts = config(tower)["model"]["objectives"]["fact_maps"]["init_args"]["facts"]
+    connector = config(name)["model"]["objectives"]["answering"]["init_args"]["connector"]
+    named, bank = connector["named"], bank_for(installed_banks(), modality, concepts)
+    assert connector["regions"]["phrases"] == len(facts)
+    assert sorted(at for at in named["names"].values() if at is not None) == list(range(len(facts)))
+    for text, at in ((text, at) for text, at in named["names"].items() if at is not None):
+        others = [text, *named["also"].get(text, ())]
+        said = [wording.casefold() for wording in wordings_of(Fact(facts[at], "present"), bank, modality)]
+        assert sum(any(other in wording for other in others) for wording in said) > len(said) / 2

@@ -47,8 +47,9 @@ class Connector:
         pooled: tokens made of the tower's pooled vector, which come first; 0 for none.
         places: give each token of `grid` an embedding of its own, so that a language model whose places are relative
             (rotary embeddings) can tell where in the image it is.
-        regions: of a tower that was trained with `RegionHead` a token for each of its phrases, of the maps in which it
-            finds them; after the other tokens. Where something lies and how large it is, means over cells blur.
+        regions: of a tower that was trained with `RegionHead` or `FactMapHead` a token for each of its phrases, of the
+            maps in which it finds them; after the other tokens. Where something lies and how large it is, means over
+            cells blur.
         named: names in questions and answers under each of which the language model is given a reading of the image of
             its own: sides and places, which it finds by attention only from many more reports. With kind `mlp` and a
             `grid`, or of phrases of `regions` alone; with `changes` of these also what has become of each.

@@ -13,6 +13,7 @@ from .generative.captioning import Captioning as Captioning
 from .generative.decoding import Decoding as Decoding
 from .generative.image_text_matching import ImageTextMatching as ImageTextMatching
 from .local.concept_patch import ConceptPatch as ConceptPatch
+from .local.fact_map_head import FactMapHead as FactMapHead
 from .local.grounding import Grounding as Grounding
 from .local.local_alignment import LocalAlignment as LocalAlignment
 from .local.region_attribute import RegionAttribute as RegionAttribute
@@ -46,6 +47,7 @@ __all__ = [
     "DeepBoosting",
     "Distillation",
     "FactHead",
+    "FactMapHead",
     "GatedContrastive",
     "Grounding",
     "ImageTextMatching",

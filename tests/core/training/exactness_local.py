@@ -10,6 +10,7 @@ from voxtile.objectives.contrastive.noise_adaptive import NoiseAdaptive
 from voxtile.objectives.contrastive.weighted import WeightedContrastive
 from voxtile.objectives.keyed_random import uniform
 from voxtile.objectives.local.concept_patch import ConceptPatch
+from voxtile.objectives.local.fact_map_head import FactMapHead
 from voxtile.objectives.local.grounding import _STREAM, Grounding
 from voxtile.objectives.local.local_alignment import LocalAlignment
 from voxtile.objectives.local.region_attribute import RegionAttribute
@@ -201,6 +202,22 @@ def dense_region_head(objective, f):
     return total / regions.weight.sum()
 
 
+def dense_fact_maps(objective, f):
+    """Fact by fact and image by image, four cells of the finer level and one of the coarser; the mean written out."""
+    fine, coarse = objective.towers.image(f.batch.images, tokens=True).levels[:2]
+    heads, r = objective.heads, objective.sharpness
+    total, count = 0.0, 0
+    for channel, fact in enumerate(objective.concepts[:2]):  # the third is none of the batch's
+        for i in torch.nonzero(f.batch.facts[:, "abc".index(fact)] >= 0)[:, 0]:
+            truth = f.batch.facts[i, "abc".index(fact)].double()
+            whole = coarse[i].flatten() @ heads["1"].weight[channel] + heads["1"].bias[channel]
+            cells = [cell @ heads["0"].weight[channel] + heads["0"].bias[channel] for cell in fine[i].flatten(1).T]
+            p = (sum((r * (z + whole)).exp() for z in cells) / len(cells)).log().div(r).sigmoid()
+            total = total - truth * p.log() - (1 - truth) * (1 - p).log()
+            count += 1
+    return total / count
+
+
 def soft_dice(p, t, w):
     return 1 - (2 * (w * p * t).sum() + 1) / ((w * (p.square() + t.square())).sum() + 1)
 
@@ -300,6 +317,11 @@ CASES = {
         {},
     ),
     "RegionContrast": (lambda: known_towers(RegionContrast(level=0)), dense_region_contrast, {}),
+    "FactMapHead": (
+        lambda: known_towers(FactMapHead(facts=["c", "a", "not known"], levels=[0, 1], sharpness=3.0)),
+        dense_fact_maps,
+        {},
+    ),
     "RegionHead": (
         lambda: known_towers(RegionHead(phrases=["t60", "t61", "t62", "t63"], levels=[0, 1])),
         dense_region_head,

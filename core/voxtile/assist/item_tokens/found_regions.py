@@ -25,10 +25,10 @@ _FAINT = 1e-4  # share of the image below which an extent is none
 
 @dataclass(frozen=True, kw_only=True)
 class FoundRegions:
-    """Which maps of a tower that was trained with `RegionHead` the language model reads.
+    """Which maps of a tower that was trained with `RegionHead` or `FactMapHead` the language model reads.
 
     Attributes:
-        phrases: as many as that head has; a token each, in its order.
+        phrases: as many as that head has (of `FactMapHead` its facts); a token each, in its order.
         levels: feature maps that it supervises; all but the finest where left out, as there.
         cells: of each axis in which the language model is told where something lies.
         above: logits of which it is told, beside that, how much of the image lies above each, and how far along every
@@ -52,7 +52,7 @@ class FoundRegions:
 
 
 class FoundRegionTokens(nn.Module):
-    """A token for each phrase of a trained `RegionHead`, of its maps of the image.
+    """A token for each phrase of a trained `RegionHead`, or fact of a `FactMapHead`, of its maps of the image.
 
     Of each level the map of a phrase is seen along every axis: the highest logit of each of C slabs across it, and the
     logarithm of how much of the image it covers. A side, a lobe, two places at once and an extent can be read from
@@ -113,7 +113,7 @@ class FoundRegionTokens(nn.Module):
                 for name, parts in found.items()
             )
             raise CheckpointError(
-                f"connector.regions reads a RegionHead of {len(self.names)} phrases at levels "
+                f"connector.regions reads a RegionHead or FactMapHead of {len(self.names)} phrases at levels "
                 f"{', '.join(self.heads)}, and the tower's checkpoint in model.pretrained has {heads or 'none'}; name "
                 "one trained with such an objective, set phrases and levels to its own, or leave connector.regions out"
             )

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from voxtile.errors import ConfigError
 from voxtile.models.tower import ImageTower, TextTower, full_precision
 from voxtile.objectives.base import ItemObjective
+from voxtile.objectives.local.level_heads import level_heads
 from voxtile.types import Features, Regions
 from voxtile.words.names import name_key
 
@@ -82,14 +83,7 @@ class RegionHead(ItemObjective):
         Raises:
             ConfigError: the image tower has no such level.
         """
-        widths = image.level_widths
-        levels = self.levels or tuple(range(1, len(widths)))
-        if not levels or not all(0 <= level < len(widths) for level in levels):
-            raise ConfigError(
-                f"RegionHead reads levels {list(levels)}, but the image tower has {len(widths)} feature maps; name "
-                "some of these, or take a tower with maps, such as WaveletTower or ViTTower with levels"
-            )
-        self.heads.update({str(level): nn.Linear(widths[level], len(self.channels)) for level in levels})
+        self.heads.update(level_heads(image, self.levels, len(self.channels), "RegionHead"))
 
     def rows(self, features: Features) -> Tensor:
         """[B, 2]: the losses of each item's regions, weighted by confidence, and their weights.

@@ -34,6 +34,9 @@ CONVOLUTIONS: dict[int, Any] = {2: nn.Conv2d, 3: Conv3d}
 LAYOUTS = {2: torch.channels_last, 3: torch.channels_last_3d}
 """Its fastest memory layout."""
 
+LINEAR = {2: "bilinear", 3: "trilinear"}
+"""Linear interpolation of its maps, by the name that torch has for it."""
+
 
 def position(like: Tensor) -> Tensor:
     """[1, 2d, *G] place of each cell of a map [S, W, *G], −1 to 1 along every axis, and its square."""

@@ -22,11 +22,10 @@ from torch import Tensor, nn
 from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from voxtile.errors import ConfigError
-from voxtile.models.convolution import CONVOLUTIONS, position
+from voxtile.models.convolution import CONVOLUTIONS, LINEAR, position
 from voxtile.models.tower import full_precision
 from voxtile.types import Encoded
 
-_LINEAR: dict[int, str] = {2: "bilinear", 3: "trilinear"}
 # Initial logit of a voxel: few belong to a target (the prior of RetinaNet, Lin et al. 2017). Much lower, and the
 # gradient of Dice starts flat.
 _RARE = -2.5
@@ -328,7 +327,7 @@ class GroundingDecoder(nn.Module):
             x = self.lateral[i](levels[i])
             if merged:
                 above = merged[0] if i else self.narrow(merged[0])
-                x = x + F.interpolate(above, size=x.shape[2:], mode=_LINEAR[self.dimensions], align_corners=False)
+                x = x + F.interpolate(above, size=x.shape[2:], mode=LINEAR[self.dimensions], align_corners=False)
             merged.insert(0, F.relu(self.norms[i](self.merge[i](x))))
         return merged
 

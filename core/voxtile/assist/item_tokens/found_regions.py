@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from voxtile.assist.item_tokens.region_changes import RegionChangeTokens
 from voxtile.errors import CheckpointError, ConfigError
 from voxtile.models.tower import full_precision
+from voxtile.objectives.local.level_heads import level_heads
 from voxtile.types import Encoded
 
 _HEAD = re.compile(r"(?P<objective>.+)\.heads\.(?P<level>\d+)\.(?P<part>weight|bias)")
@@ -74,23 +75,17 @@ class FoundRegionTokens(nn.Module):
         self, settings: FoundRegions, widths: Sequence[int], dimensions: int, hidden: int, language: int
     ) -> None:
         super().__init__()
-        levels = tuple(settings.levels) or tuple(range(1, len(widths)))
-        if not levels or max(levels) >= len(widths):
-            raise ConfigError(
-                f"connector.regions reads the levels {list(levels)} of a tower that has {len(widths)} feature maps; "
-                "name some of these, or take a tower with maps, such as WaveletTower or ViTTower with levels"
-            )
         self.cells, self.above = settings.cells, tuple(settings.above)
-        self.heads = nn.ModuleDict({str(level): nn.Linear(widths[level], settings.phrases) for level in levels})
+        self.heads = nn.ModuleDict(level_heads(widths, settings.levels, settings.phrases, "connector.regions"))
         self.heads.requires_grad_(False)
         # A language model whose places are relative (RoPE) cannot tell one phrase's token from another's by itself.
         self.names = nn.Parameter(torch.randn(settings.phrases, language))
         sizes = dimensions + len(self.above) if self.above else 0
-        self.numbers = len(levels) * (dimensions * settings.cells + 1 + sizes)
+        self.numbers = len(self.heads) * (dimensions * settings.cells + 1 + sizes)
         self.read = nn.Sequential(nn.Linear(self.numbers, hidden), nn.GELU(), nn.Linear(hidden, language))
         self.changes: RegionChangeTokens | None = None
         if settings.changes:
-            each, slabs = self.numbers // len(levels), dimensions * settings.cells
+            each, slabs = self.numbers // len(self.heads), dimensions * settings.cells
             compared = [at for at in range(self.numbers) if not self.above or at % each >= slabs]
             self.changes = RegionChangeTokens(settings.phrases, compared, hidden, language)
 

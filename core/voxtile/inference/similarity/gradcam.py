@@ -17,7 +17,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-LINEAR = {2: "bilinear", 3: "trilinear"}
+from voxtile.models.convolution import LINEAR
 
 
 def gradcam_maps(levels: Sequence[Tensor], scores: Tensor, grid: Sequence[int]) -> Tensor:

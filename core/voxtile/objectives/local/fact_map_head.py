@@ -14,12 +14,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from voxtile.errors import ConfigError
+from voxtile.models.convolution import LINEAR
 from voxtile.models.tower import ImageTower, TextTower, full_precision
 from voxtile.objectives.base import ItemObjective
 from voxtile.objectives.local.level_heads import level_heads
 from voxtile.types import Features
-
-_LINEAR = {2: "bilinear", 3: "trilinear"}
 
 
 class FactMapHead(ItemObjective):
@@ -85,7 +84,7 @@ class FactMapHead(ItemObjective):
         Raises:
             ConfigError: the image tower has no such level.
         """
-        self.heads.update(level_heads(image, self.levels, len(self.concepts), "FactMapHead"))
+        self.heads.update(level_heads(image.level_widths, self.levels, len(self.concepts), "FactMapHead"))
 
     def setup(self, *, image_width: int, text_width: int, embed_dim: int, fact_names: tuple[str, ...]) -> None:
         """Find the columns of the facts.
@@ -105,12 +104,10 @@ class FactMapHead(ItemObjective):
         """[B, 2]: of each item the summed losses of its known facts, and how many they are.
 
         Raises:
-            ConfigError: the batch has no facts, or the heads were not made.
+            ConfigError: the heads were not made.
         """
         facts, levels = features.batch.facts, features.image_encoded.levels
         none = full_precision(features.image_encoded.pooled).new_zeros(len(features.batch), 2)
-        if facts is None:
-            raise ConfigError("FactMapHead needs facts; run 'voxtile facts' on the corpus, or remove the objective")
         if not self.heads or not self.known:
             raise ConfigError("FactMapHead was not set up; load a checkpoint or train the model first")
         if levels is None:  # the tower is locked; a gradient of 0 reaches other processes
@@ -127,7 +124,6 @@ class FactMapHead(ItemObjective):
             full_precision(head(levels[int(level)].movedim(1, -1))).movedim(-1, 1) for level, head in self.heads.items()
         ]
         finest = maps[0].shape[2:]
-        mode = _LINEAR[len(finest)]
-        cells = sum(F.interpolate(one, finest, mode=mode) for one in maps[1:]) + maps[0]  # [B, F, *H]
+        cells = sum(F.interpolate(one, finest, mode=LINEAR[len(finest)]) for one in maps[1:]) + maps[0]  # [B, F, *H]
         cells = cells[:, list(self.known)].flatten(2)
         return (torch.logsumexp(self.sharpness * cells, 2) - math.log(cells.shape[2])) / self.sharpness

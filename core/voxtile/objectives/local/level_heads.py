@@ -7,26 +7,24 @@ from collections.abc import Sequence
 from torch import nn
 
 from voxtile.errors import ConfigError
-from voxtile.models.tower import ImageTower
 
 
-def level_heads(image: ImageTower, levels: Sequence[int], channels: int, objective: str) -> dict[str, nn.Module]:
+def level_heads(widths: Sequence[int], levels: Sequence[int], channels: int, reader: str) -> dict[str, nn.Module]:
     """A linear head for each level, by its number.
 
     Args:
-        image: the tower.
-        levels: its feature maps, 0 the finest; all but that where empty.
+        widths: of the tower's feature maps, the finest first.
+        levels: those that are read, 0 the finest; all but that where empty.
         channels: of each head.
-        objective: whose they are, for the error.
+        reader: who reads them, for the error.
 
     Raises:
         ConfigError: the tower has no such level.
     """
-    widths = image.level_widths
     levels = levels or tuple(range(1, len(widths)))
     if not levels or not all(0 <= level < len(widths) for level in levels):
         raise ConfigError(
-            f"{objective} reads levels {list(levels)}, but the image tower has {len(widths)} feature maps; name "
+            f"{reader} reads levels {list(levels)}, but the image tower has {len(widths)} feature maps; name "
             "some of these, or take a tower with maps, such as WaveletTower or ViTTower with levels"
         )
     return {str(level): nn.Linear(widths[level], channels) for level in levels}

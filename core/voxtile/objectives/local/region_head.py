@@ -83,7 +83,7 @@ class RegionHead(ItemObjective):
         Raises:
             ConfigError: the image tower has no such level.
         """
-        self.heads.update(level_heads(image, self.levels, len(self.channels), "RegionHead"))
+        self.heads.update(level_heads(image.level_widths, self.levels, len(self.channels), "RegionHead"))
 
     def rows(self, features: Features) -> Tensor:
         """[B, 2]: the losses of each item's regions, weighted by confidence, and their weights.

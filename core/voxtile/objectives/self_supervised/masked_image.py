@@ -14,6 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from voxtile.errors import ConfigError
+from voxtile.models.convolution import LINEAR
 from voxtile.models.tower import ImageTower, TextTower, full_precision
 from voxtile.objectives.base import ItemObjective
 from voxtile.objectives.keyed_random import uniform
@@ -136,8 +137,7 @@ class MaskedImage(ItemObjective):
         if encoded.grid != grid:
             maps = torch.unflatten(tokens.transpose(1, 2), 2, encoded.grid)
             coarser = any(a < b for a, b in zip(encoded.grid, grid, strict=True))
-            mode = "bilinear" if len(grid) == 2 else "trilinear"
-            maps = F.interpolate(maps, grid, mode=mode) if coarser else _POOL[len(grid)](maps, grid)
+            maps = F.interpolate(maps, grid, mode=LINEAR[len(grid)]) if coarser else _POOL[len(grid)](maps, grid)
             tokens = maps.flatten(2).transpose(1, 2)
         axes = len(grid)
         channels = self.head.out_features // math.prod(self.patch)

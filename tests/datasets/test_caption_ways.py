@@ -107,4 +107,4 @@ def test_helps_and_mistakes(capsys, tmp_path, monkeypatch):
 
 def test_each_way_has_its_own_options_and_the_function_takes_those_of_all():
     options = {way: set(inspect.signature(f).parameters) - {"corpus", "run"} for way, f in command.WAYS.items()}
-    assert {way: len(names) for way, names in options.items()} == {"template": 13, "model": 30, "checkpoint": 15}
+    assert {way: len(names) for way, names in options.items()} == {"template": 16, "model": 30, "checkpoint": 15}

@@ -325,3 +325,29 @@ def test_verbs_agree_with_their_findings(name, verb, tmp_path):
     subject = Subject("u", None, None, (Fact(name, "present"),))
     [(fact, text)] = fact_sentences(subject, load_bank(path), variant=0, absent=0)
     assert (fact, text) == (subject.facts[0], f"{name.capitalize()} {verb} here.")
+
+
+def test_only_the_concepts_that_are_named_are_said_and_denied(corpus):
+    first, second, *_ = sorted(row["uid"] for row in Corpus(corpus).table("samples").to_pylist())
+    read = {"polarity": "present", "source": "reports@1"}
+    known = [{"uid": first, "concept": "bird", **read}, {"uid": first, "concept": "fish", **read}]
+    append_rows(corpus, "facts", "read", [*known, {"uid": second, "concept": "fish", **read}])
+    options = {"engine": "inline", "kind": "fact", "words": "plain", "facts_source": "reports", "absent": 9}
+    caption_corpus(corpus, closed="bird, whale", concepts="bird", **options)
+    said = {(row["uid"], row["text"]) for row in captions(corpus)}
+    assert said == {(first, "Bird."), (second, "No bird is visible.")}
+    with pytest.raises(ConfigError, match="--concepts: no fact of the corpus is of birds; facts are of bird, cat"):
+        caption_corpus(corpus, concepts="birds", **options)
+    with pytest.raises(ConfigError, match="--concepts names no concept"):
+        caption_corpus(corpus, concepts=" ,", **options)
+
+
+def test_other_details_are_other_captions(corpus):
+    uid = min(row["uid"] for row in Corpus(corpus).table("samples").to_pylist())
+    fact = {"uid": uid, "concept": "bird", "polarity": "present", "source": "reports@1", "value": 8.0, "unit": "mm"}
+    append_rows(corpus, "facts", "read", [{**fact, "attributes": json.dumps({"laterality": "left"})}])
+    options = {"engine": "inline", "kind": "fact", "words": "plain", "facts_source": "reports"}
+    for further in ({}, {"details": "side"}, {"size_margin": "5 mm"}, {"details": "side"}):
+        caption_corpus(corpus, **options, **further)
+    said = sorted(row["text"] for row in captions(corpus))
+    assert said == ["Bird on the left, 8 mm ± 5 mm.", "Bird on the left, 8 mm.", "Bird on the left."]

@@ -108,6 +108,9 @@ def test_each_level_is_a_fact():
         ("1.2 cm, earlier 9 mm", [(12.0,)]),
         ("cyst 8 mm two years ago", []),
         ("2 cm from the carina", []),
+        ("nodule, 20 ± 5 mm", [(20.0,)]),
+        ("nodule of 20 mm (+/- 5 mm), cyst 12 mm", [(20.0,), (12.0,)]),
+        ("nodule of 2 plus or minus 0.5 cm", [(20.0,)]),
     ],
 )
 def test_sizes_are_those_of_today(text: str, mm: list[tuple[float, ...]]):

@@ -5,7 +5,8 @@ import re
 import pytest
 
 from voxtile.domain import discover
-from voxtile_datasets.captions.sentences import fact_sentences, plain_sentence, wordings_of
+from voxtile_datasets.captions.plain_words import PlainWords
+from voxtile_datasets.captions.sentences import fact_sentences, wordings_of
 from voxtile_datasets.captions.stated_facts import Fact, Subject
 from voxtile_datasets.captions.wordings import bank_for, installed_banks
 from voxtile_medical.reports.extract import read_report
@@ -89,11 +90,11 @@ def test_plain_sentences_say_whether_first_and_are_read_as_what_they_say(concept
     subject = Subject("u", "CT", "chest", ())
     for side, words in ((None, ""), ("left", " on the left"), ("bilateral", " on both sides")):
         for size, number in ((None, None), ("31 mm", None), ("3.1 cm", "multiple")):
-            text = plain_sentence(Fact(concept, "present", size, side, number=number), subject, bank, 0)
+            text = PlainWords()(Fact(concept, "present", size, side, number=number), subject, bank, 0)
             assert text.casefold().startswith(concept.replace("_", " "))
             (found,) = read_report(text, lexicon).facts
             read = found.attributes
             assert (found.concept, found.polarity) == (concept, "present")
             assert (read.laterality, read.size_mm) == (side, (31.0,) if size else ()), text
             assert words in text
-    assert plain_sentence(Fact(concept, "absent"), subject, bank, 0) == f"No {concept.replace('_', ' ')}."
+    assert PlainWords()(Fact(concept, "absent"), subject, bank, 0) == f"No {concept.replace('_', ' ')}."

@@ -15,9 +15,10 @@ from voxtile.engine.run import RunOptions, run_task
 from voxtile.errors import ConfigError
 from voxtile_datasets.captions.absences import absences_for
 from voxtile_datasets.captions.added import counted_captions
-from voxtile_datasets.captions.known_facts import disputed, findings_of
+from voxtile_datasets.captions.known_facts import disputed, findings_of, listed, named_concepts
 from voxtile_datasets.captions.phrase_bank.bank_file import find_phrase_bank, is_phrase_bank, load_phrase_bank
 from voxtile_datasets.captions.phrase_bank.compose import Composition
+from voxtile_datasets.captions.plain_words import PlainWords
 from voxtile_datasets.captions.reconcile import PRECEDENCE
 from voxtile_datasets.captions.template import TemplateTask
 from voxtile_datasets.captions.wordings import Bank, bank_for, installed_banks
@@ -36,6 +37,9 @@ def caption_by_template(
     facts_source: str | None = None,
     caption_kind: Literal["template", "roi", "structured"] = "template",
     words: Literal["varied", "plain"] = "varied",
+    details: str | None = None,
+    size_margin: str | None = None,
+    concepts: str | None = None,
     closed: str | None = None,
     bank: Path | None = None,
     seed: int = 0,
@@ -67,6 +71,12 @@ def caption_by_template(
             that together make a structured report.
         words: varied wordings, or plain: the concept's own name and then its details, so that the same facts always
             have the same words, as a structured report wants them.
+        details: of plain words: which details of a finding are said, among side, location, size and number, separated
+            by commas (all without it). A model that reads a coarse grid cannot see a lobe or a level of the spine; what
+            it learns to say of them is guessed.
+        size_margin: of plain words: how far a size may be off, a length and a share, e.g. "5 mm, 20 %": sizes are said
+            with the larger of the two, as 23 mm ± 5 mm.
+        concepts: only these are said, present or absent, separated by commas.
         closed: concepts that a text would have mentioned, separated by commas: denied where a sample has facts, but
             none of these (within --absent), as data.closed_facts has it in training. A structured report then speaks of
             each of them.
@@ -89,7 +99,8 @@ def caption_by_template(
             raise ConfigError(f"--{name} must be at least {least}, not {number}")
     if words == "plain" and variants > 1:
         raise ConfigError(f"--words plain has one wording of each fact; leave out --variants {variants}")
-    sources = tuple(name.strip() for name in precedence.split(",") if name.strip())
+    plain = PlainWords.chosen(words, details, size_margin)
+    sources = listed(precedence)
     said = absences_for(absent, text_tower)
     if not 0 <= described <= 1:
         raise ConfigError(f"--described is a share from 0 to 1, not {described}")
@@ -103,15 +114,16 @@ def caption_by_template(
         if bank and phrases
         else None
     )
-    if words == "plain" and composition is not None:
+    if plain is not None and composition is not None:
         raise ConfigError("--words plain says facts by their names alone; leave out the phrase bank, or the option")
     banks = installed_banks([bank] if bank and not phrases else [])
-    silent = tuple(name.strip() for name in (closed or "").split(",") if name.strip())
+    silent = listed(closed)
     if silent and not said:
         raise ConfigError("--closed says what is denied where facts are silent; say how much of it with --absent N")
     task = TemplateTask(
-        str(corpus), banks, kind, variants, said, sources, facts_source, caption_kind, composition, words, silent
-    )
+        str(corpus), banks, kind, variants, said, sources, facts_source, caption_kind, composition, plain, silent,
+        named_concepts(corpus, "--concepts", concepts, silent),
+    )  # fmt: skip
     with counted_captions(corpus):
         summary = run_task(task, corpus, RunOptions(**run))
     _say_disputed(corpus, sources, facts_source)

@@ -11,6 +11,7 @@ import pyarrow.compute as pc
 
 from voxtile.corpus.parts import part_paths, read_parts, table_schema
 from voxtile.corpus.schema import DESCRIPTIVE, MEASURED
+from voxtile.errors import ConfigError
 
 WORDED = "+template@"  # in the source of facts that say again, with its sentence as evidence, what a caption states
 FACT_COLUMNS = ("uid", "concept", "polarity", "value", "unit", "attributes", "source")
@@ -56,6 +57,37 @@ def findings_of(root: Path, source: str | None) -> list[dict[str, str]]:
     return found
 
 
+def named_concepts(root: Path, option: str, text: str | None, also: Sequence[str] = ()) -> tuple[str, ...]:
+    """Concepts that an option names.
+
+    Args:
+        root: the corpus.
+        option: that names them.
+        text: their names, separated by commas; None names none.
+        also: concepts that are known beside those of the facts.
+
+    Raises:
+        ConfigError: no name, or one of which facts speak nowhere, which is likely wrong.
+    """
+    if text is None:
+        return ()
+    names = listed(text)
+    facts = read_parts(part_paths(root, "facts"), table_schema("facts"), ["concept"])
+    known = {*facts["concept"].to_pylist(), *also}
+    if not names:
+        raise ConfigError(f"{option} names no concept; give some, separated by commas, or leave it out")
+    if known and (unknown := [name for name in names if name not in known]):
+        raise ConfigError(
+            f"{option}: no fact of the corpus is of {', '.join(unknown)}; facts are of {', '.join(sorted(known))}"
+        )
+    return names
+
+
+def listed(text: str | None) -> tuple[str, ...]:
+    """Names that are separated by commas, without what is empty; None lists nothing."""
+    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
+
+
 def disputed(root: Path, source: str | None) -> dict[str, int]:
     """Concepts that facts of the same sample find and deny, with the number of such samples, the most frequent first.
 
@@ -86,7 +118,7 @@ def _findings(facts: pa.Table, source: str | None, *, measured: bool = False) ->
 
 
 def _names(source: str) -> tuple[str, ...]:
-    return tuple(name.strip() for name in source.split(",") if name.strip()) or (source,)
+    return listed(source) or (source,)
 
 
 def _begins(values: pa.ChunkedArray, names: Sequence[str]) -> pa.ChunkedArray:

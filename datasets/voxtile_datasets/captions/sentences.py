@@ -89,37 +89,13 @@ def wordings_of(fact: Fact, bank: Bank, modality: str | None, body: str | None =
         modality: of the sample.
         body: body part or scene, if known.
     """
-    fact, images = _as_said(fact), picture_names(bank, modality, body)
-    names = beside_place(_names(fact, bank), fact.location)
+    fact, images = as_said(fact), picture_names(bank, modality, body)
+    names = beside_place(own_names(fact, bank), fact.location)
     return tuple(
-        dict.fromkeys(text for name in names for image in images for text in _worded(fact, bank, name, image, body))
+        dict.fromkeys(
+            text for name in names for image in images for text in patterns_filled(fact, bank, name, image, body)
+        )
     )
-
-
-def plain_sentence(fact: Fact, subject: Subject, bank: Bank, variant: int) -> str:
-    """A fact by the concept's own name, then its details: the same facts always have the same words.
-
-    Whether it is there is said first, so that a writer that sees an image decides that before side and size.
-
-    Args:
-        fact: to word.
-        subject: whose it is.
-        bank: the wordings.
-        variant: of no effect.
-    """
-    said = _as_said(fact)
-    own, wording = _names(said, bank)[0], bank.wording_of(said.concept)
-    fields = fields_for(said, wording, own, "image", subject.body, bank.places)
-    if said.polarity != "present":
-        return min(_worded(said, bank, own, "image", subject.body), key=len)
-    place = fields.get("place", "")
-    side = "on both sides" if said.side == "bilateral" else f"on the {said.side}" if said.side in _SIDES else ""
-    if said.side and (said.side in place.split() or "both" in place.split()):
-        side = ""
-    size = f"up to {said.size}" if said.size and fields["is"] == "are" else said.size
-    details = ", ".join(part for part in (place, side, size) if part)
-    text = f"{fields['name'].removeprefix(f'{said.side} ')}{' ' if place or side else ', '}{details}".rstrip(" ,")
-    return f"{text[0].upper()}{text[1:]}."
 
 
 def picture_names(bank: Bank, modality: str | None, body: str | None) -> list[str]:
@@ -146,7 +122,7 @@ def sentence_of(fact: Fact, subject: Subject, bank: Bank, variant: int, more: Se
         more: further names of the concept.
     """
     fact, name, image, key = chosen_names(fact, subject, bank, variant, more)
-    return pick(_worded(fact, bank, name, image, subject.body), key + "|pattern")
+    return pick(patterns_filled(fact, bank, name, image, subject.body), key + "|pattern")
 
 
 def chosen_names(
@@ -162,8 +138,8 @@ def chosen_names(
         more: further names of the concept, beside the bank's.
     """
     key = f"{subject.uid}|{variant}|{fact.concept}|{fact.polarity}|{fact.side}|{fact.location}|{fact.levels}"
-    fact = _as_said(fact)
-    known = beside_place(tuple(dict.fromkeys((*_names(fact, bank), *more))), fact.location)
+    fact = as_said(fact)
+    known = beside_place(tuple(dict.fromkeys((*own_names(fact, bank), *more))), fact.location)
     names = [name for name in known if _takes_details(name, fact, known[0])]
     name = pick(names or known, key + "|name")
     image = pick(picture_names(bank, subject.modality, subject.body), f"{subject.uid}|{variant}|image")
@@ -182,8 +158,12 @@ def _takes_details(name: str, fact: Fact, own: str) -> bool:
     return not fact.size or (is_plural(name) == is_plural(own) and is_of_a_part(name) == is_of_a_part(own))
 
 
-def _as_said(fact: Fact) -> Fact:
-    """`… grade 0` is the absence of …; `… grade 2` is "grade 2 …"."""
+def as_said(fact: Fact) -> Fact:
+    """`… grade 0` is the absence of …; `… grade 2` is "grade 2 …".
+
+    Args:
+        fact: as it is known.
+    """
     graded = _GRADE.match(fact.concept.replace("_", " "))
     if graded is None:
         return fact
@@ -205,8 +185,13 @@ def _is_grade_zero(concept: str) -> bool:
     return graded is not None and graded["grade"] == "0"
 
 
-def _names(fact: Fact, bank: Bank) -> tuple[str, ...]:
-    """What a concept is called; an alias as what it stands for."""
+def own_names(fact: Fact, bank: Bank) -> tuple[str, ...]:
+    """What a concept is called, its own name first; an alias as what it stands for.
+
+    Args:
+        fact: as it is said.
+        bank: the wordings.
+    """
     wording = bank.wording_of(fact.concept)
     own = wording.name or capitalised(_lower_first(fact.concept.replace("_", " ").strip()))
     return (own, *wording.synonyms)
@@ -276,8 +261,16 @@ def fields_needed(fact: Fact, fields: Mapping[str, str]) -> frozenset[str] | Non
     return _SIDED if fact.polarity == "absent" else _WHOLE
 
 
-def _worded(fact: Fact, bank: Bank, name: str, image: str, body: str | None) -> list[str]:
-    """The patterns that a fact can fill, with one name and one picture; those that say where it is, if it is known."""
+def patterns_filled(fact: Fact, bank: Bank, name: str, image: str, body: str | None) -> list[str]:
+    """The patterns that a fact can fill, with one name and one picture; those that say where it is, if it is known.
+
+    Args:
+        fact: as it is said.
+        bank: the wordings.
+        name: of the concept.
+        image: name of the picture.
+        body: body part or scene, if known.
+    """
     wording = bank.wording_of(fact.concept)
     fields = fields_for(fact, wording, name, image, body, bank.places)
     needed = fields_needed(fact, fields)

@@ -6,7 +6,7 @@ import hashlib
 import json
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,8 +23,9 @@ from voxtile_datasets.captions.checker.vocabulary import Vocabulary, installed_v
 from voxtile_datasets.captions.context.sample import NO_FACTS
 from voxtile_datasets.captions.known_facts import WORDED, facts_and_scopes
 from voxtile_datasets.captions.phrase_bank.compose import Composition
+from voxtile_datasets.captions.plain_words import PlainWords
 from voxtile_datasets.captions.reconcile import PRECEDENCE, reconcile
-from voxtile_datasets.captions.sentences import fact_sentences, plain_sentence, report
+from voxtile_datasets.captions.sentences import fact_sentences, report
 from voxtile_datasets.captions.stated_facts import Fact, Subject, body_part
 from voxtile_datasets.captions.wordings import Bank, bank_for
 
@@ -45,8 +46,9 @@ class TemplateTask:
         facts_source: only facts whose source begins so are worded; None for all.
         caption_kind: noted in the captions table.
         composition: a phrase bank, and how it is used.
-        words: `plain` says the same facts in the same words everywhere, see `plain_sentence`.
+        plain: says the same facts in the same words everywhere; None for varied words.
         closed: concepts of which silence is a denial, where a sample has facts of the source.
+        concepts: what is said at all; everything where empty.
     """
 
     corpus: str
@@ -58,8 +60,9 @@ class TemplateTask:
     facts_source: str | None = None
     caption_kind: Literal["template", "roi", "structured"] = "template"
     composition: Composition | None = None
-    words: Literal["varied", "plain"] = "varied"
+    plain: PlainWords | None = None
     closed: tuple[str, ...] = ()
+    concepts: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -78,8 +81,10 @@ class TemplateTask:
         choice["precedence"] = list(self.precedence)
         choice["vocabularies"] = sorted(vocabulary_digests().values())
         noted: dict[str, Any] = {} if self.caption_kind == "template" else {"caption_kind": self.caption_kind}
-        if self.words != "varied":
-            noted["words"] = self.words
+        if self.plain is not None:
+            noted |= {"words": "plain", **self.plain.noted()}
+        if self.concepts:
+            noted["concepts"] = sorted(self.concepts)
         if self.closed:
             noted["closed"] = sorted(self.closed)
         if self.composition is not None:
@@ -118,7 +123,7 @@ class TemplateTask:
         captions: list[Row] = []
         stated: list[Row] = []
         for subject, bank in subjects_of(samples, facts, scopes, self.banks, self.precedence, self.closed):
-            texts, evidence = self._texts(subject, bank)
+            texts, evidence = self._texts(self._chosen(subject), bank)
             for number, text in enumerate(texts):
                 model = self._model(bank)
                 identity = "\0".join((subject.uid, self.caption_kind, model, self.kind, str(number), text))
@@ -135,6 +140,13 @@ class TemplateTask:
             return Outcome("dropped", NO_FACTS, "no sample of this part has a fact")
         return Outcome("used", tables={"captions": captions, "facts": stated})
 
+    def _chosen(self, subject: Subject) -> Subject:
+        """What is said of a subject at all."""
+        if not self.concepts:
+            return subject
+        facts = tuple(fact for fact in subject.facts if fact.concept in self.concepts)
+        return replace(subject, facts=facts, implied=tuple(c for c in subject.implied if c in self.concepts))
+
     def _model(self, bank: Bank) -> str:
         """What the captions table calls the banks."""
         return f"{bank.identity}+{self.composition.bank.identity}" if self.composition else bank.identity
@@ -144,7 +156,7 @@ class TemplateTask:
         texts: dict[str, None] = {}
         evidence: dict[Fact, dict[str, None]] = defaultdict(dict)
         for variant in range(self.variants):
-            say = plain_sentence if self.words == "plain" else self.composition.say if self.composition else None
+            say = self.plain or (self.composition.say if self.composition else None)
             pairs = fact_sentences(subject, bank, variant=variant, absent=self.absent, say=say)
             for fact, sentence in pairs:
                 evidence[fact][sentence] = None

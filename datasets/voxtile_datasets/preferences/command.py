@@ -18,6 +18,8 @@ from voxtile.errors import ConfigError, InputError
 from voxtile.evaluation.inputs.units import require_units, select_units
 from voxtile.evaluation.tasks.task import Task
 from voxtile.stages.embed.clip_model import checkpoint_name
+from voxtile_datasets.captions.known_facts import listed, named_concepts
+from voxtile_datasets.captions.plain_words import PlainWords
 from voxtile_datasets.captions.reconcile import PRECEDENCE
 from voxtile_datasets.captions.wordings import installed_banks
 from voxtile_datasets.preferences.pairs import KINDS
@@ -32,6 +34,8 @@ def prefer(
     temperature: float = 1.0,
     style: Style = "structured",
     words: Literal["varied", "plain"] = "varied",
+    details: str | None = None,
+    size_margin: str | None = None,
     where: str | None = None,
     scheme: str = "default",
     facts_source: str | None = None,
@@ -61,6 +65,8 @@ def prefer(
         style: of the reports: structured (a sentence for each finding) or narrative.
         words: of what stands in place of wrong sentences: those that the assistant learned, as of voxtile caption
             template.
+        details: of plain words, as of voxtile caption template: what the assistant learned to say of a finding.
+        size_margin: likewise, e.g. "5 mm, 20 %".
         where: SQL condition over the samples table; the training run takes the same as data.where.
         scheme: of the splits; images of its training split alone are drafted.
         facts_source: only facts whose source begins so judge and are said, e.g. reports: what is trained on must not
@@ -96,12 +102,13 @@ def prefer(
         raise ConfigError("the model reads whole studies, of which no preferences are made yet; take one of images")
     assistant.question(style)
     drawing = Drawing(
-        samples=samples, temperature=temperature, style=style, words=words, longest=longest, seed=seed
+        samples=samples, temperature=temperature, style=style, plain=PlainWords.chosen(words, details, size_margin),
+        longest=longest, seed=seed,
     )  # fmt: skip
     task = PreferenceTask(
         store, assistant, checkpoint_name(model), installed_banks([bank] if bank else []),
-        tuple(name.strip() for name in precedence.split(",") if name.strip()), _chosen(store, where, scheme),
-        drawing, facts_source, _silent(store, closed), batch_size=batch_size,
+        listed(precedence), _chosen(store, where, scheme),
+        drawing, facts_source, named_concepts(corpus, "--closed", closed), batch_size=batch_size,
     )  # fmt: skip
     before = store.table("preferences", columns=["preference_id"]).num_rows
     summary = run_task(task, corpus, RunOptions(engine="inline", job_items=1, retry=retry, dry_run=dry_run))
@@ -119,21 +126,6 @@ def _chosen(store: Corpus, where: str | None, scheme: str) -> dict[str, list[str
     found = {part.stem: sorted(wanted.intersection(part_table(part, ["uid"])["uid"].to_pylist()))
              for part in store.parts("samples")}  # fmt: skip
     return {stem: uids for stem, uids in found.items() if uids}
-
-
-def _silent(store: Corpus, closed: str | None) -> tuple[str, ...]:
-    """The concepts of which silence is a denial.
-
-    Raises:
-        ConfigError: facts speak of one nowhere, so that its name is likely wrong.
-    """
-    names = tuple(name.strip() for name in (closed or "").split(",") if name.strip())
-    known = set(store.table("facts", columns=["concept"])["concept"].to_pylist()) if names else set()
-    if unknown := [name for name in names if name not in known]:
-        raise ConfigError(
-            f"--closed: no fact of the corpus is of {', '.join(unknown)}; facts are of {', '.join(sorted(known))}"
-        )
-    return names
 
 
 def _say(store: Corpus, before: int) -> None:

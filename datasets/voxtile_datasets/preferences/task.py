@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, ClassVar, Literal
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -21,7 +21,7 @@ from voxtile.engine.task import Item, Outcome, Part
 from voxtile.errors import EvaluationError
 from voxtile_datasets.captions.checker.check import NAME, VERSION, Known
 from voxtile_datasets.captions.checker.vocabulary import vocabulary_digests
-from voxtile_datasets.captions.sentences import plain_sentence
+from voxtile_datasets.captions.plain_words import PlainWords
 from voxtile_datasets.captions.wordings import Bank
 from voxtile_datasets.instruct.cases import Case, CaseReader
 from voxtile_datasets.instruct.questions import installed_questions
@@ -39,7 +39,7 @@ class Drawing:
         samples: drafts an image.
         temperature: above 1 for more variety.
         style: of the reports.
-        words: of what stands in place of wrong sentences, as of `voxtile caption template`.
+        plain: words of what stands in place of wrong sentences; None for varied ones.
         longest: tokens of a draft at most.
         seed: another one draws other drafts.
     """
@@ -47,7 +47,7 @@ class Drawing:
     samples: int = 4
     temperature: float = 1.0
     style: Style = "structured"
-    words: Literal["varied", "plain"] = "varied"
+    plain: PlainWords | None = None
     longest: int = 256
     seed: int = 0
 
@@ -96,13 +96,14 @@ class PreferenceTask:
 
     def config(self) -> Mapping[str, Any]:
         """Settings that change the output, the content of wordings and vocabularies among them."""
+        plain = self.drawing.plain
         return {
             "model": self.model, "samples": self.drawing.samples, "temperature": self.drawing.temperature,
-            "style": self.drawing.style, "words": self.drawing.words, "longest": self.drawing.longest,
+            "style": self.drawing.style, "words": "plain" if plain else "varied", "longest": self.drawing.longest,
             "seed": self.drawing.seed, "closed": sorted(self.closed),
             "facts_source": self.facts_source, "precedence": list(self.precedence),
             "banks": [[bank.identity, bank.sha256] for bank in self.banks],
-            "checker": [NAME, VERSION, *sorted(vocabulary_digests().values())],
+            "checker": [NAME, VERSION, *sorted(vocabulary_digests().values())], **(plain.noted() if plain else {}),
         }  # fmt: skip
 
     def items(self) -> Iterator[Item]:
@@ -153,11 +154,10 @@ class PreferenceTask:
     def _pairs(self, case: Case, drafts: Sequence[str], question: str) -> Iterator[Row]:
         questions = installed_questions()
         words = Words(case, questions.get(case.bank.name, questions[""]), self.drawing.seed)
-        plain = partial(plain_sentence, subject=case.subject, bank=case.bank, variant=self.drawing.seed)
-        maker = PairMaker(
-            words, self.drawing.style == "structured", self.assistant.tells_findings_first,
-            plain if self.drawing.words == "plain" else None,
-        )  # fmt: skip
+        plain = self.drawing.plain and partial(
+            self.drawing.plain, subject=case.subject, bank=case.bank, variant=self.drawing.seed
+        )
+        maker = PairMaker(words, self.drawing.style == "structured", self.assistant.tells_findings_first, plain)
         known = self._judging(case)
         for text in dict.fromkeys(drafts):
             for pair in maker.of(judged(split_sentences(text), known, case)):

@@ -54,6 +54,7 @@ class Grammar:
         units: phrase → unit.
         measures: phrase → dimension of the number that follows it.
         comparators: phrase → `about`, `at_most`, `less`, `more`, `just_under` or `just_over`.
+        margins: phrases between a number and the margin beside it.
         directions: phrase → point of the compass.
         picture_directions: the same for words that mean one in a picture with north up.
         body_directions: phrase → direction in a body.
@@ -85,6 +86,7 @@ class Grammar:
     units: Phrases[Unit]
     measures: Phrases[str]
     comparators: Phrases[str]
+    margins: Phrases[bool]
     directions: Phrases[str]
     picture_directions: Phrases[str]
     body_directions: Phrases[str]
@@ -130,6 +132,7 @@ def load_grammar() -> Grammar:
         units=Phrases(_units(data["units"])),
         measures=_table(data["measures"]),
         comparators=_table(comparators),
+        margins=Phrases((phrase, True) for phrase in data["margins"]),
         directions=_table(data["directions"]),
         picture_directions=_table(data["picture_directions"]),
         body_directions=_table(data["body_directions"]),

@@ -24,6 +24,10 @@ _SIZE = re.compile(
 _RANGE = re.compile(
     rf"(?<![\w.,])(?P<a>{_NUMBER})\s{{0,2}}(?:-|–|to)\s{{0,2}}(?P<b>{_NUMBER})\s?(?P<unit>{_UNIT})", re.IGNORECASE
 )
+# How far a size may be off, which is no size: "20 ± 5 mm", "20 mm (+/- 5 mm)".
+_MARGIN = re.compile(
+    rf"\s{{0,2}}\(?(?:±|\+/?-|plus (?:or )?minus)\s{{0,2}}{_NUMBER}[\s-]{{0,2}}(?P<unit>{_UNIT})?\)?", re.IGNORECASE
+)
 # A distance from a landmark, a thickness of slices, a dose of contrast: no size of a finding.
 _DISTANCE = re.compile(
     r"^\W{0,3}(?:above|below|from(?!\s+\d)|superior to|inferior to|proximal|distal|cephalad|caudal|away|beyond"
@@ -116,6 +120,8 @@ def _found(sentence: str) -> Iterator[Size]:
             numbers = [_number(match[name]) for name in "abc" if match[name]]
             unit = next((match[name] for name in ("uc", "ub", "ua") if match[name]), None)
             end = match.end()
+        if margin := _MARGIN.match(sentence, end):
+            unit, end = unit or margin["unit"], margin.end()
         if _DISTANCE.match(sentence[end : end + 24]):
             continue
         if unit is None:

@@ -22,6 +22,7 @@ _ORDINALS = [("th",), ("st",), ("nd",), ("rd",)]
 _TIMES_AS = [("time",), ("times",), ("fold",)]  # "four times as much"
 _CLOSING = frozenset([",", ";", ".", ")", "and", "of", "!", "as", "in"])
 _TIMES = frozenset(["x", "×", "by"])
+_BEFORE_MARGIN = [("(",), (",",)]
 _LABELS = frozenset(
     ["series", "image", "slice", "se", "im", "level", "grade", "stage", "segment", "type", "zone", "phase", "figure",
      "number", "page", "view", "band", "class", "channel", "step", "version"]
@@ -171,16 +172,46 @@ def _measured(words: Words, position: int, grammar: Grammar) -> Amount | None:
     if texts[end : end + 1] in _ORDINALS or texts[end : end + 1] in _TIMES_AS:
         return None
     is_odd = texts[end : end + 1] == ("odd",)  # thirty-odd houses
-    unit, end = _unit(texts, end + is_odd, grammar, named[1][0] if named else None)
+    margin, end = _margin(words, end + is_odd, grammar)
+    unit, end = _unit(texts, end, grammar, named[1][0] if named else None)
     if unit is None and texts[end : end + 1] == ("-",):
         return None
+    if margin is None and unit is not None:
+        margin, end = _margin(words, end, grammar, unit)
     kind = "odd" if is_odd else comparator[1][0] if comparator else None
     size = unit.size if unit else 1.0
     dimension = unit.dimension if unit else COUNT
-    bounds = tuple(_bounds(text, value, size, kind, dimension) for text, value in numbers)
+    if margin is None:
+        bounds = tuple(_bounds(text, value, size, kind, dimension) for text, value in numbers)
+    else:
+        bounds = tuple(((value - margin) * size, (value + margin) * size) for _, value in numbers)
     if is_range:
         bounds = ((bounds[0][0], bounds[-1][1]),)
     return Amount(start, end, bounds, dimension, unit.name if unit else COUNT)
+
+
+def _margin(words: Words, position: int, grammar: Grammar, unit: Unit | None = None) -> tuple[float | None, int]:
+    """The margin of a number that ends here, and where that ends: "20 ± 5 mm", "20 mm (+/- 5 mm)".
+
+    Args:
+        words: the sentence.
+        position: after the number.
+        grammar: number words and units.
+        unit: of the number, where it has been read: the margin is of no other, and ends with it.
+    """
+    texts, start = words.words, position
+    is_aside = texts[position : position + 1] == ("(",)
+    sign = grammar.margins.longest_at(texts, position + (texts[position : position + 1] in _BEFORE_MARGIN))
+    read = _number(words, sign[0], grammar) if sign else None
+    if read is None:
+        return None, start
+    _, margin, end = read
+    if unit is not None:
+        again = grammar.units.longest_at(texts, end)
+        if again is None or again[1][0].name != unit.name:
+            return None, start
+        end = again[0]
+    return margin, end + (is_aside and texts[end : end + 1] == (")",))
 
 
 def _one_of(texts: tuple[str, ...], position: int, comparator: object, grammar: Grammar) -> int | None:
@@ -198,6 +229,7 @@ def _numbers(words: Words, position: int, grammar: Grammar) -> tuple[list[tuple[
     texts = words.words
     found: list[tuple[str, float]] = []
     is_range = False
+    to = "and" if position and texts[position - 1] == "between" else "to"
     while (read := _number(words, position, grammar)) is not None:
         text, value, end = read
         found.append((text, value))
@@ -206,7 +238,7 @@ def _numbers(words: Words, position: int, grammar: Grammar) -> tuple[list[tuple[
         following = texts[position + 1 : position + 2]
         if joint and joint[0] in _TIMES and _is_number(following, grammar):
             position += 1
-        elif joint and joint[0] == "to" and _is_number(following, grammar) and len(found) == 1:
+        elif joint and joint[0] == to and _is_number(following, grammar) and len(found) == 1:
             position, is_range = position + 1, True
         elif _hyphened(words, position) and len(found) == 1:
             is_range = True
@@ -216,9 +248,18 @@ def _numbers(words: Words, position: int, grammar: Grammar) -> tuple[list[tuple[
             again = texts[unit[0] + 1 : unit[0] + 2] if unit else ()
             if unit and after and after[0] in _TIMES and _is_number(again, grammar):
                 position = unit[0] + 1
+            elif unit and after == (to,) and len(found) == 1 and _is_in(words, unit[0] + 1, unit[1][0], grammar):
+                position, is_range = unit[0] + 1, True  # "between 1.5 cm and 2 cm"
             else:
                 break
     return found, position, is_range
+
+
+def _is_in(words: Words, position: int, unit: Unit, grammar: Grammar) -> bool:
+    """Whether a number with a unit begins at a word."""
+    read = _number(words, position, grammar)
+    found = grammar.units.longest_at(words.words, read[2]) if read else None
+    return found is not None and found[1][0] == unit
 
 
 def _is_number(texts: tuple[str, ...], grammar: Grammar) -> bool:

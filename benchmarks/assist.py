@@ -17,7 +17,7 @@ sentences that the checker calls contradicted, by the labels alone and by all th
 
 Run: python benchmarks/assist.py OUT [--stages corpus,tower,assistant,blind,test] [--n 2700] [--test-n 150] [--seed 0]
      [--test-seed 202] [--tower CKPT] [--corpus CORPUS] [--config medical/ct-regions-report] [--tower-config
-     medical/ct-regions] [--fine-blocks] [--split test|val] [--quick]
+     medical/ct-regions] [--split test|val] [--quick]
 
 `--split val` reads the validation split of the training phantom in place of the test phantom, for choices. What is
 trained reads scans of any other seed with
@@ -35,7 +35,7 @@ from pathlib import Path
 
 import torch
 import yaml
-from assist_runs import BLOCKS, fit, phantom_corpus
+from assist_runs import PLAIN, fit, phantom_corpus
 from assist_scores import THRESHOLDED, Judged, constant, in_sentences, print_results, thresholds, truth_of
 
 from voxtile.assist import Assistant
@@ -53,8 +53,9 @@ STAGES = ("corpus", "tower", "assistant", "blind", "test")
 def make_corpus(folder, name, n, seed, fractions, *, outlines):
     """A corpus of the CT phantom with facts of its reports and labels; it is made once. Corpus and seconds."""
     captions = ("caption template", "--kind", "fact", "--facts-source", "reports", "--absent", "99")
+    said = ("--concepts", ",".join(CONCEPTS))
     steps = [
-        ("facts", "--from", "reports"), captions, (*captions, "--words", "plain", "--caption-kind", "structured"),
+        ("facts", "--from", "reports"), captions, (*captions, "--caption-kind", "structured", *PLAIN, *said),
         ("instruct", "--facts-source", "reports"),
     ]  # fmt: skip
     return phantom_corpus(folder, name, n, seed, fractions, steps, outlines=outlines)
@@ -127,7 +128,6 @@ def arguments():
     parser.add_argument("--corpus", type=Path, help="corpus to train on, where one is made already")
     parser.add_argument("--config", default="medical/ct-regions-report")
     parser.add_argument("--tower-config", default="medical/ct-regions")
-    parser.add_argument("--fine-blocks", action="store_true", help="the tower has blocks at its finest stage, too")
     parser.add_argument("--split", choices=("test", "val"), default="test")
     parser.add_argument("--quick", action="store_true", help="a few scans and steps: that it runs, no figure")
     options = parser.parse_args()
@@ -142,7 +142,7 @@ def main():
     options = arguments()
     options.out.mkdir(parents=True, exist_ok=True)
     folder = options.out.resolve()
-    further = [*(BLOCKS if options.fine_blocks else ()), *(["--trainer.max_epochs", "2"] if options.quick else [])]
+    further = ["--trainer.max_epochs", "2"] if options.quick else []
     n, test_n = (24, 6) if options.quick else (options.n, options.test_n)
     took, models = {}, {}
     corpus = options.corpus

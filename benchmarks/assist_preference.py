@@ -24,7 +24,7 @@ from pathlib import Path
 
 import numpy as np
 from assist import drafted, make_corpus
-from assist_runs import command
+from assist_runs import PLAIN, command
 from assist_scores import Judged, f1, truth_of
 
 from voxtile.corpus.reader import Corpus
@@ -44,8 +44,7 @@ def tuned(folder, corpus, assistant, seed, config):
         own = folder / f"corpus-{seed}"
         if not own.exists():  # a corpus by itself: rows of other seeds would be drawn too
             shutil.copytree(corpus, own, copy_function=link)
-        words = "plain" if "regions" in config else "varied"  # that the assistant learned
-        facts = ["--facts-source", "reports", "--closed", CLOSED, "--words", words]
+        facts = ["--facts-source", "reports", "--closed", CLOSED, *PLAIN]
         drawn = command(folder, "prefer", own, assistant, *facts, "--seed", seed)
         name = f"tuned-{seed}"
         trained = command(

@@ -11,13 +11,10 @@ seed, once, what has become of each finding that has a course, its answer is hel
 - `prior of another`: the prior of another patient is shown, as a control;
 - `commonest`: the commonest answer.
 
-Asked of are the findings that the tower sees well (`SEEN`); figures over all twelve stand beside them. The tower has
-blocks at its finest stage, which `medical/ct-regions` has not: without them the half-sized nodule of a prior is told
-from no nodule at an area under the curve of 0.6, in training as in validation. Where it begins with a tower of
-`medical/ct-regions` (--begin), they are put into that one as the identity.
+Asked of are the findings that the tower sees well (`SEEN`); figures over all twelve stand beside them.
 
 Run: python benchmarks/assist_prior.py OUT [--pairs 1000] [--test-pairs 100] [--seed 300] [--test-seed 717]
-     [--tower CKPT | --begin CKPT] [--quick]
+     [--tower CKPT] [--quick]
 """
 
 import argparse
@@ -29,13 +26,12 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import torch
-from assist_runs import BLOCKS, FINE_BLOCKS, fit, phantom_corpus
+from assist_runs import fit, phantom_corpus
 
 from voxtile.assist import Assistant
 from voxtile.corpus.reader import Corpus
 from voxtile.data.dialogues import image_names
 from voxtile.evaluation.kinds.answers.scoring import choice_of
-from voxtile.models import WaveletTower
 
 COURSES = ("new", "resolved", "larger", "smaller", "unchanged")
 ASKED_FOR = ("new", "resolved", "larger", "unchanged")  # those that the aim names
@@ -47,7 +43,6 @@ NAMES = {
     "coronary_calcification": "coronary calcification", "liver_lesion": "liver lesion", "gallstones": "gallstones",
     "splenomegaly": "splenomegaly", "renal_stone": "renal stone", "vertebral_fracture": "vertebral fracture",
 }  # fmt: skip
-FURTHER = ("--trainer.max_epochs", "13", "--model.lock_image_after", "0.9", "--model.optimizer.lr", "1e-3")
 SEEN = ("pulmonary_nodule", "liver_lesion", "renal_stone", "gallstones", "coronary_calcification", "vertebral_fracture")
 
 
@@ -105,8 +100,7 @@ def main():
     parser.add_argument("--test-pairs", type=int, default=100)
     parser.add_argument("--seed", type=int, default=300)
     parser.add_argument("--test-seed", type=int, default=717)
-    parser.add_argument("--tower", help="checkpoint of such a tower, where one is trained already")
-    parser.add_argument("--begin", help="checkpoint of medical/ct-regions that the tower begins with")
+    parser.add_argument("--tower", help="checkpoint of medical/ct-regions, where one is trained already")
     parser.add_argument("--quick", action="store_true", help="a few pairs and steps: that it runs, no figure")
     options = parser.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
@@ -119,31 +113,14 @@ def main():
     test, truth = make_corpus(folder, "test-pairs", test_pairs, test_seed, "0,0,1")
     tower, tower_s = options.tower, 0.0
     if tower is None:
-        started = ["--model.pretrained", deeper(folder, options.begin), *FURTHER] if options.begin else []
-        tower, tower_s = fit(folder, "tower", "medical/ct-regions", corpus, *BLOCKS, *started, *short)
-    begin = [*BLOCKS, "--model.pretrained", tower, *short]
+        tower, tower_s = fit(folder, "tower", "medical/ct-regions", corpus, *short)
+    begin = ["--model.pretrained", tower, *short]
     seeing, seeing_s = fit(folder, "prior", "medical/ct-prior", corpus, *begin)
     without = alone_corpus(folder, corpus)
     alone, _ = fit(folder, "alone", "medical/ct-prior", without, *begin)
     found = ask_all({"with": Assistant(seeing), "alone": Assistant(alone)}, Corpus(test), truth)
     print(f"{test_pairs} pairs of seed {test_seed}; tower {tower_s:.0f} s, assistant {seeing_s:.0f} s to train")
     report(folder, found)
-
-
-def deeper(folder, begun):
-    """A checkpoint whose finest stage has `FINE_BLOCKS` residual blocks that change nothing yet.
-
-    As Net2DeeperNet (Chen et al., ICLR 2016, section 2.3): the new branch ends in a convolution of zeros.
-    """
-    made = folder / "begun.ckpt"
-    if not made.exists():
-        checkpoint = torch.load(begun, weights_only=True)
-        width = checkpoint["state_dict"]["encoder.image.downs.0.weight"].shape[0]
-        tower = WaveletTower(dimensions=3, channels=3, widths=(width,), blocks=(FINE_BLOCKS,))
-        for name, value in tower.stages.state_dict().items():
-            checkpoint["state_dict"][f"encoder.image.stages.{name}"] = value
-        torch.save(checkpoint, made)
-    return made
 
 
 def alone_corpus(folder, corpus):

@@ -5,9 +5,8 @@ import subprocess
 import sys
 import time
 
-FINE_BLOCKS = 2
-BLOCKS = ("--model.encoder.image.init_args.blocks", f"[{FINE_BLOCKS}, 1, 1]")
-"""A tower of `medical/ct-regions` with residual blocks at its finest stage, too, which small lesions need."""
+PLAIN = ("--words", "plain", "--details", "side,size", "--size-margin", "5 mm, 20 %")
+"""Words of structured reports of CT, as the heads of the configs have them."""
 
 
 def command(folder, *words):

@@ -327,18 +327,19 @@ def test_verbs_agree_with_their_findings(name, verb, tmp_path):
     assert (fact, text) == (subject.facts[0], f"{name.capitalize()} {verb} here.")
 
 
-def test_only_the_concepts_that_are_named_are_said_and_denied(corpus):
+def test_only_the_concepts_that_are_named_are_said_and_denied(corpus, capsys):
     first, second, *_ = sorted(row["uid"] for row in Corpus(corpus).table("samples").to_pylist())
     read = {"polarity": "present", "source": "reports@1"}
     known = [{"uid": first, "concept": "bird", **read}, {"uid": first, "concept": "fish", **read}]
     append_rows(corpus, "facts", "read", [*known, {"uid": second, "concept": "fish", **read}])
     options = {"engine": "inline", "kind": "fact", "words": "plain", "facts_source": "reports", "absent": 9}
-    caption_corpus(corpus, closed="bird, whale", concepts="bird", **options)
+    caption_corpus(corpus, closed="bird, whale", concepts="bird, crow", **options)
+    assert "--concepts: no fact of the corpus is of crow; facts are of bird, cat" in capsys.readouterr().err
     said = {(row["uid"], row["text"]) for row in captions(corpus)}
     assert said == {(first, "Bird."), (second, "No bird is visible.")}
     with pytest.raises(ConfigError, match="--concepts: no fact of the corpus is of birds; facts are of bird, cat"):
         caption_corpus(corpus, concepts="birds", **options)
-    with pytest.raises(ConfigError, match="--concepts names no concept"):
+    with pytest.raises(ConfigError, match="--concepts: name at least one concept"):
         caption_corpus(corpus, concepts=" ,", **options)
 
 

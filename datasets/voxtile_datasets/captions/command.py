@@ -9,13 +9,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Literal
 
-from voxtile.console import output
+from voxtile.console import note, output
 from voxtile.corpus.reader import Corpus
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.errors import ConfigError
 from voxtile_datasets.captions.absences import absences_for
 from voxtile_datasets.captions.added import counted_captions
-from voxtile_datasets.captions.known_facts import disputed, findings_of, listed, named_concepts
+from voxtile_datasets.captions.known_facts import disputed, findings_of, listed, unknown_concepts
 from voxtile_datasets.captions.phrase_bank.bank_file import find_phrase_bank, is_phrase_bank, load_phrase_bank
 from voxtile_datasets.captions.phrase_bank.compose import Composition
 from voxtile_datasets.captions.plain_words import PlainWords
@@ -122,7 +122,7 @@ def caption_by_template(
         raise ConfigError("--closed says what is denied where facts are silent; say how much of it with --absent N")
     task = TemplateTask(
         str(corpus), banks, kind, variants, said, sources, facts_source, caption_kind, composition, plain, silent,
-        named_concepts(corpus, "--concepts", concepts, silent),
+        _chosen_concepts(corpus, concepts),
     )  # fmt: skip
     with counted_captions(corpus):
         summary = run_task(task, corpus, RunOptions(**run))
@@ -131,6 +131,17 @@ def caption_by_template(
         _say_changed(composition)
         _say_fallbacks(corpus, composition, banks, facts_source)
     summary.raise_if_failed()
+
+
+def _chosen_concepts(corpus: Path, concepts: str | None) -> tuple[str, ...]:
+    """What `--concepts` names; a corpus may lack some of it, but hardly all."""
+    names = listed(concepts)
+    unknown, why = unknown_concepts(corpus, names)
+    if concepts is not None and len(unknown) == len(names):
+        raise ConfigError(f"--concepts: {why if names else 'name at least one concept, or leave it out'}")
+    if unknown:
+        note(f"--concepts: {why}")
+    return names
 
 
 def _say_disputed(corpus: Path, sources: tuple[str, ...], facts_source: str | None) -> None:

@@ -11,7 +11,6 @@ import pyarrow.compute as pc
 
 from voxtile.corpus.parts import part_paths, read_parts, table_schema
 from voxtile.corpus.schema import DESCRIPTIVE, MEASURED
-from voxtile.errors import ConfigError
 
 WORDED = "+template@"  # in the source of facts that say again, with its sentence as evidence, what a caption states
 FACT_COLUMNS = ("uid", "concept", "polarity", "value", "unit", "attributes", "source")
@@ -57,30 +56,18 @@ def findings_of(root: Path, source: str | None) -> list[dict[str, str]]:
     return found
 
 
-def named_concepts(root: Path, option: str, text: str | None, also: Sequence[str] = ()) -> tuple[str, ...]:
-    """Concepts that an option names.
+def unknown_concepts(root: Path, names: Sequence[str]) -> tuple[list[str], str]:
+    """Those of some concepts of which no fact of a corpus is, and a sentence that names them and what facts are of.
 
     Args:
         root: the corpus.
-        option: that names them.
-        text: their names, separated by commas; None names none.
-        also: concepts that are known beside those of the facts.
-
-    Raises:
-        ConfigError: no name, or one of which facts speak nowhere, which is likely wrong.
+        names: of the concepts.
     """
-    if text is None:
-        return ()
-    names = listed(text)
-    facts = read_parts(part_paths(root, "facts"), table_schema("facts"), ["concept"])
-    known = {*facts["concept"].to_pylist(), *also}
-    if not names:
-        raise ConfigError(f"{option} names no concept; give some, separated by commas, or leave it out")
-    if known and (unknown := [name for name in names if name not in known]):
-        raise ConfigError(
-            f"{option}: no fact of the corpus is of {', '.join(unknown)}; facts are of {', '.join(sorted(known))}"
-        )
-    return names
+    facts = read_parts(part_paths(root, "facts"), table_schema("facts"), ["concept"]) if names else None
+    known = set(facts["concept"].to_pylist()) if facts else set()
+    unknown = [name for name in names if name not in known]
+    why = f"no fact of the corpus is of {', '.join(unknown)}; facts are of {', '.join(sorted(known)) or 'nothing'}"
+    return unknown, why
 
 
 def listed(text: str | None) -> tuple[str, ...]:

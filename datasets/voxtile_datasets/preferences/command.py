@@ -18,7 +18,7 @@ from voxtile.errors import ConfigError, InputError
 from voxtile.evaluation.inputs.units import require_units, select_units
 from voxtile.evaluation.tasks.task import Task
 from voxtile.stages.embed.clip_model import checkpoint_name
-from voxtile_datasets.captions.known_facts import listed, named_concepts
+from voxtile_datasets.captions.known_facts import listed, unknown_concepts
 from voxtile_datasets.captions.plain_words import PlainWords
 from voxtile_datasets.captions.reconcile import PRECEDENCE
 from voxtile_datasets.captions.wordings import installed_banks
@@ -101,6 +101,10 @@ def prefer(
     if isinstance(assistant.preset, StudyReader):
         raise ConfigError("the model reads whole studies, of which no preferences are made yet; take one of images")
     assistant.question(style)
+    silent = listed(closed)
+    unknown, why = unknown_concepts(corpus, silent)
+    if unknown:  # its name is likely wrong
+        raise ConfigError(f"--closed: {why}")
     drawing = Drawing(
         samples=samples, temperature=temperature, style=style, plain=PlainWords.chosen(words, details, size_margin),
         longest=longest, seed=seed,
@@ -108,7 +112,7 @@ def prefer(
     task = PreferenceTask(
         store, assistant, checkpoint_name(model), installed_banks([bank] if bank else []),
         listed(precedence), _chosen(store, where, scheme),
-        drawing, facts_source, named_concepts(corpus, "--closed", closed), batch_size=batch_size,
+        drawing, facts_source, silent, batch_size=batch_size,
     )  # fmt: skip
     before = store.table("preferences", columns=["preference_id"]).num_rows
     summary = run_task(task, corpus, RunOptions(engine="inline", job_items=1, retry=retry, dry_run=dry_run))

@@ -55,6 +55,12 @@ MEDICAL = [
     ("A left upper lobe nodule, 10 mm (+/- 3 mm).", "supported"),
     ("A left upper lobe nodule of 10 mm plus or minus 1 mm.", "contradicted"),
     ("A left upper lobe nodule of 13 mm, give or take 5 mm.", "supported"),
+    ("A left upper lobe nodule of 12 mm ± 0.5 cm.", "supported"),
+    ("A left upper lobe nodule of 1.2 cm ± 5 mm.", "supported"),
+    ("A left upper lobe nodule of 3 cm ± 5 mm.", "contradicted"),
+    ("A left upper lobe nodule of 12 mm, ± 5 HU.", "contradicted"),
+    ("A left upper lobe nodule of 10 mm ± 30 %.", "supported"),
+    ("A left upper lobe nodule of 10 mm ± 10 %.", "contradicted"),
     ("A left upper lobe nodule of 1.2 ± 0.3 cm.", "contradicted"),
     ("A left upper lobe nodule larger than 2 cm.", "contradicted"),
     # sides and places, and whose they are

@@ -111,6 +111,7 @@ def test_each_level_is_a_fact():
         ("nodule, 20 ± 5 mm", [(20.0,)]),
         ("nodule of 20 mm (+/- 5 mm), cyst 12 mm", [(20.0,), (12.0,)]),
         ("nodule of 2 plus or minus 0.5 cm", [(20.0,)]),
+        ("nodule of 20 mm ± 10 %", [(20.0,)]),
     ],
 )
 def test_sizes_are_those_of_today(text: str, mm: list[tuple[float, ...]]):

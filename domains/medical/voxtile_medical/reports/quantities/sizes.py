@@ -26,7 +26,7 @@ _RANGE = re.compile(
 )
 # How far a size may be off, which is no size: "20 ± 5 mm", "20 mm (+/- 5 mm)".
 _MARGIN = re.compile(
-    rf"\s{{0,2}}\(?(?:±|\+/?-|plus (?:or )?minus)\s{{0,2}}{_NUMBER}[\s-]{{0,2}}(?P<unit>{_UNIT})?\)?", re.IGNORECASE
+    rf"\s{{0,2}}\(?(?:±|\+/?-|plus (?:or )?minus)\s{{0,2}}{_NUMBER}[\s-]{{0,2}}(?P<unit>{_UNIT}|%)?\)?", re.IGNORECASE
 )
 # A distance from a landmark, a thickness of slices, a dose of contrast: no size of a finding.
 _DISTANCE = re.compile(
@@ -121,7 +121,7 @@ def _found(sentence: str) -> Iterator[Size]:
             unit = next((match[name] for name in ("uc", "ub", "ua") if match[name]), None)
             end = match.end()
         if margin := _MARGIN.match(sentence, end):
-            unit, end = unit or margin["unit"], margin.end()
+            unit, end = unit or (margin["unit"] if margin["unit"] != "%" else None), margin.end()
         if _DISTANCE.match(sentence[end : end + 24]):
             continue
         if unit is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from voxtile.words.tokens import Words
@@ -184,20 +184,22 @@ def _measured(words: Words, position: int, grammar: Grammar) -> Amount | None:
     if margin is None:
         bounds = tuple(_bounds(text, value, size, kind, dimension) for text, value in numbers)
     else:
-        bounds = tuple(((value - margin) * size, (value + margin) * size) for _, value in numbers)
+        bounds = tuple(((value - margin(value)) * size, (value + margin(value)) * size) for _, value in numbers)
     if is_range:
         bounds = ((bounds[0][0], bounds[-1][1]),)
     return Amount(start, end, bounds, dimension, unit.name if unit else COUNT)
 
 
-def _margin(words: Words, position: int, grammar: Grammar, unit: Unit | None = None) -> tuple[float | None, int]:
-    """The margin of a number that ends here, and where that ends: "20 ± 5 mm", "20 mm (+/- 5 mm)".
+def _margin(
+    words: Words, position: int, grammar: Grammar, unit: Unit | None = None
+) -> tuple[Callable[[float], float] | None, int]:
+    """How far a number that ends here may be off, and where that ends: "20 ± 5 mm", "20 mm (+/- 5 mm)", "2 cm ± 5 %".
 
     Args:
         words: the sentence.
         position: after the number.
         grammar: number words and units.
-        unit: of the number, where it has been read: the margin is of no other, and ends with it.
+        unit: of the number, where it has been read: its margin ends with a unit of the same dimension, or is a share.
     """
     texts, start = words.words, position
     is_aside = texts[position : position + 1] == ("(",)
@@ -206,12 +208,14 @@ def _margin(words: Words, position: int, grammar: Grammar, unit: Unit | None = N
     if read is None:
         return None, start
     _, margin, end = read
-    if unit is not None:
-        again = grammar.units.longest_at(texts, end)
-        if again is None or again[1][0].name != unit.name:
-            return None, start
-        end = again[0]
-    return margin, end + (is_aside and texts[end : end + 1] == (")",))
+    again = grammar.units.longest_at(texts, end) if unit is not None else None
+    if unit is not None and (again is None or again[1][0].dimension not in (unit.dimension, SHARE)):
+        return None, start
+    is_share = unit is not None and again is not None and again[1][0].dimension == SHARE != unit.dimension
+    if unit is not None and again is not None:
+        margin, end = margin * again[1][0].size / (1.0 if is_share else unit.size), again[0]
+    end += is_aside and texts[end : end + 1] == (")",)
+    return (lambda value: margin * value if is_share else margin), end
 
 
 def _one_of(texts: tuple[str, ...], position: int, comparator: object, grammar: Grammar) -> int | None:

@@ -5,11 +5,12 @@
 all connections together. `cold` begins with an empty cache, `again` with what `cold` left there, `small` with an empty
 cache of a quarter of the corpus, `faults` is `cold` where one request of twenty fails (reset, 503, or half of the
 body). Every side must give the same batches to the bit. The sides take turns, each in a process of its own; the
-store's processor time is taken from the same cores, of which --workers leaves it some. Rounds end before --seconds are
-over; the last lines also say what the main process, the workers and the fetching process have spent of the processors,
-start included.
+store's processor time is taken from the same cores, of which --workers leaves it some, and --light-store, nginx with
+its Lua module, needs less (`faults` is of the script's own store). Rounds end before --seconds are over; the last lines
+also say what the main process, the workers and the fetching process have spent of the processors, start included.
 
 Run: python benchmarks/remote.py [--kind pictures|volumes] [--items 2400] [--workers 2] [--rounds 5] [--seconds 240]
+     [--light-store]
 """
 
 import argparse
@@ -83,7 +84,7 @@ class Store:
             return True
         place = urlsplit(head.split(" ", 2)[1])
         if "list-type=2" in place.query:
-            return await self._send(writer, "200 OK", [], memoryview(self._list().encode()), cut=False)
+            return await self._send(writer, "200 OK", [], memoryview(self.listed().encode()), cut=False)
         name = unquote(place.path).removeprefix("/bench/")
         if name not in self._files:
             return await self._send(writer, "404 Not Found", [], memoryview(b""), cut=False)
@@ -109,7 +110,13 @@ class Store:
         await writer.drain()
         return not cut
 
-    def _list(self) -> str:
+    def tag_as_nginx(self) -> None:
+        """Give the objects the tags of that server: when they were changed and how long they are."""
+        found = {name: path.stat() for name, path in self._files.items()}
+        self._tags = {name: f"{int(state.st_mtime):x}-{state.st_size:x}" for name, state in found.items()}
+
+    def listed(self) -> str:
+        """The answer to a request for the list of objects."""
         entries = "".join(
             f"<Contents><Key>{escape(name)}</Key><LastModified>2023-01-01T00:00:00.000Z</LastModified>"
             f"<ETag>&quot;{self._tags[name]}&quot;</ETag><Size>{len(self._maps[name])}</Size></Contents>"
@@ -134,6 +141,61 @@ def serve(folder: Path, port: int, latency: float, rate: float, share: float) ->
             await server.serve_forever()
 
     asyncio.run(run())
+
+
+NGINX = """
+load_module {modules}/ndk_http_module.so;
+load_module {modules}/ngx_http_lua_module.so;
+worker_processes 1; daemon off; pid {own}/pid; error_log stderr error;
+events {{ worker_connections 512; }}
+http {{
+    access_log off; sendfile on; keepalive_requests 1000000;
+    client_body_temp_path {own}/body; proxy_temp_path {own}/proxy; fastcgi_temp_path {own}/fastcgi;
+    uwsgi_temp_path {own}/uwsgi; scgi_temp_path {own}/scgi;
+    server {{
+        listen 127.0.0.1:{port};
+        location /bench {{
+            rewrite_by_lua_block {{
+                ngx.sleep({latency})
+                if ngx.var["arg_list-type"] then ngx.req.set_uri("/list.xml", true) end
+            }}
+            alias {objects};
+            limit_rate {rate:.0f};
+        }}
+        location = /list.xml {{ internal; root {own}; }}
+    }}
+}}
+"""
+MODULES = Path("/usr/lib/nginx/modules")
+
+
+@contextmanager
+def light_store(folder: Path, options: argparse.Namespace):
+    """The same by nginx, which takes little of the processors; the network's rate holds for each connection."""
+    if not shutil.which("nginx") or not (MODULES / "ngx_http_lua_module.so").exists():
+        raise SystemExit("--light-store needs nginx: apt-get install nginx-light libnginx-mod-http-lua")
+    with tempfile.TemporaryDirectory() as name, closing(socket.socket()) as free:
+        own = Path(name)
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        free.close()
+        own.chmod(0o755)
+        objects = Store(folder, 0, 1, 0)
+        objects.tag_as_nginx()
+        (own / "list.xml").write_text(objects.listed())
+        words = {"modules": MODULES, "own": own, "port": port, "latency": options.latency, "objects": folder}
+        (own / "conf").write_text(NGINX.format(**words, rate=options.mb_s * 1e6))
+        process = subprocess.Popen(["nginx", "-p", name, "-c", str(own / "conf"), "-g", "user root;"])
+        try:
+            while True:
+                with closing(socket.socket()) as tried:
+                    if tried.connect_ex(("127.0.0.1", port)) == 0 or process.poll() is not None:
+                        break
+                time.sleep(0.05)
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            process.terminate()
+            process.wait()
 
 
 @contextmanager
@@ -245,7 +307,8 @@ def compare(options: argparse.Namespace) -> None:
         network = f"{options.latency * 1e3:.0f} ms, {options.mb_s:g} MB/s"
         print(f"{options.items} {options.kind}, {nbytes / 1e6:.0f} MB; {network}", flush=True)
         found: dict[str, list[dict[str, Any]]] = {side: [] for side in ("local", *options.sides)}
-        with store(objects, options, 0.0) as sound, store(objects, options, 0.05) as failing:
+        sound_store = light_store(objects, options) if options.light_store else store(objects, options, 0.0)
+        with sound_store as sound, store(objects, options, 0.05) as failing:
             measured("local", folder, sound, options, nbytes)  # compiles the view, and warms the page cache
             begin = time.monotonic()
             for number in range(options.rounds):
@@ -302,6 +365,7 @@ def main() -> None:
     parser.add_argument("--sides", nargs="+", choices=SIDES[1:], default=SIDES[1:])
     parser.add_argument("--latency", type=float, default=0.05, help="seconds")
     parser.add_argument("--mb-s", type=float, default=125.0, help="of the network, all connections together")
+    parser.add_argument("--light-store", action="store_true", help="nginx in place of the script's own store")
     parser.add_argument("--measure", metavar="CORPUS", help=argparse.SUPPRESS)
     parser.add_argument("--serve", nargs=5, help=argparse.SUPPRESS)
     options = parser.parse_args()

@@ -3,7 +3,7 @@
     python -P benchmarks/step_overhead.py [--case ct|vit] [--steps 200] [--warm 20]
 
 Both train the same model on the same batches in one process and take turns, step by step: the loop's step is made while
-the trainer waits for its next batch. `ct` is the shipped medical/ct without `fact_maps` (48×48×64, batches of 8, bf16);
+the trainer waits for its next batch. `ct` is medical/ct without its maps (48×48×64 voxels, batches of 8, bf16-mixed);
 the loop calls its towers and objectives itself. `vit` is open_clip's ViT-S-32-alt at 224 pixels with batches of 16; the
 loop calls open_clip's parts and writes the loss out with `cross_entropy`; captions fill the context, since the trainer
 leaves out columns of padding and would else be the faster one. The trainer has all that `lightning fit` has:

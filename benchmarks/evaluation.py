@@ -101,7 +101,7 @@ def main() -> None:
         report(evaluation, folder, Console(file=io.StringIO()))
         ended, after = time.perf_counter(), resource.getrusage(resource.RUSAGE_SELF)
         cpu = after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
-        size = (folder / "report.html").stat().st_size / 1e6
+        size = (folder / "index.html").stat().st_size / 1e6
     print(f"{sizes}: figures {scored - started:.1f} s, report {ended - scored:.1f} s ({size:.1f} MB), CPU {cpu:.1f} s")
     title = f"evaluation of {arguments.test} CT volumes with report"
     record_figure(title, ended - started, unit="s")

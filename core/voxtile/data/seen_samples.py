@@ -56,7 +56,7 @@ class TrainingMarks:
             most: samples that are kept.
         """
         share = min(1.0, most / max(1, count))
-        kept = [part if share == 1 else part[part < int(share * _LARGEST)] for part in parts]
+        kept = [np.unique(part if share == 1 else part[part < int(share * _LARGEST)]) for part in parts]
         return cls(np.unique(np.concatenate([np.empty(0, np.int64), *kept])), share)
 
     def __or__(self, other: TrainingMarks) -> TrainingMarks:

@@ -1,6 +1,7 @@
 """What a model was trained on, from the datamodule through the checkpoint to a refusal."""
 
 import json
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -36,6 +37,22 @@ def test_a_part_of_the_marks_finds_that_part_of_a_leak():
     joined = some | marks(uids[:10])
     assert joined.share == some.share
     assert set(joined.samples) == set(some.samples)  # the ten are among those already
+
+
+def test_marks_in_parts_are_those_of_all_and_what_comes_again_takes_no_memory():
+    numbers = np.random.default_rng(0).integers(0, 2**63 - 1, 10_000)
+    parts = [*np.split(numbers, 10), numbers[:500]]
+    whole, in_parts = TrainingMarks.of(np.concatenate(parts)), TrainingMarks.of_parts(iter(parts), 10_500)
+    assert in_parts.share == whole.share == 1
+    assert np.array_equal(in_parts.samples, whole.samples)
+    fewer = TrainingMarks.of_parts(iter(parts), 10_500, most=1_050)
+    assert fewer.share == 0.1
+    assert np.array_equal(fewer.samples, whole.samples[whole.samples < int(0.1 * 2**63)])
+    tracemalloc.start()
+    same = TrainingMarks.of_parts((np.zeros(100_000, np.int64) for _ in range(100)), 10_000_000)
+    assert tracemalloc.get_traced_memory()[1] < 10e6  # not 80
+    tracemalloc.stop()
+    assert same.samples.tolist() == [0]
 
 
 def test_a_model_that_was_trained_on_test_subjects_is_refused(make_corpus, make_model, task_path, tmp_path):

@@ -37,7 +37,8 @@ PEERS: Mapping[str, Peer] = {
     "torchgeo": Peer(("torchgeo",), above=True),
     "httpx": Peer(("httpx>=0.27", "aiohttp"), above=True),
     "ray": Peer(("ray>=2.40",), above=True),
-    "clip_benchmark": Peer(("clip-benchmark", "open_clip_torch==3.3.0"), named="clip-benchmark"),
+    # From 2.4 on numpy makes no number of an array of one, as clip-benchmark 1.6.2 does.
+    "clip_benchmark": Peer(("clip-benchmark", "open_clip_torch==3.3.0", "numpy<2.4"), named="clip-benchmark"),
 }
 
 

@@ -154,10 +154,11 @@ class PreferenceTask:
     def _pairs(self, case: Case, drafts: Sequence[str], question: str) -> Iterator[Row]:
         questions = installed_questions()
         words = Words(case, questions.get(case.bank.name, questions[""]), self.drawing.seed)
-        plain = self.drawing.plain and partial(
-            self.drawing.plain, subject=case.subject, bank=case.bank, variant=self.drawing.seed
-        )
-        maker = PairMaker(words, self.drawing.style == "structured", self.assistant.tells_findings_first, plain)
+        words_plainly = self.drawing.plain
+        say = None
+        if words_plainly is not None:
+            say = partial(words_plainly, subject=case.subject, bank=case.bank, variant=self.drawing.seed)
+        maker = PairMaker(words, self.drawing.style == "structured", self.assistant.tells_findings_first, say)
         known = self._judging(case)
         for text in dict.fromkeys(drafts):
             for pair in maker.of(judged(split_sentences(text), known, case)):

@@ -381,9 +381,7 @@ class DrawDataset(BatchDataset):
         return [min(count, share) for count in counts]
 
     def _kept(self, count: int, limit: int, number: int | None) -> list[int]:
-        # Making a generator takes a fortieth of the time of a small picture, and most items keep all images.
-        rng = None if not limit or count <= limit else self._rng(number, streams.SUBSET)
-        return kept_places(count, limit, rng)
+        return kept_places(count, limit, lambda: self._rng(number, streams.SUBSET))
 
     def _image(self, preset: Preset, entry: Entry, rng: np.random.Generator | None) -> Tensor:
         if not self.with_images:

@@ -154,10 +154,9 @@ class PreferenceTask:
     def _pairs(self, case: Case, drafts: Sequence[str], question: str) -> Iterator[Row]:
         questions = installed_questions()
         words = Words(case, questions.get(case.bank.name, questions[""]), self.drawing.seed)
-        words_plainly = self.drawing.plain
-        say = None
-        if words_plainly is not None:
-            say = partial(words_plainly, subject=case.subject, bank=case.bank, variant=self.drawing.seed)
+        plain, say = self.drawing.plain, None
+        if plain is not None:
+            say = partial(plain, subject=case.subject, bank=case.bank, variant=self.drawing.seed)
         maker = PairMaker(words, self.drawing.style == "structured", self.assistant.tells_findings_first, say)
         known = self._judging(case)
         for text in dict.fromkeys(drafts):

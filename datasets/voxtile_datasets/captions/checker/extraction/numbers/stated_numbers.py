@@ -208,12 +208,14 @@ def _margin(
     if read is None:
         return None, start
     _, margin, end = read
-    again = grammar.units.longest_at(texts, end) if unit is not None else None
-    if unit is not None and (again is None or again[1][0].dimension not in (unit.dimension, SHARE)):
-        return None, start
-    is_share = unit is not None and again is not None and again[1][0].dimension == SHARE != unit.dimension
-    if unit is not None and again is not None:
-        margin, end = margin * again[1][0].size / (1.0 if is_share else unit.size), again[0]
+    is_share = False
+    if unit is not None:
+        again = grammar.units.longest_at(texts, end)
+        if again is None or again[1][0].dimension not in (unit.dimension, SHARE):
+            return None, start
+        end, own = again[0], again[1][0]
+        is_share = own.dimension == SHARE != unit.dimension
+        margin *= own.size / (1.0 if is_share else unit.size)
     end += is_aside and texts[end : end + 1] == (")",)
     return (lambda value: margin * value if is_share else margin), end
 

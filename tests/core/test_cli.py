@@ -17,7 +17,8 @@ from voxtile.cli import lightning
 from voxtile.cli import main as cli
 from voxtile.cli.entries import Entry, Group
 from voxtile.cli.options import build_command, call
-from voxtile.cli.signature import imported_signature, shown_class, signature_of
+from voxtile.cli.signature import imported_signature, signature_of
+from voxtile.cli.source.classes import constructor_of
 from voxtile.cli.table import COMMANDS
 from voxtile.cli.training_help import SECTIONS, WITHOUT_SECTION, check_words
 from voxtile.domain import Command
@@ -522,7 +523,7 @@ def test_help_and_typing_errors_take_less_than_a_second(argv, status):
 def test_what_is_shown_of_a_class_is_what_its_constructor_takes(section):
     module, _, name = SECTIONS[section][0].partition(":")
     taken = list(inspect.signature(getattr(importlib.import_module(module), name)).parameters)
-    assert [parameter.name for parameter in shown_class(SECTIONS[section][0])] == taken
+    assert [parameter.name for parameter in constructor_of(SECTIONS[section][0])] == taken
 
 
 @pytest.mark.parametrize(
@@ -574,7 +575,7 @@ def test_options_without_a_section_are_those_of_the_parsers(monkeypatch):
 @pytest.mark.parametrize(
     "words",
     [
-        ["--model.encoder.init_args.x", "1"],
+        ["--model.encoder.init_args.embed_dim", "1"],
         ["--trainer.callbacks+=X"],
         ["--data.preset.help", "X"],
         ["--data.help"],

@@ -8,6 +8,7 @@ import pkgutil
 import re
 from collections.abc import Callable, Iterable, Iterator
 
+from voxtile.cli.training_values import GONE, no_option
 from voxtile.errors import cause_of, nearest
 from voxtile.listed_classes import public_name
 from voxtile.short_class_names import nearest_class
@@ -39,8 +40,6 @@ _LONGEST = 300  # characters of what a library says
 
 _WORDS = {"dict": "a mapping", "collections.abc.Mapping": "a mapping", "list": "a list", "bool": "true or false"}
 _GIVE_CONFIG = "name a config, e.g.: lightning fit -c medical/ct --data.corpus CORPUS"
-
-_GONE = {"checkpointing": "model.recompute: true"}  # options of earlier versions, and what does the same now
 
 _Found = re.Match[str]
 # What the parser of a command line says, and what to do.
@@ -142,8 +141,8 @@ def _wanted(message: str) -> str:
 
 
 def _unknown_key(name: str, keys: list[str], arguments: set[str]) -> str:
-    if (now := _GONE.get(name.rpartition(".")[2])) is not None:
-        return f"there is no option '{name}' any more; take {now}"
+    if name.rpartition(".")[2] in GONE:
+        return no_option(name, ())
     if name in arguments:
         return f"there is no option '{name}' in this place, though other classes have it; --help lists all"
     candidates = keys if "." in name else [key.rpartition(".")[2] for key in keys] + sorted(arguments)

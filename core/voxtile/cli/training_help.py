@@ -10,7 +10,8 @@ import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 
 from voxtile.cli.help import WIDTH, option_lines
-from voxtile.cli.signature import Parameter, UnreadableError, shown_class
+from voxtile.cli.source.classes import Argument, constructor_of
+from voxtile.cli.source.names import UnreadableError
 from voxtile.cli.training_values import check_values
 from voxtile.errors import ConfigError, nearest
 from voxtile.training.config_file import with_files
@@ -124,9 +125,9 @@ def check_words(argv: Sequence[str]) -> None:
     check_values(settings, {section: target for section, (target, _) in SECTIONS.items()})
 
 
-def parameters_of(section: str) -> Sequence[Parameter]:
+def parameters_of(section: str) -> Sequence[Argument]:
     """The arguments of a section's class."""
-    return shown_class(SECTIONS[section][0])
+    return constructor_of(SECTIONS[section][0])
 
 
 def _list() -> Iterator[str]:
@@ -154,7 +155,7 @@ def _help(subcommand: str) -> Iterator[str]:
     )
 
 
-def _described(section: str, parameter: Parameter) -> tuple[str, str]:
+def _described(section: str, parameter: Argument) -> tuple[str, str]:
     shown = "" if parameter.is_required or parameter.default in ("None", "()") else f" (default: {parameter.default})"
     return f"--{section}.{parameter.name} {parameter.hint}", parameter.help + (
         " (required)" if parameter.is_required else shown

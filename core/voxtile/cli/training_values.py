@@ -1,4 +1,4 @@
-"""Values of a training's settings that are of another type than its classes take, said before those are imported.
+"""Settings of a training that its classes do not take, or of another type, said before those are imported.
 
 It reads the texts of the classes, as the help does. What is not plain there, or is some YAML that only the parser knows
 how to read, is left to the parser, which says the same.
@@ -6,43 +6,96 @@ how to read, is left to the parser, which says the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Any
 
-from voxtile.cli.signature import Parameter, UnreadableError, shown_class
-from voxtile.errors import ConfigError
+from voxtile.cli.source.classes import Argument, constructor_of
+from voxtile.cli.source.names import UnreadableError
+from voxtile.errors import ConfigError, nearest
+from voxtile.old_class_names import OLD_CLASS_NAMES
+from voxtile.short_class_names import full_name
 
-_NESTED = {"model.encoder": "voxtile.models.dual:DualEncoder"}
+GONE: Mapping[str, str] = {"checkpointing": "model.recompute: true"}
+"""Options of earlier versions, and what does the same now."""
+_NESTED = {"model.encoder": "voxtile.models:DualEncoder"}
+_OF_A_CLASS = frozenset(("class_path", "init_args"))
 _TRUTHS = frozenset(("true", "false", "yes", "no", "on", "off", "y", "n", "1", "0"))
 _TYPES = {"N": "int", "X": "float", "true|false": "true or false"}
 
 
-def check_values(settings: Mapping[str, Any], sections: dict[str, str]) -> None:
-    """Refuse texts and lists where a number or a truth value must stand.
+def check_values(settings: Mapping[str, Any], sections: Mapping[str, str]) -> None:
+    """Refuse names that a class does not take, and texts and lists where a number or a truth value must stand.
 
     Args:
         settings: of a training, as config and command line give them.
         sections: "module:Class" whose arguments each section holds.
 
     Raises:
-        ConfigError: a value cannot be of the type.
+        ConfigError: a class has no such argument, or a value cannot be of its type.
     """
-    for name, target in (sections | _NESTED).items():
-        values: Any = settings
-        for part in name.split("."):
-            values = values.get(part) if isinstance(values, Mapping) else None
-        if not isinstance(values, Mapping) or "class_path" in values:
-            continue
-        for parameter in _parameters(target):
-            if parameter.name in values:
-                _check(f"{name}.{parameter.name}", parameter.hint, values[parameter.name])
+    for section, target in sections.items():
+        _check_part(section, settings.get(section), target)
 
 
-def _parameters(target: str) -> Iterator[Parameter]:
-    try:
-        yield from shown_class(target)
-    except UnreadableError:  # another release of Lightning
+def no_option(name: str, known: Iterable[str]) -> str:
+    """The sentence that refuses an option.
+
+    Args:
+        name: of the option, with dots.
+        known: names of those that there are in its place.
+    """
+    last = name.rpartition(".")[2]
+    if (now := GONE.get(last)) is not None:
+        return f"there is no option '{name}' any more; take {now}"
+    return f"there is no option '{name}'{nearest(last, known)}; --help lists all"
+
+
+def _check_part(name: str, part: Any, target: str | None) -> None:  # noqa: ANN401 - what YAML holds
+    """Check the arguments of a class and of those that it names.
+
+    Args:
+        name: of the part, with dots.
+        part: what stands there.
+        target: "module:Class" of what it holds the arguments of, where it names no class itself.
+    """
+    if isinstance(part, list):
+        for value in part:
+            _check_part(name, value, None)
+    if not isinstance(part, Mapping):
         return
+    known = _arguments(_class_of(part) if "class_path" in part else target)
+    given = part.get("init_args")
+    inner = {f"{name}.{key}": (key, value) for key, value in part.items() if key not in _OF_A_CLASS}
+    if isinstance(given, Mapping):
+        inner |= {f"{name}.init_args.{key}": (key, value) for key, value in given.items()}
+    for full, (key, value) in inner.items():
+        argument = known.get(key)
+        if known and argument is None and key not in ("dict_kwargs", "help"):
+            raise ConfigError(no_option(full, known))
+        if argument is not None:
+            _check(full, argument.hint, value)
+        _check_part(full, value, _NESTED.get(full, argument.record if argument is not None else None))
+
+
+def _class_of(part: Mapping[str, Any]) -> str | None:
+    """The "module:Class" that a part of a config names."""
+    path = part["class_path"]
+    if not isinstance(path, str):
+        return None
+    if not all(word.isidentifier() for word in path.split(".")):
+        return None
+    module, _, name = (OLD_CLASS_NAMES.get(path, path) if "." in path else full_name(path) or "").rpartition(".")
+    return f"{module}:{name}" if module else None
+
+
+def _arguments(target: str | None) -> Mapping[str, Argument]:
+    """What a class takes, by name; nothing where its text does not tell."""
+    if target is None:
+        return {}
+    try:
+        return {argument.name: argument for argument in constructor_of(target)}
+    except UnreadableError:  # it takes what a library takes, or is of another release of it
+        return {}
 
 
 def _check(name: str, hint: str, value: object) -> None:

@@ -59,12 +59,17 @@ def given_settings(argv: Sequence[str]) -> Mapping[str, Any]:
         if f"-{name}" in FLAGS or f"--{name}" in FLAGS:
             settings = merged(settings, read_config(Path(config_path(value))))
         else:
-            *sections, last = name.split(".")
-            nested: Any = {last: value}
-            for section in reversed(sections):
-                nested = {section: nested}
-            settings = merged(settings, nested)
+            settings = _with(settings, name.split("."), value)
     return settings if isinstance(settings, Mapping) else {}
+
+
+def _with(settings: Any, names: Sequence[str], value: Any) -> Any:  # noqa: ANN401 - what YAML holds
+    """Settings with one set; a text in which it lies is the name of a class, of which it is an argument."""
+    if not names:
+        return value
+    under = {"class_path": settings} if isinstance(settings, str) else settings
+    inner = under.get(names[0]) if isinstance(under, Mapping) else None
+    return merged(under, {names[0]: _with(inner, names[1:], value)})
 
 
 def _given(argv: Sequence[str]) -> Iterator[tuple[str, str]]:

@@ -1,0 +1,1 @@
+"""What modules say in their texts, read without importing them."""

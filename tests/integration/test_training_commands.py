@@ -126,7 +126,7 @@ def refused(capsys, *argv):
     ("options", "message"),
     [
         (["--data.corpsu", "x"], "did you mean 'data.corpus'"),
-        (["--model.optimizer.lrr", "1"], "did you mean 'lr'"),
+        (["--model.optimizer.lrr", "1"], "did you mean 'model.optimizer.lr'"),
         (["--trainer.max_epochs", "many"], "'trainer.max_epochs' cannot be many; it must be int"),
         (["--model.batch", '{"global": 8192, "micro": 64}'], "set both to the same number"),
         (["--model.batch", '{"global": 100, "micro": 64}'], "not a multiple of micro 64"),
@@ -165,9 +165,9 @@ def test_a_logger_whose_package_is_not_installed_costs_one_sentence(arguments, c
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        (("embed_dim:", "embed_dimm:"), "did you mean 'embed_dim'"),
-        (("widths:", "wdths:"), "did you mean 'widths'"),
-        (("widths:", "checkpointing:"), "there is no option 'checkpointing' any more; take model.recompute: true"),
+        (("embed_dim:", "embed_dimm:"), "did you mean 'model.encoder.embed_dim'"),
+        (("widths:", "wdths:"), "did you mean 'model.encoder.image.init_args.widths'"),
+        (("widths:", "checkpointing:"), "image.init_args.checkpointing' any more; take model.recompute: true"),
         (("models.ConvTower", "models.ConvTwoer"), "did you mean 'voxtile.models.ConvTower'"),
         (("max_epochs:", "max_epoks:"), "did you mean 'trainer.max_epochs'"),
         (("embed_dim: 16", "embed_dim: wide"), "'model.encoder.embed_dim' cannot be wide; it must be int"),

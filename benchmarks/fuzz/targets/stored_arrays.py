@@ -13,7 +13,7 @@ import pyarrow.parquet as pq
 from PIL import Image
 from target import Target, file_of
 
-from voxtile.corpus.remote.extents import Extent
+from voxtile.corpus.remote.extents import SUFFIX, ObjectBlocks
 from voxtile.corpus.shards.codecs import array_in, decode_picture, encode_array, picture_shape
 from voxtile.stages.ingest.outside_parquet import _read as read_parquet
 from voxtile.stages.ingest.pairs import PairOptions
@@ -50,10 +50,10 @@ def _tar(data: bytes) -> None:
 
 
 def _block(data: bytes) -> None:
-    path = file_of(data.ljust(_EXTENT, b"\0")[:_EXTENT], "blocks/a")
-    extent = Extent(path, _EXTENT_LENGTH)
-    extent.sums(0, 1)
-    extent.view(0, _EXTENT_LENGTH)
+    path = file_of(data[:_EXTENT], f"blocks/a-0{SUFFIX}")
+    blocks = ObjectBlocks(path.with_name("a"), _EXTENT_LENGTH)
+    blocks.missing(0, _EXTENT_LENGTH)
+    blocks.view(0, _EXTENT_LENGTH)
 
 
 def _frames() -> Iterator[bytes]:

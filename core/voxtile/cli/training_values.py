@@ -44,10 +44,11 @@ def no_option(name: str, known: Iterable[str]) -> str:
         name: of the option, with dots.
         known: names of those that there are in its place.
     """
-    last = name.rpartition(".")[2]
+    place, dot, last = name.rpartition(".")
     if (now := GONE.get(last)) is not None:
         return f"there is no option '{name}' any more; take {now}"
-    return f"there is no option '{name}'{nearest(last, known)}; --help lists all"
+    close = nearest(last, known).replace("did you mean '", f"did you mean '{place}{dot}")
+    return f"there is no option '{name}'{close}; --help lists all"
 
 
 def _check_part(name: str, part: Any, target: str | None) -> None:  # noqa: ANN401 - what YAML holds

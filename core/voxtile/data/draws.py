@@ -129,7 +129,7 @@ class DrawDataset(BatchDataset):
         """
         numbers = draws.numbers if draws.numbers is not None else draws.items
         wanted: Iterable[_Wanted] = self._wanted(draws)
-        if self.is_remote and self.with_images:
+        if self.is_remote and self.with_images and not draws.is_announced:
             worker = torch.utils.data.get_worker_info()
             sharers = 1 if worker is None else worker.num_workers
             wanted = announced_in_pieces(list(wanted), self._places, sharers=sharers)

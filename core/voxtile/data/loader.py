@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch.utils.data import DataLoader, Sampler
 
-from voxtile.corpus.remote.announcing import announced
+from voxtile.corpus.remote.announcing import announced_so_far
 from voxtile.data.batches.dataset import Draws, Failed, OrderedDraws, PackedPreset
 from voxtile.data.batches.other_images import unpack_images
 from voxtile.data.cursor import Cursor
@@ -82,7 +82,8 @@ class AnnouncedDraws(Sampler[Draws]):
         self._draws, self._dataset = draws, dataset
 
     def __iter__(self) -> Iterator[Draws]:
-        return announced(self._draws, self._dataset.places)
+        for draws, is_whole in announced_so_far(self._draws, self._dataset.places):
+            yield draws._replace(is_announced=is_whole)
 
     def __len__(self) -> int:
         return len(self._draws)

@@ -93,17 +93,25 @@ def _beginning(places: Iterable[Place], most: int) -> list[Place]:
 def announced(items: Iterable[T], places: Callable[[T], Iterable[Place]], *, sharers: int = 1) -> Iterator[T]:
     """The same items in the same order, each after what it takes was announced.
 
-    Of an item that takes more than may be announced at once only the beginning is: whoever reads it goes on with
-    `announced_in_pieces`.
-
     Args:
         items: what will be read, in order; taken from their source ahead of time.
         places: what one of them takes.
         sharers: how many read side by side.
     """
+    return (item for item, _ in announced_so_far(items, places, sharers=sharers))
+
+
+def announced_so_far(
+    items: Iterable[T], places: Callable[[T], Iterable[Place]], *, sharers: int = 1
+) -> Iterator[tuple[T, bool]]:
+    """The same, with whether all of an item was announced.
+
+    Of an item that takes more than may be announced at once only the beginning is: whoever reads it goes on with
+    `announced_in_pieces`.
+    """
     remaining = iter(items)
     most = _window(sharers)
-    ready: deque[tuple[T, int]] = deque()
+    ready: deque[tuple[T, int, bool]] = deque()
     window, ahead = min(_FIRST_BYTES, most), 0
     while True:
         if ahead <= (_WINDOWS - 1) * window:
@@ -112,20 +120,21 @@ def announced(items: Iterable[T], places: Callable[[T], Iterable[Place]], *, sha
             while size < window and count < _MOST_ITEMS and (item := next(remaining, None)) is not None:
                 own = list(places(item))
                 nbytes = sum(map(_taken, own))
-                if nbytes > most and len(own) > 1:
+                is_whole = nbytes <= most or len(own) == 1
+                if not is_whole:
                     own = _beginning(own, most // _BEGINNING)
                     nbytes = sum(map(_taken, own))
                 group += own
-                ready.append((item, nbytes))
+                ready.append((item, nbytes, is_whole))
                 size, count = size + nbytes, count + 1
             announce(group)
             ahead += size
             window = min(2 * window, most)
         if not ready:
             return
-        item, nbytes = ready.popleft()
+        item, nbytes, is_whole = ready.popleft()
         ahead -= nbytes
-        yield item
+        yield item, is_whole
 
 
 def announced_in_pieces(items: Sequence[T], places: Callable[[T], Iterable[Place]], *, sharers: int = 1) -> Iterable[T]:

@@ -34,10 +34,12 @@ class Draws(NamedTuple):
     Attributes:
         items: item numbers (rows, or studies) within the split.
         numbers: global draw indices, the key of all randomness; None in evaluation.
+        is_announced: all that they take of remote corpora is on its way.
     """
 
     items: npt.NDArray[np.int64]
     numbers: npt.NDArray[np.int64] | None
+    is_announced: bool = False
 
 
 class Failed(NamedTuple):

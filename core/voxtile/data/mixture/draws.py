@@ -82,7 +82,7 @@ class MixtureDataset(BatchDataset):
         for owner in np.unique(owners).tolist():
             here = np.flatnonzero(owners == owner)
             numbers = None if draws.numbers is None else draws.numbers[here]
-            batch = self._parts[owner].load(Draws(draws.items[here] - self._starts[owner], numbers))
+            batch = self._parts[owner].load(Draws(draws.items[here] - self._starts[owner], numbers, draws.is_announced))
             preset = self._parts[owner].preset
             if self.preset is None and isinstance(preset, PackedPreset):
                 unpack_images(batch, preset)

@@ -1,5 +1,7 @@
 """The cache on the disk: what was put there is what is read; what was read ahead is not pushed out by what follows."""
 
+import os
+import time
 from collections import deque
 
 import numpy as np
@@ -78,3 +80,52 @@ def test_what_was_read_ahead_is_there_when_a_cache_of_a_quarter_turns_over(cache
             shard, first = ahead.popleft()
             assert shard.view(first * BLOCK, 3 * BLOCK) == content[first * BLOCK : (first + 3) * BLOCK]
         assert sum(p.stat().st_blocks * 512 for p in (cache / "id/blocks").iterdir()) <= limit
+
+
+def test_a_damaged_block_and_a_file_that_was_cut_are_missing_and_can_be_written_again(cache, content):
+    blocks, space = ObjectBlocks(cache / "id/blocks/object", SIZE), CacheSpace(cache)
+    put(space, blocks, content, 0, 8)
+    first = min((cache / "id/blocks").iterdir())
+    with first.open("r+b") as file:
+        file.seek(3 * BLOCK + 5)
+        file.write(bytes([content[3 * BLOCK + 5] ^ 1]))
+    assert blocks.view(0, 3 * BLOCK) == content[: 3 * BLOCK]
+    assert blocks.view(3 * BLOCK - 1, 2) is None
+    assert blocks.missing(0, 8 * BLOCK).tolist() == [3]
+    put(space, blocks, content, 3, 1)
+    assert blocks.view(0, 8 * BLOCK) == content[: 8 * BLOCK]
+    for length in (0, BLOCK, extent_bytes(SIZE) + 4, first.stat().st_size - 8):
+        os.truncate(first, length)
+        assert (blocks.view(0, 8 * BLOCK) is None) == (length < extent_bytes(SIZE) + 8 * 8)
+        put(space, blocks, content, 0, 8)
+        assert blocks.view(0, 8 * BLOCK) == content[: 8 * BLOCK]
+        assert blocks.missing(0, 10 * BLOCK).tolist() == [8, 9]
+    total = extent_bytes(SIZE) // BLOCK
+    os.truncate(first, 3 * BLOCK)
+    assert blocks.missing(0, total * BLOCK).tolist() == list(range(total))
+
+
+def test_what_is_read_counts_as_used(cache, content):
+    blocks, space = ObjectBlocks(cache / "id/blocks/object", SIZE), CacheSpace(cache)
+    put(space, blocks, content, 0, 2)
+    [file] = (cache / "id/blocks").iterdir()
+    for shift in (-5, -3600, 3600):  # a clock may have been set back
+        os.utime(file, (then := time.time() + shift, then))
+        assert blocks.view(0, BLOCK) == content[:BLOCK]
+        assert abs(time.time() - file.stat().st_mtime) < 60
+        assert (abs(file.stat().st_mtime - then) < 1e-3) == (shift == -5)
+
+
+def test_a_file_that_is_removed_and_made_again_is_read_as_it_is_now(cache, content):
+    blocks, space = ObjectBlocks(cache / "id/blocks/object", SIZE), CacheSpace(cache)
+    put(space, blocks, content, 0, 2)
+    held = blocks.view(0, 2 * BLOCK)
+    [file] = (cache / "id/blocks").iterdir()
+    file.unlink()
+    assert blocks.view(0, BLOCK) is None
+    put(space, blocks, content, 1, 1)
+    os.utime(file, (1e9, 1e9))
+    assert blocks.view(0, BLOCK) is None
+    assert file.stat().st_mtime == 1e9, "nothing is written of a block that another may be writing"
+    assert blocks.view(BLOCK, BLOCK) == content[BLOCK : 2 * BLOCK]
+    assert held == content[: 2 * BLOCK], "whoever read it keeps what was in it"

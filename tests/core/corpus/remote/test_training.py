@@ -9,13 +9,15 @@ import torch
 from object_stores import proxy
 
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.remote import announcing
 from voxtile.corpus.remote.payloads import see_anew
 from voxtile.corpus.view.view import compile_view
-from voxtile.data.batches.dataset import Draws
+from voxtile.data.batches.dataset import Draws, OrderedDraws
 from voxtile.data.captions import CaptionPolicy
 from voxtile.data.datamodule import CorpusDataModule
 from voxtile.data.draws import DrawDataset
 from voxtile.data.images import CorpusImages
+from voxtile.data.loader import AnnouncedDraws
 from voxtile.data.presets.image import ImagePreset
 from voxtile.data.presets.volume import VolumePreset
 from voxtile.data.regions.regions import RegionDraws, RegionPolicy
@@ -141,3 +143,21 @@ def test_masks_are_announced_with_their_images(local_corpus, tmp_path):
     addresses = {tuple(row.get(name) for name in own) for row in rows for own in names}
     assert found == addresses - {(None, None, None)}
     assert len(found) == 2 * len(items)
+
+
+@pytest.mark.parametrize("most", [1 << 30, 700_000], ids=["a batch at once", "a batch in pieces"])
+def test_a_batch_is_announced_by_its_worker_where_it_was_too_much_before(local_corpus, tmp_path, monkeypatch, most):
+    view = compile_view(Corpus(shutil.copytree(local_corpus, tmp_path / "own")))
+    data, said = DrawDataset(view, VolumePreset(shape=(8, 16, 16)), CaptionPolicy()), []
+    monkeypatch.setattr(announcing, "announce", said.extend)
+    monkeypatch.setattr(announcing, "_MOST_BYTES", most)
+    monkeypatch.setattr(DrawDataset, "is_remote", True)
+    [draws] = AnnouncedDraws(OrderedDraws(len(data), len(data)), data)
+    everything = list(data.places(draws))
+    assert len(everything) == len(data) == 6
+    assert draws.is_announced == (most > sum(place.nbytes for place in everything))
+    assert said == (everything if draws.is_announced else everything[:1])
+    if draws.is_announced:
+        monkeypatch.delattr(DrawDataset, "_places")  # nor is it worked out again
+    data.load(draws)
+    assert said == (everything if draws.is_announced else everything[:1] + everything)

@@ -33,7 +33,7 @@ def arguments(run_folder, xray_corpus, monkeypatch):
 
 
 def test_fit_leaves_config_metrics_and_a_usable_checkpoint(run_folder):
-    (run,) = (run_folder / "runs" / "tiny").iterdir()
+    run = run_folder / "runs" / "tiny" / "version_0"
     assert sorted(p.name for p in run.iterdir()) == ["checkpoints", "config.yaml", "metrics.csv"]
     header = (run / "metrics.csv").read_text().splitlines()[0].split(",")
     logged = {
@@ -106,7 +106,7 @@ def test_a_printed_config_is_a_config(arguments, capsys, tmp_path, monkeypatch):
     assert sorted(checked) == sorted({*checked}), "each check of the whole takes a tenth of a short run's seconds"
     assert checked
     first, same = (
-        yaml.safe_load(next(Path("runs", name).rglob("config.yaml")).read_text()) for name in ("tiny", "again")
+        yaml.safe_load(Path("runs", name, "version_0/config.yaml").read_text()) for name in ("tiny", "again")
     )
     assert first["model"] == same["model"]
     assert first["data"] == same["data"]

@@ -160,10 +160,13 @@ def test_any_box_is_the_picture_on_white(straddled, x, y, width, height):
     assert np.array_equal(slide.read(0, (x, y, x + width, y + height)), expected)
 
 
-def test_what_a_caller_does_to_a_patch_does_not_change_the_next(straddled):
-    slide, picture = straddled
-    slide.read(0, (0, 0, 64, 64)).fill(0)
-    assert np.array_equal(slide.read(0, (0, 0, 64, 64)), picture[:64, :64])
+@pytest.mark.parametrize("before", [(0, 0, 64, 64), (10, 10, 80, 80)], ids=["whole tiles alone", "tiles held"])
+def test_what_a_caller_does_to_a_patch_does_not_change_the_next(straddled, before):
+    path, picture = straddled[0].path, straddled[1]
+    with TiffReader(path) as slide:
+        slide.read(0, before)
+        slide.read(0, (0, 0, 64, 64)).fill(0)
+        assert np.array_equal(slide.read(0, (0, 0, 64, 64)), picture[:64, :64])
 
 
 def test_patches_that_straddle_tiles_decode_each_tile_once(slide_writer, slide_texture, monkeypatch):

@@ -66,10 +66,11 @@ class TileCache:
 
         As long as every read asked for whole tiles none is needed twice, and none is held.
         """
-        if not self._tiles:
-            return source.decode(column, row)
-        pixels = self.tile(source, column, row)
-        return None if pixels is None else pixels.copy()
+        if self._tiles:
+            pixels = self.tile(source, column, row)
+            return None if pixels is None else pixels.copy()
+        pixels = source.decode(column, row)
+        return pixels if pixels is None or pixels.flags.writeable else pixels.copy()  # what is stored as it is
 
     def clear(self) -> None:
         """Forget everything."""

@@ -112,3 +112,9 @@ def test_whatever_is_said_with_a_margin_is_borne_out_by_what_lies_within_it(
         row = {"uid": "u", "concept": concept, "polarity": "present", "value": value, "unit": "mm", "source": "labels"}
         verdict = check(text, Known([{**row, "attributes": attributes}], []), installed_vocabularies()["medical"])
         assert verdict.verdict in (wanted if "size" in details else ("supported",)), (text, value, verdict.faults)
+
+
+def test_a_size_that_has_its_margin_stays_as_it_is():
+    margin = SizeMargin(5.0, 0.2)
+    assert margin.worded("35.1 mm") == "35 mm ± 8 mm"  # 7.02, rounded up; a fifth of 35 is 7
+    assert margin.worded(margin.worded("35.1 mm")) == margin.worded("35.1 mm")

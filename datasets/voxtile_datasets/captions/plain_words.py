@@ -47,14 +47,16 @@ class SizeMargin:
         return f"{self.length_mm:g} mm{share}"
 
     def worded(self, size: str) -> str:
-        """`23.4 mm` with its margin: `23 mm ± 5 mm`; of several directions the longest; other units stay as they are.
+        """`23.4 mm` with its margin: `23 mm ± 5 mm`; of several directions the longest.
+
+        Other units, and a size that has its margin, stay as they are.
 
         Args:
             size: as `Fact.size` has it.
         """
         *_, unit = size.split()
         lengths = [float(length) for length in _LENGTH.findall(size)]
-        if unit not in ("mm", "cm") or not lengths:
+        if unit not in ("mm", "cm") or not lengths or "±" in size:
             return size
         length = max(lengths) * LENGTHS_MM[unit]
         margin = math.ceil(max(self.length_mm, self.share * length))

@@ -14,6 +14,7 @@ from voxtile.corpus.reader import Corpus
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.errors import ConfigError, InputError
 from voxtile_datasets.captions.checker.verdict import ORDER
+from voxtile_datasets.captions.plain_words import SizeMargin
 from voxtile_datasets.captions.reconcile import PRECEDENCE
 from voxtile_datasets.captions.wordings import installed_banks
 from voxtile_datasets.instruct.questions import installed_questions
@@ -33,6 +34,7 @@ def instruct_corpus(
     precedence: str = ",".join(PRECEDENCE),
     facts_source: str | None = None,
     bank: Path | None = None,
+    size_margin: str | None = None,
     seed: int = 0,
     key_file: Path | None = None,
     **run: Any,  # noqa: ANN401
@@ -58,6 +60,8 @@ def instruct_corpus(
             labels that a model is evaluated on. Several names are separated by commas. Of closed scopes those are
             used whose vocabulary has one of these names: osm,osm-visible denies what the map was searched for in vain.
         bank: wording bank (YAML) that comes before the installed ones.
+        size_margin: how far a size may be off, a length and a share, e.g. "5 mm, 20 %": sizes are said as "23 mm ±
+            5 mm", and an answer within it counts as right. What an image is seen at tells no millimetres.
         seed: of the choice among wordings, and of what is left out beyond --most.
         key_file: the key map, if it is not beside the corpus.
         run: options of the run.
@@ -82,7 +86,7 @@ def instruct_corpus(
     sources = tuple(name.strip() for name in precedence.split(",") if name.strip())
     task = InstructTask(
         str(corpus), installed_banks([bank] if bank else []), wanted, variants, absent, most, sources, facts_source,
-        seed, key_file,
+        seed, key_file, None if size_margin is None else SizeMargin.parse(size_margin),
     )  # fmt: skip
     installed_questions()  # a malformed file is said before anything is planned
     before = _rows(corpus)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -15,6 +15,7 @@ from voxtile.engine.task import Item, Outcome
 from voxtile_datasets.captions.checker.check import NAME, VERSION
 from voxtile_datasets.captions.checker.vocabulary import vocabulary_digests
 from voxtile_datasets.captions.keyed_choice import shuffled
+from voxtile_datasets.captions.plain_words import SizeMargin
 from voxtile_datasets.captions.reconcile import PRECEDENCE
 from voxtile_datasets.captions.wordings import Bank
 from voxtile_datasets.instruct.balance import balanced
@@ -46,6 +47,7 @@ class InstructTask:
         facts_source: only facts whose source begins so.
         seed: of the choices.
         key_file: the key map, where it is not beside the corpus.
+        size_margin: with which sizes are said; None says them as they are known.
     """
 
     corpus: str
@@ -58,6 +60,7 @@ class InstructTask:
     facts_source: str | None = None
     seed: int = 0
     key_file: Path | None = None
+    size_margin: SizeMargin | None = None
 
     @property
     def name(self) -> str:
@@ -71,12 +74,13 @@ class InstructTask:
 
     def config(self) -> Mapping[str, Any]:
         """Settings that change the output, the content of wordings and vocabularies among them."""
+        margin = {} if self.size_margin is None else {"size_margin": str(self.size_margin)}
         return {
             "kinds": list(self.kinds), "variants": self.variants, "absent": self.absent, "most": self.most,
             "precedence": list(self.precedence), "facts_source": self.facts_source, "seed": self.seed,
             "banks": [[bank.identity, bank.sha256] for bank in self.banks],
             "questions": {name: [q.identity, q.sha256] for name, q in sorted(installed_questions().items())},
-            "checker": [NAME, VERSION, *sorted(vocabulary_digests().values())],
+            "checker": [NAME, VERSION, *sorted(vocabulary_digests().values())], **margin,
         }  # fmt: skip
 
     def items(self) -> Iterator[Item]:
@@ -105,7 +109,7 @@ class InstructTask:
         questions = _questions()
         own = questions.get(case.bank.name, questions[""])
         for variant in range(self.variants):
-            words = Words(case, own, self.seed + variant)
+            words = Words(case, own, self.seed + variant, self.size_margin)
             for kind, make in _makers(case, words, self.absent).items():
                 if kind in self.kinds:
                     yield from _at_most(list(make()), self.most, f"{case.uid}|{words.seed}|{kind}")
@@ -126,7 +130,7 @@ def _makers(case: Case, words: Words, absent: int) -> dict[str, Callable[[], Ite
 
     def compared() -> Iterator[Dialogue]:
         if case.earlier is not None:
-            yield from comparison.comparison(case, words, Words(case.earlier, words.questions, words.seed))
+            yield from comparison.comparison(case, words, replace(words, case=case.earlier))
 
     return {
         "report": lambda: reports.reports(case, words, absent),

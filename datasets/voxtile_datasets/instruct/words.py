@@ -8,9 +8,10 @@ from dataclasses import dataclass, replace
 
 from voxtile_datasets.captions.english import joined, plural
 from voxtile_datasets.captions.keyed_choice import pick
+from voxtile_datasets.captions.plain_words import SizeMargin
 from voxtile_datasets.captions.sentences import chosen_names, fields_for, picture_names, sentence_of
 from voxtile_datasets.captions.sizes import LENGTHS_MM
-from voxtile_datasets.captions.stated_facts import Fact
+from voxtile_datasets.captions.stated_facts import Fact, Subject
 from voxtile_datasets.instruct.cases import Case
 from voxtile_datasets.instruct.dialogue import Turn
 from voxtile_datasets.instruct.questions import Questions
@@ -27,17 +28,25 @@ class Words:
         case: whose facts.
         questions: the wordings.
         seed: another one gives other words.
+        margin: of sizes; None says them as they are known.
     """
 
     case: Case
     questions: Questions
     seed: int = 0
+    margin: SizeMargin | None = None
 
     @property
     def image(self) -> str:
         """What the image is called: "chest CT scan"."""
         names = picture_names(self.case.bank, self.case.subject.modality, self.case.subject.body)
         return pick(names, f"{self.case.uid}|{self.seed}|image")
+
+    @property
+    def subject(self) -> Subject:
+        """The subject of the case, with sizes as they are said."""
+        own = self.case.subject
+        return replace(own, facts=tuple(map(self._sized, own.facts)))
 
     def of_picture(self) -> dict[str, str]:
         """Fields of the picture alone."""
@@ -56,7 +65,12 @@ class Words:
 
     def sentence(self, fact: Fact) -> str:
         """The sentence that the bank says for a fact."""
-        return sentence_of(fact, self.case.subject, self.case.bank, self.seed)
+        return sentence_of(self._sized(fact), self.case.subject, self.case.bank, self.seed)
+
+    def size(self, fact: Fact) -> str | None:
+        """Its size in one form: `34 x 21 mm`, `23 mm ± 5 mm`; one in metres as it is."""
+        size = self._sized(fact).size
+        return in_millimetres(size) if size else None
 
     def say(self, section: str, name: str, fields: Mapping[str, str], about: str = "") -> str | None:
         """One wording; None where none can be filled.
@@ -79,7 +93,13 @@ class Words:
         told = [(fact.polarity, self._fields(fact)) for fact in facts]
         return joined([_item(polarity, fields) for polarity, fields in told]) if told else ""
 
+    def _sized(self, fact: Fact) -> Fact:
+        if self.margin is None or not fact.size:
+            return fact
+        return replace(fact, size=self.margin.worded(fact.size))
+
     def _fields(self, fact: Fact) -> dict[str, str]:
+        fact = self._sized(fact)
         subject, bank = self.case.subject, self.case.bank
         said, name, _, _ = chosen_names(fact, subject, bank, self.seed)
         wording = bank.wording_of(said.concept)

@@ -74,6 +74,29 @@ def test_details_are_those_of_the_facts(talks):
     assert sizes[0, "liver_lesion"] == "20 mm"  # in one form, whatever the words
 
 
+def test_sizes_are_said_with_their_margin_and_stay_true(tmp_path, capsys):
+    root = make(tmp_path / "corpus")
+    assert instruct(root, "--size-margin", "5 mm, 20 %") == 0
+    found = dialogues(root)
+    told = of_kind((root, found), "size")
+    answers = {(int(t[0]["uids"][0], 16), concept_of(t)): t[1]["answer"] for t in told}
+    assert answers[0, "liver_lesion"] == "20 mm ± 5 mm"
+    assert answers[1, "liver_lesion"] == "32 mm ± 7 mm"  # 6.4, rounded up
+    assert answers[0, "renal_stone"] == "10 mm ± 5 mm"
+    texts = [row["text"] for turns in found for row in turns]
+    sized = [text for text in texts if re.search(r"\d (mm|cm)\b", text) and text != REPORT]
+    assert len(sized) > 12
+    assert not [text for text in sized if re.search(r"\d (mm|cm)\b", re.sub(r"\d+ mm ± \d mm", "", text))]
+    (grown,) = [t[1] for t in of_kind((root, found), "comparison") if t[1]["answer"] == "larger"]
+    assert "20 mm ± 5 mm" in grown["text"]
+    assert "32 mm ± 7 mm" in grown["text"]
+    assert {row["verdict"] for turns in found for row in turns if row["answer"]} == {"supported", None}
+    assert instruct(root) == 0  # other settings ask anew
+    assert "20 mm" in {turns[1]["answer"] for turns in of_kind((root, dialogues(root)), "size")}
+    assert instruct(root, "--size-margin", "five") == 2
+    assert "--size-margin is a length and perhaps a share" in capsys.readouterr().err
+
+
 def test_what_affirms_a_finding_with_a_region_points_at_it(talks):
     told = [t for kind in ("size", "presence") for t in of_kind(talks, kind) if concept_of(t) == "liver_lesion"]
     shown = {(t[0]["kind"], int(t[0]["uids"][0], 16), t[1]["answer"]): t[1]["region_ids"] for t in told}

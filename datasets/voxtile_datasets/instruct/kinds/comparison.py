@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from voxtile_datasets.captions.stated_facts import Fact
 from voxtile_datasets.instruct.cases import Case, askable
 from voxtile_datasets.instruct.dialogue import Claim, Dialogue, Turn, fact_id
-from voxtile_datasets.instruct.words import Words, in_millimetres, lengths_mm
+from voxtile_datasets.instruct.words import Words, lengths_mm
 
 _GROWN, _GROWN_MM, _SHRUNK, _SAME = 0.20, 5.0, 0.30, 0.10
 
@@ -34,8 +34,8 @@ def comparison(case: Case, words: Words, before: Words) -> Iterator[Dialogue]:
         now, then = _fact(case, concept), _fact(earlier, concept)
         if now is None or then is None or (change := change_of(then, now)) is None:
             continue
-        sized = {"earlier_size": in_millimetres(then.size)} if then.size else {}
-        sized |= {"size": in_millimetres(now.size)} if now.size else {}
+        sizes = {"earlier_size": before.size(then), "size": words.size(now)}
+        sized = {name: size for name, size in sizes.items() if size}
         fields = (before.told(then) if change == "resolved" else words.told(now)) | sized | {"image": words.image}
         text = words.say("comparison", change, fields, concept)
         question = words.ask("comparison", "ask", words.asked(concept), concept)

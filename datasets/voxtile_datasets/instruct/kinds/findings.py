@@ -8,7 +8,7 @@ from dataclasses import replace
 from voxtile_datasets.captions.stated_facts import Fact
 from voxtile_datasets.instruct.cases import Case, askable
 from voxtile_datasets.instruct.dialogue import Claim, Dialogue, Turn, fact_id
-from voxtile_datasets.instruct.words import Words, in_millimetres
+from voxtile_datasets.instruct.words import Words
 
 _DIGITS = {"one": 1, "two": 2, "three": 3, "four": 4, "five": 5, "six": 6, "seven": 7, "eight": 8, "nine": 9, "ten": 10}
 
@@ -46,7 +46,7 @@ def details(case: Case, words: Words) -> Iterator[Dialogue]:
         answers = {
             "count": str(number) if str(number).isdecimal() else None,
             "side": fact.side if "on_side" in fields else None,
-            "size": in_millimetres(fields["size"]) if "size" in fields and fact.number is None else None,
+            "size": words.size(fact) if "size" in fields and fact.number is None else None,
             "place": fields.get("location") if "place" in fields else None,
         }
         for kind, answer in answers.items():

@@ -11,7 +11,7 @@ from voxtile_datasets.captions.keyed_choice import shuffled
 from voxtile_datasets.captions.stated_facts import Fact
 from voxtile_datasets.instruct.cases import Case, Region, askable
 from voxtile_datasets.instruct.dialogue import Claim, Dialogue, Turn, fact_id
-from voxtile_datasets.instruct.words import Words, in_millimetres
+from voxtile_datasets.instruct.words import Words
 
 _MOST_TOLD = 6  # findings of a talk
 _THIRDS = (("upper", "middle", "lower"), ("left", "middle", "right"))
@@ -73,7 +73,7 @@ def _about(case: Case, words: Words, region: Region) -> list[Turn]:
     turns = [question, Turn("assistant", text, None, (name,), claims)]
     fact = _fact(case, region)
     told = words.told(fact) if fact else {}
-    size = in_millimetres(told["size"]) if "size" in told else None
+    size = words.size(fact) if fact and "size" in told else None
     for section, answer in (("size", size), ("side", fact.side if fact else None)):
         asked, said = words.ask("grounded", f"ask_{section}", told, name), words.say(section, "tell", told, name)
         if answer and asked and said:

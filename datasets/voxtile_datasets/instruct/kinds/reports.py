@@ -24,7 +24,7 @@ def reports(case: Case, words: Words, absent: int) -> Iterator[Dialogue]:
         if question:
             answer = Turn("assistant", own["text"], claims=(Claim(case.uid, own["text"]),))
             yield Dialogue("report", (case.uid,), (question, answer), (own["caption_id"],))
-    pairs = fact_sentences(case.subject, case.bank, variant=words.seed, absent=absent)
+    pairs = fact_sentences(words.subject, case.bank, variant=words.seed, absent=absent)
     if not pairs:
         return
     parents = tuple(dict.fromkeys(fact_id(case.uid, fact.concept, fact.polarity) for fact, _ in pairs))
@@ -38,7 +38,7 @@ def reports(case: Case, words: Words, absent: int) -> Iterator[Dialogue]:
 def _composed(case: Case, words: Words, absent: int, parents: tuple[str, ...], listed: str) -> Iterator[Dialogue]:
     """Structured facts → report: the report that came with the image, where there is one, else a text of the facts."""
     question = words.ask("report", "composed", words.of_picture() | {"facts": listed})
-    text = report(case.subject, case.bank, variant=words.seed + 1, absent=absent)
+    text = report(words.subject, case.bank, variant=words.seed + 1, absent=absent)
     if case.reports:
         text, parents = case.reports[0]["text"], (case.reports[0]["caption_id"], *parents)
     if question and text:

@@ -20,6 +20,11 @@ CHOICE = "choice"
 IN_SENTENCES = frozenset(["count", "size", "place"])
 """Kinds of questions whose short answer stands in a sentence."""
 _SIZE = re.compile(r"\d[\d.]*(?: x \d[\d.]*)* (?:[mckµ]?m2?|ha|%)(?!\w)")
+_MILLIMETRES = {"mm": 1.0, "cm": 10.0, "m": 1000.0}
+_LENGTH = re.compile(r"(?P<length>\d+(?:\.\d+)?) (?P<unit>mm|cm|m)")
+_MARGIN = re.compile(
+    r"(?P<length>\d+(?:\.\d+)?) (?P<length_unit>mm|cm|m) ± (?P<margin>\d+(?:\.\d+)?) (?P<margin_unit>mm|cm|m)"
+)
 _NUMBERS = {word: str(number) for number, word in enumerate(
     ["no", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve"]
 )}  # fmt: skip
@@ -103,9 +108,19 @@ def is_told(said: str, true: str, kind: str, answers: Collection[str]) -> bool:
         return next((word for word in words if word.isdecimal()), None) == true
     if kind == "size":
         found = _SIZE.search(said.casefold())
-        return found is not None and is_exact(found[0], true)
+        return found is not None and (is_exact(found[0], true) or _is_within(found[0], true))
     named = [own for own in map(words_of_answer, answers) if _stands_in(own, words)]
     return max(named, key=len, default=None) == words_of_answer(true)
+
+
+def _is_within(size: str, true: str) -> bool:
+    """Whether a length lies within the margin of the true one, "23 mm ± 5 mm"; its own margin, if any, says nothing."""
+    margin = _MARGIN.fullmatch(true)
+    said = _LENGTH.fullmatch(size)
+    if margin is None or said is None:
+        return False
+    lengths = [float(margin[name]) * _MILLIMETRES[margin[f"{name}_unit"]] for name in ("length", "margin")]
+    return abs(float(said["length"]) * _MILLIMETRES[said["unit"]] - lengths[0]) <= lengths[1]
 
 
 def _stands_in(part: list[str], words: list[str]) -> bool:

@@ -112,6 +112,10 @@ def check(tmp_path, words):
         (("--model.encoder.text.init_args.widths", "3"), "did you mean 'model.encoder.text.init_args.width'"),
         (("--model.encoder.text.width", "wide"), "'model.encoder.text.width' cannot be wide; it must be int"),
         (("--model.encoder.imag.x", "3"), "'model.encoder.imag'; did you mean 'model.encoder.image'"),
+        (
+            ("--model.objectives.contrastiv.init_args.kind", "x"),
+            "'model.objectives.contrastiv' names no class; did you mean 'model.objectives.contrastive'",
+        ),
         (("--model.objectives.contrastive.kid", "x"), "did you mean 'model.objectives.contrastive.kind'"),
         (("--model.optimizer.lrr", "1"), "'model.optimizer.lrr'; did you mean 'model.optimizer.lr'"),
         (("--model.optimizer.lr", "no"), "'model.optimizer.lr' cannot be no; it must be float"),
@@ -141,6 +145,8 @@ def test_what_a_class_does_not_take_is_refused_before_it_is_imported(tmp_path, w
         ("--model.encoder.init_args.embed_dim", "8"),
         ("--model.objectives.mine.class_path", "voxtile.objectives.FactHead"),
         ("--model.weights.contrastive", "2"),
+        ("--model.objectives.heads", "null"),
+        ("--model.objectives.mine", "FactHead"),
         ("--data.captions.kinds.raw", "2"),
     ],
 )

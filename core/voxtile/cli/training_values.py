@@ -18,6 +18,7 @@ from voxtile.short_class_names import full_name
 GONE: Mapping[str, str] = {"checkpointing": "model.recompute: true"}
 """Options of earlier versions, and what does the same now."""
 _NESTED = {"model.encoder": "voxtile.models:DualEncoder"}
+_TERMS = "model.objectives"  # each of a class of its own
 _OF_A_CLASS = frozenset(("class_path", "init_args"))
 _TRUTHS = frozenset(("true", "false", "yes", "no", "on", "off", "y", "n", "1", "0"))
 _TYPES = {"N": "int", "X": "float", "true|false": "true or false"}
@@ -64,6 +65,8 @@ def _check_part(name: str, part: Any, target: str | None) -> None:  # noqa: ANN4
             _check_part(name, value, None)
     if not isinstance(part, Mapping):
         return
+    if name == _TERMS:
+        _refuse_terms_without_class(name, part)
     known = _arguments(_class_of(part) if "class_path" in part else target)
     given = part.get("init_args")
     inner = {f"{name}.{key}": (key, value) for key, value in part.items() if key not in _OF_A_CLASS}
@@ -76,6 +79,15 @@ def _check_part(name: str, part: Any, target: str | None) -> None:  # noqa: ANN4
         if argument is not None:
             _check(full, argument.hint, value)
         _check_part(full, value, _NESTED.get(full, argument.record if argument is not None else None))
+
+
+def _refuse_terms_without_class(name: str, part: Mapping[str, Any]) -> None:
+    """Refuse arguments of a class that is not named, among others that are: the name beside them is misspelt."""
+    terms = {key: value for key, value in part.items() if isinstance(value, Mapping)}
+    named = [key for key, value in terms.items() if "class_path" in value]
+    if named and (lacking := next((key for key, value in terms.items() if "class_path" not in value), None)):
+        close = nearest(lacking, named).replace("did you mean '", f"did you mean '{name}.")
+        raise ConfigError(f"'{name}.{lacking}' names no class{close}; a new one needs a class_path")
 
 
 def _class_of(part: Mapping[str, Any]) -> str | None:

@@ -93,7 +93,7 @@ def texts(*written: str) -> Callable[[], Iterator[bytes]]:
     return lambda: (text.encode() for text in written)
 
 
-_LONGEST = 20_000  # characters; a refusal that repeats a hostile file is none
+_LONGEST = 5_000  # characters; a refusal that repeats a hostile file is none
 
 
 def _is_sentence(refusal: Exception) -> bool:

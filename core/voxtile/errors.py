@@ -9,11 +9,22 @@ import difflib
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+_LONGEST = 4000  # characters of a sentence; hostile files have names and values of megabytes
+
 
 class VoxtileError(Exception):
-    """Base of all errors that are the input's fault and not the program's."""
+    """Base of all errors that are the input's fault and not the program's.
+
+    Args:
+        message: the sentence; of one that repeats a long input the middle is left out.
+    """
 
     exit_status = 2
+
+    def __init__(self, message: str = "") -> None:
+        if len(message) > _LONGEST:
+            message = f"{message[: _LONGEST // 2]} … {message[-_LONGEST // 2 :]}"
+        super().__init__(message)
 
 
 class InputError(VoxtileError):

@@ -108,5 +108,6 @@ def test_a_find_is_what_no_target_names(fuzz):
 
     assert module.answer(target(InputError("no picture; give one")), b"") is None
     assert module.answer(target(KeyError("x")), b"") is None
-    for error in (ValueError("x"), MemoryError(), RecursionError(), InputError(""), InputError("x" * 10**6)):
+    assert module.answer(target(InputError("x" * 10**6)), b"") is None, "a sentence of ours is never endless"
+    for error in (ValueError("x"), MemoryError(), RecursionError(), InputError(""), KeyError("x" * 10**6)):
         assert module.answer(target(error), b"") is error

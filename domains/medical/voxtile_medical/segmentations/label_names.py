@@ -203,6 +203,6 @@ def _integer(value: Any) -> int | None:  # noqa: ANN401 - whatever a table holds
         return None
     try:
         number = float(value)
-    except (TypeError, ValueError):
+    except (TypeError, ValueError, OverflowError):
         return None
     return int(number) if number.is_integer() else None

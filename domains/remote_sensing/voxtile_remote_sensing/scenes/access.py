@@ -7,6 +7,7 @@ checked before GDAL sees it.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
@@ -176,7 +177,7 @@ def _check_source(text: str, relative: bool, file: Path, root: Path, options: Sc
     if path.startswith("/vsi"):
         return
     source = Path(path)
-    if not source.is_file():
+    if not os.path.isfile(source):  # of a name that is too long Path.is_file raises
         raise SceneError(f"{name}: its source '{href}' does not exist; copy it into the input folder")
     with source.open("rb") as stream:
         head = stream.read(512)

@@ -18,6 +18,7 @@ from typing import Any, Literal, TypeAlias
 
 from docstring_parser import DocstringStyle, parse
 
+from voxtile.cli.source.classes import arguments_said
 from voxtile.cli.source.names import MISSING, Names, UnreadableError, names_of
 from voxtile.domain import Command
 from voxtile.errors import ConfigError
@@ -143,10 +144,9 @@ def _role(parameter: inspect.Parameter) -> Role:
 
 
 def _with_help(text: str, parameters: Sequence[inspect.Parameter]) -> Iterator[tuple[inspect.Parameter, str]]:
-    said = {param.arg_name.lstrip("*"): param.description for param in parse(text, DocstringStyle.GOOGLE).params}
-    shared = {name.strip(): text for names, text in said.items() for name in names.split(",")}
+    said = arguments_said(text)
     for parameter in parameters:
-        yield parameter, " ".join((shared.get(parameter.name) or "").split())
+        yield parameter, said.get(parameter.name, "")
 
 
 @cache

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -50,6 +50,16 @@ def constructor_of(target: str) -> tuple[Argument, ...]:
     module, _, name = target.partition(":")
     names, node = names_of(module).class_named(name)
     return tuple(_with_help(names, node, _taken(names, node)))
+
+
+def arguments_said(docstring: str) -> Mapping[str, str]:
+    """What a docstring says of each argument, in one line; of several that are named together the same.
+
+    Args:
+        docstring: in Google's style.
+    """
+    found = {one.arg_name.lstrip("*"): one.description for one in parse(docstring, DocstringStyle.GOOGLE).params}
+    return {name.strip(): " ".join((text or "").split()) for names, text in found.items() for name in names.split(",")}
 
 
 _Taken = tuple[str, ast.expr | None, ast.expr | None]  # its name, its type, its default
@@ -105,14 +115,13 @@ def _fields(names: Names, node: ast.ClassDef) -> Iterable[_Taken]:
 def _with_help(names: Names, node: ast.ClassDef, taken: Iterable[_Taken]) -> Iterator[Argument]:
     made = next((one for one in node.body if isinstance(one, ast.FunctionDef) and one.name == "__init__"), None)
     text = "\n\n".join(filter(None, (ast.get_docstring(one) for one in (node, made) if one is not None)))
-    said = {one.arg_name.lstrip("*"): one.description for one in parse(text, DocstringStyle.GOOGLE).params}
-    shared = {name.strip(): text for names_, text in said.items() for name in names_.split(",")}
+    said = arguments_said(text)
     for name, annotation, default in taken:
         yield Argument(
             name,
             _shown_type(annotation),
             MISSING if default is None else names.shown(default),
-            " ".join((shared.get(name) or "").split()),
+            said.get(name, ""),
             _record(names, annotation),
         )
 

@@ -14,12 +14,13 @@ CT_CORPUS := $(OUT)/corpus
 # are compiled once, also where the environment asks for no bytecode.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help ct test test-rest coverage lint docs bench fuzz fuzz-parsers chaos sbom audit docs-commands mutants pages serve clean
+.PHONY: help ct test test-rest coverage flaky lint docs bench fuzz fuzz-parsers chaos sbom audit docs-commands mutants pages serve clean
 help:
 	@echo "make ct     phantom CT in DICOM -> corpus -> training -> zero-shot report ($(OUT)/report/index.html), 10 to 25 minutes on 2 cores"
 	@echo "make test   the whole test suite, in JOBS processes (3)"
 	@echo "make test-rest  what the suite has one of and CI runs all of: the other configs, domains, widths and cases"
 	@echo "make coverage  the same as make test, and which lines and branches of the core it runs"
+	@echo "make flaky  the suite RUNS times (50, hours): is there a test that fails now and then?"
 	@echo "make lint   ruff, the order of layers (import-linter) and mypy --strict"
 	@echo "make docs   the documentation as a site (build/site/index.html); a link that leads nowhere is an error"
 	@echo "make bench  speed and memory side by side with other tools, on one page (build/bench/index.html), hours; BENCH=--quick a quarter of an hour"
@@ -66,6 +67,10 @@ coverage: $(VENV)/.dev
 	$(BIN)/python -P -m coverage run -m pytest -m "not sweep or sweep(ci=True)" -n $(JOBS) --dist loadfile --no-loadscope-reorder
 	$(BIN)/python -P -m coverage combine --quiet
 	$(BIN)/python -P -m coverage report
+
+RUNS ?= 50
+flaky: $(VENV)/.dev
+	$(BIN)/python -P benchmarks/suite_runs.py --runs $(RUNS) --jobs $(JOBS)
 
 lint: $(VENV)/.dev
 	$(BIN)/ruff check .

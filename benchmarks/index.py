@@ -74,11 +74,12 @@ def index_columns(entries: list, rows) -> dict:
 def pretend(root: Path, folder: Path, samples: int, *, parts: int = PARTS, shards: int = 1) -> None:
     """Have the view say that it is of so many samples, and tables of so many parts stand beside it."""
     from voxtile.corpus.view.key import ViewChoice, view_stamp
+    from voxtile.corpus.view.sums import with_sums
 
     about = json.loads((folder / "view.json").read_text())
     about |= {"rows": samples, "studies": samples // STUDY, "splits": {"train": [0, samples, 0, samples // STUDY]}}
     about["shards"] += [[0, f"shards/job-{number:06}.tar"] for number in range(1, shards)]
-    (folder / "view.json").write_text(json.dumps(about))
+    (folder / "view.json").write_text(json.dumps(with_sums(folder, {n: v for n, v in about.items() if n != "sum"})))
     for part in range(parts):
         for table in ("samples", "captions"):
             (root / "tables" / table / f"job-{part + 1:06}.parquet").touch()

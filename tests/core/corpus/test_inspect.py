@@ -116,6 +116,19 @@ def test_checks_find_leaks_between_splits(corpus):
     assert any("1 subjects are in two splits" in c.sentence for c in summarise(Corpus(corpus)).checks if not c.ok)
 
 
+@pytest.mark.parametrize(("study", "is_told"), [("1.2.840.113619.2.55.3", True), ("baseline", False)])
+def test_a_study_of_two_subjects_in_two_splits_is_told(corpus, study, is_told):
+    """As after a patient was renamed; short names are of each subject's own."""
+    writer = JobWriter(corpus, "q")
+    for number in (20, 24):
+        writer.add(Sample(row(number, study=study), picture(number)))
+    writer.publish()
+    splits = [{"scheme": "default", "subject": s, "split": n} for s, n in (("s10", "train"), ("s12", "test"))]
+    append_rows(corpus, "splits", "r", splits)
+    sentences = [check.sentence for check in summarise(Corpus(corpus)).checks if not check.ok]
+    assert any(sentence.startswith("1 studies are in two splits") for sentence in sentences) == is_told
+
+
 def test_terminal_shows_every_table(corpus, capsys, monkeypatch):
     monkeypatch.setenv("COLUMNS", "140")
     inspect_corpus(corpus)

@@ -32,6 +32,7 @@ from voxtile.corpus.view.files import (
 )
 from voxtile.corpus.view.key import LAYOUT, VIEW_VERSION, ViewChoice
 from voxtile.corpus.view.selection import Selection
+from voxtile.corpus.view.sums import ABOUT, with_sums
 from voxtile.corpus.view.tables import UNKNOWN, assign_splits, connect, join_captions, join_facts, select_samples
 from voxtile.corpus.view.text import hash63, text_hash, write_evidence
 from voxtile.errors import CorpusError
@@ -137,7 +138,7 @@ def _write_files(
         "verdicts": verdicts,
         "concepts": concepts,
     }
-    (building / "view.json").write_text(json.dumps(about))
+    (building / ABOUT).write_text(json.dumps(with_sums(building, about)))
 
 
 def _distinct(connection: duckdb.DuckDBPyConnection, query: str) -> list[str]:

@@ -83,12 +83,25 @@ class Selection:
             "in it until voxtile curate makes it again"
         )
 
+    def check(self) -> None:
+        """Raise CorpusError where the files are not those that were written."""
+        try:
+            found = _digest([path for path in (self.folder / SAMPLES, self.folder / CAPTIONS) if path.is_file()])
+        except OSError as error:
+            raise CorpusError(f"'{self.folder}' cannot be read ({error.strerror}); check the disk") from error
+        if found != self.key:
+            raise CorpusError(
+                f"'{self.folder}' differs from what was written; make the view again with voxtile curate, whose steps "
+                f"are in its {ABOUT}"
+            )
+
     def register(self, connection: duckdb.DuckDBPyConnection) -> None:
         """Create the views `selected` (uid, weight) and, where captions were chosen, `selected_captions`.
 
         Raises:
-            CorpusError: a file is damaged.
+            CorpusError: a file is damaged, or is not the one that was written.
         """
+        self.check()
         tables = {"selected": SAMPLES} | ({"selected_captions": CAPTIONS} if self.chooses_captions else {})
         for table, name in tables.items():
             path = str((self.folder / name).resolve()).replace("'", "''")
@@ -140,16 +153,20 @@ def write_selection(folder: Path, files: Sequence[Path], about: dict[str, Any]) 
     Raises:
         StorageError: the folder cannot be written.
     """
-    digest = hashlib.sha256()
-    for path in sorted(files, key=lambda path: path.name):
-        with path.open("rb") as stream:
-            digest.update(hashlib.file_digest(stream, "sha256").digest())
-    text = json.dumps({**about, "sha256": digest.hexdigest()}, indent=1, ensure_ascii=False)
+    text = json.dumps({**about, "sha256": _digest(files)}, indent=1, ensure_ascii=False)
     if not any(path.name == CAPTIONS for path in files):
         (folder / CAPTIONS).unlink(missing_ok=True)
     moves = [(folder / path.name, _mover(path)) for path in files]
     publish_all([*moves, (folder / ABOUT, lambda target: _write(target, text))])
     return Selection(folder)
+
+
+def _digest(files: Sequence[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(files, key=lambda path: path.name):
+        with path.open("rb") as stream:
+            digest.update(hashlib.file_digest(stream, "sha256").digest())
+    return digest.hexdigest()
 
 
 def _mover(source: Path) -> Any:  # noqa: ANN401 - a function of the target

@@ -20,6 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from voxtile.bounded_text import load_json
+from voxtile.console import note
 from voxtile.corpus.parts import part_paths, part_rows
 from voxtile.corpus.records import check_parts, recorded_files
 from voxtile.corpus.remote.announcing import Place, is_mirror
@@ -28,6 +29,7 @@ from voxtile.corpus.view.compile import write_view
 from voxtile.corpus.view.files import NO_MOMENT, STUDY_WEIGHTS, WEIGHTS, JsonRows, MappedBatches
 from voxtile.corpus.view.key import INPUT_TABLES, LAYOUT, ViewChoice, view_key, view_stamp
 from voxtile.corpus.view.selection import ABOUT, CAPTIONS, EVERYTHING, SAMPLES, SUFFIX, find_selection
+from voxtile.corpus.view.sums import damage
 from voxtile.corpus.view.text import FACTS, HASHES
 from voxtile.errors import ConfigError, CorpusError
 
@@ -311,13 +313,14 @@ def compile_view(
     chosen = ViewChoice(scheme, where, facts_source, tuple(closed_facts), selected.key if selected else None)
     stamp = view_stamp(roots, chosen)
     samples = _recorded(target, "stamp.json", "samples")
-    if _recorded(target, "stamp.json", "stamp") != stamp or not isinstance(samples, int):
+    stamped = _recorded(target, "stamp.json", "stamp")
+    if stamped != stamp or not isinstance(samples, int) or damage(target) is not None:
         for root in roots:
             check_parts(root, INPUT_TABLES, recorded_files(root), contents=True)
         key = view_key(roots, chosen)
         with view_lock(target):
             # Another process may have compiled it meanwhile.
-            if _recorded(target, "view.json", "key") != key or _recorded(target, "view.json", "layout") != LAYOUT:
+            if not _is_current(target, key):
                 write_view(roots, target, chosen, key=key, name=name, selected=selected, memory_mb=memory_mb)
             samples = sum(part_rows(part) for root in roots for part in part_paths(root, "samples"))
             with suppress(OSError):  # on a read-only disk the key is computed at every opening
@@ -325,6 +328,15 @@ def compile_view(
     made = CompiledView(target, roots)
     made.outgrown = selected.outgrown(name, samples) if selected is not None else None
     return made
+
+
+def _is_current(target: Path, key: str) -> bool:
+    """Whether the view that lies there was made from these inputs, and is what was written."""
+    if _recorded(target, "view.json", "key") != key or _recorded(target, "view.json", "layout") != LAYOUT:
+        return False
+    if (what := damage(target)) is not None:
+        note(f"the compiled view '{target}' is damaged ({what}) and is made again")
+    return what is None
 
 
 def _fetch_selection(root: Path, label: str) -> None:

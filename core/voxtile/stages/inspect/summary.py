@@ -319,6 +319,13 @@ def _checks(connection: duckdb.DuckDBPyConnection) -> list[Check]:
         """SELECT count(*) FROM (SELECT 1 FROM samples JOIN (SELECT DISTINCT subject, split FROM splits
         WHERE scheme = 'default') USING (subject) GROUP BY sha256 HAVING count(DISTINCT split) > 1)""",
     )[0]
+    # A UID or a keyed hash is one study, whoever it is said to be of; "baseline" is one of each subject.
+    torn = _one(
+        connection,
+        """SELECT count(*) FROM (SELECT 1 FROM samples JOIN (SELECT DISTINCT subject, split FROM splits
+        WHERE scheme = 'default') USING (subject) WHERE length(study) >= 16 GROUP BY study
+        HAVING count(DISTINCT subject) > 1 AND count(DISTINCT split) > 1)""",
+    )[0]
     repeated = _one(connection, "SELECT count(*) FROM (SELECT 1 FROM samples GROUP BY uid HAVING count(*) > 1)")[0]
     unsplit = _one(
         connection,
@@ -332,6 +339,12 @@ def _checks(connection: duckdb.DuckDBPyConnection) -> list[Check]:
             "pictures occur byte for byte in two splits",
             "give their subjects one split, or leave the copies out of a view",
             "no picture occurs in two splits",
+        ),
+        (
+            torn,
+            "studies are in two splits, since their samples name several subjects",
+            "were patients merged or renamed? give these subjects one split (--splits) in a new corpus",
+            "no study is in two splits",
         ),
         (repeated, "uids occur twice", "run voxtile verify", "every uid occurs once"),
         (unsplit, "subjects are in no split", "convert with --split-fractions", "every subject has a split"),

@@ -24,6 +24,7 @@ from voxtile.stages.verify.files import check_file, leftovers, read_records
 from voxtile.stages.verify.shards import check_shard
 from voxtile.stages.verify.tables import cross_checks, masks_by_shard, samples_by_shard, sound_parts
 from voxtile.stages.verify.verification import Problem, Verification
+from voxtile.stages.verify.views import check_views
 
 _T = TypeVar("_T")
 
@@ -63,7 +64,8 @@ def verify(root: Path, *, refused: Mapping[str, str] | None = None, report: Repo
         rest = sorted(recorded.files.keys() - named)
         for problem in _progress(pool.map(lambda path: check_file(root, path, recorded), rest), "files", len(rest)):
             problems += [problem] if problem else []
-    problems += [*cross_checks(sound), *_check_references(root, sound.get("samples", [])), *leftovers(root)]
+    problems += [*cross_checks(sound), *_check_references(root, sound.get("samples", []))]
+    problems += [*check_views(root), *leftovers(root)]
     rows = {name: sum(part_rows(path) for path in paths) for name, paths in sound.items()}
     there = shard_sizes(root)
     sizes = [there[shard] for shard in shards if shard in there]

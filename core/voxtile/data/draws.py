@@ -3,42 +3,34 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, NamedTuple, Protocol, runtime_checkable
+from functools import partial
+from typing import Literal, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from voxtile.corpus.acquisition_time import days_since_latest
 from voxtile.corpus.remote.announcing import Place, announced_in_pieces, ends_of, is_mirror
 from voxtile.corpus.view.view import Caption, CompiledView, Entry
 from voxtile.data.batches import streams
-from voxtile.data.batches.collated import LoadedItem, any_sample, batch_of
-from voxtile.data.batches.dataset import BatchDataset, Draws, PackedPreset
-from voxtile.data.batches.image_limits import kept_places, level
-from voxtile.data.batches.other_images import rows_of
+from voxtile.data.batches.collated import LoadedItem, any_sample, batch_of, days_of
+from voxtile.data.batches.dataset import BatchDataset, Draws, PackedPreset, ReadsInPart
+from voxtile.data.batches.image_limits import kept_places, levelled
+from voxtile.data.batches.supervision import Supervision
 from voxtile.data.captions import CaptionPolicy, Text, TurningPreset, names_direction
 from voxtile.data.dialogues import DialogueDraws, PreferenceDraws
 from voxtile.data.presets.base import Preset
 from voxtile.data.presets.roles import StudyReader, StudySource, pick_roles
 from voxtile.data.regions.marked import MarkedRegions
-from voxtile.data.regions.regions import Asked, Placed, RegionDraws
+from voxtile.data.regions.regions import Asked, RegionDraws
 from voxtile.data.sample_cache import BaseCache, CacheablePreset, CacheableStudies
 from voxtile.errors import ConfigError, CorpusError, VoxtileError
-from voxtile.types import Batch, Preferred, Turn
+from voxtile.types import Batch, Turn
 
 Unit = Literal["sample", "study"]
-
-
-@runtime_checkable
-class ReadsInPart(Protocol):
-    """A preset that reads a box of a sample."""
-
-    def share_read(self, meta: Mapping[str, Any]) -> float:
-        """Part of a sample's values that is read, from 0 to 1."""
 
 
 class _Wanted(NamedTuple):
@@ -91,12 +83,12 @@ class DrawDataset(BatchDataset):
     dialogues: DialogueDraws | None = None
     marked: MarkedRegions | None = None
     preferences: PreferenceDraws | None = None
-    _others: dict[str, int] | None = field(init=False, default=None)
     _first: int = field(init=False, default=0)
     _count: int = field(init=False, default=0)
     # To ask a protocol takes longer than all else that is looked up of an item.
     _of_studies: StudyReader | None = field(init=False, default=None)
     _in_part: ReadsInPart | None = field(init=False, default=None)
+    _supervision: Supervision = field(init=False)
 
     def __post_init__(self) -> None:
         self._of_studies = self.preset if isinstance(self.preset, StudyReader) else None
@@ -105,16 +97,17 @@ class DrawDataset(BatchDataset):
             raise ConfigError(
                 "data.preset makes one image of a whole study; set data.unit to study, and no data.sample_captions"
             )
-        if self.regions is not None and self.unit != "sample" and self._of_studies is None:
-            raise ConfigError(
-                "data.regions: masks lie on one image; set data.unit to sample, take a preset that makes one of a "
-                "study (StudyPreset), or remove data.regions"
-            )
-        if self.marked is not None and self.unit != "sample" and self._of_studies is None:
-            raise ConfigError(
-                "data.dialogues.marked: a marked region lies on one image; set data.unit to sample, take a preset that "
-                "makes one of a study (StudyPreset), or set it to false"
-            )
+        self._supervision = Supervision(
+            self.view,
+            seed=self.seed,
+            split=self.split,
+            of_samples=self.unit == "sample",
+            one_image=self.unit == "sample" or self._of_studies is not None,
+            regions=self.regions,
+            dialogues=self.dialogues,
+            marked=self.marked,
+            preferences=self.preferences,
+        )
         items = self.view.rows(self.split) if self.unit == "sample" else self.view.studies(self.split)
         self._first, self._count = items.start, len(items)
 
@@ -160,9 +153,10 @@ class DrawDataset(BatchDataset):
         if self.regions is not None:
             shown = entries if whole else entries[:1]
             facts = any_sample([self.view.facts(entry) for entry in entries])
-            yield from self.regions.places(self._asked(shown, facts, wanted.number))
+            yield from self._supervision.places(self._asked(shown, facts, wanted.number))
         if not whole:
-            for entry in self._shown_besides(entries, self._dialogues(entries, wanted.number)):
+            dialogues = self._supervision.dialogues_of(entries, wanted.number)
+            for entry in self._supervision.shown_besides(entries, dialogues):
                 yield from self.view.places(entry)
 
     @property
@@ -202,15 +196,13 @@ class DrawDataset(BatchDataset):
         """Questions and answers that may be drawn, of all items in order."""
         if self.dialogues is not None:
             for item in range(len(self)):
-                for dialogue in self.dialogues.of([entry.uid for entry in self._entries(item)], self._rows_of_others):
-                    yield from dialogue
+                yield from self._supervision.turns_of(self._entries(item))
 
     @property
     def has_preferences(self) -> bool:
         """Whether any item has a pair of answers that may be drawn."""
-        pairs = self.preferences
-        return pairs is not None and any(
-            pairs.of([entry.uid for entry in self._entries(item)]) for item in range(len(self))
+        return self.preferences is not None and any(
+            self._supervision.has_pairs(self._entries(item)) for item in range(len(self))
         )
 
     def region_phrases(self) -> list[str]:
@@ -241,7 +233,7 @@ class DrawDataset(BatchDataset):
         sample_texts = self._sample_texts([captions[i] for i in kept], number)
         facts = any_sample([self.view.facts(entry) for entry in entries])
         asked = self._asked(entries[:1], facts, number)
-        dialogues = self._dialogues(entries, number)
+        dialogues = self._supervision.dialogues_of(entries, number)
         said = itertools.chain(
             (text.text for own in (texts, *sample_texts) for text in own),
             (a.text for a in asked),
@@ -250,7 +242,8 @@ class DrawDataset(BatchDataset):
         preset = self.preset
         if isinstance(preset, TurningPreset) and any(names_direction(text) for text in said):
             preset = preset.upright
-        dialogues, marked = self._marked(entries[:1], dialogues, preset, number)
+        pixels = partial(self._pixels, number)
+        dialogues, marked = self._supervision.marked_in(entries[:1], dialogues, preset, pixels, number)
         return LoadedItem(
             lead=entries[0],
             entries=chosen,
@@ -258,64 +251,40 @@ class DrawDataset(BatchDataset):
             texts=texts,
             sample_texts=sample_texts,
             facts=facts,
-            days=_days(chosen, entries),
-            regions=self._regions(entries[:1], asked, preset, number),
+            days=days_of(chosen, entries),
+            regions=self._supervision.masks(entries[:1], asked, preset, pixels),
             dialogues=dialogues,
             marked=marked,
-            preferences=self._preferences(entries, number),
+            preferences=self._supervision.pairs(entries, number),
             others=[
                 (entry.uid, self._image(preset, entry, None if self.still else self._rng(number, streams.OTHER + i)))
-                for i, entry in enumerate(self._shown_besides(entries, dialogues))
+                for i, entry in enumerate(self._supervision.shown_besides(entries, dialogues))
             ],
         )
 
-    def _shown_besides(self, entries: list[Entry], dialogues: tuple[tuple[Turn, ...], ...] | None) -> list[Entry]:
-        """What dialogues show beside the images of their item, each once."""
-        own = {entry.uid for entry in entries}
-        shown = dict.fromkeys(image.uid for turns in dialogues or () for image in turns[0].images)
-        return [self.view.entry(self._rows_of_others[uid]) for uid in shown if uid not in own]
-
-    @property
-    def _rows_of_others(self) -> dict[str, int]:
-        """Rows of the split's samples that a dialogue of another item shows; none where an item is a study."""
-        if self._others is None:
-            self._others = {}
-            wanted = self.dialogues.other_uids if self.dialogues is not None and self.unit == "sample" else frozenset()
-            if wanted:
-                self._others = rows_of(self.view, self.split, wanted)
-        return self._others
-
     def _asked(self, entries: list[Entry], facts: npt.NDArray[np.int8], number: int | None) -> list[Asked]:
-        uids = [entry.uid for entry in entries]
-        if self.regions is None or not (self.with_images or self.with_regions):
-            return []
-        return self.regions.ask(uids, facts, self._rng(number, streams.REGION))
-
-    def _regions(self, entries: list[Entry], asked: list[Asked], preset: Preset, number: int | None) -> list[Placed]:
-        """Masks of what is asked of an image, placed with the randomness of its pixels."""
-        if self.regions is None:
-            return []
-        metas = {entry.uid: self.view.meta(entry) for entry in entries}
-        return self.regions.place(metas, asked, preset, lambda: self._pixels(number))
+        places_regions = self.with_images or self.with_regions
+        return self._supervision.asked(entries, facts, number) if places_regions else []
 
     def _whole(self, item: int, entries: list[Entry], preset: StudyReader, number: int | None) -> LoadedItem:
         """A study as one image, from a sample for each role."""
         captions = [caption for entry in entries for caption in self.view.captions(entry)]
         facts = any_sample([self.view.facts(entry) for entry in entries])
         asked = self._asked(entries, facts, number)
-        dialogues, marked = self._marked(entries, self._dialogues(entries, number), self.preset, number)
+        dialogues, pixels = self._supervision.dialogues_of(entries, number), partial(self._pixels, number)
+        dialogues, marked = self._supervision.marked_in(entries, dialogues, self.preset, pixels, number)
         return LoadedItem(
             lead=entries[0],
             entries=entries[:1],
-            images=[self._study_image(item, entries, preset, self._pixels(number))],
+            images=[self._study_image(item, entries, preset, pixels())],
             texts=self._texts(captions, number),
             sample_texts=[],
             facts=facts,
-            days=_days(entries[:1], entries[:1]),
-            regions=self._regions(entries, asked, self.preset, number),
+            days=days_of(entries[:1], entries[:1]),
+            regions=self._supervision.masks(entries, asked, self.preset, pixels),
             dialogues=dialogues,
             marked=marked,
-            preferences=self._preferences(entries, number),
+            preferences=self._supervision.pairs(entries, number),
         )
 
     def _study_image(
@@ -343,26 +312,6 @@ class DrawDataset(BatchDataset):
         """[n] whether each text states a fact as present."""
         return np.asarray((self.view.text_facts(list(hashes)) == 1).any(1), np.bool_)
 
-    def _dialogues(self, entries: list[Entry], number: int | None) -> tuple[tuple[Turn, ...], ...] | None:
-        if self.dialogues is None:
-            return None
-        uids = [entry.uid for entry in entries]
-        return self.dialogues.draw(uids, self._rng(number, streams.DIALOGUE), self._rows_of_others)
-
-    def _marked(
-        self, entries: list[Entry], dialogues: tuple[tuple[Turn, ...], ...] | None, preset: Preset, number: int | None
-    ) -> tuple[tuple[tuple[Turn, ...], ...] | None, list[Placed]]:
-        """The dialogues that can be shown, and regions that they mark, placed with the randomness of the pixels."""
-        if self.marked is None or dialogues is None:
-            return dialogues, []
-        metas, mark_rng = {entry.uid: self.view.meta(entry) for entry in entries}, self._rng(number, streams.MARK)
-        return self.marked.place(metas, dialogues, preset, lambda: self._pixels(number), mark_rng)
-
-    def _preferences(self, entries: list[Entry], number: int | None) -> tuple[Preferred, ...] | None:
-        if self.preferences is None:
-            return None
-        return self.preferences.draw([entry.uid for entry in entries], self._rng(number, streams.PREFERENCE))
-
     def _sample_texts(self, captions: list[list[Caption]], number: int | None) -> list[list[Text]]:
         """Texts of each image by itself."""
         if self.sample_captions is None:
@@ -375,10 +324,7 @@ class DrawDataset(BatchDataset):
         budget, limit = self.max_images_per_batch, self.max_images_per_item
         if not budget or self.unit == "sample":
             return [limit] * len(items)
-        counts = [len(self.view.study_rows(self._first + item)) for item in items]
-        counts = [min(count, limit) if limit else count for count in counts]
-        share = level(counts, budget)
-        return [min(count, share) for count in counts]
+        return levelled([len(self.view.study_rows(self._first + item)) for item in items], limit, budget)
 
     def _kept(self, count: int, limit: int, number: int | None) -> list[int]:
         return kept_places(count, limit, lambda: self._rng(number, streams.SUBSET))
@@ -399,9 +345,4 @@ class DrawDataset(BatchDataset):
         return None if self.still else self._rng(number, streams.PIXEL + image)
 
     def _rng(self, number: int | None, stream: int) -> np.random.Generator | None:
-        return None if number is None else streams.generator(self.seed, stream, number)
-
-
-def _days(chosen: list[Entry], entries: list[Entry]) -> list[float]:
-    """Days of the chosen images since the latest of all of the item, so that they do not depend on what was chosen."""
-    return days_since_latest([entry.moment for entry in chosen], [entry.moment for entry in entries])
+        return streams.generator(self.seed, stream, number)

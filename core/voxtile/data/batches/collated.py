@@ -11,6 +11,7 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from voxtile.corpus.acquisition_time import days_since_latest
 from voxtile.corpus.view.view import CompiledView, Entry
 from voxtile.data.captions import Text
 from voxtile.data.regions.regions import Placed, stacked
@@ -138,6 +139,11 @@ def any_sample(facts: list[npt.NDArray[np.int8]]) -> npt.NDArray[np.int8]:
     """Facts of a study: present if any sample shows it, else absent if any sample denies it, else unknown."""
     known: npt.NDArray[np.int8] = np.max(np.stack(facts), axis=0)
     return known
+
+
+def days_of(chosen: list[Entry], entries: list[Entry]) -> list[float]:
+    """Days of the chosen images since the latest of all of the item, so that they do not depend on what was chosen."""
+    return days_since_latest([entry.moment for entry in chosen], [entry.moment for entry in entries])
 
 
 def one_type(images: list[Tensor]) -> list[Tensor]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -26,6 +26,14 @@ class PackedPreset(Protocol):
 
     def unpack(self, pixels: Tensor) -> Tensor:
         """Normalise a batch [S, C, *grid] to float32."""
+
+
+@runtime_checkable
+class ReadsInPart(Protocol):
+    """A preset that reads a box of a sample."""
+
+    def share_read(self, meta: Mapping[str, Any]) -> float:
+        """Part of a sample's values that is read, from 0 to 1."""
 
 
 class Draws(NamedTuple):

@@ -26,6 +26,19 @@ def kept_places(count: int, limit: int, make_rng: Callable[[], np.random.Generat
     return [int(place) for place in kept]
 
 
+def levelled(counts: list[int], limit: int, budget: int) -> list[int]:
+    """How many images each item of a batch may give.
+
+    Args:
+        counts: that each has.
+        limit: of one item; 0 for none.
+        budget: of all of them together; those that have most give of theirs.
+    """
+    counts = [min(count, limit) if limit else count for count in counts]
+    share = level(counts, budget)
+    return [min(count, share) for count in counts]
+
+
 def level(counts: list[int], budget: int) -> int:
     """The largest cap for which the capped counts sum to at most the budget; every item keeps at least one."""
     left = budget

@@ -14,12 +14,14 @@ PREFERENCE = (1 << 20) + 3
 OTHER = 1 << 21  # of the other images that dialogues show the stream of image i is this + i
 
 
-def generator(seed: int, stream: int, number: int) -> np.random.Generator:
+def generator(seed: int, stream: int, number: int | None) -> np.random.Generator | None:
     """Philox keyed by the seed and stream, and by the draw: independent of what was drawn before.
 
     Args:
         seed: of the run.
         stream: what is drawn.
-        number: global index of the draw.
+        number: global index of the draw; None in evaluation, where nothing is random.
     """
+    if number is None:
+        return None
     return np.random.Generator(np.random.Philox(key=[derive_key(seed, stream), number]))

@@ -76,13 +76,13 @@ class StructuredReports:
         for name, (reply, places) in self._drafts.items():
             sample, several = opened.source(rows[name]), len(self._drafts) > 1
             out = self._out.with_name(f"{self._out.stem}-{name}{self._out.suffix}") if several else self._out
-            segments, files = self._segments(opened, sample, reply.claims, places, out)
+            segments, files = self._segments(opened, sample, places, out)
             stated, remarks = _stated(list(findings(opened, sample.meta["uid"])), reply, segments)
             written += [*files, *write_drafted_sr(opened, sample, stated, remarks, out, self._series)]
         return written
 
     def _segments(
-        self, corpus: Corpus, sample: StoredSample, claims: Sequence[Claim], places: Sequence[Found | None], out: Path
+        self, corpus: Corpus, sample: StoredSample, places: Sequence[Found | None], out: Path
     ) -> tuple[dict[int, tuple[Path, int]], list[Path]]:
         """Segments of claims by their number, and the files that hold them."""
         shown = {n: place for n, place in enumerate(places) if place is not None and place.mask.any()}

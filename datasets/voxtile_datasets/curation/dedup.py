@@ -130,7 +130,7 @@ def _texts(context: Context, threshold: float, step: Step, *, exact: bool) -> No
     gone = np.flatnonzero(by[:ours] != STAYS)
     removed = np.zeros(len(pool.owner), np.bool_)
     removed[numbers[gone]] = True
-    step.detail = f"{len(gone):,} captions in {groups(len(by), by):,} groups"
+    step.detail = f"{len(gone):,} captions in {groups(by):,} groups"
     for caption in context.funnel.spread(removed):
         instead = int(by[np.searchsorted(numbers, caption)])
         stays = int(numbers[instead]) if instead < ours else None
@@ -247,7 +247,7 @@ def _samples(
     pool.drop_samples(gone)
     without = pool.samples - int(pool.keep[samples].sum())
     compared = f" ({without:,} samples have nothing to compare)" if without else ""
-    return f"{int(gone.sum()):,} samples in {groups(len(by), by):,} groups{compared}"
+    return f"{int(gone.sum()):,} samples in {groups(by):,} groups{compared}"
 
 
 RULES: Mapping[str, Callable[[Context, float, Step], None]] = {

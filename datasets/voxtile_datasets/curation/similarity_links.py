@@ -70,6 +70,6 @@ def pairs_within_runs(keys: npt.NDArray[np.generic]) -> Iterator[tuple[Int64s, I
         lag += 1
 
 
-def groups(count: int, by: Int64s) -> int:
+def groups(by: Int64s) -> int:
     """Number of items that stay and stand for at least one other."""
     return len(np.unique(by[by >= 0]))

@@ -83,7 +83,7 @@ def caption_flattery(images: Floats, texts: Floats, owner: npt.NDArray[np.int64]
     turn = _turns(owner)
     found = []
     for number in range(int(turn.max()) + 1):
-        picked = np.array([_pick(owner, turn, image, number) for image in range(len(images))])
+        picked = np.array([_pick(owner, image, number) for image in range(len(images))])
         part = similarity[:, picked]
         found.append((part > part.diagonal()[:, None]).sum(axis=1) < cutoff)
     rule = "an image counts as found by any of its captions"
@@ -100,6 +100,6 @@ def _turns(owner: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
     return np.array(turns, dtype=np.int64)
 
 
-def _pick(owner: npt.NDArray[np.int64], turn: npt.NDArray[np.int64], image: int, number: int) -> int:
+def _pick(owner: npt.NDArray[np.int64], image: int, number: int) -> int:
     own = np.flatnonzero(owner == image)
     return int(own[number % len(own)])

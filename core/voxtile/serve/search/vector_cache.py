@@ -21,12 +21,6 @@ from voxtile.serve.search.vectors import VectorFile
 _LAYOUT = "2"
 
 
-def models_with_vectors(corpus: Corpus) -> dict[str, int]:
-    """Number of vectors by model, as `voxtile embed` named it."""
-    models = corpus.table("embeddings", columns=["model"])["model"]
-    return {str(found["values"]): int(found["counts"]) for found in pc.value_counts(models).to_pylist()}
-
-
 def vector_file(corpora: Sequence[Corpus], index: SampleIndex, model: str) -> VectorFile | None:
     """Vectors of a model for the samples of an index; None where there is none.
 

@@ -24,7 +24,6 @@ _STATUS: dict[str, Status] = {
     "cancelled": "void",
     "entered-in-error": "void",
 }
-_DICOM_UID = "urn:dicom:uid"
 _BLOCKS = frozenset({"br", "div", "h1", "h2", "h3", "h4", "h5", "h6", "li", "p", "table", "tr", "ul", "ol"})
 
 

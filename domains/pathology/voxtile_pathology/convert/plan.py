@@ -91,7 +91,7 @@ def plan_items(inputs: Inputs, settings: WsiSettings, planner: Planner) -> list[
         else:
             slide = _slide_inputs(settings, planner, cases, name, survey)
             texts = _texts(planner, cases, name, told)
-            items += _slide_items(source, name, slide, texts, annotation, inputs, survey)
+            items += _slide_items(source, slide, texts, annotation, inputs, survey)
     _warn(names, surveys, settings)
     items += planner.report_notes()
     planner.save(items)
@@ -177,7 +177,6 @@ def _slide_inputs(
 
 def _slide_items(
     source: str,
-    name: str,
     slide: Mapping[str, Any],
     texts: list[str],
     annotation: Path | None,

@@ -40,7 +40,7 @@ class GeoTiffReader:
         for path in listing.sizes:
             if PurePosixPath(path).suffix.lower() not in SUFFIXES:
                 continue
-            sidecar = sidecar_of(path, listing.sizes, listing.root, listing.options.sidecar)
+            sidecar = sidecar_of(path, listing.sizes, listing.options.sidecar)
             if sidecar is not None:
                 if sidecar not in known:
                     known[sidecar] = _masks_of(listing.root / sidecar, sidecar)

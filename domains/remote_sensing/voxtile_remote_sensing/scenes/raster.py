@@ -50,7 +50,6 @@ class RasterHeader:
         block: rows and columns stored together.
         photometric: TIFF's photometric interpretation or colour space, lower case; empty where unknown.
         tags: the file's own.
-        band_tags: of each band.
         gcps: ground control points and their system, for images that are not on a map grid.
     """
 
@@ -68,7 +67,6 @@ class RasterHeader:
     block: tuple[int, int]
     photometric: str
     tags: Mapping[str, str]
-    band_tags: tuple[Mapping[str, str], ...]
     gcps: tuple[GroundControlPoint, ...] = ()
     gcp_crs: CRS | None = None
 
@@ -171,7 +169,6 @@ def _header(dataset: DatasetReader, path: str, crs: CRS | None) -> RasterHeader:
         block=dataset.block_shapes[0],
         photometric=str(dataset.photometric.value if dataset.photometric else "").lower(),
         tags=dict(dataset.tags()),
-        band_tags=tuple(dict(dataset.tags(index)) for index in dataset.indexes),
         gcps=tuple(gcps),
         gcp_crs=gcp_crs,
     )

@@ -127,13 +127,12 @@ class Sidecar:
         return level_1_without_mtl(band, self.sun_elevation, self.sensor, self.platform, self.where)
 
 
-def sidecar_of(path: str, files: Mapping[str, int], root: Path, given: Path | None) -> str | None:
+def sidecar_of(path: str, files: Mapping[str, int], given: Path | None) -> str | None:
     """The sidecar of a raster, relative to the root (absolute for the one given); None where there is none.
 
     Args:
         path: of the raster, relative to the root.
         files: all files of the input folder.
-        root: the input folder.
         given: a sidecar for files without one.
     """
     raster = PurePosixPath(path)

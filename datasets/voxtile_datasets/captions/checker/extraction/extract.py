@@ -258,7 +258,7 @@ def _read(sentence: str, vocabulary: Vocabulary, extra: Phrases[str] | None) -> 
         ]
     claims = [dated(claim, statement, changed) for claim in claims] if vocabulary.natural else claims
     claims += changed
-    claims += unread_diseases(statement, mentions, vocabulary) if vocabulary.is_about_patients else []
+    claims += unread_diseases(statement, mentions) if vocabulary.is_about_patients else []
     in_bodies = vocabulary.is_about_patients and vocabulary.has_sides
     named = [mention for mention in mentions if not mention.is_normality]
     claims += _relation_claims(statement, named, in_bodies=in_bodies)

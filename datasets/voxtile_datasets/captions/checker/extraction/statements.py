@@ -15,7 +15,6 @@ DOUBT = "⁇"  # stands for one before a word, which doubts it
 MINUS = "⁻"  # stands for one after a name, which denies it: "HER2-"
 NONE = "∅"  # stands for one after a name of which there is none: "Mucin –"
 _LATEST = 5  # words between a question and its answer: "Beaches? Forget it, none."
-_OWN_SIGNS = frozenset([ANSWER, DOUBT, MINUS])
 _BEFORE = frozenset(["denies", "doubts", "elsewhere"])
 _MARKS = frozenset([";", "(", ")", "[", "]", "—", "–", "-", "|", "*", "•", "·", "‣", "▪", "●", "→", "✓", "¦"])
 _FIRST_SIGN = "\u2300"  # from here on signs and pictures, which part statements as marks do

@@ -121,11 +121,9 @@ def margins(clause: Clause) -> Iterator[SlideFact]:
     elif in_label or in_text:
         label = _where(clause.label) if in_label else None
         where = label
-        before = ""
         for segment in _segments(clause.rest, has_margin=in_label):
-            fact, where, state = _read(clause, segment, where or label, before)
+            fact, where = _read(clause, segment, where or label)
             if fact is not None:
-                before = state
                 yield fact
     elif (ink := _INK.search(clause.rest)) is not None:
         words = clause.take(ink.start(), ink.end())
@@ -214,11 +212,10 @@ def _firm(positive: re.Match[str] | None, close: re.Match[str]) -> bool:
     return positive is not None and not (close.start() <= positive.start() < close.end())
 
 
-def _read(
-    clause: Clause, segment: _Segment, where: str | None, before: str
-) -> tuple[SlideFact | None, str | None, str]:
+def _read(clause: Clause, segment: _Segment, where: str | None) -> tuple[SlideFact | None, str | None]:
+    """What a segment says of margins, and the place that it names, or the one that was named before it."""
     text = clause.rest[segment.start : segment.end]
-    state = _state(f"{text}") or (_state(clause.label) if BARE.search(text) else None)
+    state = _state(text) or (_state(clause.label) if BARE.search(text) else None)
     if state is None and BARE.search(clause.label):
         state = _of_lesion(text)
     lengths = [size for _, _, size in sizes(text)]
@@ -233,7 +230,7 @@ def _read(
         state = "positive"
     found = MARGIN.search(text)
     if state is None or state == "unknown":
-        return None, where, ""
+        return None, where
     place = _where(text) or where
     starts = [_begin(match) for _, pattern in PATTERNS if (match := pattern.search(text)) is not None]
     noun = BARE.search(text)
@@ -244,12 +241,12 @@ def _read(
     lengths = [size for a, _, size in sizes(text) if a >= first - 12]
     end = segment.end
     if state == "positive" and BARE.search(clause.label) and not BARE.search(text) and _of_lesion(text) == state:
-        return _fact(clause, state, f"{clause.label}: {clause.text}", where, ()), where, state
+        return _fact(clause, state, f"{clause.label}: {clause.text}", where, ()), where
     if (state == "positive" and (told := _POSITIVE_FOR.search(text))) or (told := _BY_WHAT.search(text)):
         end = segment.start + told.end()  # what a margin is positive for is a finding of its own
     words = clause.take(start, end)
     extent = lengths[0] if lengths else ()
-    return _fact(clause, state, words, place, extent), place, state
+    return _fact(clause, state, words, place, extent), place
 
 
 def _of_lesion(text: str) -> str | None:

@@ -42,7 +42,7 @@ class GriddedReader:
         """`*.nc` files and `*.zarr` folders; what cannot be opened here is reported when it is opened as a scene."""
         refs, taken = [], set()
         for path, files in _datasets(listing).items():
-            sidecar = sidecar_of(path, listing.sizes, listing.root, None)
+            sidecar = sidecar_of(path, listing.sizes, None)
             used = files if sidecar is None else [*files, sidecar]
             taken |= set(files)
             first = listing.ref(self.name, path, used)

@@ -13,7 +13,6 @@ from voxtile_datasets.captions.checker.extraction.claims import Claim
 from voxtile_datasets.captions.checker.extraction.naming.closed_classes import is_content
 from voxtile_datasets.captions.checker.extraction.naming.mention import Mention
 from voxtile_datasets.captions.checker.extraction.statements import Statement
-from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 
 # Greek and Latin endings of names of tumours and other diseases (Dorland's Illustrated Medical Dictionary: "-oma",
 # "-itis", "-iasis", …); two letters at least stand before them.
@@ -35,13 +34,12 @@ def is_tumour_word(word: str) -> bool:
     return word in _TUMOUR_WORDS - _GENERAL or (bool(_TUMOUR.fullmatch(word)) and word not in _NO_DISEASES)
 
 
-def unread_diseases(statement: Statement, mentions: Sequence[Mention], vocabulary: Vocabulary) -> Iterator[Claim]:
+def unread_diseases(statement: Statement, mentions: Sequence[Mention]) -> Iterator[Claim]:
     """Claims of the diseases that a sentence names and no mention holds, each with the adjectives before it.
 
     Args:
         statement: the sentence.
         mentions: the concepts that are read in it.
-        vocabulary: of its domain.
     """
     words = statement.words
     taken = {i for m in mentions for i in range(m.start, m.end)}

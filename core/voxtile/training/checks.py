@@ -183,6 +183,23 @@ def check_preset(own: Mapping[str, Any], stored: Mapping[str, Any]) -> None:
     raise CheckpointError(f"the checkpoint was trained with another preset: {said}; use the same, or start a new run")
 
 
+def check_fact_names(own: Sequence[str], stored: Sequence[str]) -> None:
+    """Refuse other facts than a checkpoint's, for which its heads are made.
+
+    Args:
+        own: concepts of the run's `Batch.facts`, in order.
+        stored: those of the checkpoint.
+
+    Raises:
+        CheckpointError: names both.
+    """
+    if list(own) != list(stored):
+        raise CheckpointError(
+            f"the checkpoint was trained on the facts {', '.join(stored) or 'none'}, but the corpus has "
+            f"{', '.join(own) or 'none'}; use the corpus view that it was trained on"
+        )
+
+
 @dataclass(frozen=True)
 class Planned:
     """How long a run is, by which its schedule goes.

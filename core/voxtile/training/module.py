@@ -12,25 +12,20 @@ import lightning.pytorch as pl
 import torch
 from torch import Tensor, nn
 
-from voxtile.data.seen_samples import KEY as MARKS
 from voxtile.data.seen_samples import TrainingMarks
 from voxtile.distributed import place
-from voxtile.errors import CheckpointError, ConfigError
-from voxtile.listed_classes import with_current_names
 from voxtile.models.dual import DualEncoder
 from voxtile.objectives.base import Objective
 from voxtile.objectives.facts.head import FactHead
 from voxtile.objectives.local.grounding import Grounding
 from voxtile.training.checkpoint import Checkpoint
-from voxtile.training.checks import Planned, check_groups, check_planned, check_preset, check_weights, group_sizes
+from voxtile.training.checks import check_fact_names, check_weights
 from voxtile.training.corpus_concepts import take_concepts
 from voxtile.training.memory import compile_towers, convert_tensors_alone, recompute_activations
-from voxtile.training.objective_states import KEY as STATES
-from voxtile.training.objective_states import give_states, states_of, take_states
-from voxtile.training.optimisers import AdamW, OneCycle, Schedule, block_distances, learning_rates
-from voxtile.training.pretrained import begin_objectives, begin_with, say_frozen_as_made
-from voxtile.training.rebuild import description_of, module_from_checkpoint, module_from_config
-from voxtile.training.setting_up import TrainingData, check_run, learn_vocabulary, say_loaded, set_up, taken_preset
+from voxtile.training.optimisers import AdamW, OneCycle, Schedule
+from voxtile.training.pretrained import begin_objectives, begin_towers
+from voxtile.training.rebuild import description_of, module_from_checkpoint, module_from_config, take_description
+from voxtile.training.setting_up import TrainingData, check_run, learn_from, set_up, taken_preset
 from voxtile.training.step.distributed import Processes, average_gradients, check_statistics, leave_averaging
 from voxtile.training.step.encoding import Encoding, OnePass
 from voxtile.training.step.held_out import HeldOut
@@ -40,6 +35,7 @@ from voxtile.training.step.logged_steps import StepLog
 from voxtile.training.step.losses import WeightedTerms
 from voxtile.training.step.seeds import seed_generators, step_seed
 from voxtile.training.step.texts import TextReader
+from voxtile.training.step.updates import Updates
 from voxtile.training.trained_heads import fact_head_of, grounding_of, study_fact_head_of
 from voxtile.trusted_packages import checked_packages
 from voxtile.types import Batch, Encoded, Features
@@ -115,11 +111,7 @@ class ContrastiveModule(pl.LightningModule):
         terms = WeightedTerms(objectives, weights or {})
         self.encoder = encoder
         self.objectives = nn.ModuleDict(objectives)
-        self.optimizer_config = optimizer or AdamW()
-        self.schedule = schedule or OneCycle()
-        if not 0 < lock_image_after <= 1:
-            raise ConfigError(f"model.lock_image_after must be a share above 0 and at most 1, not {lock_image_after}")
-        self.lock_image_after = lock_image_after
+        self.updates = Updates(optimizer or AdamW(), schedule or OneCycle(), lock_image_after)
         self.cache_locked = cache_locked
         self.recompute, self.compile_backend = recompute, compile
         self.seed = seed
@@ -139,9 +131,6 @@ class ContrastiveModule(pl.LightningModule):
         self.training_marks: TrainingMarks | None = None  # what it was trained on, to find leaks
         self.fact_names: tuple[str, ...] | None = None
         self._configured = False
-        self._stored_groups: list[list[int]] = []  # of the optimizers of the checkpoint from which the run goes on
-        self._planned: Planned | None = None
-        self._stored_planned: dict[str, int] | None = None  # of the checkpoint from which the run goes on
         self.terms: dict[str, Tensor] = {}  # of the last step, unweighted
 
     # Set-up
@@ -162,12 +151,8 @@ class ContrastiveModule(pl.LightningModule):
 
     @large_batch.setter
     def large_batch(self, sizes: LargeBatch | None) -> None:
-        encoder, objectives, texts = self.encoder, self._objectives, self.texts
-        self.encoding = (
-            OnePass(encoder, objectives, texts)
-            if sizes is None
-            else MicroBatches(encoder, objectives, texts, sizes, self.seed)
-        )
+        parts = self.encoder, self._objectives, self.texts
+        self.encoding = OnePass(*parts) if sizes is None else MicroBatches(*parts, sizes, self.seed)
 
     def setup(self, stage: str) -> None:
         """Take preset, facts and vocabulary from the data. A checkpoint that is loaded later must agree with them."""
@@ -175,31 +160,21 @@ class ContrastiveModule(pl.LightningModule):
         self.preset_config = taken_preset(self.encoder, data)
         convert_tensors_alone(self.trainer)
         take_concepts(self._objectives, data, self.config)
-        if stage == "fit" and self.pretrained is not None:
-            begin_with(self.encoder, self.pretrained, self.preset_config)
-        elif stage == "fit" and self.freeze_encoder:
-            say_frozen_as_made(self.encoder)
+        if stage == "fit":
+            begin_towers(self.encoder, self.pretrained, self.preset_config, frozen=self.freeze_encoder)
         self.setup_objectives(tuple(data.fact_names))
         if stage == "fit":
-            if self.pretrained is not None:
-                begin_objectives(self._objectives, self.pretrained)
+            begin_objectives(self._objectives, self.pretrained)
             kept = {"cached": self.cache_locked, "frozen": self.freeze_encoder}
             check_run(self.trainer, self.encoder, self._objectives, self.large_batch, **kept)
             self.training_marks = getattr(data, "training_marks", None)
-            if not self.encoder.text.tokenizer.ready:
-                learn_vocabulary(self.encoder, data)
-            take_states(self._objectives, data)
-            say_loaded(self.encoder)
+            learn_from(data, self.encoder, self._objectives)
 
     def setup_objectives(self, fact_names: tuple[str, ...]) -> None:
         """Create what objectives learn, once."""
-        if self.fact_names == fact_names:
-            return
         if self.fact_names is not None:
-            raise CheckpointError(
-                f"the checkpoint was trained on the facts {', '.join(self.fact_names) or 'none'}, but the corpus has "
-                f"{', '.join(fact_names) or 'none'}; use the corpus view that it was trained on"
-            )
+            check_fact_names(fact_names, self.fact_names)
+            return
         set_up(self._objectives, self.encoder, fact_names)
         self.fact_names = fact_names
 
@@ -230,7 +205,7 @@ class ContrastiveModule(pl.LightningModule):
         """Key the randomness of this step, so that a resumed run draws what an undisturbed one does."""
         seed_generators(step_seed(self.seed, self.global_step, place()[0]))
         still = self.freeze_encoder and self.cache_locked
-        if still or self.global_step >= self._lock_step(int(self.trainer.estimated_stepping_batches)):
+        if still or self.global_step >= self.updates.lock_step(int(self.trainer.estimated_stepping_batches)):
             self.image_lock.lock(keep_gradients=self.trainer.world_size > 1)
         if self.large_batch is not None:  # `on_after_backward` averages
             leave_averaging(self.trainer.strategy.model)
@@ -347,30 +322,13 @@ class ContrastiveModule(pl.LightningModule):
 
     def configure_optimizers(self) -> Any:  # noqa: ANN401
         """AdamW with the schedule stepped at every update."""
-        optimizer = self.optimizer_config.build(
-            self.named_parameters(), block_distances(self.encoder, self.optimizer_config.layer_decay)
-        )
-        for sizes in self._stored_groups:
-            check_groups(optimizer, sizes)
-        total = int(self.trainer.estimated_stepping_batches)
-        self._planned = Planned(total, int(getattr(self.trainer.datamodule, "batch_size", 0)))  # type: ignore[attr-defined]
-        check_planned(self._planned, self._stored_planned)
-        schedule = learning_rates(optimizer, self.schedule, self._lock_step(total), total)
-        return {"optimizer": optimizer, "lr_scheduler": {"scheduler": schedule, "interval": "step", "name": "lr"}}
-
-    def _lock_step(self, total: int) -> int:
-        """Index of the first update with the image tower locked; `total` where it never is."""
-        return max(1, round(self.lock_image_after * total))
+        return self.updates.configured(self, self.encoder)
 
     # Checkpoints
 
     def on_save_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Add all that is needed to use the weights elsewhere."""
-        checkpoint.update(description_of(self))
-        if states := states_of(self._objectives):
-            checkpoint[STATES] = states
-        if self._planned is not None:
-            checkpoint["voxtile_planned"] = self._planned.to_checkpoint()
+        checkpoint.update(description_of(self) | self.updates.to_checkpoint())
 
     def on_load_checkpoint(self, checkpoint: Checkpoint) -> None:
         """Take vocabulary, facts and preset; weights follow.
@@ -378,20 +336,11 @@ class ContrastiveModule(pl.LightningModule):
         Raises:
             CheckpointError: it was trained with another preset than this run's, or is of another model.
         """
-        stored = with_current_names(checkpoint["voxtile_preset"])
-        if self.preset_config is not None:
-            check_preset(self.preset_config, stored)
-        self.preset_config = stored
-        if MARKS in checkpoint:
-            marks = TrainingMarks.from_checkpoint(checkpoint[MARKS])
-            self.training_marks = marks if self.training_marks is None else marks | self.training_marks
-        self.encoder.text.tokenizer.from_json(checkpoint["voxtile_tokenizer"])
-        self.setup_objectives(tuple(checkpoint["voxtile_facts"]))
-        give_states(self._objectives, checkpoint.get(STATES, {}))
-        self._stored_planned = checkpoint.get("voxtile_planned")
-        if self._trainer is not None and "state_dict" in checkpoint:  # sharded weights are loaded before
+        take_description(self, checkpoint)
+        goes_on = self._trainer is not None and "state_dict" in checkpoint  # sharded weights are loaded before
+        if goes_on:
             check_weights(self.state_dict(), checkpoint["state_dict"])
-            self._stored_groups = [group_sizes(state) for state in checkpoint.get("optimizer_states", ())]
+        self.updates.go_on_from(checkpoint, with_weights=goes_on)
 
     @classmethod
     def load_from_checkpoint(

@@ -19,6 +19,24 @@ _ENCODER = "encoder."
 _OBJECTIVES = "objectives."
 
 
+def begin_towers(encoder: DualEncoder, path: str | None, preset: Mapping[str, Any], *, frozen: bool) -> None:
+    """Take towers from a checkpoint, if one is named, and say where they stand still without.
+
+    Args:
+        encoder: of the run; changed in place.
+        path: of the checkpoint, or None.
+        preset: of the run's images, which must be the checkpoint's.
+        frozen: whether the towers stand still.
+
+    Raises:
+        CheckpointError: as `begin_with`.
+    """
+    if path is not None:
+        begin_with(encoder, path, preset)
+    elif frozen:
+        _say_frozen_as_made(encoder)
+
+
 def begin_with(encoder: DualEncoder, path: str, preset: Mapping[str, Any]) -> None:
     """Take towers, projections, scale and vocabulary from a checkpoint.
 
@@ -50,17 +68,17 @@ def begin_with(encoder: DualEncoder, path: str, preset: Mapping[str, Any]) -> No
     rank_zero_info("%s", f"the towers are those of '{path}'")
 
 
-def begin_objectives(objectives: Mapping[str, Objective], path: str) -> None:
+def begin_objectives(objectives: Mapping[str, Objective], path: str | None) -> None:
     """Offer objectives what those of a checkpoint learned, as a decoder.
 
     Args:
         objectives: of the run, set up; changed in place.
-        path: of the checkpoint.
+        path: of the checkpoint; nothing is offered where it is None.
 
     Raises:
         CheckpointError: it cannot be read, or what an objective takes of it does not fit.
     """
-    if all(type(objective).begin_with is Objective.begin_with for objective in objectives.values()):
+    if path is None or all(type(objective).begin_with is Objective.begin_with for objective in objectives.values()):
         return
     checkpoint = read_checkpoint(path)
     weights, states = checkpoint["state_dict"], checked_states(checkpoint.get(KEY))
@@ -70,7 +88,7 @@ def begin_objectives(objectives: Mapping[str, Objective], path: str) -> None:
         objective.begin_with(learned)
 
 
-def say_frozen_as_made(encoder: DualEncoder) -> None:
+def _say_frozen_as_made(encoder: DualEncoder) -> None:
     """Say that towers stand still whose weights no checkpoint gave, unless they come from a hub."""
     if all(getattr(tower, "load_report", None) is None for tower in (encoder.image, encoder.text)):
         rank_zero_info(

@@ -6,19 +6,24 @@ import os
 import re
 from collections.abc import Collection, Mapping
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import jsonargparse
 from jsonargparse import ArgumentError
 
 import voxtile
 from voxtile.data.seen_samples import KEY as MARKS
+from voxtile.data.seen_samples import TrainingMarks
 from voxtile.errors import CheckpointError, ConfigError, VoxtileError
 from voxtile.listed_classes import public_path, with_current_names
 from voxtile.models.tower import HUBS
+from voxtile.objectives.base import Objective
 from voxtile.short_class_names import full_name, nearest_class
 from voxtile.training.checkpoint import FORMAT, Checkpoint, read_checkpoint
+from voxtile.training.checks import check_preset
 from voxtile.training.foreign_model import check_model
+from voxtile.training.objective_states import KEY as STATES
+from voxtile.training.objective_states import give_states, states_of
 from voxtile.training.short_names import short_names
 from voxtile.written_by import KEY as VERSION
 
@@ -35,7 +40,7 @@ _HAD_CHECKPOINTING = (
 
 def description_of(module: ContrastiveModule) -> Checkpoint:
     """What a checkpoint holds beside weights so that they can be used elsewhere."""
-    described = {
+    described: Checkpoint = {
         "voxtile_format": FORMAT,
         VERSION: voxtile.__version__,
         "voxtile_model": module.config,
@@ -43,8 +48,33 @@ def description_of(module: ContrastiveModule) -> Checkpoint:
         "voxtile_tokenizer": module.encoder.text.tokenizer.to_json(),
         "voxtile_facts": list(module.fact_names or ()),
     }
-    marks = module.training_marks
-    return described if marks is None else {**described, MARKS: marks.to_checkpoint()}
+    if module.training_marks is not None:
+        described[MARKS] = module.training_marks.to_checkpoint()
+    if states := states_of(_objectives(module)):
+        described[STATES] = states
+    return described
+
+
+def take_description(module: ContrastiveModule, checkpoint: Checkpoint) -> None:
+    """Give a module what a checkpoint says of it: preset, marks, vocabulary, facts and what objectives learned.
+
+    Raises:
+        CheckpointError: it was trained with another preset or other facts than this run's, or is of another model.
+    """
+    stored = with_current_names(checkpoint["voxtile_preset"])
+    if module.preset_config is not None:
+        check_preset(module.preset_config, stored)
+    module.preset_config = stored
+    if MARKS in checkpoint:
+        marks = TrainingMarks.from_checkpoint(checkpoint[MARKS])
+        module.training_marks = marks if module.training_marks is None else marks | module.training_marks
+    module.encoder.text.tokenizer.from_json(checkpoint["voxtile_tokenizer"])
+    module.setup_objectives(tuple(checkpoint["voxtile_facts"]))
+    give_states(_objectives(module), checkpoint.get(STATES, {}))
+
+
+def _objectives(module: ContrastiveModule) -> dict[str, Objective]:
+    return cast(dict[str, Objective], dict(module.objectives.items()))
 
 
 def module_from_checkpoint(

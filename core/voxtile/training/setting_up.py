@@ -14,6 +14,7 @@ from voxtile.distributed import made_by_rank_0
 from voxtile.models.dual import DualEncoder
 from voxtile.objectives.base import Objective
 from voxtile.training.checks import check_accumulation, check_data, check_encoder, check_grid
+from voxtile.training.objective_states import take_states
 from voxtile.training.step.large_batch import LargeBatch
 from voxtile.training.step.locked_images import check_cache
 from voxtile.training.step.seeds import heads_seed
@@ -64,7 +65,15 @@ def set_up(objectives: Mapping[str, Objective], encoder: DualEncoder, fact_names
             )
 
 
-def learn_vocabulary(encoder: DualEncoder, data: TrainingData) -> None:
+def learn_from(data: TrainingData, encoder: DualEncoder, objectives: Mapping[str, Objective]) -> None:
+    """Learn from the training split what a run needs before its first step, unless a checkpoint gave it."""
+    if not encoder.text.tokenizer.ready:
+        _learn_vocabulary(encoder, data)
+    take_states(objectives, data)
+    _say_loaded(encoder)
+
+
+def _learn_vocabulary(encoder: DualEncoder, data: TrainingData) -> None:
     """Train the tokenizer on the texts of the training split, in one process for all."""
     tokenizer = encoder.text.tokenizer
 
@@ -75,7 +84,7 @@ def learn_vocabulary(encoder: DualEncoder, data: TrainingData) -> None:
     tokenizer.from_json(made_by_rank_0(learned))
 
 
-def say_loaded(encoder: DualEncoder) -> None:
+def _say_loaded(encoder: DualEncoder) -> None:
     """Say, once, what of their pretrained weights the towers took."""
     for tower in (encoder.image, encoder.text):
         if (report := getattr(tower, "load_report", None)) is not None:

@@ -124,12 +124,11 @@ class ShardedTowers(ModelParallelStrategy):
     def _groups(self, optimizer: Optimizer) -> list[list[nn.Parameter]]:
         """The optimiser's parameters in the groups of one process alone."""
         module = cast(ContrastiveModule, self.lightning_module)
+        optimizer_config = module.updates.optimizer
         held = {parameter for group in optimizer.param_groups for parameter in group["params"]}
         named = ((name, parameter) for name, parameter in module.named_parameters() if parameter in held)
         return list(
-            module.optimizer_config.groups(
-                named, block_distances(module.encoder, module.optimizer_config.layer_decay)
-            ).values()
+            optimizer_config.groups(named, block_distances(module.encoder, optimizer_config.layer_decay)).values()
         )
 
 

@@ -101,6 +101,7 @@ class Model:
             of pictures.
 
         Raises:
+            ConfigError: it is a tensor, which is what this gives.
             InputError: the file cannot be read.
             PresetError: something is missing that the model needs, such as the spacing of an array.
         """

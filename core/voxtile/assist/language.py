@@ -125,7 +125,11 @@ class Language:
         return made if not cap else cap * torch.tanh(made / cap)
 
     def past(self) -> Past:
-        """Nothing yet."""
+        """Nothing yet.
+
+        Raises:
+            MissingExtraError: transformers is not installed.
+        """
         try:
             from transformers import DynamicCache
         except ImportError as error:

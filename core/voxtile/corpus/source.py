@@ -76,7 +76,11 @@ class StoredSample:
 
     @cached_property
     def stored(self) -> StoredArray:
-        """The array in place, for reading several boxes."""
+        """The array in place, for reading several boxes.
+
+        Raises:
+            CorpusError: it is a picture, or damaged.
+        """
         if self._codec != ARRAY_CODEC and (
             self._codec != REFERENCE_CODEC or self._reference.suffix != f".{ARRAY_CODEC}"
         ):
@@ -134,7 +138,11 @@ class StoredSample:
         )
 
     def preview(self) -> bytes | None:
-        """JPEG for people, which the writer put right after the payload of an array; None if there is none."""
+        """JPEG for people, which the writer put right after the payload of an array; None if there is none.
+
+        Raises:
+            CorpusError: what stands there is damaged.
+        """
         if self._codec != ARRAY_CODEC:
             return None
         path, offset, nbytes = self._address

@@ -19,7 +19,11 @@ class StorageError(CorpusError):
 
 @contextmanager
 def storage_errors(path: Path) -> Iterator[None]:
-    """Turn the system's errors about a path into one sentence."""
+    """Turn the system's errors about a path into one sentence.
+
+    Raises:
+        StorageError: the system refused to write there; says why.
+    """
     try:
         yield
     except OSError as error:

@@ -53,6 +53,9 @@ class CaptionPolicy:
             be turned freely (the rotation-invariant captions of RS5M, Zhang et al. 2024); with `keep` the preset leaves
             such tiles upright instead.
 
+    Raises:
+        ConfigError: a number below 0, kinds of which none is taken, or `findings` that is no factor above 0.
+
     Examples:
         >>> from voxtile.corpus.view.text import text_hash
         >>> from voxtile.corpus.view.view import Caption

@@ -74,6 +74,9 @@ class CorpusDataModule(TrainingContents, pl.LightningDataModule):
         pin_memory: put batches into page-locked memory, for training on a GPU.
         view_folder: folder for compiled views instead of the corpus's `views`, where that is read-only.
         mixture: several sources with shares, in place of `corpus`; null for one.
+
+    Raises:
+        ConfigError: a number that cannot be, or texts of single samples where an item is a sample.
     """
 
     def __init__(
@@ -247,7 +250,11 @@ class CorpusDataModule(TrainingContents, pl.LightningDataModule):
             _callbacks(trainer).insert(0, CursorCallback(self.cursor, self.batch_size, self._epoch_items()))
 
     def train_dataloader(self) -> BatchLoader:
-        """Shuffled batches from the cursor on; what does not fill a batch waits for another epoch."""
+        """Shuffled batches from the cursor on; what does not fill a batch waits for another epoch.
+
+        Raises:
+            ConfigError: the batch cannot be shared equally by the processes.
+        """
         dataset = self._dataset("train")
         rank, ranks = self._place()
         if self.batch_size % ranks:

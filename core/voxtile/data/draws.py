@@ -64,6 +64,9 @@ class DrawDataset(BatchDataset):
         dialogues: draws questions and answers for items, or None.
         marked: places regions that their questions mark, or None.
         preferences: draws pairs of answers for items, or None.
+
+    Raises:
+        ConfigError: the preset reads studies and an item is a sample, or masks are asked of items of several images.
     """
 
     view: CompiledView

@@ -29,6 +29,9 @@ class RunOptions:
         time_limit_s: time that one input may take, in seconds.
         job_mb: close a job (and its shard) before it reads more than this many MB.
         job_items: close a job before it has more than this many inputs; earlier where there are few in all.
+
+    Raises:
+        ConfigError: a number or a word that cannot be.
     """
 
     workers: int = 0

@@ -101,6 +101,9 @@ def read_in(
 
     Returns:
         As `parallel_map`.
+
+    Raises:
+        RuntimeError: the function raised; with the traceback of its process.
     """
     for start in range(0, len(items), size):
         pool.submit(_call(items, range(start, min(start + size, len(items)))))

@@ -80,7 +80,11 @@ def write_hugging_face(source: Source, folder: Path) -> None:
 
 @torch.no_grad()
 def run_hugging_face(folder: Path, probes: Probes) -> Embedded:
-    """What transformers makes of the probes, loaded by its own functions and without code from the folder."""
+    """What transformers makes of the probes, loaded by its own functions and without code from the folder.
+
+    Raises:
+        ExportError: transformers does not load the export.
+    """
     transformers = _library()
     try:
         model = transformers.AutoModel.from_pretrained(folder, trust_remote_code=False, use_safetensors=True).eval()

@@ -52,7 +52,11 @@ def write_open_clip(source: Source, folder: Path) -> None:
 
 @torch.no_grad()
 def run_open_clip(folder: Path, probes: Probes) -> Embedded:
-    """What open_clip makes of the probes, loaded by its own functions."""
+    """What open_clip makes of the probes, loaded by its own functions.
+
+    Raises:
+        ExportError: open_clip does not load the export.
+    """
     import open_clip
 
     name = f"local-dir:{folder}"

@@ -192,6 +192,9 @@ class DualEncoder(nn.Module):
             items: B.
             days: [S] as for `encode_items`.
             members: of items with several images keep what the tower gave of each, as `Encoded.members`.
+
+        Raises:
+            ConfigError: tokens are asked for of items of several images.
         """
         several = len(embeddings) != items
         if encoded.tokens is not None and several and not members:

@@ -20,6 +20,9 @@ class Flattening:
         window: (low, high) in the volume's units; None for soft tissue in HU, else percentiles of the volume.
         bands: three names, red, green and blue; `B04|red` takes the first that a tile has.
 
+    Raises:
+        ConfigError: no slice, a window that cannot be, or another number of bands than three.
+
     Examples:
         >>> import numpy as np
         >>> from voxtile.api.inputs import ArraySample

@@ -211,7 +211,11 @@ class StudyTransformer(DatedPool):
         self.head: nn.Module = nn.Identity()
 
     def setup(self, width: int) -> None:
-        """Create the layers for vectors of this width."""
+        """Create the layers for vectors of this width.
+
+        Raises:
+            ConfigError: the width cannot be shared by the heads.
+        """
         if width % self.heads:
             raise ConfigError(f"a study transformer of {self.heads} heads does not fit a tower of width {width}")
         hidden = int(self.mlp_ratio * width)

@@ -50,6 +50,9 @@ class SubwordTokenizer:
         context: longest token sequence, start and end included.
         beyond: `cut` longer texts, or `refuse` them.
 
+    Raises:
+        ConfigError: the vocabulary has no room for all bytes, or the context none for a text.
+
     Examples:
         >>> from voxtile.models import SubwordTokenizer
         >>> tokenizer = SubwordTokenizer(context=8)

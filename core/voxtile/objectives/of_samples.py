@@ -78,7 +78,11 @@ class OfSamples(Objective):
         )
 
     def forward(self, features: Features) -> Tensor:
-        """Return the objective's loss over the samples; 0 where none of them has a text."""
+        """Return the objective's loss over the samples; 0 where none of them has a text.
+
+        Raises:
+            ConfigError: the batch has no texts of single samples.
+        """
         samples = features.samples
         if samples is None:
             raise ConfigError(

@@ -260,7 +260,11 @@ def check_groups(optimizer: Optimizer, stored: Sequence[int]) -> None:
 
 
 def check_group_sizes(own: Sequence[int], stored: Sequence[int]) -> None:
-    """The same by the sizes of the run's groups, where its optimizer has others than a checkpoint's."""
+    """The same by the sizes of the run's groups, where its optimizer has others than a checkpoint's.
+
+    Raises:
+        CheckpointError: they differ.
+    """
     if list(own) != list(stored):
         raise CheckpointError(
             "the checkpoint's optimizer learned other weights, or in other groups, than model.optimizer and the tuning "

@@ -38,7 +38,11 @@ class Predictions(pl.Callback):
         self._writer: pq.ParquetWriter | None = None
 
     def on_predict_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Choose the file; it has its name once it is whole."""
+        """Choose the file; it has its name once it is whole.
+
+        Raises:
+            ConfigError: the folder cannot be written.
+        """
         folder = Path(trainer.log_dir or trainer.default_root_dir)
         name = FILE if trainer.world_size == 1 else f"{Path(FILE).stem}-{trainer.global_rank}.parquet"
         self._rows, self._path = 0, folder / name
@@ -76,7 +80,11 @@ class Predictions(pl.Callback):
         self._rows += table.num_rows
 
     def on_predict_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
-        """Give the file its name and say it."""
+        """Give the file its name and say it.
+
+        Raises:
+            ConfigError: no item was embedded.
+        """
         if self._writer is None:
             self._draft.close()
             raise ConfigError("no item was embedded; set trainer.limit_predict_batches to more than 0")

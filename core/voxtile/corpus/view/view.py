@@ -372,7 +372,11 @@ def _recorded(folder: Path, name: str, field: str) -> object:
 
 @contextmanager
 def view_lock(target: Path) -> Iterator[None]:
-    """One process at a time compiles a view; the lock ends with its process."""
+    """One process at a time compiles a view; the lock ends with its process.
+
+    Raises:
+        CorpusError: the folder of the view cannot be written.
+    """
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         lock = os.open(target.parent / f".{target.name}.lock", os.O_CREAT | os.O_RDWR, 0o644)

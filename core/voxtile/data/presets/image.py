@@ -86,6 +86,9 @@ class ImagePreset(BasePreset):
         modalities: accepted modalities; empty accepts all.
         augment: random changes in training.
 
+    Raises:
+        PresetError: a size, number of channels or statistics that cannot be, or quarter turns of what is not square.
+
     Examples:
         >>> import numpy as np
         >>> from voxtile.api.inputs import ArraySample

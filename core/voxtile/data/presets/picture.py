@@ -46,7 +46,11 @@ def to_channels(pixels: npt.NDArray[Any], channels: int) -> Tensor:
 
 
 def picture_size(data: bytes) -> tuple[int, int] | None:
-    """Height and width of a JPEG that libjpeg can scale while decoding; None for any other picture."""
+    """Height and width of a JPEG that libjpeg can scale while decoding; None for any other picture.
+
+    Raises:
+        CorpusError: the JPEG is damaged.
+    """
     if not data.startswith(b"\xff\xd8\xff"):
         return None
     try:
@@ -70,6 +74,9 @@ def decode_scaled(
 
     Returns:
         [C, Y, X] uint8, and the crop in its pixels.
+
+    Raises:
+        CorpusError: the JPEG is damaged.
     """
     factor = max(out[0] / box.height, out[1] / box.width)
     if factor > 0.5:

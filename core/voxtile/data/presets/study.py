@@ -99,6 +99,9 @@ class StudyPreset(BasePreset):
         flip: axes that are mirrored with probability 1/2 in training; mirroring x swaps left and right, so that no fact
             may name a side.
 
+    Raises:
+        PresetError: no role, a shape, spacing or `drop` that cannot be, or `presence` without `drop`.
+
     Examples:
         >>> import numpy as np
         >>> from voxtile.api.inputs import ArraySample

@@ -28,6 +28,9 @@ class PictureStudyPreset(BasePreset):
         picture: how every picture is read.
         missing: a study that lacks a role is used as it is, its channels 0 (`mask`), or refused (`refuse`).
 
+    Raises:
+        PresetError: no role, or `picture` is no `ImagePreset`.
+
     Examples:
         >>> import numpy as np
         >>> from voxtile.api.inputs import ArraySample

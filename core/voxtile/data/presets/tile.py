@@ -91,6 +91,9 @@ class TilePreset(BasePreset):
         modalities: accepted modalities; empty accepts all.
         augment: random changes in training.
 
+    Raises:
+        PresetError: bands, a size, statistics or a range that cannot be, or turns of what is not square.
+
     Examples:
         >>> import numpy as np
         >>> from voxtile.api.inputs import ArraySample

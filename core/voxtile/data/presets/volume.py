@@ -86,6 +86,9 @@ class VolumePreset(BasePreset):
             takes the centre.
         augment: random changes in training.
 
+    Raises:
+        PresetError: a shape, a spacing or a window that cannot be.
+
     Examples:
         >>> import numpy as np
         >>> from voxtile.api.inputs import ArraySample

@@ -47,6 +47,9 @@ class RegionPolicy:
         wordings: ways to ask, each with one `{}` for the phrase; one is drawn for each.
         confidence: weight of the regions of a source by its beginning, for weak labels; 1 where left out.
         confidence_score: name of a score that holds each region's own weight (`mention-confidence`), a factor more.
+
+    Raises:
+        ConfigError: nothing is asked for, a wording without its place, or a confidence outside 0 to 1.
     """
 
     phrases: tuple[str, ...] = ()

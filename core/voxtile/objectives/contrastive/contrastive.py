@@ -42,6 +42,9 @@ class Contrastive(Objective):
 
     Items of several sources that have scales of their own (`voxtile.models.source_scales`) may meet in a batch.
 
+    Raises:
+        ConfigError: another kind, a tile or a label smoothing that cannot be, or `text_bias` of softmax.
+
     Examples:
         >>> import torch
         >>> from voxtile.objectives import Contrastive

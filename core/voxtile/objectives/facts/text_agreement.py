@@ -63,7 +63,11 @@ class TextAgreement(Objective):
         self.scale = scale
 
     def setup(self, *, image_width: int, text_width: int, embed_dim: int, fact_names: tuple[str, ...]) -> None:
-        """Check that there are facts."""
+        """Check that there are facts.
+
+        Raises:
+            ConfigError: there are none.
+        """
         if not fact_names:
             raise ConfigError(
                 "the TextAgreement objective needs facts with evidence; run 'voxtile facts --from reports' on the "

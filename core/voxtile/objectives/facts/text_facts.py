@@ -46,7 +46,11 @@ class TextFactHead(Objective):
         self.head: nn.Linear | None = None
 
     def setup(self, *, image_width: int, text_width: int, embed_dim: int, fact_names: tuple[str, ...]) -> None:
-        """Create the head for these concepts."""
+        """Create the head for these concepts.
+
+        Raises:
+            ConfigError: there are none.
+        """
         if not fact_names:
             raise ConfigError(
                 "the TextFactHead objective needs facts with evidence; run 'voxtile facts --from reports' on the "

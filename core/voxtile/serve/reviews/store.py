@@ -117,7 +117,11 @@ class Reviews:
             return {target_of(r) for r in self._rows.values() if r["reader"] == reader and r["claim"] is None}
 
     def table(self, root: int) -> pa.Table:
-        """All rows of one corpus as they stand now, for conditions."""
+        """All rows of one corpus as they stand now, for conditions.
+
+        Raises:
+            CorpusError: the table cannot be read.
+        """
         schema = REVIEWS.remove_metadata()
         while True:
             before = self.stamp()

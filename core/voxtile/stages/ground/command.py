@@ -146,7 +146,11 @@ def ground(
 
 
 def showing(model: EvaluationModel, method: Way) -> GroundingModel:
-    """What shows phrases: the model's decoder where it has one and no other way is asked for, else its similarity."""
+    """What shows phrases: the model's decoder where it has one and no other way is asked for, else its similarity.
+
+    Raises:
+        ConfigError: the decoder is asked for, and the model has none.
+    """
     decodes = isinstance(model, GroundingModel) and model.grounds
     if isinstance(model, GroundingModel) and decodes and method in ("auto", "decoder"):
         return model

@@ -62,6 +62,9 @@ def as_nifti(corpus: Corpus, found: Sequence[Found], image: Path, out: Path, box
     """A NIfTI a volume with a fourth axis for the phrases, on the grid of the image itself, and their names as JSON.
 
     Masks may overlap, so that each has a volume of its own along the fourth axis, in the order of the names.
+
+    Raises:
+        ConfigError: the image has no affine.
     """
     nib = require("nibabel", "medical")
     files = []

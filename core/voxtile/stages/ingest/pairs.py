@@ -116,7 +116,11 @@ class PairTask(ABC):
         """Read the texts of a pair."""
 
     def items(self) -> Iterator[Item]:
-        """One item a pair; a repeated image names the first one."""
+        """One item a pair; a repeated image names the first one.
+
+        Raises:
+            InputError: there is no pair.
+        """
         seen = Duplicates(Path(self.corpus), self.name)
         empty = True
         for pair in self.pairs():

@@ -87,7 +87,11 @@ class ParquetTask(PairTask):
         return [apart[path] if path in apart else find(path) for path in files]
 
     def image(self, where: Mapping[str, Any]) -> bytes:
-        """The image's bytes, from the row or from the file that it names."""
+        """The image's bytes, from the row or from the file that it names.
+
+        Raises:
+            PictureError: the row has no bytes and names no file.
+        """
         path, columns = self._open(where)
         if columns.image is not None:
             data = _image_bytes(_row_group(path, where["group"], columns)[columns.image][where["row"]].as_py())

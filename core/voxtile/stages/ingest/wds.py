@@ -46,7 +46,11 @@ class WdsTask(PairTask):
                 yield from found
 
     def image(self, where: Mapping[str, Any]) -> bytes:
-        """The image's bytes."""
+        """The image's bytes.
+
+        Raises:
+            PictureError: the sample has no picture.
+        """
         if where["image"] is None:
             raise PictureError(NO_IMAGE, f"no jpg, png or webp member (there is: {', '.join(where['members'])})")
         return read_range(self._path(where), *where["image"])

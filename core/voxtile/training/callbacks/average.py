@@ -23,6 +23,9 @@ class WeightAverage(pl.Callback):
 
     Args:
         decay: share of the old average that a step keeps. Early steps keep less: min(decay, (1 + n) / (10 + n)).
+
+    Raises:
+        ConfigError: `decay` is not at least 0 and below 1.
     """
 
     def __init__(self, *, decay: float = 0.99) -> None:

@@ -17,6 +17,9 @@ class RunCheckpoint(Checkpoint):
     Args:
         every_n_train_steps: steps between checkpoints.
         keep: also keep each as `step-N.ckpt`.
+
+    Raises:
+        ConfigError: `every_n_train_steps` below 1.
     """
 
     def __init__(self, *, every_n_train_steps: int = 200, keep: bool = False) -> None:

@@ -57,6 +57,9 @@ class RankWatch(pl.Callback):
     Args:
         note_after: seconds of waiting after which it is said who is waited for.
         end_after: seconds without a sign of life after which the run ends.
+
+    Raises:
+        ConfigError: `note_after` is not above 0, or is longer than `end_after`.
     """
 
     def __init__(self, *, note_after: float = 60.0, end_after: float = 600.0) -> None:

@@ -33,6 +33,9 @@ class Telemetry(pl.Callback):
     Args:
         peak_tflops: what the device can do at most in the run's precision, 10¹² operations a second; null looks a GPU
             up, and leaves `mfu` out where it is not known.
+
+    Raises:
+        ConfigError: `peak_tflops` is not above 0.
     """
 
     def __init__(self, *, peak_tflops: float | None = None) -> None:

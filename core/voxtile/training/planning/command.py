@@ -102,6 +102,9 @@ class Plan:
         preset: of its images.
         objectives: names of its terms.
         half: whether it trains in mixed precision of 16 bits.
+
+    Raises:
+        ConfigError: the file is no training config.
     """
 
     def __init__(self, name: str, card: str) -> None:
@@ -127,7 +130,11 @@ class Plan:
         return total, int((self.model.get("batch") or {}).get("micro", total))
 
     def step(self, count: int) -> Step:
-        """A step on so many items."""
+        """A step on so many items.
+
+        Raises:
+            ConfigError: the model cannot be gone through with shapes alone.
+        """
         if count not in self._measured:
             try:
                 self._measured[count] = measure(self.model, self.preset, items=count, half=self.half, **self.each())

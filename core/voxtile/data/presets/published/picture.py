@@ -26,6 +26,9 @@ class PublishedPicture(ImagePreset):
         within: the picture is first fitted into a black square of so many pixels by Lanczos filtering and made grey;
             that square is then brought to `size` without anti-aliasing (CheXzero). None leaves this out.
 
+    Raises:
+        PresetError: as `ImagePreset`, or `within` without `resize: longest`.
+
     Examples:
         >>> import numpy as np
         >>> from voxtile.api.inputs import ArraySample

@@ -51,6 +51,9 @@ class PublishedVolume(BasePreset):
         units: required units, or None for any.
         modalities: accepted modalities; empty accepts all.
 
+    Raises:
+        PresetError: axes, a shape, a spacing or a window that cannot be.
+
     Examples:
         >>> import numpy as np
         >>> from voxtile.api.inputs import ArraySample

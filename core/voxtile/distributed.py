@@ -77,7 +77,7 @@ class Share:
         return self.start + self.each[self.rank]
 
     def gather(self, own: Tensor) -> Tensor:
-        """All rows from every process's own ones; their gradient flows to the own ones.
+        """[n, …] all rows from every process's own ones; their gradient flows to the own ones.
 
         A process that knows the whole loss needs no exchange for that. The gradient is multiplied by the number of
         processes, because DistributedDataParallel averages over them where a sum is meant.

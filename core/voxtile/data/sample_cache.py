@@ -36,10 +36,10 @@ class CacheablePreset(Protocol):
         """Type of every base."""
 
     def base(self, source: SampleSource) -> Tensor:
-        """The deterministic part."""
+        """The deterministic part, of `base_shape` and `base_dtype`."""
 
     def finish(self, base: Tensor, rng: np.random.Generator | None) -> Tensor:
-        """The rest."""
+        """The rest: [C, *grid], as the preset gives it."""
 
 
 @runtime_checkable
@@ -55,10 +55,10 @@ class CacheableStudies(Protocol):
         """Type of every base."""
 
     def study_base(self, source: StudySource) -> Tensor:
-        """The deterministic part."""
+        """The deterministic part, of `base_shape` and `base_dtype`."""
 
     def finish_study(self, base: Tensor, rng: np.random.Generator | None) -> Tensor:
-        """The rest."""
+        """The rest: [C, *grid], as the preset gives it."""
 
 
 class BaseCache:

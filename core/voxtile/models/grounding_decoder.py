@@ -287,7 +287,7 @@ class GroundingDecoder(nn.Module):
         return weights, vectors @ self.parts.bias.reshape(parts, self.product).T + self.bias
 
     def forward(self, levels: Sequence[Tensor], phrases: Encoded, item: Tensor, grid: Sequence[int]) -> Grounded:
-        """Masks of R phrases on the grid *G of the image; see `answers` for the other arguments."""
+        """[R, *G] masks of R phrases on the grid *G of the image; see `answers` for the other arguments."""
         found = self.answers(levels, phrases, item)
         return Grounded(self.laid_out(found, item, levels[0].shape[2:], grid), found.presence)
 
@@ -348,7 +348,7 @@ def _coordinates(level: Tensor) -> Tensor:
 
 
 def require_levels(encoded: Encoded) -> tuple[Tensor, ...]:
-    """Feature maps of an image tower.
+    """Feature maps of an image tower, the finest first: [S, W, *H] each.
 
     Raises:
         ConfigError: it gave none.

@@ -78,33 +78,33 @@ class Tile:
         self._ignored = ignored
 
     def drop_(self, logits: Tensor) -> None:
-        """Set ignored pairs to minus infinity: no part of any sum."""
+        """Set ignored pairs of [r, c] logits to minus infinity, in place: no part of any sum."""
         if self._ignored is not None:
             logits.masked_fill_(self._ignored, -torch.inf)
 
     def negate_(self, values: Tensor) -> None:
-        """Change the sign of the positive pairs."""
+        """Change the sign of the positive pairs of [r, c] values, in place."""
         if self._at is not None:
             values[self._at] = -values[self._at]
         elif self._mask is not None:
             torch.where(self._mask, -values, values, out=values)
 
     def subtract_(self, shares: Tensor, weight: Tensor, axis: int) -> None:
-        """Subtract `weight` (of the row for axis 1, of the column for axis 0) at the positive pairs of a mask."""
+        """Subtract `weight` ([r] of rows for axis 1, [c] of columns for axis 0) at a mask's pairs of [r, c] shares."""
         if self._mask is not None:
             shares -= self._mask * weight.unsqueeze(axis)
 
     def owned(self, values: Tensor) -> Tensor:
-        """Values at the owned pairs; empty where the tile has a mask."""
+        """[n] of [r, c] values at the owned pairs; empty where the tile has a mask."""
         return values[self._at] if self._at is not None else values.new_empty(0)
 
     def put_owned_(self, values: Tensor, new: Tensor) -> None:
-        """Overwrite the values at the owned pairs; nothing where the tile has a mask."""
+        """Overwrite [r, c] values at the owned pairs with [n] new ones; nothing where the tile has a mask."""
         if self._at is not None:
             values[self._at] = new
 
     def take_owned_(self, values: Tensor, axis: int) -> Tensor:
-        """Set the values at owned pairs to 0 and return their sums along `axis` in float64.
+        """Set [r, c] values at owned pairs to 0; return their sums along `axis` in float64, [r] for 1 and [c] for 0.
 
         A share near 1 would swallow the small ones in a float32 sum.
         """
@@ -115,7 +115,7 @@ class Tile:
         return kept
 
     def spread(self, weight: Tensor, axis: int) -> Tensor:
-        """The weight of the row (axis 1) or the column (axis 0) of each owned pair."""
+        """[n] weight of the row (axis 1, [r]) or the column (axis 0, [c]) of each owned pair."""
         return weight[self._at[1 - axis]] if self._at is not None else weight.new_empty(0)
 
     def sums(self, logits: Tensor) -> tuple[Tensor, Tensor]:

@@ -136,7 +136,7 @@ def _samples(items: Sequence[LoadedItem], numbers: npt.NDArray[np.int64], view: 
 
 
 def any_sample(facts: list[npt.NDArray[np.int8]]) -> npt.NDArray[np.int8]:
-    """Facts of a study: present if any sample shows it, else absent if any sample denies it, else unknown."""
+    """[F] facts of a study: present if any sample shows it, else absent if any sample denies it, else unknown."""
     known: npt.NDArray[np.int8] = np.max(np.stack(facts), axis=0)
     return known
 

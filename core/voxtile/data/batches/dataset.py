@@ -22,7 +22,7 @@ class PackedPreset(Protocol):
     """A preset that leaves normalisation for later, so that bytes and not floats move between processes."""
 
     def pixels(self, source: SampleSource, rng: np.random.Generator | None) -> Tensor:
-        """All but the normalisation of one sample."""
+        """[C, *grid] of one sample, all but normalised."""
 
     def unpack(self, pixels: Tensor) -> Tensor:
         """Normalise a batch [S, C, *grid] to float32."""

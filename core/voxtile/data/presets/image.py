@@ -217,7 +217,7 @@ class ImagePreset(BasePreset):
         return picture.expand(self.channels, -1, -1)
 
     def finish(self, base: Tensor, rng: np.random.Generator | None) -> Tensor:
-        """From `base` to what `pixels` gives."""
+        """From `base`, [C, Y, X] uint8, to what `pixels` gives."""
         return self._finished(base, rng)
 
     def _finished(self, picture: Tensor, rng: np.random.Generator | None) -> Tensor:

@@ -99,7 +99,7 @@ class StudyMasks(BasePreset):
 
 
 def anchored(meta: Mapping[str, Any], centre: npt.NDArray[np.float64]) -> dict[str, Any]:
-    """Metadata of a sample of a study whose grid has its centre here, mm (x, y, z)."""
+    """Metadata of a sample of a study whose grid has its centre here: [3], mm, (x, y, z), RAS+."""
     return {**meta, _CENTRE: [float(v) for v in centre]}
 
 

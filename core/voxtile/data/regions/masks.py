@@ -50,7 +50,7 @@ class MaskSource:
     mask: Booleans
 
     def array(self, selection: tuple[slice, ...] | None = None) -> npt.NDArray[np.uint8]:
-        """The mask or a part of it, 0 and 1."""
+        """The mask or a part of it over the sample's spatial axes, [Z, Y, X] or [Y, X]: 0 and 1."""
         part: npt.NDArray[np.uint8] = (self.mask if selection is None else self.mask[selection]).astype(np.uint8)
         return part
 
@@ -95,6 +95,9 @@ def placed_mask(
         rows: regions of the item's samples.
         metas: of the item's samples by uid, from `mask_metas`.
         place: the preset, or a part of it.
+
+    Returns:
+        As `place` gives it; where two masks of samples meet, the larger value.
 
     Raises:
         CorpusError: as `joined_mask`.

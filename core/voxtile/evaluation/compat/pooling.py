@@ -44,7 +44,13 @@ def balanced(classes: npt.NDArray[np.int64], bags: Bags, top: int) -> float:
 
 
 def best_top(classes: npt.NDArray[np.int64], prompts: Sequence[Bags], tops: Sequence[int]) -> tuple[int, float]:
-    """The j with the largest median balanced accuracy over prompts, and that figure; of equal ones the smallest j."""
+    """The j with the largest median balanced accuracy over prompts, and that figure; of equal ones the smallest j.
+
+    Args:
+        classes: [N] of the slides.
+        prompts: bags of the N slides, by each prompt.
+        tops: the j that are tried, ascending.
+    """
     figures = {top: float(np.median([balanced(classes, bags, top) for bags in prompts])) for top in tops}
     best = max(figures, key=lambda top: figures[top])
     return best, figures[best]

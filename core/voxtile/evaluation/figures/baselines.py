@@ -184,7 +184,12 @@ def _logits(features: Tensor, weights: Tensor) -> Tensor:
 
 
 def macro_auroc(labels: npt.NDArray[np.int8], scores: Floats) -> float:
-    """Mean AUROC over the classes that have both labels; 0 where none has."""
+    """Mean AUROC over the classes that have both labels; 0 where none has.
+
+    Args:
+        labels: [N, K] 1 present, 0 absent, -1 unknown.
+        scores: [N, K].
+    """
     values = [auroc(y[y >= 0] == 1, s[y >= 0])[0] for y, s in zip(labels.T, scores.T, strict=True)]
     finite = [value for value in values if np.isfinite(value)]
     return float(np.mean(finite)) if finite else 0.0

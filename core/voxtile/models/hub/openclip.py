@@ -181,7 +181,7 @@ class OpenClipTokenizer:
         return tokens, sum(longer)
 
     def swapped(self, tokens: Tensor) -> Tensor:
-        """Exchange 0 and the model's own padding; twice is nothing."""
+        """Exchange 0 and the model's own padding in [T, L] tokens; twice is nothing."""
         if not self.padding:
             return tokens
         other = torch.where(tokens == self.padding, 0, tokens)

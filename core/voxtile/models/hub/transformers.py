@@ -96,7 +96,7 @@ class HuggingFaceTokenizer:
         return torch.where(made["attention_mask"] != 0, real, 0), sum(longer)
 
     def original(self, tokens: Tensor) -> Tensor:
-        """The same as the model itself numbers them."""
+        """[T, L] tokens as the model itself numbers them."""
         own = torch.where(tokens == 0, self.padding, tokens)
         return own if not self._zero else torch.where(tokens == self._zero, 0, own)
 

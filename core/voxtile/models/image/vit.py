@@ -297,7 +297,7 @@ def to_slices(x: Tensor, prefix: int, slices: int) -> Tensor:
 
 
 def from_slices(x: Tensor, prefix: int, slices: int) -> Tensor:
-    """Back, the copies averaged."""
+    """[S · slices, P + N / slices, W] back to [S, P + N, W], the copies averaged."""
     x = x.reshape(-1, slices, *x.shape[1:])
     return torch.cat([x[:, :, :prefix].mean(1), x[:, :, prefix:].flatten(1, 2)], 1)
 

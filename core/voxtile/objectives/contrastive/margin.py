@@ -88,12 +88,12 @@ class Margin(Objective):
 
 
 def worst(excess: Tensor, wrong: Tensor) -> Tensor:
-    """Sum over rows of the largest positive excess of a wrong pair."""
+    """Sum over rows of the largest positive excess of a wrong pair; [r, c], and [r, c] bool which are wrong."""
     return excess.masked_fill(~wrong, 0.0).amax(1).clamp(min=0).sum()
 
 
 def slabs(slab: Slab, rows: int) -> Tensor:
-    """Sum of slabs of rows, each computed again in the backward pass."""
+    """Scalar sum of what `slab` gives of slabs of rows, each computed again in the backward pass."""
     parts = [slice(start, min(start + SLAB, rows)) for start in range(0, rows, SLAB)]
     made = [checkpoint(slab, part, use_reentrant=False, preserve_rng_state=False) for part in parts]
     return torch.stack(made).sum()

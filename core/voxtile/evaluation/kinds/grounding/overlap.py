@@ -43,7 +43,7 @@ def extent(mask: Mask) -> int:
 
 
 def lesions(mask: Mask) -> tuple[npt.NDArray[Any], int]:
-    """Connected parts, neighbours by corners too: labels and their number."""
+    """Connected parts, neighbours by corners too: labels from 1 in the mask's own shape, and how many."""
     labels, count = ndimage.label(mask, structure=np.ones((3,) * mask.ndim))
     return labels, int(count)
 

@@ -56,7 +56,7 @@ class AttentionProbe(nn.Module):
         self.classifier = nn.Linear(width, classes)
 
     def forward(self, vectors: Tensor, owner: Tensor, count: int) -> Tensor:
-        """Logits of each unit."""
+        """[N, K] logits of N = `count` units, from [S, D] vectors and the unit of each, [S]."""
         logits: Tensor = self.classifier(self.attention(vectors, owner, count))
         return logits
 

@@ -67,6 +67,9 @@ class WorkerPool(Closing):
         size: number of processes.
         shared: sent once to each process and handed to every call; its class must be importable.
         limits: time for an item and memory for a process.
+
+    Raises:
+        ConfigError: the class of `shared` cannot be imported.
     """
 
     def __init__(self, size: int, shared: object, limits: Limits) -> None:

@@ -90,6 +90,7 @@ def evaluate(
         json: print what OUT/results.json holds, with `out`, as one JSON object instead of tables.
 
     Raises:
+        ConfigError: no task is named, or an option or a task file does not fit.
         EvaluationError: nothing can be evaluated, or OUT is not writable.
     """
     options = replace(

@@ -50,6 +50,7 @@ def compare(
         seed: of the bootstrap.
 
     Raises:
+        ConfigError: fewer than 100 replicates.
         EvaluationError: a report without scores, or reports that cannot be paired.
     """
     if bootstrap < 100:

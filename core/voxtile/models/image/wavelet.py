@@ -248,7 +248,7 @@ class WaveletTower(StagedTower):
             self.mix = nn.Sequential(mixer, _NORM[self.dimensions](mix), nn.ReLU())
 
     def stem_features(self, images: Tensor) -> Tensor:
-        """[S, C, *grid] to standardised Haar coefficients; nothing is learned at the finest grid, where it would cost."""
+        """[S, C, *grid] to standardised Haar coefficients; none is learned at the finest grid: it would cost most."""
         with torch.no_grad():
             laid_out = images.contiguous(memory_format=LAYOUTS[self.dimensions])
             coefficients = self.stem_norm(self.stem(laid_out))

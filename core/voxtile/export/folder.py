@@ -177,6 +177,18 @@ def _card(source: Source, target: str, settings: dict[str, Any], found: Comparis
         json.dumps(settings["preset"], indent=2),
         "```",
         "",
+        *_nearness(found, loss),
+        "",
+        "## Limits",
+        "",
+        "This card states how the model was written, not how good it is: evaluate it on data of your own with "
+        "`voxtile evaluate`. It is no medical device.",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _nearness(found: Comparison, loss: Loss | None) -> list[str]:
+    lines = [
         "## How near it is to its source",
         "",
         f"Compared with the checkpoint in float32 on {found.samples} real images and {found.texts} real texts: largest "
@@ -192,11 +204,4 @@ def _card(source: Source, target: str, settings: dict[str, Any], found: Comparis
             f"embedding {loss.text_cosine:.4f}; mean change of a similarity {loss.similarity:.4f}; the most similar "
             f"text stays the same for {loss.same_text:.1%} of the images.",
         ]
-    lines += [
-        "",
-        "## Limits",
-        "",
-        "This card states how the model was written, not how good it is: evaluate it on data of your own with "
-        "`voxtile evaluate`. It is no medical device.",
-    ]
-    return "\n".join(lines) + "\n"
+    return lines

@@ -140,20 +140,7 @@ def _print_summary(console: Console, summary: CorpusSummary) -> None:
             for c in summary.captions
         ),
     )
-    stated = [concept for concept in summary.concepts if concept.is_stated]
-    _print(
-        console,
-        "facts: samples a concept",
-        ["concept", "#present", "#absent", "#absent by scope", "#uncertain", "#prevalence"],
-        (
-            (c.name, c.present, c.absent, c.implied, c.uncertain, share_text(c.prevalence))
-            for c in stated[:_SHOWN_CONCEPTS]
-        ),
-    )
-    if len(stated) > _SHOWN_CONCEPTS:
-        console.print(f"… and {len(stated) - _SHOWN_CONCEPTS} more concepts; --html shows all", highlight=False)
-    if unsaid := len(summary.concepts) - len(stated):
-        console.print(f"{unsaid:,} more concepts were looked for, and no sample states them", highlight=False)
+    _print_concepts(console, summary)
     _print(
         console,
         f"inputs that gave nothing, and parts left out of others ({summary.used:,} inputs were used)",
@@ -173,6 +160,23 @@ def _print_summary(console: Console, summary: CorpusSummary) -> None:
         console.print(f"{summary.uncaptioned:,} samples have no caption, nor has their study", highlight=False)
     for check in summary.checks:
         console.print("[green]ok[/]" if check.ok else "[yellow]look[/]", escape(check.sentence), highlight=False)
+
+
+def _print_concepts(console: Console, summary: CorpusSummary) -> None:
+    stated = [concept for concept in summary.concepts if concept.is_stated]
+    _print(
+        console,
+        "facts: samples a concept",
+        ["concept", "#present", "#absent", "#absent by scope", "#uncertain", "#prevalence"],
+        (
+            (c.name, c.present, c.absent, c.implied, c.uncertain, share_text(c.prevalence))
+            for c in stated[:_SHOWN_CONCEPTS]
+        ),
+    )
+    if len(stated) > _SHOWN_CONCEPTS:
+        console.print(f"… and {len(stated) - _SHOWN_CONCEPTS} more concepts; --html shows all", highlight=False)
+    if unsaid := len(summary.concepts) - len(stated):
+        console.print(f"{unsaid:,} more concepts were looked for, and no sample states them", highlight=False)
 
 
 def _print_leakage(console: Console, report: LeakageReport) -> None:

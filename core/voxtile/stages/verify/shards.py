@@ -95,19 +95,26 @@ def walk_tar(view: memoryview) -> Iterator[Member]:
         raise _DamagedShardError(f"the archive's end, at byte {position}, is damaged or cut short")
 
 
+def _misplaced(
+    view: memoryview, name: str, offset: int | None, nbytes: int | None, members: Mapping[int, Member] | None
+) -> str:
+    """What is wrong with the place of a member that a row states; empty where nothing is."""
+    if offset is None or nbytes is None or offset < 0 or nbytes <= 0 or offset + nbytes > len(view):
+        return f"its row says bytes {offset} to {(offset or 0) + (nbytes or 0)} of a shard of {len(view)} bytes"
+    member = members.get(offset) if members is not None else None
+    if members is not None and member != Member(name, offset, nbytes):
+        found = f"'{member.name}' of {member.size} bytes" if member else "no member"
+        return f"its row points at byte {offset}, where {found} starts"
+    return ""
+
+
 def _check_sample(
     view: memoryview, shard: str, row: Mapping[str, Any], members: Mapping[int, Member] | None, repair: str
 ) -> Iterator[Problem]:
     where = f"{shard}, sample {row['uid']}"
-    offset, nbytes, codec = row["offset"], row["nbytes"], row["codec"]
-    if offset is None or nbytes is None or offset < 0 or nbytes <= 0 or offset + nbytes > len(view):
-        what = f"its row says bytes {offset} to {(offset or 0) + (nbytes or 0)} of a shard of {len(view)} bytes"
+    offset, nbytes = row["offset"], row["nbytes"]
+    if what := _misplaced(view, f"{row['uid']}.{row['codec']}", offset, nbytes, members):
         yield Problem(where, what, repair)
-        return
-    member = members.get(offset) if members is not None else None
-    if members is not None and member != Member(f"{row['uid']}.{codec}", offset, nbytes):
-        found = f"'{member.name}' of {member.size} bytes" if member else "no member"
-        yield Problem(where, f"its row points at byte {offset}, where {found} starts", repair)
         return
     payload = view[offset : offset + nbytes]
     if hashlib.sha256(payload).hexdigest() != row["sha256"]:
@@ -123,14 +130,8 @@ def _check_mask(
 ) -> Iterator[Problem]:
     where = f"{shard}, mask of region {region['region_id']}"
     offset, nbytes = region["mask_offset"], region["mask_nbytes"]
-    if offset is None or nbytes is None or offset < 0 or nbytes <= 0 or offset + nbytes > len(view):
-        what = f"its row says bytes {offset} to {(offset or 0) + (nbytes or 0)} of a shard of {len(view)} bytes"
+    if what := _misplaced(view, f"{region['region_id']}.{MASK_SUFFIX}", offset, nbytes, members):
         yield Problem(where, what, repair)
-        return
-    member = members.get(offset) if members is not None else None
-    if members is not None and member != Member(f"{region['region_id']}.{MASK_SUFFIX}", offset, nbytes):
-        found = f"'{member.name}' of {member.size} bytes" if member else "no member"
-        yield Problem(where, f"its row points at byte {offset}, where {found} starts", repair)
         return
     try:
         frame = inspect_frame(view[offset : offset + nbytes])

@@ -23,6 +23,7 @@ from voxtile_medical.suv.compute import SuvChoice
 if TYPE_CHECKING:
     from voxtile.engine.parallel import PlanReader
     from voxtile_datasets.intake.reports_file import ReportSource
+    from voxtile_medical.dicomweb.fetch import Fetched
 
 _NOT_LOOKED_FOR = (
     "text that is burned into radiographs was not looked for, and stays; --find-text blank or refuse, in a new corpus, "
@@ -128,13 +129,7 @@ def convert_dicom(
         raise ConfigError("--profile says what de-identification keeps; leave --no-deidentify out, or --profile")
     if surrogates and chosen.dates == "full":
         raise ConfigError("--surrogates moves the days of texts and full-dates keeps those of headers; leave one out")
-    fetched = None
-    if str(source).lower().startswith(("http:/", "https:/")):
-        from voxtile_medical.dicomweb.fetch import fetch_source
-
-        fetched = fetch_source(source, corpus, query, downloads, dry_run=options.dry_run)
-    if fetched is None and (query or downloads is not None):
-        raise ConfigError("--query and --downloads are for the address of a DICOMweb service; leave them out")
+    fetched = _fetched(source, corpus, query, downloads, dry_run=options.dry_run)
     if fetched is not None and options.dry_run:
         output().print(f"{fetched.series} series would be retrieved into '{fetched.folder}'", markup=False)
         return
@@ -177,18 +172,36 @@ def convert_dicom(
         output().print(f"then {len(tree.masks)} SEG or RTSTRUCT objects are attached to the series that they are of")
     elif masks and tree.masks:
         _attach_masks(source, corpus, planner, tree, options, deidentify=deidentify)
-    if deidentify and find_text == "no" and any(h.text("Modality") in PICTURE_MODALITIES for h in tree.usable):
-        output().print(_NOT_LOOKED_FOR, markup=False, highlight=False, soft_wrap=True)
-    if reports is None and (beside := _reports_among(tree)):
-        output().print(_REPORTS_BESIDE.format(beside, source), markup=False, highlight=False, soft_wrap=True)
-    if continued := continued_series(tree.usable):
-        output().print(_CONTINUED.format(continued), markup=False, highlight=False, soft_wrap=True)
+    _say_what_stays(tree, source, texts=deidentify and find_text == "no", reports=reports is None)
     summary.raise_if_failed()
     if fetched is not None:
         fetched.raise_if_lost()
 
 
 # What a conversion of images alone does without is imported where it is used: start-up is most of a small one's time.
+
+
+def _fetched(
+    source: Path, corpus: Path, query: tuple[str, ...], downloads: Path | None, *, dry_run: bool
+) -> Fetched | None:
+    """What a DICOMweb service sent, where the source is its address."""
+    if str(source).lower().startswith(("http:/", "https:/")):
+        from voxtile_medical.dicomweb.fetch import fetch_source
+
+        return fetch_source(source, corpus, query, downloads, dry_run=dry_run)
+    if query or downloads is not None:
+        raise ConfigError("--query and --downloads are for the address of a DICOMweb service; leave them out")
+    return None
+
+
+def _say_what_stays(tree: DicomTree, source: Path, *, texts: bool, reports: bool) -> None:
+    """Say what the options left as it is: texts in radiographs, reports in the tree, one volume under two UIDs."""
+    if texts and any(h.text("Modality") in PICTURE_MODALITIES for h in tree.usable):
+        output().print(_NOT_LOOKED_FOR, markup=False, highlight=False, soft_wrap=True)
+    if reports and (beside := _reports_among(tree)):
+        output().print(_REPORTS_BESIDE.format(beside, source), markup=False, highlight=False, soft_wrap=True)
+    if continued := continued_series(tree.usable):
+        output().print(_CONTINUED.format(continued), markup=False, highlight=False, soft_wrap=True)
 
 
 def _advise(summary: RunSummary, reports: Path | None, chosen: set[str], *, about_text: bool) -> None:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from voxtile.corpus.identity import sample_uid
 from voxtile.corpus.records import Sample
@@ -23,6 +24,7 @@ from voxtile_medical.dicom.sample_rows import (
 )
 from voxtile_medical.dicom.series_kinds import modality_of
 from voxtile_medical.dicom_header.attributes import attributes_of
+from voxtile_medical.dicom_header.element_values import Values
 from voxtile_medical.dicom_planes.ct_numbers import CtNumbers, ct_numbers
 from voxtile_medical.dicom_planes.diffusion import direction_ras, with_diffusion
 from voxtile_medical.dicom_planes.enhanced import enhanced_frames, is_enhanced
@@ -40,11 +42,11 @@ from voxtile_medical.dicom_planes.pixels import (
     refuse_if_too_large,
 )
 from voxtile_medical.dicom_planes.regular_grid import on_regular_grid
-from voxtile_medical.dicom_planes.stored import harmonise, padding_mask, padding_range
+from voxtile_medical.dicom_planes.stored import Scale, harmonise, padding_mask, padding_range
 from voxtile_medical.dicom_planes.uih_grid import is_uih_grid, uih_frames
 from voxtile_medical.dicom_planes.units import not_hu, units_of
 from voxtile_medical.dicom_planes.volumes import VolumeFrames, split_volumes, unmerged
-from voxtile_medical.orientation import spacing_zyx, to_nearest_ras
+from voxtile_medical.orientation import Affine, spacing_zyx, to_nearest_ras
 from voxtile_medical.plausible import check_spacing, is_finite
 from voxtile_medical.preview import CT_WINDOW, volume_preview
 from voxtile_medical.suv.series import PetValues, pet_values
@@ -183,21 +185,7 @@ def _volume(
         refuse_text_in_planes(planes)
     padding = padding_mask(header.values, layout, planes)
     said = values_of(header, stack.frames[0])
-    units = units_of(said, modality)
-    if modality == "PT":
-        pet = pet_values(context.root, context.headers, stack.frames, units, context.suv)
-    elif modality == "MR":
-        signal = philips_scale(context.root, context.headers, stack.frames)
-        pet = PetValues(signal.frames, units, signal.facts)
-    else:
-        pet = PetValues(stack.frames, units, {})
-    values, scale, is_harmonised = harmonise(planes, pet.frames)
-    refused = None if pet.refusal is None else Verdict(f"suv-{pet.refusal.reason}", pet.refusal.detail)
-    if modality == "CT":
-        numbers = ct_numbers(values, scale, padding) if units == "HU" else CtNumbers(fault=not_hu(said))
-        if numbers.fault:
-            pet, refused = replace(pet, units="a.u."), Verdict("not-hu", numbers.fault)
-        pet.facts.update({"not_hu": numbers.fault} if numbers.fault else {"ct_numbers": dict(numbers.peaks)})
+    values, scale, is_harmonised, physical, refused = _measured(context, stack, planes, padding, said, modality)
     scanned = stack.affine
     if stack.irregular:
         low = padding_range(header.values, layout)
@@ -209,18 +197,10 @@ def _volume(
         from voxtile_medical.deface.peel import without_face
 
         part, linear = attributes_of(said).get("body_part"), (scale.slope, scale.intercept)
-        array, faceless = without_face(array, spacing_zyx(affine), modality, pet.units, linear, part)
-        pet.facts.update(faceless)
-    attributes = acquisition_attributes(header, layout, stack.frames[0]) | _labels(volume.label) | pet.facts
-    if stack.frames[0].gradient is not None:
-        attributes["diffusion_direction"] = direction_ras(stack.frames[0].gradient)
-    attributes |= context.marks
-    if stack.irregular:
-        attributes["resampled"] = "linear"
-    else:
-        attributes |= instance_attributes(context.headers, stack.frames, np.linalg.inv(affine) @ stack.affine)
-    if stack.tilt:
-        attributes["stack_tilt_deg"] = round(stack.tilt, 3)
+        array, faceless = without_face(array, spacing_zyx(affine), modality, physical.units, linear, part)
+        physical.facts.update(faceless)
+    attributes = acquisition_attributes(header, layout, stack.frames[0]) | _labels(volume.label) | physical.facts
+    attributes |= _geometry_attributes(context, stack, affine)
     if count > 1:
         attributes |= {"volume": number, "volumes": count}
     if stack.steps is not None:
@@ -234,15 +214,68 @@ def _volume(
         "kind": "volume",
         "modality": modality,
         "axes": "ZYX",
-        "units": pet.units,
-        "channels": [channel(modality, pet.units, scale)],
+        "units": physical.units,
+        "channels": [channel(modality, physical.units, scale)],
         "affine": [float(v) for v in affine.reshape(-1)],
         "spacing": spacing_zyx(affine),
         "valid_fraction": 1.0 if padding is None else float(1 - padding.mean()),
         "attributes": as_json(attributes),
     }
-    limits = window_limits(CT_WINDOW, scale) if pet.units == "HU" else None
+    limits = window_limits(CT_WINDOW, scale) if physical.units == "HU" else None
     return Sample(row=row, payload=array, preview=volume_preview(array, row["spacing"], limits)), refused
+
+
+class _Measured(NamedTuple):
+    """Planes of one scale, what makes physical values of them, and why these are not what was asked for."""
+
+    values: PixelArray
+    scale: Scale
+    is_harmonised: bool
+    physical: PetValues
+    refused: Verdict | None
+
+
+def _measured(
+    context: SeriesContext,
+    stack: Stack,
+    planes: PixelArray,
+    padding: npt.NDArray[np.bool_] | None,
+    said: Values,
+    modality: str,
+) -> _Measured:
+    """SUV of PET, the signal of MR as Philips scales it, HU of CT where it is HU."""
+    units = units_of(said, modality)
+    if modality == "PT":
+        physical = pet_values(context.root, context.headers, stack.frames, units, context.suv)
+    elif modality == "MR":
+        signal = philips_scale(context.root, context.headers, stack.frames)
+        physical = PetValues(signal.frames, units, signal.facts)
+    else:
+        physical = PetValues(stack.frames, units, {})
+    values, scale, is_harmonised = harmonise(planes, physical.frames)
+    refusal = physical.refusal
+    refused = None if refusal is None else Verdict(f"suv-{refusal.reason}", refusal.detail)
+    if modality == "CT":
+        numbers = ct_numbers(values, scale, padding) if units == "HU" else CtNumbers(fault=not_hu(said))
+        if numbers.fault:
+            physical, refused = replace(physical, units="a.u."), Verdict("not-hu", numbers.fault)
+        physical.facts.update({"not_hu": numbers.fault} if numbers.fault else {"ct_numbers": dict(numbers.peaks)})
+    return _Measured(values, scale, is_harmonised, physical, refused)
+
+
+def _geometry_attributes(context: SeriesContext, stack: Stack, affine: Affine) -> dict[str, Any]:
+    """How the planes lay, and which instance each of them is from."""
+    found: dict[str, Any] = {}
+    if stack.frames[0].gradient is not None:
+        found["diffusion_direction"] = direction_ras(stack.frames[0].gradient)
+    found |= context.marks
+    if stack.irregular:
+        found["resampled"] = "linear"
+    else:
+        found |= instance_attributes(context.headers, stack.frames, np.linalg.inv(affine) @ stack.affine)
+    if stack.tilt:
+        found["stack_tilt_deg"] = round(stack.tilt, 3)
+    return found
 
 
 def _labels(label: Mapping[str, Hashable]) -> dict[str, Any]:

@@ -273,15 +273,7 @@ def run_grounding(model: EvaluationModel, corpus: Corpus, task: GroundingTask, o
         PresetError: the corpus cannot satisfy the model's preset.
     """
     shows = shown_by_similarity(model, task) or model
-    if not task.probes and not (isinstance(shows, GroundingModel) and shows.grounds):
-        raise EvaluationError(
-            f"model '{model.name}' cannot show phrases in images; train it with the Grounding objective, e.g. with "
-            "lightning fit -c medical/ct-grounding, or set 'method' in the task to show them by similarity"
-        )
-    if task.unit == "study" and not isinstance(model.preset, StudyReader):
-        raise EvaluationError(
-            f"task '{task.name}' asks about whole studies, but the model reads single samples; set 'unit: sample'"
-        )
+    _refuse_unfit(shows, model, task)
     split = options.split or task.split
     units = units_by_role(select_units(corpus, task), split, options.seed)
     units["val"] = limited(units["val"], _VALIDATION_UNITS, options.seed)
@@ -335,6 +327,18 @@ def run_grounding(model: EvaluationModel, corpus: Corpus, task: GroundingTask, o
         models=(model.name, baseline),
         shown=tuple(shown),
     )
+
+
+def _refuse_unfit(shows: object, model: EvaluationModel, task: GroundingTask) -> None:
+    if not task.probes and not (isinstance(shows, GroundingModel) and shows.grounds):
+        raise EvaluationError(
+            f"model '{model.name}' cannot show phrases in images; train it with the Grounding objective, e.g. with "
+            "lightning fit -c medical/ct-grounding, or set 'method' in the task to show them by similarity"
+        )
+    if task.unit == "study" and not isinstance(model.preset, StudyReader):
+        raise EvaluationError(
+            f"task '{task.name}' asks about whole studies, but the model reads single samples; set 'unit: sample'"
+        )
 
 
 def _counted(

@@ -133,6 +133,12 @@ class MappedBatches:
             yield self._file.get_batch(number)
 
 
+def mapped_array(path: Path) -> npt.NDArray[Any]:
+    """A `.npy` file, memory-mapped."""
+    mapped: npt.NDArray[Any] = np.load(path, mmap_mode="r", allow_pickle=False)
+    return mapped
+
+
 class JsonRows(Sequence[dict[str, Any]]):
     """The column `json` of a mapped file; a row is read when it is asked for, since there may be as many as samples."""
 

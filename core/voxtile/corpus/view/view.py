@@ -10,9 +10,9 @@ import fcntl
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -26,7 +26,7 @@ from voxtile.corpus.records import check_parts, recorded_files
 from voxtile.corpus.remote.announcing import Place, is_mirror
 from voxtile.corpus.source import StoredSample
 from voxtile.corpus.view.compile import write_view
-from voxtile.corpus.view.files import NO_MOMENT, STUDY_WEIGHTS, WEIGHTS, JsonRows, MappedBatches
+from voxtile.corpus.view.files import NO_MOMENT, STUDY_WEIGHTS, WEIGHTS, JsonRows, MappedBatches, mapped_array
 from voxtile.corpus.view.key import INPUT_TABLES, LAYOUT, ViewChoice, view_key, view_stamp
 from voxtile.corpus.view.selection import ABOUT, CAPTIONS, EVERYTHING, SAMPLES, SUFFIX, find_selection
 from voxtile.corpus.view.sums import damage
@@ -70,6 +70,8 @@ class Caption(NamedTuple):
 class CompiledView:
     """An opened view. Cheap to open and to pickle; every process maps the same pages.
 
+    All its files are opened at once, so that it stays what it was when the view is compiled again in its place.
+
     Attributes:
         folder: where the compiled files lie.
         roots: the corpora that its shards belong to.
@@ -93,10 +95,14 @@ class CompiledView:
         self._captions = MappedBatches(folder / "captions.arrow", rows)
         self._studies = MappedBatches(folder / "studies.arrow", rows)
         self._metas = MappedBatches(folder / "metas.arrow", rows)
+        self._facts: npt.NDArray[np.int8] = mapped_array(folder / "facts.npy")
+        self._evidence = mapped_array(folder / HASHES), mapped_array(folder / FACTS)
+        if load_json((folder / "view.json").read_text())["key"] != self.key:
+            raise _made_again(folder)
         self._meta_of = lru_cache(maxsize=4096)(self._read_meta)
 
-    def __reduce__(self) -> tuple[type[CompiledView], tuple[Path, tuple[Path, ...]]]:
-        return CompiledView, (self.folder, self.roots)
+    def __reduce__(self) -> tuple[Callable[..., CompiledView], tuple[Path, tuple[Path, ...], str]]:
+        return _opened_again, (self.folder, self.roots, self.key)
 
     def __len__(self) -> int:
         return int(self._about["rows"])
@@ -209,11 +215,6 @@ class CompiledView:
             return np.full(len(self.concepts), -1, np.int8)
         return np.array(self._facts[entry.facts])
 
-    @cached_property
-    def _facts(self) -> npt.NDArray[np.int8]:
-        matrix: npt.NDArray[np.int8] = np.load(self.folder / "facts.npy", mmap_mode="r", allow_pickle=False)
-        return matrix
-
     def text_facts(self, hashes: Sequence[int]) -> npt.NDArray[np.int8]:
         """Facts that sentences state, by text hash: [texts, concepts] int8 as in `facts`; -1 where nothing is known."""
         known, facts = self._evidence
@@ -224,13 +225,6 @@ class CompiledView:
             hit = known[place] == wanted
             found[hit] = facts[place[hit]]
         return found
-
-    @cached_property
-    def _evidence(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int8]]:
-        return (
-            np.load(self.folder / HASHES, mmap_mode="r", allow_pickle=False),
-            np.load(self.folder / FACTS, mmap_mode="r", allow_pickle=False),
-        )
 
     def meta(self, entry: Entry) -> dict[str, Any]:
         """Metadata that presets use; shared between rows that agree in all of it, so do not change it."""
@@ -267,6 +261,20 @@ class CompiledView:
         if path is None:
             raise CorpusError(f"sample {entry.uid} is a reference; its pixels are not in the corpus")
         return Path(self.roots[root], str(path))
+
+
+def _opened_again(folder: Path, roots: Sequence[Path], key: str) -> CompiledView:
+    view = CompiledView(folder, roots)
+    if view.key != key:
+        raise _made_again(folder)
+    return view
+
+
+def _made_again(folder: Path) -> CorpusError:
+    """What to say where a view's files are those of another one now: rows of the two must not be mixed."""
+    return CorpusError(
+        f"the compiled view '{folder}' was made again meanwhile, since the corpus has changed; run the command again"
+    )
 
 
 def compile_view(

@@ -1,15 +1,18 @@
 """A bit that flipped in a compiled view or in a selection, which hold texts, labels and splits, is found."""
 
 import json
+import pickle
 import random
 import shutil
 
 import pytest
+from growing_corpus import add
 
 from voxtile.cli.main import main
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.view import sums
-from voxtile.corpus.view.view import compile_view
+from voxtile.corpus.view import view as view_module
+from voxtile.corpus.view.view import CompiledView, compile_view
 from voxtile.errors import CorpusError
 from voxtile.stages.verify.corpus import verify
 from voxtile_datasets.curation.command import curate_corpus
@@ -84,3 +87,34 @@ def test_a_flipped_bit_of_a_selection_is_refused_and_found(root, capsys):
     flip(folder / "selection.parquet", 40)
     assert main(["verify", str(root)]) == 2
     assert "views/some.selection: the selection differs" in " ".join(capsys.readouterr().err.split())
+
+
+def test_an_opened_view_stays_what_it_was_when_the_corpus_grows_and_a_copy_of_it_is_refused(root):
+    """A training goes on, and its workers never read rows of the new view by numbers of the old one."""
+    view = compile_view(Corpus(root), "all")
+    kept = pickle.dumps(view)
+    before = [(view.captions(entry), view.facts(entry).tolist()) for entry in map(view.entry, view.rows(None))]
+    opened = pickle.loads(kept)  # has read nothing yet
+    add(root, 6, 7, 8)
+    again = compile_view(Corpus(root), "all")
+    assert again.key != view.key
+    with pytest.raises(CorpusError, match="was made again meanwhile"):
+        pickle.loads(kept)
+    shutil.rmtree(view.folder)
+    for one in (view, opened):
+        found = [(one.captions(entry), one.facts(entry).tolist()) for entry in map(one.entry, one.rows(None))]
+        assert found == before
+
+
+def test_a_view_that_is_exchanged_while_it_is_opened_is_refused(root, monkeypatch):
+    view = compile_view(Corpus(root), "all")
+    opened = view_module.mapped_array
+
+    def exchange(path):
+        about = json.loads((view.folder / "view.json").read_text())
+        (view.folder / "view.json").write_text(json.dumps({**about, "key": "another"}))
+        return opened(path)
+
+    monkeypatch.setattr(view_module, "mapped_array", exchange)
+    with pytest.raises(CorpusError, match="was made again meanwhile"):
+        CompiledView(view.folder, view.roots)

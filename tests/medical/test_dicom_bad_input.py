@@ -103,7 +103,12 @@ def test_pixel_data_shorter_than_the_header_says(tmp_path, dicom, noise):
     dataset = dicom.make(noise(8, 8), SeriesInstanceUID="1.2.2")
     dataset.Rows = 9
     save(dataset, tmp_path / "lying")
-    assert dicom.convert(tmp_path).verdicts == ["pixel-data-too-short", "pixel-data-too-short"]
+    result = dicom.convert(tmp_path)
+    assert {name: result.verdict_of(name) for name in (paths[0].name, paths[2].name, "lying")} == {
+        paths[0].name: "incomplete-series",
+        paths[2].name: "pixel-data-too-short",
+        "lying": "pixel-data-too-short",
+    }
 
 
 @pytest.mark.parametrize("syntax", [JPEG2000Lossless, JPEGLSLossless])
@@ -116,6 +121,19 @@ def test_compressed_data_that_do_not_decode(tmp_path, dicom, noise, syntax):
         dataset.PixelData = bytes(data)
         save(dataset, tmp_path / str(k))
     assert dicom.convert(tmp_path).verdicts == ["decode-error"]
+
+
+def test_of_planes_that_do_not_decode_the_first_is_named(tmp_path, dicom, noise):
+    """The row has the name of the first file of the series, which is none that is to be copied again."""
+    for k in range(3):
+        dataset = dicom.make(noise(64, 64), ImagePositionPatient=[0, 0, k], InstanceNumber=k + 11)
+        dataset.compress(JPEG2000Lossless, generate_instance_uid=False)
+        if k == 1:
+            dataset.PixelData = dataset.PixelData[:60] + b"\xff" * 30 + dataset.PixelData[90:]
+        save(dataset, tmp_path / str(k))
+    (outcome,) = dicom.convert(tmp_path).outcomes
+    assert outcome.reason == "decode-error"
+    assert outcome.detail.startswith("the file with InstanceNumber 12: ")
 
 
 def test_an_image_without_pixel_data(tmp_path, dicom, noise):

@@ -86,6 +86,15 @@ def test_reports_that_are_of_nothing_here_are_said_in_a_sentence(tmp_path, dicom
     assert ("attached to nothing" in shown) == (said is not None)
 
 
+def test_texts_that_are_no_table_are_said_to_belong_into_one(tmp_path, dicom, noise, capsys):
+    study(dicom, noise, tmp_path / "scans", 0, "p", "20200301", "A0")
+    (tmp_path / "reports").mkdir()
+    (tmp_path / "reports/A0.txt").write_text("A report.")
+    (tmp_path / "reports/A0.json").write_text('[{"study": "A0", "text": "A report."}]')
+    convert_dicom(tmp_path / "scans", tmp_path / "corpus", reports=tmp_path / "reports", engine="inline")
+    assert "not-a-report: 2 of the files given with --reports are none" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("tilted", ["refuse", "resample"])
 def test_a_series_that_an_option_stores_names_it_unless_it_was_given(tmp_path, dicom, noise, capsys, tilted):
     # 100 mm sideways for 5 mm upwards: more than the planes are wide, so that resampling is refused, too.

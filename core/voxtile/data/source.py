@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -25,7 +25,7 @@ from voxtile.data.regions.masks import masking
 from voxtile.data.regions.regions import RegionDraws, RegionPolicy
 from voxtile.data.sample_cache import BaseCache
 from voxtile.distributed import place
-from voxtile.errors import ConfigError
+from voxtile.errors import ConfigError, PresetError
 
 
 @dataclass(kw_only=True)
@@ -73,7 +73,7 @@ class DataSource:
     def compiled(self) -> CompiledView:
         """The compiled view, whose samples the preset can read."""
         view = compile_view(self.corpus, **self.selection, folder=self.view_folder)
-        self.preset.check(view.metas())
+        _check_readable(self.preset, view.metas())
         if view.outgrown and place()[0] == 0:
             note(view.outgrown)
         return view
@@ -185,3 +185,30 @@ class DataSource:
     @cached_property
     def _preference_draws(self) -> PreferenceDraws | None:
         return None if self.preferences is None else PreferenceDraws(self.corpus, self.preferences)
+
+
+def _check_readable(preset: Preset, metas: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse samples that a preset cannot read; where a column tells them from those that it can, say how to choose.
+
+    Raises:
+        PresetError: of the first of them.
+    """
+    try:
+        preset.check(metas)
+    except PresetError as error:
+        readable = [_is_readable(preset, meta) for meta in metas]
+        for column in ("kind", "modality", "units"):
+            ours = {meta.get(column) for meta, reads in zip(metas, readable, strict=True) if reads}
+            others = {meta.get(column) for meta, reads in zip(metas, readable, strict=True) if not reads}
+            if ours and ours.isdisjoint(others) and None not in ours:
+                chosen = " OR ".join(f"{column} = '{value}'" for value in sorted(map(str, ours)))
+                raise PresetError(f'{error}; to leave out what it cannot read: --data.where "{chosen}"') from None
+        raise
+
+
+def _is_readable(preset: Preset, meta: Mapping[str, Any]) -> bool:
+    try:
+        preset.check([meta])
+    except PresetError:
+        return False
+    return True

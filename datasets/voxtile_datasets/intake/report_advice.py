@@ -16,6 +16,8 @@ ADVICE: Mapping[str, str] = {
     "nothing",
     "ambiguous-study": "{} of the reports could be of several studies, and are attached to nothing; name each report's "
     "StudyInstanceUID",
+    "not-a-report": "{} of the files given with --reports are none of the reports that are read (DICOM SR, PDF in "
+    "DICOM, HL7 v2, CDA, FHIR); plain texts go into a table with the columns study and text",
     "text-too-long": "{} of the reports are too long, and are not attached; shorten them",
 }
 """Reason of the ledger → what it means, and what to look at; the number of reports stands first."""

@@ -203,7 +203,7 @@ def source(tmp_path):
 PRESET = VolumePreset(shape=(10, 16, 16), spacing=(2.5, 1.6, 1.4), modalities=("CT",))
 
 
-def test_what_belongs_to_the_samples_comes_along(source, tmp_path):
+def test_what_belongs_to_the_samples_comes_along(source, tmp_path, capsys):
     (source / "manifests").mkdir()
     (source / "manifests/0001.json").write_text(json.dumps({"licence": "CC0-1.0", "deidentify": True, "files": {}}))
     materialize_corpus(source, tmp_path / "b", preset=description(PRESET), engine="inline")
@@ -227,6 +227,7 @@ def test_what_belongs_to_the_samples_comes_along(source, tmp_path):
     assert region["mask_shard"] is None
     ledger = {row["source"]: (row["status"], row["reason"]) for row in derived.ledger().to_pylist()}
     assert ledger == {"u1": ("used", None), "u22": ("used", None), "mr": ("dropped", "unfit-for-preset")}
+    assert "unfit-for-preset: this model needs units HU, but the corpus holds a volume (MR" in capsys.readouterr().out
     manifest = json.loads((tmp_path / "b/manifests/0001.json").read_text())
     assert manifest["config"]["preset"]["init_args"]["shape"] == [10, 16, 16]
     assert (manifest["licence"], manifest["deidentify"]) == ("CC0-1.0", True)

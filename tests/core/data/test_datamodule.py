@@ -161,6 +161,18 @@ def test_validation_and_test_are_ordered_and_repeatable(volume_corpus):
             equal(a, b)
 
 
+def test_samples_that_a_model_cannot_read_come_with_the_condition_that_leaves_them_out(volume_corpus, picture_corpus):
+    """A folder of CT, MR and radiographs is one corpus, and a model is of one of them."""
+    folders = [str(corpus.roots[0]) for corpus in (volume_corpus, picture_corpus)]
+    for preset, condition in ((AUGMENTED, "kind = 'volume'"), (ImagePreset(), "kind = 'image'")):
+        with pytest.raises(PresetError, match=f'to leave out what it cannot read: --data.where "{condition}"'):
+            CorpusDataModule(preset, folders).setup("fit")
+        assert CorpusDataModule(preset, folders, where=condition).compiled.metas()
+    with pytest.raises(PresetError) as none:
+        CorpusDataModule(VolumePreset(shape=(4, 4, 4), units="SUVbw"), folders).setup("fit")
+    assert "data.where" not in str(none.value)
+
+
 def test_impossible_settings_are_refused(volume_corpus, picture_corpus):
     with pytest.raises(PresetError, match="this model reads pictures, but the corpus holds a volume"):
         module(volume_corpus, ImagePreset()).setup("fit")

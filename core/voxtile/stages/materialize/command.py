@@ -14,6 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from voxtile.bounded_text import load_json
+from voxtile.console import output
 from voxtile.corpus.confidentiality import Code, confidentiality_of
 from voxtile.corpus.header import corpus_home, corpus_root
 from voxtile.corpus.parts import part_paths, read_parts, table_schema
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from voxtile.stages.materialize.derive import Derived
 
 
+_UNFIT = "unfit-for-preset"
 _STORED = ("shard", "codec", "offset", "nbytes", "sha256", "shape", "dtype", "ref")
 
 
@@ -81,7 +83,10 @@ def materialize_corpus(
         raise ConfigError(f"'{out}' and '{corpus}' lie inside each other; name another folder for the derived corpus")
     task = MaterializeTask(corpus_home(corpus), json.dumps(description, sort_keys=True), json.dumps(_terms(corpus)))
     task = replace(task, references=tuple(map(str, named_roots(references))), trusted=trusted)
-    run_task(task, out, options, finish=lambda _: carry_tables(corpus, out)).raise_if_failed()
+    summary = run_task(task, out, options, finish=lambda _: carry_tables(corpus, out))
+    if summary.reasons["dropped"].get(_UNFIT) and (refusal := task.first_refusal()):
+        output().print(f"{_UNFIT}: {refusal}", markup=False, highlight=False, soft_wrap=True)
+    summary.raise_if_failed()
 
 
 @dataclass(frozen=True)
@@ -151,7 +156,7 @@ class MaterializeTask:
         row = _from_jsonable(item.inputs["row"])
         refusal = self._refusal(row)
         if refusal:
-            return Outcome("dropped", "unfit-for-preset", refusal)
+            return Outcome("dropped", _UNFIT, refusal)
         source = StoredSample(corpus_root(self.corpus), row)
         with only_references_in([Path(folder) for folder in self.references]):
             derived = derive(_preset(self.preset, self.trusted), source)
@@ -161,6 +166,11 @@ class MaterializeTask:
         sample = Sample(columns, derived.payload, None if isinstance(derived.payload, bytes) else _preview(source))
         regions = [_moved(region, derived) for region in item.inputs["regions"]]
         return Outcome("used", samples=(sample,), tables={"regions": [region for region in regions if region]})
+
+    def first_refusal(self) -> str | None:
+        """Why the first sample that the preset cannot use is left out; None where it can use all."""
+        rows = Corpus(self.corpus).table("samples").to_pylist()
+        return next((refusal for refusal in map(self._refusal, rows) if refusal), None)
 
     def _refusal(self, row: Row) -> str | None:
         try:

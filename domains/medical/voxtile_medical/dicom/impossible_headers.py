@@ -1,4 +1,4 @@
-"""Files of a series whose header holds what cannot be, found while the plan is made: each is a row under its own name.
+"""Files that hold what cannot be, or lack pixels, found while the plan is made: each is a row under its own name.
 
 A volume lacks a plane without such a file, so that the rest of the series is a row of its own; pictures stand alone.
 """
@@ -11,6 +11,7 @@ from voxtile_medical.dicom.series_kinds import kind_of, modality_of, refuse_burn
 from voxtile_medical.dicom_header.headers import FileHeader
 from voxtile_medical.dicom_planes.enhanced import is_enhanced
 from voxtile_medical.dicom_planes.frames import check_frame, classic_frame
+from voxtile_medical.dicom_planes.pixels import check_length, layout_of
 from voxtile_medical.verdicts import Verdict
 
 BadFile = tuple[FileHeader, Verdict]
@@ -44,3 +45,4 @@ def _check_plane(header: FileHeader) -> None:
     """Frames of enhanced files are looked at when they are converted: there is one file, whose row has its name."""
     if not is_enhanced(header):
         check_frame(classic_frame(header, 0), modality_of(header))
+    check_length(header, layout_of(header))

@@ -155,14 +155,25 @@ class _FileReader:
     def plane(self, frame: Frame) -> PixelArray:
         """[Y, X] stored values of a frame."""
         if frame.file != self._file:
-            header = self._context.headers[frame.file]
-            self._pixels = read_frames(self._context.root, header, self._layouts[frame.file])
+            self._pixels = self._read(frame)
             self._file = frame.file
         pixels: PixelArray = self._pixels[frame.index]
         if frame.tile is None:
             return pixels
         row, column, rows, columns = frame.tile
         return pixels[row : row + rows, column : column + columns]
+
+    def _read(self, frame: Frame) -> PixelArray:
+        """Pixels of a frame's file. The row of a series has the name of its first file, so that which one is said."""
+        header = self._context.headers[frame.file]
+        try:
+            return read_frames(self._context.root, header, self._layouts[frame.file])
+        except Verdict as verdict:
+            if len(self._context.headers) == 1 or frame.number is None:
+                raise
+            raise Verdict(
+                verdict.reason, f"the file with InstanceNumber {frame.number:g}: {verdict.detail}"
+            ) from verdict
 
 
 def _volume(

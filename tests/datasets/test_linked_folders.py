@@ -1,4 +1,4 @@
-"""Links to folders are not followed by conversions, which end and name them."""
+"""Links to folders and links that lead nowhere are not followed by conversions, which end and name them."""
 
 import shutil
 
@@ -44,6 +44,37 @@ def test_other_converters_name_it_as_well(kind, tmp_path, capsys):
     (tmp_path / "source" / "link").symlink_to(tmp_path / "elsewhere")
     main(["convert", kind, str(tmp_path / "source"), str(tmp_path / "corpus"), "--engine", "inline"])
     assert "are not followed ('link')" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("kind", "name"),
+    [("image", "a.png"), ("dicom", "a.dcm"), ("nifti", "a.nii.gz"), ("geotiff", "a.tif"), ("wsi", "a.svs")],
+)
+def test_a_file_that_was_not_fetched_is_named(kind, name, tmp_path, capsys):
+    """git-annex and DataLad leave a link to nothing in its place."""
+    (tmp_path / "source").mkdir()
+    (tmp_path / "source" / "readme.txt").write_text("nothing")
+    (tmp_path / "source" / name).symlink_to(tmp_path / "annex" / "objects" / "x")
+    main(["convert", kind, str(tmp_path / "source"), str(tmp_path / "corpus"), "--engine", "inline"])
+    assert f"lead to files that are not there ('{name}')" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("kind", ["image", "wsi", "geotiff"])
+def test_archives_that_are_not_read_are_named(kind, tmp_path, capsys, test_data):
+    source = tmp_path / "source"
+    source.mkdir()
+    (source / "old.zip").write_bytes(b"PK")
+    assert main(["convert", kind, str(source), str(tmp_path / "corpus"), "--engine", "inline"]) == 2
+    said = capsys.readouterr().err
+    assert "'old.zip', still packed" in said or "it holds 1 archives" in said
+    place = {
+        "image": "medical/nih_cxr14_samples/00000003_000.png",
+        "wsi": "pathology/svs_cmu1_small_region/CMU-1-Small-Region.svs",
+        "geotiff": "remote_sensing/s2_l2a_scl_barbellino/S2A2A_20170703_022_Barbellino_BOA_10.tif",
+    }
+    shutil.copy(test_data / place[kind], source)
+    assert main(["convert", kind, str(source), str(tmp_path / "corpus"), "--engine", "inline", "--dry-run"]) == 0
+    assert f"1 archives in '{source}' are not read ('old.zip'); unpack them first" in capsys.readouterr().err
 
 
 def test_it_goes_where_the_system_goes(pictures):

@@ -123,6 +123,16 @@ def test_compressed_data_that_do_not_decode(tmp_path, dicom, noise, syntax):
     assert dicom.convert(tmp_path).verdicts == ["decode-error"]
 
 
+def test_a_last_slice_that_was_not_fetched_is_not_passed_over(tmp_path, dicom, noise):
+    """git-annex leaves a link to nothing; without that slice the volume is shorter and looks whole."""
+    paths = dicom.write(tmp_path, noise(6, 8, 8))
+    paths[-1].unlink()
+    paths[-1].symlink_to(tmp_path / "annex")
+    result = dicom.convert(tmp_path)
+    assert result.verdict_of(paths[0].name) == "incomplete-series"
+    assert result.verdict_of(paths[-1].name) == "missing-file"
+
+
 def test_of_planes_that_do_not_decode_the_first_is_named(tmp_path, dicom, noise):
     """The row has the name of the first file of the series, which is none that is to be copied again."""
     for k in range(3):

@@ -297,6 +297,18 @@ def test_a_modality_that_nothing_knows_is_said_and_stored(tmp_path, volume, caps
     assert row["modality"] == word
 
 
+def test_an_image_that_was_not_fetched_is_named(tmp_path, volume):
+    """git-annex leaves a link to nothing in its place."""
+    nib.save(image(volume), tmp_path / "CT_a.nii.gz")
+    (tmp_path / "CT_b.nii.gz").symlink_to("annex")
+    (tmp_path / "README").symlink_to("annex")
+    outcomes = convert(tmp_path)
+    assert {name: outcome.reason for name, outcome in outcomes.items()} == {
+        "CT_a.nii.gz": None,
+        "CT_b.nii.gz": "missing-file",
+    }
+
+
 def test_a_folder_without_nifti_is_one_sentence(tmp_path):
     (tmp_path / "a.txt").write_text("text")
     with pytest.raises(InputError, match=r"\.nii"):

@@ -126,6 +126,27 @@ def test_a_missing_folder_and_a_folder_without_slides_are_named(tmp_path):
         find_slides(tmp_path)
 
 
+def test_a_slide_that_was_not_fetched_costs_itself_alone(tmp_path, slide_writer, slide_texture):
+    path = slide_writer.svs("a.svs", slide_texture(300, 300))
+    gone = path.with_name("gone.svs")
+    gone.symlink_to("nowhere")
+    (path.parent / "notes.txt").symlink_to("nowhere")
+    assert find_slides(path.parent) == [path, gone]
+    with pytest.raises(SlideError, match="is not there any more"):
+        open_slide(gone)
+
+
+def test_a_slide_in_a_format_that_nobody_reads_is_listed_and_named(tmp_path, slide_writer, slide_texture):
+    path = slide_writer.svs("a.svs", slide_texture(300, 300))
+    (path.parent / "b.isyntax").write_bytes(b"<?xml")
+    others: list[str] = []
+    (path.parent / "notes.txt").write_text("x")
+    assert find_slides(path.parent, others) == [path, path.parent / "b.isyntax"]
+    assert others == ["notes.txt"]
+    with pytest.raises(SlideError, match="Philips iSyntax file, which is not read; export it as TIFF"):
+        open_slide(path.parent / "b.isyntax")
+
+
 def test_readers_import_neither_torch_nor_lightning():
     code = (
         "import sys, voxtile_pathology.slides as s;"

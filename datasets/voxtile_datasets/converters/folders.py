@@ -261,7 +261,6 @@ def list_files(root: Path) -> list[str]:
         path.relative_to(root).as_posix()
         for folder, _, names in walk(root)
         for path in (Path(folder, name) for name in names if not name.startswith("."))
-        if path.is_file()
     )
 
 

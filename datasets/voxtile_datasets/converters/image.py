@@ -31,6 +31,7 @@ from voxtile_datasets.converters.metadata import without_metadata
 from voxtile_datasets.converters.modalities import note_unknown
 from voxtile_datasets.deidentification.replace import deidentified
 from voxtile_datasets.intake.deidentify import key_map_of
+from voxtile_datasets.recipes.download import packed_among, tell_packed
 
 READ_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp"})
 OTHER_SUFFIXES = frozenset({".tif", ".tiff", ".bmp", ".gif", ".jp2", ".j2k", ".dcm", ".svs", ".heic", ".avif", ".tga"})
@@ -234,7 +235,10 @@ def convert_image(
     files = folders.list_files(source)
     pictures = [folders.Picture(path) for path in folders.with_suffix(files, READ_SUFFIXES)]
     if not pictures:
-        raise InputError(f"'{source}' holds no PNG, JPEG or WebP file; check the path or use another converter")
+        raise InputError(
+            f"'{source}' holds no PNG, JPEG or WebP file{packed_among(files)}; check the path or use another converter"
+        )
+    tell_packed(source, files)
     console = Console(stderr=True)
     vocabularies = folders.apply_folders(pictures, class_folders=_folder_rule(class_folders, labels))
     if labels is not None:

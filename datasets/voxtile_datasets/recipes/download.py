@@ -63,8 +63,20 @@ def tell_classes(root: Path, title: str, classes: Sequence[str], seen: Collectio
 
 def still_packed(root: Path) -> str:
     """`, but 'a.zip', which is still packed`, where a folder holds archives; else nothing."""
-    archives = sorted(path.name for path in root.iterdir() if path.name.lower().endswith(_ARCHIVES))
+    return packed_among(path.name for path in root.iterdir())
+
+
+def packed_among(names: Iterable[str]) -> str:
+    """The same of names that are known."""
+    archives = sorted(name for name in names if name.lower().endswith(_ARCHIVES))
     return f", but {some_of(archives)}, still packed: unpack them first" if archives else ""
+
+
+def tell_packed(root: Path, paths: Iterable[str]) -> None:
+    """Say which archives lie among the files that are read, since nothing of them is."""
+    archives = sorted(path for path in paths if path.lower().endswith(_ARCHIVES))
+    if archives:
+        tell(f"{len(archives)} archives in '{root}' are not read ({some_of(archives)}); unpack them first")
 
 
 def not_a_folder(source: Path, title: str, where: str) -> str:

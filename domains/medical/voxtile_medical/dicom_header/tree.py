@@ -13,7 +13,7 @@ from voxtile_medical.archives.entries import is_archive_name, runs_through
 from voxtile_medical.archives.stored import list_archive
 from voxtile_medical.dicom_header.dicomdir import is_index_name, missing_files, only_listed
 from voxtile_medical.dicom_header.headers import FileHeader, NotUsable, glance, read_header
-from voxtile_medical.dicom_header.scan import ODD_NAME, list_files, root_of
+from voxtile_medical.dicom_header.scan import LINK_TO_NOTHING, ODD_NAME, list_files, root_of
 
 PARALLEL_FROM = 1 << 15  # files; below, starting processes and sending headers takes longer than reading
 SEGMENTATION_CLASSES = frozenset({"1.2.840.10008.5.1.4.1.1.66.4", "1.2.840.10008.5.1.4.1.1.66.7"})  # SEG, label map SEG
@@ -57,11 +57,13 @@ def read_tree(source: Path, reader: PlanReader) -> DicomTree:
         InputError: the source does not exist or cannot be listed.
     """
     root = root_of(source)
+    lost: list[str] = []
     if source.is_file() and is_index_name(source.name):
         files = only_listed(source, list_files(root)[1], reader)
     else:
-        files = list_files(source)[1]
+        files = list_files(source, lost)[1]
     found, others = with_members(root, files, reader)
+    others += [NotUsable(printable(path), 0, "missing-file", LINK_TO_NOTHING) for path in lost]
     paths = [path for path in found if path == printable(path)]
     headers = _read_headers(root, paths, reader)
     others += [header for header in headers if isinstance(header, NotUsable)]

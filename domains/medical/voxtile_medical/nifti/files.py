@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 
+from voxtile.corpus.identity import printable
 from voxtile.engine.parallel import PlanReader
 from voxtile_medical.dicom_header.headers import NotUsable
-from voxtile_medical.dicom_header.scan import list_files, root_of
+from voxtile_medical.dicom_header.scan import LINK_TO_NOTHING, list_files, root_of
 from voxtile_medical.dicom_header.tree import with_members
 
 SUFFIXES = (".nii", ".nii.gz")
@@ -37,13 +38,15 @@ def nifti_tree(source: Path, reader: PlanReader) -> tuple[Path, list[str], list[
         reader: lists the archives.
 
     Returns:
-        What paths are relative to, the paths, and what of the archives is not read.
+        What paths are relative to, the paths, and what is not read: of the archives, and links to nothing.
 
     Raises:
         InputError: the source does not exist, holds no file, or cannot be listed.
     """
     root = root_of(source)
-    found, refused = with_members(root, list_files(source)[1], reader)
+    lost: list[str] = []
+    found, refused = with_members(root, list_files(source, lost)[1], reader)
+    refused += [NotUsable(printable(path), 0, "missing-file", LINK_TO_NOTHING) for path in lost if is_nifti_name(path)]
     return root, found, refused
 
 

@@ -19,6 +19,7 @@ from voxtile.engine.task import Item
 from voxtile.engine.worker_process import Call, Limits
 from voxtile.errors import InputError
 from voxtile_datasets.intake.planner import Planner
+from voxtile_datasets.recipes.download import tell_packed
 from voxtile_pathology.annotations.model import find_annotations
 from voxtile_pathology.convert.cases import Cases, StudyUnit
 from voxtile_pathology.convert.settings import WsiSettings
@@ -61,7 +62,9 @@ def plan_items(inputs: Inputs, settings: WsiSettings, planner: Planner) -> list[
     Raises:
         InputError: there is no slide, or a table cannot be used.
     """
-    paths = find_slides(inputs.source)
+    others: list[str] = []
+    paths = find_slides(inputs.source, others)
+    tell_packed(inputs.source, others)
     names = [path.relative_to(inputs.root).as_posix() for path in paths]
     cases = Cases(names, inputs.unit, inputs.cases)
     drawn = [_annotation_file(inputs.annotations, path, len(paths)) for path in paths]

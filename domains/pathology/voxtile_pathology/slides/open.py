@@ -14,6 +14,7 @@ from pathlib import Path
 
 from voxtile.errors import InputError, MissingExtraError
 from voxtile_datasets.intake.walk import walk
+from voxtile_datasets.recipes.download import packed_among
 from voxtile_pathology.slides.dicom_files import is_dicom, one_of_each_series
 from voxtile_pathology.slides.protocol import Slide, SlideError, SlideReader, UnsupportedSlideError
 
@@ -27,10 +28,12 @@ SLIDE_READERS = (
 
 _HEAD_BYTES = 4096
 _TIFF_MAGIC = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")
+# Formats of vendors that neither OpenSlide nor we read.
+_NOT_READ = {".isyntax": "Philips iSyntax", ".vsi": "Olympus VSI", ".kfb": "KFBio KFB", ".sdpc": "Sqray SDPC"}
 # Files that call themselves slides are listed even when they are damaged, so that a run names them.
 _SLIDE_SUFFIXES = frozenset(
     (".svs", ".ndpi", ".mrxs", ".scn", ".bif", ".svslide", ".vms", ".vmu", ".czi", ".qptiff", ".tif", ".tiff", ".btf")
-)
+) | frozenset(_NOT_READ)
 
 
 def open_slide(path: Path) -> Slide:
@@ -67,10 +70,14 @@ def open_slide(path: Path) -> Slide:
     raise SlideError(_unknown(path, head, missing))
 
 
-def find_slides(folder: Path) -> list[Path]:
+def find_slides(folder: Path, others: list[str] | None = None) -> list[Path]:
     """Slides under a folder, sorted; a DICOM slide of several files is listed once, by its first file.
 
     Files count by content; those named like a slide (`.svs`, `.mrxs`, …) count also when they are damaged.
+
+    Args:
+        folder: where they lie, or one slide.
+        others: where the paths of files that are no slides are added, relative to the folder.
 
     Raises:
         InputError: there is no such folder, or no slide in it.
@@ -79,11 +86,20 @@ def find_slides(folder: Path) -> list[Path]:
         return [folder]
     if not folder.is_dir():
         raise InputError(f"the folder '{folder}' does not exist")
-    found = [path for path in _files(folder) if _is_candidate(path)]
-    slides = sorted(one_of_each_series(found))
+    lost: list[str] = []
+    found: list[Path] = []
+    passed: list[str] = [] if others is None else others
+    for path in _files(folder, lost):
+        if _is_candidate(path):
+            found.append(path)
+        else:
+            passed.append(path.relative_to(folder).as_posix())
+    links = [path for path in map(folder.joinpath, lost) if path.suffix.lower() in _SLIDE_SUFFIXES]  # to nothing
+    slides = sorted([*one_of_each_series(found), *links])
     if not slides:
         raise InputError(
-            f"no whole-slide image under '{folder}'; supported are SVS, NDPI, MIRAX, SCN, BIF, TIFF, DICOM"
+            f"no whole-slide image under '{folder}'{packed_among(passed)}; supported are SVS, NDPI, MIRAX, SCN, BIF, "
+            "TIFF, DICOM"
         )
     return slides
 
@@ -126,6 +142,8 @@ def _unknown(path: Path, head: bytes, missing: list[MissingExtraError]) -> str:
         return f"{path.name} is not a slide that the installed readers know; {missing[0]}"
     if not head:
         return f"{path.name} is empty; copy it again from its source"
+    if path.suffix.lower() in _NOT_READ:
+        return f"{path.name} is a {_NOT_READ[path.suffix.lower()]} file, which is not read; export it as TIFF or DICOM"
     if path.suffix.lower() == ".mrxs":
         parts = path.with_suffix("")
         what = "has no usable Slidedat.ini" if parts.is_dir() else "is missing"
@@ -133,8 +151,8 @@ def _unknown(path: Path, head: bytes, missing: list[MissingExtraError]) -> str:
     return f"{path.name} is not a whole-slide image that any reader knows, or it is cut short; copy it again"
 
 
-def _files(folder: Path) -> Iterator[Path]:
-    for parent, folders, names in walk(folder):
+def _files(folder: Path, lost: list[str]) -> Iterator[Path]:
+    for parent, folders, names in walk(folder, lost=lost):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         yield from (Path(parent) / name for name in sorted(names) if not name.startswith("."))
 

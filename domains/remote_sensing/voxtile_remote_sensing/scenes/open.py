@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from voxtile.errors import MissingExtraError
 from voxtile_datasets.intake.walk import walk
-from voxtile_datasets.recipes.download import some_of, tell
+from voxtile_datasets.recipes.download import some_of, tell, tell_packed
 from voxtile_remote_sensing.scenes.listing import Listing, SceneReader
 from voxtile_remote_sensing.scenes.plausible import check_scene
 from voxtile_remote_sensing.scenes.protocol import Scene, SceneError, SceneOptions, SceneRef
@@ -70,6 +70,7 @@ def find_scenes(source: Path, options: SceneOptions | None = None) -> list[Scene
             f"{len(empty)} product folders of '{source}' lack their images or their metadata and are not read "
             f"({some_of(empty)}); copy them again from their source"
         )
+    tell_packed(source, listing.sizes)
     return sorted(refs, key=lambda ref: ref.id)
 
 

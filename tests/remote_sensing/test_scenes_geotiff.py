@@ -130,6 +130,36 @@ def test_descriptions_that_say_one_thing_in_other_words_are_taken(tmp_path, name
         assert [band.name for band in scene.bands] == found.split("|" if "|" in found else " ")
 
 
+@pytest.mark.parametrize("given", [False, True])
+def test_a_file_that_contradicts_a_sidecar_of_many_is_refused_until_it_has_its_own(tmp_path, given):
+    """One file of a folder in another order would have red and blue exchanged, and look much the same."""
+    source = tmp_path / "in"
+    source.mkdir()
+    sidecar = (tmp_path if given else source) / "bands.yaml"
+    sidecar.write_text("bands: [red, green, blue]\n")
+    options = {"sidecar": sidecar} if given else {}
+    _described(source / "a.tif", ("B2 blue", "B3 green", "B4 red"), {})
+    message = "band 1 is red, but the file describes it as 'B2 blue'; write a.yaml beside it"
+    with pytest.raises(SceneError, match=re.escape(message)), _only(source, **options):
+        pass
+    (source / "a.yaml").write_text("bands: [red, green, blue]\n")
+    with _only(source, **options) as scene:
+        assert [band.name for band in scene.bands] == ["red", "green", "blue"]
+    (source / "a.yaml").unlink()
+    for names in (("B4 red", "B3 green", "B2 blue"), ("one", "two", "three"), ("", "", "")):
+        _described(source / "a.tif", names, {})
+        with _only(source, **options) as scene:
+            assert [band.name for band in scene.bands] == ["red", "green", "blue"]
+
+
+def test_a_sidecar_of_many_says_what_jpeg_colours_stand_for(tmp_path):
+    """Colour infrared photographs are often YCbCr, which says red, green, blue of any three bands."""
+    _described(tmp_path / "a.tif", ("", "", ""), {"photometric": "ycbcr"})
+    (tmp_path / "bands.yaml").write_text("bands: [nir, red, green]\n")
+    with _only(tmp_path) as scene:
+        assert [band.name for band in scene.bands] == ["nir", "red", "green"]
+
+
 def _described(path, names, profile):
     jpeg = {"compress": "jpeg", "tiled": True, "blockxsize": 64, "blockysize": 64} if profile else {}
     shape = {"count": 3, "height": 64, "width": 64, "dtype": "uint8"}

@@ -127,6 +127,19 @@ def test_values_that_nothing_declares_as_no_data_are_said_and_stay_until_a_sidec
     assert sum(shares) * 16 * 16 == pytest.approx(beyond + 5 * 140)
 
 
+def test_another_value_than_the_declared_one_is_said_as_well(tmp_path, capsys):
+    """Landsat's surface reflectance had -9999, and has 0: the sensor's own no data does not vouch for the file."""
+    source = tmp_path / "in"
+    source.mkdir()
+    float_raster(source / "a.tif", -9999, np.s_[5:25, 3:10], dtype="int16")
+    (source / "a.yaml").write_text("{sensor: landsat-8-9-oli-tirs, product: L2, bands: [B4]}")
+    (line,), _ = told(source, tmp_path / "c", capsys)
+    assert line.startswith("note: a.tif B4: 140 pixels of -9999 count as measured")
+    (source / "a.yaml").write_text("{sensor: landsat-8-9-oli-tirs, product: L2, bands: [B4], nodata: -9999}")
+    said, _ = told(source, tmp_path / "c2", capsys)
+    assert said == []
+
+
 def test_values_that_are_declared_masked_or_merely_extreme_are_not_spoken_of(tmp_path, capsys):
     source = tmp_path / "in"
     source.mkdir()

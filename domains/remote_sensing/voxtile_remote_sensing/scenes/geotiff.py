@@ -149,6 +149,7 @@ def _bands(ref: SceneRef, header: RasterHeader, sidecar: Sidecar) -> tuple[Scene
                 f"a band that is not used"
             )
         named = [None if entry is None else sidecar.named(entry) for entry in sidecar.bands]
+        _check_described(ref, header, sidecar, named)
     else:
         sensor = load_sensor(sidecar.sensor) if sidecar.sensor else None
         try:
@@ -169,6 +170,28 @@ def _bands(ref: SceneRef, header: RasterHeader, sidecar: Sidecar) -> tuple[Scene
         for index, band in enumerate(named, start=1)
         if band is not None and index not in own
     )
+
+
+def _check_described(ref: SceneRef, header: RasterHeader, sidecar: Sidecar, named: Sequence[Band | None]) -> None:
+    """Refuse a file that contradicts a sidecar of many files; one of its own is about this file, and knows better.
+
+    Raises:
+        SceneError: a description names another colour, or another band of the sensor.
+    """
+    own = PurePosixPath(ref.path).with_suffix(".yaml").as_posix()
+    if own in ref.files:
+        return
+    try:
+        said = names_in_file(header, load_sensor(sidecar.sensor) if sidecar.sensor else None, sidecar.product)
+    except SceneError:
+        return
+    for number, (band, other, text) in enumerate(zip(named, said or (), header.descriptions, strict=False), start=1):
+        here, there = (band and band.common_name) or "", (other and other.common_name) or ""
+        if text and here and there and not _is_akin(here, there):
+            raise SceneError(
+                f"{ref.id}: {sidecar.where} says that band {number} is {here}, but the file describes it as '{text}'; "
+                f"write {PurePosixPath(own).name} beside it, which goes before both"
+            )
 
 
 def _filled(band: Band, header: RasterHeader, index: int, sidecar: Sidecar) -> Band:

@@ -35,16 +35,14 @@ def extremes(values: npt.NDArray[Any], bands: Sequence[SceneBand], measured: npt
 
     Args:
         values: [C, Y, X] as stored.
-        bands: the C; those that declare a value for no data are passed over, and so are those of whole numbers from 0
-            on, of which every one may be a measurement.
-        measured: [Y, X] pixels that nothing else says to be empty.
+        bands: the C; those of whole numbers from 0 on are passed over, of which every one may be a measurement. One
+            that declares a value may have another one: products changed theirs (Landsat: -9999, then 0).
+        measured: [Y, X] pixels that nothing says to be empty.
     """
     found: Counter[Extreme] = Counter()
     if values.dtype.kind not in "fi":
         return found
     for plane, band in zip(values, bands, strict=True):
-        if band.nodata is not None:
-            continue
         for value in {float(np.fmin.reduce(plane, axis=None)), float(np.fmax.reduce(plane, axis=None))}:
             if value in _CUSTOMARY or (np.isfinite(value) and abs(value) > _BEYOND_ALL):
                 found[Extreme(band.name, value)] += int(np.count_nonzero((plane == value) & measured))

@@ -388,6 +388,21 @@ def test_drawn_regions_are_masks_at_the_patches_own_scale(slides, tmp_path, caps
     assert covered > 0.5 * drawn.area
 
 
+def test_an_annotation_file_with_a_misspelt_name_is_named(slides, tmp_path, capsys):
+    slides.pyramid("a.tif", pyramid()[:1], mpp=0.5, photometric="rgb")
+    drawn = tmp_path / "drawn"
+    drawn.mkdir()
+    (drawn / "a.geojson").write_text('{"type": "FeatureCollection", "features": []}')
+    convert(slides, annotations=drawn)
+    assert "annotations of no slide" not in capsys.readouterr().err
+    for name in ("A1.geojson", "b.xml", "readme.txt"):
+        (drawn / name).write_text("")
+    convert(slides, annotations=drawn)
+    assert "annotations of no slide here, and not read: 'A1.geojson' and 1 more" in " ".join(
+        capsys.readouterr().err.split()
+    )
+
+
 def test_annotations_that_belong_to_no_slide_are_refused(slides, tmp_path):
     slides.pyramid("a.tif", pyramid()[:1], mpp=0.5, photometric="rgb")
     with pytest.raises(ConfigError, match="needs --annotations"):

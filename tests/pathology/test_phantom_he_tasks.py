@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -111,6 +112,15 @@ def test_the_tissue_of_a_patch_is_what_covers_it(annotated):
             assert scopes[row["uid"]]["closed"]
             assert scopes[row["uid"]]["concepts"] == names
     assert len(facts) > 20
+
+
+def test_an_annotation_file_of_no_slide_is_named(annotated, tmp_path, capsys):
+    corpus, out, _, _ = annotated
+    drawn = tmp_path / "drawn"
+    shutil.copytree(out / "annotations", drawn)
+    (drawn / "someone.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": []}))
+    facts_from_annotations(corpus, annotations=drawn, engine="inline")
+    assert "annotations of no slide here, and not read: 'someone.geojson';" in capsys.readouterr().err
 
 
 def test_annotations_of_other_slides_and_bad_shares_are_refused(annotated, tmp_path):

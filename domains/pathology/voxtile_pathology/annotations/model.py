@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from xml.etree.ElementTree import Element
@@ -17,7 +17,7 @@ from voxtile_pathology.annotations.source import parse_json, parse_xml, read_sou
 
 __all__ = [
     "Annotation", "AnnotationError", "AnnotationFile", "find_annotations", "outside", "read_annotation_file",
-    "read_annotations", "write_geojson",
+    "read_annotations", "unused_files", "write_geojson",
 ]  # fmt: skip
 
 SUFFIXES = (".geojson", ".geojson.gz", ".json", ".json.gz", ".xml")
@@ -71,6 +71,25 @@ def find_annotations(folder: Path, slide: Path) -> Path | None:
     """The annotation file of a slide in a folder: the slide's name, or its stem, with one of `SUFFIXES`."""
     candidates = (folder / f"{name}{suffix}" for name in (slide.name, slide.stem) for suffix in SUFFIXES)
     return next((path for path in candidates if path.is_file()), None)
+
+
+def unused_files(folder: Path, used: Iterable[Path]) -> str:
+    """A sentence on the annotation files of a folder that belong to no slide; empty where there is none.
+
+    Args:
+        folder: of annotation files; a file alone has none beside it.
+        used: those that were found for slides.
+    """
+    if not folder.is_dir():
+        return ""
+    names = sorted(path.name for path in {*folder.iterdir()} - {*used} if path.name.endswith(SUFFIXES))
+    if not names:
+        return ""
+    more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+    return (
+        f"annotations of no slide here, and not read: '{names[0]}'{more}; such a file has the name of its slide "
+        "(case-1.geojson for case-1.svs)"
+    )
 
 
 def outside(annotations: Sequence[Annotation], size: tuple[int, int]) -> tuple[list[Annotation], list[str]]:

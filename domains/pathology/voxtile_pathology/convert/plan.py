@@ -12,6 +12,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import Progress
 
+from voxtile.console import note
 from voxtile.corpus.identity import printable
 from voxtile.corpus.schema import SYNTHETIC
 from voxtile.engine.pool import Died, Raised, Returned, WorkerPool
@@ -20,7 +21,7 @@ from voxtile.engine.worker_process import Call, Limits
 from voxtile.errors import InputError
 from voxtile_datasets.intake.planner import Planner
 from voxtile_datasets.recipes.download import tell_packed
-from voxtile_pathology.annotations.model import find_annotations
+from voxtile_pathology.annotations.model import find_annotations, unused_files
 from voxtile_pathology.convert.cases import Cases, StudyUnit
 from voxtile_pathology.convert.settings import WsiSettings
 from voxtile_pathology.convert.survey import Patch, Refusal, Survey, survey_slide
@@ -73,6 +74,8 @@ def plan_items(inputs: Inputs, settings: WsiSettings, planner: Planner) -> list[
             f"no annotation file under '{inputs.annotations}' is named as a slide of '{inputs.source}'; "
             "give --annotations with a folder of files such as slide.geojson for slide.svs"
         )
+    if inputs.annotations is not None and (unused := unused_files(inputs.annotations, filter(None, drawn))):
+        note(unused)
     places = [find_coordinates(inputs.coords, path) if inputs.coords else None for path in paths]
     if settings.sampling == "coords" and not any(places):
         raise InputError(

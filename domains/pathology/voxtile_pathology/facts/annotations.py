@@ -15,7 +15,7 @@ from rich.table import Table
 from shapely.geometry import box
 from shapely.geometry.base import BaseGeometry
 
-from voxtile.console import output
+from voxtile.console import note, output
 from voxtile.corpus.identity import KeyMap, key_map_path
 from voxtile.corpus.parts import part_rows, part_table
 from voxtile.corpus.reader import Corpus
@@ -23,7 +23,7 @@ from voxtile.corpus.records import Row
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.engine.task import Item, Outcome
 from voxtile.errors import ConfigError, InputError
-from voxtile_pathology.annotations.model import find_annotations, read_annotations
+from voxtile_pathology.annotations.model import find_annotations, read_annotations, unused_files
 
 RULE = "annotations@1"
 
@@ -173,6 +173,8 @@ def _files(corpus: Path, folder: Path, key_file: Path | None) -> dict[str, str]:
             f"no file in '{folder}' is named as a slide of '{corpus}' ({len(sources)} slides); name annotations as "
             "their slides, e.g. case-1.geojson for case-1.svs, and give --key-file if the corpus is de-identified"
         )
+    if unused := unused_files(folder, map(folder.joinpath, files.values())):
+        note(unused)
     return files
 
 

@@ -86,6 +86,29 @@ def test_reports_that_are_of_nothing_here_are_said_in_a_sentence(tmp_path, dicom
     assert ("attached to nothing" in shown) == (said is not None)
 
 
+GERMAN = (
+    "Die Leber ist normal groß, keine fokale Läsion. Kein Aszites. Zyste in der linken Niere. Beurteilung: Nierenzyste "
+    "links. Kein Pleuraerguss."
+)
+ENGLISH = "The liver is of normal size. No ascites. There is a cyst of the left kidney. Mr. Hans Maier was informed."
+
+
+def test_texts_of_which_much_is_hidden_are_counted_once_and_said(tmp_path, dicom, noise, capsys):
+    """The rules know English: of German reports they take the findings for names."""
+    for number, accession in enumerate(("A0", "A0", "A1", "A2")):
+        study(dicom, noise, tmp_path / "scans", number, f"p{accession}", "20200301", accession)
+    table = tmp_path / "reports.csv"
+    table.write_text(f'study,text\nA0,"{GERMAN}"\nA1,"{ENGLISH}"\nA2,Kein Pleuraerguss.\n')
+    convert_dicom(tmp_path / "scans", tmp_path / "corpus", reports=table, engine="inline")
+    assert "of 1 of 3 report texts a sixth of the words or more is hidden" in " ".join(capsys.readouterr().err.split())
+    table.write_text(f'study,text\nA1,"{ENGLISH}"\n')
+    convert_dicom(tmp_path / "scans", tmp_path / "english", reports=table, engine="inline")
+    assert "is hidden" not in capsys.readouterr().err
+    table.write_text(f'study,text\nA0,"{GERMAN}"\n')
+    convert_dicom(tmp_path / "scans", tmp_path / "plain", reports=table, deidentify=False, engine="inline")
+    assert "is hidden" not in capsys.readouterr().err
+
+
 def test_texts_that_are_no_table_are_said_to_belong_into_one(tmp_path, dicom, noise, capsys):
     study(dicom, noise, tmp_path / "scans", 0, "p", "20200301", "A0")
     (tmp_path / "reports").mkdir()

@@ -13,6 +13,7 @@ from voxtile.engine.parallel import PlanReader
 from voxtile.engine.task import Item
 from voxtile.errors import ConfigError
 from voxtile_datasets.intake.deidentify import Names, named_otherwise, open_names
+from voxtile_datasets.intake.hidden_words import HiddenWords
 from voxtile_datasets.intake.splits_file import Splits
 
 if TYPE_CHECKING:  # the rules that find identifiers in texts take a tenth of a second to import
@@ -61,6 +62,7 @@ class Planner:
         subjects: who the subjects are, where that is to be written.
         forgotten: subjects that the corpus has forgotten.
         named_otherwise: paths of inputs that the corpus has under the other kind of name, hashed or not.
+        hidden: how much of the report texts is hidden as identifiers.
     """
 
     names: Names
@@ -72,6 +74,7 @@ class Planner:
     subjects: SubjectTable | None = field(default=None, repr=False)
     forgotten: ForgottenSubjects = field(default_factory=ForgottenSubjects, repr=False)
     named_otherwise: frozenset[str] = field(default=frozenset(), repr=False)
+    hidden: HiddenWords = field(default_factory=HiddenWords, repr=False, compare=False)
 
     @classmethod
     def open(
@@ -135,7 +138,7 @@ class Planner:
 
         surrogates = Surrogates(self.surrogate_key, subject) if self.surrogate_key is not None else None
         known = tuple(people), tuple(numbers), tuple(places)
-        return [
+        found = [
             deidentified(
                 report.text,
                 (*known[0], *report.people),
@@ -145,6 +148,9 @@ class Planner:
             )
             for report in reports
         ]
+        for report, text in zip(reports, found, strict=True):
+            self.hidden.add(report.text, text)
+        return found
 
     def subject_name(self, subject: str) -> str:
         """What the corpus calls a subject, by its own identifier."""
@@ -231,6 +237,10 @@ class Planner:
             from voxtile.console import output
 
             output().print(unmatched, highlight=False, markup=False, soft_wrap=True)
+        if lost := self.hidden.sentence():
+            from voxtile.console import note
+
+            note(lost)
 
 
 def _reports(path: Path, reader: PlanReader, read: ReadReports | None) -> ReportSource:

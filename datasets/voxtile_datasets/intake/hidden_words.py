@@ -37,6 +37,6 @@ class HiddenWords:
             return ""
         return (
             f"of {much} of {len(self.texts)} report texts a sixth of the words or more is hidden as names and places: "
-            "the rules know English, and take nouns of other languages for names (docs/de-identification.md); read some "
-            "in 'voxtile inspect' before you train on them"
+            "the rules know English, and take nouns of other languages for names (docs/de-identification.md); read "
+            "some in 'voxtile inspect' before you train on them"
         )

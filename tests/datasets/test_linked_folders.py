@@ -59,6 +59,15 @@ def test_a_file_that_was_not_fetched_is_named(kind, name, tmp_path, capsys):
     assert f"lead to files that are not there ('{name}')" in capsys.readouterr().err
 
 
+def test_rasters_in_other_formats_are_named_unless_a_reader_takes_them(tmp_path, capsys, test_data):
+    source = tmp_path / "source"
+    source.mkdir()
+    shutil.copy(test_data / "remote_sensing/s2_l2a_scl_barbellino/S2A2A_20170703_022_Barbellino_BOA_10.tif", source)
+    (source / "erdas.img").write_bytes(b"EHFA_HEADER_TAG")
+    assert main(["convert", "geotiff", str(source), str(tmp_path / "corpus"), "--engine", "inline", "--dry-run"]) == 0
+    assert f"1 files in '{source}' are of formats that are not read ('erdas.img')" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize("kind", ["image", "wsi", "geotiff"])
 def test_archives_that_are_not_read_are_named(kind, tmp_path, capsys, test_data):
     source = tmp_path / "source"

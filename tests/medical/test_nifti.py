@@ -285,6 +285,54 @@ def test_the_command_keeps_the_rest_and_hides_names(tmp_path, volume):
     assert b"Jane" not in data
 
 
+def body(offset=0):
+    """A CT [X, Y, Z] of soft tissue, fat and air in HU."""
+    generator = np.random.default_rng(0)
+    hu = np.full((40, 40, 20), -1000.0)
+    hu[8:32, 8:32] = 40
+    hu[8:12, 8:32] = -100
+    return (hu + generator.normal(0, 12, hu.shape) + offset).astype(np.int16)
+
+
+@pytest.mark.parametrize(("offset", "intercept", "shows"), [(0, 0, True), (1024, -1024, True), (1024, 0, False)])
+def test_ct_whose_intercept_was_lost_is_not_said_to_be_in_hu(tmp_path, capsys, offset, intercept, shows):
+    made = image(body(offset), np.eye(4))
+    made.header.set_slope_inter(1, intercept)
+    nib.save(made, tmp_path / "a_ct.nii")
+    sample = one(tmp_path)
+    assert (sample.row["units"], sample.row["channels"][0]["unit"]) == (("HU", "HU") if shows else ("a.u.", "a.u."))
+    assert ("RescaleIntercept may be missing" in json.loads(sample.row["attributes"]).get("not_hu", "")) != shows
+    assert one(tmp_path, units="HU").row["units"] == "HU"
+    convert_nifti(tmp_path, tmp_path / "corpus", engine="inline")
+    said = capsys.readouterr().out
+    assert ("not-hu: CT whose values do not show" in said) != shows
+    rows = ds.dataset(tmp_path / "corpus" / "ledger").to_table()["reason"].to_pylist()
+    assert ("not-hu" in rows) != shows
+
+
+def test_volumes_in_other_formats_are_named(tmp_path, volume, capsys):
+    source = tmp_path / "in"
+    source.mkdir()
+    nib.save(image(volume), source / "a_ct.nii.gz")
+    for name in ("b.NRRD", "c.mha", "notes.txt"):
+        (source / name).write_text("x")
+    convert_nifti(source, tmp_path / "corpus", engine="inline")
+    assert f"2 files in '{source}' are of formats that are not read ('b.NRRD', 'c.mha'); convert them" in (
+        capsys.readouterr().err
+    )
+
+
+def test_images_of_which_nothing_says_what_they_are_are_counted(tmp_path, volume, capsys):
+    source = tmp_path / "in"
+    source.mkdir()
+    for name in ("CT Thorax.nii.gz", "scan.nii.gz", "a_t1w.nii.gz"):
+        nib.save(image(volume), source / name)
+    convert_nifti(source, tmp_path / "corpus", engine="inline")
+    assert "of 2 files neither the name (case_ct.nii.gz) nor a sidecar" in " ".join(capsys.readouterr().err.split())
+    convert_nifti(source, tmp_path / "told", modality="MR", engine="inline")
+    assert "nor a sidecar" not in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("word", "said"), [("mr", r"'mr' is stored.*did you mean 'MR'\?"), ("MR", "")])
 def test_a_modality_that_nothing_knows_is_said_and_stored(tmp_path, volume, capsys, word, said):
     (tmp_path / "in").mkdir()

@@ -37,7 +37,7 @@ def walk(
         lost += [
             Path(folder, name).relative_to(source).as_posix()
             for name in sorted(gone)
-            if not name.startswith(".") and os.path.islink(os.path.join(folder, name))
+            if os.path.islink(os.path.join(folder, name)) and not name.startswith(".")
         ]
         yield folder, names, there
     if links or lost:

@@ -72,6 +72,20 @@ def packed_among(names: Iterable[str]) -> str:
     return f", but {some_of(archives)}, still packed: unpack them first" if archives else ""
 
 
+def tell_unread(root: Path, paths: Iterable[str], endings: tuple[str, ...], advice: str) -> None:
+    """Say which files are of formats that a converter does not read.
+
+    Args:
+        root: the folder.
+        paths: of files that nothing has read.
+        endings: of such formats, in small letters.
+        advice: what to do with them.
+    """
+    unread = sorted(path for path in paths if path.lower().endswith(endings))
+    if unread:
+        tell(f"{len(unread)} files in '{root}' are of formats that are not read ({some_of(unread)}); {advice}")
+
+
 def tell_packed(root: Path, paths: Iterable[str]) -> None:
     """Say which archives lie among the files that are read, since nothing of them is."""
     archives = sorted(path for path in paths if path.lower().endswith(_ARCHIVES))

@@ -9,7 +9,9 @@ import pytest
 import torch
 
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import Sample
 from voxtile.corpus.view.text import hash63, text_hash
+from voxtile.corpus.writer import JobWriter, new_corpus
 from voxtile.data.captions import CaptionPolicy
 from voxtile.data.datamodule import CorpusDataModule
 from voxtile.data.presets.image import ImageAugment, ImagePreset
@@ -161,13 +163,23 @@ def test_validation_and_test_are_ordered_and_repeatable(volume_corpus):
             equal(a, b)
 
 
-def test_samples_that_a_model_cannot_read_come_with_the_condition_that_leaves_them_out(volume_corpus, picture_corpus):
+def test_samples_that_a_model_cannot_read_come_with_the_condition_that_leaves_them_out(
+    volume_corpus, picture_corpus, tmp_path
+):
     """A folder of CT, MR and radiographs is one corpus, and a model is of one of them."""
     folders = [str(corpus.roots[0]) for corpus in (volume_corpus, picture_corpus)]
     for preset, condition in ((AUGMENTED, "kind = 'volume'"), (ImagePreset(), "kind = 'image'")):
         with pytest.raises(PresetError, match=f'to leave out what it cannot read: --data.where "{condition}"'):
             CorpusDataModule(preset, folders).setup("fit")
         assert CorpusDataModule(preset, folders, where=condition).compiled.metas()
+    other = tmp_path / "other"
+    new_corpus(other)
+    writer = JobWriter(other, "job-0")
+    row = volume_corpus.table("samples").to_pylist()[0] | {"uid": "f" * 32, "units": "a.u."}
+    writer.add(Sample(row, np.zeros((12, 16, 20), np.int16)))
+    writer.publish()
+    with pytest.raises(PresetError, match=r"--data.where \"units = 'HU'\"$"):  # kind and modality are the same
+        CorpusDataModule(AUGMENTED, [folders[0], str(other)]).setup("fit")
     with pytest.raises(PresetError) as none:
         CorpusDataModule(VolumePreset(shape=(4, 4, 4), units="SUVbw"), folders).setup("fit")
     assert "data.where" not in str(none.value)

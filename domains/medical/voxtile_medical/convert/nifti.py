@@ -5,20 +5,23 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
-from voxtile.console import output
+from voxtile.console import note, output
 from voxtile.engine.run import RunOptions, run_task
 from voxtile_datasets.converters.modalities import note_unknown
 from voxtile_datasets.intake.planner import IntakeOptions, Planner
 from voxtile_datasets.intake.report_advice import print_report_advice
+from voxtile_datasets.recipes.download import tell_unread
 from voxtile_medical.nifti.files import is_label_name, is_nifti_name, nifti_tree
 from voxtile_medical.nifti.layouts import read_layout
-from voxtile_medical.nifti.task import LABELS, LABELS_ADVICE, NiftiTask, find_label_maps
+from voxtile_medical.nifti.task import LABELS, LABELS_ADVICE, UNKNOWN, NiftiTask, find_label_maps
+from voxtile_medical.nifti.units import NOT_HU, NOT_HU_ADVICE
 from voxtile_medical.report_files.read import read_report_files
 from voxtile_medical.segmentations.attach import run_masks
 from voxtile_medical.segmentations.label_names import read_names
 from voxtile_medical.segmentations.samples import MaskNames
 from voxtile_medical.segmentations.task import MaskTask
 
+_OTHER_FORMATS = (".nrrd", ".nhdr", ".mha", ".mhd", ".mgz", ".mgh", ".img", ".mnc")  # of volumes
 _ALIKE = (
     "{} subjects have the beginning of their name, or their folder, in common with another one: where these are "
     "examinations of one patient, say so with --subject-pattern (such as '^([^_/]+)') in a new corpus, or training and "
@@ -71,7 +74,7 @@ def convert_nifti(
         splits: CSV or Parquet with the columns subject and split (train, val or test).
         split_fractions: shares of train, val and test for subjects that no file places.
         modality: DICOM modality (CT, MR, PT, …) of files whose name or dataset.json does not say.
-        units: unit of the physical values; default HU for CT, else a.u.
+        units: unit of the physical values; default HU for CT whose values show it, else a.u.
         label_pattern: file name patterns of label maps, separated by commas; they are not images, nor is what folders
             say to be labels.
         no_affine: what to do where neither sform nor qform is set: refuse, or assume that axes run right, front, up.
@@ -100,7 +103,12 @@ def convert_nifti(
         print_report_advice(summary)
     if summary.reasons["dropped"][LABELS]:
         output().print(LABELS_ADVICE, markup=False, highlight=False, soft_wrap=True)
+    if summary.left_out[NOT_HU]:
+        output().print(NOT_HU_ADVICE, markup=False, highlight=False, soft_wrap=True)
+    if not options.dry_run and modality == UNKNOWN:
+        _say_what_is_unknown(corpus)
     root, found, _ = nifti_tree(source, options.plan_reader)
+    tell_unread(source, found, _OTHER_FORMATS, "convert them to NIfTI first")
     paths = list(filter(is_nifti_name, found))
     layout = read_layout(root, paths)
     images = [path for path in paths if not is_label_name(path, patterns)]
@@ -113,3 +121,16 @@ def convert_nifti(
             attached = MaskTask(source, corpus, names, deidentify, label_names, pairs, label_maps=label_maps)
             run_masks(attached, options).raise_if_failed()
     summary.raise_if_failed()
+
+
+def _say_what_is_unknown(corpus: Path) -> None:
+    """A note on images of which nothing says what they are: models of CT, MR or PET refuse them."""
+    from voxtile.corpus.reader import Corpus  # late: a plan needs no database
+
+    rows = Corpus(corpus).table("samples", columns=["source", "modality"]).to_pylist()
+    if unknown := {row["source"] for row in rows if row["modality"] == UNKNOWN}:
+        note(
+            f"of {len(unknown)} files neither the name (case_ct.nii.gz) nor a sidecar says what they are; they are "
+            f"stored as {UNKNOWN} in a.u., which models of CT, MR and PET refuse: say it with --modality, in a new "
+            "corpus"
+        )

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from voxtile.corpus.identity import printable, sample_uid
 from voxtile.corpus.records import Row, Sample
-from voxtile.engine.task import Item, Outcome, Part
+from voxtile.engine.task import Item, Outcome
 from voxtile.errors import InputError
 from voxtile_datasets.intake.planner import SPLIT_SCHEME, PlannedTask, Planner
 from voxtile_datasets.intake.reports_file import raw_captions
@@ -28,6 +28,7 @@ from voxtile_medical.nifti.bids import Sidecars
 from voxtile_medical.nifti.files import is_label_name, is_nifti_name, modality_of, nifti_tree, stem_of
 from voxtile_medical.nifti.header import NiftiHeader, NoAffine, read_nifti_header, unpacked
 from voxtile_medical.nifti.layouts import Layout, read_layout
+from voxtile_medical.nifti.units import parts_of, units_of
 from voxtile_medical.orientation import spacing_zyx, to_nearest_ras
 from voxtile_medical.plausible import check_position, check_scale, check_spacing
 from voxtile_medical.preview import volume_preview
@@ -35,7 +36,6 @@ from voxtile_medical.series_roles.facts import role_facts
 from voxtile_medical.verdicts import Verdict
 
 MAX_TRAILING_BLOCKS = 16  # MiB after the last value that are read to reach the checksum
-DEFAULT_UNITS = {"CT": "HU"}
 LABELS = "looks-like-labels"
 LABELS_ADVICE = (
     f"{LABELS}: a few whole numbers from 0 on are labels and no CT in HU; name label maps with --label-pattern, or say "
@@ -53,7 +53,7 @@ class NiftiTask(PlannedTask):
         source: the folder.
         label_patterns: file name patterns of label maps, which are not images.
         modality: for files whose name does not say.
-        units: of the physical values; None takes HU for CT and arbitrary units otherwise.
+        units: of the physical values; None takes HU for CT that shows them, and arbitrary units otherwise.
         no_affine: what to do with a header that gives no orientation.
         licence: what the corpus says of each sample's licence.
         deidentify: identifiers are replaced.
@@ -188,7 +188,7 @@ class NiftiTask(PlannedTask):
         roles = [fact for sample in samples for fact in role_facts(sample.row)]
         if roles:
             tables["facts"] = roles
-        return Outcome("used", samples=tuple(samples), tables=tables, parts=_other_b_values(samples, header, inputs))
+        return Outcome("used", samples=tuple(samples), tables=tables, parts=tuple(parts_of(samples, header, inputs)))
 
     def read_header(self, path: Path, inputs: Mapping[str, Any]) -> NiftiHeader:
         """The header of a file; `inputs` are its item's.
@@ -243,7 +243,7 @@ class NiftiTask(PlannedTask):
         modality = self._modality(inputs)
         sidecar = inputs.get("sidecar", {})
         stated = sidecar.get("units") if modality == "PT" else None
-        units = self.units or stated or DEFAULT_UNITS.get(modality, "a.u.")
+        units, seen = units_of(self.units or stated, modality, volume, header)
         channel = {
             "name": modality,
             "wavelength_nm": None,
@@ -251,7 +251,7 @@ class NiftiTask(PlannedTask):
             "scale": header.slope,
             "offset": header.intercept,
         }
-        attributes: dict[str, Any] = {**sidecar.get("attributes", {}), "affine_from": header.affine_from}
+        attributes: dict[str, Any] = {**sidecar.get("attributes", {}), "affine_from": header.affine_from, **seen}
         if header.volumes > 1:
             attributes |= {"volume": number, "volumes": header.volumes, **self.volume_attributes(number, inputs)}
         b_values = sidecar.get("b_values", ())
@@ -298,15 +298,6 @@ class NiftiTask(PlannedTask):
             raise Verdict("head-unsure", "neither its name nor --modality says what it is; give --modality")
         linear = (channel["scale"], channel["offset"])
         return without_face(array, spacing, modality, channel["unit"], linear, body_part)
-
-
-def _other_b_values(samples: Sequence[Sample], header: NiftiHeader, inputs: Mapping[str, Any]) -> tuple[Part, ...]:
-    """A row on b-values that are not of this image."""
-    number = len(inputs.get("sidecar", {}).get("b_values", ()))
-    if not number or number == header.volumes:
-        return ()
-    why = f"its .bval has {number} numbers, and the image {header.volumes} volumes; none of them is used"
-    return (Part(samples[0].row["uid"], "dropped", "other-b-values", why),)
 
 
 def find_label_maps(root: Path, paths: Iterable[str], patterns: tuple[str, ...], layout: Layout) -> list[str]:

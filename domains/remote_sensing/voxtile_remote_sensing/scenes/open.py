@@ -8,7 +8,7 @@ from pathlib import Path, PurePosixPath
 
 from voxtile.errors import MissingExtraError
 from voxtile_datasets.intake.walk import walk
-from voxtile_datasets.recipes.download import some_of, tell, tell_packed
+from voxtile_datasets.recipes.download import some_of, tell, tell_packed, tell_unread
 from voxtile_remote_sensing.scenes.listing import Listing, SceneReader
 from voxtile_remote_sensing.scenes.plausible import check_scene
 from voxtile_remote_sensing.scenes.protocol import Scene, SceneError, SceneOptions, SceneRef
@@ -32,6 +32,16 @@ READERS = (
     ("geotiff", "geotiff:GeoTiffReader", (".tif", ".tiff", ".jp2", ".vrt")),
 )
 PRODUCT_FOLDERS = (".safe", ".zarr")
+_OTHER_FORMATS = (
+    ".img",
+    ".ecw",
+    ".sid",
+    ".asc",
+    ".bil",
+    ".hgt",
+    ".grib",
+    ".grb",
+)  # of rasters, where no reader took them
 _COPIED_BY_MACOS = "__MACOSX"
 
 
@@ -71,6 +81,7 @@ def find_scenes(source: Path, options: SceneOptions | None = None) -> list[Scene
             f"({some_of(empty)}); copy them again from their source"
         )
     tell_packed(source, listing.sizes)
+    tell_unread(source, listing.sizes, _OTHER_FORMATS, "convert them to GeoTIFF first (gdal_translate)")
     return sorted(refs, key=lambda ref: ref.id)
 
 

@@ -14,6 +14,8 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
+
 # What moto, which checks no signature, takes for one.
 _SCOPE = b"Credential=A/20230101/us-east-1/s3/aws4_request"
 SOMEBODY = b"authorization: AWS4-HMAC-SHA256 %s, SignedHeaders=host, Signature=0" % _SCOPE
@@ -191,6 +193,26 @@ class Proxy:
     def __exit__(self, *_: object) -> None:
         self._loop.call_soon_threadsafe(self._end.set)
         self._thread.join()
+
+
+DENIED = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
+
+
+def answer(status: bytes, body: bytes) -> bytes:
+    """What a store says, as a proxy may say it in its place."""
+    return b"HTTP/1.1 %s\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s" % (status, len(body), body)
+
+
+def pixels(corpus):
+    """The values of all samples, by uid."""
+    return {row["uid"]: corpus.source(row).array() for row in corpus.table("samples").to_pylist()}
+
+
+def assert_same(found, wanted) -> None:
+    """Two sets of arrays by name are equal."""
+    assert found.keys() == wanted.keys()
+    for name in wanted:
+        assert np.array_equal(found[name], wanted[name]), name
 
 
 def proxy(server: S3Server, **options) -> Proxy:

@@ -19,6 +19,7 @@ from voxtile.cli.help import print_help
 from voxtile.cli.session import EVERYWHERE
 from voxtile.cli.signature import Parameter, Signature, signature_of
 from voxtile.cli.values import is_several, parts, read_value, type_name
+from voxtile.corpus.remote.address import parse_address
 from voxtile.domain import Command
 from voxtile.errors import ConfigError, nearest
 from voxtile.folders import under_output_root
@@ -65,6 +66,7 @@ def call(
     _check_required(signature, values, command, name)
     for output in _OUTPUTS & values.keys():
         if isinstance(values[output], Path):
+            _refuse_store(values[output], name)
             values[output] = under_output_root(values[output])
     if (check := command.load_check()) is not None:
         check(values)
@@ -78,6 +80,15 @@ def call(
             _run(command, signature, values)
         return
     _run(command, signature, values)
+
+
+def _refuse_store(output: Path, name: str) -> None:
+    """Raise ConfigError where an output is an address: a folder of that name would be made on this machine."""
+    if (address := parse_address(output)) is not None:
+        raise ConfigError(
+            f"'{name}' writes to this machine, and '{address.url}' lies in a store; name a folder or a file here, and "
+            "copy it there by the store's own tools, a corpus by 'voxtile push'"
+        )
 
 
 def _run(command: Command, signature: Signature, values: dict[str, Any]) -> None:

@@ -8,15 +8,47 @@ from __future__ import annotations
 
 import hashlib
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 from voxtile.corpus.shards.memory_maps import map_payload
-from voxtile.errors import CorpusError
+from voxtile.errors import CorpusError, StoreError
 
 HASH_DIGITS = 16  # of a sha-256 that are kept for training: 64 bits
 _REMEMBERED = 1 << 18  # payloads that a process knows it has compared; about 20 MB
 _HEADER, _NAME_BYTES = 512, 100  # of a tar's header, and of the name that it begins with (POSIX ustar)
 _compared: set[int] = set()
+
+T = TypeVar("T")
+
+
+def read_sound(path: Path, offset: int, nbytes: int, read: Callable[[], T], start_anew: Callable[[], object]) -> T:
+    """Read stored bytes; those of a remote corpus once more from its store where they are not what was written.
+
+    Args:
+        path: of the shard.
+        offset: of the payload's first byte.
+        nbytes: how many there are.
+        read: reads and compares them.
+        start_anew: forgets what an earlier read keeps.
+
+    Raises:
+        CorpusError: they are damaged, in the store too.
+    """
+    for is_last in (False, True):
+        try:
+            return read()
+        except StoreError:  # no byte is at fault
+            raise
+        except CorpusError:
+            from voxtile.corpus.remote.payloads import forget_cached  # late: local corpora have no cache
+
+            # After the last time too: what is mended in the store must not be met in the cache again.
+            if not forget_cached(path, offset - _HEADER, offset + nbytes) or is_last:
+                raise
+            start_anew()
+    raise AssertionError
 
 
 def check_hash(payload: memoryview, path: Path, offset: int, sha256: str | None) -> bool:

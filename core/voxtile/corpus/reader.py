@@ -17,6 +17,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from voxtile.corpus.header import corpus_root
+from voxtile.corpus.integrity import read_sound
 from voxtile.corpus.parts import check_part, part_dataset, part_paths, read_parts, sql_schema, table_schema
 from voxtile.corpus.records import Hashes, check_parts, recorded_files
 from voxtile.corpus.schema import TABLES
@@ -177,8 +178,14 @@ class Corpus:
         Raises:
             CorpusError: the shard is missing or the mask is damaged.
         """
-        stored = self.stored_mask(region)
-        return None if stored is None else stored[full_selection(stored.shape)]
+        if (address := self._mask_address(region)) is None:
+            return None
+
+        def read() -> npt.NDArray[Any]:
+            stored = open_array(*address)
+            return stored[full_selection(stored.shape)]
+
+        return read_sound(*address, read, lambda: None)
 
     def stored_mask(self, region: Mapping[str, Any]) -> StoredArray | None:
         """The mask in place, for reading its shape or a box of it; None without a mask.
@@ -189,17 +196,25 @@ class Corpus:
         Raises:
             CorpusError: the shard is missing or the mask's header is damaged.
         """
-        address = [region.get(f"mask_{part}") for part in ("shard", "offset", "nbytes")]
-        if address[0] is None:
+        address = self._mask_address(region)
+        return None if address is None else read_sound(*address, lambda: open_array(*address), lambda: None)
+
+    def _mask_address(self, region: Mapping[str, Any]) -> tuple[Path, int, int] | None:
+        """Shard, first byte and length of a mask; None without one.
+
+        Raises:
+            CorpusError: it lies outside the corpus.
+        """
+        shard, offset, nbytes = (region.get(f"mask_{part}") for part in ("shard", "offset", "nbytes"))
+        if shard is None:
             return None
-        shard, offset, nbytes = address
         path = Path(str(shard))
         if offset is None or nbytes is None or path.is_absolute() or ".." in path.parts:
             raise CorpusError(
                 f"the mask of region {region['region_id']} has no address inside the corpus; "
                 "run 'voxtile verify' on the corpus"
             )
-        return open_array(self._root_of(region) / path, int(offset), int(nbytes))
+        return self._root_of(region) / path, int(offset), int(nbytes)
 
     def shard_path(self, row: Mapping[str, Any]) -> Path:
         """Shard that holds a sample.

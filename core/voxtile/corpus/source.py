@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import io
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from voxtile.corpus.integrity import check_hash, check_member, map_member
+from voxtile.corpus.integrity import check_hash, check_member, map_member, read_sound
 from voxtile.corpus.references import parse_reference, read_reference, reference_path
 from voxtile.corpus.remote.announcing import MOST_WHOLE
 from voxtile.corpus.shards.codecs import StoredArray, array_in, decode_picture
@@ -22,6 +22,8 @@ from voxtile.errors import CorpusError
 
 ARRAY_CODEC = "b2nd"
 REFERENCE_CODEC = "ref"
+
+T = TypeVar("T")
 
 
 class StoredSample:
@@ -54,8 +56,11 @@ class StoredSample:
         chosen = selection if selection is not None else ()
         if self._reader:
             return read_reference(self._root, self._row, chosen)
+        return self._soundly(lambda: self._array(chosen))
+
+    def _array(self, chosen: tuple[slice, ...]) -> npt.NDArray[Any]:
         if self._codec == REFERENCE_CODEC and self._reference.suffix != f".{ARRAY_CODEC}":
-            picture = decode_picture(self.payload())
+            picture = decode_picture(self._payload())
             return picture[self._box][chosen] if self._box else picture[chosen]
         if self._box:
             chosen = _inside(self._box, chosen, self.stored.shape)
@@ -114,9 +119,20 @@ class StoredSample:
         """
         if self._reader:
             raise CorpusError(f"the sample {self._row['uid']} is part of a larger file; read it with array()")
+        return self._soundly(self._payload)
+
+    def _payload(self) -> memoryview:
         payload, path, offset = self._mapped()
         self._compare(payload, path, offset)
         return payload
+
+    def _soundly(self, read: Callable[[], T]) -> T:
+        """Read what lies in a shard; once more where a remote corpus's cache held other bytes."""
+        return read() if self._codec == REFERENCE_CODEC else read_sound(*self._address, read, self._forget_opened)
+
+    def _forget_opened(self) -> None:
+        self.__dict__.pop("stored", None)
+        self._part = None
 
     def _mapped(self) -> tuple[memoryview, Path, int]:
         """The bytes in place, with the file and where they begin in it."""

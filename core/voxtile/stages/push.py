@@ -34,6 +34,7 @@ from voxtile.engine.lock import corpus_lock
 from voxtile.errors import ConfigError, CorpusError
 from voxtile.stages.pushed_references import notes_on_references
 
+_MOST_PUT = 5 << 30  # bytes; https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html
 _TRIES = 20  # for the number of a manifest, while others write theirs
 
 
@@ -166,7 +167,8 @@ class _Push(Pushed):
         """Copy in the order of commits."""
         self._check_target()
         done, manifests = record_paths(self.root)
-        records = [read_record(self.root, path) for path in done]
+        records = sorted((read_record(self.root, path) for path in done), key=_adds_to_others)
+        self._check_sizes()
         fresh = [record for record in records if not self._has(record)]
         self._check_samples({name for record in records if record not in fresh for name in record.files})
         self._put(CORPUS_FILE)
@@ -214,6 +216,16 @@ class _Push(Pushed):
                 f"subjects were forgotten in one of '{self.root}' and '{self.target.url}' alone, and would come back; "
                 "forget them in both, and push to a new prefix"
             )
+
+    def _check_sizes(self) -> None:
+        """What the store would refuse after all of it was sent is told before anything is."""
+        for folder in ("shards", "tables", "ledger"):
+            for path in (self.root / folder).rglob("*"):
+                if self.target.scheme == "s3" and path.is_file() and (size := path.stat().st_size) > _MOST_PUT:
+                    raise CorpusError(
+                        f"'{path}' has {size / 1e9:.1f} GB, and one put takes {_MOST_PUT / 1e9:.1f} GB, which "
+                        "alone knows conditions; copy the corpus by the store's own tools while nobody else writes"
+                    )
 
     def check_conditions(self) -> None:
         """A store that passes over conditions would let the last writer win; the header, which is there, tells."""
@@ -355,6 +367,11 @@ class _Push(Pushed):
                 self._seen.add(digest)
                 return
         raise CorpusError(f"no number for a manifest is free in '{self.target.url}'; push again when others are done")
+
+
+def _adds_to_others(record: Record) -> bool:
+    """Whether a job adds to samples of other jobs: it comes after them, or a reader would meet texts of no sample."""
+    return not any(name.startswith("tables/samples/") for name in record.files)
 
 
 def _sha256(path: Path) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 import voxtile
 from voxtile.corpus.parts import part_paths
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.remote.payloads import remote_address
 from voxtile.corpus.schema import TABLES
 from voxtile.corpus.shards.memory_maps import map_shard, shard_sizes
 from voxtile.stages.verify.files import Recorded, read_records
@@ -77,7 +78,7 @@ def croissant(store: Corpus, card: Card, place: Path) -> dict[str, Any]:
         CorpusError: a table part or a shard cannot be read.
     """
     root = store.roots[0]
-    to_root = os.path.relpath(root.resolve(), place.resolve())
+    to_root = remote_address(root) or os.path.relpath(root.resolve(), place.resolve())
     tables = [name for name in TABLES if name in descriptions_of_tables() and part_paths(root, name)]
     shards = _shards(root, to_root)
     codecs = sorted({group.codec for group in card.summary.groups} & set(_PICTURES))

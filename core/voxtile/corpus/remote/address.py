@@ -13,8 +13,10 @@ from voxtile.errors import CorpusError
 
 # A Path takes two slashes for one: `s3://bucket` arrives as `s3:/bucket` where a command takes a folder.
 _ADDRESS = re.compile(r"(s3|gs|https?):/+(.+)", re.DOTALL)
+_OTHER = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/+.*", re.DOTALL)  # of two letters at least: one is a drive
 SCHEMES = ("s3", "gs", "http", "https")
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+_ENDPOINTS = {"s3": ("AWS_ENDPOINT_URL_S3", "AWS_ENDPOINT_URL", "AWS_ENDPOINT"), "gs": ("GOOGLE_BASE_URL",)}
 _ID_DIGITS = 16
 _MARK = ".remote.json"
 _DRAFT = ".draft"
@@ -72,6 +74,7 @@ def parse_address(path: str | os.PathLike[str]) -> Address | None:
     """
     found = _ADDRESS.fullmatch(os.fspath(path))
     if found is None:
+        _refuse_other(os.fspath(path))
         return None
     url = f"{found[1]}://{found[2].rstrip('/')}"
     try:
@@ -90,10 +93,24 @@ def parse_address(path: str | os.PathLike[str]) -> Address | None:
     return Address(url)
 
 
+def _refuse_other(path: str) -> None:
+    """Raise CorpusError for an address of a kind that is not read: as a folder it would be made, or not be found."""
+    other = _OTHER.fullmatch(path)
+    if other is not None and not os.path.exists(f"{other[1]}:"):
+        raise CorpusError(
+            f"'{other[1]}://' begins no address of a corpus; corpora are in folders and at s3://BUCKET/PREFIX, "
+            "gs://BUCKET/PREFIX and https://HOST/PATH"
+        )
+
+
 def endpoint_of(address: Address) -> str:
     """Where the environment says that the store is; empty for the provider's own place."""
-    names = {"s3": ("AWS_ENDPOINT_URL", "AWS_ENDPOINT"), "gs": ("GOOGLE_BASE_URL",)}.get(address.scheme, ())
-    return next((found for name in names if (found := os.environ.get(name))), "")
+    return next((found for name in endpoint_variables(address) if (found := os.environ.get(name))), "")
+
+
+def endpoint_variables(address: Address) -> tuple[str, ...]:
+    """Names of what the environment says it by; the first one that is set counts."""
+    return _ENDPOINTS.get(address.scheme, ())
 
 
 def refuse_remote(path: Path, purpose: str) -> None:

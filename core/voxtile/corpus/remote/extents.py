@@ -85,6 +85,18 @@ class ObjectBlocks:
                 sums = [_checksum(part[at : at + BLOCK]) for at in range(0, len(part), BLOCK)]
                 os.pwrite(file, _packed(sums), self._sums_at(number) + low // BLOCK * _SUM_BYTES)
 
+    def forget(self, start: int, stop: int) -> None:
+        """Take blocks of a range of bytes for missing, though they are as they were stored.
+
+        Raises:
+            OSError: the files cannot be written to.
+        """
+        for number, low, high in self._parts(start, stop):
+            first, last = low // BLOCK, -(-high // BLOCK)
+            with suppress(FileNotFoundError), self._opened(number, os.O_RDWR) as file:
+                if self._sums(file, number, first, last) is not None:  # else the file is only being made
+                    os.pwrite(file, bytes((last - first) * _SUM_BYTES), self._sums_at(number) + first * _SUM_BYTES)
+
     def view(self, offset: int, nbytes: int) -> memoryview | None:
         """Bytes, compared with their checksums; None where a block is missing or damaged.
 

@@ -9,7 +9,6 @@ the other end of its standard input. Started by `voxtile.corpus.remote.client`.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import os
 import signal
@@ -23,7 +22,6 @@ from voxtile.corpus.remote.block_cache import CacheSpace, cache_root, disk_error
 from voxtile.corpus.remote.filling import Filler, ranges_inside
 from voxtile.corpus.remote.mirror import Mirror
 from voxtile.corpus.remote.object_copies import ObjectCopies, Record, RefusedObjectError
-from voxtile.corpus.remote.objects import identity_unknown
 from voxtile.corpus.remote.stores import Store
 from voxtile.corpus.remote.synchronise import fetch_header, fetch_view, synchronise
 from voxtile.errors import VoxtileError
@@ -87,10 +85,9 @@ class Fetcher:
         if request["do"] == "create":
             return {"created": await store.create(request["name"], Path(request["path"]).read_bytes())}
         try:
-            content, _ = await store.read(request["name"], identity_unknown())
+            return {"sha256": await store.digest(request["name"])}
         except FileNotFoundError:
             return {"sha256": None}
-        return {"sha256": hashlib.sha256(content).hexdigest()}
 
     async def _opened(self, address: Address) -> Mirror:
         task = self._opening.get(address.url)

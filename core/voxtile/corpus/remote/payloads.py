@@ -82,6 +82,29 @@ def remote_parts(path: Path, ranges: Sequence[tuple[int, int]]) -> list[memoryvi
     return _parts(shard, ranges, follow=False)
 
 
+def forget_cached(path: Path, start: int, stop: int) -> bool:
+    """Have a range of a shard fetched again at its next read, since the cache's bytes are not what the corpus records.
+
+    The network may have changed them, the object may have been mended since, or somebody wrote into the cache.
+
+    Args:
+        path: of the shard, in the corpus's mirror.
+        start: first byte.
+        stop: the one behind the last.
+
+    Returns:
+        Whether the path is that of a remote corpus's shard, and the cache can be written to.
+    """
+    shard = _shard(os.fspath(path))
+    if shard is None:
+        return False
+    try:
+        shard.blocks.forget(max(0, start), min(shard.blocks.size, stop))
+    except OSError:
+        return False
+    return True
+
+
 class _Shard(NamedTuple):
     """A shard of a remote corpus: the corpus's mirror, its name in it, and its blocks."""
 

@@ -3,36 +3,51 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import itertools
 import os
-from collections.abc import AsyncIterator
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import obstore
 from obstore import exceptions
 from obstore.store import GCSStore, HTTPStore, S3Store
 
-from voxtile.corpus.remote.address import LOOPBACK, Address, endpoint_of
-from voxtile.corpus.remote.objects import Identity, identity_of
+from voxtile.corpus.remote.address import LOOPBACK, Address, endpoint_of, endpoint_variables
+from voxtile.corpus.remote.objects import Identity, identity_of, identity_unknown
 from voxtile.errors import CorpusError
 
-MOST_BYTES = 1 << 30  # of an object that is read in one piece: headers, records, and what a push compares
+PATIENCE_VARIABLE = "VOXTILE_REMOTE_PATIENCE_S"
+MOST_BYTES = 1 << 30  # of an object that is read in one piece: headers and records
 ATTEMPTS = 6  # of one request, beside those that obstore makes again itself
-_FIRST_PAUSE_S = 0.1
-_OPTIONS: Any = {"connect_timeout": "10s", "timeout": "120s", "pool_idle_timeout": "20s"}
+_PATIENCE_S = 180.0  # for a store that has answered before; one that never did is more likely a wrong address
+_FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 10.0
+_PART_BYTES = 32 << 20  # of what is read for its digest
+# 32 requests of 8 MB that share a line are done in time from 0.25 MB/s on; one whose bytes stop coming is cut off.
+_READING: Any = {"connect_timeout": "10s", "read_timeout": "120s", "timeout": "1200s", "pool_idle_timeout": "20s"}
+_WRITING: Any = {"connect_timeout": "10s", "pool_idle_timeout": "20s"}
+_WRITING_S, _SLOWEST = 120, 50_000  # seconds of a request that writes, and bytes per second that add to them
 _RETRIES: Any = {
     "max_retries": 6,
     "retry_timeout": timedelta(seconds=90),
     "backoff": {"init_backoff": timedelta(milliseconds=100), "max_backoff": timedelta(seconds=5), "base": 2},
 }
-_EXPIRED = ("ExpiredToken", "TokenRefreshRequired", "InvalidToken", "RequestTimeTooSkewed")
+_EXPIRED = ("ExpiredToken", "TokenRefreshRequired", "InvalidToken")
+_SKEWED = "RequestTimeTooSkewed"
 _NO_BUCKET = "NoSuchBucket"  # S3 and the XML interface of Google, in the body of their answer; a HEAD has none
 _DENIED = ("status code: 403", "status code: 401")  # of a list, which has no error of its own kind
+_LASTING = ("status code: 4", "non-partial response", "without LOCATION")  # a later request meets the same
+_PASSING = ("status code: 408", "status code: 429")
+_ALLOW_HTTP = {"s3": "AWS_ALLOW_HTTP", "gs": "GOOGLE_ALLOW_HTTP"}
 _KEYS = {
     "s3": "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION, AWS_ENDPOINT_URL",
     "gs": "GOOGLE_APPLICATION_CREDENTIALS; GOOGLE_SKIP_SIGNATURE=true to read what is public",
 }
+
+T = TypeVar("T")
 
 
 class ChangedError(CorpusError):
@@ -41,6 +56,14 @@ class ChangedError(CorpusError):
 
 class NotAllowedError(CorpusError):
     """The rights do not allow it; many web servers also say so of what is not there."""
+
+
+class _TooLargeError(CorpusError):
+    """An object is larger than what is read in one piece."""
+
+    def __init__(self, message: str, identity: Identity) -> None:
+        super().__init__(message)
+        self.identity = identity
 
 
 class Store:
@@ -55,10 +78,9 @@ class Store:
 
     def __init__(self, address: Address) -> None:
         self.address = address
-        try:
-            self._store = _open(address)
-        except exceptions.BaseError as error:
-            raise CorpusError(f"'{address.url}' cannot be opened ({_short(error)}); check the address") from error
+        self._store = _open(address, _READING)
+        self._writers: dict[int, Any] = {}
+        self._has_answered = False
 
     async def listed(self) -> dict[str, Identity]:
         """All objects with their identities.
@@ -66,12 +88,11 @@ class Store:
         Raises:
             CorpusError: the store refuses or does not answer.
         """
-        for attempt in range(ATTEMPTS):
-            try:
-                return {str(meta["path"]): identity_of(meta) async for meta in self._pages()}
-            except (exceptions.BaseError, OSError) as error:
-                await self._pause(attempt, error, "", "listed")
-        raise AssertionError
+
+        async def all_pages() -> dict[str, Identity]:
+            return {str(meta["path"]): identity_of(meta) async for meta in self._pages()}
+
+        return await self._asked(all_pages, "", "listed")
 
     async def _pages(self) -> AsyncIterator[Any]:
         async for page in obstore.list(self._store):
@@ -85,22 +106,22 @@ class Store:
             FileNotFoundError: there is no such object.
             CorpusError: the store refuses or does not answer.
         """
-        for attempt in range(ATTEMPTS):
-            try:
-                return identity_of(await obstore.head_async(self._store, name))
-            except (exceptions.NotFoundError, FileNotFoundError) as error:  # obstore has raised either
-                raise FileNotFoundError(name) from error
-            except (exceptions.BaseError, OSError) as error:
-                await self._pause(attempt, error, name)
-        raise AssertionError
 
-    async def read(self, name: str, known: Identity, part: tuple[int, int] | None = None) -> tuple[bytes, Identity]:
+        async def head() -> Identity:
+            return identity_of(await obstore.head_async(self._store, name))
+
+        return await self._asked(head, name)
+
+    async def read(
+        self, name: str, known: Identity, part: tuple[int, int] | None = None, *, most: int = MOST_BYTES
+    ) -> tuple[bytes, Identity]:
         """An object or a part of it, and what it is; all of the bytes or none.
 
         Args:
             name: of the object.
             known: what it was before; its content is refused where it is another one now.
             part: first byte and the one behind the last; all of it for None.
+            most: bytes of an object that is read as a whole.
 
         Raises:
             FileNotFoundError: there is no such object.
@@ -110,30 +131,42 @@ class Store:
         options: Any = {} if part is None else {"range": part}
         if known.tag.startswith('"'):  # a strong ETag; If-Match fails for weak ones (RFC 9110, 13.1.1)
             options["if_match"] = known.tag
-        for attempt in range(ATTEMPTS):
-            try:
-                found = await obstore.get_async(self._store, name, options=options)
-                identity = identity_of(found.meta)
-                if (known.size >= 0 and identity.size != known.size) or (known.tag and identity.tag != known.tag):
-                    raise self._changed(name)
-                if part is None and identity.size > MOST_BYTES:
-                    raise CorpusError(
-                        f"'{self.address.url}/{name}' has {identity.size:,} bytes, and no such file has more than "
-                        f"{MOST_BYTES:,}; it is not read"
-                    )
-                data = bytes(await found.bytes_async())
-                wanted = identity.size if part is None else part[1] - part[0]
-                if len(data) != wanted:
-                    raise OSError(f"{len(data)} bytes came of {wanted}")
-                return data, identity
-            except (exceptions.NotFoundError, FileNotFoundError) as error:  # obstore has raised either
-                self._require_bucket(error)
-                raise FileNotFoundError(name) from error
-            except exceptions.PreconditionError as error:
-                raise self._changed(name) from error
-            except (exceptions.BaseError, OSError) as error:
-                await self._pause(attempt, error, name)
-        raise AssertionError
+
+        async def get() -> tuple[bytes, Identity]:
+            found = await obstore.get_async(self._store, name, options=options)
+            identity = identity_of(found.meta)
+            if (known.size >= 0 and identity.size != known.size) or (known.tag and identity.tag != known.tag):
+                raise self._changed(name)
+            if part is None and identity.size > most:
+                raise _TooLargeError(
+                    f"'{self.address.url}/{name}' has {identity.size:,} bytes, and no such file has more than "
+                    f"{most:,}; it is not read",
+                    identity,
+                )
+            data = bytes(await found.bytes_async())
+            wanted = identity.size if part is None else part[1] - part[0]
+            if len(data) != wanted:
+                raise OSError(f"{len(data)} bytes came of {wanted}")
+            return data, identity
+
+        return await self._asked(get, name)
+
+    async def digest(self, name: str) -> str:
+        """Sha-256 of an object, which is read for it; a large one in parts.
+
+        Raises:
+            FileNotFoundError: there is no such object.
+            CorpusError: the store refuses or does not answer, or the object changes meanwhile.
+        """
+        try:
+            content, _ = await self.read(name, identity_unknown(), most=_PART_BYTES)
+            return hashlib.sha256(content).hexdigest()
+        except _TooLargeError as error:
+            known, digest = error.identity, hashlib.sha256()
+        for start in range(0, known.size, _PART_BYTES):
+            content, _ = await self.read(name, known, (start, min(known.size, start + _PART_BYTES)))
+            digest.update(content)
+        return digest.hexdigest()
 
     async def create(self, name: str, content: bytes) -> bool:
         """Put an object where there is none of that name (`If-None-Match: *`); whether this one is there now.
@@ -143,10 +176,11 @@ class Store:
         Raises:
             CorpusError: the store refuses, does not answer, or knows no conditional put.
         """
-        for attempt in range(ATTEMPTS):
+        store = self._writer(len(content))
+
+        async def put() -> bool:
             try:
-                await obstore.put_async(self._store, name, content, mode="create", use_multipart=False)
-                return True
+                await obstore.put_async(store, name, content, mode="create", use_multipart=False)
             except exceptions.AlreadyExistsError:
                 return False
             except (exceptions.NotSupportedError, NotImplementedError) as error:
@@ -154,8 +188,40 @@ class Store:
                     f"'{self.address.url}' takes no object only where there is none, so that two writers could not be "
                     "told apart; copy the corpus by the store's own tools while nobody else writes"
                 ) from error
+            return True
+
+        return await self._asked(put, name, "written to")
+
+    def _writer(self, nbytes: int) -> Any:  # noqa: ANN401 - one of obstore's classes
+        """The store with time for a request of so many bytes: what counts is all of it, and a slow line takes long."""
+        seconds = 1 << (_WRITING_S + nbytes // _SLOWEST - 1).bit_length()
+        if seconds not in self._writers:
+            self._writers[seconds] = _open(self.address, {**_WRITING, "timeout": f"{seconds}s"})
+        return self._writers[seconds]
+
+    async def _asked(self, request: Callable[[], Awaitable[T]], name: str, purpose: str = "read") -> T:
+        """Make a request, again where that may help.
+
+        Raises:
+            FileNotFoundError: there is no such object.
+            ChangedError: it is another one than before.
+            CorpusError: the store refuses, or did not answer often enough.
+        """
+        began = time.monotonic()
+        for attempt in itertools.count():
+            try:
+                found = await request()
+            except (exceptions.NotFoundError, FileNotFoundError) as error:  # obstore has raised either
+                self._has_answered = True
+                self._require_bucket(error)
+                raise FileNotFoundError(name) from error
+            except exceptions.PreconditionError as error:
+                raise self._changed(name) from error
             except (exceptions.BaseError, OSError) as error:
-                await self._pause(attempt, error, name, "written to")
+                await self._pause(attempt, began, error, name, purpose)
+            else:
+                self._has_answered = True
+                return found
         raise AssertionError
 
     def _changed(self, name: str) -> ChangedError:
@@ -174,7 +240,7 @@ class Store:
             where = ", and AWS_ENDPOINT_URL where the store is not Amazon's" if self.address.scheme == "s3" else ""
             raise CorpusError(f"the store has no bucket '{self.address.bucket}'; check its name{where}") from error
 
-    async def _pause(self, attempt: int, error: Exception, name: str, purpose: str = "read") -> None:
+    async def _pause(self, attempt: int, began: float, error: Exception, name: str, purpose: str) -> None:
         """Wait before a request is made again.
 
         Raises:
@@ -189,27 +255,87 @@ class Store:
                 f"the credentials for '{self.address.url}' have expired; renew them and run the same command again: "
                 "what is finished is kept, and a training resumes from its checkpoint"
             ) from error
+        if _SKEWED in said:
+            raise CorpusError(
+                f"the store of '{self.address.url}' refuses what is signed here, since its clock and that of this "
+                "machine differ too much; set this machine's clock and run the same command again"
+            ) from error
         denied = isinstance(error, exceptions.PermissionDeniedError | exceptions.UnauthenticatedError)
         if denied or any(word in said for word in _DENIED):
             raise NotAllowedError(f"'{where}' may not be {purpose} with these rights{advice}") from error
-        if attempt + 1 >= ATTEMPTS:
+        if attempt + 1 >= ATTEMPTS and (self._is_lasting(said) or time.monotonic() - began > _patience()):
             raise CorpusError(
                 f"'{where}' cannot be {purpose} ({_short(error)}); check the network and the address{advice}"
             ) from error
-        await asyncio.sleep(_FIRST_PAUSE_S * 2**attempt)
+        await asyncio.sleep(min(_LONGEST_PAUSE_S, _FIRST_PAUSE_S * 2**attempt))
+
+    def _is_lasting(self, said: str) -> bool:
+        """Whether waiting longer is of no use."""
+        return not self._has_answered or (
+            any(word in said for word in _LASTING) and not any(word in said for word in _PASSING)
+        )
 
 
-def _open(address: Address) -> Any:  # noqa: ANN401 - one of obstore's classes
-    options = {**_OPTIONS, "allow_http": _without_encryption(address)}
-    kind: Any = {"s3": S3Store, "gs": GCSStore}.get(address.scheme, HTTPStore)
-    return kind.from_url(address.url, client_options=options, retry_config=_RETRIES)
+def _patience() -> float:
+    """Seconds for which a store that has answered before may be away.
+
+    Raises:
+        CorpusError: the environment holds no number from 0 on.
+    """
+    text = os.environ.get(PATIENCE_VARIABLE) or str(_PATIENCE_S)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        raise CorpusError(f"{PATIENCE_VARIABLE} is '{text}', which is no number of seconds from 0 on")
+    return seconds
+
+
+def _open(address: Address, options: Any) -> Any:  # noqa: ANN401 - one of obstore's classes
+    """A client of the store.
+
+    Raises:
+        CorpusError: the address or the environment does not say how to reach it.
+    """
+    _check_endpoint(address)
+    given: Any = {"client_options": {**options, "allow_http": _without_encryption(address)}, "retry_config": _RETRIES}
+    bucket, _, prefix = address.url.partition("://")[2].partition("/")
+    try:  # of a bucket's name and a prefix: `from_url` takes percent signs for escapes, which keys have none of
+        if address.scheme == "s3":
+            return S3Store(bucket, prefix=prefix or None, **given)
+        if address.scheme == "gs":
+            return GCSStore(bucket, prefix=prefix or None, **given)
+        return HTTPStore.from_url(address.url, **given)
+    except (exceptions.BaseError, ValueError) as error:
+        raise CorpusError(f"'{address.url}' cannot be opened ({_short(error)}); check the address") from error
+
+
+def _check_endpoint(address: Address) -> None:
+    """Refuse an endpoint that is no URL, which obstore ends a thread for, or that is not encrypted.
+
+    Raises:
+        CorpusError: it is.
+    """
+    for name in endpoint_variables(address):
+        if (found := os.environ.get(name)) is None:
+            continue
+        parts = urlsplit(found)
+        if parts.scheme not in {"http", "https"} or not parts.hostname:
+            shown = "no address" if "@" in found else f"'{found}', which is no address"
+            raise CorpusError(f"{name} is {shown} of a store; set it to https://HOST or https://HOST:PORT, or unset it")
+        if parts.scheme == "http" and not _without_encryption(address):
+            raise CorpusError(
+                f"{name} names a store at '{parts.hostname}' that is not encrypted; name it by https, or set "
+                f"{_ALLOW_HTTP[address.scheme]}=true if nobody else is on that network"
+            )
 
 
 def _without_encryption(address: Address) -> bool:
     """Whether requests may go unencrypted: to this machine, or where the user's environment says so."""
     if address.scheme == "http":
         return True  # `parse_address` lets it through for this machine alone
-    allowed = os.environ.get({"s3": "AWS_ALLOW_HTTP", "gs": "GOOGLE_ALLOW_HTTP"}.get(address.scheme, ""), "")
+    allowed = os.environ.get(_ALLOW_HTTP.get(address.scheme, ""), "")
     return urlsplit(endpoint_of(address)).hostname in LOOPBACK or allowed.lower() in {"1", "true"}
 
 

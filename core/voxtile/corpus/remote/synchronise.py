@@ -29,6 +29,7 @@ from voxtile.errors import CorpusError
 
 _AT_ONCE = 32
 _PART_BYTES = 32 << 20  # of a table that are fetched by one request
+_MANIFESTS = "manifests/"
 _LISTINGS = 5  # until no run has committed anything in between
 
 
@@ -99,6 +100,7 @@ class _Work:
         self._store, self._before, self._space = store, mirror, space
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._records: dict[str, Recorded] = {}
+        self._sayers: set[str] = set()  # names of the records that say it
 
     async def listed(self) -> Mirror:
         """Of a store that tells which objects there are."""
@@ -108,9 +110,16 @@ class _Work:
             if [n for n in found if _is_commit(n)] == [n for n in again if _is_commit(n)]:
                 break
             found = again
+        if HEADER not in found:  # which was read before: what lacks it is no list, or not all of it
+            raise CorpusError(
+                f"the list that the store gives of '{self._before.address.url}' lacks {HEADER}, which is there; see "
+                "whether something between this machine and the store answers in its place, such as a proxy or a page "
+                "to log in, and run the same command again"
+            )
         shards = {name: known for name, known in found.items() if SHARD.fullmatch(name)}
         small = {name: known for name, known in found.items() if name not in shards}
-        fetched = await self._fetch({name: known for name, known in small.items() if is_record(name)})
+        fetched = await self._fetch_records({n: known for n, known in small.items() if n.startswith(_MANIFESTS)})
+        fetched |= await self._fetch_records({n: known for n, known in small.items() if n.startswith("done/")})
         fetched |= await self._fetch({name: known for name, known in small.items() if not is_record(name)})
         return self._finish(shards, fetched)
 
@@ -121,7 +130,9 @@ class _Work:
         while True:  # manifests are numbered without gaps
             names = [f"manifests/{n:04d}.json" for n in range(number, number + _AT_ONCE)]
             found = await asyncio.gather(*(self.optional(name) for name in names))
-            fetched |= {name: known for name, known in zip(names, found, strict=True) if known is not None}
+            there = {name: known for name, known in zip(names, found, strict=True) if known is not None}
+            fetched |= there
+            self._note(there)
             if found[-1] is None:
                 self._check_gaps(names, found)
                 break
@@ -134,7 +145,7 @@ class _Work:
         gone = await self._removed()
         names = [name for name in self._records if name not in fetched and name not in gone]
         small = {name: self._known(name) for name in names if not SHARD.fullmatch(name)}
-        fetched |= await self._fetch({name: known for name, known in small.items() if is_record(name)})
+        fetched |= await self._fetch_records({name: known for name, known in small.items() if is_record(name)})
         fetched |= await self._fetch({name: known for name, known in small.items() if not is_record(name)})
         for optional in ("forgotten.json",):
             known = await self.optional(optional)
@@ -173,6 +184,19 @@ class _Work:
         found = await asyncio.gather(*(self._one(name, known) for name, known in wanted.items()))
         return dict(zip(wanted, found, strict=True))
 
+    async def _fetch_records(self, wanted: Mapping[str, Identity]) -> dict[str, Identity]:
+        """Fetch records and note what they say."""
+        fetched = await self._fetch(wanted)
+        self._note(fetched)
+        return fetched
+
+    def _note(self, names: Iterable[str]) -> None:
+        """Note what records say of files; the newest manifest counts, in whichever order they came."""
+        self._sayers |= {name for name in names if is_record(name)}
+        self._records = {}
+        for name in sorted(self._sayers, key=lambda name: (name.startswith(_MANIFESTS), len(name), name)):
+            self._records.update(recorded_in(name, (self._before.root / name).read_bytes()))
+
     async def optional(self, name: str) -> Identity | None:
         """Fetch a file that need not be there."""
         try:
@@ -185,14 +209,19 @@ class _Work:
             return None  # a bucket that is read over the web says so of what is not there
 
     async def _one(self, name: str, known: Identity) -> Identity:
-        """Fetch a file unless the mirror has it, and note what it records."""
+        """Fetch a file unless the mirror has it."""
         path = self._before.root / name
-        if known.size < 0 or self._before.small.get(name) != known or not _has_size(path, known.size):
+        if known.size < 0 or self._before.small.get(name) != known or not await self._is_sound(name, path, known.size):
             self._check_own(name, path)
             known = await self._download(name, known, path)
-        if is_record(name):
-            self._records.update(recorded_in(name, path.read_bytes()))
         return known
+
+    async def _is_sound(self, name: str, path: Path, size: int) -> bool:
+        """Whether a file of the mirror is what was fetched: disks lose bits, and others may write to a cache."""
+        if not _has_size(path, size):
+            return False
+        recorded = self._records.get(name)
+        return recorded is None or await asyncio.to_thread(_sha256, path) == recorded.sha256
 
     async def _download(self, name: str, known: Identity, path: Path) -> Identity:
         """Fetch a file in parts, so that neither memory nor a request that fails depends on its size."""
@@ -244,6 +273,14 @@ def _has_size(path: Path, size: int) -> bool:
         return False
 
 
+def _sha256(path: Path) -> str:
+    try:
+        with path.open("rb") as stream:
+            return hashlib.file_digest(stream, "sha256").hexdigest()
+    except OSError:  # of a damaged disk: it is fetched again
+        return ""
+
+
 @contextmanager
 def _draft(path: Path) -> Iterator[BinaryIO]:
     """A file that gets its name when it is complete."""
@@ -282,6 +319,8 @@ def _disk(mirror: Mirror) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
+        if error.errno is not None:  # of this machine's disk; that of a store has no number
+            raise disk_error(mirror.root.parent.parent, error) from error
         raise CorpusError(
             f"'{mirror.address.url}' lacks '{error}', which its records name; copy the corpus again"
         ) from error

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from voxtile.console import output, print_json
-from voxtile.corpus.header import corpus_root
+from voxtile.corpus.header import corpus_name, corpus_root
 from voxtile.corpus.remote.address import refuse_remote
 from voxtile.errors import ConfigError, CorpusError
 from voxtile.stages.verify.supervised import verify_supervised
@@ -46,18 +46,19 @@ def verify_corpus(
             raise ConfigError(f"'{name}' must be greater than 0, not {limit}")
     if accept_missing:
         refuse_remote(corpus, "written to")
+    name = corpus_name(corpus)
     corpus = corpus_root(corpus)
     gone = _note_removed(corpus) if accept_missing else []
     if accept_missing and not json:
         output().print(f"noted as removed: {', '.join(gone) or 'nothing is missing'}", markup=False, highlight=False)
     result = verify_supervised(corpus, memory_limit_gb=memory_limit_gb, time_limit_s=time_limit_s)
     if json:
-        print_json(_answer(corpus, result, gone))
+        print_json(_answer(name, result, gone))
     else:
-        _print(corpus, result)
+        _print(name, result)
     if result.problems:
         number = len(result.problems)
-        raise CorpusError(f"'{corpus}' has {number} problem{'s' if number > 1 else ''}; {result.problems[0]}")
+        raise CorpusError(f"'{name}' has {number} problem{'s' if number > 1 else ''}; {result.problems[0]}")
 
 
 def _note_removed(corpus: Path) -> list[str]:
@@ -66,10 +67,10 @@ def _note_removed(corpus: Path) -> list[str]:
     return note_removed(corpus)
 
 
-def _answer(corpus: Path, result: Verification, removed: Sequence[str]) -> dict[str, object]:
+def _answer(corpus: str, result: Verification, removed: Sequence[str]) -> dict[str, object]:
     problems = [{"where": one.where, "what": one.what, "advice": one.advice} for one in result.problems]
     return {
-        "corpus": str(corpus),
+        "corpus": corpus,
         "ok": not problems,
         "rows": dict(result.rows),
         "shards": result.shards,
@@ -79,9 +80,9 @@ def _answer(corpus: Path, result: Verification, removed: Sequence[str]) -> dict[
     }
 
 
-def _print(corpus: Path, result: Verification) -> None:
+def _print(corpus: str, result: Verification) -> None:
     console = output()
-    counts = Table(title=f"{corpus}", title_justify="left")
+    counts = Table(title=escape(corpus), title_justify="left")
     counts.add_column("table")
     counts.add_column("rows", justify="right")
     for name, number in result.rows.items():

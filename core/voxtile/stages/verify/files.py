@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -15,7 +15,7 @@ from voxtile.corpus.shards.memory_maps import map_shard
 from voxtile.engine.lock import corpus_lock
 from voxtile.engine.manifest import write_manifest
 from voxtile.engine.plan import TaskIdentity
-from voxtile.errors import CorpusError
+from voxtile.errors import CorpusError, StoreError
 from voxtile.stages.verify.verification import Problem
 
 
@@ -64,8 +64,46 @@ def read_records(root: Path) -> Recorded:
     return recorded
 
 
+def checked_anew(path: Path, check: Callable[[], list[Problem]]) -> list[Problem]:
+    """What a check finds; of a shard of a remote corpus what it finds in the store, whatever the cache held.
+
+    Args:
+        path: of the shard, or of another file.
+        check: reads it and says what is wrong.
+    """
+    problems = check()
+    if not problems or path.exists():
+        return problems
+    from voxtile.corpus.remote.payloads import forget_cached, remote_size  # late: local corpora do without
+
+    size = remote_size(path)
+    if size is None or not forget_cached(path, 0, size):
+        return problems
+    problems = check()
+    if problems:  # what is mended in the store must not be met in the cache again
+        forget_cached(path, 0, size)
+    return problems
+
+
+def out_of_reach(where: str, error: StoreError, repair: str) -> Problem:
+    """What is wrong where a store gives no bytes, with its own advice: the file may be as it should be.
+
+    Args:
+        where: the file.
+        error: of the store, a sentence with what to do behind a semicolon.
+        repair: what to do where the error says no more than to verify.
+    """
+    what, _, advice = str(error).partition("; ")
+    return Problem(where, what, advice if advice and "voxtile verify" not in advice else repair)
+
+
 def check_file(root: Path, path: str, recorded: Recorded) -> Problem | None:
     """Compare one recorded file with its hash."""
+    found = checked_anew(root / path, lambda: _check_file(root, path, recorded))
+    return found[0] if found else None
+
+
+def _check_file(root: Path, path: str, recorded: Recorded) -> list[Problem]:
     digest, size = recorded.files[path]
     target = root / path
     try:
@@ -73,14 +111,16 @@ def check_file(root: Path, path: str, recorded: Recorded) -> Problem | None:
             raise CorpusError("it lies outside the corpus")
         found, content = _size_and_hash(target, size)
         if found != size:
-            return Problem(path, f"the file has {found} bytes instead of {size}", recorded.repair(path))
+            return [Problem(path, f"the file has {found} bytes instead of {size}", recorded.repair(path))]
         if content != digest:
-            return Problem(path, "the content differs from what was written", recorded.repair(path))
+            return [Problem(path, "the content differs from what was written", recorded.repair(path))]
     except FileNotFoundError:
-        return Problem(path, "the file is missing", recorded.repair(path, is_there=False))
+        return [Problem(path, "the file is missing", recorded.repair(path, is_there=False))]
+    except StoreError as error:
+        return [out_of_reach(path, error, recorded.repair(path))]
     except (OSError, CorpusError) as error:
-        return Problem(path, f"the file cannot be read ({error})", recorded.repair(path))
-    return None
+        return [Problem(path, f"the file cannot be read ({error})", recorded.repair(path))]
+    return []
 
 
 def _size_and_hash(path: Path, expected: int) -> tuple[int, str]:

@@ -16,7 +16,8 @@ from voxtile.corpus.shards.blosc2_frame import full_selection, inspect_frame
 from voxtile.corpus.shards.codecs import picture_codec
 from voxtile.corpus.shards.memory_maps import map_shard
 from voxtile.corpus.writer import MASK_SUFFIX, MASK_TYPES
-from voxtile.errors import CorpusError
+from voxtile.errors import CorpusError, StoreError
+from voxtile.stages.verify.files import checked_anew, out_of_reach
 from voxtile.stages.verify.verification import Problem
 
 _BLOCK = tarfile.BLOCKSIZE
@@ -48,10 +49,18 @@ def check_shard(
         repair: what to advise for a damaged shard.
         regions: region_id, mask_offset and mask_nbytes of each mask.
     """
+    return checked_anew(root / shard, lambda: _check_shard(root, shard, rows, repair, regions))
+
+
+def _check_shard(
+    root: Path, shard: str, rows: Sequence[Mapping[str, Any]], repair: str, regions: Sequence[Mapping[str, Any]]
+) -> list[Problem]:
     try:
         view = map_shard(root / shard)
     except FileNotFoundError:
         return [Problem(shard, f"the shard of {len(rows)} samples{_and_masks(regions)} is missing", repair)]
+    except StoreError as error:
+        return [out_of_reach(shard, error, repair)]
     except (OSError, CorpusError) as error:
         return [Problem(shard, f"the shard cannot be read ({error})", repair)]
     problems: list[Problem] = []

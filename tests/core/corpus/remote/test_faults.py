@@ -8,9 +8,8 @@ from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
-import numpy as np
 import pytest
-from object_stores import BUCKET, has_server, proxy
+from object_stores import BUCKET, DENIED, answer, assert_same, has_server, pixels, proxy
 
 from voxtile.cli.main import main
 from voxtile.corpus.reader import Corpus
@@ -18,21 +17,6 @@ from voxtile.corpus.remote.payloads import see_anew
 from voxtile.errors import CorpusError
 
 EXPIRED = b"<Error><Code>ExpiredToken</Code><Message>The provided token has expired.</Message></Error>"
-DENIED = b"<Error><Code>AccessDenied</Code><Message>Access Denied</Message></Error>"
-
-
-def answer(status, body):
-    return b"HTTP/1.1 %s\r\nContent-Length: %d\r\nConnection: close\r\n\r\n%s" % (status, len(body), body)
-
-
-def pixels(corpus):
-    return {row["uid"]: corpus.source(row).array() for row in corpus.table("samples").to_pylist()}
-
-
-def assert_same(found, wanted):
-    assert found.keys() == wanted.keys()
-    for uid in wanted:
-        np.testing.assert_array_equal(found[uid], wanted[uid])
 
 
 def run(script, *arguments, limit=""):

@@ -1,6 +1,7 @@
 """`voxtile push`: what two machines write into one corpus is all there once, or the second one is told."""
 
 import csv
+import hashlib
 import json
 import shutil
 from contextlib import contextmanager
@@ -15,8 +16,10 @@ from PIL import Image
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.remote.payloads import see_anew
 from voxtile.corpus.schema import TABLES
+from voxtile.corpus.writer import JobWriter
 from voxtile.engine.ray_cluster.connection import connect
 from voxtile.errors import ConfigError, CorpusError
+from voxtile.stages import push
 from voxtile.stages.push import push_corpus
 from voxtile.stages.verify.command import verify_corpus
 
@@ -237,3 +240,37 @@ def test_other_places_are_refused(address, made, servers, tmp_path):
     server.client.put_object(Bucket=BUCKET, Key=f"{prefix}/letters/private.txt", Body=b"mine")
     with pytest.raises(CorpusError, match="holds other objects"):
         push_corpus(made / "one", address)
+
+
+def test_what_adds_to_samples_comes_after_them(servers, place, made, tmp_path):
+    """Else whoever opens the corpus while a push goes on, or after it was stopped, meets texts of no sample."""
+    corpus = shutil.copytree(made / "one", tmp_path / "own")
+    [uid] = Corpus(corpus).table("samples", ["uid"])["uid"].to_pylist()[:1]
+    adding = JobWriter(corpus, "0")  # before the samples' own job in the order of names
+    adding.add_rows("facts", [{"uid": uid, "concept": "loud", "polarity": "present"}])
+    adding.publish()
+    (corpus / "done/0.json").write_bytes(_done_of(corpus, "0"))
+    with proxy(servers("moto")) as store:
+        push_corpus(corpus, place(servers("moto"), f"{tmp_path.name}/corpus", store))
+    puts = [path.partition("/corpus/")[2] for path in store.paths]
+    samples = next(n for n, name in enumerate(puts) if name.startswith("done/") and name[5:6] != "0")
+    assert samples < puts.index("tables/facts/0.parquet")
+
+
+def _done_of(corpus, stem):
+    files = {}
+    for path in corpus.glob(f"*/*/{stem}.parquet"):
+        content = path.read_bytes()
+        entry = {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+        files[path.relative_to(corpus).as_posix()] = entry
+    other = json.loads(next((corpus / "done").glob("*.json")).read_text())
+    return json.dumps({**other, "stem": stem, "files": files}).encode()
+
+
+def test_a_file_that_is_more_than_one_put_takes_is_told_before_anything_is_sent(
+    servers, address, made, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(push, "_MOST_PUT", 1000)
+    with pytest.raises(CorpusError, match=r"shards/.*\.tar' has .* GB, and one put takes"):
+        push_corpus(made / "one", address)
+    assert servers("moto").client.list_objects_v2(Bucket=BUCKET, Prefix=tmp_path.name)["KeyCount"] == 0

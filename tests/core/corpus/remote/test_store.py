@@ -130,10 +130,10 @@ def test_a_clock_that_is_wrong_is_told_from_rights(any_server, place, uploaded):
 
 
 @pytest.mark.parametrize("name", ["a%20b", "100%", "%2e%2e", "kö rper"])
-def test_a_prefix_is_taken_as_it_is_written(any_server, place, tmp_path, local_corpus, name):
-    address = place(any_server, f"{tmp_path.name}/{name}")
+def test_a_prefix_is_taken_as_it_is_written(servers, place, tmp_path, local_corpus, name):
+    address = place(servers("moto"), f"{tmp_path.name}/{name}")
     assert run_here("push", local_corpus, address).returncode == 0
-    stored = any_server.client.get_object(Bucket=BUCKET, Key=f"{tmp_path.name}/{name}/corpus.json")
+    stored = servers("moto").client.get_object(Bucket=BUCKET, Key=f"{tmp_path.name}/{name}/corpus.json")
     assert stored["Body"].read() == (local_corpus / "corpus.json").read_bytes()
     assert Corpus(address).table("samples").equals(Corpus(local_corpus).table("samples"))
 

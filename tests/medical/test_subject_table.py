@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
 
 import pyarrow.parquet as pq
 import pytest
@@ -13,6 +14,7 @@ from voxtile.corpus.identity import KeyMap
 from voxtile.corpus.reader import Corpus
 from voxtile.errors import ConfigError, CorpusError, InputError
 from voxtile_datasets.forgetting.command import forget_subject
+from voxtile_datasets.intake import subject_table
 from voxtile_datasets.intake.subject_table import SubjectTable
 from voxtile_datasets.intake.subjects_command import find_subjects, make_subject_table
 from voxtile_medical.convert.dicom import convert_dicom
@@ -50,6 +52,30 @@ def test_a_conversion_writes_it_apart_from_the_key(source, tmp_path, capsys):
     assert main(["subjects", "find", str(table), *sorted(subjects), PEOPLE[0]]) == 0
     said = [line.split("  ") for line in capsys.readouterr().out.splitlines()]
     assert sorted(said) == sorted([[key.hash("subject", person), person] for person in (*PEOPLE, PEOPLE[0])])
+
+
+@pytest.mark.parametrize("ends", ["save", "forget"])
+def test_what_another_process_adds_while_a_table_is_written_is_not_lost(tmp_path, monkeypatch, ends):
+    one, two = SubjectTable(tmp_path / "t"), SubjectTable(tmp_path / "t")
+    one.add("a", "Abel")
+    one.add("b", "Bea")
+    one.save()
+    two.add("c", "Cleo")
+    other, load = threading.Thread(target=two.save), subject_table._load
+
+    def read_and_be_overtaken(path):
+        found = load(path)
+        if threading.current_thread() is threading.main_thread():
+            other.start()
+            other.join(0.5)
+        return found
+
+    monkeypatch.setattr(subject_table, "_load", read_and_be_overtaken)
+    one.save() if ends == "save" else one.forget(["b"])
+    other.join()
+    monkeypatch.undo()
+    left = SubjectTable(tmp_path / "t")
+    assert [left.identifier_of(name) for name in "abc"] == ["Abel", "Bea" if ends == "save" else None, "Cleo"]
 
 
 def test_it_is_made_afterwards_from_a_list_and_grows(source, tmp_path, capsys):

@@ -187,8 +187,13 @@ class KeyMap:
             StorageError: the file cannot be written.
         """
         gone = set(sources)
-        self._paths = {source: path for source, path in self._paths.items() if source not in gone}
-        publish_all([(self.path, self._write)])
+
+        def fill(target: Path) -> None:
+            self._join()
+            self._paths = {source: path for source, path in self._paths.items() if source not in gone}
+            self._write(target)
+
+        publish_all([(self.path, fill)])
 
     def leave_out(self, sources: Iterable[str] = (), names: Iterable[str] = ()) -> None:
         """Never write these sources, nor paths of which a folder, or the file up to its first dot, has such a name."""
@@ -206,14 +211,22 @@ class KeyMap:
             StorageError: the file cannot be written.
             CorpusError: another process replaced the file by one with a different key.
         """
+
+        def fill(target: Path) -> None:  # the file is ours alone meanwhile, so that nothing is added unseen
+            self._join()
+            if self._left_out or self._left_out_names:
+                self._paths = {source: path for source, path in self._paths.items() if self._may_stay(source, path)}
+            self._write(target)
+
+        publish_all([(self.path, fill)])
+
+    def _join(self) -> None:
+        """Take up what the file holds by now."""
         if self.path.exists():
             hasher, known, whose = _load(self.path)
             if hasher != self.hasher:
                 raise CorpusError(f"the key in '{self.path}' has changed since it was read; run the command again")
             self._paths, self._subjects = known | self._paths, whose | self._subjects
-        if self._left_out or self._left_out_names:
-            self._paths = {source: path for source, path in self._paths.items() if self._may_stay(source, path)}
-        publish_all([(self.path, self._write)])
 
     def _create(self) -> None:
         """Two processes that start together must end with one key: the first link wins and the other reads it."""

@@ -102,9 +102,14 @@ class SubjectTable:
             StorageError: the file cannot be written.
         """
         gone = set(subjects) & self._identifiers.keys()
-        if gone:
+
+        def fill(target: Path) -> None:
+            self._join()
             self._identifiers = {s: i for s, i in self._identifiers.items() if s not in gone}
-            publish_all([(self.path, self._write)])
+            self._write(target)
+
+        if gone:
+            publish_all([(self.path, fill)])
         return len(gone)
 
     def subject_of(self, identifier: str) -> str | None:
@@ -118,10 +123,18 @@ class SubjectTable:
             StorageError: the file cannot be written.
             CorpusError, ConfigError: another process made something else of it.
         """
+
+        def fill(target: Path) -> None:  # the file is ours alone meanwhile, so that nothing is added unseen
+            self._join()
+            self._write(target)
+
+        publish_all([(self.path, fill)])
+
+    def _join(self) -> None:
+        """Take up what the file holds by now."""
         if self.path.exists():
             for subject, identifier in _load(self.path).items():
                 self.add(subject, identifier)
-        publish_all([(self.path, self._write)])
 
     def _write(self, target: Path) -> None:
         known = dict(sorted(self._identifiers.items()))

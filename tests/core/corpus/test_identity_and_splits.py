@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import pickle
 import stat
+import threading
 
 import pyarrow.parquet as pq
 import pytest
@@ -14,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
 
+from voxtile.corpus import identity
 from voxtile.corpus.identity import KeyedHash, KeyMap, key_map_path, sample_uid
 from voxtile.corpus.splits import parse_fractions, split_of
 from voxtile.errors import ConfigError, CorpusError
@@ -94,6 +96,28 @@ def test_two_processes_do_not_lose_each_others_paths(tmp_path):
     two.remember("two", "2")
     one.save()
     two.save()
+    assert {KeyMap(tmp_path / "k").path_of(name) for name in ("one", "two")} == {"1", "2"}
+
+
+@pytest.mark.parametrize("ends", ["save", "forget"])
+def test_what_another_process_adds_while_a_map_is_written_is_not_lost(tmp_path, monkeypatch, ends):
+    one, two = KeyMap(tmp_path / "k"), KeyMap(tmp_path / "k")
+    one.remember("one", "1")
+    one.save()
+    two.remember("two", "2")
+    other, load = threading.Thread(target=two.save), identity._load
+
+    def read_and_be_overtaken(path):
+        found = load(path)
+        if threading.current_thread() is threading.main_thread():
+            other.start()
+            other.join(0.5)
+        return found
+
+    monkeypatch.setattr(identity, "_load", read_and_be_overtaken)
+    one.save() if ends == "save" else one.forget(["nothing"])
+    other.join()
+    monkeypatch.undo()
     assert {KeyMap(tmp_path / "k").path_of(name) for name in ("one", "two")} == {"1", "2"}
 
 

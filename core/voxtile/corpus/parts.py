@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -23,6 +23,9 @@ from voxtile.errors import CorpusError
 
 if TYPE_CHECKING:
     import pyarrow.dataset as ds
+
+
+_T = TypeVar("_T")
 
 
 def table_schema(name: str) -> pa.Schema:
@@ -189,11 +192,7 @@ def check_part(path: Path, schema: pa.Schema) -> None:
         CorpusError: it is damaged, newer, or lacks a column or has it in another type.
     """
     try:
-        place = locate(path)
-        if place.member is None:
-            found = pq.read_schema(place.path)
-        else:
-            found = _metadata_of(place.path, *_stamp(place.path)).schema.to_arrow_schema()
+        found = _where_it_is_now(lambda: _stored_schema(path))
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise CorpusError(f"'{path}' is not a readable Parquet file; restore it or run its stage again") from error
     version = (found.metadata or {}).get(VERSION_KEY)
@@ -206,6 +205,21 @@ def check_part(path: Path, schema: pa.Schema) -> None:
         if not _compatible(found.field(field.name).type, field.type):
             actual = found.field(field.name).type
             raise CorpusError(f"'{path}' holds '{field.name}' as {actual} instead of {field.type}; run its stage again")
+
+
+def _where_it_is_now(read: Callable[[], _T]) -> _T:
+    """Read, and again where a file was packed between the look for it and its opening."""
+    try:
+        return read()
+    except FileNotFoundError:
+        return read()
+
+
+def _stored_schema(part: Path) -> pa.Schema:
+    place = locate(part)
+    if place.member is None:
+        return pq.read_schema(place.path)
+    return _metadata_of(place.path, *_stamp(place.path)).schema.to_arrow_schema()
 
 
 def _stamp(path: Path) -> tuple[int, int]:
@@ -238,7 +252,7 @@ def read_parts(paths: Sequence[Path], schema: pa.Schema, columns: Sequence[str])
     if not paths:
         return schema.remove_metadata().empty_table().select(list(columns))
     try:
-        return part_dataset(paths, schema).to_table(columns=list(columns))
+        return _where_it_is_now(lambda: part_dataset(paths, schema).to_table(columns=list(columns)))
     except (OSError, pa.ArrowException, UnicodeDecodeError) as error:
         raise CorpusError(
             f"a part of '{paths[0].parent}' is damaged ({error}); run 'voxtile verify' on the corpus"

@@ -59,7 +59,12 @@ class Corpus:
         """
         schema = table_schema(name)
         paths = part_paths(self.roots[root], name)
-        check_parts(self.roots[root], [name], self._recorded(root))
+        try:
+            check_parts(self.roots[root], [name], self._recorded(root))
+        except CorpusError:  # perhaps they were packed since the records were read, or went with a subject
+            del self._records[root]
+            paths = part_paths(self.roots[root], name)
+            check_parts(self.roots[root], [name], self._recorded(root))
         for path in paths:
             if path not in self._checked:
                 check_part(path, schema)

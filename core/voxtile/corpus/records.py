@@ -190,6 +190,21 @@ def check_parts(root: Path, tables: Sequence[str], files: Hashes, *, contents: b
             )
 
 
+def check_recorded_parts(root: Path, tables: Sequence[str], *, contents: bool = False) -> None:
+    """The same by the records of now, and anew where parts were packed, or forgotten, while they were compared.
+
+    Raises:
+        CorpusError: as `check_parts`.
+    """
+    files = recorded_files(root)
+    try:
+        check_parts(root, tables, files, contents=contents)
+    except (CorpusError, FileNotFoundError):
+        if (now := recorded_files(root)) == files:
+            raise
+        check_parts(root, tables, now, contents=contents)
+
+
 def missing_parts(root: Path, files: Hashes) -> Iterator[str]:
     """Recorded parts of tables and of the ledger that are not there."""
     for name in sorted(files):

@@ -22,7 +22,7 @@ import numpy.typing as npt
 from voxtile.bounded_text import load_json
 from voxtile.console import note
 from voxtile.corpus.parts import part_paths, part_rows
-from voxtile.corpus.records import check_parts, recorded_files
+from voxtile.corpus.records import check_recorded_parts
 from voxtile.corpus.remote.announcing import Place, is_mirror
 from voxtile.corpus.source import StoredSample
 from voxtile.corpus.view.compile import write_view
@@ -324,7 +324,7 @@ def compile_view(
     stamped = _recorded(target, "stamp.json", "stamp")
     if stamped != stamp or not isinstance(samples, int) or damage(target) is not None:
         for root in roots:
-            check_parts(root, INPUT_TABLES, recorded_files(root), contents=True)
+            check_recorded_parts(root, INPUT_TABLES, contents=True)
         key = view_key(roots, chosen)
         with view_lock(target):
             # Another process may have compiled it meanwhile.

@@ -12,6 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from voxtile.cli.main import main
+from voxtile.corpus import parts, records
 from voxtile.corpus.header import corpus_version
 from voxtile.corpus.packing.exchange import EXCHANGE_FILE
 from voxtile.corpus.reader import Corpus
@@ -53,6 +54,44 @@ def test_whoever_reads_the_files_without_voxtile_finds_the_same_rows(root):
     before = duckdb.sql(query).fetchall()
     compact_corpus(root)
     assert duckdb.sql(query).fetchall() == before
+
+
+def test_an_opened_corpus_reads_the_same_rows_after_it_was_packed(root):
+    """As in a notebook, or a server: its records of before name files that are gone."""
+    opened, again = Corpus(root), Corpus(root)
+    before = {name: opened.table(name).to_pylist() for name in ("samples", "captions", "facts")}
+    again.parts("samples")
+    compact_corpus(root)
+    for name, rows in before.items():
+        assert opened.table(name).to_pylist() == rows
+        assert again.table(name).to_pylist() == rows
+    with again.connection() as connection:
+        assert connection.execute("SELECT count(*) FROM captions").fetchone() == (len(before["captions"]),)
+
+
+@pytest.mark.parametrize("function", ["part_dataset", "_stored_schema"])
+def test_parts_that_are_packed_while_they_are_opened_are_read_all_the_same(root, monkeypatch, function):
+    before = Corpus(root).table("captions").to_pylist()
+
+    def found_a_moment_before(*arguments):
+        monkeypatch.undo()
+        compact_corpus(root)
+        raise FileNotFoundError(arguments[0])
+
+    monkeypatch.setattr(parts, function, found_a_moment_before)
+    assert Corpus(root).table("captions").to_pylist() == before
+
+
+def test_parts_that_are_packed_while_a_view_compares_them_are_no_damage(root, monkeypatch):
+    compare = records.check_parts
+
+    def packed_a_moment_before(*arguments, **options):
+        monkeypatch.undo()
+        compact_corpus(root)
+        compare(*arguments, **options)
+
+    monkeypatch.setattr(records, "check_parts", packed_a_moment_before)
+    assert len(compile_view(Corpus(root), "all")) == 6
 
 
 def test_a_compiled_view_and_its_key_stay(root):

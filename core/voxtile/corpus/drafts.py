@@ -37,7 +37,7 @@ def draft(path: Path) -> Iterator[Path]:
         yield temporary
     finally:
         with suppress(OSError):
-            if _is(handle, temporary):
+            if is_same_file(handle, temporary):
                 temporary.unlink()
         os.close(handle)
 
@@ -68,7 +68,7 @@ def _locked(temporary: Path) -> int:
     deadline = time.monotonic() + PATIENCE_S
     while True:
         handle = os.open(temporary, os.O_RDWR | os.O_CREAT, 0o666)
-        if try_lock(handle) and _is(handle, temporary):  # else somebody has renamed it meanwhile, or still writes
+        if try_lock(handle) and is_same_file(handle, temporary):  # else another renamed it, or still writes
             return handle
         os.close(handle)
         if time.monotonic() > deadline:
@@ -87,7 +87,8 @@ def try_lock(handle: int) -> bool:
     return True
 
 
-def _is(handle: int, path: Path) -> bool:
+def is_same_file(handle: int, path: Path) -> bool:
+    """Whether an open file still has this name."""
     try:
         return os.path.samestat(os.fstat(handle), path.stat())
     except FileNotFoundError:
@@ -105,7 +106,7 @@ def remove_dead_drafts(folder: Path, names: str) -> None:
         with suppress(OSError):  # gone meanwhile, or not ours to remove
             handle = os.open(left, os.O_RDWR)
             try:
-                if try_lock(handle) and _is(handle, left):
+                if try_lock(handle) and is_same_file(handle, left):
                     left.unlink()
             finally:
                 os.close(handle)

@@ -2,14 +2,22 @@
 
 A job exists once its done file does. `done/<id>.pending` is written before the first file gets its final name, so the
 next run knows which files a killed run may have left and removes them.
+
+A worker on another machine may outlive its run, or be given up for lost and go on. It has a lease, a file of the run's
+scratch folder that it locks for as long as it publishes; without one it publishes nothing, and takes nothing away that
+others have committed meanwhile.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
+import os
+import secrets
 import shutil
+import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from voxtile.bounded_text import load_json
-from voxtile.corpus.drafts import TEMPORARY_SUFFIX
+from voxtile.corpus.drafts import TEMPORARY_SUFFIX, is_same_file, try_lock
 from voxtile.corpus.header import CORPUS_FILE
 from voxtile.corpus.packing.exchange import EXCHANGE_FILE
 from voxtile.corpus.records import Row
@@ -29,6 +37,8 @@ from voxtile.errors import CorpusError
 DONE = "done"
 LEDGER_FOLDER = "ledger"
 SCRATCH = ".scratch"  # for a run's own files; inside the corpus because they can be large
+LEASE_SUFFIX = ".lease"
+PUBLISHING_S = 100.0  # so long a worker that publishes is waited for; NFS lets a lost machine's locks go after 90 s
 
 
 def write_ledger(root: Path, stem: str, rows: list[Row]) -> Path:
@@ -39,6 +49,60 @@ def write_ledger(root: Path, stem: str, rows: list[Row]) -> Path:
     path = root / LEDGER_FOLDER / f"{stem}.parquet"
     write_atomically(path, sink.getvalue().to_pybytes())
     return path
+
+
+def new_lease(scratch: Path) -> Path:
+    """A lease for one worker."""
+    lease = scratch / f"{secrets.token_hex(8)}{LEASE_SUFFIX}"
+    lease.touch(exist_ok=False)
+    return lease
+
+
+@contextmanager
+def leased(lease: Path | None) -> Iterator[None]:
+    """Hold a lease while a job is published; None where workers end with their run.
+
+    Raises:
+        CorpusError: it was taken back: the run has ended, or has given the job to another worker.
+    """
+    if lease is None:
+        yield
+        return
+    refusal = CorpusError("the run of this job has ended, or has given it to another worker; nothing is written")
+    try:
+        handle = os.open(lease, os.O_RDWR)
+    except FileNotFoundError:
+        raise refusal from None
+    try:
+        if not try_lock(handle) or not is_same_file(handle, lease):
+            raise refusal
+        yield
+    finally:
+        os.close(handle)
+
+
+def take_back(lease: Path, patience_s: float = PUBLISHING_S) -> None:
+    """Let a worker publish no more; one that does just now is waited for."""
+    deadline = time.monotonic() + patience_s
+    while True:
+        try:
+            handle = os.open(lease, os.O_RDWR)
+        except FileNotFoundError:
+            return
+        try:
+            if try_lock(handle) or time.monotonic() >= deadline:
+                lease.unlink(missing_ok=True)
+                return
+        finally:
+            os.close(handle)
+        time.sleep(0.05)
+
+
+def remove_scratch(root: Path) -> None:
+    """Remove a run's own files, when none of its workers publishes any more."""
+    for lease in sorted((root / SCRATCH).glob(f"*{LEASE_SUFFIX}")):
+        take_back(lease)
+    shutil.rmtree(root / SCRATCH, ignore_errors=True)
 
 
 def announce(root: Path, job: Job) -> None:
@@ -88,6 +152,7 @@ def read_done(root: Path, task: str) -> Iterator[DoneJob]:
 
 def remove_leftovers(root: Path) -> None:
     """Remove what killed runs left: files of jobs that were announced but never committed, and temporary ones."""
+    remove_scratch(root)
     for pending in sorted((root / DONE).glob("*.pending")):
         if not pending.with_suffix(".json").exists():
             remove_files_of(root, pending.read_text())
@@ -103,7 +168,6 @@ def remove_leftovers(root: Path) -> None:
             temporary.unlink()
     for name in (CORPUS_FILE, EXCHANGE_FILE):
         (root / f".{name}{TEMPORARY_SUFFIX}").unlink(missing_ok=True)
-    shutil.rmtree(root / SCRATCH, ignore_errors=True)
 
 
 def remove_files_of(root: Path, stem: str) -> None:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from voxtile.corpus.forgotten import ForgottenSubjects
 from voxtile.corpus.records import Row
 from voxtile.corpus.storage import StorageError
-from voxtile.engine.commit import SCRATCH, announce, commit, write_ledger
+from voxtile.engine.commit import SCRATCH, announce, commit, leased, write_ledger
 from voxtile.engine.duplicates import Claimed, without_duplicates, without_forgotten
 from voxtile.engine.earlier_runs import USED, EarlierRows, KnownSplits
 from voxtile.engine.failure import Failure, failure_of
@@ -42,6 +42,7 @@ class Setup:
         earlier: file with what earlier runs stored of inputs of this run, if any was converted before.
         forgotten: subjects of whom nothing is stored any more.
         splits: file with the splits that the corpus has given its subjects, if any.
+        lease: file without which nothing is published, for a worker that may outlive its run.
     """
 
     task: Task
@@ -51,6 +52,7 @@ class Setup:
     earlier: Path | None = None
     forgotten: ForgottenSubjects = field(default_factory=ForgottenSubjects)
     splits: Path | None = None
+    lease: Path | None = None
 
     @property
     def scratch(self) -> Path:
@@ -108,7 +110,7 @@ def run_job(setup: Setup, job: Job, rulings: Mapping[int, Ruling], taken: frozen
         report: called with each item's position before it starts.
 
     Raises:
-        CorpusError: the corpus cannot be written to; nothing of the job is published.
+        CorpusError: the corpus cannot be written to, or the lease was taken back; nothing of the job is published.
         RunFailedError: an item failed and the run is to stop; nothing of the job is published.
     """
     from voxtile.corpus.writer import JobWriter  # late: the codecs take longest to import, and only workers write
@@ -288,7 +290,8 @@ def _store(writer: JobWriter, outcome: Outcome) -> None:
 
 
 def _publish(writer: JobWriter, setup: Setup, job: Job, draft: _Draft) -> JobResult:
-    announce(setup.root, job)
-    files = [*writer.publish(), write_ledger(setup.root, job.stem, draft.ledger)]
-    done = commit(setup.root, TaskIdentity.of(setup.task), job, draft.items, files)
+    with leased(setup.lease):
+        announce(setup.root, job)
+        files = [*writer.publish(), write_ledger(setup.root, job.stem, draft.ledger)]
+        done = commit(setup.root, TaskIdentity.of(setup.task), job, draft.items, files)
     return JobResult(job, done.items, tuple(draft.uids), tuple(draft.failures))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -13,7 +12,7 @@ from voxtile.corpus.forgotten import ForgottenSubjects
 from voxtile.corpus.header import CORPUS_FILE, new_corpus
 from voxtile.corpus.records import recorded_files
 from voxtile.corpus.remote.address import refuse_remote
-from voxtile.engine.commit import DONE, read_done, remove_leftovers, sha256_of
+from voxtile.engine.commit import DONE, read_done, remove_leftovers, remove_scratch, sha256_of
 from voxtile.engine.earlier_runs import converted_again, save_earlier_rows, save_known_splits
 from voxtile.engine.failure import Failure
 from voxtile.engine.job import Setup, unwritable
@@ -148,12 +147,12 @@ class _Run:
             with RunProgress(self.task.name, pending) as progress, engine.session(setup) as session:
                 _drive(session, jobs, pending, again, claims, progress, failures, committed)
         finally:
-            shutil.rmtree(setup.scratch, ignore_errors=True)
+            remove_scratch(self.root)
 
     def _setup(self, own_stems: set[str], again: set[str]) -> Setup:
         forgotten = ForgottenSubjects.of(self.root)
         setup = Setup(self.task, self.root, self.options.on_error == "stop", forgotten=forgotten)
-        shutil.rmtree(setup.scratch, ignore_errors=True)
+        remove_scratch(self.root)
         setup.scratch.mkdir()
         return replace(
             setup,

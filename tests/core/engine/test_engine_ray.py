@@ -195,7 +195,7 @@ def test_a_cluster_that_went_away_is_said_and_not_waited_for(ray, cluster, monke
 
 
 @pytest.mark.sweep(ci=True)
-def test_a_node_that_is_lost_costs_only_its_jobs(cluster, tmp_path, snapshot, monkeypatch):
+def test_a_node_that_is_lost_costs_only_its_jobs(cluster, tmp_path, snapshot, monkeypatch, capsys):
     """The cluster has one node less from here on."""
     made, node = cluster
     names = tuple(f"ok-{number}" for number in range(16))
@@ -223,6 +223,8 @@ def test_a_node_that_is_lost_costs_only_its_jobs(cluster, tmp_path, snapshot, mo
         ended.set()
         killer.join()
     assert len(started) == 1, "one slot was lost, with one job"
+    said = capsys.readouterr()
+    assert f"note: a worker of the Ray cluster was lost with '{started[0]}', which another does" in said.err
     assert snapshot(found) == snapshot(expected)
     assert not list((found / "done").glob("*.pending"))
 

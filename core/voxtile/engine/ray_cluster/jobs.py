@@ -4,7 +4,7 @@ A slot runs the local engine with one supervised process, so that limits, crashe
 node where they happen, and what is written is what the local engine writes. A task that says `uses_gpu` runs in the
 actor itself, with a GPU where the cluster has some: its model is loaded once a slot. The corpus and the inputs lie on a
 file system that all nodes share. That a job of a lost node may have been written already is harmless, by the commit
-protocol.
+protocol; a node that was given up and goes on all the same finds its lease gone, and publishes nothing.
 """
 
 from __future__ import annotations
@@ -12,12 +12,13 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from voxtile.engine.commit import new_lease, take_back
 from voxtile.engine.inline import InlineEngine
-from voxtile.engine.job import Setup
+from voxtile.engine.job import Setup, unwritable
 from voxtile.engine.local import EngineEvent, ItemStarted, JobCommitted, LocalEngine, Session
 from voxtile.engine.plan import Job
 from voxtile.engine.ray_cluster.connection import require_ray
@@ -79,6 +80,7 @@ class _RaySession:
     """One run."""
 
     slots: Slots
+    _leases: dict[str, Path] = field(default_factory=dict)  # job → of the slot that it is on
 
     def submit(self, job: Job, taken: frozenset[str] = frozenset()) -> None:
         """Queue a job."""
@@ -93,7 +95,12 @@ class _RaySession:
             RunFailedError: an item failed and the run is to stop.
         """
         for call, kind, content in self.slots.events():
-            if kind == "part":
+            if isinstance(content, Path):
+                self._leases[call.key.id] = content
+            elif kind == "lost":
+                if (lease := self._leases.pop(call.key.id, None)) is not None:
+                    take_back(lease, 0.0)  # one that is publishing writes the bytes that the next slot does
+            elif kind == "part":
                 yield ItemStarted(call.key, content) if isinstance(content, int) else JobCommitted(content)
 
 
@@ -107,12 +114,18 @@ class _JobRunner:
                 f"node '{socket.gethostname()}' does not see the corpus or its inputs; put both on a file system that "
                 "all nodes share, under the same path"
             )
+        try:
+            self._lease = new_lease(setup.scratch)
+        except OSError as error:
+            raise unwritable(setup.root, error) from error
+        setup = replace(setup, lease=self._lease)
         engine = InlineEngine() if getattr(setup.task, "uses_gpu", False) else LocalEngine(1, limits)
         self._context = engine.session(setup)
         self._session = self._context.__enter__()
 
     def run(self, job: Job, taken: frozenset[str]) -> Iterator[Any]:
-        """Do one job: the number of each item that starts, then what was committed."""
+        """Do one job: the slot's lease, the number of each item that starts, then what was committed."""
+        yield self._lease
         self._session.submit(job, taken)
         for event in self._session.events():
             yield event.index if isinstance(event, ItemStarted) else event.result

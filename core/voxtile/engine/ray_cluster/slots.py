@@ -17,6 +17,7 @@ from typing import Any
 
 import voxtile.errors
 from voxtile.closing import Closing
+from voxtile.console import note
 from voxtile.engine.ray_cluster.connection import Connection, connect, versions
 from voxtile.engine.ray_cluster.on_node import OnNode
 from voxtile.engine.worker import importable
@@ -105,7 +106,9 @@ class Slots(Closing):
         self._queue.append(call)
 
     def events(self) -> Iterator[tuple[Call, str, Any]]:
-        """Call, kind ('part' or 'done') and content, until nothing is queued or running.
+        """Call, kind ('part', 'done', or 'lost' with its slot) and content, until nothing is queued or running.
+
+        A call that was lost is given to another slot after that is read.
 
         Raises:
             ConfigError: a node is of another version, or does not see the corpus, or the cluster has no room.
@@ -200,7 +203,7 @@ class Slots(Closing):
             if self._lost_starting >= self.count + MOST_LOST_STARTING:
                 raise CorpusError(
                     f"{self._lost_starting} workers in a row ended as they started on the Ray cluster "
-                    f"({str(error).splitlines()[0]}); see its logs, then run the same command again"
+                    f"({_first_line(error)}); see its logs, then run the same command again"
                 ) from error
             return
         self._lost_starting = 0
@@ -219,6 +222,7 @@ class Slots(Closing):
             return
         except (errors.RayActorError, errors.ObjectLostError) as error:
             self._lost(stream, error)
+            yield call, "lost", None
             return
         if kind == "raised":
             raise _raised(*content)
@@ -230,10 +234,11 @@ class Slots(Closing):
         call.lost += 1
         if call.lost >= MOST_LOST:
             raise CorpusError(
-                f"'{call.title}' was lost with its node {call.lost} times ({str(error).splitlines()[0]}); see "
+                f"'{call.title}' was lost with its node {call.lost} times ({_first_line(error)}); see "
                 "whether the nodes have memory enough, then run the same command again"
             )
         self._queue.appendleft(call)
+        note(f"a worker of the Ray cluster was lost with '{call.title}', which another does ({_first_line(error)})")
 
     def _refuse_to_wait_for_ever(self) -> None:
         if self._busy or self._idle:
@@ -272,6 +277,10 @@ def joined(workers: int, *, uses_gpu: bool = False) -> Slots:
     slots = kept or Slots(connection, count, gpus)
     _KEPT.append(slots)
     return slots
+
+
+def _first_line(error: Exception) -> str:
+    return next(iter(str(error).splitlines()), type(error).__name__)
 
 
 def _raised(kind: str, sentence: str) -> Exception:

@@ -2,15 +2,27 @@
 
 import os
 import pickle
+import signal
+import socket
 import sys
+from types import SimpleNamespace
 
 import pytest
-from fault_task import pid_of
+from fault_task import FaultTask, pid_of
 
+from voxtile.corpus.header import new_corpus
+from voxtile.engine.commit import take_back
+from voxtile.engine.job import Setup
+from voxtile.engine.local import JobCommitted
+from voxtile.engine.plan import TaskIdentity, plan_jobs
+from voxtile.engine.ray_cluster import connection
 from voxtile.engine.ray_cluster.connection import versions
+from voxtile.engine.ray_cluster.jobs import _SEEN, _JobRunner, _RaySession
 from voxtile.engine.ray_cluster.on_node import OnNode
 from voxtile.engine.ray_cluster.planning import _FileReader
+from voxtile.engine.ray_cluster.slots import Call
 from voxtile.engine.worker_process import Limits, running_pool
+from voxtile.errors import CorpusError
 
 
 @pytest.fixture
@@ -40,3 +52,108 @@ def test_what_is_wrong_with_a_node_or_a_call_is_said(node):
     assert list(node.call("__len__", ())) == [("done", 2)]
     assert list(node.call("__iter__", ())) == [("part", "a"), ("part", "b"), ("done", None)]
     assert list(node.call("pop", (7,))) == [("raised", ("", "IndexError: pop index out of range"))]
+
+
+@pytest.fixture
+def run(tmp_path):
+    """What a slot is given, and a job."""
+    task = FaultTask(("ok-1",))
+    setup = Setup(task, tmp_path / "corpus")
+    new_corpus(setup.root)
+    setup.scratch.mkdir()
+    (setup.scratch / _SEEN).touch()
+    return setup, plan_jobs(TaskIdentity.of(task), task.items(), job_cost=1 << 30, job_items=2)[0]
+
+
+def test_a_slot_that_was_given_up_publishes_no_more(run):
+    setup, job = run
+    runner = _JobRunner(setup, Limits())
+    try:
+        lease, item, result = runner.run(job, frozenset())
+        assert (item, result.job) == (0, job)
+        done = setup.root / "done" / f"{job.id}.json"
+        before = done.stat().st_mtime_ns
+        take_back(lease)
+        with pytest.raises(CorpusError, match="the run of this job has ended, or has given it to another worker"):
+            list(runner.run(job, frozenset()))
+        assert done.stat().st_mtime_ns == before
+    finally:
+        runner.close()
+
+
+def test_a_lost_slot_may_not_publish_before_another_has_the_job(run, tmp_path):
+    _, job = run
+    lease, other = (tmp_path / f"{name}.lease" for name in ("one", "other"))
+    call = Call(job, "run", (), job.stem)
+
+    def events():
+        lease.touch()
+        yield call, "part", lease
+        yield call, "part", 0
+        yield call, "lost", None
+        assert not lease.exists()
+        other.touch()
+        yield call, "part", other
+        yield call, "part", "what was committed"
+        yield call, "done", None
+
+    *_, last = _RaySession(SimpleNamespace(events=events)).events()
+    assert last == JobCommitted("what was committed")
+    assert other.exists()
+
+
+def test_a_full_disk_is_said_by_a_slot_that_begins(run, monkeypatch):
+    def full(path, *, exist_ok):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("pathlib.Path.touch", full)
+    with pytest.raises(CorpusError, match=r"cannot write to the corpus .*No space left on device"):
+        _JobRunner(run[0], Limits())
+
+
+def test_ray_neither_prints_on_standard_output_nor_changes_what_a_signal_does(monkeypatch, capsys):
+    """As Ray 2.60 does when a node is lost, with a page of its logs."""
+    worker = SimpleNamespace(print_to_stdstream=print, _global_node=SimpleNamespace(raylet_socket_name="/a/raylet"))
+    context = SimpleNamespace(gcs_address="127.0.0.1:1")
+    ended = []
+    ray = SimpleNamespace(
+        _private=SimpleNamespace(worker=worker),
+        is_initialized=lambda: False,
+        init=lambda **_: signal.signal(signal.SIGTERM, lambda *_: None),
+        shutdown=lambda: ended.append(True),
+        get_runtime_context=lambda: context,
+    )
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    monkeypatch.setattr(connection, "require_ray", lambda: None)
+    monkeypatch.setattr(connection, "_reach", lambda address: None)
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    monkeypatch.setenv("RAY_NUM_REDIS_GET_RETRIES", "")
+    monkeypatch.delenv("RAY_NUM_REDIS_GET_RETRIES")
+    before = signal.getsignal(signal.SIGTERM)
+    made = connection.connect(1)
+    assert made.node == "/a/raylet"
+    assert signal.getsignal(signal.SIGTERM) == before
+    assert os.environ["RAY_NUM_REDIS_GET_RETRIES"] == "2", "else a port where something else listens takes 14 minutes"
+    worker.print_to_stdstream({"lines": ["a node is gone"]}, ignore_prefix=False)
+    assert capsys.readouterr().out == ""
+    made.close()
+    assert ended
+    assert worker.print_to_stdstream is print
+
+
+def test_a_node_of_this_machine_that_ends_is_said_and_its_cluster_not_asked(monkeypatch, tmp_path):
+    """Ray would end the program some seconds later, without a word, with status 1."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(connection, "_LOOK_S", 0.0)
+    with socket.create_server(("127.0.0.1", 0)) as head, socket.socket(socket.AF_UNIX) as node:
+        node.bind("node")
+        node.listen()
+        ours = SimpleNamespace(shutdown=lambda: pytest.fail("it would wait"))
+        made = connection.Connection(ours, True, f"127.0.0.1:{head.getsockname()[1]}", node="node")
+        made.look()
+        node.close()
+        with pytest.raises(
+            CorpusError, match=r"this machine's node of the Ray cluster at 127.* ended; what is committed"
+        ):
+            made.look()
+        made.close()

@@ -5,9 +5,12 @@ from __future__ import annotations
 import importlib.util
 import os
 import platform
+import signal
 import socket
+import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from importlib.metadata import version
 from typing import Any
@@ -15,12 +18,17 @@ from typing import Any
 from voxtile.errors import ConfigError, CorpusError, MissingExtraError
 
 _REACH_S = 10.0  # to reach the head of a cluster
+_TRIES = "2"  # of Ray at a head that listens and does not answer, 40 s each; by itself it tries 20 times
 _STARTS = 3  # of a cluster made here, before it is said that none answers
 _LOOK_S = 2.0  # how often it is seen whether the head of the cluster is there
 GONE_S = 10.0  # so long nobody may be found there; Ray itself ends the program after a minute, without a word
 WENT_AWAY = (
     "the Ray cluster at {address} went away; what is committed stays: start the cluster, then run the same command "
     "again, and it goes on from there"
+)
+NODE_ENDED = (
+    "this machine's node of the Ray cluster at {address} ended; what is committed stays: join the cluster again with "
+    "'ray start', then run the same command again, and it goes on from there"
 )
 
 
@@ -42,19 +50,23 @@ class Connection:
         ray: the module.
         is_ours: whether this program has connected it here, and ends the connection.
         address: of its head, HOST:PORT; empty where this program has started the cluster.
+        unmute: lets Ray print again, where it was told not to.
+        node: socket of this machine's node, by which Ray ends the program without a word when the node is gone.
     """
 
     ray: Any
     is_ours: bool
     address: str = ""
+    unmute: Callable[[], None] = lambda: None
+    node: str = ""
     _looked: float = field(default_factory=time.monotonic)
     _missed_since: float | None = None
 
     def look(self) -> None:
-        """See, now and then, whether the head is still there.
+        """See, now and then, whether the head and this machine's node are still there.
 
         Raises:
-            CorpusError: it is not.
+            CorpusError: one is not.
         """
         now = time.monotonic()
         if not self.address or now - self._looked < _LOOK_S:
@@ -67,6 +79,10 @@ class Connection:
             self._missed_since = self._missed_since or now
             if now - self._missed_since >= GONE_S:
                 raise self.went_away() from error
+            return
+        if self.node and _is_refused(self.node):
+            self._missed_since = now
+            raise CorpusError(NODE_ENDED.format(address=self.address))
 
     def went_away(self) -> CorpusError:
         """What is said when the cluster is gone."""
@@ -81,6 +97,7 @@ class Connection:
         """End the connection, where it is ours; one that is lost ends with the program."""
         if self.is_ours and not self.is_lost:
             self.ray.shutdown()
+            self.unmute()
 
 
 def connect(slots: int) -> Connection:
@@ -96,18 +113,21 @@ def connect(slots: int) -> Connection:
     require_ray()
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nothing is told to anybody
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")  # slots without a GPU leave its variables alone
+    address = os.environ.get("RAY_ADDRESS", "")
+    if address:
+        os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", _TRIES)  # read at import
     import ray
 
     if ray.is_initialized():
         return Connection(ray, False, ray.get_runtime_context().gcs_address)
-    address = os.environ.get("RAY_ADDRESS", "")
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": "error"}
     try:
-        if address:
-            _reach(address)
-            ray.init(**quiet)
-        else:
-            _start(ray, {"num_cpus": slots or None, "include_dashboard": False, **quiet})
+        with _sigterm_kept():
+            if address:
+                _reach(address)
+                ray.init(**quiet)
+            else:
+                _start(ray, {"num_cpus": slots or None, "include_dashboard": False, **quiet})
     except ConfigError:
         raise
     except Exception as error:  # Ray raises plain ones too, for a head that is too slow, say
@@ -116,7 +136,49 @@ def connect(slots: int) -> Connection:
             f"no Ray cluster answers ({address or 'on this machine'}): {str(error).splitlines()[0]}; start one with "
             f"'ray start --head', or unset RAY_ADDRESS to use this machine alone{token if address else ''}"
         ) from error
-    return Connection(ray, True, ray.get_runtime_context().gcs_address if address else "")
+    found = ray.get_runtime_context().gcs_address if address else ""
+    return Connection(ray, True, found, _muted(ray), _node_socket(ray))
+
+
+@contextmanager
+def _sigterm_kept() -> Iterator[None]:
+    """What SIGTERM does stays: Ray would print a stack of addresses and end with 15, or abort."""
+    before = signal.getsignal(signal.SIGTERM)
+    yield
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, before)
+
+
+def _node_socket(ray: Any) -> str:  # noqa: ANN401 - the module
+    node: Any = getattr(getattr(getattr(ray, "_private", None), "worker", None), "_global_node", None)
+    return str(getattr(node, "raylet_socket_name", ""))
+
+
+def _is_refused(path: str) -> bool:
+    """Whether nobody listens at a socket of this machine any more."""
+    with socket.socket(socket.AF_UNIX) as asked:
+        asked.settimeout(_REACH_S)
+        try:
+            asked.connect(path)
+        except (ConnectionRefusedError, FileNotFoundError):
+            return True
+        except OSError:  # too busy to say
+            return False
+    return False
+
+
+def _muted(ray: Any) -> Callable[[], None]:  # noqa: ANN401 - the module
+    """Keep Ray off standard output, where answers go; gives what undoes it.
+
+    It prints there what happens to nodes, a page of their logs for each that is lost, also where it is told to be
+    quiet. The engine says itself what it lost.
+    """
+    worker: Any = getattr(getattr(ray, "_private", None), "worker", None)
+    prints = getattr(worker, "print_to_stdstream", None)
+    if prints is None:
+        return lambda: None
+    worker.print_to_stdstream = lambda *_, **__: None
+    return lambda: setattr(worker, "print_to_stdstream", prints)
 
 
 def _start(ray: Any, options: Mapping[str, Any]) -> None:  # noqa: ANN401 - the module

@@ -130,9 +130,8 @@ class DrawDataset(BatchDataset):
             sharers = 1 if worker is None else worker.num_workers
             wanted = announced_in_pieces(list(wanted), self._places, sharers=sharers)
         items = [self._item(*one) for one in wanted]
-        grid = None if self.regions is None else self.preset.grid
+        grid, marked = (None if drawn is None else self.preset.grid for drawn in (self.regions, self.marked))
         with_samples = self.sample_captions is not None
-        marked = None if self.marked is None else self.preset.grid
         return batch_of(items, numbers, self.view, region_grid=grid, with_samples=with_samples, marked_grid=marked)
 
     def places(self, draws: Draws) -> Iterator[Place]:
@@ -266,8 +265,7 @@ class DrawDataset(BatchDataset):
         )
 
     def _asked(self, entries: list[Entry], facts: npt.NDArray[np.int8], number: int | None) -> list[Asked]:
-        places_regions = self.with_images or self.with_regions
-        return self._supervision.asked(entries, facts, number) if places_regions else []
+        return self._supervision.asked(entries, facts, number) if self.with_images or self.with_regions else []
 
     def _whole(self, item: int, entries: list[Entry], preset: StudyReader, number: int | None) -> LoadedItem:
         """A study as one image, from a sample for each role."""

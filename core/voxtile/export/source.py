@@ -89,6 +89,7 @@ def read_source(checkpoint: Path, trust_packages: Sequence[str] = ()) -> Source:
         ConfigError: it has no preprocessing, or it pools the samples of a study by a tower of its own.
     """
     from voxtile.training.module import ContrastiveModule
+    from voxtile.training.trained_heads import fact_head_of
 
     module = ContrastiveModule.load_from_checkpoint(checkpoint, trust_packages=trust_packages).float()
     merge_lora(module.encoder)
@@ -101,7 +102,7 @@ def read_source(checkpoint: Path, trust_packages: Sequence[str] = ()) -> Source:
             "it with voxtile, or train with the mean (leave model.encoder.study out)"
         )
     preset = preset_from_config(module.preset_config, trusted=checked_packages(trust_packages))
-    return Source(checkpoint.name, module.encoder, preset, module.fact_head())
+    return Source(checkpoint.name, module.encoder, preset, fact_head_of(module.objectives.values()))
 
 
 def read_probes(corpus: Path, preset: Preset, count: int) -> Probes:

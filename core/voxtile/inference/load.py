@@ -73,17 +73,20 @@ def from_module(
     Raises:
         ConfigError: the module was neither trained nor loaded, so that its preprocessing is unknown.
     """
+    from voxtile.training.trained_heads import fact_head_of, grounding_of, study_fact_head_of
+
     if module.preset_config is None:
         raise ConfigError("the model has no preset yet; train it, or load a checkpoint")
     preset = preset or preset_from_config(module.preset_config, trusted=trusted)
+    objectives = tuple(module.objectives.values())
     model = EncoderModel(
         name,
         module.encoder,
         preset,
-        module.fact_head(),
-        module.study_fact_head(),
-        module.grounding(),
-        objectives=tuple(module.objectives.values()),
+        fact_head_of(objectives),
+        study_fact_head_of(objectives),
+        grounding_of(objectives),
+        objectives=objectives,
     )
     model.training_marks = module.training_marks
     return model

@@ -22,6 +22,23 @@ from voxtile.objectives.self_supervised.views import statistics_kept
 from voxtile.types import Batch
 
 
+def spare(encoder: DualEncoder, *, recompute: bool, backend: str | None) -> None:
+    """Prepare both towers for training as a config says.
+
+    Args:
+        encoder: its towers are changed in place.
+        recompute: whether activations are computed again.
+        backend: of torch.compile; None leaves the towers as they are.
+
+    Raises:
+        ConfigError: as of `recompute_activations` and `compile_towers`.
+    """
+    if recompute:
+        recompute_activations(encoder)
+    if backend is not None:
+        compile_towers(encoder, backend)
+
+
 def recompute_activations(encoder: DualEncoder) -> int:
     """Keep only the input of each block of both towers for the gradient, and compute the rest again (Chen et al. 2016).
 

@@ -16,29 +16,26 @@ from voxtile.data.seen_samples import TrainingMarks
 from voxtile.distributed import place
 from voxtile.models.dual import DualEncoder
 from voxtile.objectives.base import Objective
-from voxtile.objectives.facts.head import FactHead
-from voxtile.objectives.local.grounding import Grounding
 from voxtile.training.checkpoint import Checkpoint
 from voxtile.training.checks import check_fact_names, check_weights
 from voxtile.training.corpus_concepts import take_concepts
-from voxtile.training.memory import compile_towers, convert_tensors_alone, recompute_activations
+from voxtile.training.memory import convert_tensors_alone, spare
 from voxtile.training.optimisers import AdamW, OneCycle, Schedule
 from voxtile.training.pretrained import begin_objectives, begin_towers
 from voxtile.training.rebuild import description_of, module_from_checkpoint, module_from_config, take_description
-from voxtile.training.setting_up import TrainingData, check_run, learn_from, set_up, taken_preset
+from voxtile.training.setting_up import TrainingData, check_run, freeze, learn_from, set_up, taken_preset
 from voxtile.training.step.distributed import Processes, average_gradients, check_statistics, leave_averaging
 from voxtile.training.step.encoding import Encoding, OnePass
 from voxtile.training.step.held_out import HeldOut
 from voxtile.training.step.large_batch import LargeBatch, MicroBatches
-from voxtile.training.step.locked_images import ImageLock, OnceMoreData, reads_regions
+from voxtile.training.step.locked_images import ImageLock, OnceMoreData
 from voxtile.training.step.logged_steps import StepLog
 from voxtile.training.step.losses import WeightedTerms
 from voxtile.training.step.seeds import seed_generators, step_seed
 from voxtile.training.step.texts import TextReader
 from voxtile.training.step.updates import Updates
-from voxtile.training.trained_heads import fact_head_of, grounding_of, study_fact_head_of
 from voxtile.trusted_packages import checked_packages
-from voxtile.types import Batch, Encoded, Features
+from voxtile.types import Batch, Features
 
 
 class ContrastiveModule(pl.LightningModule):
@@ -108,22 +105,18 @@ class ContrastiveModule(pl.LightningModule):
         freeze_encoder: bool = False,
     ) -> None:
         super().__init__()
-        terms = WeightedTerms(objectives, weights or {})
+        self.weighted_terms = WeightedTerms(objectives, weights or {})
         self.encoder = encoder
         self.objectives = nn.ModuleDict(objectives)
         self.updates = Updates(optimizer or AdamW(), schedule or OneCycle(), lock_image_after)
-        self.cache_locked = cache_locked
-        self.recompute, self.compile_backend = recompute, compile
-        self.seed = seed
+        self.recompute, self.compile_backend, self.seed = recompute, compile, seed
         self.pretrained, self.freeze_encoder = pretrained, freeze_encoder
         if freeze_encoder:
-            encoder.requires_grad_(False)
-            encoder.train(encoder.training)  # towers that are not trained are in evaluation mode
+            freeze(encoder)
         self.texts = TextReader(encoder)
         self.large_batch = LargeBatch.from_config(batch) if batch is not None else None
-        self.image_lock = ImageLock(encoder)
+        self.image_lock = ImageLock(encoder, keeps=cache_locked, frozen=freeze_encoder)
         self.processes = Processes(encoder)
-        self.weighted_terms = terms
         self.step_log = StepLog(encoder)
         self.held_out = HeldOut()
         self.config: dict[str, Any] | None = None  # what made this module, for the checkpoint
@@ -139,10 +132,8 @@ class ContrastiveModule(pl.LightningModule):
     def _objectives(self) -> dict[str, Objective]:
         return cast(dict[str, Objective], dict(self.objectives.items()))
 
-    @property
-    def weights(self) -> dict[str, float]:
-        """Factor of each term of the loss by its name."""
-        return self.weighted_terms.weights
+    def _once_more(self) -> OnceMoreData:
+        return cast(OnceMoreData, self.trainer.datamodule)  # type: ignore[attr-defined]
 
     @property
     def large_batch(self) -> LargeBatch | None:
@@ -165,8 +156,7 @@ class ContrastiveModule(pl.LightningModule):
         self.setup_objectives(tuple(data.fact_names))
         if stage == "fit":
             begin_objectives(self._objectives, self.pretrained)
-            kept = {"cached": self.cache_locked, "frozen": self.freeze_encoder}
-            check_run(self.trainer, self.encoder, self._objectives, self.large_batch, **kept)
+            check_run(self.trainer, self.encoder, self._objectives, self.large_batch, self.image_lock)
             self.training_marks = getattr(data, "training_marks", None)
             learn_from(data, self.encoder, self._objectives)
 
@@ -182,10 +172,7 @@ class ContrastiveModule(pl.LightningModule):
         """Recompute, compile and shard the towers, once and for training alone."""
         if self.trainer.training and not self._configured:
             self._configured = True
-            if self.recompute:
-                recompute_activations(self.encoder)
-            if self.compile_backend is not None:
-                compile_towers(self.encoder, self.compile_backend)
+            spare(self.encoder, recompute=self.recompute, backend=self.compile_backend)
         if self.trainer.training and self.trainer.world_size > 1:
             check_statistics(self, converted=False)
         if (mesh := getattr(self, "_device_mesh", None)) is not None:
@@ -195,17 +182,15 @@ class ContrastiveModule(pl.LightningModule):
         """Refuse what the strategy, which is set up by now, has left as it was."""
         if self.trainer.world_size > 1:
             check_statistics(self, converted=True)
-        if self.cache_locked and self.freeze_encoder and reads_regions(self._objectives):
-            # What a tower gave of an image once is of the image as it is, and regions lie there.
-            cast(OnceMoreData, self.trainer.datamodule).keep_images_still()  # type: ignore[attr-defined]
+        self.image_lock.begin(self._once_more, self._objectives)
 
     # One step
 
     def on_train_batch_start(self, batch: Batch, batch_idx: int) -> None:
         """Key the randomness of this step, so that a resumed run draws what an undisturbed one does."""
         seed_generators(step_seed(self.seed, self.global_step, place()[0]))
-        still = self.freeze_encoder and self.cache_locked
-        if still or self.global_step >= self.updates.lock_step(int(self.trainer.estimated_stepping_batches)):
+        steps = int(self.trainer.estimated_stepping_batches)
+        if self.image_lock.from_start or self.global_step >= self.updates.lock_step(steps):
             self.image_lock.lock(keep_gradients=self.trainer.world_size > 1)
         if self.large_batch is not None:  # `on_after_backward` averages
             leave_averaging(self.trainer.strategy.model)
@@ -223,11 +208,7 @@ class ContrastiveModule(pl.LightningModule):
 
         Where several processes train together each encodes its own share, and the features are those of all.
         """
-        own = self._own_features(batch)
-        if place()[1] == 1:
-            return own
-        seed_generators(step_seed(self.seed, self.global_step))  # what the loss draws is the same in all of them
-        return self.processes.gathered(own)
+        return self.processes.gathered(self._own_features(batch), step_seed(self.seed, self.global_step))
 
     def _own_features(self, batch: Batch) -> Features:
         batch = self.texts.tokenised(batch)
@@ -235,14 +216,8 @@ class ContrastiveModule(pl.LightningModule):
         with torch.no_grad():
             for objective in self._objectives.values():
                 objective.prepare(parts)
-        return self.encoding.features(batch, self.global_step, self._known_images(batch))
-
-    def _known_images(self, batch: Batch) -> Encoded | None:
-        """What the image tower gives, where it is locked and that is kept."""
-        if not (self.cache_locked and self.image_lock.locked and self.training):
-            return None
-        data = cast(OnceMoreData, self.trainer.datamodule)  # type: ignore[attr-defined]
-        return self.image_lock.encoded(batch, data, self._objectives)
+        known = self.image_lock.known(batch, self._once_more, self._objectives) if self.training else None
+        return self.encoding.features(batch, self.global_step, known)
 
     def losses(self, features: Features) -> dict[str, Tensor]:
         """The unweighted terms by name, see `WeightedTerms.losses`."""
@@ -372,15 +347,3 @@ class ContrastiveModule(pl.LightningModule):
             config: nested mappings with class_path and init_args, as `--print_config` shows them.
         """
         return module_from_config(cls, config)
-
-    def fact_head(self) -> FactHead | None:
-        """The auxiliary head for single samples, if there is one: that of `OfSamples`, or that of the items."""
-        return fact_head_of(self._objectives.values())
-
-    def study_fact_head(self) -> FactHead | None:
-        """The auxiliary head for items, if the objectives have one."""
-        return study_fact_head_of(self._objectives.values())
-
-    def grounding(self) -> Grounding | None:
-        """What shows phrases in images, if the objectives have it."""
-        return grounding_of(self._objectives.values())

@@ -16,7 +16,7 @@ from voxtile.objectives.base import Objective
 from voxtile.training.checks import check_accumulation, check_data, check_encoder, check_grid
 from voxtile.training.objective_states import take_states
 from voxtile.training.step.large_batch import LargeBatch
-from voxtile.training.step.locked_images import check_cache
+from voxtile.training.step.locked_images import ImageLock, check_cache
 from voxtile.training.step.seeds import heads_seed
 
 
@@ -43,6 +43,12 @@ def taken_preset(encoder: DualEncoder, data: TrainingData) -> dict[str, Any]:
     """
     check_grid(encoder.image, data.preset)
     return data.preset.to_config()
+
+
+def freeze(encoder: DualEncoder) -> None:
+    """Train nothing of the towers; they are then in evaluation mode, whatever mode the encoder is in."""
+    encoder.requires_grad_(False)
+    encoder.train(encoder.training)
 
 
 def set_up(objectives: Mapping[str, Objective], encoder: DualEncoder, fact_names: tuple[str, ...]) -> None:
@@ -96,9 +102,7 @@ def check_run(
     encoder: DualEncoder,
     objectives: Mapping[str, Objective],
     large_batch: LargeBatch | None,
-    *,
-    cached: bool,
-    frozen: bool,
+    image_lock: ImageLock,
 ) -> None:
     """Refuse a training whose data, sizes or processes do not fit its objectives.
 
@@ -107,16 +111,15 @@ def check_run(
         encoder: the towers.
         objectives: by name.
         large_batch: sizes of a large-batch step, or None.
-        cached: whether what a locked tower gives is kept.
-        frozen: whether it is locked from the first step.
+        image_lock: says whether what a locked tower gives is kept, and from the first step on.
 
     Raises:
         ConfigError: says what does not fit, and what to set.
     """
     data = trainer.datamodule  # type: ignore[attr-defined]  # set by Lightning's connector
     check_data(objectives, data)
-    if cached:
-        check_cache(objectives, trainer.world_size, large_batch is not None, frozen=frozen)
+    if image_lock.keeps:
+        check_cache(objectives, trainer.world_size, large_batch is not None, frozen=image_lock.from_start)
     if large_batch is not None:
         size = int(getattr(data, "batch_size", large_batch.total))
         large_batch.check(encoder, objectives, size, trainer.world_size)

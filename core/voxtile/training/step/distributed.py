@@ -27,6 +27,7 @@ from voxtile.errors import ConfigError
 from voxtile.models.dual import DualEncoder
 from voxtile.models.tuning import blocks
 from voxtile.objectives.base import Objective
+from voxtile.training.step.seeds import seed_generators
 from voxtile.types import Batch, Encoded, Features, RowsOf
 
 _OWN = frozenset({"images", "image_days", "tokens"})  # of a batch, which no loss reads of other processes
@@ -57,8 +58,16 @@ class Processes:
             shard(self._encoder, mesh)
             self.sharded = True
 
-    def gathered(self, own: Features) -> Features:
-        """The features of the global batch, with the scales of all its sources, see `gathered`."""
+    def gathered(self, own: Features, seed: int) -> Features:
+        """The features of the global batch, with the scales of all its sources, see `gathered`.
+
+        Args:
+            own: of this process's items; of a single process those of all.
+            seed: of the step, with which every process begins, so that what the loss draws is the same in all of them.
+        """
+        if place()[1] == 1:
+            return own
+        seed_generators(seed)
         if own.image.is_cuda:  # the exchange waits for the device anyway; what it computes is no waiting for others
             torch.cuda.synchronize(own.image.device)
         begun = time.monotonic()

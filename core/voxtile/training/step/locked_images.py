@@ -39,15 +39,31 @@ class ImageLock:
 
     Args:
         encoder: the two towers.
+        keeps: whether what it gives of an item is kept once it is locked, and no image looked at again.
+        frozen: whether nothing of the towers learns from the first step on.
 
     Attributes:
+        keeps: as given.
         locked: whether it is.
+        from_start: whether it is locked at the first step, since it stands still and what it gives is kept.
     """
 
-    def __init__(self, encoder: DualEncoder) -> None:
+    def __init__(self, encoder: DualEncoder, *, keeps: bool = False, frozen: bool = False) -> None:
         self._encoder = encoder
+        self.keeps = keeps
+        self.from_start = keeps and frozen
         self._kept: LockedImages | None = None
         self.locked = False
+
+    def begin(self, data: Callable[[], OnceMoreData], objectives: Mapping[str, Objective]) -> None:
+        """Have images stay as they are where what the tower gave of them once is kept from the first step on.
+
+        Args:
+            data: gives the datamodule, where it is needed.
+            objectives: where they read regions, these lie on the image as it is.
+        """
+        if self.from_start and reads_regions(objectives):
+            data().keep_images_still()
 
     def lock(self, *, keep_gradients: bool) -> None:
         """Lock it.
@@ -64,22 +80,27 @@ class ImageLock:
         for parameter in self._encoder.image.parameters() if self.locked else ():
             parameter.grad = None
 
-    def encoded(self, batch: Batch, data: OnceMoreData, objectives: Mapping[str, Objective]) -> Encoded:
-        """What the locked tower gives of a batch of training items, which it saw once each.
+    def known(
+        self, batch: Batch, data: Callable[[], OnceMoreData], objectives: Mapping[str, Objective]
+    ) -> Encoded | None:
+        """What the locked tower gives of a batch of training items, which it saw once each; None where it is not kept.
 
         That of the images that its dialogues show beside the items' own comes after them.
 
         Args:
             batch: its images are not read.
-            data: asked for all items at the first batch, and for no more images from then on.
+            data: gives the datamodule, which is asked for all items at the first batch, and for no more images from
+                then on.
             objectives: what they read of images is kept, and regions are placed where they read these.
 
         Raises:
             ConfigError: an item has several images, images have several sizes, or there is too much to keep.
         """
+        if not (self.keeps and self.locked):
+            return None
         if self._kept is None:
             with torch.random.fork_rng(devices=[]):  # a loader draws a number, which a resumed run does at another step
-                batches = data.train_once_dataloader()
+                batches = data().train_once_dataloader()
                 self._kept = LockedImages(
                     self._encoder,
                     batches,
@@ -87,7 +108,7 @@ class ImageLock:
                     tokens=reads_tokens(objectives),
                     condense=partial(_condensed, objectives),
                 )
-            data.leave_images_out(regions=reads_regions(objectives))
+            data().leave_images_out(regions=reads_regions(objectives))
         others = [] if batch.others is None else batch.others.uids
         return self._kept.of([*batch.uids, *others])
 

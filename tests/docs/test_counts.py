@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from voxtile.corpus.schema import TABLES
+from voxtile.stages.inspect import command as inspect
 from voxtile_datasets.cards.record_sets import descriptions_of_tables
 from voxtile_medical.reports.lexicon import load_lexicon as radiology
 from voxtile_pathology.reports.lexicon import load_lexicon as histology
@@ -25,6 +26,11 @@ def test_the_tree_of_a_corpus_has_every_table():
 def test_every_table_that_a_data_card_describes_is_listed():
     [listed] = re.findall(r"a record set for each table that holds anything \(([^)]+)\)", page("cards-and-exports.md"))
     assert set(re.findall(r"`(\w+)`", listed)) == set(descriptions_of_tables())
+
+
+def test_what_inspect_says_of_a_sample_is_listed():
+    [listed] = re.findall(r"\| `inspect CORPUS UID` \| (.+) \|", page("command-line.md"))
+    assert re.findall(r"`(\w+)`", listed) == ["corpus", "sample", *(name for name, *_ in inspect._OF_SAMPLE)]
 
 
 def test_every_voice_is_listed():

@@ -57,6 +57,15 @@ def check_units_and_modality(meta: Mapping[str, Any], units: str | None, modalit
         )
 
 
+def check_volume(meta: Mapping[str, Any], units: str | None, modalities: Sequence[str]) -> None:
+    """Raise PresetError where a sample is no volume of three axes, or not in the units and modality of a model."""
+    if meta.get("kind") != "volume" or len(meta.get("shape") or ()) != 3:
+        raise PresetError(f"this model reads volumes, but the corpus holds {described(meta)}")
+    if (meta.get("axes") or "ZYX") != "ZYX":
+        raise PresetError(f"this model reads volumes with axes ZYX, but the corpus holds axes {meta['axes']}")
+    check_units_and_modality(meta, units, modalities)
+
+
 def described(meta: Mapping[str, Any]) -> str:
     """A sample in a few words, for messages."""
     shape = "×".join(map(str, meta.get("shape") or ())) or "unknown size"

@@ -16,7 +16,7 @@ from voxtile.data.presets.base import (
     BasePreset,
     SampleSource,
     as_tuples,
-    check_units_and_modality,
+    check_volume,
     described,
     rescale_of,
     spacing_mm,
@@ -152,11 +152,7 @@ class VolumePreset(BasePreset):
     def check(self, metas: Sequence[Mapping[str, Any]]) -> None:
         """Raise PresetError if a sample is not a volume with the right units, modality, axes and spacing."""
         for meta in metas:
-            if meta.get("kind") != "volume" or len(meta.get("shape") or ()) != 3:
-                raise PresetError(f"this model reads volumes, but the corpus holds {described(meta)}")
-            if (meta.get("axes") or "ZYX") != "ZYX":
-                raise PresetError(f"this model reads volumes with axes ZYX, but the corpus holds axes {meta['axes']}")
-            check_units_and_modality(meta, self.units, self.modalities)
+            check_volume(meta, self.units, self.modalities)
             if self.spacing != "native" and not spacing_mm(meta):
                 raise PresetError(
                     f"this model needs the spacing in mm, but the corpus holds {described(meta)} without it"

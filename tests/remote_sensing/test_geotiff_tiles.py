@@ -296,6 +296,24 @@ def test_reprojection_on_request_equals_gdals_exact_warper(tmp_path):
     assert checked >= 4
 
 
+@pytest.mark.parametrize(("left", "is_refused"), [(179.97, True), (-180.02, True), (179.94, False), (-180.0001, False)])
+def test_longitudes_across_the_dateline_are_not_projected_in_part(tmp_path, capsys, left, is_refused):
+    """GDAL's warper looks for them between -180 and 180: every tile was dropped as empty, and nothing said why."""
+    write_raster(
+        tmp_path / "in/scene.tif", landscape((300, 300)), res=0.0002, left=left, top=-16.5, crs="EPSG:4326", nodata=0
+    )
+    options = {"reproject": "utm", "resolution": "20", "size": "64px", "min_valid": 0.9, **FAST}
+    if is_refused:
+        with pytest.raises(RunFailedError):
+            convert_geotiff(tmp_path / "in", tmp_path / "c", **options)
+        assert "across the dateline, where --reproject would lose pixels" in " ".join(capsys.readouterr().out.split())
+        convert_geotiff(tmp_path / "in", tmp_path / "own", **FAST)  # in its own system
+        assert list(tiles_of(tmp_path / "own"))
+    else:
+        convert_geotiff(tmp_path / "in", tmp_path / "c", **options)
+        assert len(list(tiles_of(tmp_path / "c"))) >= 9
+
+
 @pytest.mark.parametrize("method", ["bilinear", "average", "lanczos"])
 def test_a_resampled_pixel_does_not_depend_on_its_tile(tmp_path, method):
     write_raster(tmp_path / "in/scene.tif", landscape((200, 300)), res=0.0002, left=9.0, top=46.0, crs="EPSG:4326")

@@ -26,6 +26,7 @@ from voxtile_remote_sensing.tiles.grid import metres_per_unit
 from voxtile_remote_sensing.tiles.settings import TileSettings
 from voxtile_remote_sensing.tiles.warping import EDGE_POINTS, source_window, transformer_between, warp
 
+_HALF_TURN = 180.0
 _SAME_PX = 1e-6
 _WARPED_ROWS = 1024
 
@@ -218,6 +219,7 @@ def _target_grid(group: Sequence[SceneBand], grids: Sequence[Grid], crs: CRS, se
     if crs == finest.crs:
         left, bottom, right, top = finest.bounds
     else:
+        _check_longitudes(finest)
         try:
             left, bottom, right, top = transform_bounds(finest.crs, crs, *finest.bounds, densify_pts=EDGE_POINTS)
         except RasterioError as error:
@@ -227,6 +229,21 @@ def _target_grid(group: Sequence[SceneBand], grids: Sequence[Grid], crs: CRS, se
     first, last = math.floor(left / pixel + _SAME_PX), math.ceil(right / pixel - _SAME_PX)
     lowest, highest = math.floor(bottom / pixel + _SAME_PX), math.ceil(top / pixel - _SAME_PX)
     return Grid(crs, Affine(pixel, 0, first * pixel, 0, -pixel, highest * pixel), (highest - lowest, last - first))
+
+
+def _check_longitudes(grid: Grid) -> None:
+    """Refuse to project longitudes beyond 180: GDAL's warper finds a part of such pixels, and which one varies.
+
+    Raises:
+        SceneError: the grid crosses the dateline.
+    """
+    left, _, right, _ = grid.bounds
+    pixel = grid.pixel_size[0]  # of global grids that count by the pixels' centres, half a one is beyond
+    if grid.crs.is_geographic and (left < -_HALF_TURN - pixel or right > _HALF_TURN + pixel):
+        raise SceneError(
+            f"its longitudes run from {left:g} to {right:g}, across the dateline, where --reproject would lose pixels; "
+            "leave it out for this scene, or project it beforehand"
+        )
 
 
 def _pixel(band: SceneBand, crs: CRS, settings: TileSettings) -> float:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import codecs
 
 import openpyxl
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from voxtile.errors import InputError
@@ -33,6 +35,19 @@ def texts(path):
 
 
 EXPECTED = {number: [text] for number, text in ROWS}
+
+
+@pytest.mark.parametrize("blank", [None, float("nan")])
+def test_numbers_that_pandas_wrote_beside_a_blank_cell_are_whole(tmp_path, blank):
+    """One study without a number makes the whole column floats, and 12345.0 is no accession number."""
+    path = tmp_path / "reports.parquet"
+    numbers, shares = pa.array([12.0, 13.0, blank]), pa.array([0.5, 1.0, blank])
+    cells = {"AccessionNumber": numbers, "text": ["Plain.", "Clear.", "Nobody's."], "share": shares}
+    pq.write_table(pa.table(cells), path)
+    assert [report.text for report in read_reports(path).of(("12",), "")] == ["Plain."]
+    table = read_table(path)
+    assert table["AccessionNumber"].to_pylist() == [12, 13, None]
+    assert table["share"].to_pylist()[:2] == [0.5, 1.0]
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t", "|"])

@@ -10,6 +10,7 @@ import codecs
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pc
 
@@ -21,6 +22,7 @@ from voxtile.stages.ingest.table import as_text, numbered_rows
 
 DELIMITERS = ",;\t|"
 _BLOCK_BYTES = 64 << 20
+_EXACT = 2.0**53  # whole numbers below it are exact in a float
 _SHEETS = frozenset({".xlsx", ".xlsm"})
 _OLD_SHEET = ".xls"
 
@@ -46,7 +48,7 @@ def read_table(path: Path, reader: PlanReader | None = None) -> pa.Table:
     suffix = path.suffix.lower()
     try:
         if suffix == ".parquet":
-            return read_outside_parquet(path, reader)
+            return _with_whole_numbers(read_outside_parquet(path, reader))
         if suffix == _OLD_SHEET:
             import python_calamine  # noqa: F401 - named here, where its absence can be said
 
@@ -66,6 +68,20 @@ def read_table(path: Path, reader: PlanReader | None = None) -> pa.Table:
         raise InputError(
             f"'{path}' cannot be read as {path.suffix or 'a table'} ({reason}); save it as UTF-8 CSV or Parquet"
         ) from error
+
+
+def _with_whole_numbers(table: pa.Table) -> pa.Table:
+    """Columns of whole numbers as such: where a cell is blank, pandas writes the number 12345 as 12345.0."""
+    for place, column in enumerate(table.columns):
+        if not pa.types.is_floating(column.type):
+            continue
+        values = column.to_numpy().astype(np.float64)  # of a blank cell NaN
+        blank = np.isnan(values)
+        whole = np.where(blank, 0, values)
+        if np.isfinite(whole).all() and (whole == np.rint(whole)).all() and (np.abs(whole) < _EXACT).all():
+            numbers = pa.array(whole.astype(np.int64), mask=blank)
+            table = table.set_column(place, table.column_names[place], numbers)
+    return table
 
 
 def told_columns(table: pa.Table, known: Iterable[str]) -> str:

@@ -171,13 +171,15 @@ def test_a_node_of_another_version_and_one_that_sees_nothing_are_refused(cluster
         run_task(task, tmp_path / "two", replace(OPTIONS, engine="ray", workers=1))
 
 
-def test_a_cluster_without_room_is_said(ray, cluster, tmp_path, monkeypatch):
+def test_a_cluster_without_room_is_said(ray, cluster, tmp_path, monkeypatch, capsys):
     """Both processors are taken by somebody else."""
     taken = [ray.remote(num_cpus=1)(dict).remote() for _ in range(2)]
     ray.get([other.__ray_ready__.remote() for other in taken])
-    monkeypatch.setattr(slots, "PATIENCE_S", 1.0)
-    with pytest.raises(ConfigError, match="no node of the Ray cluster has had a free processor for 1 s"):
+    monkeypatch.setattr(slots, "PATIENCE_S", 3.0)
+    monkeypatch.setattr(slots, "NOTE_S", 0.5)
+    with pytest.raises(ConfigError, match="no node of the Ray cluster has had a free processor for 3 s"):
         convert(tmp_path, "ray")
+    assert capsys.readouterr().err.count("is ready with a free processor yet; the command waits 3 s") == 1
     assert not (tmp_path / "corpus").exists()
     for other in taken:
         ray.kill(other)

@@ -26,6 +26,7 @@ from voxtile.errors import ConfigError, CorpusError, VoxtileError
 MOST_LOST = 3  # slots that a call may lose before the run ends: one that takes its node down would take them all
 MOST_LOST_STARTING = 8  # in a row, beyond one a slot: a node that is lost takes those that start on it along
 PATIENCE_S = 600.0  # how long a cluster may have no room at all; one that grows on demand needs minutes
+NOTE_S = 15.0  # after so long it is said what is waited for
 _TICK_S = 0.5
 _AHEAD = 2  # results that are kept until one before them comes, and calls under way, for each slot
 
@@ -68,6 +69,7 @@ class Slots(Closing):
     _starting: dict[Any, Any] = field(default_factory=dict)  # what says that it is ready → slot
     _busy: dict[Any, tuple[Any, Call]] = field(default_factory=dict)  # stream of answers → slot and its call
     _had_room: float = field(default_factory=time.monotonic)
+    _said_full: bool = False
     _lost_starting: int = 0
 
     def __post_init__(self) -> None:
@@ -243,11 +245,16 @@ class Slots(Closing):
     def _refuse_to_wait_for_ever(self) -> None:
         if self._busy or self._idle:
             self._had_room = time.monotonic()
-        elif time.monotonic() - self._had_room > PATIENCE_S:
+            return
+        waited, wanted = time.monotonic() - self._had_room, "GPU" if self.gpus else "processor"
+        if waited > PATIENCE_S:
             raise ConfigError(
-                f"no node of the Ray cluster has had a free {'GPU' if self.gpus else 'processor'} for "
-                f"{PATIENCE_S:.0f} s; see 'ray status', then run the same command again"
+                f"no node of the Ray cluster has had a free {wanted} for {PATIENCE_S:.0f} s; see 'ray status', then "
+                "run the same command again"
             )
+        if waited > NOTE_S and not self._said_full:
+            self._said_full = True
+            note(f"no node of the Ray cluster is ready with a free {wanted} yet; the command waits {PATIENCE_S:.0f} s")
 
 
 _KEPT: list[Slots] = []  # one at most: the slots that read the plan do the jobs, so that a command joins once

@@ -7,7 +7,9 @@ import shutil
 import nibabel
 import numpy as np
 import pytest
+import rasterio
 from PIL import Image
+from rasterio.transform import from_origin
 
 from voxtile.cli.main import main
 from voxtile.corpus.reader import Corpus
@@ -221,3 +223,43 @@ def test_a_changed_sidecar_is_read_and_the_run_says_that_the_earlier_tiles_stay(
     tiles = Corpus(tmp_path / "corpus").table("samples").to_pylist()
     assert {tile["channels"][0]["name"] for tile in tiles} == {"red", "blue"}
     assert "beside-earlier: an earlier run made other samples of the same inputs" in capsys.readouterr().out
+
+
+def write_scene(path, values):
+    """An uncompressed scene of noise between rows without data, where deliveries of one grid are alike."""
+    rows = np.zeros((3, 160, 160), np.uint16)
+    rows[:, 40:120] = values.integers(1, 3000, (3, 80, 160))
+    grid = {"width": 160, "height": 160, "count": 3, "dtype": "uint16", "crs": "EPSG:32632"}
+    with rasterio.open(path, "w", driver="GTiff", transform=from_origin(6e5, 5e6, 10, 10), **grid) as file:
+        file.write(rows)
+        for number, name in enumerate(("B04", "B03", "B02"), start=1):
+            file.set_band_description(number, name)
+
+
+def write_volume(path, values):
+    array = np.zeros((32, 32, 20), np.int16)
+    array[:, :, 5:15] = values.integers(1, 900, (32, 32, 10))
+    nibabel.save(nibabel.Nifti1Image(array, np.diag([2, 2, 3, 1.0])), path)
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "write", "options"),
+    [
+        ("geotiff", "tile.tif", write_scene, ("--size", "80px", "--min-valid", "0.1")),
+        ("nifti", "scan.nii", write_volume, ("--modality", "MR")),
+    ],
+)
+def test_another_delivery_with_files_of_the_same_names_and_sizes_is_added(tmp_path, kind, name, write, options):
+    """As yearly folders of one site: by name and size alone the second was taken for the first, without a word."""
+    counts = []
+    for number in (1, 2, 2):
+        folder = tmp_path / str(number)
+        folder.mkdir(exist_ok=True)
+        if not (folder / name).exists():
+            write(folder / name, np.random.default_rng(number))
+        run("convert", kind, folder, tmp_path / "corpus", "--engine", "inline", *options)
+        counts.append(len(Corpus(tmp_path / "corpus").table("samples")))
+    assert (tmp_path / "1" / name).stat().st_size == (tmp_path / "2" / name).stat().st_size
+    assert counts[0] > 0
+    assert counts == [counts[0], 2 * counts[0], 2 * counts[0]]
+    assert not verify(tmp_path / "corpus").problems

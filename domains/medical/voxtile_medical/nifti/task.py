@@ -18,6 +18,7 @@ from voxtile.corpus.identity import printable, sample_uid
 from voxtile.corpus.records import Row, Sample
 from voxtile.engine.task import Item, Outcome
 from voxtile.errors import InputError
+from voxtile.file_edges import probe_digest
 from voxtile_datasets.intake.planner import SPLIT_SCHEME, PlannedTask, Planner
 from voxtile_datasets.intake.reports_file import raw_captions
 from voxtile_datasets.intake.subject_pattern import subject_finder
@@ -146,6 +147,8 @@ class NiftiTask(PlannedTask):
         }
         if path in layout.labels:
             inputs["is_label_map"] = True
+        if (root / path).is_file():  # else another delivery's file of this name and size were taken for this one
+            inputs["probes"] = planner.names.name("content", probe_digest(root / path))
         if path in layout.modalities:
             inputs["modality"] = layout.modalities[path]
         if not is_label_map and (facts := sidecars.facts_of(path)):

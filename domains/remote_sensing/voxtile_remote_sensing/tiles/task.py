@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -13,6 +14,7 @@ from voxtile.engine.failure import LOST, Failure, how_lost
 from voxtile.engine.parallel import PlanReader
 from voxtile.engine.task import Item, Outcome, Part
 from voxtile.errors import ConfigError
+from voxtile.file_edges import probe_digest
 from voxtile_remote_sensing.scenes.open import PRODUCT_FOLDERS, find_scenes, open_scene
 from voxtile_remote_sensing.scenes.protocol import Scene, SceneError, SceneOptions, SceneRef
 from voxtile_remote_sensing.scenes.sidecar import sidecar_digest
@@ -143,6 +145,8 @@ class GeotiffTask:
         }
         if (described := sidecar_digest(ref)) is not None:
             inputs["sidecar_sha256"] = described
+        with suppress(OSError):  # a file that cannot be opened says why in its worker
+            inputs["probes"] = probe_digest(_telling_file(ref))
         strips: Sequence[tuple[int, int, int]] = known.strips if known is not None else ()
         if len(strips) < 2:  # a scene that could not be opened says why in its worker
             yield Item(ref.id, inputs | {"rows": None}, cost=strips[0][2] if strips else max(1, ref.nbytes))
@@ -197,3 +201,8 @@ def _to_open(refs: Sequence[SceneRef]) -> list[SceneRef]:
     large = [ref for ref in refs if ref.nbytes >= UNOPENED_BYTES]
     small = [ref for ref in refs if ref.nbytes < UNOPENED_BYTES]
     return [*large, *small[:: max(1, -(-len(small) // MOST_OPENED))]]
+
+
+def _telling_file(ref: SceneRef) -> Path:
+    """The file that tells a scene from another of the same names and sizes: its own, or the last of a folder."""
+    return ref.location if ref.location.is_file() or not ref.files else ref.root / ref.files[-1]

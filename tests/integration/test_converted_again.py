@@ -246,7 +246,7 @@ def write_volume(path, values):
     ("kind", "name", "write", "options"),
     [
         ("geotiff", "tile.tif", write_scene, ("--size", "80px", "--min-valid", "0.1")),
-        ("nifti", "scan.nii", write_volume, ("--modality", "MR")),
+        ("nifti", "case7.nii", write_volume, ("--modality", "MR")),
     ],
 )
 def test_another_delivery_with_files_of_the_same_names_and_sizes_is_added(tmp_path, kind, name, write, options):

@@ -1,8 +1,9 @@
 """Packages that libraries import at their top and that our commands seldom need, in processes of our own.
 
 Lightning takes two base classes of torchmetrics, whose package imports every metric there is; they import transformers,
-torchvision and scipy.signal where those are installed: half of the seconds that importing Lightning takes. Rasterio
-imports boto3 where that is installed, for scenes in S3: a third of a second before any scene is read.
+torchvision and scipy.signal where those are installed: half of the seconds that importing Lightning takes. The base
+classes themselves import matplotlib for types of plots: a quarter of what is left. Rasterio imports boto3 where that is
+installed, for scenes in S3: a third of a second before any scene is read.
 """
 
 from __future__ import annotations
@@ -35,6 +36,16 @@ def _base_class(module: str, name: str) -> Callable[[], Any]:
     return wanted
 
 
+def _plot_later() -> Callable[..., Any]:
+    def plot_single_or_multi_val(*args: Any, **options: Any) -> Any:  # noqa: ANN401 - of torchmetrics
+        module = importlib.import_module(_PLOTS)
+        module.plot_curve  # noqa: B018 - not had without: now all of it is there
+        return module.plot_single_or_multi_val(*args, **options)
+
+    return plot_single_or_multi_val
+
+
+_PLOTS = "torchmetrics.utilities.plot"
 # What is had of a package without all of it.
 _PACKAGES: Mapping[str, Mapping[str, Callable[[], Any]]] = {
     "boto3": {},
@@ -43,6 +54,11 @@ _PACKAGES: Mapping[str, Mapping[str, Callable[[], Any]]] = {
         "MetricCollection": _base_class("torchmetrics.collections", "MetricCollection"),
         "__version__": lambda: importlib.import_module("torchmetrics.__about__").__version__,
         "_logger": lambda: logging.getLogger("torchmetrics"),  # which its modules share
+    },
+    _PLOTS: {  # the types stand in annotations alone
+        "_AX_TYPE": lambda: object,
+        "_PLOT_OUT_TYPE": lambda: object,
+        "plot_single_or_multi_val": _plot_later,
     },
 }
 
@@ -84,6 +100,8 @@ class _LazyLoader(Loader):
         names, lock, began = vars(module), threading.RLock(), threading.Event()
 
         def wanted(name: str) -> Any:  # noqa: ANN401 - whatever the package has
+            if name == "__path__":  # of no package: `from … import` asks whether it is one
+                raise AttributeError(name)
             with lock:  # other threads wait until all of it is there
                 if not began.is_set() and name in self._had:
                     return self._had[name]()

@@ -13,8 +13,14 @@ defer_packages()
 defer_packages()
 import lightning.pytorch
 from lightning.pytorch.core.module import Metric, MetricCollection
-loaded = [n for n in ("transformers", "torchvision", "scipy.signal") if n in sys.modules]
-import torch, torchmetrics
+loaded = [n for n in ("transformers", "torchvision", "scipy.signal", "matplotlib") if n in sys.modules]
+import torch
+from torchmetrics.metric import plot_single_or_multi_val as plot
+import matplotlib
+matplotlib.use("agg")
+import matplotlib.axes
+axes = [type(plot(torch.tensor(value))[1]).__name__ for value in (0.5, [0.5, 0.7])]
+import torchmetrics, torchmetrics.utilities.plot
 from torchmetrics.classification import BinaryAUROC  # a module by its own name
 auroc = BinaryAUROC()
 auroc.update(torch.tensor([0.1, 0.4, 0.35, 0.8]), torch.tensor([0, 0, 1, 1]))
@@ -27,6 +33,8 @@ print(json.dumps({
     "names": sorted(set(torchmetrics.__all__) - set(dir(torchmetrics))),
     "resources": bool(torchmetrics.__spec__.loader.get_source("torchmetrics")),
     "unknown": hasattr(torchmetrics, "NoSuchMetric"),
+    "axes": axes,
+    "plots": torchmetrics.utilities.plot._AX_TYPE is matplotlib.axes.Axes,
 }))
 """
 
@@ -68,4 +76,6 @@ def test_lightning_is_imported_without_its_metrics_and_they_are_there_when_asked
         "names": [],
         "resources": True,
         "unknown": False,
+        "axes": ["Axes", "Axes"],
+        "plots": True,
     }

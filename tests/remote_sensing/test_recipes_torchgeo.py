@@ -11,6 +11,7 @@ from voxtile.corpus.reader import Corpus
 from voxtile.corpus.shards.codecs import decode_picture
 from voxtile.errors import ConfigError, InputError, RunFailedError
 from voxtile_remote_sensing.domain import domain
+from voxtile_remote_sensing.recipes.layouts.torchgeo_names import known_datasets
 from voxtile_remote_sensing.recipes.layouts.torchgeo_samples import grey_values, stored_values
 
 S2 = ("B01", "B02", "B03", "B04", "B05", "B06", "B07", "B08", "B8A", "B09", "B11", "B12")
@@ -232,3 +233,11 @@ def test_recipe_is_offered_with_help(capsys):
     shown = capsys.readouterr().out
     assert "--dataset" in shown
     assert "nothing is downloaded" in " ".join(shown.split())
+
+
+def test_the_names_that_texts_give_are_those_of_the_classes():
+    library = pytest.importorskip("torchgeo.datasets")
+    kinds = {name: kind for name in library.__all__ if isinstance(kind := getattr(library, name), type)}
+    pictures = [n for n, kind in kinds.items() if issubclass(kind, library.NonGeoDataset) and "NonGeo" not in n]
+    scenes = [n for n, kind in kinds.items() if issubclass(kind, library.GeoDataset)]
+    assert known_datasets() == (pictures, scenes)

@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from voxtile.engine.run import RunOptions
-from voxtile.errors import ConfigError
+from voxtile.errors import ConfigError, InputError
 from voxtile_datasets.recipes.build import build
+from voxtile_datasets.recipes.download import not_a_folder
 from voxtile_remote_sensing.recipes.dataset import Dataset
+from voxtile_remote_sensing.recipes.layouts.torchgeo_names import refuse_unknown_dataset
 from voxtile_remote_sensing.recipes.layouts.torchgeo_samples import TorchgeoSamples, dataset_class
 from voxtile_remote_sensing.recipes.scene_files import SceneFiles
 
@@ -57,7 +59,9 @@ def build_torchgeo(
         ConfigError: torchgeo has no such dataset, does not take the arguments, or does not name channels or classes.
         InputError: torchgeo does not find the dataset in the folder.
     """
-    dataset_class(dataset)
+    refuse_unknown_dataset(dataset)
+    if not source.is_dir():
+        raise InputError(not_a_folder(source, f"torchgeo's {dataset}", "torchgeo calls it root"))
     try:
         parsed = json.loads(arguments)
     except json.JSONDecodeError as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import inspect
 import io
 import json
@@ -27,6 +26,7 @@ from voxtile_datasets.recipes.entries import Entry
 from voxtile_remote_sensing.bands.registry import Band, load_sensor
 from voxtile_remote_sensing.recipes.dataset import SPLITS, Pixels
 from voxtile_remote_sensing.recipes.layouts.pixels import band_row, colour_preview, picture_pixels
+from voxtile_remote_sensing.recipes.layouts.torchgeo_names import refuse_unknown_dataset
 
 _MSI_BAND = re.compile(r"B(0[1-9]|1[0-2]|8A)")
 _WORDS = re.compile(r"(?<=[a-z])(?=[A-Z])|[_\s]+")
@@ -167,23 +167,15 @@ def dataset_class(name: str) -> Callable[..., Any]:
         ConfigError: torchgeo has no such dataset, or it is one of scenes; the message says what to do.
         MissingExtraError: torchgeo is not installed.
     """
+    refuse_unknown_dataset(name)
     try:
         import torchgeo.datasets as library
     except ImportError as error:
         raise MissingExtraError("torchgeo", "remote-sensing") from error
-    names = [n for n in library.__all__ if isinstance(getattr(library, n), type)]
-    usable = [n for n in names if issubclass(getattr(library, n), library.NonGeoDataset) and "NonGeo" not in n]
-    if name in usable:
-        chosen: Callable[..., Any] = getattr(library, name)
-        return chosen
-    if name in names and issubclass(getattr(library, name), library.GeoDataset):
-        raise ConfigError(
-            f"torchgeo's {name} is a dataset of scenes; convert its files with: voxtile convert geotiff SOURCE CORPUS"
-        )
-    close = difflib.get_close_matches(name.casefold(), [n.casefold() for n in usable], n=3, cutoff=0.5)
-    nearest = [n for word in close for n in usable if n.casefold() == word]
-    hint = f"did you mean {', '.join(nearest)}?" if nearest else f"it has {', '.join(usable)}"
-    raise ConfigError(f"torchgeo has no dataset '{name}'; {hint}")
+    chosen: Callable[..., Any] | None = getattr(library, name, None)
+    if chosen is None:
+        raise ConfigError(f"torchgeo has no dataset '{name}'; see torchgeo.datasets for the names")
+    return chosen
 
 
 @lru_cache(maxsize=4)

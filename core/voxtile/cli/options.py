@@ -68,6 +68,10 @@ def call(
         if isinstance(values[output], Path):
             _refuse_store(values[output], name)
             values[output] = under_output_root(values[output])
+    if adds and not makes and isinstance(values.get("corpus"), Path):
+        from voxtile.cli.preflight import require_corpus
+
+        require_corpus(values["corpus"])
     if (check := command.load_check()) is not None:
         check(values)
     if prepare is not None:

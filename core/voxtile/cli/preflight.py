@@ -14,12 +14,30 @@ from voxtile.corpus.remote.address import parse_address
 from voxtile.errors import ConfigError
 
 
+def require_corpus(folder: Path) -> None:
+    """Refuse a folder that is no corpus; one in a store is looked at when it is opened.
+
+    Raises:
+        CorpusError: it is none, or a newer version made it.
+    """
+    if parse_address(folder) is None:
+        check_corpus(Path(folder))
+
+
 def embedding(values: Mapping[str, Any]) -> None:
     """`voxtile embed`: the corpus and the model."""
     from voxtile.stages.embed.names import check_extractor_name
 
-    _check_local(values["corpus"])
+    require_corpus(values["corpus"])
     check_extractor_name(values["model"])
+
+
+def drafting(values: Mapping[str, Any]) -> None:
+    """`voxtile draft` and `voxtile prefer`: the corpus and the model."""
+    from voxtile.inference.names import check_model_name
+
+    require_corpus(values["corpus"])
+    check_model_name(values["model"])
 
 
 def grounding(values: Mapping[str, Any]) -> None:
@@ -48,7 +66,7 @@ def export(values: Mapping[str, Any]) -> None:
     from voxtile.training.named_inputs import require_checkpoint
 
     require_checkpoint(values["checkpoint"])
-    _check_local(values["corpus"])
+    require_corpus(values["corpus"])
 
 
 def comparison(values: Mapping[str, Any]) -> None:
@@ -66,10 +84,8 @@ def planning(values: Mapping[str, Any]) -> None:
 
     if not 0 < (share := values.get("mfu", 0.3)) <= 1:
         raise ConfigError(f"--mfu must be a share above 0 and at most 1, not {share}")
+    for option in ("micro", "items"):
+        if values.get(option) is not None and values[option] < 1:
+            raise ConfigError(f"--{option} must be at least 1, not {values[option]}")
     require_card(values.get("gpu", "here"))
     config_path(values["name"])
-
-
-def _check_local(corpus: Path) -> None:
-    if parse_address(corpus) is None:
-        check_corpus(Path(corpus))

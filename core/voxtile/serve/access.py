@@ -9,7 +9,28 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from voxtile.errors import ConfigError
+
 COOKIE = "voxtile-session"
+
+
+def check_listening(port: int, token: str | None, token_hours: float) -> None:
+    """Refuse what a server cannot listen by, before anything is loaded.
+
+    Args:
+        port: to listen at; 0 stands for a free one.
+        token: what viewers must know; None where one is made or none is needed.
+        token_hours: how long it holds.
+
+    Raises:
+        ConfigError: the sentence names the option.
+    """
+    if not 0 <= port <= 65535:
+        raise ConfigError(f"--port must be from 0 to 65535, not {port}")
+    if token is not None and (len(token) < 16 or not token.isascii() or not token.isprintable()):
+        raise ConfigError("--token must be at least 16 printable ASCII characters; leave it out and one is made")
+    if not 0 < token_hours <= 24 * 365:
+        raise ConfigError(f"--token-hours must be above 0 and at most a year, not {token_hours}")
 
 
 @dataclass(frozen=True)

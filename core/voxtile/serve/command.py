@@ -4,24 +4,28 @@ from __future__ import annotations
 
 import ipaddress
 import socket
+from collections.abc import Sequence
 from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from voxtile.console import output
+from voxtile.corpus.header import check_corpus
+from voxtile.corpus.remote.address import parse_address
 from voxtile.errors import ConfigError
 from voxtile.extras import missing_extra
-from voxtile.serve.access import Access, new_token
-from voxtile.serve.current import APPROXIMATE_FROM, CurrentCorpus
+from voxtile.serve.access import Access, check_listening, new_token
 from voxtile.serve.front_end import front_end
-from voxtile.serve.reports.report import open_reports
-from voxtile.serve.search.meaning import load_search_model
+from voxtile.serve.search import APPROXIMATE_FROM
+from voxtile.stages.embed.names import check_extractor_name
+from voxtile.training.named_inputs import require_checkpoint
 
-if TYPE_CHECKING:
+if TYPE_CHECKING:  # what loads corpora and models takes seconds to import: it comes once all that was given is there
     from fastapi import FastAPI
 
     from voxtile.serve.assisting.desk import Desk
+    from voxtile.serve.current import CurrentCorpus
 
 _LOCAL = ("127.0.0.1", "localhost", "[::1]")
 _MOST_AT_ONCE = 200  # requests; further ones are told to come again
@@ -77,6 +81,10 @@ def serve_corpus(
         raise ConfigError("no corpus was given; name at least one folder, or a model that writes with --assist")
     if not corpus and (model or report or references):
         raise ConfigError("--model, --report and --references go with a corpus; name its folder")
+    check_listening(port, token, token_hours)
+    if approximate_from < 0:
+        raise ConfigError(f"--approximate-from must be at least 0, not {approximate_from}")
+    _check_names(corpus, model, assist)
     try:
         import uvicorn  # noqa: F401 - said before anything is loaded
 
@@ -85,12 +93,11 @@ def serve_corpus(
         if (missing := missing_extra(error)) is not None:
             raise missing from error
         raise
-    pages = front_end() if corpus else None
+    from voxtile.serve.current import CurrentCorpus
+    from voxtile.serve.reports.report import open_reports
+    from voxtile.serve.search.meaning import load_search_model
+
     secret = _token(host, token)
-    if not 0 < token_hours <= 24 * 365:
-        raise ConfigError(f"--token-hours must be above 0 and at most a year, not {token_hours}")
-    if approximate_from < 0:
-        raise ConfigError(f"--approximate-from must be at least 0, not {approximate_from}")
     with ExitStack() as stack:
         desk = _desk(assist, trust_package, stack) if assist else None
         current = None
@@ -104,11 +111,24 @@ def serve_corpus(
         address = f"{_written(host)}:{listener.getsockname()[1]}"
         access = Access(_hosts(host, listener.getsockname()[1]), secret, token_hours * 3600)
         _say(address, secret, current, desk is not None)
-        served = application(current.explored if current else None, access, pages, desk)
+        served = application(current.explored if current else None, access, front_end() if corpus else None, desk)
         if current is not None:
             current.changed = partial(serve_from_now_on, served)
             current.watch()
         _run(served, listener)
+
+
+def _check_names(corpus: Sequence[Path], model: str | None, assist: str | None) -> None:
+    """Refuse what is not there, before anything is loaded."""
+    for folder in corpus:
+        if parse_address(folder) is None:
+            check_corpus(folder)
+    if model:
+        check_extractor_name(model)
+    if assist:
+        require_checkpoint(Path(assist))
+    if corpus:
+        front_end()
 
 
 def _desk(assist: str, trust_package: tuple[str, ...], stack: ExitStack) -> Desk:
@@ -148,8 +168,6 @@ def _run(served: FastAPI, listener: socket.socket) -> None:
 def _token(host: str, given: str | None) -> str:
     """The token of the server; empty where none is needed."""
     if given is not None:
-        if len(given) < 16 or not given.isascii() or not given.isprintable():
-            raise ConfigError("--token must be at least 16 printable ASCII characters; leave it out and one is made")
         return given
     return "" if _is_local(host) else new_token()
 
@@ -188,8 +206,6 @@ def _addresses() -> set[str]:
 
 def _listener(host: str, port: int) -> socket.socket:
     """A socket that listens; made here, so that a taken port is said in a sentence."""
-    if not 0 <= port <= 65535:
-        raise ConfigError(f"--port must be from 0 to 65535, not {port}")
     try:
         family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
         listener = socket.socket(family, socket.SOCK_STREAM)

@@ -22,15 +22,13 @@ from voxtile.serve.laid_out import kept_beside, laid_out, parts_key
 from voxtile.serve.model_maps.phrase_map import PhraseMaps, phrase_maps
 from voxtile.serve.reports.report import Report
 from voxtile.serve.sample_index import SampleIndex
+from voxtile.serve.search import APPROXIMATE_FROM
 from voxtile.serve.search.embed_missing import count_made
 from voxtile.serve.search.making import Making
 from voxtile.serve.search.meaning import HeldImages, MeaningSearch, SearchModel
 from voxtile.serve.search.nearest import Nearest
 from voxtile.serve.search.vector_cache import vector_file
 from voxtile.serve.search.vectors import Floats, VectorFile
-
-APPROXIMATE_FROM = 1_000_000
-"""Vectors beyond which search goes by lists of near vectors."""
 
 _WATCHED = tuple(name for name in TABLES if name != "reviews")  # which the server itself writes
 _LOOKED_S = 5.0  # between two looks at the folders

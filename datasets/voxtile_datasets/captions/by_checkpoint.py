@@ -18,7 +18,7 @@ from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Row
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.engine.task import Item, Outcome, Part
-from voxtile.errors import CheckpointError, ConfigError, VoxtileError
+from voxtile.errors import CheckpointError, VoxtileError
 from voxtile.inference.captioner import Captioner
 from voxtile.objectives.generative.decoding import Decoding
 from voxtile.stages.embed.clip_model import checkpoint_name
@@ -37,7 +37,7 @@ _KEPT = ("supported", "unknown")  # verdicts with which a text is stored
 class CheckpointOptions:
     """Options of `voxtile caption checkpoint`; see there."""
 
-    model: str | None
+    model: str
     decoding: Decoding
     batch_size: int = 16
     where: str | None = None
@@ -47,15 +47,6 @@ class CheckpointOptions:
     facts_source: str | None = None
     key_file: Path | None = None
     trust_package: tuple[str, ...] = ()
-
-    def __post_init__(self) -> None:
-        """Refuse what no run can be made of."""
-        if self.model is None:
-            raise ConfigError("captions by a checkpoint need --model, the path of one")
-        if not Path(self.model).is_file():
-            raise ConfigError(f"--model '{self.model}' is no file; give a checkpoint, e.g. logs/version_0/last.ckpt")
-        if self.batch_size < 1:
-            raise ConfigError(f"--batch-size must be at least 1, not {self.batch_size}")
 
 
 def caption_with_checkpoint(corpus: Path, options: CheckpointOptions, run: Mapping[str, Any]) -> None:
@@ -76,10 +67,10 @@ def _opened(
     corpus: Path, options: CheckpointOptions, uids: frozenset[str], called: str | None = None
 ) -> CheckpointTask:
     """The task with its model loaded, here or on a node; there it must be the model that is `called` so here."""
-    name = checkpoint_name(str(options.model))
+    name = checkpoint_name(options.model)
     if called not in (None, name):
         raise CheckpointError(f"'{options.model}' is '{name}' here and '{called}' where the run began; copy it again")
-    captioner = Captioner(str(options.model), options.trust_package)
+    captioner = Captioner(options.model, options.trust_package)
     words = frozenset(word.casefold() for v in installed_vocabularies().values() for word in v.known_words)
     contexts = Contexts(corpus, options.facts_source, words, options.key_file)
     return CheckpointTask(Corpus(corpus), captioner, name, options, contexts, Judging(), uids)
@@ -110,7 +101,7 @@ class CheckpointTask:
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Another process opens the corpus and loads the model for itself."""
-        model = str(Path(str(self.options.model)).absolute())
+        model = str(Path(self.options.model).absolute())
         root = Path(corpus_home(self.contexts.root))
         return _opened, (root, replace(self.options, model=model), self.uids, self.model)
 

@@ -348,6 +348,18 @@ def caption_by_checkpoint(
         LicenceError: a licence forbids derivatives.
         RunFailedError: some samples got no caption; the rest is stored.
     """
+    for name, value, fits, wanted in (
+        ("beams", beams, beams >= 1, "at least 1"),
+        ("max-reply-tokens", max_reply_tokens, max_reply_tokens is None or max_reply_tokens >= 2, "at least 2"),
+        ("batch-size", batch_size, batch_size >= 1, "at least 1"),
+        ("top-p", top_p, 0 < top_p <= 1, "above 0 and at most 1"),
+        ("temperature", temperature, temperature > 0, "above 0"),
+    ):
+        if not fits:
+            raise ConfigError(f"--{name} must be {wanted}, not {value}")
+    if model is None or not Path(model).is_file():
+        given = "captions by a checkpoint need --model" if model is None else f"--model '{model}' is no file"
+        raise ConfigError(f"{given}; give a checkpoint, e.g. runs/run/version_0/checkpoints/last.ckpt")
     from voxtile.objectives.generative.decoding import Decoding
     from voxtile_datasets.captions.by_checkpoint import CheckpointOptions, caption_with_checkpoint
 

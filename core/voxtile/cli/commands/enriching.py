@@ -181,6 +181,7 @@ ENRICHING: Mapping[str, Entry | Group] = {
             "voxtile_datasets.preferences.command:prefer",
             "pairs of an assistant's drafts, of which the facts speak for one",
             "voxtile prefer corpus last.ckpt --samples 4",
+            check="voxtile.cli.preflight:drafting",
         ),
         adds=True,
     ),

@@ -78,6 +78,7 @@ MODELS: Mapping[str, Entry] = {
             "voxtile.assist.drafting.command:draft",
             "reports of a split, or answers to its questions, as a file to evaluate",
             "voxtile draft corpus last.ckpt --out drafts.parquet",
+            check="voxtile.cli.preflight:drafting",
         ),
     ),
     "calibrate": Entry(

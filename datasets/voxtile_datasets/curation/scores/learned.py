@@ -16,9 +16,6 @@ from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
 
 from voxtile.console import output
 from voxtile.corpus.reader import Corpus
@@ -151,6 +148,10 @@ def _train(
             f"the filter needs at least {_LEAST} of each"
         )
     features = vectors[chosen].astype(np.float32)
+    from sklearn.linear_model import LogisticRegression  # late: what is wrong with names is said before
+    from sklearn.metrics import roc_auc_score
+    from sklearn.model_selection import StratifiedGroupKFold, cross_val_predict
+
     learner = LogisticRegression(max_iter=1000, class_weight="balanced")
     groups = _subjects(pool)[samples[chosen]]
     folds = StratifiedGroupKFold(_FOLDS, shuffle=True, random_state=seed)

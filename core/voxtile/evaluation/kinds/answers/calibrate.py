@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from rich.table import Table
@@ -10,13 +11,10 @@ from rich.table import Table
 from voxtile.console import output
 from voxtile.corpus.reader import Corpus
 from voxtile.errors import ConfigError, EvaluationError
-from voxtile.evaluation.figures.bootstrap import MINIMUM
-from voxtile.evaluation.figures.metrics import Floats
-from voxtile.evaluation.kinds.answers.figures import Figures
-from voxtile.evaluation.kinds.answers.questions import asked
-from voxtile.evaluation.kinds.answers.selective import RiskCoverage, least_confidence, risk_coverage
-from voxtile.evaluation.kinds.answers.task import AnswerTask
-from voxtile.evaluation.options import Options
+
+if TYPE_CHECKING:
+    from voxtile.evaluation.figures.metrics import Floats
+    from voxtile.evaluation.kinds.answers.selective import RiskCoverage
 
 _SHOWN = (1.0, 0.9, 0.8, 0.7, 0.6, 0.5, 0.4, 0.3, 0.2, 0.1)
 
@@ -47,12 +45,20 @@ def calibrate(
         raise ConfigError(f"--risk must lie between 0 and 1, not {risk:g}")
     if not answers.is_file():
         raise EvaluationError(f"there is no file '{answers}' of answers; make it: voxtile draft … --questions true")
+    store = Corpus(corpus)
+    from voxtile.evaluation.figures.bootstrap import MINIMUM  # late: what is wrong with names is said before
+    from voxtile.evaluation.kinds.answers.figures import Figures
+    from voxtile.evaluation.kinds.answers.questions import asked
+    from voxtile.evaluation.kinds.answers.selective import least_confidence, risk_coverage
+    from voxtile.evaluation.kinds.answers.task import AnswerTask
+    from voxtile.evaluation.options import Options
+
     wanted = tuple(name.strip() for name in kinds.split(",") if name.strip())
     task = AnswerTask(
         name="calibrate", title="", kind="question-answering", unit="sample", scheme=scheme, answers=answers,
         kinds=wanted,
     )  # fmt: skip
-    found = asked(Corpus(corpus), task, split)
+    found = asked(store, task, split)
     if found.confidence is None:
         raise EvaluationError(f"'{answers}' has no column confidence; draft the answers anew: voxtile draft")
     if (subjects := len(np.unique(found.units.subjects))) < MINIMUM:

@@ -22,21 +22,31 @@ def new_corpus(root: Path) -> None:
     Raises:
         CorpusError: the folder holds something else, is not writable, or was made by a newer version.
     """
-    refuse_remote(root, "written to")
-    with storage_errors(root):
-        exists = (root / CORPUS_FILE).is_file()
-    if exists:
-        check_corpus(root)
+    if is_corpus_or_free(root):
         return
     with storage_errors(root):
+        root.mkdir(parents=True, exist_ok=True)
+    write_atomically(root / CORPUS_FILE, header_bytes(SCHEMA_VERSION))
+
+
+def is_corpus_or_free(root: Path) -> bool:
+    """Whether a folder is a corpus already; where it is none, it can become one, and nothing is written.
+
+    Raises:
+        CorpusError: it holds something else, or was made by a newer version.
+    """
+    refuse_remote(root, "written to")
+    with storage_errors(root):
+        if (root / CORPUS_FILE).is_file():
+            check_corpus(root)
+            return True
         if root.exists() and not root.is_dir():
             raise CorpusError(f"'{root}' is a file; name a folder for the corpus")
-        root.mkdir(parents=True, exist_ok=True)
-        if any(not entry.name.startswith(".") for entry in root.iterdir()):
+        if root.is_dir() and any(not entry.name.startswith(".") for entry in root.iterdir()):
             raise CorpusError(
                 f"'{root}' is not empty and holds no {CORPUS_FILE}; choose an empty folder for the corpus"
             )
-    write_atomically(root / CORPUS_FILE, header_bytes(SCHEMA_VERSION))
+    return False
 
 
 def header_bytes(version: str) -> bytes:
@@ -68,7 +78,9 @@ def check_corpus(root: Path) -> None:
             raise ValueError(header["format"])
     except (FileNotFoundError, NotADirectoryError) as error:
         raise CorpusError(f"'{root}' is not a corpus (it has no {CORPUS_FILE}); check the path") from error
-    except (OSError, ValueError, KeyError, TypeError) as error:
+    except OSError as error:
+        raise CorpusError(f"'{path}' cannot be read ({error.strerror}); check the path and its permissions") from error
+    except (ValueError, KeyError, TypeError) as error:
         raise CorpusError(f"'{path}' is damaged; restore it, or write it anew with the schema version") from error
     check_version(version, path)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TypeAlias
 
 from voxtile.corpus.forgotten import ForgottenSubjects
-from voxtile.corpus.header import CORPUS_FILE, new_corpus
+from voxtile.corpus.header import CORPUS_FILE, is_corpus_or_free, new_corpus
 from voxtile.corpus.records import recorded_files
 from voxtile.corpus.remote.address import refuse_remote
 from voxtile.engine.commit import DONE, read_done, remove_leftovers, remove_scratch, sha256_of
@@ -69,6 +69,7 @@ def _planned_and_run(
     task: Task, corpus: Path, options: RunOptions, finish: Finish | None, *, plan_apart: bool
 ) -> RunSummary:
     engine = options.build_engine()
+    is_corpus_or_free(corpus)  # before what may take hours, and of a plan too
     identity = TaskIdentity.of(task)
     items = list_apart(task, options.plan_reader) if plan_apart else task.items()
     planned = plan_jobs(identity, items, job_cost=int(options.job_mb * 2**20), job_items=options.job_items)

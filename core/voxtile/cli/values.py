@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import types
 import typing
 from collections import abc
@@ -102,7 +103,9 @@ def _int(given: object) -> int:
 def _float(given: object) -> float:
     if not isinstance(given, str | int | float) or isinstance(given, bool):
         raise ValueError(given)
-    return float(given)
+    if math.isnan(number := float(given)):  # neither below nor above any bound that a command checks
+        raise ValueError(given)
+    return number
 
 
 def _text(given: object) -> str:
@@ -111,9 +114,15 @@ def _text(given: object) -> str:
     return str(given)
 
 
+def _path(given: object) -> Path:
+    if not (text := _text(given)):  # of a shell's variable that is not set; as a path it would be the folder one is in
+        raise ValueError(given)
+    return Path(text)
+
+
 _SEVERAL = (tuple, list, abc.Sequence)
 _READERS: Mapping[Any, Callable[[object], Any]] = {
-    Path: lambda given: Path(_text(given)),
+    Path: _path,
     bool: _bool,
     float: _float,
     int: _int,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Literal
@@ -46,8 +47,10 @@ class RunOptions:
 
     def __post_init__(self) -> None:
         for name in ("memory_limit_gb", "time_limit_s", "job_mb", "job_items"):
-            if getattr(self, name) <= 0:
+            if not getattr(self, name) > 0:
                 raise ConfigError(f"'{name}' must be greater than 0, not {getattr(self, name)}")
+            if name != "time_limit_s" and math.isinf(getattr(self, name)):  # of time it says that there is no limit
+                raise ConfigError(f"'{name}' must be a finite number, not {getattr(self, name)}")
         if self.workers < 0:
             raise ConfigError(f"'workers' must be 0 (one a processor) or more, not {self.workers}")
         if self.on_error not in ("skip", "stop"):

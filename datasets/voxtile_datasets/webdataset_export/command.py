@@ -34,6 +34,7 @@ from voxtile_datasets.webdataset_export.shards import STATE, ExportState, Feed, 
 from voxtile_datasets.webdataset_export.terms import readme
 
 _MEGABYTE = 1_000_000
+_LARGEST_MB = 1e12  # of a shard: what an infinite number stands for
 
 
 def export_wds(
@@ -100,7 +101,7 @@ def export_wds(
         study_captions=study_captions,
         picture=picture,
         window=parse_window(window),
-        shard_bytes=int(shard_mb * _MEGABYTE),
+        shard_bytes=int(min(shard_mb, _LARGEST_MB) * _MEGABYTE),
         shard_records=shard_records,
         seed=seed,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -47,8 +48,8 @@ def compact_corpus(corpus: Path, *, part_mb: float = 64.0, dry_run: bool = False
         ConfigError: `part_mb` is not above 0.
         CorpusError: the corpus is in use, damaged, newer, remote, or cannot be written to.
     """
-    if not part_mb > 0:
-        raise ConfigError(f"'part_mb' must be greater than 0, not {part_mb}")
+    if not 0 < part_mb < math.inf:
+        raise ConfigError(f"'part_mb' must be greater than 0 and finite, not {part_mb}")
     refuse_remote(corpus, "written to")
     check_corpus(corpus)
     limit = int(part_mb * _MIB)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -42,8 +43,8 @@ def verify_corpus(
         CorpusError: there is a problem; the sentence names the first one.
     """
     for name, limit in (("memory_limit_gb", memory_limit_gb), ("time_limit_s", time_limit_s)):
-        if not limit > 0:
-            raise ConfigError(f"'{name}' must be greater than 0, not {limit}")
+        if not limit > 0 or (limit == math.inf and name != "time_limit_s"):
+            raise ConfigError(f"'{name}' must be greater than 0 and finite, not {limit}")
     if accept_missing:
         refuse_remote(corpus, "written to")
     name = corpus_name(corpus)

@@ -55,7 +55,7 @@ def plan(
     card = find_gpu(gpu)
     planned = Plan(name, card.name)
     total, own = planned.sizes()
-    chosen = micro or own
+    chosen = own if micro is None else micro
     if chosen < 1:
         raise ConfigError(f"--micro must be at least 1, not {chosen}")
     step = planned.step(chosen)

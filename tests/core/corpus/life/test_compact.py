@@ -268,8 +268,9 @@ def test_places_where_it_cannot_work_are_said(root, tmp_path, capsys):
     assert "s3://bucket/corpus" in capsys.readouterr().err
     assert main(["compact", str(tmp_path / "none")]) == 2
     assert "is not a corpus" in capsys.readouterr().err
-    assert main(["compact", str(root), "--part-mb", "0"]) == 2
-    assert "must be greater than 0" in capsys.readouterr().err
+    for number in ("0", "inf"):
+        assert main(["compact", str(root), "--part-mb", number]) == 2
+        assert "must be greater than 0 and finite" in capsys.readouterr().err
 
 
 def test_an_older_reader_refuses_a_packed_corpus_and_names_both_versions(root, monkeypatch):

@@ -5,6 +5,7 @@ LightningCLI imports all of them, which takes several seconds, before it can say
 
 from __future__ import annotations
 
+import os
 import sys
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,7 +15,7 @@ from voxtile.cli.source.classes import Argument, constructor_of
 from voxtile.cli.source.names import UnreadableError
 from voxtile.cli.training_values import check_values
 from voxtile.errors import ConfigError, nearest
-from voxtile.training.config_file import with_files
+from voxtile.training.config_file import FLAGS, with_files
 
 SECTIONS: Mapping[str, tuple[str, str]] = {
     "data": ("voxtile.data.datamodule:CorpusDataModule", "What it is trained on"),
@@ -94,17 +95,14 @@ def check_words(argv: Sequence[str]) -> None:
     Raises:
         ConfigError: a word is misspelt, a plain value is of another type, or a config is not there or cannot be read.
     """
-    there_are = ", ".join(_ABOUT)
-    if not argv:
-        raise ConfigError(f"give one of {there_are}, and name a config, e.g.: lightning fit -c medical/ct")
-    if argv[0] not in _ABOUT:
-        if argv[0].startswith("-"):  # a config for all subcommands
-            return
-        raise ConfigError(f"there is no '{argv[0]}'{nearest(argv[0], _ABOUT)}; there are {there_are}")
+    _refuse_subcommand(argv)
+    if argv[0].startswith("-"):  # a config for all subcommands
+        return
     try:
         known = {f"{section}.{p.name}" for section in SECTIONS for p in parameters_of(section)}
     except UnreadableError:
         return
+    _refuse_strays(argv)
     names = {*SECTIONS, *WITHOUT_SECTION}
     for word in argv[1:]:
         written = word.partition("=")[0].removeprefix("--").removesuffix("+")
@@ -123,6 +121,46 @@ def check_words(argv: Sequence[str]) -> None:
     if not any(word.startswith("--print_config") for word in words):
         check_named_inputs(settings)
     check_values(settings, {section: target for section, (target, _) in SECTIONS.items()})
+
+
+def _refuse_subcommand(argv: Sequence[str]) -> None:
+    there_are = ", ".join(_ABOUT)
+    if not argv:
+        raise ConfigError(f"give one of {there_are}, and name a config, e.g.: lightning fit -c medical/ct")
+    option = argv[0].partition("=")[0]
+    if not option.startswith("-") and argv[0] not in _ABOUT:
+        raise ConfigError(f"there is no '{argv[0]}'{nearest(argv[0], _ABOUT)}; there are {there_are}")
+    close = nearest(option, ("--help", "--version", "--config")) if option.startswith("-") else ""
+    if close and option not in (*FLAGS, "--print_config"):
+        raise ConfigError(f"there is no option '{option}'{close}")
+
+
+def _refuse_strays(argv: Sequence[str]) -> None:
+    """Refuse a word that is neither an option nor the value of one, a config without a name, and no config at all.
+
+    Raises:
+        ConfigError: the sentence says where a config goes.
+    """
+    before = ""
+    for word in argv[1:]:
+        if word[:1] == "-" and word[1:2].isalpha() and not word.startswith("-c"):
+            raise ConfigError(f"there is no option '{word}'; --help lists all")
+        if not word.startswith("-") and (not before or "=" in before):
+            raise ConfigError(f"'{word}' stands behind no option; {_where_it_goes(argv, word)}")
+        before = word if word.startswith("-") else ""
+    if before in FLAGS:
+        raise ConfigError(f"{before} needs the name of a config or a file, e.g. {before} medical/ct")
+    given = [word for word in argv[1:] if word.startswith((*FLAGS, "--model", "--print_config")) or ".help" in word]
+    if not given and not any(
+        name.startswith(("VOXTILE_CONFIG", f"VOXTILE_{argv[0].upper()}__")) for name in os.environ
+    ):
+        raise ConfigError(f"no config was named; for example: lightning {argv[0]} -c medical/ct --data.corpus CORPUS")
+
+
+def _where_it_goes(argv: Sequence[str], word: str) -> str:
+    if any(one.startswith(FLAGS) for one in argv):
+        return "a corpus goes behind --data.corpus, a checkpoint behind --ckpt_path"
+    return f"a config goes behind -c: lightning {argv[0]} -c {word}"
 
 
 def parameters_of(section: str) -> Sequence[Argument]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,7 @@ def check_named_inputs(settings: Mapping[str, Any]) -> None:
         settings: what `given_settings` gives.
 
     Raises:
-        ConfigError: a newer voxtile wrote the config.
+        ConfigError: a newer voxtile wrote the config, or the corpus has an empty name.
         CorpusError: `data.corpus` is a folder that is no corpus.
         CheckpointError: `ckpt_path` is the path of nothing.
     """
@@ -41,6 +42,8 @@ def check_named_inputs(settings: Mapping[str, Any]) -> None:
     data = settings.get("data")
     corpus = data.get("corpus") if isinstance(data, Mapping) else None
     for folder in corpus if isinstance(corpus, list) else [corpus]:
+        if folder == "":  # of a shell's variable that is not set; the parser takes it for the folder one is in
+            raise ConfigError("data.corpus must be the folder of a corpus, not ''")
         if isinstance(folder, str) and _is_plain(folder) and parse_address(folder) is None:
             check_corpus(Path(folder))
     checkpoint = settings.get("ckpt_path")
@@ -74,7 +77,7 @@ def _with(settings: Any, names: Sequence[str], value: Any) -> Any:  # noqa: ANN4
 
 def _given(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Options and their values, without dashes."""
-    for word, after in zip(argv, [*argv[1:], ""], strict=True):
+    for word, after in zip_longest(argv, argv[1:], fillvalue=""):
         name, equals, value = word.partition("=")
         if name.startswith("-") and not name.endswith("+"):
             yield name.lstrip("-"), value if equals else after

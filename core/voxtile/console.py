@@ -10,18 +10,18 @@ from collections.abc import Mapping
 
 from rich.console import Console
 
-_PIPED = 1000  # columns: more than any table needs
+_PIPED, _NARROWEST = 1000, 80  # columns: more than any table needs, and what they are made to fit into
 
 
 def output() -> Console:
     """Standard output; where it is no terminal, so wide that no table is squeezed, unless COLUMNS says how wide it is.
 
-    Rich takes a pipe for 80 columns wide, and gives up the names of rows first.
+    Rich takes a pipe for 80 columns wide, and gives up the names of rows first. A narrow terminal breaks the lines.
     """
     console = Console()
     if not console.is_terminal and not console.is_jupyter and not os.environ.get("COLUMNS", "").isdigit():
         return Console(width=_PIPED)
-    return console
+    return console if console.width >= _NARROWEST else Console(width=_NARROWEST)
 
 
 def note(sentence: str) -> None:

@@ -102,6 +102,9 @@ def test_no_words_at_all_shows_the_help(capsys):
         (["config", "medical/zt"], ["no config named 'medical/zt'"]),
         (["verify"], ["'voxtile verify' needs CORPUS", "voxtile verify corpus"]),
         (["verify", "a", "b"], ["takes no further argument 'b'"]),
+        (["verify", ""], ["'corpus' must be a path, not ''"]),
+        (["import"], ["needs the name of an importer"]),
+        (["--hlep"], ["no option '--hlep'; did you mean '--help'?"]),
     ],
 )
 def test_a_wrong_word_is_one_sentence_with_the_nearest_name(argv, words, capsys):
@@ -112,6 +115,24 @@ def test_a_wrong_word_is_one_sentence_with_the_nearest_name(argv, words, capsys)
     assert captured.err.count("\n") == 1
     for word in words:
         assert word in captured.err
+
+
+def test_both_commands_say_their_version(capsys):
+    assert cli.main(["--version"]) == cli.lightning_main(["--version"]) == 0
+    first, second = capsys.readouterr().out.splitlines()
+    assert first == second
+
+
+def test_a_wrong_option_of_lightning_is_said_at_once(capsys):
+    assert cli.lightning_main(["--hlep"]) == 2
+    assert "no option '--hlep'; did you mean '--help'?" in capsys.readouterr().err
+
+
+def test_a_header_that_cannot_be_opened_is_not_called_damaged(tmp_path, capsys):
+    (tmp_path / "a").symlink_to("b")
+    (tmp_path / "b").symlink_to("a")
+    assert cli.main(["verify", str(tmp_path / "a")]) == 2
+    assert "cannot be read (Too many levels of symbolic links); check the path" in capsys.readouterr().err
 
 
 def test_a_corpus_that_is_not_there_is_one_sentence(tmp_path, capsys):
@@ -258,6 +279,9 @@ def test_options_come_from_yaml_and_from_the_environment_and_the_command_line_wi
         (["in", "out", "--reports", "--dry-run"], "--reports needs a value"),
         (["--kind", "hard"], "needs SOURCE, CORPUS; for example: voxtile sample in out"),
         (["in", "out", "--memory-limit-gb", "0"], "'memory_limit_gb' must be greater than 0"),
+        (["in", "out", "--memory-limit-gb", "nan"], "'memory_limit_gb' must be a number, not 'nan'"),
+        (["in", "out", "--job-mb", "inf"], "'job_mb' must be a finite number, not inf"),
+        (["in", "out", "--reports", ""], "'reports' must be a path, not ''"),
         (["in", "out", "--config", "nowhere.yaml"], "nowhere.yaml"),
     ],
 )
@@ -282,6 +306,10 @@ def test_a_value_of_a_config_is_of_the_options_type(command, tmp_path, key, expe
     (tmp_path / "c.yaml").write_text(f"{key}\n")
     assert command("in", "out", "--config", str(tmp_path / "c.yaml")) == 2
     assert expected in capsys.readouterr().err
+
+
+def test_there_may_be_no_limit_of_time(command):
+    assert command("in", "out", "--time-limit-s", "inf") == 0
 
 
 def test_an_unknown_key_of_a_config_is_named_with_the_nearest(command, tmp_path, capsys):
@@ -576,10 +604,10 @@ def test_options_without_a_section_are_those_of_the_parsers(monkeypatch):
     "words",
     [
         ["--model.encoder.init_args.embed_dim", "1"],
-        ["--trainer.callbacks+=X"],
+        ["-c", "medical/ct", "--trainer.callbacks+=X"],
         ["--data.preset.help", "X"],
         ["--data.help"],
-        ["--name", "--data"],
+        ["-c", "medical/ct", "--name", "--data"],
     ],
 )
 def test_options_that_only_their_class_knows_are_left_to_it(words):

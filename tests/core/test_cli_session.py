@@ -111,6 +111,11 @@ raise SystemExit(cli._guarded(run, ["x", "--log-level", "{level}"]))
     assert logging.getLogger("library").level == logging.NOTSET
 
 
+def test_an_empty_variable_is_no_log_level(capsys, monkeypatch):
+    monkeypatch.setenv("VOXTILE_LOG_LEVEL", "")
+    assert cli.main(["--version"]) == 0
+
+
 def test_a_log_level_that_there_is_not_is_one_sentence(capsys):
     assert cli.main(["domains", "--log-level=lod"]) == 2
     assert "--log-level must be one of debug, info, warning, error, not 'lod'" in capsys.readouterr().err

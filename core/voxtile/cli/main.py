@@ -8,21 +8,24 @@ from __future__ import annotations
 import atexit
 import difflib
 import errno
+import io
 import os
 import signal
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 
 from voxtile.cli.entries import MODEL, Entry, Group
 from voxtile.cli.session import COMPLETE, ERROR, session_of
 from voxtile.cli.table import COMMANDS
 from voxtile.domain import Command, discover
-from voxtile.errors import ConfigError, InterruptedRunError, VoxtileError, own_cause
+from voxtile.errors import ConfigError, InterruptedRunError, VoxtileError, nearest, own_cause
 from voxtile.lazy_packages import defer_packages
 from voxtile.processors import limit_threads, settle_threads
 
+_OPTIONS = ("--help", "--version", "--quiet", "--log-level", "--output-root", "--debug")
 _OF_THE_DISK = {errno.EIO, errno.ENOSPC, errno.EDQUOT}
 _LONGEST = 300  # characters of what a library says; the traceback has the rest
 
@@ -39,6 +42,7 @@ def lightning_main(argv: Sequence[str] | None = None) -> int:
 
 def _guarded(run: Callable[[list[str]], None], argv: list[str]) -> int:
     debug = "--debug" in argv
+    _open_streams()
     try:
         session = session_of(argv)
         limit_threads()
@@ -73,6 +77,23 @@ def _guarded(run: Callable[[list[str]], None], argv: list[str]) -> int:
     return 0
 
 
+def _open_streams() -> None:
+    """Have all standard streams: a worker's pipe would take the place of one that is closed, as by some schedulers.
+
+    Texts that a terminal's encoding has no letters for are written as escapes.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        if getattr(sys, name) is None:
+            with suppress(OSError):  # it is open, and something else by now
+                os.fstat(number)
+                continue
+            opened = os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(opened, True)
+            setattr(sys, name, open(opened, "r" if number == 0 else "w"))  # noqa: SIM115 - as long as the process
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors in ("strict", "surrogateescape"):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
 def _missing_extra(error: ImportError) -> VoxtileError | None:
     from voxtile.extras import missing_extra
 
@@ -94,7 +115,8 @@ def _interrupted(sentence: str) -> int:
 def _say(sentence: str, status: int, *, trace: bool = False) -> int:
     if trace:
         traceback.print_exc()
-    sys.stderr.write(f"{ERROR}{sentence}\n")
+    with suppress(OSError):  # on a full disk the status is all that can be told
+        sys.stderr.write(f"{ERROR}{sentence}\n")
     return status
 
 
@@ -108,12 +130,12 @@ def _dispatch(argv: list[str]) -> None:
         sys.stdout.write(_help() + "\n")
         return
     if argv[0] == "--version":
-        from voxtile import __version__
-
-        sys.stdout.write(f"voxtile {__version__}\n")
+        _say_version()
         return
     word, rest = argv[0], argv[1:]
     entry = COMMANDS.get(word)
+    if entry is None and word.startswith("-"):
+        raise ConfigError(f"there is no option '{word}'{nearest(word, _OPTIONS)}; see 'voxtile --help'")
     if entry is None:
         raise ConfigError(f"there is no command '{word}'{_hint(word, COMMANDS, 'voxtile --help')}")
     if isinstance(entry, Group):
@@ -125,7 +147,16 @@ def _dispatch(argv: list[str]) -> None:
         _call(entry.command, f"voxtile {word}", rest, adds=entry.adds, prepare=prepare)
 
 
+def _say_version() -> None:
+    from voxtile import __version__
+
+    sys.stdout.write(f"voxtile {__version__}\n")
+
+
 def _train(argv: list[str]) -> None:
+    if argv[:1] == ["--version"]:
+        _say_version()
+        return
     from voxtile.cli.training_help import answered, check_words
 
     if answered(argv):
@@ -158,8 +189,10 @@ def _call_member(word: str, group: Group, argv: list[str]) -> None:
         if argv and (argv[0] in ("-h", "--help") or group.old_form is not None):
             sys.stdout.write(_group_help(word, group, members) + "\n")
             return
+        article = "an" if group.noun[0] in "aeiou" else "a"
         raise ConfigError(
-            f"'voxtile {word}' needs the name of a {group.noun}: {_names(members)}; for example: {group.example}"
+            f"'voxtile {word}' needs the name of {article} {group.noun}: {_names(members)}; "
+            f"for example: {group.example}"
         ) from None
     if chosen not in members:
         raise ConfigError(

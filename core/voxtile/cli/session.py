@@ -67,7 +67,7 @@ def session_of(argv: Sequence[str]) -> Session:
         ConfigError: one of them lacks its value.
     """
     flags = {"--debug": False, "--quiet": os.environ.get(_QUIET_VARIABLE, "0").lower() not in ("", "0", "false", "no")}
-    values = {_LEVEL: os.environ.get(_LEVEL_VARIABLE), _ROOT: os.environ.get(OUTPUT_ROOT)}
+    values = {_LEVEL: os.environ.get(_LEVEL_VARIABLE) or None, _ROOT: os.environ.get(OUTPUT_ROOT)}
     words: list[str] = []
     rest = list(argv)
     while rest:

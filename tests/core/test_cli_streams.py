@@ -1,0 +1,68 @@
+"""Commands whose standard streams are closed, full, narrow, or of another encoding."""
+
+import errno
+import os
+import subprocess
+import sys
+
+import pytest
+
+from voxtile.cli import main as cli
+from voxtile.console import output
+from voxtile.corpus.header import new_corpus
+
+VOXTILE = f"{sys.executable} -P -m voxtile.cli.main"
+
+
+def shell(line, folder, **variables):
+    """Status of a line in which `voxtile` stands for the command, and what it says."""
+    done = subprocess.run(
+        ["bash", "-c", line.replace("voxtile", VOXTILE)],
+        cwd=folder,
+        env=os.environ | variables,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+@pytest.mark.parametrize("closed", ["<&-", "2>&-", "<&- >&- 2>&-"])
+def test_workers_start_where_standard_streams_are_closed(tmp_path, closed):
+    new_corpus(tmp_path / "corpus")
+    status, said = shell(f"voxtile verify corpus {closed}", tmp_path)
+    assert status == 0, said
+
+
+def test_an_answer_that_nobody_reads_is_no_defect(tmp_path):
+    assert shell("voxtile --version >&-", tmp_path) == (0, "")
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+def test_a_full_disk_behind_standard_error_leaves_the_status(tmp_path):
+    assert shell("voxtile verify nowhere 2>/dev/full", tmp_path) == (2, "")
+    status, said = shell("voxtile --help >/dev/full", tmp_path)
+    assert status == 2
+    assert os.strerror(errno.ENOSPC) in said
+
+
+@pytest.mark.parametrize(
+    "variables", [{"PYTHONIOENCODING": "ascii"}, {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}]
+)
+def test_letters_that_a_terminal_has_not_are_escapes(tmp_path, variables):
+    status, said = shell("voxtile --help", tmp_path, **variables)
+    assert status == 0, said
+    assert "Usage: voxtile COMMAND \\u2026" in said
+
+
+def test_a_narrow_terminal_leaves_out_no_column(monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    assert output().width == 80
+    monkeypatch.setenv("COLUMNS", "123")
+    assert output().width == 123
+
+
+def test_streams_that_are_there_stay(monkeypatch):
+    before = sys.stdin, sys.stderr
+    assert cli.main(["--version"]) == 0
+    assert (sys.stdin, sys.stderr) == before

@@ -66,6 +66,8 @@ OURS = "import sys; from voxtile.cli.main import main; sys.exit(main())"
 
 ANSWERS = (
     "fit --help",
+    "fit",
+    "fit medical/ct",
     "fit -c medical/ctt",
     "fit -c medical/ct --data.corpsu x",
     "fit -c medical/ct --trainer.max_epochs many",
@@ -73,6 +75,10 @@ ANSWERS = (
     "fit -c medical/ct --print_config",
     "plan medical/ct",
     "evaluate --help",
+    "serve nowhere",
+    "prefer nowhere last.ckpt",
+    "caption checkpoint nowhere",
+    "build torchgeo {scene} {out} --dataset EuroSatt",
     "convert geotiff {scene} {out} --size 256px --dry-run",
     "convert wsi {slide} {out} --dry-run",
 )

@@ -197,6 +197,7 @@ def test_nothing_is_written_to_the_corpus(client, served_corpus):
 
 def test_a_wider_address_gets_a_token_and_a_short_one_is_refused():
     from voxtile.errors import ConfigError
+    from voxtile.serve.access import check_listening
     from voxtile.serve.command import _hosts, _token
 
     assert _token("127.0.0.1", None) == ""
@@ -204,7 +205,10 @@ def test_a_wider_address_gets_a_token_and_a_short_one_is_refused():
     assert len(_token("0.0.0.0", None)) >= 32
     assert _token("192.168.1.4", None) != _token("192.168.1.4", None)
     with pytest.raises(ConfigError, match="16"):
-        _token("127.0.0.1", "short")
+        check_listening(8000, "short", 12)
+    for port, hours, option in ((-1, 12, "--port"), (70_000, 12, "--port"), (8000, 0, "--token-hours")):
+        with pytest.raises(ConfigError, match=option):
+            check_listening(port, TOKEN, hours)
     assert "evil.example:80" not in _hosts("127.0.0.1", 80)
 
 

@@ -39,8 +39,16 @@ _EXPIRED = ("ExpiredToken", "TokenRefreshRequired", "InvalidToken")
 _SKEWED = "RequestTimeTooSkewed"
 _NO_BUCKET = "NoSuchBucket"  # S3 and the XML interface of Google, in the body of their answer; a HEAD has none
 _DENIED = ("status code: 403", "status code: 401")  # of a list, which has no error of its own kind
-_LASTING = ("status code: 4", "non-partial response", "without LOCATION")  # a later request meets the same
+_WHOLE = "non-partial response"
+_LASTING = ("status code: 4", _WHOLE, "without LOCATION")  # a later request meets the same
 _PASSING = ("status code: 408", "status code: 429")
+_CAUSES = {  # words in what is behind an error of obstore
+    "InvalidCertificate": "its certificate is not trusted here: name the file of who signed it by SSL_CERT_FILE",
+    "InvalidContentType": "it does not speak TLS at that port",
+    "dns error": "there is no host of that name",
+    "ConnectionRefused": "nothing listens there",
+    "operation timed out": "no answer came in time",
+}
 _ALLOW_HTTP = {"s3": "AWS_ALLOW_HTTP", "gs": "GOOGLE_ALLOW_HTTP"}
 _KEYS = {
     "s3": "AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, AWS_SESSION_TOKEN, AWS_REGION, AWS_ENDPOINT_URL",
@@ -263,6 +271,12 @@ class Store:
         denied = isinstance(error, exceptions.PermissionDeniedError | exceptions.UnauthenticatedError)
         if denied or any(word in said for word in _DENIED):
             raise NotAllowedError(f"'{where}' may not be {purpose} with these rights{advice}") from error
+        if isinstance(error, exceptions.NotSupportedError) or (attempt + 1 >= ATTEMPTS and _WHOLE in said):
+            raise CorpusError(
+                f"the server of '{where}' answers with whole files where parts are asked for (it passes over the "
+                "header Range), and shards are read in parts; let it obey Range, as web servers do by default, or copy "
+                "the corpus to a folder"
+            ) from error
         if attempt + 1 >= ATTEMPTS and (self._is_lasting(said) or time.monotonic() - began > _patience()):
             raise CorpusError(
                 f"'{where}' cannot be {purpose} ({_short(error)}); check the network and the address{advice}"
@@ -340,6 +354,7 @@ def _without_encryption(address: Address) -> bool:
 
 
 def _short(error: Exception) -> str:
-    """What a library says, without the addresses, headers and sources that follow."""
-    said = " ".join(str(error).split("Debug source")[0].split())
-    return said[:300] or type(error).__name__
+    """What a library says, without the addresses, headers and sources that follow, and what lies behind it."""
+    said, _, sources = str(error).partition("Debug source")
+    cause = next((f"; {cause}" for word, cause in _CAUSES.items() if word in sources), "")
+    return (" ".join(said.split())[:300] or type(error).__name__) + cause

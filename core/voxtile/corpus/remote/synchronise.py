@@ -195,7 +195,14 @@ class _Work:
         self._sayers |= {name for name in names if is_record(name)}
         self._records = {}
         for name in sorted(self._sayers, key=lambda name: (name.startswith(_MANIFESTS), len(name), name)):
-            self._records.update(recorded_in(name, (self._before.root / name).read_bytes()))
+            try:
+                self._records.update(recorded_in(name, (self._before.root / name).read_bytes()))
+            except CorpusError as error:
+                advice = "; a server must answer 404, and not with a page, for what is not there"
+                raise CorpusError(
+                    f"{error} ('{self._before.address.url}'); copy it again from where the corpus was made"
+                    f"{'' if self._before.address.is_listable else advice}"
+                ) from error
 
     async def optional(self, name: str) -> Identity | None:
         """Fetch a file that need not be there."""

@@ -3,10 +3,15 @@
 import asyncio
 import hashlib
 import json
+import shutil
+import ssl
+import subprocess
+import threading
+from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pytest
 from commands_here import run_here
-from object_stores import BUCKET, answer, proxy
+from object_stores import BUCKET, answer, pixels, proxy
 
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.remote import stores
@@ -56,6 +61,56 @@ def test_an_address_that_never_answered_and_a_refusal_are_not_waited_for(any_ser
         with pytest.raises(CorpusError, match="check the network and the address"):
             header(store)
     assert gone.requests == 2
+
+
+@pytest.mark.parametrize("over_web", [False, True])
+def test_a_server_that_gives_whole_files_alone_is_told_at_once(servers, place, uploaded, local_corpus, over_web):
+    server = servers("moto")
+    prefix, shard = uploaded(server), (local_corpus / "shards/job-0.tar").read_bytes()
+    whole = answer(b"200 OK\r\nLast-Modified: Tue, 01 Dec 2020 00:00:00 GMT", shard)
+    with proxy(server, answer=lambda path: whole if "job-0.tar" in path else None) as simple:
+        place(server, prefix, simple)
+        corpus = Corpus(f"{simple.url}/{BUCKET}/{prefix}" if over_web else f"s3://{BUCKET}/{prefix}")
+        with pytest.raises(CorpusError, match="answers with whole files where parts"):
+            pixels(corpus)
+    assert not over_web or sum("job-0.tar" in path for path in simple.paths) <= 2
+
+
+def test_a_server_that_answers_with_a_page_for_what_is_not_there_is_told(servers, place, uploaded):
+    server = servers("moto")
+    prefix, page = uploaded(server), answer(b"200 OK", b"<html>Our application</html>")
+    with proxy(server, answer=lambda path: page if "/0002.json" in path else None) as site:
+        place(server, prefix, site)
+        with pytest.raises(CorpusError, match=r"'manifests/0002.json' .* a server must answer 404"):
+            Corpus(f"{site.url}/{BUCKET}/{prefix}")
+
+
+def test_what_is_behind_a_request_that_fails_is_told(any_server, place, quick):
+    place(any_server, "nothing")
+    port = any_server.url.rpartition(":")[2]
+    for url, said in [
+        (f"https://127.0.0.1:{port}/ct", "it does not speak TLS at that port"),
+        ("https://nosuch.invalid/ct", "there is no host of that name"),
+        ("http://127.0.0.1:9/ct", "nothing listens there"),
+    ]:
+        with pytest.raises(CorpusError, match=said):
+            header(Store(Address(url)))
+
+
+def test_a_certificate_that_is_not_trusted_is_told(any_server, place, quick, tmp_path):
+    made = ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-subj", "/CN=localhost", "-days", "1"]
+    made += ["-addext", "subjectAltName=DNS:localhost", "-keyout", tmp_path / "key", "-out", tmp_path / "certificate"]
+    if shutil.which("openssl") is None or subprocess.run(made, capture_output=True).returncode:
+        pytest.skip("openssl makes no certificate here")
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(tmp_path / "certificate", tmp_path / "key")
+    place(any_server, "nothing")
+    with HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        with pytest.raises(CorpusError, match=r"its certificate is not trusted here: .* SSL_CERT_FILE"):
+            header(Store(Address(f"https://localhost:{server.server_port}/ct")))
+        server.shutdown()
 
 
 @pytest.mark.parametrize("patience", ["soon", "-1", "nan", "inf"])

@@ -41,11 +41,14 @@ def read_sound(path: Path, offset: int, nbytes: int, read: Callable[[], T], star
             return read()
         except StoreError:  # no byte is at fault
             raise
-        except CorpusError:
-            from voxtile.corpus.remote.payloads import forget_cached  # late: local corpora have no cache
+        except CorpusError as error:
+            from voxtile.corpus.remote.payloads import forget_cached, remote_address  # late: local ones have no cache
 
             # After the last time too: what is mended in the store must not be met in the cache again.
-            if not forget_cached(path, offset - _HEADER, offset + nbytes) or is_last:
+            is_cached = forget_cached(path, offset - _HEADER, offset + nbytes)
+            if is_last or not is_cached:
+                root = path.parent.parent
+                error.args = (str(error).replace(os.fspath(root), remote_address(root) or os.fspath(root)),)
                 raise
             start_anew()
     raise AssertionError

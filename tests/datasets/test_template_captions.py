@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from voxtile.corpus.reader import Corpus
 from voxtile.corpus.writer import append_rows
 from voxtile.domain import discover
 from voxtile.errors import ConfigError, CorpusError, InputError
+from voxtile.stages.verify.command import verify_corpus
 from voxtile_datasets.captions.command import caption_corpus
 from voxtile_datasets.captions.sentences import fact_sentences, report
 from voxtile_datasets.captions.stated_facts import Fact, Subject
@@ -227,6 +229,20 @@ def test_variants_are_different_texts(corpus):
     caption_corpus(corpus, variants=5, engine="inline")
     rows = captions(corpus)
     assert len({(row["uid"], row["text"]) for row in rows}) == len(rows) > 20
+
+
+def test_more_variants_later_add_what_is_new_of_them(corpus, tmp_path):
+    """`voxtile verify` refused the corpus: captions that both runs had worded were stored twice, under one id."""
+    at_once = shutil.copytree(corpus, tmp_path / "at once")
+    caption_corpus(corpus)
+    caption_corpus(corpus, variants=3)
+    caption_corpus(at_once, variants=3)
+    for table, key in (("captions", "caption_id"), ("facts", "attributes")):
+        found, wanted = (Corpus(root).table(table).to_pylist() for root in (corpus, at_once))
+        stored = [json.dumps(row, sort_keys=True, default=str) for row in found]
+        assert len(set(stored)) == len(stored)
+        assert {row[key] for row in wanted} <= {row[key] for row in found}
+    verify_corpus(corpus)
 
 
 def test_what_a_sentence_states_is_recorded_and_is_worded_only_once(corpus):

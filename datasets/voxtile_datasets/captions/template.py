@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from voxtile.corpus.parts import part_paths, read_parts, table_schema
+from voxtile.corpus.parts import part_dataset, part_paths, read_parts, table_schema
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Row
 from voxtile.engine.task import Item, Outcome
@@ -138,6 +139,9 @@ class TemplateTask:
                 stated.append({**row, "attributes": attributes, "source": f"{source}{WORDED}{self.version}"})
         if not captions:
             return Outcome("dropped", NO_FACTS, "no sample of this part has a fact")
+        uids = samples["uid"].combine_chunks()
+        captions = _new(root, "captions", uids, captions, ("caption_id",))
+        stated = _new(root, "facts", uids, stated, ("uid", "concept", "polarity", "source", "attributes"))
         return Outcome("used", tables={"captions": captions, "facts": stated})
 
     def _chosen(self, subject: Subject) -> Subject:
@@ -189,6 +193,25 @@ def _known(root: Path, part: Path, source: str | None) -> tuple[pa.Table, pa.Tab
     """Samples of one part, and the findings and scopes about them."""
     samples = read_parts([part], table_schema("samples"), _COLUMNS)
     return samples, *facts_and_scopes(root, samples["uid"].combine_chunks(), source)
+
+
+def _new(root: Path, table: str, uids: pa.Array, rows: list[Row], key: Sequence[str]) -> list[Row]:
+    """Rows that the corpus lacks: a run with other options, or after further facts, words much as an earlier one did.
+
+    Args:
+        root: the corpus.
+        table: that they are for.
+        uids: of the samples that they are about.
+        rows: what would be stored.
+        key: columns by which rows are the same.
+    """
+    parts = part_paths(root, table)
+    if not parts:
+        return rows
+    about = pc.field("uid").isin(uids)
+    found = part_dataset(parts, table_schema(table)).to_table(columns=list(key), filter=about)
+    known = {tuple(row.values()) for row in found.to_pylist()}
+    return [row for row in rows if tuple(row[name] for name in key) not in known]
 
 
 # Attributes of facts that no picture shows (a stage, a receptor), and of those that another fact says more closely.

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 EDGE = 4096  # bytes; the tail of a PNG holds the checksum of all its pixels, that of a JPEG its last entropy-coded rows
 PROBES = 16
+_AT_ONCE = 32  # files: a network drive is waited for, and a plan may name a million
 
 
 def edge_digest(nbytes: int, head: bytes, tail: bytes) -> str:
@@ -26,12 +29,29 @@ def file_edges(path: Path) -> tuple[int, str]:
 def probe_digest(path: Path) -> str:
     """Size and `EDGE` bytes at each of `PROBES` places spread from the beginning of a file to its end (128 bits, hex).
 
-    Uncompressed images of one grid have the same size and header; the places between see their values.
+    Uncompressed images of one grid have the same size and header; the places between see their values. A file that is
+    no longer than all of them is read whole, at once.
     """
     size = path.stat().st_size
     digest = hashlib.sha256(b"%d" % size)
-    with path.open("rb") as file:
-        for number in range(PROBES):
-            file.seek(max(0, size - EDGE) * number // (PROBES - 1))
-            digest.update(file.read(EDGE))
+    with path.open("rb", buffering=0) as file:
+        if size <= PROBES * EDGE:
+            digest.update(file.read())
+        else:
+            for number in range(PROBES):
+                file.seek((size - EDGE) * number // (PROBES - 1))
+                digest.update(file.read(EDGE))
     return digest.hexdigest()[:32]
+
+
+def probe_digests(paths: Iterable[Path]) -> list[str | None]:
+    """`probe_digest` of many files, in order, some of them at once; None of one that is none or cannot be opened."""
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return list(pool.map(_probed, paths))
+
+
+def _probed(path: Path) -> str | None:
+    try:
+        return probe_digest(path) if path.is_file() else None  # a pipe would be waited for
+    except OSError:
+        return None

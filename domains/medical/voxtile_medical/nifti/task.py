@@ -18,7 +18,7 @@ from voxtile.corpus.identity import printable, sample_uid
 from voxtile.corpus.records import Row, Sample
 from voxtile.engine.task import Item, Outcome
 from voxtile.errors import InputError
-from voxtile.file_edges import probe_digest
+from voxtile.file_edges import probe_digests
 from voxtile_datasets.intake.planner import SPLIT_SCHEME, PlannedTask, Planner
 from voxtile_datasets.intake.reports_file import raw_captions
 from voxtile_datasets.intake.subject_pattern import subject_finder
@@ -114,10 +114,10 @@ class NiftiTask(PlannedTask):
         layout = read_layout(root, paths)
         sidecars = Sidecars.of_tree(root, found)
         left = set(find_label_maps(root, paths, self.label_patterns, layout)) if self.leave_masks else set()
+        named = [path for path in paths if path == printable(path) and path not in left]
+        probes = probe_digests(root / path for path in named)
         items = [
-            self._item(planner, root, path, layout, sidecars)
-            for path in paths
-            if path == printable(path) and path not in left
+            self._item(planner, root, path, layout, sidecars, probe) for path, probe in zip(named, probes, strict=True)
         ]
         items += [
             planner.note(path, 0, "unreadable-sidecar", detail) for path, detail in sorted(sidecars.faults.items())
@@ -129,7 +129,9 @@ class NiftiTask(PlannedTask):
         planner.save(items)
         return items
 
-    def _item(self, planner: Planner, root: Path, path: str, layout: Layout, sidecars: Sidecars) -> Item:
+    def _item(
+        self, planner: Planner, root: Path, path: str, layout: Layout, sidecars: Sidecars, probe: str | None
+    ) -> Item:
         subject, study = layout.subject_of(path), layout.study_of(path)
         is_label_map = path in layout.labels or is_label_name(path, self.label_patterns)
         if self.subject_pattern is not None and not is_label_map:
@@ -147,8 +149,8 @@ class NiftiTask(PlannedTask):
         }
         if path in layout.labels:
             inputs["is_label_map"] = True
-        if (root / path).is_file():  # else another delivery's file of this name and size were taken for this one
-            inputs["probes"] = planner.names.name("content", probe_digest(root / path))
+        if probe is not None:  # without it another delivery's file of this name and size were taken for this one
+            inputs["probes"] = planner.names.name("content", probe)
         if path in layout.modalities:
             inputs["modality"] = layout.modalities[path]
         if not is_label_map and (facts := sidecars.facts_of(path)):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +13,7 @@ from voxtile.engine.failure import LOST, Failure, how_lost
 from voxtile.engine.parallel import PlanReader
 from voxtile.engine.task import Item, Outcome, Part
 from voxtile.errors import ConfigError
-from voxtile.file_edges import probe_digest
+from voxtile.file_edges import probe_digests
 from voxtile_remote_sensing.scenes.open import PRODUCT_FOLDERS, find_scenes, open_scene
 from voxtile_remote_sensing.scenes.protocol import Scene, SceneError, SceneOptions, SceneRef
 from voxtile_remote_sensing.scenes.sidecar import sidecar_digest
@@ -119,7 +118,12 @@ class GeotiffTask:
         radius = max((known.radius_m for known in surveys.values()), default=0.0)
         if self.blocks is not None:
             self.blocks.check(radius)
-        return [item for ref in refs for item in self._items(ref, surveys.get(ref.id), round(radius, 3))]
+        probes = probe_digests(map(_telling_file, refs))
+        return [
+            item
+            for ref, probe in zip(refs, probes, strict=True)
+            for item in self._items(ref, surveys.get(ref.id), round(radius, 3), probe)
+        ]
 
     def _found(self) -> list[SceneRef]:
         """The scenes; metadata of products are read to find them, so that this runs in a supervised process."""
@@ -133,7 +137,7 @@ class GeotiffTask:
             )
         raise SceneError(found.sentence)
 
-    def _items(self, ref: SceneRef, known: Survey | None, radius_m: float) -> Iterable[Item]:
+    def _items(self, ref: SceneRef, known: Survey | None, radius_m: float, probe: str | None) -> Iterable[Item]:
         inputs = {
             "scene": ref.id,
             "reader": ref.reader,
@@ -145,8 +149,8 @@ class GeotiffTask:
         }
         if (described := sidecar_digest(ref)) is not None:
             inputs["sidecar_sha256"] = described
-        with suppress(OSError):  # a file that cannot be opened says why in its worker
-            inputs["probes"] = probe_digest(_telling_file(ref))
+        if probe is not None:  # a file that cannot be opened says why in its worker
+            inputs["probes"] = probe
         strips: Sequence[tuple[int, int, int]] = known.strips if known is not None else ()
         if len(strips) < 2:  # a scene that could not be opened says why in its worker
             yield Item(ref.id, inputs | {"rows": None}, cost=strips[0][2] if strips else max(1, ref.nbytes))

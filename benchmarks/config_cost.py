@@ -200,8 +200,8 @@ def real_step(plan: Plan, count: int, device: torch.device) -> Callable[[], None
     each = {name: number for name, number in plan.each().items() if name != "dialogues"}  # counted by their sizes
     batch = filled(longest_batch(module, plan.preset, items=count, **each))
     module, batch = module.to(device), batch.to(device)
-    distances = block_distances(module.encoder, module.optimizer_config.layer_decay)
-    optimizer = module.optimizer_config.build(module.named_parameters(), distances)
+    distances = block_distances(module.encoder, module.updates.optimizer.layer_decay)
+    optimizer = module.updates.optimizer.build(module.named_parameters(), distances)
 
     def run() -> None:
         with torch.autocast(device.type, dtype=torch.bfloat16, enabled=plan.half):

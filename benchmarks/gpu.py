@@ -180,7 +180,7 @@ def step(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def our_step(module: ContrastiveModule, batch: Batch, device: torch.device) -> Callable[[], Tensor]:
-    optimizer = module.optimizer_config.build(module.named_parameters())
+    optimizer = module.updates.optimizer.build(module.named_parameters())
 
     def run() -> Tensor:
         with torch.autocast(device.type, dtype=torch.bfloat16):

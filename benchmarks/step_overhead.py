@@ -202,10 +202,10 @@ def made(preset, items: int, texts: int, words: int, facts: tuple[str, ...], see
 def hand_written(module: ContrastiveModule, case: str, half: bool, steps: int) -> Callable[[Batch], None]:
     """A step as one would write it for this model alone."""
     module.train()
-    encoder, objectives, weights = module.encoder, dict(module.objectives.items()), module.weights
+    encoder, objectives, weights = module.encoder, dict(module.objectives.items()), module.weighted_terms.weights
     parameters = [p for p in module.parameters() if p.requires_grad]
-    optimizer = module.optimizer_config.build(module.named_parameters())
-    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: module.schedule.factor(step, steps))
+    optimizer = module.updates.optimizer.build(module.named_parameters())
+    schedule = torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: module.updates.schedule.factor(step, steps))
     autocast = torch.autocast("cpu", dtype=torch.bfloat16) if half else nullcontext()
 
     def composed(batch: Batch, tokens: torch.Tensor) -> torch.Tensor:

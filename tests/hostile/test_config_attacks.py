@@ -108,7 +108,8 @@ def test_a_tag_makes_no_object(tag, here):
 def test_the_command_line_names_no_part_of_python_either(here):
     value = json.dumps(POPEN).replace("SONG", str(here / "song"))
     new_corpus(here / "samples")
-    words = said(lambda: lightning_main(["fit", "--data.corpus", str(here / "samples"), "--trainer.logger", value]))
+    corpus = ["--data.corpus", str(here / "samples")]
+    words = said(lambda: lightning_main(["fit", "-c", "medical/ct", *corpus, "--trainer.logger", value]))
     assert "subprocess.Popen" in words
     assert not (here / "song").exists()
 

@@ -62,7 +62,7 @@ class Corpus:
         try:
             check_parts(self.roots[root], [name], self._recorded(root))
         except CorpusError:  # perhaps they were packed since the records were read, or went with a subject
-            del self._records[root]
+            self._records.pop(root, None)
             paths = part_paths(self.roots[root], name)
             check_parts(self.roots[root], [name], self._recorded(root))
         for path in paths:

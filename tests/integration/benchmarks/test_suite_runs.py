@@ -32,8 +32,9 @@ def git(folder, *arguments):
 
 
 @pytest.fixture
-def checkout(tmp_path):
+def checkout(tmp_path, monkeypatch):
     """A checkout with three tests, of which one fails in the second run of three."""
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # seconds of each run
 
     def make(never):
         root = tmp_path / "checkout"

@@ -145,7 +145,7 @@ def _sigterm_kept() -> Iterator[None]:
     """What SIGTERM does stays: Ray would print a stack of addresses and end with 15, or abort."""
     before = signal.getsignal(signal.SIGTERM)
     yield
-    if threading.current_thread() is threading.main_thread():
+    if before is not None and threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGTERM, before)
 
 

@@ -29,6 +29,7 @@ from voxtile.errors import CorpusError
 
 _AT_ONCE = 32
 _PART_BYTES = 32 << 20  # of a table that are fetched by one request
+_HASHED_BYTES = 1 << 30  # of a mirror's files that are hashed when it is opened: a second or two, whatever the corpus
 _MANIFESTS = "manifests/"
 _LISTINGS = 5  # until no run has committed anything in between
 
@@ -101,6 +102,7 @@ class _Work:
         self._slots = asyncio.Semaphore(_AT_ONCE)
         self._records: dict[str, Recorded] = {}
         self._sayers: set[str] = set()  # names of the records that say it
+        self._hashed = 0
 
     async def listed(self) -> Mirror:
         """Of a store that tells which objects there are."""
@@ -224,11 +226,17 @@ class _Work:
         return known
 
     async def _is_sound(self, name: str, path: Path, size: int) -> bool:
-        """Whether a file of the mirror is what was fetched: disks lose bits, and others may write to a cache."""
+        """Whether a file of the mirror is what was fetched: disks lose bits, and others may write to a cache.
+
+        Of more than `_HASHED_BYTES` the size is compared alone; all are hashed when a view is compiled of them.
+        """
         if not _has_size(path, size):
             return False
         recorded = self._records.get(name)
-        return recorded is None or await asyncio.to_thread(_sha256, path) == recorded.sha256
+        if recorded is None or self._hashed + size > _HASHED_BYTES:
+            return True
+        self._hashed += size
+        return await asyncio.to_thread(_sha256, path) == recorded.sha256
 
     async def _download(self, name: str, known: Identity, path: Path) -> Identity:
         """Fetch a file in parts, so that neither memory nor a request that fails depends on its size."""

@@ -1,14 +1,18 @@
 """Bytes that the cache holds and the corpus does not record are fetched again: they may have come wrong only once."""
 
+import asyncio
 import json
+from types import SimpleNamespace
 
 import pytest
 from commands_here import run_here
 from object_stores import BUCKET, DENIED, answer, assert_same, pixels, proxy
 
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.remote import synchronise
 from voxtile.corpus.remote.extents import BLOCK, ObjectBlocks
 from voxtile.corpus.remote.mirror import Mirror
+from voxtile.corpus.remote.objects import Recorded
 from voxtile.corpus.remote.payloads import see_anew
 from voxtile.errors import CorpusError
 
@@ -81,6 +85,20 @@ def test_a_table_that_changed_in_the_cache_is_fetched_again(any_server, place, u
         part.write_bytes(content)
     see_anew()
     assert Corpus(address).table("captions").equals(Corpus(local_corpus).table("captions"))
+
+
+def test_no_more_of_a_cache_is_hashed_at_opening_than_a_second_or_two_take(tmp_path, monkeypatch):
+    monkeypatch.setattr(synchronise, "_HASHED_BYTES", 5)
+    names = ["tables/samples/a.parquet", "tables/samples/b.parquet"]
+    work = synchronise._Work(None, SimpleNamespace(root=tmp_path), None)
+    for name in names:
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"abcd")
+        work._records[name] = Recorded("of other bytes", 4)
+    sound = [asyncio.run(work._is_sound(name, tmp_path / name, 4)) for name in names]
+    assert sound == [False, True]  # 4 bytes of 5, and 8 were too many
+    assert not asyncio.run(work._is_sound(names[1], tmp_path / names[1], 3))
 
 
 def test_the_newest_manifest_counts_in_whichever_order_they_come(any_server, place, uploaded, local_corpus):

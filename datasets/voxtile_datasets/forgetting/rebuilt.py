@@ -12,7 +12,8 @@ from voxtile.bounded_text import load_json
 from voxtile.corpus.forgotten import FORGOTTEN, FORGOTTEN_FILE, ForgottenSubjects
 from voxtile.corpus.packing.reading import is_packed_name
 from voxtile.corpus.packing.whole_folder import corpus_files, link_file, sync_folder
-from voxtile.corpus.view.selection import ABOUT, SUFFIX, write_selection
+from voxtile.corpus.records import recorded_files
+from voxtile.corpus.view.selection import ABOUT, SUFFIX, Selection, write_selection
 from voxtile.engine.commit import DONE, sha256_of
 from voxtile.engine.manifest import FOLDER as MANIFESTS
 from voxtile.engine.manifest import write_manifest
@@ -71,6 +72,7 @@ def build(root: Path, target: Path, gone: Belongings, needles: Needles) -> Chang
             if not _rewritten(root, target, name, gone, needles, changes):
                 link_file(path, target / name)
     _selections_again(root, target, changes)
+    _require_sound(root, changes)
     forgotten = ForgottenSubjects.of(root).with_subjects(gone.subjects)
     (target / FORGOTTEN_FILE).unlink(missing_ok=True)  # a link to the old one
     (target / FORGOTTEN_FILE).write_bytes(forgotten.to_bytes())
@@ -82,6 +84,21 @@ def build(root: Path, target: Path, gone: Belongings, needles: Needles) -> Chang
     )  # fmt: skip
     sync_folder(target)
     return changes
+
+
+def _require_sound(root: Path, changes: Changes) -> None:
+    """Refuse to write again what is damaged: it would get the hash that it has now.
+
+    Raises:
+        CorpusError: a file differs from what was written.
+    """
+    recorded = recorded_files(root)
+    for name in sorted(changes.files.keys() & recorded.keys()):
+        if sha256_of(root / name) != recorded[name][0]:
+            raise CorpusError(
+                f"'{root / name}' differs from what was written; restore it from a copy before a subject is forgotten "
+                "('voxtile verify' names all such files)"
+            )
 
 
 def _left_out(root: Path, path: Path, needles: Needles, changes: Changes) -> bool:
@@ -163,6 +180,7 @@ def _entry(known: tuple[str, int]) -> dict[str, Any]:
 def _selections_again(root: Path, target: Path, changes: Changes) -> None:
     """Curated selections that lost rows get the hash of what they hold now."""
     for name in dict.fromkeys(changes.selections):
+        Selection(root / "views" / name).check()
         folder, about = target / "views" / name, _json(root / "views" / name / ABOUT)
         scratch = folder / "again"
         scratch.mkdir()

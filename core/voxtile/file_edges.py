@@ -26,22 +26,36 @@ def file_edges(path: Path) -> tuple[int, str]:
         return size, edge_digest(size, head, file.read(EDGE))
 
 
-def probe_digest(path: Path) -> str:
-    """Size and `EDGE` bytes at each of `PROBES` places spread from the beginning of a file to its end (128 bits, hex).
+def probe(path: Path, places: int = PROBES, nbytes: int = EDGE) -> tuple[int, str]:
+    """Size of a file in bytes, and SHA-256 (hex) of it: of all of it where it is short, else of places spread over it.
 
-    Uncompressed images of one grid have the same size and header; the places between see their values. A file that is
-    no longer than all of them is read whole, at once.
+    Uncompressed images of one grid have the same size and header; the places between see their values. Two files that
+    are equal but for something smaller than the distance of two places are taken for one.
+
+    Args:
+        path: of the file.
+        places: where it is read, evenly from its beginning to its end.
+        nbytes: that are read at each; a file of no more than all of them is read whole.
+
+    Raises:
+        OSError: it cannot be read.
     """
     size = path.stat().st_size
-    digest = hashlib.sha256(b"%d" % size)
-    with path.open("rb", buffering=0) as file:
-        if size <= PROBES * EDGE:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        if size <= places * nbytes:
             digest.update(file.read())
         else:
-            for number in range(PROBES):
-                file.seek((size - EDGE) * number // (PROBES - 1))
-                digest.update(file.read(EDGE))
-    return digest.hexdigest()[:32]
+            for number in range(places):
+                file.seek((size - nbytes) * number // (places - 1))
+                digest.update(file.read(nbytes))
+    return size, digest.hexdigest()
+
+
+def probe_digest(path: Path) -> str:
+    """What tells a file by `probe`: its size, and 128 bits of the digest."""
+    size, digest = probe(path)
+    return f"{size}-{digest[:32]}"
 
 
 def probe_digests(paths: Iterable[Path]) -> list[str | None]:

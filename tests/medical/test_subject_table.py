@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import os
 import stat
-import threading
 
 import pyarrow.parquet as pq
 import pytest
+from two_writers import overtake
 
 from voxtile.cli.main import main
 from voxtile.corpus.identity import KeyMap
@@ -61,18 +61,9 @@ def test_what_another_process_adds_while_a_table_is_written_is_not_lost(tmp_path
     one.add("b", "Bea")
     one.save()
     two.add("c", "Cleo")
-    other, load = threading.Thread(target=two.save), subject_table._load
-
-    def read_and_be_overtaken(path):
-        found = load(path)
-        if threading.current_thread() is threading.main_thread():
-            other.start()
-            other.join(0.5)
-        return found
-
-    monkeypatch.setattr(subject_table, "_load", read_and_be_overtaken)
+    wait = overtake(monkeypatch, subject_table, two.save)
     one.save() if ends == "save" else one.forget(["b"])
-    other.join()
+    wait()
     monkeypatch.undo()
     left = SubjectTable(tmp_path / "t")
     assert [left.identifier_of(name) for name in "abc"] == ["Abel", "Bea" if ends == "save" else None, "Cleo"]

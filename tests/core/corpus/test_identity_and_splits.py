@@ -7,13 +7,13 @@ import multiprocessing
 import os
 import pickle
 import stat
-import threading
 
 import pyarrow.parquet as pq
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from scipy import stats
+from two_writers import overtake
 
 from voxtile.corpus import identity
 from voxtile.corpus.identity import KeyedHash, KeyMap, key_map_path, sample_uid
@@ -105,18 +105,9 @@ def test_what_another_process_adds_while_a_map_is_written_is_not_lost(tmp_path, 
     one.remember("one", "1")
     one.save()
     two.remember("two", "2")
-    other, load = threading.Thread(target=two.save), identity._load
-
-    def read_and_be_overtaken(path):
-        found = load(path)
-        if threading.current_thread() is threading.main_thread():
-            other.start()
-            other.join(0.5)
-        return found
-
-    monkeypatch.setattr(identity, "_load", read_and_be_overtaken)
+    wait = overtake(monkeypatch, identity, two.save)
     one.save() if ends == "save" else one.forget(["nothing"])
-    other.join()
+    wait()
     monkeypatch.undo()
     assert {KeyMap(tmp_path / "k").path_of(name) for name in ("one", "two")} == {"1", "2"}
 

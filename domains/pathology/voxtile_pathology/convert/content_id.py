@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from pathlib import Path
 
+from voxtile.file_edges import probe
 from voxtile_pathology.slides.dicom_files import is_dicom, series_files
 from voxtile_pathology.slides.protocol import SlideError
 
@@ -25,31 +26,15 @@ def slide_files(path: Path) -> list[Path]:
 def slide_content(path: Path) -> tuple[str, int]:
     """Digest of a slide's content, which does not depend on its name or place, and its size in bytes.
 
+    Compressed slides of different tissue differ in size or near their directories. Uncompressed slides of one scanner
+    do not; there, the probes between see the pixels. A full hash would read every slide twice.
+
     Raises:
         SlideError: a file is gone or cannot be read.
     """
     try:
-        probed = [_probed(file) for file in slide_files(path)]
+        probed = [probe(file, PROBES, PROBE_BYTES) for file in slide_files(path)]
     except OSError as error:
         raise SlideError(f"{path.name} cannot be read ({error.strerror or error}); was it moved or removed?") from error
     digest = hashlib.sha256("\n".join(sorted(f"{size} {probes}" for size, probes in probed)).encode()).hexdigest()
     return digest, sum(size for size, _ in probed)
-
-
-def _probed(path: Path) -> tuple[int, str]:
-    """Size of a file, and a digest of it: of all of it up to a mebibyte, else of its ends and evenly spaced places.
-
-    Compressed slides of different tissue differ in size or near their directories. Uncompressed slides of one scanner
-    do not; there, the probes between see the pixels. Two that are equal but for something smaller than the distance of
-    two probes are still taken for one; a full hash would read every slide twice.
-    """
-    size = path.stat().st_size
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        if size <= PROBES * PROBE_BYTES:
-            digest.update(file.read())
-        else:
-            for probe in range(PROBES):
-                file.seek((size - PROBE_BYTES) * probe // (PROBES - 1))
-                digest.update(file.read(PROBE_BYTES))
-    return size, digest.hexdigest()

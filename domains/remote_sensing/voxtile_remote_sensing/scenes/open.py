@@ -32,16 +32,8 @@ READERS = (
     ("geotiff", "geotiff:GeoTiffReader", (".tif", ".tiff", ".jp2", ".vrt")),
 )
 PRODUCT_FOLDERS = (".safe", ".zarr")
-_OTHER_FORMATS = (
-    ".img",
-    ".ecw",
-    ".sid",
-    ".asc",
-    ".bil",
-    ".hgt",
-    ".grib",
-    ".grb",
-)  # of rasters, where no reader took them
+# Of rasters, where no reader took them.
+_OTHER_FORMATS = (".img", ".ecw", ".sid", ".asc", ".bil", ".hgt", ".grib", ".grb")
 _COPIED_BY_MACOS = "__MACOSX"
 
 

@@ -109,7 +109,7 @@ class CaptionPolicy:
         return [text for text, _ in drawn_by_weight(self._candidates(captions), self.per_item, rng, weights)]
 
     def _candidates(self, captions: Sequence[Caption]) -> list[tuple[Text, float]]:
-        """Different texts in order with their weight; the weight of a caption is shared by its sentences."""
+        """Different texts in order with their weight; each sentence of a caption has the whole weight of it."""
         found: dict[int, tuple[Text, float]] = {}
         for caption in captions:
             weight = self._weight(caption)

@@ -57,3 +57,17 @@ def test_a_temperature_changes_no_ranking_and_needs_evidence():
     np.testing.assert_array_equal(np.argsort(cooled, axis=0), np.argsort(scores, axis=0))
     few = np.array([[1], [0]] * 9, dtype=np.int8)
     assert fit_temperature(few, rng.random((18, 1)), exclusive=False) is None
+
+
+def test_scans_of_few_patients_do_not_count_as_independent():
+    """Twelve patients bear the interval, told a hundred times each as well as once."""
+    rng = np.random.default_rng(3)
+    scores = rng.random((12, 1))
+    labels = (rng.random((12, 1)) < scores).astype(np.int8)
+    intervals = []
+    for scans in (1, 100):
+        drawn = SubjectBootstrap(np.repeat([f"{n:02}" for n in range(12)], scans), replicates=400, seed=0)
+        values = np.repeat(labels, scans, 0), np.repeat(scores, scans, 0)
+        (found,) = calibration_figures("m", *values, None, drawn, exclusive=False)
+        intervals.append((found.low, found.error, found.high))
+    assert intervals[0] == pytest.approx(intervals[1])

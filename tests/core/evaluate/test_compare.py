@@ -3,14 +3,17 @@
 import json
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import roc_auc_score
 
 from voxtile.cli.main import main
-from voxtile.evaluation.comparison.compare import holm
+from voxtile.errors import EvaluationError
+from voxtile.evaluation.comparison.compare import compare_scores, holm
 from voxtile.evaluation.comparison.delong import delong
+from voxtile.evaluation.comparison.scores_file import SCHEMA
 from voxtile.evaluation.kinds.zero_shot.run import TaskResult
 from voxtile.evaluation.options import checked_options
 from voxtile.evaluation.run import evaluate_model, report
@@ -100,6 +103,28 @@ def test_two_reports_beside_each_other(reports, tmp_path, capsys):
     assert all(row["adjusted"] >= row["p"] for row in rows)
     assert (out / "comparison.csv").read_text().count("\n") == len(rows) + 1
     assert r"\begin{tabular}" in (out / "comparison.tex").read_text()
+
+
+def test_a_class_of_few_patients_is_not_compared_however_many_scans_they_have():
+    """The rule of every figure: ten subjects on both sides, not ten units."""
+    rng = np.random.default_rng(0)
+
+    def table():
+        subjects = ["ill"] * 30 + [f"p{n}" for n in range(60)]
+        label = np.arange(90) < 30
+        return pa.Table.from_pylist(
+            [
+                {
+                    "task": "ct", "split": "test", "model": "m", "class": "nodule", "unit": f"{n:03}",
+                    "subject": subjects[n], "label": int(label[n]), "score": float(score),
+                }
+                for n, score in enumerate(rng.normal(size=90) + label)
+            ],
+            schema=SCHEMA,
+        )  # fmt: skip
+
+    with pytest.raises(EvaluationError, match="10 subjects with it and 10 without"):
+        compare_scores(table(), table(), ("m", "m"), replicates=100, seed=0)
 
 
 def test_what_cannot_be_compared_is_said(reports, tmp_path, capsys):

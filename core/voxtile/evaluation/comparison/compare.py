@@ -14,6 +14,7 @@ from scipy.stats import norm
 from voxtile.errors import EvaluationError
 from voxtile.evaluation.comparison.delong import delong
 from voxtile.evaluation.figures.bootstrap import MINIMUM, SubjectBootstrap
+from voxtile.evaluation.figures.figures import count
 from voxtile.evaluation.figures.metrics import Floats, auroc
 
 
@@ -91,9 +92,11 @@ def _of_task(task: str, first: pa.Table, second: pa.Table, replicates: int, seed
     drawn = SubjectBootstrap(subjects, replicates=replicates, seed=seed)
     single = len(np.unique(subjects)) == len(subjects)
     pairs = [_Pair(name, *row) for name, *row in zip(names, labels, *scores, strict=True)]
-    pairs = [pair for pair in pairs if min((pair.labels == 1).sum(), (pair.labels == 0).sum()) >= MINIMUM]
+    pairs = [pair for pair in pairs if count(pair.labels, subjects).enough]
     if not pairs:
-        raise EvaluationError(f"task '{task}': no class has {MINIMUM} positives and {MINIMUM} negatives to compare on")
+        raise EvaluationError(
+            f"task '{task}': no class has {MINIMUM} subjects with it and {MINIMUM} without to compare on"
+        )
     values = np.stack([pair.aurocs(drawn) for pair in pairs])  # [K, 2, 1 + R]
     raw = [pair.p(single, value) for pair, value in zip(pairs, values, strict=True)]
     rows = [

@@ -65,6 +65,10 @@ class SubjectBootstrap:
             self._subject.astype(np.str_), replicates=max(100, self.replicates // 4), seed=self._seed
         )
 
+    def subjects_of(self, units: npt.NDArray[np.int64]) -> int:
+        """How many subjects the units of these numbers come from."""
+        return len(np.unique(self._subject[units]))
+
     def weights(self) -> Iterator[npt.NDArray[np.float32]]:
         """Blocks [N, r] of how often each unit is drawn (whole numbers, so that float32 sums them exactly)."""
         if self._kept is None:

@@ -177,7 +177,7 @@ def calibration_figures(
         curve = calibration(truth, cells)
         blocks = [calibration_errors(units, truth, cells, weights) for weights in drawn.weights()]
         replicates = np.concatenate(blocks)
-        interval = logit_interval(curve.error, replicates, effective=len(np.unique(units)))
+        interval = logit_interval(curve.error, replicates, effective=drawn.subjects_of(units))
         yield CalibrationFigures(
             model, fitted, curve.brier, curve.error, interval.low, interval.high, len(cells), curve
         )

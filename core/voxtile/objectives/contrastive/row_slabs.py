@@ -64,7 +64,7 @@ def over_rows(
 
     kept = []
     with torch.autocast(rows.device.type, enabled=False):
-        for start in range(0, len(rows), slab):
+        for start in range(0, max(len(rows), 1), slab):
             some = rows[start : start + slab]
             kept.append(checkpoint(run, some, columns, scale, start, use_reentrant=False, preserve_rng_state=False))
     return torch.cat(kept)

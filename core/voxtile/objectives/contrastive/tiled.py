@@ -280,6 +280,7 @@ class _Sigmoid(torch.autograd.Function):
         share: Share | None,
     ) -> Tensor:
         tile = _fit(tile, image.shape[0], text.shape[0])
+        count = max(text.shape[0], 1)  # without texts the loss is 0
         wanted = any(ctx.needs_input_grad)
         scaled, bias = image * logit_scale.to(image.dtype), logit_bias.to(image.dtype)
         loss = torch.zeros((), dtype=torch.float64, device=image.device)
@@ -302,14 +303,14 @@ class _Sigmoid(torch.autograd.Function):
         if wanted:
             scale_grad = _inner(image, image_grad)
             summed_(share, text_grad, scale_grad, bias_grad)
-            factor = (logit_scale.double() / text.shape[0]).to(image.dtype)
+            factor = (logit_scale.double() / count).to(image.dtype)
             ctx.save_for_backward(
                 image_grad.mul_(factor),
                 text_grad.mul_(factor),
-                (scale_grad / text.shape[0]).to(logit_scale.dtype).reshape(logit_scale.shape),
-                (bias_grad / text.shape[0]).to(logit_bias.dtype).reshape(logit_bias.shape),
+                (scale_grad / count).to(logit_scale.dtype).reshape(logit_scale.shape),
+                (bias_grad / count).to(logit_bias.dtype).reshape(logit_bias.shape),
             )
-        return (loss / text.shape[0]).to(image.dtype)
+        return (loss / count).to(image.dtype)
 
     @staticmethod
     @once_differentiable

@@ -121,6 +121,8 @@ class Domain:
             theirs that are not listed are refused, since a checkpoint may come from anybody.
         old_classes: class paths of before → what the class is called now, both of the domain's own package, so that
             files from then open for good; see `voxtile.old_class_names`.
+        variables: environment variables that its code reads and whose names begin with VOXTILE_, beside those of
+            options; the command line notes those that nothing reads.
 
     Examples:
         >>> from voxtile.domain import Command, Domain
@@ -156,6 +158,7 @@ class Domain:
     questions: tuple[Path, ...] = ()
     classes: tuple[str, ...] = ()
     old_classes: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
+    variables: tuple[str, ...] = ()
 
     @property
     def missing_files(self) -> str:

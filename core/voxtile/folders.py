@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Annotated, TypeAlias
 
 OUTPUT_ROOT = "VOXTILE_OUTPUT_ROOT"
 """Variable of the environment that names the folder under which outputs lie."""
+TO_WRITE = "to write"
+OutputFile: TypeAlias = Annotated[Path, TO_WRITE]
+"""A parameter of a command that names a file to write: that it can be is looked at before the command begins."""
 
 
 def cache_folder(name: str) -> Path:

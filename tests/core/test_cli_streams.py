@@ -43,7 +43,21 @@ def test_a_full_disk_behind_standard_error_leaves_the_status(tmp_path):
     assert shell("voxtile verify nowhere 2>/dev/full", tmp_path) == (2, "")
     status, said = shell("voxtile --help >/dev/full", tmp_path)
     assert status == 2
-    assert os.strerror(errno.ENOSPC) in said
+    assert said.startswith(f"voxtile: error: standard output cannot be written to ({os.strerror(errno.ENOSPC)})")
+    assert said.count("\n") == 1
+
+
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
+@pytest.mark.parametrize("at_once", ["", "1"])
+def test_a_full_disk_behind_the_answer_is_not_the_corpuss_fault(tmp_path, at_once):
+    assert shell("voxtile phantom sentinel2 scenes --n 1", tmp_path)[0] == 0
+    status, said = shell("voxtile convert geotiff scenes corpus >/dev/full", tmp_path, PYTHONUNBUFFERED=at_once)
+    assert status == 2
+    error = said.splitlines()[-1]
+    assert error.startswith("voxtile: error: standard output cannot be written to")
+    assert "corpus" not in error
+    status, said = shell("voxtile verify corpus", tmp_path)
+    assert status == 0, said
 
 
 @pytest.mark.parametrize(

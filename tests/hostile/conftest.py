@@ -75,7 +75,7 @@ try:
 finally:
     own = re.search(r"VmHWM:\\s+(\\d+)", pathlib.Path("/proc/self/status").read_text()).group(1)
     peak = max(int(own), resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
-    pathlib.Path(os.environ["VOXTILE_TEST_PEAK"]).write_text(str(peak))
+    pathlib.Path(os.environ["PEAK_FILE"]).write_text(str(peak))
 sys.exit(status)
 """
 
@@ -84,7 +84,7 @@ def run_command(corpus: Path, *argv: str | Path, **environment: str) -> Run:
     """Run `voxtile` with these arguments in a process of its own."""
     peak = corpus.with_name(f"{corpus.name}.peak")
     command = [sys.executable, "-P", "-c", _START, *map(str, argv)]
-    settings = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200", "VOXTILE_TEST_PEAK": str(peak), **environment}
+    settings = {**os.environ, "OMP_NUM_THREADS": "1", "COLUMNS": "200", "PEAK_FILE": str(peak), **environment}
     done = subprocess.run(
         command,
         stdout=subprocess.PIPE,

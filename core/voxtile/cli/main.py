@@ -18,7 +18,8 @@ from contextlib import suppress
 from dataclasses import replace
 
 from voxtile.cli.entries import MODEL, Entry, Group
-from voxtile.cli.session import COMPLETE, ERROR, session_of
+from voxtile.cli.environment import note_unread_variables
+from voxtile.cli.session import COMPLETE, ERROR, discard, session_of
 from voxtile.cli.table import COMMANDS
 from voxtile.domain import Command, discover
 from voxtile.errors import ConfigError, InterruptedRunError, VoxtileError, nearest, own_cause
@@ -47,14 +48,15 @@ def _guarded(run: Callable[[list[str]], None], argv: list[str]) -> int:
         session = session_of(argv)
         limit_threads()
         with session.active():
+            if COMPLETE not in os.environ:
+                note_unread_variables()
             run(list(session.words))
-        sys.stdout.flush()
     except KeyboardInterrupt:
         return _interrupted("interrupted; run the same command again to go on")
     except InterruptedRunError as error:
         return _interrupted(str(error))
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # the reader left: nothing more to say
+        discard(sys.stdout)  # the reader left: nothing more to say
         return 0
     except VoxtileError as error:
         return _say(str(error), error.exit_status, trace=debug)

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,20 +16,18 @@ from typing import Any
 import click
 
 from voxtile.bounded_text import load_config
+from voxtile.cli.environment import PREFIX
 from voxtile.cli.help import print_help
+from voxtile.cli.outputs import settle_outputs
 from voxtile.cli.session import EVERYWHERE
-from voxtile.cli.signature import Parameter, Signature, signature_of
+from voxtile.cli.signature import Parameter, Signature, options_as_typed, signature_of
 from voxtile.cli.values import is_several, parts, read_value, type_name
-from voxtile.corpus.remote.address import parse_address
 from voxtile.domain import Command
 from voxtile.errors import ConfigError, nearest
-from voxtile.folders import under_output_root
 from voxtile.lazy_packages import defer_packages
 from voxtile.without_pandas import spare_pandas
 
-PREFIX = "VOXTILE_"
 _CONFIG, _PRINT = "config", "print_config"
-_OUTPUTS = {"out", "html"}  # names of parameters that say where to write
 _LOOSE = ("true", "yes", "false", "no")  # words behind a flag that are taken for its value
 
 
@@ -64,35 +63,25 @@ def call(
         _print_config(signature, values)
         return
     _check_required(signature, values, command, name)
-    for output in _OUTPUTS & values.keys():
-        if isinstance(values[output], Path):
-            _refuse_store(values[output], name)
-            values[output] = under_output_root(values[output])
-    if adds and not makes and isinstance(values.get("corpus"), Path):
-        from voxtile.cli.preflight import require_corpus
+    with options_as_typed(signature):
+        settle_outputs(signature, values, name)
+        if adds and not makes and isinstance(values.get("corpus"), Path):
+            from voxtile.cli.preflight import require_corpus
 
-        require_corpus(values["corpus"])
-    if (check := command.load_check()) is not None:
-        check(values)
-    if prepare is not None:
-        prepare()
-    if adds and "corpus" in values:
-        from voxtile.stages.stored_corpora import adding_to_store
-
-        keeps_key = makes and any(parameter.name == "key_file" for parameter in signature.parameters)
-        with adding_to_store(values, makes=makes, keeps_key=keeps_key):
+            require_corpus(values["corpus"])
+        if (check := command.load_check()) is not None:
+            check(values)
+        if prepare is not None:
+            prepare()
+        with _corpus_in_store(signature, values, makes=makes) if adds and "corpus" in values else nullcontext():
             _run(command, signature, values)
-        return
-    _run(command, signature, values)
 
 
-def _refuse_store(output: Path, name: str) -> None:
-    """Raise ConfigError where an output is an address: a folder of that name would be made on this machine."""
-    if (address := parse_address(output)) is not None:
-        raise ConfigError(
-            f"'{name}' writes to this machine, and '{address.url}' lies in a store; name a folder or a file here, and "
-            "copy it there by the store's own tools, a corpus by 'voxtile push'"
-        )
+def _corpus_in_store(signature: Signature, values: dict[str, Any], *, makes: bool) -> AbstractContextManager[None]:
+    from voxtile.stages.stored_corpora import adding_to_store
+
+    keeps_key = makes and any(parameter.name == "key_file" for parameter in signature.parameters)
+    return adding_to_store(values, makes=makes, keeps_key=keeps_key)
 
 
 def _run(command: Command, signature: Signature, values: dict[str, Any]) -> None:
@@ -183,20 +172,21 @@ def _values(signature: Signature, name: str, split: _Split) -> dict[str, Any]:
     """What was typed, else what the configs say, else the environment; as values of the parameters' types."""
     known = {p.name: p for p in signature.parameters}
     paths = split.configs or filter(None, [os.environ.get(f"{PREFIX}CONFIG")])
-    given: dict[str, Any] = {}
+    given: dict[str, tuple[str, Any]] = {}  # and as what it was given, for messages
     for parameter in known.values():
-        if text := os.environ.get(f"{PREFIX}{parameter.name.upper()}"):
-            given[parameter.name] = parts(text) if parameter.role == "arguments" else text
+        if text := os.environ.get(variable := f"{PREFIX}{parameter.name.upper()}"):
+            given[parameter.name] = variable, parts(text) if parameter.role == "arguments" else text
     for path in paths:
-        given |= _config(Path(path), known, name)
-    return {key: _value(known[key], value) for key, value in {**given, **split.given}.items()}
+        given |= {key: (f"'{key}'", value) for key, value in _config(Path(path), known, name).items()}
+    given |= {key: (known[key].as_typed, value) for key, value in split.given.items()}
+    return {key: _value(known[key], *one) for key, one in given.items()}
 
 
-def _value(parameter: Parameter, given: object) -> Any:  # noqa: ANN401 - of the parameter's type
+def _value(parameter: Parameter, said: str, given: object) -> Any:  # noqa: ANN401 - of the parameter's type
     if parameter.role != "arguments":
-        return read_value(parameter.hint, given, parameter.name)
+        return read_value(parameter.hint, given, said)
     several = given if isinstance(given, list | tuple) else [given]
-    return [read_value(parameter.hint, one, parameter.name) for one in several]
+    return [read_value(parameter.hint, one, said) for one in several]
 
 
 def _config(path: Path, known: Mapping[str, Parameter], name: str) -> dict[str, Any]:
@@ -214,7 +204,7 @@ def _config(path: Path, known: Mapping[str, Parameter], name: str) -> dict[str, 
 def _check_required(signature: Signature, values: Mapping[str, Any], command: Command, name: str) -> None:
     missing = [p for p in signature.parameters if p.is_required and p.name not in values]
     if missing:
-        shown = ", ".join(p.option if p.is_option else p.name.upper() for p in missing)
+        shown = ", ".join(p.as_typed for p in missing)
         then = f"for example: {command.example}" if command.example else f"see '{name} --help'"
         raise ConfigError(f"'{name}' needs {shown}; {then}")
 

@@ -9,10 +9,10 @@ import os
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import TextIO
+from typing import Any, TextIO, cast
 
 from voxtile.command_end import command
-from voxtile.errors import ConfigError, nearest
+from voxtile.errors import ConfigError, VoxtileError, cause_of, nearest
 from voxtile.folders import OUTPUT_ROOT
 
 COMPLETE = "_VOXTILE_COMPLETE"
@@ -49,15 +49,18 @@ class Session:
 
         Raises:
             ConfigError: there is no such log level.
+            VoxtileError: standard output cannot be written to.
         """
         with contextlib.ExitStack() as stack, command():
             if self.output_root is not None:
                 stack.enter_context(_variable(OUTPUT_ROOT, os.path.abspath(self.output_root)))
             if self.log_level is not None:
                 _log(self.log_level)
+            stack.enter_context(contextlib.redirect_stdout(cast(TextIO, _Answers(sys.stdout))))
             if self.quiet:
                 stack.enter_context(contextlib.redirect_stderr(_OnlyErrors(sys.stderr)))
             yield
+            sys.stdout.flush()
 
 
 def session_of(argv: Sequence[str]) -> Session:
@@ -107,6 +110,45 @@ def _variable(name: str, value: str) -> Iterator[None]:
             del os.environ[name]
         else:
             os.environ[name] = before
+
+
+class _Answers:
+    """Standard output that says so where it cannot be written to: whoever writes to it would blame its own files."""
+
+    def __init__(self, stream: TextIO) -> None:
+        self._stream = stream
+
+    def write(self, text: str) -> int:
+        """Write an answer, or a part of one."""
+        with self._blamed():
+            return self._stream.write(text)
+
+    def flush(self) -> None:
+        """Write what was kept back."""
+        with self._blamed():
+            self._stream.flush()
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - of the stream
+        return getattr(self._stream, name)
+
+    @contextlib.contextmanager
+    def _blamed(self) -> Iterator[None]:
+        try:
+            yield
+        except BrokenPipeError:
+            raise  # the reader left
+        except OSError as error:
+            discard(self._stream)
+            raise VoxtileError(
+                f"standard output cannot be written to ({cause_of(error)}); what the command made stays: make room "
+                "there, or send the answer elsewhere, then run it again"
+            ) from error
+
+
+def discard(stream: TextIO) -> None:
+    """Have what is written to a stream, and what it keeps back for its end, go nowhere."""
+    with contextlib.suppress(OSError):  # of a stream without a file
+        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 class _OnlyErrors(io.TextIOBase):

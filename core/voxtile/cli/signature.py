@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import ast
 import inspect
+import re
 import typing
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Literal, TypeAlias
@@ -21,7 +23,8 @@ from docstring_parser import DocstringStyle, parse
 from voxtile.cli.source.classes import arguments_said
 from voxtile.cli.source.names import MISSING, Names, UnreadableError, names_of
 from voxtile.domain import Command
-from voxtile.errors import ConfigError
+from voxtile.errors import ConfigError, VoxtileError
+from voxtile.folders import TO_WRITE
 
 Role: TypeAlias = Literal["argument", "arguments", "option", "run"]
 RUN_OPTIONS = "voxtile.engine.options:RunOptions"
@@ -57,6 +60,11 @@ class Parameter:
         return self.hint is bool
 
     @property
+    def is_output_file(self) -> bool:
+        """Whether it names a file to write (`voxtile.folders.OutputFile`)."""
+        return any(TO_WRITE in getattr(one, "__metadata__", ()) for one in (self.hint, *typing.get_args(self.hint)))
+
+    @property
     def is_required(self) -> bool:
         """Whether it has to be given."""
         return self.default is MISSING and self.role != "arguments"
@@ -65,6 +73,11 @@ class Parameter:
     def option(self) -> str:
         """How it is written, e.g. `--batch-size`."""
         return f"--{self.name.replace('_', '-')}"
+
+    @property
+    def as_typed(self) -> str:
+        """What messages call it: `--batch-size`, or `CORPUS` as the help has it."""
+        return self.option if self.is_option else self.name.upper()
 
 
 @dataclass(frozen=True)
@@ -78,6 +91,26 @@ class Signature:
 
     paragraphs: tuple[str, ...]
     parameters: tuple[Parameter, ...]
+
+
+@contextmanager
+def options_as_typed(signature: Signature) -> Iterator[None]:
+    """Errors of a command name its options as they are typed: `--on-error` for the `'on_error'` of its function.
+
+    A name of one word is one where it stands first and something is said of it, as in `'workers' must be`.
+    """
+    try:
+        yield
+    except VoxtileError as error:
+        words = str(error)
+        for parameter in signature.parameters:
+            if parameter.is_option:
+                name, before, then = parameter.name, r"(?<![\w./-])", r"(?![\w./-])"
+                if "_" not in name:
+                    before, then = "^", "(?= (?:must|is|cannot) )"
+                words = re.sub(rf"{before}(['`]?){name}\1{then}", parameter.option, words)
+        error.args = (words,)
+        raise
 
 
 def signature_of(command: Command) -> Signature:
@@ -100,10 +133,10 @@ def imported_signature(command: Command) -> Signature:
         ConfigError: it cannot be imported, or shares options that are no fields of a class.
     """
     function = command.load()
-    hints, full_hints = typing.get_type_hints(function), typing.get_type_hints(function, include_extras=True)
+    hints = typing.get_type_hints(function, include_extras=True)
     parameters = [
         p.replace(
-            annotation=_class_of_options(full_hints.get(p.name)) if p.kind is p.VAR_KEYWORD else hints.get(p.name, Any)
+            annotation=_class_of_options(hints.get(p.name)) if p.kind is p.VAR_KEYWORD else hints.get(p.name, Any)
         )
         for p in inspect.signature(function).parameters.values()
     ]

@@ -36,7 +36,7 @@ _OWN: Mapping[str, str] = {
     "--seed_everything N": "seed of all random numbers (default: 0)",
     "--print_config": "print the whole config and stop",
 }
-_ABOUT: Mapping[str, str] = {
+SUBCOMMANDS: Mapping[str, str] = {
     "fit": "Train a model",
     "validate": "Print losses and metrics of the validation split",
     "test": "Write the zero-shot report of a trained model",
@@ -77,7 +77,7 @@ def answered(argv: Sequence[str]) -> bool:
     if not {"-h", "--help"} & set(argv):
         return False
     try:
-        lines = list(_help(argv[0]) if argv[0] in _ABOUT else _list())
+        lines = list(_help(argv[0]) if argv[0] in SUBCOMMANDS else _list())
     except UnreadableError:  # another Lightning: its own parser says what there is
         return False
     sys.stdout.write("\n".join(lines) + "\n")
@@ -124,12 +124,12 @@ def check_words(argv: Sequence[str]) -> None:
 
 
 def _refuse_subcommand(argv: Sequence[str]) -> None:
-    there_are = ", ".join(_ABOUT)
+    there_are = ", ".join(SUBCOMMANDS)
     if not argv:
         raise ConfigError(f"give one of {there_are}, and name a config, e.g.: lightning fit -c medical/ct")
     option = argv[0].partition("=")[0]
-    if not option.startswith("-") and argv[0] not in _ABOUT:
-        raise ConfigError(f"there is no '{argv[0]}'{nearest(argv[0], _ABOUT)}; there are {there_are}")
+    if not option.startswith("-") and argv[0] not in SUBCOMMANDS:
+        raise ConfigError(f"there is no '{argv[0]}'{nearest(argv[0], SUBCOMMANDS)}; there are {there_are}")
     close = nearest(option, ("--help", "--version", "--config")) if option.startswith("-") else ""
     if close and option not in (*FLAGS, "--print_config"):
         raise ConfigError(f"there is no option '{option}'{close}")
@@ -170,12 +170,12 @@ def parameters_of(section: str) -> Sequence[Argument]:
 
 def _list() -> Iterator[str]:
     yield from ("Usage: lightning SUBCOMMAND -c CONFIG [OPTIONS]          also as 'voxtile SUBCOMMAND'", "")
-    yield from (f"  {name:<10} {about}" for name, about in _ABOUT.items())
+    yield from (f"  {name:<10} {about}" for name, about in SUBCOMMANDS.items())
     yield from ("", "'lightning SUBCOMMAND --help' shows the options.")
 
 
 def _help(subcommand: str) -> Iterator[str]:
-    yield f"{_ABOUT[subcommand]}."
+    yield f"{SUBCOMMANDS[subcommand]}."
     yield from ("", f"Usage: voxtile {subcommand} -c CONFIG [OPTIONS]          also as 'lightning {subcommand}'", "")
     yield "Options:"
     for label, text in _OWN.items():

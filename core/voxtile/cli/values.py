@@ -26,7 +26,7 @@ def read_value(hint: Any, given: object, name: str) -> Any:  # noqa: ANN401 - of
         hint: a text, path, number or truth value, one of some (Literal), several separated by commas, or a choice of
             these; None among them is what a config's null and the word null stand for.
         given: a text, or a plain value of a config.
-        name: of the option, for messages.
+        name: as what it was given, for messages: `--kind`, VOXTILE_KIND, 'kind' of a config.
 
     Raises:
         ConfigError: it is no such value.
@@ -44,7 +44,7 @@ def read_value(hint: Any, given: object, name: str) -> Any:  # noqa: ANN401 - of
     choices = [str(choice) for one in literals for choice in typing.get_args(one)]
     said = _NOTHING if given is None else given
     raise ConfigError(
-        f"'{name}' must be {' or '.join(map(_described, wanted))}, not '{said}'{nearest(str(said), choices)}"
+        f"{name} must be {' or '.join(map(_described, wanted))}, not '{said}'{nearest(str(said), choices)}"
     )
 
 
@@ -74,7 +74,8 @@ def parts(given: object) -> list[Any]:
 
 
 def _alternatives(hint: Any) -> Sequence[Any]:  # noqa: ANN401 - as above
-    return typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
+    several = typing.get_args(hint) if typing.get_origin(hint) in (typing.Union, types.UnionType) else (hint,)
+    return [typing.get_args(one)[0] if typing.get_origin(one) is typing.Annotated else one for one in several]
 
 
 def _read(hint: Any, given: object) -> Any:  # noqa: ANN401 - as above

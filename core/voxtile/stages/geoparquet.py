@@ -16,12 +16,13 @@ from voxtile.corpus.reader import Corpus
 from voxtile.corpus.schema import SAMPLES
 from voxtile.corpus.storage import publish_all, storage_errors
 from voxtile.errors import ConfigError, CorpusError
+from voxtile.folders import OutputFile
 
 _ROWS = 20_000  # a row group: small enough that a map viewer skips most of them by their boxes
 _BOX = pa.struct([(side, pa.float64()) for side in ("xmin", "ymin", "xmax", "ymax")])
 
 
-def export_geoparquet(corpus: Path, out: Path, *, scheme: str = "default") -> None:
+def export_geoparquet(corpus: Path, out: OutputFile, *, scheme: str = "default") -> None:
     """Merge the parts of `samples` into one GeoParquet 1.1 file, with each sample's split and bounding box.
 
     Footprints are in longitude and latitude (OGC:CRS84), split at the dateline; samples without one are left out.

@@ -20,6 +20,7 @@ from voxtile.corpus.storage import storage_errors
 from voxtile.corpus.view.selection import EVERYTHING, SUFFIX
 from voxtile.corpus.view.view import compile_view, view_label
 from voxtile.errors import ConfigError
+from voxtile.folders import OutputFile
 from voxtile_datasets.curation.balance import (
     Matched,
     cap_from_tail,
@@ -106,7 +107,7 @@ def curate_corpus(
     weight: str | None = None,
     scheme: str = "default",
     seed: int = 0,
-    explain: Path | None = None,
+    explain: OutputFile | None = None,
     pictures: int = 6,
     memory_mb: int = 512,
     dry_run: bool = False,

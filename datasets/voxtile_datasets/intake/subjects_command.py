@@ -8,12 +8,13 @@ from voxtile.console import output
 from voxtile.corpus.identity import KeyMap, key_map_path
 from voxtile.corpus.reader import Corpus
 from voxtile.errors import InputError
+from voxtile.folders import OutputFile
 from voxtile_datasets.intake.reports_file import SUBJECT_COLUMNS, text_column
 from voxtile_datasets.intake.subject_table import SubjectTable
 from voxtile_datasets.intake.tables import read_table
 
 
-def make_subject_table(corpus: Path, table: Path, *, identifiers: Path, key_file: Path | None = None) -> None:
+def make_subject_table(corpus: Path, table: OutputFile, *, identifiers: Path, key_file: Path | None = None) -> None:
     """Make or extend the table of a corpus's subjects, from a list of those who may be among them.
 
     A conversion writes the same table with --subject-table.

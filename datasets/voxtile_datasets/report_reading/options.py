@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from voxtile.engine.options import RunOptions
 from voxtile.errors import ConfigError
+from voxtile.folders import OutputFile
 
 _OF_RULES = ("listing", "reader")
 
@@ -43,7 +44,7 @@ class ReadingOptions(RunOptions):
         key_file: model: key map of the corpus, whose paths are kept out of prompts; default beside the corpus.
     """
 
-    listing: Path | None = None
+    listing: OutputFile | None = None
     reader: Literal["rules", "model"] = "rules"
     provider: str = "local"
     model: str | None = None

@@ -262,4 +262,5 @@ domain = Domain(
     phrases=Path(__file__).parent / "phrases" / "radiology.yaml",
     prompts=tuple(sorted((Path(__file__).parent / "prompts").glob("*.yaml"))),
     questions=(Path(__file__).parent / "questions" / "radiology.yaml",),
+    variables=("VOXTILE_DICOMWEB_LOGIN", "VOXTILE_DICOMWEB_TOKEN"),
 )

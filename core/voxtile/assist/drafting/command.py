@@ -20,13 +20,14 @@ from voxtile.corpus.reader import Corpus
 from voxtile.errors import ConfigError
 from voxtile.evaluation.inputs.units import SPLITS, limited, require_units, select_units
 from voxtile.evaluation.tasks.task import Task
+from voxtile.folders import OutputFile
 
 
 def draft(
     corpus: Path,
     model: str,
     *,
-    out: Path,
+    out: OutputFile,
     split: str = "test",
     scheme: str = "default",
     questions: bool = False,

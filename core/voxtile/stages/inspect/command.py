@@ -17,6 +17,7 @@ from voxtile.console import output, print_json
 from voxtile.corpus.header import corpus_name
 from voxtile.corpus.reader import Corpus
 from voxtile.errors import ConfigError
+from voxtile.folders import OutputFile
 from voxtile.stages.inspect.formatting import bytes_text, shape_text, share_text
 from voxtile.stages.inspect.inputs import input_rows, path_of_input
 from voxtile.stages.inspect.summary import CorpusSummary, summarise
@@ -33,7 +34,7 @@ def inspect_corpus(
     corpus: Path,
     *uids: str,
     uid: str | None = None,
-    html: Path | None = None,
+    html: OutputFile | None = None,
     previews: int = 30,
     leakage: bool = False,
     scheme: str = "default",

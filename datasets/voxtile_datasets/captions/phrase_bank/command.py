@@ -7,12 +7,13 @@ from typing import Literal
 
 from voxtile.corpus.reader import Corpus
 from voxtile.errors import ConfigError
+from voxtile.folders import OutputFile
 
 
 def make_bank(
     corpus: Path,
     *,
-    out: Path,
+    out: OutputFile,
     provider: Literal["local", "openai", "replay", "none"] = "local",
     model: str | None = None,
     base_url: str | None = None,

@@ -11,6 +11,7 @@ from rich.table import Table
 
 from voxtile.console import output
 from voxtile.errors import ConfigError, InputError
+from voxtile.folders import OutputFile
 from voxtile_datasets.captions.phrase_bank.bank_file import (
     KINDS,
     ConceptEntries,
@@ -27,7 +28,12 @@ from voxtile_datasets.captions.wordings import normalise
 
 
 def sign_bank(
-    bank: Path, *, by: str | None = None, on: str | None = None, concepts: str | None = None, out: Path | None = None
+    bank: Path,
+    *,
+    by: str | None = None,
+    on: str | None = None,
+    concepts: str | None = None,
+    out: OutputFile | None = None,
 ) -> None:
     """Sign lines of a phrase bank as they stand, or say who signed which.
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from voxtile.console import output
 from voxtile.engine.run import RunOptions, RunSummary, run_task
 from voxtile.errors import ConfigError, InputError
+from voxtile.folders import OutputFile
 from voxtile_datasets.intake.deidentify import HashedNames
 from voxtile_datasets.intake.planner import IntakeOptions, Planner
 from voxtile_medical.burned_in.blank import TextChoice
@@ -65,7 +66,7 @@ def convert_dicom(
     find_text: TextChoice = "no",
     deface: bool = False,
     key_file: Path | None = None,
-    subject_table: Path | None = None,
+    subject_table: OutputFile | None = None,
     splits: Path | None = None,
     split_fractions: str = "0.8,0.1,0.1",
     min_slices: int = 3,

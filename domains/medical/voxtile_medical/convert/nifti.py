@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from voxtile.console import note, output
 from voxtile.engine.run import RunOptions, run_task
+from voxtile.folders import OutputFile
 from voxtile_datasets.converters.modalities import note_unknown
 from voxtile_datasets.intake.planner import IntakeOptions, Planner
 from voxtile_datasets.intake.report_advice import print_report_advice
@@ -37,7 +38,7 @@ def convert_nifti(
     deidentify: bool = True,
     surrogates: bool = False,
     key_file: Path | None = None,
-    subject_table: Path | None = None,
+    subject_table: OutputFile | None = None,
     splits: Path | None = None,
     split_fractions: str = "0.8,0.1,0.1",
     modality: str = "OT",

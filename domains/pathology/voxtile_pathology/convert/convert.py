@@ -8,6 +8,7 @@ from typing import Any, Literal
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.engine.worker_process import Limits
 from voxtile.errors import ConfigError
+from voxtile.folders import OutputFile
 from voxtile_datasets.intake.planner import IntakeOptions, Planner
 from voxtile_datasets.intake.report_advice import print_report_advice
 from voxtile_pathology.convert.cases import StudyUnit
@@ -51,7 +52,7 @@ def convert_wsi(
     deidentify: bool = True,
     surrogates: bool = False,
     key_file: Path | None = None,
-    subject_table: Path | None = None,
+    subject_table: OutputFile | None = None,
     splits: Path | None = None,
     split_fractions: str = "0.8,0.1,0.1",
     licence: str | None = None,

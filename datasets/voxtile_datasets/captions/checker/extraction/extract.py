@@ -11,6 +11,7 @@ from voxtile.words.phrases import Phrases
 from voxtile.words.tokens import Words, words_of
 from voxtile_datasets.captions.checker.extraction.beyond import beyond_the_picture
 from voxtile_datasets.captions.checker.extraction.claims import LOCAL, Claim, Detail
+from voxtile_datasets.captions.checker.extraction.denied_details import denied_details, parted
 from voxtile_datasets.captions.checker.extraction.details import Found, found_details
 from voxtile_datasets.captions.checker.extraction.dialogue import (
     affirmed,
@@ -257,6 +258,8 @@ def _read(sentence: str, vocabulary: Vocabulary, extra: Phrases[str] | None) -> 
             for claim, mention in zip(claims, mentions, strict=True)
         ]
     claims = [dated(claim, statement, changed) for claim in claims] if vocabulary.natural else claims
+    denied = denied_details(statement, details)
+    claims = [part for claim in claims for part in parted(claim, denied)] if denied else claims
     claims += changed
     claims += unread_diseases(statement, mentions) if vocabulary.is_about_patients else []
     in_bodies = vocabulary.is_about_patients and vocabulary.has_sides

@@ -15,6 +15,7 @@ from voxtile.words.tokens import normal_form, words_of
 FILE = Path(__file__).with_name("grammar.yaml")
 _BEYOND = Path(__file__).with_name("beyond.yaml")
 _CUES = Path(__file__).parent / "scenes" / "cues.yaml"
+_COMPARATORS = ("about", "at_most", "no_more", "less", "more", "just_under", "just_over")
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,8 @@ class Grammar:
         fractions: word → number of parts: third → 3.
         units: phrase → unit.
         measures: phrase → dimension of the number that follows it.
-        comparators: phrase → `about`, `at_most`, `less`, `more`, `just_under` or `just_over`.
+        comparators: phrase → `about`, `at_most`, `no_more`, `less`, `more`, `just_under` or `just_over`.
+        behind: phrase after a number → `more` or `no_more`.
         margins: phrases between a number and the margin beside it.
         directions: phrase → point of the compass.
         picture_directions: the same for words that mean one in a picture with north up.
@@ -86,6 +88,7 @@ class Grammar:
     units: Phrases[Unit]
     measures: Phrases[str]
     comparators: Phrases[str]
+    behind: Phrases[str]
     margins: Phrases[bool]
     directions: Phrases[str]
     picture_directions: Phrases[str]
@@ -112,7 +115,7 @@ def load_grammar() -> Grammar:
     data: dict[str, Any] = load_yaml(FILE.read_text(encoding="utf-8"))
     for kind, phrases in load_yaml(_CUES.read_text(encoding="utf-8")).items():
         data["cues"][kind] = [*data["cues"].get(kind, ()), *phrases]
-    comparators = {kind: data[kind] for kind in ("about", "at_most", "less", "more", "just_under", "just_over")}
+    comparators = {kind: data[kind] for kind in _COMPARATORS}
     return Grammar(
         version=str(data["version"]),
         cues=_table(data["cues"]),
@@ -132,6 +135,7 @@ def load_grammar() -> Grammar:
         units=Phrases(_units(data["units"])),
         measures=_table(data["measures"]),
         comparators=_table(comparators),
+        behind=_table(data["behind"]),
         margins=Phrases((phrase, True) for phrase in data["margins"]),
         directions=_table(data["directions"]),
         picture_directions=_table(data["picture_directions"]),

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from voxtile_datasets.captions.checker.extraction.claims import Detail
 from voxtile_datasets.captions.checker.extraction.common_words import is_of_unknown
+from voxtile_datasets.captions.checker.extraction.denied_details import is_denied_at
 from voxtile_datasets.captions.checker.extraction.details import Found
 from voxtile_datasets.captions.checker.extraction.naming.mention import Mention
 from voxtile_datasets.captions.checker.extraction.numbers.amount import COUNT, SHARE
@@ -37,6 +38,11 @@ _PARTITIVE = frozenset(
 )  # fmt: skip
 _ADJECTIVES = 4
 _PREDICATED = 5
+_PREDICATING = frozenset(
+    ["painted", "colored", "all", "mostly", "light", "dark", "bright", "mainly", ",", "(", ":", "still", "only",
+     "quite", "rather", "just", "also", "now", "very", "mildly", "has", "been", "and", "present"]
+)  # fmt: skip
+_DENYING = frozenset(["not"])
 _AMOUNTS = frozenset(
     ["amount", "quantity", "volume", "degree", "level", "bit", "deal", "extent", "pool", "collection", "load", "burden"]
 )
@@ -197,7 +203,10 @@ def _owner(statement: Statement, item: Found, mentions: Sequence[Mention], vocab
     if kind == "change" and before is not None and _goes_on_to(statement, mentions[before].end, item.start):
         return before
     if kind in _ONLY_BESIDE or kind == "change":
-        return before if before is not None and _is_predicate(statement, mentions[before].end, item.start) else None
+        is_said = before is not None and _is_predicate(
+            statement, mentions[before].end, item.start, may_be_denied=kind == "severity"
+        )
+        return before if is_said else None
     if before is not None and "than" in statement.words.words[mentions[before].end : item.start]:
         return None  # "more tracer than the node at the left hilum"
     if before is not None or following is None:
@@ -367,32 +376,18 @@ def _goes_on_to(statement: Statement, end: int, start: int) -> bool:
     return bool(gap) and gap[0] in _PLACING and len(gap) <= _FURTHEST and not _JOINING & set(gap)
 
 
-def _is_predicate(statement: Statement, end: int, start: int) -> bool:
-    """Whether a detail is said after a verb: "the effusion is small", "the roof is red", "opacity, unchanged"."""
+def _is_predicate(statement: Statement, end: int, start: int, *, may_be_denied: bool = False) -> bool:
+    """Whether a detail is said after a verb: "the effusion is small", "the roof is red", "opacity, unchanged".
+
+    Args:
+        statement: the sentence.
+        end: of the name.
+        start: of the detail.
+        may_be_denied: "the effusion is not small" says something of it, too.
+    """
     gap = statement.words.words[end:start]
     if not gap:
         return True
-    allowed = (
-        statement.grammar.verbs
-        | _STAINED
-        | {"painted", "colored", "all", "mostly", "light", "dark", "bright", "mainly"}
-        | {
-            ",",
-            "(",
-            ":",
-            "still",
-            "only",
-            "quite",
-            "rather",
-            "just",
-            "also",
-            "now",
-            "very",
-            "mildly",
-            "has",
-            "been",
-            "and",
-            "present",
-        }
-    )
+    denying = _DENYING if may_be_denied and is_denied_at(statement, start) else frozenset()
+    allowed = statement.grammar.verbs | _STAINED | _PREDICATING | denying
     return len(gap) <= _PREDICATED and all(word in allowed for word in gap)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from voxtile.words.phrases import Match
 from voxtile.words.tokens import Words
 from voxtile_datasets.captions.checker.extraction.claims import Polarity
+from voxtile_datasets.captions.checker.extraction.exceptions import with_exceptions
 from voxtile_datasets.captions.checker.extraction.grammar import Grammar
 
 ANSWER = "‽"  # stands for a question mark that a denial answers
@@ -47,13 +48,9 @@ _DEFINITE = frozenset(["the", "these", "those", "this", "that", "its", "their", 
 
 
 def _is_place(words: tuple[str, ...], position: int) -> bool:
-    """Whether what follows says where something denied is missing."""
-    return words[position] in _BELONGS or (words[position] in _WHERE and not _is_agent(words, position))
-
-
-def _is_agent(words: tuple[str, ...], position: int) -> bool:
-    """Whether "by" names what does something and not where: "nor invaded by any growth"."""
-    return words[position] == "by" and position > 0 and words[position - 1].endswith("ed")
+    """Whether what follows says where something denied is missing, and not by whom: "nor invaded by any growth"."""
+    is_agent = words[position] == "by" and position > 0 and words[position - 1].endswith("ed")
+    return words[position] in _BELONGS or (words[position] in _WHERE and not is_agent)
 
 
 @dataclass(frozen=True)
@@ -81,12 +78,12 @@ class Statement:
         read = grammar.cues.find(words.words)
         self._seen = {cue.start for cue in read if cue.payload == "denies_seen"}
         found = [Match(c.start, c.end, "denies") if c.payload == "denies_seen" else c for c in read]
-        harmless = [cue for cue in found if cue.payload == "harmless"]
+        found = with_exceptions(found, words.words, grammar)
         self._cues = [cue for cue in found if cue.payload not in ("harmless", "breaks")]
         self._cue_starts = {cue.start for cue in self._cues}
         inside = {i for cue in self._cues for i in range(cue.start + 1, cue.end)}
         self._cue_starts |= {i for i in inside if words.words[i] == "no"}  # within "shows no"
-        self._covered = {i for cue in harmless for i in range(cue.start, cue.end)}
+        self._covered = {i for cue in found if cue.payload == "harmless" for i in range(cue.start, cue.end)}
         backward = [cue for cue in self._cues if cue.payload == "denied"]
         self.verbal = frozenset(i for cue in backward for i in range(cue.start, cue.end))  # of "are not met"
         self.items = self._split([cue for cue in found if cue.payload == "breaks"])
@@ -161,6 +158,12 @@ class Statement:
         if self._denials[position] % 2:
             return "absent"
         return "uncertain" if self._doubts[position] else "present"
+
+    @property
+    def denials(self) -> list[tuple[int, int]]:
+        """Words of the denials that stand before what they deny, half-open."""
+        found = ((cue.start, cue.end) for cue in self._cues if cue.payload == "denies")
+        return [span for span in found if not self._covered.intersection(range(*span))]
 
     def is_denied_within(self, position: int) -> bool:
         """Whether a denial of the same part of the enumeration, or of a row of "nor", reaches a word."""

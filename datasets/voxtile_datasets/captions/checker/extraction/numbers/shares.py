@@ -85,9 +85,12 @@ def _share_at(texts: tuple[str, ...], position: int, grammar: Grammar) -> Amount
     ):
         return None
     middle = (span.low + span.high) / 2
-    bounds = {"more": (middle, 1.0), "less": (0.0, middle), "at_most": (0.0, span.high)}.get(
-        kind if kind and span.high < 1 else "about", (span.low, span.high)
-    )  # "cloud over most of it"
+    bounds = {
+        "more": (middle, 1.0),
+        "less": (0.0, middle),
+        "at_most": (0.0, span.high),
+        "no_more": (0.0, span.high),
+    }.get(kind if kind and span.high < 1 else "about", (span.low, span.high))  # "cloud over most of it"
     return Amount(start, found[0], (bounds,), SHARE, "fraction")
 
 
@@ -123,7 +126,7 @@ def _share_bounds(value: float, kind: str | None) -> tuple[float, float]:
     margin = 0.02 + 0.2 * min(value, 1 - value)
     if kind == "less":
         return 0.0, value
-    if kind == "at_most":
+    if kind in ("at_most", "no_more"):
         return 0.0, value + margin
     if kind == "more":
         return value * (1 - 1e-9), 1.0

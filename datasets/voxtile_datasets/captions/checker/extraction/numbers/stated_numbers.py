@@ -140,7 +140,7 @@ def _worded(texts: tuple[str, ...], position: int, grammar: Grammar) -> Amount |
     kind = comparator[1][0] if comparator else None
     bounds = {
         "more": (middle, math.inf), "just_over": (middle, span.high * 1.2), "less": (0.0, middle),
-        "just_under": (span.low * 0.8, middle), "at_most": (0.0, span.high),
+        "just_under": (span.low * 0.8, middle), "at_most": (0.0, span.high), "no_more": (0.0, span.high),
     }.get(kind or "", (span.low, span.high))  # fmt: skip
     return Amount(position, found[0], (bounds,), COUNT, COUNT, span.is_vague)
 
@@ -178,7 +178,9 @@ def _measured(words: Words, position: int, grammar: Grammar) -> Amount | None:
         return None
     if margin is None and unit is not None:
         margin, end = _margin(words, end, grammar, unit)
-    kind = "odd" if is_odd else comparator[1][0] if comparator else None
+    behind = grammar.behind.longest_at(texts, end) if comparator is None else None
+    end = behind[0] if behind else end
+    kind = "odd" if is_odd else comparator[1][0] if comparator else behind[1][0] if behind else None
     size = unit.size if unit else 1.0
     dimension = unit.dimension if unit else COUNT
     if margin is None:
@@ -358,6 +360,8 @@ def _bounds(text: str, value: float, size: float, kind: str | None, dimension: s
     half = 0.5 * 10.0 ** -len(decimals)
     if is_count:
         half = 0.0
+    if kind == "no_more":
+        return 0.0, (value + half) * size
     margin = max(half if value < 10 or decimals else 0.5, abs(value) * (_ABOUT if kind == "about" else _TOLERANCE))
     if dimension == SHARE and kind == "about":
         margin = max(margin, _PERCENT_STEP / 2)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import os
+import stat
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated, TypeAlias
+
+from voxtile.errors import ConfigError
 
 OUTPUT_ROOT = "VOXTILE_OUTPUT_ROOT"
 """Variable of the environment that names the folder under which outputs lie."""
@@ -14,13 +18,37 @@ OutputFile: TypeAlias = Annotated[Path, TO_WRITE]
 
 
 def cache_folder(name: str) -> Path:
-    """A folder for what can be made again: under VOXTILE_CACHE, else under the user's cache folder.
+    """A folder for what can be made again, of this user alone: under VOXTILE_CACHE, else under the user's cache folder.
+
+    What lies there is read without further question, so that nobody else may have put it there.
 
     Args:
-        name: of the folder, e.g. `phantoms`; it may not exist yet.
+        name: of the folder, e.g. `phantoms`; it is made, and where it cannot be, whoever writes into it says so.
+
+    Raises:
+        ConfigError: it belongs to another user, or others can write into it.
     """
     root = os.environ.get("VOXTILE_CACHE") or os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "voxtile")
-    return Path(root).expanduser() / name
+    folder = Path(root).expanduser() / name
+    with suppress(OSError):
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        folder.mkdir(mode=0o700, exist_ok=True)
+    with suppress(FileNotFoundError, NotADirectoryError, PermissionError):
+        for status in (folder.lstat(), folder.stat()):  # a link, and what it leads to
+            _refuse_others(folder, status)
+    return folder
+
+
+def _refuse_others(folder: Path, status: os.stat_result) -> None:
+    if status.st_uid not in (os.getuid(), 0):
+        raise ConfigError(
+            f"the cache folder '{folder}' belongs to another user, who could put anything there; name one of your own "
+            "by VOXTILE_CACHE"
+        )
+    if not stat.S_ISLNK(status.st_mode) and status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        raise ConfigError(
+            f"others can write into the cache folder '{folder}'; remove it, or name another by VOXTILE_CACHE"
+        )
 
 
 def under_output_root(path: Path) -> Path:

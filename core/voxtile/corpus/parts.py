@@ -9,7 +9,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import pyarrow as pa
@@ -241,6 +241,26 @@ def part_dataset(paths: Sequence[Path], schema: pa.Schema) -> ds.Dataset:
     if all(path.is_file() for path in paths) or not paths:
         return ds.dataset([str(path) for path in paths], schema=bare, format="parquet")
     return ds.FileSystemDataset(fragments(paths), bare, ds.ParquetFileFormat(), LocalFileSystem())
+
+
+def held_dataset(paths: Sequence[Path], schema: pa.Schema) -> ds.Dataset:
+    """As `part_dataset`, for who holds it and reads later: the parts may have been packed meanwhile.
+
+    DuckDB asks for a scanner at each query, and gets one of the files that hold the parts then.
+    """
+    import pyarrow.dataset as ds  # late, as above
+
+    written = paths[0].parent.stat().st_mtime_ns
+    found = part_dataset(paths, schema)
+
+    class Held(ds.FileSystemDataset):  # type: ignore[misc]
+        def scanner(self, **options: Any) -> ds.Scanner:  # noqa: ANN401 - of pyarrow
+            nonlocal found, written
+            if (now := paths[0].parent.stat().st_mtime_ns) != written:
+                found, written = part_dataset(paths, schema), now
+            return found.scanner(**options)
+
+    return Held([], schema.remove_metadata(), ds.ParquetFileFormat(), LocalFileSystem())
 
 
 def read_parts(paths: Sequence[Path], schema: pa.Schema, columns: Sequence[str]) -> pa.Table:

@@ -18,7 +18,15 @@ import pyarrow.compute as pc
 
 from voxtile.corpus.header import corpus_root
 from voxtile.corpus.integrity import read_sound
-from voxtile.corpus.parts import check_part, part_dataset, part_paths, read_parts, sql_schema, table_schema
+from voxtile.corpus.parts import (
+    check_part,
+    held_dataset,
+    part_dataset,
+    part_paths,
+    read_parts,
+    sql_schema,
+    table_schema,
+)
 from voxtile.corpus.records import Hashes, check_parts, recorded_files
 from voxtile.corpus.schema import TABLES
 from voxtile.corpus.shards.blosc2_frame import full_selection
@@ -136,7 +144,7 @@ class Corpus:
             for index in range(len(self.roots)):
                 source = f"__{name}_{index}"
                 paths, schema = self.parts(name, index), sql_schema(name)
-                connection.register(source, part_dataset(paths, schema) if paths else schema.empty_table())
+                connection.register(source, held_dataset(paths, schema) if paths else schema.empty_table())
                 pieces.append(f'SELECT *, {index}::INTEGER AS {ROOT_COLUMN} FROM "{source}"')
             connection.execute(f'CREATE VIEW "{name}" AS {" UNION ALL ".join(pieces)}')
         connection.register("ledger", self.ledger())

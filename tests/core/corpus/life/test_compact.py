@@ -69,6 +69,19 @@ def test_an_opened_corpus_reads_the_same_rows_after_it_was_packed(root):
         assert connection.execute("SELECT count(*) FROM captions").fetchone() == (len(before["captions"]),)
 
 
+def test_a_connection_that_was_held_reads_the_same_rows_after_it_was_packed(root):
+    with Corpus(root).connection() as held, Corpus(root).connection() as asked:
+        queries = [f"SELECT * FROM {name} ORDER BY ALL" for name in ("samples", "captions", "facts")]
+        before = [asked.execute(query).fetchall() for query in queries]
+        compact_corpus(root)
+        for connection in (held, asked):
+            assert [connection.execute(query).fetchall() for query in queries] == before
+            assert connection.execute("SELECT count(*) FROM samples WHERE uid < 'm'").fetchone() is not None
+        add(root, 6)  # which it does not see
+        compact_corpus(root)
+        assert [held.execute(query).fetchall() for query in queries] == before
+
+
 @pytest.mark.parametrize("function", ["part_dataset", "_stored_schema"])
 def test_parts_that_are_packed_while_they_are_opened_are_read_all_the_same(root, monkeypatch, function):
     before = Corpus(root).table("captions").to_pylist()

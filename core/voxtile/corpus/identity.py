@@ -7,7 +7,7 @@ import hmac
 import os
 import re
 import secrets
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -244,12 +244,20 @@ class KeyMap:
     def _write(self, target: Path) -> None:
         known = dict(sorted(self._paths.items()))
         schema = _SCHEMA.with_metadata({_KEY_FIELD: self.hasher.key.hex().encode()})
-        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        os.fchmod(descriptor, 0o600)  # the draft may be there already
-        with os.fdopen(descriptor, "wb") as file:
-            subjects = [self._subjects.get(source, "") for source in known]
-            columns = {"source": [*known], "path": [*known.values()], "subject": subjects}
-            pq.write_table(text_table(columns, schema), file, compression="zstd")
+        subjects = [self._subjects.get(source, "") for source in known]
+        write_private(target, {"source": [*known], "path": [*known.values()], "subject": subjects}, schema)
+
+
+def write_private(target: Path, columns: Mapping[str, Sequence[str]], schema: pa.Schema) -> None:
+    """Write a table of texts that only its owner can read (mode 0600).
+
+    Raises:
+        OSError: the file cannot be written.
+    """
+    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    os.fchmod(descriptor, 0o600)  # the draft may be there already
+    with os.fdopen(descriptor, "wb") as file:
+        pq.write_table(text_table(columns, schema), file, compression="zstd")
 
 
 def _remove_unused(path: Path, corpus: Path) -> None:

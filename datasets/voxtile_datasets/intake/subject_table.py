@@ -6,7 +6,6 @@ need not be able to do the second, so the two are different files, and a corpus 
 
 from __future__ import annotations
 
-import os
 import stat
 from collections.abc import Iterable
 from pathlib import Path
@@ -15,8 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from voxtile.corpus.forgotten import ForgottenSubjects
-from voxtile.corpus.identity import key_map_path, printable
-from voxtile.corpus.parts import text_table
+from voxtile.corpus.identity import key_map_path, printable, write_private
 from voxtile.corpus.storage import publish_all
 from voxtile.errors import ConfigError, CorpusError, InputError
 
@@ -138,12 +136,7 @@ class SubjectTable:
 
     def _write(self, target: Path) -> None:
         known = dict(sorted(self._identifiers.items()))
-        descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        os.fchmod(descriptor, 0o600)  # the draft may be there already
-        with os.fdopen(descriptor, "wb") as file:
-            pq.write_table(
-                text_table({"subject": [*known], "identifier": [*known.values()]}, _SCHEMA), file, compression="zstd"
-            )
+        write_private(target, {"subject": [*known], "identifier": [*known.values()]}, _SCHEMA)
 
 
 def _load(path: Path) -> dict[str, str]:

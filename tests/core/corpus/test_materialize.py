@@ -8,12 +8,14 @@ import pytest
 import torch
 from PIL import Image
 
+from voxtile.corpus.parts import part_batches
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, append_rows, new_corpus
 from voxtile.data.presets.image import ImagePreset
 from voxtile.data.presets.volume import VolumePreset
 from voxtile.errors import ConfigError, CorpusError, PresetError
+from voxtile.stages.materialize import command
 from voxtile.stages.materialize.command import MaterializeTask, carry_tables, materialize_corpus
 from voxtile.stages.materialize.derive import derive
 from voxtile.stages.materialize.preset_file import read_preset
@@ -201,6 +203,24 @@ def source(tmp_path):
 
 
 PRESET = VolumePreset(shape=(10, 16, 16), spacing=(2.5, 1.6, 1.4), modalities=("CT",))
+
+
+def test_the_reason_is_looked_for_no_further_than_the_first_sample_that_does_not_fit(source, monkeypatch):
+    """A table of a hundred million rows is not read again whole."""
+    read = []
+
+    def batches(*arguments):
+        for batch in part_batches(*arguments):
+            read.extend(batch["uid"].to_pylist())
+            yield batch
+
+    monkeypatch.setattr(command, "part_batches", batches)
+    monkeypatch.setattr(command, "_AT_ONCE", 1)
+    for_mr = VolumePreset(shape=(10, 16, 16), spacing=(2.5, 1.6, 1.4), modalities=("MR",))
+    refusal = MaterializeTask(str(source), description(for_mr), "{}").first_refusal()
+    assert refusal is not None
+    assert "holds a volume (CT" in refusal
+    assert read == ["u1"]
 
 
 def test_what_belongs_to_the_samples_comes_along(source, tmp_path, capsys):

@@ -17,10 +17,11 @@ from voxtile.bounded_text import load_json
 from voxtile.console import output
 from voxtile.corpus.confidentiality import Code, confidentiality_of
 from voxtile.corpus.header import corpus_home, corpus_root
-from voxtile.corpus.parts import part_paths, read_parts, table_schema
+from voxtile.corpus.parts import part_batches, part_paths, read_parts, table_schema
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Row, Sample
 from voxtile.corpus.reference_roots import named_roots, only_references_in
+from voxtile.corpus.schema import SAMPLES
 from voxtile.corpus.source import StoredSample
 from voxtile.corpus.writer import append_rows
 from voxtile.engine.task import Item, Outcome
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 
 _UNFIT = "unfit-for-preset"
+_AT_ONCE = 1000  # rows
 _STORED = ("shard", "codec", "offset", "nbytes", "sha256", "shape", "dtype", "ref")
 
 
@@ -169,7 +171,9 @@ class MaterializeTask:
 
     def first_refusal(self) -> str | None:
         """Why the first sample that the preset cannot use is left out; None where it can use all."""
-        rows = Corpus(self.corpus).table("samples").to_pylist()
+        parts = Corpus(self.corpus).parts("samples")
+        batches = (batch for part in parts for batch in part_batches(part, _AT_ONCE, SAMPLES.names))  # to the first one
+        rows = (row for batch in batches for row in batch.to_pylist())
         return next((refusal for refusal in map(self._refusal, rows) if refusal), None)
 
     def _refusal(self, row: Row) -> str | None:

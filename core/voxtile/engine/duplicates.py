@@ -7,15 +7,17 @@ from dataclasses import dataclass, replace
 
 from voxtile.corpus.forgotten import FORGOTTEN, ForgottenSubjects
 from voxtile.corpus.records import Row, Sample
+from voxtile.corpus.schema import DESCRIPTIVE
 from voxtile.engine.earlier_runs import (
     ADDED,
     ADDED_IN_PART,
     BESIDE_EARLIER,
     CONVERTED_BEFORE,
+    LEFT_WITH_DUPLICATE,
     STORED_OTHERWISE,
     EarlierRows,
 )
-from voxtile.engine.task import Item, Outcome
+from voxtile.engine.task import Item, Outcome, Part
 from voxtile.errors import CorpusError
 
 
@@ -90,6 +92,7 @@ def without_duplicates(
             return True
         return uid not in elsewhere if uid is not None else bool(kept)
 
+    outcome = replace(outcome, parts=(*outcome.parts, *_left_with(outcome, elsewhere)))
     selected = _selected(outcome, kept, takes)
     if added:
         return replace(selected, reason=ADDED_IN_PART if differing else ADDED), list(kept), list(added)
@@ -97,6 +100,25 @@ def without_duplicates(
         return selected, list(kept), []
     reason = "duplicate" if not earlier else STORED_OTHERWISE if differing else CONVERTED_BEFORE
     return Outcome("dropped", reason=reason, parts=outcome.parts), [], []
+
+
+def _left_with(outcome: Outcome, elsewhere: Container[str]) -> list[Part]:
+    """What an input brings about samples that another input stores, a part for each kind of it: it is not stored.
+
+    Outlines that a rule with a version drew (`wsi@1`) follow from the pixels, and the other input has them.
+    """
+    regions = (*outcome.tables.get("regions", ()), *(mask.row for mask in outcome.masks))
+    told = {
+        "texts": outcome.tables.get("captions", ()),
+        "outlines": [row for row in regions if "@" not in (row.get("source") or "")],
+        "facts": [row for row in outcome.tables.get("facts", ()) if row["concept"] not in DESCRIPTIVE],
+    }
+    lost = {what: [row["uid"] for row in rows if row["uid"] in elsewhere] for what, rows in told.items()}
+    return [
+        Part(uids[0], "dropped", LEFT_WITH_DUPLICATE, f"its {what} are left out: another input has the sample")
+        for what, uids in lost.items()
+        if uids
+    ]
 
 
 def without_forgotten(item: Item, outcome: Outcome, forgotten: ForgottenSubjects) -> tuple[Item, Outcome]:

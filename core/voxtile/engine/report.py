@@ -118,7 +118,7 @@ def print_summary(name: str, corpus: Path, summary: RunSummary) -> None:
     if summary.earlier:
         table.add_row("from earlier runs", str(summary.earlier))
     console.print(table)
-    for reason in sorted({*summary.again, *summary.reasons["dropped"]} & ADVICE.keys()):
+    for reason in sorted({*summary.again, *summary.left_out, *summary.reasons["dropped"]} & ADVICE.keys()):
         console.print(f"{reason}: {ADVICE[reason]}", highlight=False, markup=False, soft_wrap=True)
     for source, failure in summary.failures[:SHOWN_FAILURES]:
         told = failure.sentence if failure.sentence.startswith(source) else f"{source}: {failure.sentence}"

@@ -48,3 +48,36 @@ def test_two_blocks_of_a_file_add_the_same_row_once(job_items, last_first, tmp_p
         assert [row["text"] for row in Corpus(tmp_path).table("captions").to_pylist()] == ["first"]
         assert not verify(tmp_path).problems
         assert (summary.again, summary.reasons["dropped"]) == (again, dropped)
+
+
+@dataclass(frozen=True)
+class Copies(Blocks):
+    """The bytes of one file under another name, with what somebody says of them there."""
+
+    source: str = "copy"
+
+    def items(self):
+        return [Item(self.source, {"text": self.text})]
+
+    def process(self, item):
+        outcome = super().process(item)
+        drawn = {"region_id": "r", "uid": UID, "phrase": "mass", "box": [0.0, 0.0, 1.0, 1.0]}
+        role = {"uid": UID, "concept": "series role", "polarity": "present", "source": "series@1"}
+        seen = {"regions": [drawn | {"source": "wsi@1"}], "facts": [role]}  # of the pixels, which are the same
+        if item.inputs["text"]:
+            seen["regions"] += [drawn | {"source": "annotations"}] * 2
+            seen["facts"].append(role | {"concept": "mass", "source": "labels@1"})
+        return Outcome("used", samples=outcome.samples, tables={**outcome.tables, **seen})
+
+
+@pytest.mark.cases(2)
+@pytest.mark.parametrize(("text", "left"), [("", {}), ("benign", {"left-with-duplicate": 3})])
+def test_what_a_copy_of_a_stored_input_brings_is_named_where_it_is_left_out(text, left, tmp_path, capsys):
+    run_task(Blocks("malignant"), tmp_path, RunOptions(engine="inline"))
+    capsys.readouterr()
+    summary = run_task(Copies(text), tmp_path, RunOptions(engine="inline"))
+    assert (summary.reasons["dropped"], summary.left_out) == ({"duplicate": 1}, left)
+    assert ("left-with-duplicate: these inputs repeat" in " ".join(capsys.readouterr().out.split())) == bool(left)
+    rows = [row for row in Corpus(tmp_path).ledger().to_pylist() if row["source"] == "copy"]
+    assert [(r["reason"], r["uid"]) for r in rows[1:]] == [("left-with-duplicate", UID)] * sum(left.values())
+    assert [row["text"] for row in Corpus(tmp_path).table("captions").to_pylist()] == ["malignant"]

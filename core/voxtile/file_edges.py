@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -41,15 +41,30 @@ def probe(path: Path, places: int = PROBES, nbytes: int = EDGE) -> tuple[int, st
         OSError: it cannot be read.
     """
     size = path.stat().st_size
-    digest = hashlib.sha256()
     with path.open("rb") as file:
-        if size <= places * nbytes:
-            digest.update(file.read())
-        else:
-            for number in range(places):
-                file.seek((size - nbytes) * number // (places - 1))
-                digest.update(file.read(nbytes))
-    return size, digest.hexdigest()
+
+        def read(offset: int, length: int) -> bytes:
+            file.seek(offset)
+            return file.read(length)
+
+        return size, probe_bytes(read, size, places, nbytes)
+
+
+def probe_bytes(read: Callable[[int, int], bytes], size: int, places: int = PROBES, nbytes: int = EDGE) -> str:
+    """The digest of `probe`, of what is no file by itself.
+
+    Args:
+        read: offset and number of bytes → these bytes.
+        size: of it in bytes.
+        places, nbytes: as for `probe`.
+    """
+    digest = hashlib.sha256()
+    if size <= places * nbytes:
+        digest.update(read(0, size))
+    else:
+        for number in range(places):
+            digest.update(read((size - nbytes) * number // (places - 1), nbytes))
+    return digest.hexdigest()
 
 
 def probe_digest(path: Path) -> str:

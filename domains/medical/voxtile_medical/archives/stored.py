@@ -91,6 +91,16 @@ def stored_size(path: Path) -> int:
         return file.size
 
 
+def telling(path: Path) -> str | None:
+    """What tells a member of an archive from another of its name and size, without unpacking it; None of a plain file.
+
+    Raises:
+        OSError, Verdict: as `open_stored`.
+    """
+    with open_stored(path) as file:
+        return file.telling() if isinstance(file, _Member) else None
+
+
 def is_stored(path: Path) -> bool:
     """There is such a file, or such a member of an archive."""
     return path.is_file() or (runs_through(f"{path}/") and path.name in names_in(path.parent))
@@ -102,8 +112,7 @@ def names_in(folder: Path) -> list[str]:
         return sorted(entry.name for entry in folder.iterdir() if entry.is_file())
     try:
         archive, path = (folder, "") if folder.is_file() else _parts(folder)
-        stated = archive.stat()
-        found = _opened(archive, stated.st_size, stated.st_mtime_ns).paths()
+        found = _opened(archive, _state(archive)).paths()
     except (OSError, ArchiveFault):
         return []
     start = f"{path}/" if path else ""
@@ -181,10 +190,10 @@ class _Member:
 
     def __init__(self, path: Path | str) -> None:
         archive, self._path = _parts(Path(path))
-        stated = archive.stat()
+        state = _state(archive)
         self._whole: bytes | None = None
         try:
-            self._archive = _opened(archive, stated.st_size, stated.st_mtime_ns)
+            self._archive = _opened(archive, state)
             self.size = self._archive.size(self._path)
         except ArchiveFault as fault:
             raise Verdict(fault.reason, fault.detail) from fault
@@ -198,6 +207,12 @@ class _Member:
 
     def __exit__(self, *_: object) -> None:
         self._whole = None
+
+    def telling(self) -> str:
+        try:
+            return self._archive.telling(self._path)
+        except ArchiveFault as fault:
+            raise Verdict(fault.reason, fault.detail) from fault
 
     def read(self, length: int, offset: int = 0) -> bytes:
         if offset == 0 and length < self.size and self._whole is None:
@@ -245,8 +260,14 @@ def _parts(path: Path) -> tuple[Path, str]:
     return archive, path.relative_to(archive).as_posix()
 
 
+def _state(archive: Path) -> tuple[int, ...]:
+    """What changes with a file; nobody can set the time of its last change (ctime) to an old one."""
+    stated = archive.stat()
+    return stated.st_ino, stated.st_size, stated.st_mtime_ns, stated.st_ctime_ns
+
+
 @lru_cache(maxsize=4)
-def _opened(archive: Path, _size: int, _mtime: int) -> ZipMembers | TarMembers:
+def _opened(archive: Path, _state: tuple[int, ...]) -> ZipMembers | TarMembers:
     return _open(archive)
 
 

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, cast
 from indexed_gzip import IndexedGzipFile, ZranError
 
 from voxtile.corpus.identity import printable
+from voxtile.file_edges import probe_bytes, probe_digest
 from voxtile_medical.archives import entries
 from voxtile_medical.archives.entries import DAMAGED, ArchiveFault, Entry, EntryNames, refuse_bomb
 
@@ -28,6 +29,7 @@ class TarMembers:
     """
 
     def __init__(self, path: Path) -> None:
+        self._path = path
         try:
             with path.open("rb") as stream:
                 self._packed = stream.read(2) == _GZIP
@@ -89,6 +91,18 @@ class TarMembers:
         """
         return self._place(path)[1]
 
+    def telling(self, path: str) -> str:
+        """What tells a member from another of its name and size: places of it, or of the archive where that is packed.
+
+        Raises:
+            KeyError: it is not there.
+            ArchiveFault: `damaged-member`.
+        """
+        if self._packed:  # to look into each member would be to unpack it once more
+            return probe_digest(self._path)
+        start, size = self._place(path)
+        return probe_bytes(lambda offset, length: self._bytes(start + offset, length), size)
+
     def read(self, path: str, length: int = -1) -> bytes:
         """The first bytes of a member; all of them where no length is given.
 
@@ -97,7 +111,9 @@ class TarMembers:
             ArchiveFault: `damaged-member`.
         """
         offset, size = self._place(path)
-        wanted = size if length < 0 else min(length, size)
+        return self._bytes(offset, size if length < 0 else min(length, size))
+
+    def _bytes(self, offset: int, wanted: int) -> bytes:
         try:
             self._stream.seek(offset)
             found = self._stream.read(wanted)

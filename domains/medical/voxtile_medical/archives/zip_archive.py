@@ -57,6 +57,14 @@ class ZipMembers:
         """
         return self._infos[path].file_size
 
+    def telling(self, path: str) -> str:
+        """What tells a member from another of its name and size: its checksum, which the archive states.
+
+        Raises:
+            KeyError: it is not there.
+        """
+        return f"crc32-{self._infos[path].CRC:08x}"
+
     def read(self, path: str, length: int = -1) -> bytes:
         """The first bytes of a member; all of them, held against its checksum, where no length is given.
 

@@ -22,7 +22,7 @@ from voxtile.file_edges import probe_digests
 from voxtile_datasets.intake.planner import SPLIT_SCHEME, PlannedTask, Planner
 from voxtile_datasets.intake.reports_file import raw_captions
 from voxtile_datasets.intake.subject_pattern import subject_finder
-from voxtile_medical.archives.stored import stored_size, stream_of
+from voxtile_medical.archives.stored import stored_size, stream_of, telling
 from voxtile_medical.dicom_header.attributes import attributes_of
 from voxtile_medical.dicom_header.scan import ODD_NAME, root_of
 from voxtile_medical.nifti.bids import Sidecars
@@ -136,7 +136,7 @@ class NiftiTask(PlannedTask):
         is_label_map = path in layout.labels or is_label_name(path, self.label_patterns)
         if self.subject_pattern is not None and not is_label_map:
             subject = subject_finder(self.subject_pattern)(path)
-        size = stored_size(root / path)
+        size, probe = stored_size(root / path), probe or telling(root / path)
         inputs = {
             "kind": "file",
             "path": path,

@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from voxtile.corpus.records import Row
 from voxtile.engine.task import Item, Outcome
+from voxtile.file_edges import probe_digests
 from voxtile.stages.ingest.text import caption_rows
 from voxtile_medical.dicom_header.attributes import attributes_of
 from voxtile_medical.nifti.header import NiftiHeader, read_nifti_header
@@ -69,12 +70,14 @@ class VolumeTask(NiftiTask):
         if self.listing is None:
             raise RuntimeError("the plan is made in the process that listed the download")
         root = self.listing.root
-        items = [self._volume_item(root, volume) for volume in self.listing.volumes]
+        volumes = self.listing.volumes
+        probes = probe_digests(root / volume.path for volume in volumes)
+        items = [self._volume_item(root, volume, probe) for volume, probe in zip(volumes, probes, strict=True)]
         items += [_left_item(planner.source_name(left.name), left) for left in self.listing.left_out]
         planner.save()
         return items
 
-    def _volume_item(self, root: Path, volume: Volume) -> Item:
+    def _volume_item(self, root: Path, volume: Volume, probe: str | None) -> Item:
         planner, size = self.own_planner, (root / volume.path).stat().st_size
         inputs = {
             "kind": "file",
@@ -92,6 +95,8 @@ class VolumeTask(NiftiTask):
             "geometry": dict(volume.geometry),
             "channels": list(volume.rule.channels),
         }
+        if probe is not None:  # without it another release's file of this name and size were taken for this one
+            inputs["probes"] = planner.names.name("content", probe)
         if volume.rule.array:
             inputs["array"] = {"name": volume.rule.array, "spacing": volume.rule.spacing}
         described = _described(volume.rule.series) if volume.rule.series else {}

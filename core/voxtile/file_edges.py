@@ -56,7 +56,8 @@ def probe_bytes(read: Callable[[int, int], bytes], size: int, places: int = PROB
     Args:
         read: offset and number of bytes → these bytes.
         size: of it in bytes.
-        places, nbytes: as for `probe`.
+        places: where it is read, as for `probe`.
+        nbytes: that are read at each.
     """
     digest = hashlib.sha256()
     if size <= places * nbytes:

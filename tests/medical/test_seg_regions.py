@@ -245,6 +245,21 @@ def test_masks_that_arrive_later_find_their_image_and_are_attached_once(write, c
         attach_masks(root, tmp_path / "in", INLINE, key_file=tmp_path / "elsewhere.parquet")
 
 
+def test_a_segmentation_that_was_corrected_under_its_uid_is_named(write, convert, tmp_path, capsys):
+    path = write(LIVER_AND_MASS[..., :1].astype(np.uint8), "BINARY", [segment(1, "Liver")], "late/a.dcm")
+    corpus, root = convert(), tmp_path / "corpus"
+    for _ in range(2):
+        assert attach_masks(root, tmp_path / "late", INLINE).reasons["dropped"] == {}
+    corrected = pydicom.dcmread(path)
+    corrected.PixelData = bytes(len(corrected.PixelData) - 8) + corrected.PixelData[-8:]
+    corrected.save_as(path)
+    capsys.readouterr()
+    for _ in range(2):
+        assert attach_masks(root, tmp_path / "late", INLINE).reasons["dropped"] == {"corrected-mask": 1}
+        assert "corrected-mask: an earlier run attached another version" in capsys.readouterr().out
+    np.testing.assert_array_equal(masks_of(corpus)["Liver"], on_corpus(LIVER_AND_MASS[..., 0]))
+
+
 def test_segmentations_for_a_corpus_without_dicom_series_are_refused_at_once(write, tmp_path):
     write(LIVER_AND_MASS[..., :1].astype(np.uint8), "BINARY", [segment(1, "Liver")], "late/a.dcm")
     (tmp_path / "nifti").mkdir()

@@ -41,8 +41,8 @@ ADVICE: Mapping[str, str] = {
     "they stay as they are; to have the new ones instead, convert into a new corpus",
     KEPT_SPLIT: "the corpus has the subjects of these inputs in another split than this run gives them, and they stay "
     "there; to have other splits, convert into a new corpus",
-    LEFT_WITH_DUPLICATE: "these inputs repeat samples that the corpus has from other inputs, and the texts, outlines or "
-    "facts that they bring are left out, the same ones or others; where they differ, give each to the input that is "
+    LEFT_WITH_DUPLICATE: "these inputs repeat samples that the corpus has from other inputs, and the texts, outlines "
+    "or facts that they bring are left out, the same ones or others; where they differ, give each to the input that is "
     "stored, in a new corpus",
     CONVERTED_BEFORE: "an earlier run stored these samples under other options, and they stay as they are; to have "
     "other subjects, splits, licences or pixels, convert into a new corpus",

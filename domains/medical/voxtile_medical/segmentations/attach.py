@@ -21,6 +21,8 @@ from voxtile_medical.segmentations.task import MaskTask
 ADVICE: Mapping[str, str] = {
     "absent-slices": "the mask has voxels on slices that the image lacks; convert the whole series",
     "ambiguous-image": "several images go by the label map's name and none has its grid; say which with --pairs FILE",
+    "corrected-mask": "an earlier run attached another version of the object, and it stays; give this one a UID of its "
+    "own (both are then there), or convert into a new corpus to have it alone",
     "duplicate-file": "the file is a copy of a mask that is used; nothing is to be done",
     "empty-mask": "no voxel is set, so there is no region; nothing is to be done unless the mask should not be empty",
     "mixed-orientations": "the frames point in different directions and are not on the image's grid; export one stack",

@@ -26,7 +26,8 @@ from voxtile_medical.segmentations.samples import Images, MaskNames
 from voxtile_medical.segmentations.sidecars import sidecars_of
 from voxtile_medical.verdicts import Verdict
 
-_DIGEST_DIGITS = 16  # of the bytes of a label map, among the files of one name
+_DIGEST_DIGITS = 16  # of the bytes of a mask file, among the files of one name or UID
+CORRECTED = "corrected-mask"
 NO_SERIES = "the series that it marks is not in the corpus; convert the images first"
 NO_IMAGE = "no image of the corpus goes by its name; say which with --pairs FILE (columns mask and uid)"
 
@@ -142,9 +143,7 @@ class MaskPlan:
     ) -> Iterator[Item]:
         """A label map by its name and, where a file of that name is attached already, by its bytes as well."""
         with stream_of(self._root / path) as stream:
-            digest = self._names.names.name("content", hashlib.file_digest(stream, "sha256").hexdigest())[
-                :_DIGEST_DIGITS
-            ]
+            digest = self._digest(hashlib.file_digest(stream, "sha256").hexdigest())
         prefix = self._prefix(path)
         grids = [grid for grid in (*named, *others) if (prefix, grid.uid) in self._images.attached]
         more = {**more, "digest": digest, "taken": []}
@@ -154,6 +153,9 @@ class MaskPlan:
             phrases = {phrase for grid in grids for phrase in self._images.attached[prefix, grid.uid]}
             more["taken"] = sorted(phrases, key=str)
             yield from self._item("label-map", path, size, f"{path} {digest}", named, more, others)
+
+    def _digest(self, sha256: str) -> str:
+        return self._names.names.name("content", sha256)[:_DIGEST_DIGITS]
 
     def _prefix(self, identity: str) -> str:
         return region_prefix(self._names.names.name("content", f"mask {identity}"))
@@ -173,7 +175,13 @@ class MaskPlan:
             yield self._object_note(header, "no-series", NO_SERIES)
             return
         frames = {number: name("frame_of_reference", value) for number, value in references.roi_frames if value}
+        digest, earlier = self._digest(references.sha256), self._images.digests.get(self._prefix(uid))
+        if earlier and digest not in earlier:
+            why = "the corpus has an object of its SOPInstanceUID with other content, which stays as it was attached"
+            yield self._object_note(header, CORRECTED, why)
+            return
         more = {
+            "digest": digest,
             "frame": frame if header.text("FrameOfReferenceUID") else "",
             "frames": frames,
             "identifiers": self._identifiers(references.series),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pydicom
 from pydicom.dataset import Dataset
 
-from voxtile_medical.archives.stored import stored
+from voxtile_medical.archives.stored import stored, stream_of
 from voxtile_medical.dicom_header.pydicom_warnings import quiet_pydicom
 from voxtile_medical.verdicts import Verdict
 
@@ -30,11 +31,13 @@ class References:
         series: of the images.
         instances: of the images, at most `MAX_INSTANCES`.
         roi_frames: (ROI number, its frame of reference) of a structure set.
+        sha256: of the file, since its UID may stay where its content is corrected.
     """
 
     series: tuple[str, ...]
     instances: tuple[str, ...]
     roi_frames: tuple[tuple[str, str], ...]
+    sha256: str
 
 
 def read_references(path: Path) -> References:
@@ -47,6 +50,8 @@ def read_references(path: Path) -> References:
         with quiet_pydicom():
             dataset = pydicom.dcmread(stored(path), stop_before_pixels=True, specific_tags=list(_SEQUENCES))
             found = list(_series(dataset))
+            with stream_of(path) as stream:
+                digest = hashlib.file_digest(stream, "sha256").hexdigest()
             rois = [
                 (str(item.ROINumber), str(item.get("ReferencedFrameOfReferenceUID") or ""))
                 for item in dataset.get("StructureSetROISequence") or ()
@@ -55,7 +60,7 @@ def read_references(path: Path) -> References:
         raise Verdict("unreadable-header", f"its references cannot be parsed ({type(error).__name__})") from error
     series = dict.fromkeys(uid for uid, _ in found if uid)
     instances = dict.fromkeys(uid for _, uids in found for uid in uids[:MAX_INSTANCES])
-    return References(tuple(series), tuple(instances)[:MAX_INSTANCES], tuple(rois))
+    return References(tuple(series), tuple(instances)[:MAX_INSTANCES], tuple(rois), digest)
 
 
 def referenced(path: Path) -> References | Verdict:

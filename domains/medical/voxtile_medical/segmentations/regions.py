@@ -51,7 +51,7 @@ class Regions:
     Attributes:
         content: identity of the mask file.
         rule: what made the regions, e.g. `dicom-seg@1`.
-        digest: of the file's bytes, where its name alone does not tell it from others; None where its content does.
+        digest: of the file's bytes, which its name or UID alone does not tell from others; None of what was not a file.
         taken: phrases that a file of the same name has given these samples before.
     """
 

@@ -110,7 +110,7 @@ class MaskTask:
         from voxtile_medical.segmentations.dicom_seg import RULE, SegmentationFile
 
         file = SegmentationFile(self.root / inputs["path"], self.hides, inputs["identifiers"])
-        regions = Regions(inputs["content"], RULE)
+        regions = Regions(inputs["content"], RULE, inputs["digest"])
         for grid in _grids(inputs["targets"]):
             if inputs["frame"] and grid.frame and inputs["frame"] != grid.frame:
                 raise Verdict("other-frame-of-reference", _OTHER_FRAME)
@@ -121,7 +121,7 @@ class MaskTask:
         from voxtile_medical.segmentations.rtstruct import RULE, StructureSet
 
         file = StructureSet(self.root / inputs["path"], self.hides, inputs["identifiers"])
-        regions = Regions(inputs["content"], RULE)
+        regions = Regions(inputs["content"], RULE, inputs["digest"])
         for grid in _grids(inputs["targets"]):
             if grid.affine is not None:
                 regions.add(grid, file.place(grid, inputs["frames"]))

@@ -16,6 +16,7 @@ from rich.table import Table
 from voxtile.console import output
 from voxtile.corpus.header import corpus_name
 from voxtile.corpus.identity import is_hashed
+from voxtile.engine.earlier_facts import sentence
 from voxtile.engine.earlier_runs import ADVICE
 from voxtile.engine.job import JobResult
 from voxtile.engine.plan import Job
@@ -120,6 +121,8 @@ def print_summary(name: str, corpus: Path, summary: RunSummary) -> None:
     console.print(table)
     for reason in sorted({*summary.again, *summary.left_out, *summary.reasons["dropped"]} & ADVICE.keys()):
         console.print(f"{reason}: {ADVICE[reason]}", highlight=False, markup=False, soft_wrap=True)
+    if summary.otherwise:
+        console.print(sentence(summary.otherwise), highlight=False, markup=False, soft_wrap=True)
     for source, failure in summary.failures[:SHOWN_FAILURES]:
         told = failure.sentence if failure.sentence.startswith(source) else f"{source}: {failure.sentence}"
         console.print(f"failed: {told} ({failure.reason})", highlight=False, markup=False, soft_wrap=True)

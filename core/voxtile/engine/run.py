@@ -13,6 +13,7 @@ from voxtile.corpus.header import CORPUS_FILE, is_corpus_or_free, new_corpus
 from voxtile.corpus.records import recorded_files
 from voxtile.corpus.remote.address import refuse_remote
 from voxtile.engine.commit import DONE, read_done, remove_leftovers, remove_scratch, sha256_of
+from voxtile.engine.earlier_facts import facts_otherwise
 from voxtile.engine.earlier_runs import converted_again, save_earlier_rows, save_known_splits
 from voxtile.engine.failure import Failure
 from voxtile.engine.job import Setup, unwritable
@@ -118,6 +119,7 @@ class _Run:
         summary.planned = sum(len(job.items) for job in self.planned)
         summary.earlier = max(0, summary.inputs - sum(len(job.items) for job in pending))
         summary.failures = sorted(failures.items())
+        summary.otherwise = facts_otherwise(self.root, self.identity, done.values())
         extra = list(finish(summary) or ()) if finish else []
         summary.seconds = time.monotonic() - started
         summary.nbytes = self._record(done, committed, extra, summary.seconds)

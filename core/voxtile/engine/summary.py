@@ -25,6 +25,7 @@ class RunSummary:
         reasons: status → reason → number of inputs.
         again: reason → number of used inputs that an earlier run had converted in another form.
         left_out: reason → number of parts of inputs (tiles of a scene, patches of a slide) that were dropped.
+        otherwise: concept → number of samples of which earlier runs of the stage stored other facts.
         failures: (source, failure) of the inputs that failed in this run.
         earlier: how many of the inputs were committed by earlier runs.
         seconds: how long this run took.
@@ -39,6 +40,7 @@ class RunSummary:
     reasons: dict[str, Counter[str]] = field(default_factory=lambda: {"dropped": Counter(), "failed": Counter()})
     again: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
+    otherwise: Counter[str] = field(default_factory=Counter)
     failures: list[tuple[str, Failure]] = field(default_factory=list)
     earlier: int = 0
     seconds: float = 0.0

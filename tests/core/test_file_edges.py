@@ -4,7 +4,7 @@ import os
 
 import pytest
 
-from voxtile.file_edges import EDGE, PROBES, probe_digest, probe_digests
+from voxtile.file_edges import EDGE, PROBES, file_edges, probe_digest, probe_digests, telling_edges
 
 
 @pytest.mark.parametrize("size", [1, EDGE, PROBES * EDGE, PROBES * EDGE + 1, 3_000_000])
@@ -44,3 +44,14 @@ def test_of_many_they_come_in_order_and_what_is_no_file_has_none(tmp_path):
     os.mkfifo(pipe)
     wanted = [*map(probe_digest, paths), None, None, None, None]
     assert probe_digests([*paths, tmp_path, pipe, tmp_path / "nowhere", paths[0] / "member.nii"]) == wanted
+
+
+def test_what_is_not_packed_is_told_by_places_between_its_ends(tmp_path):
+    for name, packed in (("a.tif", False), ("a.h5", False), ("a.nii.gz", True), ("a.PNG", True)):
+        path = tmp_path / name
+        path.write_bytes(bytes(PROBES * EDGE * 4))
+        before = telling_edges(path)
+        assert before[0] == PROBES * EDGE * 4
+        assert (before == file_edges(path)) == packed
+        path.write_bytes(bytes(PROBES * EDGE * 2 - 1) + b"x" * (2 * EDGE) + bytes(PROBES * EDGE * 2 - 2 * EDGE + 1))
+        assert (telling_edges(path) == before) == packed

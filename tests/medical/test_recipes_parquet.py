@@ -124,6 +124,19 @@ def test_the_whole_set_is_read_from_packed_tars_in_worker_processes(tmp_path):
     assert [path.name for path in tmp_path.rglob("*.png")] == [], "nothing is unpacked"
 
 
+def test_a_table_whose_captions_were_corrected_is_noticed(tmp_path):
+    root = tmp_path / "in"
+    whole_medtrinity(root)
+    words = ["build", "medtrinity", str(root), str(tmp_path / "corpus"), "--engine", "inline"]
+    assert main(words) == 0
+    path = root / "25M_full/train-00000.parquet"
+    table = pq.read_table(path)
+    pq.write_table(table.set_column(1, "caption", [["A caption of A.", *table["caption"].to_pylist()[1:]]]), path)
+    assert main(words) == 0
+    reasons = [row["reason"] for row in Corpus(tmp_path / "corpus").ledger().to_pylist()]
+    assert "stored-otherwise" in reasons
+
+
 def test_what_is_wrong_with_members_is_in_the_ledger(tmp_path):
     root = tmp_path / "in"
     whole_medtrinity(root)

@@ -114,6 +114,19 @@ def test_the_tissue_of_a_patch_is_what_covers_it(annotated):
     assert len(facts) > 20
 
 
+def test_an_annotation_file_that_was_renamed_is_that_of_the_other_slide(annotated):
+    corpus, out, case, boxes = annotated
+    writer = JobWriter(corpus, "other")
+    for number, box in enumerate(boxes):
+        writer.add(patch(1000 + number, "slides/other.svs", box))
+    writer.publish()
+    for name in (case.name, "other"):
+        (out / "annotations" / f"{case.name}.geojson").rename(out / "annotations" / f"{name}.geojson")
+        facts_from_annotations(corpus, annotations=out / "annotations", engine="inline")
+    told = {int(row["uid"], 16) >= 1000 for row in Corpus(corpus).table("facts").to_pylist()}
+    assert told == {False, True}
+
+
 def test_an_annotation_file_of_no_slide_is_named(annotated, tmp_path, capsys):
     corpus, out, _, _ = annotated
     drawn = tmp_path / "drawn"

@@ -448,6 +448,16 @@ def test_pcam_pixel_for_pixel_with_slides(tmp_path):
         assert row["subject"] == f"pcam-camelyon16_{split}_{index % 2:03d}"
 
 
+def test_pcam_a_label_that_was_corrected_is_noticed(tmp_path):
+    root, corpus = tmp_path / "pcamv1", tmp_path / "corpus"
+    arrays = pcam_files(root, (("train", 3), ("valid", 3), ("test", 3)))
+    for corrected, reason in ((False, None), (True, "stored-otherwise")):
+        with h5py.File(root / "camelyonpatch_level_2_split_train_y.h5", "r+") as file:
+            file["y"][0] = arrays["train"][1][0] ^ corrected
+        pcam.build_pcam(root, corpus, engine="inline")
+        assert reason in {row["reason"] for row in Corpus(corpus).ledger().to_pylist()}
+
+
 def test_pcam_bad_files(tmp_path):
     root = tmp_path / "a"
     pcam_files(root, (("train", 3),), x=np.zeros((3, 90, 96, 3), np.uint8))

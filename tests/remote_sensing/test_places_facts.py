@@ -48,6 +48,14 @@ def labels(corpus):
     return found
 
 
+def test_a_shapefile_whose_table_was_corrected_is_read_again(corpus, tmp_path):
+    points = [Point(LEFT + 10, TOP - 10)]
+    for name in ("water", "crops"):
+        path = places(tmp_path / "p.shp", points, name=[name])
+        facts_from_places(corpus, places=path, **RUN)
+    assert labels(corpus) == {0: {"water", "crops"}}
+
+
 def test_points_belong_to_the_tile_that_holds_them(corpus, tmp_path):
     points = [Point(LEFT + 10, TOP - 10), Point(LEFT + 700, TOP - 700), Point(LEFT + 710, TOP - 700), Point(0, 0)]
     path = places(tmp_path / "p.gpkg", points, name=["water", "crop", "tree", "crop"])

@@ -8,10 +8,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, ClassVar
 
-from voxtile.corpus.identity import file_edges
 from voxtile.corpus.records import Row
 from voxtile.engine.task import Item, Part
 from voxtile.errors import InputError
+from voxtile.file_edges import telling_edges
 from voxtile_datasets.recipes.download import not_a_folder, still_packed, such_as, tell_classes, tell_incomplete
 from voxtile_datasets.recipes.recipe import MissingFileError, Recipe, Record
 
@@ -122,7 +122,7 @@ class FileRecipe(Recipe):
             for file in () if entry.is_missing else entry.files:
                 if file not in edges:
                     path = root / file
-                    edges[file] = file_edges(path) if path.is_file() else None
+                    edges[file] = telling_edges(path) if path.is_file() else None
             own = [None if entry.is_missing else edges[file] for file in entry.files]
             if all(own):
                 found += 1

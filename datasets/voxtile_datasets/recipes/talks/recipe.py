@@ -12,11 +12,12 @@ from typing import Any, ClassVar
 import numpy as np
 from PIL import Image
 
-from voxtile.corpus.identity import file_edges, sample_uid
+from voxtile.corpus.identity import sample_uid
 from voxtile.corpus.records import Row
 from voxtile.corpus.shards.codecs import MAX_PICTURE_PIXELS
 from voxtile.engine.task import Item, Part
 from voxtile.errors import InputError
+from voxtile.file_edges import telling_edges
 from voxtile.stages.ingest.picture import Picture, PictureError, read_picture
 from voxtile_datasets.recipes.download import not_a_folder, still_packed, tell_incomplete
 from voxtile_datasets.recipes.recipe import DataSet, MissingFileError, Recipe, Record
@@ -66,7 +67,7 @@ class Talks(Recipe):
             for entry in _LAYOUTS[self.layout](root, **more):
                 path = root / entry.file
                 inside = path.resolve().is_relative_to(root.resolve())
-                edges = file_edges(path) if inside and path.is_file() else None
+                edges = telling_edges(path) if inside and path.is_file() else None
                 found += edges is not None
                 missing += [] if edges else [entry.file]
                 inputs = {"entry": entry.to_inputs(), "edges": edges[1] if edges else None}

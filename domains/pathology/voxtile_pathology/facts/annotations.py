@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -39,7 +40,7 @@ class AnnotationFactTask:
         concepts: what was looked for.
         min_fraction: share of a patch that a label must cover.
         vocabulary: name of the scope.
-        digest: sha-256 of the annotation files.
+        digest: sha-256 over the slides and what is drawn on each.
     """
 
     corpus: str
@@ -144,7 +145,8 @@ def facts_from_annotations(
     files = _files(corpus, annotations, key_file)
     labels = {name: set(_areas(annotations / name)) for name in sorted(set(files.values()))}
     concepts = tuple(sorted(set().union(*labels.values())))
-    digest = hashlib.sha256(b"".join(hashlib.sha256((annotations / name).read_bytes()).digest() for name in labels))
+    drawn = {name: hashlib.sha256((annotations / name).read_bytes()).hexdigest() for name in labels}
+    digest = hashlib.sha256(json.dumps([[source, drawn[name]] for source, name in sorted(files.items())]).encode())
     task = AnnotationFactTask(
         str(corpus), str(annotations), files, concepts, min_fraction, vocabulary, digest.hexdigest()
     )

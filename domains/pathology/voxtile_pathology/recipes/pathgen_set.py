@@ -18,6 +18,7 @@ from voxtile.errors import InputError
 from voxtile_datasets.recipes.build import build
 from voxtile_datasets.recipes.download import tell
 from voxtile_datasets.recipes.recipe import MissingFileError, Recipe, Record
+from voxtile_pathology.convert.content_id import slide_content
 from voxtile_pathology.convert.patches import encode
 from voxtile_pathology.recipes.collection import Collection, need
 from voxtile_pathology.slides.open import find_slides, open_slide
@@ -68,10 +69,12 @@ class PathGenPatches(Recipe):
                 yield Item(f"{name}/{wsi}", {"wsi": wsi, "missing": True})
                 continue
             path = slides[wsi].relative_to(root).as_posix()
-            size, edges = file_edges(slides[wsi])
+            size, edges = file_edges(slides[wsi])  # of which uids are made
+            content = slide_content(slides[wsi])[0]
             for start in range(0, len(rows), _ITEM_PATCHES):
                 chosen = [list(row) for row in rows[start : start + _ITEM_PATCHES]]
-                inputs = {"wsi": wsi, "path": path, "bytes": size, "edges": edges, "patches": chosen}
+                inputs = {"wsi": wsi, "path": path, "bytes": size, "edges": edges, "content": content}
+                inputs["patches"] = chosen
                 yield Item(f"{name}/{wsi}#{start:05d}", inputs, cost=len(chosen) * PATCH_PX**2)
 
     def records(self, root: Path, item: Item) -> Iterator[Record | Part]:
@@ -80,7 +83,7 @@ class PathGenPatches(Recipe):
         if "missing" in inputs:
             raise MissingFileError("the captions name the slide, but the folder does not hold it")
         wsi = inputs["wsi"]
-        slide = _opened(str(root / inputs["path"]), inputs["edges"])
+        slide = _opened(str(root / inputs["path"]), inputs["content"])
         case = _CASE.match(wsi)
         subject = case.group(0).upper() if case else wsi
         for x, y, caption in inputs["patches"]:
@@ -170,6 +173,6 @@ def _patch(slide: Slide, box: tuple[int, int, int, int], wsi: str) -> tuple[byte
 
 
 @lru_cache(maxsize=1)
-def _opened(path: str, edges: str) -> Slide:
+def _opened(path: str, content: str) -> Slide:
     """The slide that this process worked on last."""
     return open_slide(Path(path))

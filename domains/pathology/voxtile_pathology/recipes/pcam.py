@@ -18,6 +18,7 @@ from voxtile.corpus.records import Row
 from voxtile.engine.run import RunOptions
 from voxtile.engine.task import Item
 from voxtile.errors import InputError, MissingExtraError
+from voxtile.file_edges import PROBES, probe
 from voxtile.stages.ingest.table import read_table
 from voxtile_datasets.recipes.build import build
 from voxtile_datasets.recipes.download import tell_missing
@@ -63,11 +64,13 @@ class PcamRows(Recipe):
     def items(self, root: Path) -> Iterator[Item]:
         """Runs of rows, in the order of the splits."""
         for split, count in self.rows.items():
-            size = [(root / f"{_PREFIX}{split}_{part}.h5").stat().st_size for part in ("x", "y")]
+            # Labels are not compressed, and are read whole: one that was corrected is a byte of them.
+            files = [(root / f"{_PREFIX}{split}_{part}.h5", places) for part, places in (("x", PROBES), ("y", 1024))]
+            probed = [probe(path, places) for path, places in files]
             slides = _slides(root, split, count)
             for start in range(0, count, _ITEM_ROWS):
                 stop = min(count, start + _ITEM_ROWS)
-                inputs = {"split": split, "start": start, "stop": stop, "bytes": size}
+                inputs = {"split": split, "start": start, "stop": stop, "files": probed}
                 if slides:
                     inputs["slides"] = slides[start:stop]
                 yield Item(f"pcam/{split}/{start}-{stop - 1}", inputs, cost=(stop - start) * 27_648)

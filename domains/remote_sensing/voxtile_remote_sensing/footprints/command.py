@@ -23,6 +23,7 @@ from voxtile.stages.ingest.text import caption_rows, check_texts
 from voxtile_remote_sensing.footprints.layer import Layer, read_layer
 
 RULE = "places@1"
+_SHAPEFILE = (".dbf", ".prj", ".cpg")  # columns, coordinate system, characters
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,7 @@ def facts_from_places(
             "the same area, and give --vector-crs if the file states no coordinate system"
         )
     task = PlacesTask(
-        sha256=hashlib.sha256(places.read_bytes()).hexdigest(),
+        sha256=_sha256(places),
         settings={"columns": list(read.columns), "layer": layer, "min_overlap": min_overlap, "crs": vector_crs},
         parts=parts,
         told=told,
@@ -168,6 +169,12 @@ def facts_from_places(
         markup=False,
     )
     summary.raise_if_failed()
+
+
+def _sha256(places: Path) -> str:
+    """Of a vector file; of a Shapefile with the files beside it, of which one holds the columns."""
+    beside = [places.with_suffix(suffix) for suffix in _SHAPEFILE] if places.suffix.lower() == ".shp" else []
+    return hashlib.sha256(b"".join(path.read_bytes() for path in (places, *filter(Path.is_file, beside)))).hexdigest()
 
 
 def join_places(footprints: Mapping[str, BaseGeometry], layer: Layer, min_overlap: float) -> dict[str, Told]:

@@ -21,6 +21,7 @@ import pyarrow.parquet as pq
 from voxtile.corpus.identity import file_edges, printable, sample_uid
 from voxtile.engine.task import Item, Part
 from voxtile.errors import InputError
+from voxtile.file_edges import probe_digest
 from voxtile.stages.ingest.picture import PictureError, read_picture
 from voxtile_datasets.recipes.recipe import Recipe, Record
 from voxtile_medical.recipes.pictures.parquet_rows import ParquetSet
@@ -58,9 +59,10 @@ class ZstdShards(Recipe):
                 f"'{root}' has tars of {self.data.title} and no Parquet file with the columns {_NAME} and {_CAPTION}; "
                 f"download its tables (25M_full) beside them from {self.data.source}"
             )
+        tables = [probe_digest(path) for path in self._tables(root)]  # what they say of the pictures may be corrected
         for path in sorted(root.rglob(SHARDS)):
             name = path.relative_to(root).as_posix()
-            inputs = {"file": name, "edges": file_edges(path)[1]}
+            inputs = {"file": name, "edges": file_edges(path)[1], "tables": tables}
             yield Item(f"{self.data.name}/{name}", inputs, cost=max(1, path.stat().st_size))
 
     def records(self, root: Path, item: Item) -> Iterator[Record | Part]:

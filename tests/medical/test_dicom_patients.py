@@ -12,6 +12,7 @@ from voxtile_datasets.intake.deidentify import PlainNames
 from voxtile_datasets.intake.planner import Planner
 from voxtile_datasets.intake.reports_file import read_reports
 from voxtile_datasets.intake.splits_file import Splits
+from voxtile_medical.convert.dicom import convert_dicom
 from voxtile_medical.dicom.task import DicomTask
 
 BETWEEN = [[0.0, 0.0, 2.0 * k + 1] for k in range(4)]
@@ -55,6 +56,32 @@ def test_one_number_with_the_names_of_two_people_is_refused(tmp_path, dicom, noi
     assert result.verdicts == ["mixed-patients"]
     assert not result.samples
     assert all(word not in (result.outcomes[0].detail or "") for word in ("Doe", "Roe", "Jane", "1950"))
+
+
+@pytest.mark.cases(8)
+@pytest.mark.parametrize(
+    ("second", "is_told"),
+    [
+        ({"PatientBirthDate": "19700101"}, True),
+        ({"PatientSex": "M"}, True),
+        ({"IssuerOfPatientID": "other house"}, True),
+        ({"PatientName": "Roe^Max", "PatientBirthDate": ""}, True),
+        ({"PatientName": "Roe^Jane"}, False),  # married
+        ({"PatientName": "ROE^MAX"}, False),  # with the same date of birth: a spelling, or a name that was changed
+        ({"PatientSex": "O", "PatientBirthDate": "", "PatientName": ""}, False),
+        ({}, False),
+    ],
+)
+def test_people_who_share_an_id_in_several_studies_are_told(tmp_path, dicom, noise, capsys, second, is_told):
+    first = {"PatientName": "Doe^Jane", "PatientBirthDate": "19500101", "PatientSex": "F", "IssuerOfPatientID": "house"}
+    for number, more in enumerate(({}, {"PatientName": "", "IssuerOfPatientID": ""}, second)):
+        uids = {"StudyInstanceUID": f"1.{number}", "SeriesInstanceUID": f"1.{number}.1"}
+        folder = tmp_path / "in" / str(number)
+        dicom.write(folder, noise(4, 3, 3, seed=number), PatientID="A", **{**first, **uids, **more})
+    convert_dicom(tmp_path / "in", tmp_path / "corpus", engine="inline")
+    said = " ".join(capsys.readouterr().out.split())
+    assert ("1 PatientIDs stand for several people by their names, dates of birth or sexes (see '2/" in said) == is_told
+    assert not any(word in said for word in ("Doe", "Roe", "Jane", "1950"))
 
 
 @pytest.mark.parametrize("second", [{"PatientID": "B"}, {"PatientID": "B", "PatientName": "Doe^Jane"}])

@@ -116,6 +116,31 @@ def test_checks_find_leaks_between_splits(corpus):
     assert any("1 subjects are in two splits" in c.sentence for c in summarise(Corpus(corpus)).checks if not c.ok)
 
 
+PEOPLE_TOLD = "1 subjects have two sexes, or ages that no one has at their dates"
+
+
+@pytest.mark.cases(5)
+@pytest.mark.parametrize(
+    ("first", "second", "is_told"),
+    [
+        (("F", "40-49", "2017-04-27"), ("M", "40-49", "2018-01-01"), True),
+        (("F", "40-49", "2017-04-27"), ("F", "60-69", "2019-01-01"), True),
+        (("F", "40-49", "2017-04-27"), ("F", "50-59", "2018-01-01"), False),  # 49, and 50 at the next birthday
+        (("F", "40-49", "2017-04-27"), ("O", "90+", None), False),
+        (("F", "30-39", "2017-04-27"), ("F", "40-49", "2039-01-01"), True),
+    ],
+)
+def test_a_subject_that_no_one_person_can_be_is_told(first, second, is_told, tmp_path, capsys):
+    new_corpus(tmp_path)
+    writer = JobWriter(tmp_path, "pictures")
+    for number, (sex, band, day) in enumerate((first, second)):
+        about = {"attributes": json.dumps({"sex": sex, "age_band": band}), "datetime": day}
+        writer.add(Sample(row(number, **about), picture(number)))
+    writer.publish()
+    said = [check.sentence for check in summarise(Corpus(tmp_path)).checks if not check.ok]
+    assert any(PEOPLE_TOLD in text for text in said) == is_told
+
+
 @pytest.mark.parametrize(("study", "is_told"), [("1.2.840.113619.2.55.3", True), ("baseline", False)])
 def test_a_study_of_two_subjects_in_two_splits_is_told(corpus, study, is_told):
     """As after a patient was renamed; short names are of each subject's own."""

@@ -349,9 +349,27 @@ def _checks(connection: duckdb.DuckDBPyConnection) -> list[Check]:
         (repeated, "uids occur twice", "run voxtile verify", "every uid occurs once"),
         (unsplit, "subjects are in no split", "convert with --split-fractions", "every subject has a split"),
     ]
-    return [
+    checks = [
         Check(not count, f"{count:,} {problem}; {advice}" if count else fine) for count, problem, advice, fine in found
     ]
+    return [*checks, *_of_several_people(connection)]
+
+
+def _of_several_people(connection: duckdb.DuckDBPyConnection) -> list[Check]:
+    """A check of subjects that no one person can be; none of corpora that do not say of what sex and age people are."""
+    count = _one(
+        connection,
+        """SELECT count(*) FROM (SELECT subject FROM (SELECT subject, about ->> '$.sex' AS sex,
+            regexp_extract(about ->> '$.age_band', '^(\\d+)-(\\d+)$', ['low', 'high']) AS band,
+            TRY_CAST(datetime[:4] AS INTEGER) AS year FROM (SELECT subject, datetime,
+                CASE WHEN json_valid(attributes) THEN attributes END AS about FROM samples
+                WHERE contains(attributes, '"sex"') OR contains(attributes, '"age_band"')))
+        GROUP BY subject HAVING count(DISTINCT sex) FILTER (sex IN ('F', 'M')) > 1
+            OR max(year - TRY_CAST(band.high AS INTEGER) - 1) > min(year - TRY_CAST(band.low AS INTEGER)))""",
+    )[0]
+    told = f"{count:,} subjects have two sexes, or ages that no one has at their dates; do two people share an ID?"
+    advice = "give each their own in the files, and convert them into a new corpus"
+    return [Check(False, f"{told} {advice}")] if count else []
 
 
 def _examples(connection: duckdb.DuckDBPyConnection) -> list[Example]:

@@ -13,6 +13,7 @@ from voxtile.folders import OutputFile
 from voxtile_datasets.intake.deidentify import HashedNames
 from voxtile_datasets.intake.planner import IntakeOptions, Planner
 from voxtile_medical.burned_in.blank import TextChoice
+from voxtile_medical.dicom.patients import several_people
 from voxtile_medical.dicom.series_kinds import PICTURE_MODALITIES
 from voxtile_medical.dicom.split_series import continued_series
 from voxtile_medical.dicom.task import DicomTask
@@ -49,6 +50,11 @@ _REPORTS_BESIDE = (
 _CONTINUED = (
     "{} series begin one step behind the last plane of another: a volume that was filed under two SeriesInstanceUIDs, "
     "or stations of a scan; each is a sample of its own, so give the halves of a volume one UID and convert them anew"
+)
+
+_SEVERAL_PEOPLE = (
+    "{} PatientIDs stand for several people by their names, dates of birth or sexes (see '{}'), and each is one "
+    "subject of the corpus: give each person an ID in the files, and convert them into a new corpus"
 )
 
 
@@ -196,11 +202,13 @@ def _fetched(
 
 
 def _say_what_stays(tree: DicomTree, source: Path, *, texts: bool, reports: bool) -> None:
-    """Say what the options left as it is: texts in radiographs, reports in the tree, one volume under two UIDs."""
+    """Say what the options left as it is: texts in radiographs, reports, people under one ID, volumes under two."""
     if texts and any(h.text("Modality") in PICTURE_MODALITIES for h in tree.usable):
         output().print(_NOT_LOOKED_FOR, markup=False, highlight=False, soft_wrap=True)
     if reports and (beside := _reports_among(tree)):
         output().print(_REPORTS_BESIDE.format(beside, source), markup=False, highlight=False, soft_wrap=True)
+    if people := several_people(tree.usable):
+        output().print(_SEVERAL_PEOPLE.format(len(people), people[0]), markup=False, highlight=False, soft_wrap=True)
     if continued := continued_series(tree.usable):
         output().print(_CONTINUED.format(continued), markup=False, highlight=False, soft_wrap=True)
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from voxtile_medical.dicom_header.headers import FileHeader
@@ -81,10 +81,60 @@ def patients_of_several_days(headers: Sequence[FileHeader]) -> frozenset[str]:
     )
 
 
+def several_people(headers: Iterable[FileHeader]) -> list[str]:
+    """Of each PatientID that stands for several people, the path of a file that speaks against the first one.
+
+    Another date of birth or sex, another issuer of the number, or a name without a word in common where no date of
+    birth says that they are one: in the studies of years names are married, misspelt and spelt out.
+    """
+    first: dict[str, _Person] = {}
+    found: dict[str, str] = {}
+    for header in sorted(headers, key=lambda header: header.path):
+        patient, person = header.text("PatientID"), _Person.of(header)
+        if patient and patient not in found:
+            known = first.setdefault(patient, person)
+            if known.is_other(person):
+                found[patient] = header.path
+            else:
+                first[patient] = known.joined(person)
+    return list(found.values())
+
+
+@dataclass(frozen=True)
+class _Person:
+    """What headers say of somebody; empty where they do not."""
+
+    words: frozenset[str]
+    birth: str
+    sex: str
+    issuer: str
+
+    @classmethod
+    def of(cls, header: FileHeader) -> _Person:
+        sex = header.text("PatientSex")
+        said = (header.text("PatientBirthDate"), sex if sex in ("F", "M") else "", header.text("IssuerOfPatientID"))
+        return cls(_words(header), *said)
+
+    def is_other(self, other: _Person) -> bool:
+        pairs = ((self.birth, other.birth), (self.sex, other.sex), (self.issuer, other.issuer))
+        if any(one and two and one != two for one, two in pairs):
+            return True
+        is_named_otherwise = bool(self.words and other.words) and self.words.isdisjoint(other.words)
+        return is_named_otherwise and not (self.birth and self.birth == other.birth)
+
+    def joined(self, other: _Person) -> _Person:
+        said = (self.birth or other.birth, self.sex or other.sex, self.issuer or other.issuer)
+        return _Person(self.words | other.words, *said)
+
+
+def _words(header: FileHeader) -> frozenset[str]:
+    """Words of a patient's name."""
+    return frozenset(_NAME_PARTS.split(header.text("PatientName").partition("=")[0].casefold())) - {""}
+
+
 def _contradiction(headers: Sequence[FileHeader]) -> Verdict | None:
     """One PatientID, and names, dates of birth or sexes of two people."""
-    names = {frozenset(_NAME_PARTS.split(h.text("PatientName").partition("=")[0].casefold())) for h in headers}
-    names = {name - {""} for name in names} - {frozenset()}
+    names = {_words(header) for header in headers} - {frozenset()}
     longest = max(names, key=len, default=frozenset())
     if any(not name <= longest for name in names):
         return _contradicts("PatientName")

@@ -106,6 +106,26 @@ def test_a_timm_folder_gives_what_timm_gives_with_its_own_transform(corpus, timm
     assert Corpus(corpus).table("embeddings").schema.field("vector").type.value_type == "halffloat"
 
 
+def test_open_clip_weights_of_this_machine_are_called_by_their_content(tmp_path, monkeypatch):
+    """A training writes `epoch_latest.pt` again and again: vectors of an earlier one were taken for its own."""
+    from types import SimpleNamespace
+
+    from voxtile.stages.embed import clip_model
+
+    monkeypatch.setattr(clip_model, "load_model", lambda spec: SimpleNamespace(preset=None))
+    called = []
+    for content in (b"first", b"first", b"second"):
+        for path in (tmp_path / "epoch_latest.pt", tmp_path / "open_clip_model.bin"):
+            path.write_bytes(content)
+        names = (f"ViT-B-32/{tmp_path / 'epoch_latest.pt'}", f"local-dir:{tmp_path}", "ViT-B-32/openai", "ViT-B-32")
+        called.append([load_extractor(f"open_clip:{name}").name for name in names])
+    assert called[0] == called[1]
+    assert called[0][0].startswith("open_clip:ViT-B-32/epoch_latest-")
+    assert called[0][1].startswith(f"{tmp_path.name}-")
+    assert [one == other for one, other in zip(*called[1:], strict=True)] == [False, False, True, True]
+    assert called[0][2:] == ["open_clip:ViT-B-32/openai", "open_clip:ViT-B-32"]
+
+
 def test_an_open_clip_folder_gives_what_open_clip_gives(corpus, open_clip_folder):
     import open_clip
 

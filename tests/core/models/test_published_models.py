@@ -180,6 +180,9 @@ def test_images_alone_are_embedded_with_their_preset(tmp_path: Path, monkeypatch
     assert isinstance(extractor._model, PublishedImages)  # type: ignore[attr-defined]
     vectors = extractor.encode(torch.stack([extractor.prepare(sample(pictures()["wide"]))]))
     assert (vectors - torch.tensor(NUMBERS["conch"]["vectors"]["second"][:1])).abs().max() < 1e-4
+    assert extractor.name.startswith("hub:conch/weights-")
+    other = {name: tensor + 1e-3 for name, tensor in tensors("conch").items()}  # trained on, under the same path
+    assert load_extractor(f"hub:conch/{saved(tmp_path, other)}").name not in (extractor.name, "hub:conch/weights.pt")
 
 
 def test_the_file_of_dofas_authors_ends_with_its_encoder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

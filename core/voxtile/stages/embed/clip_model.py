@@ -19,6 +19,7 @@ from voxtile.models.protocol import EvaluationModel
 from voxtile.stages.embed.extractor import Extractor
 
 _CHUNK = 1 << 20
+_LOCAL = "local-dir:"
 
 
 class ImageModel(Protocol):
@@ -116,16 +117,35 @@ def checkpoint_extractor(path: str | Path, trust_packages: Sequence[str]) -> Ext
 
 
 def open_clip_extractor(name: str | Path) -> Extractor:
-    """A model of open_clip; `NAME[/PRETRAINED]`, `hf-hub:ORG/REPO` or `local-dir:FOLDER`."""
+    """A model of open_clip; `NAME[/PRETRAINED]`, `hf-hub:ORG/REPO` or `local-dir:FOLDER`.
+
+    The table calls weights of this machine by their content, too: a training writes its last ones under one path.
+    """
     spec = f"{OPEN_CLIP}{name}"
-    return DualExtractor(spec, load_model(spec))
+    model = load_model(spec)
+    folder = str(name).removeprefix(_LOCAL)
+    if folder != str(name):
+        return DualExtractor(open_clip_folder_name(Path(folder)), model)
+    architecture, _, pretrained = str(name).partition("/")
+    if pretrained and ":" not in architecture and Path(pretrained).is_file():
+        spec = f"{OPEN_CLIP}{architecture}/{checkpoint_name(pretrained)}"
+    return DualExtractor(spec, model)
+
+
+def open_clip_folder_name(folder: Path) -> str:
+    """How tables call a folder of open_clip: its name, and a hash of its weights and config."""
+    weights = b"".join(hashlib.sha256(path.read_bytes()).digest() for path in sorted(folder.glob("open_clip_*")))
+    return f"{folder.name}-{hashlib.sha256(weights).hexdigest()[:8]}"
 
 
 def published_extractor(name: str | Path) -> Extractor:
-    """A model of docs/models.md; `NAME[/FILE or FOLDER]`."""
+    """A model of docs/models.md; `NAME[/FILE or FOLDER]`. The table calls a file by its content, too."""
     from voxtile.inference.published.images import PublishedImages, published_images
 
     model = published_images(str(name))
+    called, place = model.name, str(name).partition("/")[2]
+    if place and Path(place).is_file():
+        called = f"{called.rpartition('/')[0]}/{checkpoint_name(place)}"
     if isinstance(model, PublishedImages):
-        return ImageExtractor(model.name, model)
-    return DualExtractor(model.name, model)
+        return ImageExtractor(called, model)
+    return DualExtractor(called, model)

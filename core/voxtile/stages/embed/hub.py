@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import hashlib
 from pathlib import Path
 from typing import Any
 
 from voxtile.bounded_text import load_json
 from voxtile.errors import CheckpointError, ConfigError
-from voxtile.inference.load import load_model
-from voxtile.inference.names import OPEN_CLIP
 from voxtile.models.hub.reachable import hub_answers
-from voxtile.stages.embed.clip_model import DualExtractor, open_clip_extractor
+from voxtile.stages.embed.clip_model import open_clip_extractor
 from voxtile.stages.embed.conch_model import conch_extractor
 from voxtile.stages.embed.extractor import Extractor
 from voxtile.stages.embed.timm_model import timm_extractor, timm_folder
@@ -47,9 +44,7 @@ def folder_extractor(folder: str | Path) -> Extractor:
     """
     folder = Path(folder)
     if (folder / OPEN_CLIP_CONFIG).is_file():
-        weights = b"".join(hashlib.sha256(path.read_bytes()).digest() for path in sorted(folder.glob("open_clip_*")))
-        name = f"{folder.name}-{hashlib.sha256(weights).hexdigest()[:8]}"
-        return DualExtractor(name, load_model(f"{OPEN_CLIP}local-dir:{folder}"))
+        return open_clip_extractor(f"local-dir:{folder}")
     config = folder / CONFIG
     if not config.is_file():
         raise ConfigError(

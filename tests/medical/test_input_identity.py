@@ -3,6 +3,7 @@
 import gzip
 import os
 import tarfile
+import time
 import zipfile
 
 import nibabel as nib
@@ -12,6 +13,7 @@ from tests.support.volume_sets import ct_rate
 
 from voxtile.cli.main import main
 from voxtile.corpus.reader import Corpus
+from voxtile_medical.convert.dicom import convert_dicom
 from voxtile_medical.convert.nifti import convert_nifti
 
 TIME = (2026, 1, 2, 3, 4, 6)
@@ -78,3 +80,33 @@ def test_a_volume_of_another_release_of_a_data_set_is_stored(tmp_path):
         assert main(["build", "ct-rate", str(root), str(corpus), "--engine", "inline"]) == 0
     first, second = held(corpus)
     assert second - first == 7
+
+
+@pytest.mark.cases(3)
+@pytest.mark.parametrize("kind", ["folder", "archive in a folder", "archive"])
+def test_dicom_whose_files_were_written_after_they_were_converted_is_told(kind, tmp_path, dicom, noise, capsys):
+    """Pixels that a tool blanked in place have their old UIDs, headers and sizes."""
+    folder, corpus = tmp_path / "in", tmp_path / "corpus"
+    for number in (1, 2):
+        dicom.write(folder / str(number), noise(4, 3, 3, seed=number), SeriesInstanceUID=f"1.{number}")
+    changing = sorted((folder / "2").iterdir())[1]
+    if kind != "folder":
+        with zipfile.ZipFile(tmp_path / "a.zip", "w") as archive:
+            for path in sorted((folder / "2").iterdir()):
+                archive.write(path, f"2/{path.name}")
+                path.unlink()
+        changing = (tmp_path / "a.zip").rename(folder / "a.zip")
+    source = changing if kind == "archive" else folder
+    told = []
+    for ahead in (-60, -60, 60, 60):
+        os.utime(changing, times=(changing.stat().st_atime, time.time() + ahead))
+        capsys.readouterr()
+        convert_dicom(source, corpus, engine="inline")
+        told.append("1 inputs were written after they were converted" in " ".join(capsys.readouterr().out.split()))
+    assert told == [False, False, True, True]
+    capsys.readouterr()
+    for dropped in dicom.write(folder / "3", noise(2, 3, 3, seed=3), SeriesInstanceUID="1.3"):
+        os.utime(dropped, (2e9, 2e9))  # of what is not stored nothing is old
+    for _ in range(2):
+        convert_dicom(folder / "3", tmp_path / "other", engine="inline")
+    assert "were written" not in capsys.readouterr().out

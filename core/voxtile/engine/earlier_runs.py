@@ -4,12 +4,15 @@ An input whose files or options have changed is processed again and gives sample
 as they are; rows about them (regions, captions, facts, …) are added where the corpus has none of the same origin. Rows
 are never replaced, so where it has some the new ones are left out, and the summary says so. What arrives later of a
 known subject goes into the split that the subject has.
+
+Stages that add facts to samples take nothing back: where a table was corrected the corpus holds both, which is said.
 """
 
 from __future__ import annotations
 
 import hashlib
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -19,7 +22,8 @@ import pyarrow as pa
 
 from voxtile.corpus.parts import part_paths, read_parts, table_schema
 from voxtile.corpus.records import Row
-from voxtile.engine.plan import DoneJob, Job
+from voxtile.corpus.schema import DESCRIPTIVE
+from voxtile.engine.plan import DoneJob, Job, TaskIdentity
 from voxtile.engine.task import Outcome
 from voxtile.engine.uid_owners import KnownUids, write_sorted
 
@@ -52,6 +56,8 @@ ADVICE: Mapping[str, str] = {
 USED = (ADDED, ADDED_IN_PART, BESIDE_EARLIER, KEPT_SPLIT)
 """Reasons of inputs that are used."""
 
+_SHOWN = 5
+_OF_FACTS = ("uid", "source", "concept", "polarity", "value")
 _SPLITS, _OF_SPLITS = "splits", ("scheme", "subject", "split")
 
 # Table → the columns that say who or what a row comes from, and those that say what it states.
@@ -170,6 +176,86 @@ def save_known_splits(root: Path, own_stems: Collection[str], path: Path) -> Pat
     texts = pc.binary_join_element_wise(*(rows[name].cast(pa.string()) for name in _OF_SPLITS), "\0")
     write_sorted(pa.chunked_array([pc.unique(texts)], pa.string()).sort(), path)
     return path
+
+
+def facts_otherwise(root: Path, identity: TaskIdentity, done: Iterable[DoneJob]) -> Counter[str]:
+    """Concept → number of samples of which a task's facts and those of its earlier runs say different things.
+
+    That is another polarity or value under the same source, or a fact of one run that the closed scope of the other
+    leaves out. Nothing is read where all runs of the task had one version and config.
+
+    Args:
+        root: the corpus.
+        identity: of the task as it ran now.
+        done: committed jobs of the task, of any version and config.
+    """
+    own: set[str] = set()
+    earlier: set[str] = set()
+    for job in done:
+        (own if identity.made(job) else earlier).add(job.stem)
+    if not own or not earlier:
+        return Counter()
+    now, before = _Said(root, own), _Said(root, earlier)
+    return Counter(pair.partition("\0")[2] for pair in now.otherwise(before) | before.otherwise(now))
+
+
+def otherwise_sentence(found: Mapping[str, int]) -> str:
+    """What is said of such facts."""
+    most = sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))
+    listed = ", ".join(f"{concept} ({count})" for concept, count in most[:_SHOWN])
+    more = f" and {len(most) - _SHOWN} more" if len(most) > _SHOWN else ""
+    return (
+        f"earlier runs of this stage say otherwise of samples: {listed}{more}; the corpus holds both, and what one of "
+        "them states counts above what the other denies or leaves out; to have the new facts alone, make them in a new "
+        "corpus"
+    )
+
+
+class _Said:
+    """What some jobs say of samples, as texts that can be compared.
+
+    Args:
+        root: the corpus.
+        stems: of the jobs.
+    """
+
+    def __init__(self, root: Path, stems: Collection[str]) -> None:
+        import pyarrow.compute as pc  # late: most runs are a stage's first
+
+        parts = [path for path in part_paths(root, "facts") if path.stem in stems]
+        facts = read_parts(parts, table_schema("facts"), _OF_FACTS)
+        facts = facts.filter(pc.invert(pc.is_in(facts["concept"], pa.array(DESCRIPTIVE))))
+        self.facts = pa.table(
+            {
+                "fact": _joined_texts([facts[name] for name in _OF_FACTS]),
+                "of": _joined_texts([facts[name] for name in _OF_FACTS[:3]]),
+                "pair": _joined_texts([facts["uid"], facts["concept"]]),
+                "stated": pc.not_equal(facts["polarity"], "absent"),
+            }
+        )
+        parts = [path for path in part_paths(root, "scopes") if path.stem in stems]
+        scopes = read_parts(parts, table_schema("scopes"), ("uid", "closed", "concepts")).combine_chunks()
+        scopes = scopes.filter(pc.fill_null(scopes["closed"], False))
+        uids = scopes["uid"].take(pc.list_parent_indices(scopes["concepts"]))
+        self.scoped = _joined_texts([uids, pc.list_flatten(scopes["concepts"])])
+
+    def otherwise(self, other: _Said) -> set[str]:
+        """Pairs of sample and concept of which these facts say what the others do not."""
+        import pyarrow.compute as pc
+
+        theirs = other.facts
+        new = self.facts.filter(pc.invert(pc.is_in(self.facts["fact"], theirs["fact"])))
+        differing = new.filter(pc.is_in(new["of"], theirs["of"]))
+        silent = pc.and_(pc.is_in(new["pair"], other.scoped), pc.invert(pc.is_in(new["pair"], theirs["pair"])))
+        left_out = new.filter(pc.and_(new["stated"], silent))
+        return {*differing["pair"].to_pylist(), *left_out["pair"].to_pylist()}
+
+
+def _joined_texts(columns: list[pa.ChunkedArray]) -> pa.ChunkedArray:
+    import pyarrow.compute as pc
+
+    texts = [pc.fill_null(column.cast(pa.string()), "") for column in columns]
+    return pc.binary_join_element_wise(*texts, "\0")
 
 
 def _sample_keys(root: Path, uids: set[str], own_stems: Collection[str]) -> Iterator[str]:

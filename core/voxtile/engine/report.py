@@ -16,8 +16,7 @@ from rich.table import Table
 from voxtile.console import output
 from voxtile.corpus.header import corpus_name
 from voxtile.corpus.identity import is_hashed
-from voxtile.engine.earlier_facts import sentence
-from voxtile.engine.earlier_runs import ADVICE
+from voxtile.engine.earlier_runs import ADVICE, otherwise_sentence
 from voxtile.engine.job import JobResult
 from voxtile.engine.plan import Job
 from voxtile.engine.summary import RunSummary
@@ -26,6 +25,11 @@ if TYPE_CHECKING:
     from rich import progress
 
 SHOWN_FAILURES = 10
+_REWRITTEN = (
+    "{} inputs were written after they were converted, under the same names, headers and sizes, and are taken for what "
+    "is stored, as copies are; where pixels were changed in place (names that were blanked), convert them into a new "
+    "corpus"
+)
 SHOWN_JOBS = 20
 
 
@@ -121,8 +125,10 @@ def print_summary(name: str, corpus: Path, summary: RunSummary) -> None:
     console.print(table)
     for reason in sorted({*summary.again, *summary.left_out, *summary.reasons["dropped"]} & ADVICE.keys()):
         console.print(f"{reason}: {ADVICE[reason]}", highlight=False, markup=False, soft_wrap=True)
+    if summary.rewritten:
+        console.print(_REWRITTEN.format(summary.rewritten), highlight=False, markup=False, soft_wrap=True)
     if summary.otherwise:
-        console.print(sentence(summary.otherwise), highlight=False, markup=False, soft_wrap=True)
+        console.print(otherwise_sentence(summary.otherwise), highlight=False, markup=False, soft_wrap=True)
     for source, failure in summary.failures[:SHOWN_FAILURES]:
         told = failure.sentence if failure.sentence.startswith(source) else f"{source}: {failure.sentence}"
         console.print(f"failed: {told} ({failure.reason})", highlight=False, markup=False, soft_wrap=True)

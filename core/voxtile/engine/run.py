@@ -13,8 +13,7 @@ from voxtile.corpus.header import CORPUS_FILE, is_corpus_or_free, new_corpus
 from voxtile.corpus.records import recorded_files
 from voxtile.corpus.remote.address import refuse_remote
 from voxtile.engine.commit import DONE, read_done, remove_leftovers, remove_scratch, sha256_of
-from voxtile.engine.earlier_facts import facts_otherwise
-from voxtile.engine.earlier_runs import converted_again, save_earlier_rows, save_known_splits
+from voxtile.engine.earlier_runs import converted_again, facts_otherwise, save_earlier_rows, save_known_splits
 from voxtile.engine.failure import Failure
 from voxtile.engine.job import Setup, unwritable
 from voxtile.engine.local import Engine, ItemStarted, Session
@@ -105,6 +104,7 @@ class _Run:
         remove_leftovers(self.root)
         done = _done(self.root, self.identity)
         pending = pending_jobs(self.identity, self.planned, done, retry=self.options.retry)
+        rewritten = self._rewritten(done)
         failures: dict[str, Failure] = {}
         stop: RunFailedError | None = None
         committed: set[str] = set()
@@ -119,6 +119,7 @@ class _Run:
         summary.planned = sum(len(job.items) for job in self.planned)
         summary.earlier = max(0, summary.inputs - sum(len(job.items) for job in pending))
         summary.failures = sorted(failures.items())
+        summary.rewritten = rewritten
         summary.otherwise = facts_otherwise(self.root, self.identity, done.values())
         extra = list(finish(summary) or ()) if finish else []
         summary.seconds = time.monotonic() - started
@@ -128,6 +129,18 @@ class _Run:
         if stop is not None:
             raise stop
         return summary
+
+    def _rewritten(self, done: Mapping[str, DoneJob]) -> int:
+        """How many inputs that earlier runs used were written since, of a task that cannot tell their content."""
+        written_since = getattr(self.task, "written_since", None)
+        if written_since is None:
+            return 0
+        moments: dict[str, float] = {}
+        for job in filter(self.identity.made, done.values()):
+            moment = (self.root / DONE / f"{job.id}.json").stat().st_mtime
+            moments |= {item.digest: moment for item in job.items if item.status == "used"}
+        listed = ((item, digest) for job in self.planned for item, digest in zip(job.items, job.digests, strict=True))
+        return sum(written_since(item, moments[digest]) for item, digest in listed if digest in moments)
 
     def _do(
         self,

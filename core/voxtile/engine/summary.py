@@ -26,6 +26,7 @@ class RunSummary:
         again: reason → number of used inputs that an earlier run had converted in another form.
         left_out: reason → number of parts of inputs (tiles of a scene, patches of a slide) that were dropped.
         otherwise: concept → number of samples of which earlier runs of the stage stored other facts.
+        rewritten: inputs that are taken for done, and of which a file was written since.
         failures: (source, failure) of the inputs that failed in this run.
         earlier: how many of the inputs were committed by earlier runs.
         seconds: how long this run took.
@@ -41,6 +42,7 @@ class RunSummary:
     again: Counter[str] = field(default_factory=Counter)
     left_out: Counter[str] = field(default_factory=Counter)
     otherwise: Counter[str] = field(default_factory=Counter)
+    rewritten: int = 0
     failures: list[tuple[str, Failure]] = field(default_factory=list)
     earlier: int = 0
     seconds: float = 0.0

@@ -84,7 +84,9 @@ class Task(Protocol):
 
     One that removes identities from DICOM may have the attribute `confidentiality_codes`: the codes of the profile and
     options that it follows (`voxtile.corpus.confidentiality.Code`), which the manifest then holds. One with the
-    attribute `uses_gpu` runs in the very process that has a GPU, unsupervised.
+    attribute `uses_gpu` runs in the very process that has a GPU, unsupervised. One whose inputs do not tell all of a
+    file's content may have a method `written_since(item, moment)`: whether one of its files was written after a moment
+    (seconds since the epoch); the summary then counts inputs that are taken for done and were.
 
     Examples:
         >>> from voxtile.engine.task import Item, Outcome, Task

@@ -14,6 +14,7 @@ from voxtile.engine.task import Item, Outcome, Part
 from voxtile.errors import InputError
 from voxtile_datasets.intake.planner import SPLIT_SCHEME, PlannedTask, Planner
 from voxtile_datasets.intake.reports_file import raw_captions
+from voxtile_medical.archives.entries import archive_of
 from voxtile_medical.burned_in.blank import TextChoice
 from voxtile_medical.dicom.impossible_headers import bad_files
 from voxtile_medical.dicom.patients import patients_of_several_days, studies_of_several
@@ -158,6 +159,12 @@ class DicomTask(PlannedTask):
         for header, verdict in bad:
             yield planner.note(header.path, header.size, verdict.reason, verdict.detail, subject=series.subject)
 
+    def written_since(self, item: Item, moment: float) -> bool:
+        """Whether a file of a series was written after a moment; its header and size do not tell its pixels."""
+        root, files = root_of(self.source), item.inputs.get("files", ()) if item.inputs["kind"] == "series" else ()
+        paths = dict.fromkeys(str(archive_of(file[0])).rstrip("/") or file[0] for file in files)
+        return any(_written(root / path if root.is_dir() else root) > moment for path in paths)
+
     def process(self, item: Item) -> Outcome:
         """Turn one series into samples, in a worker."""
         inputs = item.inputs
@@ -214,6 +221,13 @@ class DicomTask(PlannedTask):
             refused = [*refused, *(Part(s.row["uid"], "dropped", *_NOT_LOOKED_FOR) for s in looked_past)]
         detail = "; ".join(sorted({f"{verdict.reason}: {verdict.detail}" for verdict in verdicts})) or None
         return Outcome("used", detail=detail, samples=tuple(samples), tables=tables, parts=tuple(refused))
+
+
+def _written(path: Path) -> float:
+    try:
+        return path.stat().st_mtime
+    except OSError:  # the worker says what is wrong
+        return 0.0
 
 
 def _series_note(planner: Planner, subject: str, headers: Sequence[FileHeader], reason: str, detail: str) -> Item:

@@ -3,6 +3,7 @@
 import json
 import shutil
 import tarfile
+import tracemalloc
 import warnings
 from collections import Counter
 from functools import lru_cache
@@ -14,16 +15,20 @@ import rasterio
 import shapely
 import yaml
 from affine import Affine
+from rasterio.crs import CRS
 from rasterio.enums import Resampling
 from rasterio.vrt import WarpedVRT
-from rasterio.windows import from_bounds
+from rasterio.windows import Window, from_bounds
 from scipy import ndimage
 
 from voxtile.corpus.reader import Corpus
 from voxtile.errors import ConfigError, RunFailedError, VoxtileError
 from voxtile.stages.inspect.leakage.report import find_leakage
 from voxtile.stages.verify.command import verify_corpus
+from voxtile_remote_sensing.scenes.protocol import Grid
+from voxtile_remote_sensing.tiles.band_groups import ResampledGroup
 from voxtile_remote_sensing.tiles.convert import convert_geotiff
+from voxtile_remote_sensing.tiles.warping import transformer_between
 
 SETS = {
     "bigearthnet_tiny": {"size": "48px"},
@@ -549,6 +554,47 @@ def test_a_damaged_strip_leaves_the_others(tmp_path, monkeypatch):
     for row, tile in tiles:
         y, x = int((5120 - row["bounds"][3]) / 10), int(row["bounds"][0] / 10)
         assert np.array_equal(tile, noise[:, y : y + 64, x : x + 64])
+
+
+@pytest.mark.parametrize("reproject", [None, "EPSG:3857"])
+def test_a_row_of_tiles_that_is_too_wide_for_one_item_is_cut_in_parts(tmp_path, monkeypatch, reproject):
+    """The tiles are those of the whole row, where it is projected up to a hundredth of a pixel."""
+    slope = np.add.outer(np.arange(150) * 40, np.arange(700) * 20 + 1)[None].astype(np.uint16)
+    write_raster(tmp_path / "in/scene.tif", slope, left=600_000, top=5_000_000)
+    options = {"size": "64px", "reproject": reproject, "split_by": "none", **FAST}
+    convert_geotiff(tmp_path / "in", tmp_path / "whole", **options)
+    monkeypatch.setattr("voxtile_remote_sensing.tiles.strips.STRIP_BYTES", 64 * 300 * 2)
+    monkeypatch.setattr("voxtile_remote_sensing.tiles.strips._PIECE_BYTES", 64 * 250 * 2)
+    monkeypatch.setattr("voxtile_remote_sensing.tiles.task.UNOPENED_BYTES", 0)
+    convert_geotiff(tmp_path / "in", tmp_path / "parts", **options)
+    whole, parts = (
+        {str(row["bounds"]): tile.astype(int) for row, tile in tiles_of(tmp_path / name)} for name in ("whole", "parts")
+    )
+    assert len(whole) > 20
+    assert whole.keys() == parts.keys()
+    same = np.array([abs(tile - parts[place]) <= (reproject is not None) for place, tile in whole.items()])
+    assert same.all() if reproject is None else same.mean() > 0.999  # a pixel at the edge may have data or not
+    sources = {row["source"] for row in ledger_of(tmp_path / "parts") if row["status"] == "used"}
+    assert "scene.tif rows 1-1 tiles 0-3" in sources
+    assert len(sources) >= 3 * 2
+
+
+def test_where_a_source_reaches_takes_little_memory():
+    """Coordinates of all pixels at once took sixty bytes a pixel: ninety gigabytes for a row of a world at 30 m."""
+    source = Grid(CRS.from_epsg(4326), Affine(0.1, 0, 10, 0, -0.1, 50), (100, 100))
+    target = Grid(CRS.from_epsg(3857), Affine(300, 0, 1_000_000, 0, -300, 6_500_000), (9000, 9000))
+    group = ResampledGroup(None, (), target, ())
+    window = Window(100, 50, 3000, 2900)
+    tracemalloc.start()
+    reached = group._reached(source, window)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 16 * reached.size
+    for row, column in ((0, 0), (1500, 1500), (2899, 2999), (347, 400), (348, 1200)):
+        x, y = target.transform @ (100 + column + 0.5, 50 + row + 0.5)
+        east, north = transformer_between(target.crs, source.crs).transform(x, y)
+        assert reached[row, column] == (10 <= east < 20 and 40 < north <= 50)
+    assert 0 < reached.mean() < 1
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from rasterio.crs import CRS
 
 from voxtile.errors import ConfigError
 from voxtile_remote_sensing.scenes.protocol import Grid, SceneError
+from voxtile_remote_sensing.tiles import grid as tile_grid
 from voxtile_remote_sensing.tiles.footprint import footprints, split_ring
 from voxtile_remote_sensing.tiles.grid import Length, cell_rows, is_inside, parse_length, transform_of, window_of
 
@@ -46,6 +47,27 @@ def test_tiles_cover_a_scene_once(left, top, rows, columns, size):
         )
         seen[rows_, columns_] += 1
     assert (seen == 1).all()
+
+
+def test_rows_of_a_world_are_made_when_they_are_asked_for(monkeypatch):
+    """At 30 m, in tiles of 1024 pixels, the world has 1.7 million cells: their list took a minute in every worker."""
+    made = []
+
+    class Counted(tile_grid.Cell):
+        def __init__(self, *arguments):
+            made.append(arguments)
+            super().__init__(*arguments)
+
+    monkeypatch.setattr(tile_grid, "Cell", Counted)
+    world = grid(-20_037_508, 20_037_508, 30, 1_335_834, 1_335_834, CRS.from_epsg(3857))
+    rows = cell_rows(world, Length(1024, "px"), Length(1024, "px"))
+    assert len(rows) == 1306
+    assert made == []
+    assert [cell.name for cell in rows[1305]] == [cell.name for cell in rows[-1]]
+    assert rows[2:4] == [rows[2], rows[3]]
+    assert len(made) == 6 * 1306
+    with pytest.raises(IndexError):
+        rows[1306]
 
 
 @settings(max_examples=40, deadline=None)

@@ -29,6 +29,7 @@ from voxtile_remote_sensing.tiles.warping import EDGE_POINTS, source_window, tra
 _HALF_TURN = 180.0
 _SAME_PX = 1e-6
 _WARPED_ROWS = 1024
+_PLACED_PX = 1 << 20  # whose places are computed at a time
 
 
 class Group(Protocol):
@@ -135,16 +136,18 @@ class ResampledGroup:
         return target
 
     def _reached(self, source: Grid, window: Window) -> npt.NDArray[np.bool_]:
-        """Target pixels whose centre lies in the source."""
-        rows, columns = np.mgrid[: window.height, : window.width] + 0.5
-        x, y = self.grid.transform @ (columns + window.col_off, rows + window.row_off)
-        if source.crs != self.grid.crs:
-            x, y = transformer_between(self.grid.crs, source.crs).transform(x, y)
-        column, row = ~source.transform @ (np.asarray(x), np.asarray(y))
-        inside: npt.NDArray[np.bool_] = (
-            (row >= 0) & (column >= 0) & (row < source.shape[0]) & (column < source.shape[1])
-        )
-        return inside
+        """Target pixels whose centre lies in the source; some rows at a time, for a coordinate is eight bytes."""
+        reached: npt.NDArray[np.bool_] = np.empty((window.height, window.width), bool)
+        step = max(1, _PLACED_PX // window.width)
+        for top in range(0, window.height, step):
+            own = reached[top : top + step]
+            rows, columns = np.mgrid[: own.shape[0], : own.shape[1]] + 0.5
+            x, y = self.grid.transform @ (columns + window.col_off, rows + window.row_off + top)
+            if source.crs != self.grid.crs:
+                x, y = transformer_between(self.grid.crs, source.crs).transform(x, y)
+            column, row = ~source.transform @ (np.asarray(x), np.asarray(y))
+            own[:] = (row >= 0) & (column >= 0) & (row < source.shape[0]) & (column < source.shape[1])
+        return reached
 
 
 def groups_of(scene: Scene, settings: TileSettings) -> list[Group]:

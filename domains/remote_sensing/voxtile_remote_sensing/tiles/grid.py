@@ -9,9 +9,10 @@ from __future__ import annotations
 import hashlib
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import overload
 
 from affine import Affine
 from rasterio.crs import CRS
@@ -95,7 +96,25 @@ class Cell:
     extent: tuple[float, float]
 
 
-def cell_rows(finest: Grid, size: Length, stride: Length) -> list[list[Cell]]:
+class CellRows(Sequence[list[Cell]]):
+    """Rows of cells, each made when it is asked for: a map of the world has millions of cells."""
+
+    def __init__(self, count: int, make: Callable[[int], list[Cell]]) -> None:
+        self._count, self._make = count, make
+
+    def __len__(self) -> int:
+        return self._count
+
+    @overload
+    def __getitem__(self, which: int) -> list[Cell]: ...
+    @overload
+    def __getitem__(self, which: slice) -> list[list[Cell]]: ...
+    def __getitem__(self, which: int | slice) -> list[Cell] | list[list[Cell]]:
+        numbers = range(self._count)[which]
+        return self._make(numbers) if isinstance(numbers, int) else [self._make(number) for number in numbers]
+
+
+def cell_rows(finest: Grid, size: Length, stride: Length) -> Sequence[list[Cell]]:
     """Rows of cells that touch a scene, from the top to the bottom.
 
     A scene that is no larger than a tile is one cell of its own size, as are patches of data sets. Where the transform
@@ -120,7 +139,7 @@ def cell_rows(finest: Grid, size: Length, stride: Length) -> list[list[Cell]]:
             f"a scene of {rows}×{columns} pixels would give {count:.0f} tiles, more than {MAX_TILES}; "
             "use a larger --size, or cut the scene"
         )
-    return list((_fixed if finest.is_north_up else _from_first_pixel)(finest, size, stride))
+    return (_fixed if finest.is_north_up else _from_first_pixel)(finest, size, stride)
 
 
 def window_of(cell: Cell, grid: Grid) -> Window:
@@ -216,15 +235,18 @@ def _whole(grid: Grid) -> Cell:
     return Cell(_name(grid, extent, grid.bounds[0], grid.bounds[1]), (x, y), extent)
 
 
-def _fixed(grid: Grid, size: Length, stride: Length) -> Iterator[list[Cell]]:
+def _fixed(grid: Grid, size: Length, stride: Length) -> CellRows:
     extent, (step_x, step_y) = size.along(grid), stride.along(grid)
     left, bottom, right, top = grid.bounds
     slack = (1e-6 * grid.pixel_size[0], 1e-6 * grid.pixel_size[1])
     first, last = _indices(left + slack[0], right - slack[0], extent[0], step_x)
     lowest, highest = _indices(bottom + slack[1], top - slack[1], extent[1], step_y)
-    for j in range(highest, lowest - 1, -1):
-        corners = [(i * step_x, j * step_y) for i in range(first, last + 1)]
-        yield [Cell(_name(grid, extent, x, y), (x + extent[0] / 2, y + extent[1] / 2), extent) for x, y in corners]
+
+    def row(number: int) -> list[Cell]:
+        corners = [(i * step_x, (highest - number) * step_y) for i in range(first, last + 1)]
+        return [Cell(_name(grid, extent, x, y), (x + extent[0] / 2, y + extent[1] / 2), extent) for x, y in corners]
+
+    return CellRows(highest - lowest + 1, row)
 
 
 def _indices(low: float, high: float, extent: float, step: float) -> tuple[int, int]:
@@ -232,11 +254,14 @@ def _indices(low: float, high: float, extent: float, step: float) -> tuple[int, 
     return math.floor((low - extent) / step) + 1, math.ceil(high / step) - 1
 
 
-def _from_first_pixel(grid: Grid, size: Length, stride: Length) -> Iterator[list[Cell]]:
+def _from_first_pixel(grid: Grid, size: Length, stride: Length) -> CellRows:
     columns, rows = _pixels(size, grid)
     step_x, step_y = _pixels(stride, grid)
     extent = (columns * grid.pixel_size[0], rows * grid.pixel_size[1])
-    for row in range(0, grid.shape[0], step_y):
+
+    def row(number: int) -> list[Cell]:
         firsts = range(0, grid.shape[1], step_x)
-        centres = [grid.transform @ (column + columns / 2, row + rows / 2) for column in firsts]
-        yield [Cell(_name(grid, extent, x - extent[0] / 2, y - extent[1] / 2), (x, y), extent) for x, y in centres]
+        centres = [grid.transform @ (column + columns / 2, number * step_y + rows / 2) for column in firsts]
+        return [Cell(_name(grid, extent, x - extent[0] / 2, y - extent[1] / 2), (x, y), extent) for x, y in centres]
+
+    return CellRows(len(range(0, grid.shape[0], step_y)), row)

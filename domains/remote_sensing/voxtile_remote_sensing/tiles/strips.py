@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -15,6 +15,23 @@ from voxtile_remote_sensing.tiles.settings import TileSettings
 
 STRIP_BYTES = 1 << 29
 """Stored values that one item reads. Blocks across a border are read twice: 9 % of a Sentinel-2 band."""
+_PIECE_BYTES = STRIP_BYTES // 4
+"""Of items where a row of tiles alone has more: the whole row is held, with its flags and what it is warped from."""
+
+
+@dataclass(frozen=True)
+class Strip:
+    """What one item cuts.
+
+    Attributes:
+        rows: first and last-plus-one row of tiles.
+        nbytes: to read.
+        tiles: first and last-plus-one tile of that one row; None for all.
+    """
+
+    rows: tuple[int, int]
+    nbytes: int
+    tiles: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True)
@@ -22,11 +39,11 @@ class Survey:
     """What the plan knows of a scene.
 
     Attributes:
-        strips: first and last-plus-one row of tiles, and the bytes to read, of each item.
+        strips: one an item.
         radius_m: half the diagonal of a tile in metres.
     """
 
-    strips: tuple[tuple[int, int, int], ...]
+    strips: tuple[Strip, ...]
     radius_m: float
 
 
@@ -40,13 +57,26 @@ def survey(ref: SceneRef, settings: TileSettings) -> Survey:
         groups = groups_of(scene, settings)
         rows = rows_of(groups, settings)
     height = sum(_row_bytes(group, rows[0][0]) for group in groups)
-    count = max(1, min(len(rows), math.ceil(len(rows) * height / STRIP_BYTES)))
-    edges = [round(n * len(rows) / count) for n in range(count + 1)]
-    strips = tuple((a, b, max(1, (b - a) * height)) for a, b in pairwise(edges))
-    return Survey(strips, radius_of(groups, rows[0][0]))
+    return Survey(tuple(_strips(len(rows), len(rows[0]), height)), radius_of(groups, rows[0][0]))
 
 
-def rows_of(groups: Sequence[Group], settings: TileSettings) -> list[list[Cell]]:
+def _strips(rows: int, tiles: int, height: int) -> Iterator[Strip]:
+    """The items of a scene of so many rows of tiles, of `height` bytes each; of wide ones parts of rows."""
+    if height > STRIP_BYTES and tiles > 1:
+        edges = _edges(tiles, math.ceil(height / _PIECE_BYTES))
+        for row in range(rows):
+            yield from (Strip((row, row + 1), height * (b - a) // tiles, (a, b)) for a, b in pairwise(edges))
+        return
+    for a, b in pairwise(_edges(rows, max(1, math.ceil(rows * height / STRIP_BYTES)))):
+        yield Strip((a, b), max(1, (b - a) * height))
+
+
+def _edges(number: int, parts: int) -> list[int]:
+    parts = min(number, parts)
+    return [round(n * number / parts) for n in range(parts + 1)]
+
+
+def rows_of(groups: Sequence[Group], settings: TileSettings) -> Sequence[list[Cell]]:
     """All rows of cells of a scene, by its finest grid.
 
     Raises:

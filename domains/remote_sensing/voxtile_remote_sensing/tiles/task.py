@@ -21,7 +21,7 @@ from voxtile_remote_sensing.splits.blocks import BlockGrid, BlockSplits
 from voxtile_remote_sensing.tiles.band_groups import groups_of
 from voxtile_remote_sensing.tiles.cut import cut
 from voxtile_remote_sensing.tiles.settings import TileSettings
-from voxtile_remote_sensing.tiles.strips import Survey, rows_of, survey
+from voxtile_remote_sensing.tiles.strips import Strip, Survey, rows_of, survey
 
 UNOPENED_BYTES = 1 << 22  # scenes of less are not opened by the plan: they are patches, of one strip
 MOST_OPENED = 256  # of those, to learn how large tiles are
@@ -151,12 +151,15 @@ class GeotiffTask:
             inputs["sidecar_sha256"] = described
         if probe is not None:  # a file that cannot be opened says why in its worker
             inputs["probes"] = probe
-        strips: Sequence[tuple[int, int, int]] = known.strips if known is not None else ()
+        strips: Sequence[Strip] = known.strips if known is not None else ()
         if len(strips) < 2:  # a scene that could not be opened says why in its worker
-            yield Item(ref.id, inputs | {"rows": None}, cost=strips[0][2] if strips else max(1, ref.nbytes))
+            yield Item(ref.id, inputs | {"rows": None}, cost=strips[0].nbytes if strips else max(1, ref.nbytes))
             return
-        for first, last, nbytes in strips:
-            yield Item(f"{ref.id} rows {first}-{last - 1}", inputs | {"rows": [first, last]}, cost=nbytes)
+        for strip in strips:
+            name, own = f"{ref.id} rows {strip.rows[0]}-{strip.rows[1] - 1}", inputs | {"rows": [*strip.rows]}
+            if strip.tiles is not None:
+                name, own["tiles"] = f"{name} tiles {strip.tiles[0]}-{strip.tiles[1] - 1}", [*strip.tiles]
+            yield Item(name, own, cost=strip.nbytes)
 
     def process(self, item: Item) -> Outcome:
         """Cut one scene or strip, in a worker."""
@@ -165,10 +168,11 @@ class GeotiffTask:
             groups = groups_of(scene, self.settings)
             rows = rows_of(groups, self.settings)
             first, last = inputs["rows"] or (0, len(rows))
+            tiles = slice(*inputs.get("tiles", (None,)))
             outcome = cut(
                 scene,
                 groups,
-                [cell for row in rows[first:last] for cell in row],
+                [cell for row in rows[first:last] for cell in row[tiles]],
                 self.settings,
                 self.blocks.splits() if self.blocks else None,
                 radius_m=inputs["radius_m"],
@@ -176,7 +180,7 @@ class GeotiffTask:
                 licence=self.licence,
                 producer=f"{self.name}@{self.version}",
             )
-            absent = () if first or self.settings.bands else _absent(scene)
+            absent = () if first or tiles.start or self.settings.bands else _absent(scene)
             return replace(outcome, parts=(*absent, *outcome.parts))
 
     def _ref(self, inputs: Mapping[str, Any]) -> SceneRef:

@@ -1,7 +1,8 @@
 """Windows of one grid in another: which pixels are needed, and GDAL's warper between them.
 
-The values of a pixel do not depend on the window that is read: the kernel's width follows from the two grids, and
-coordinates between systems are approximated to a hundredth of a pixel (GDAL's own default is an eighth).
+The kernel's width follows from the two grids and not from the window that is read, and coordinates between systems are
+approximated to a hundredth of a pixel (GDAL's own default is an eighth), along a row of that window: so far do values
+depend on where it begins and ends.
 """
 
 from __future__ import annotations

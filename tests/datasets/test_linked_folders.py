@@ -65,7 +65,7 @@ def test_rasters_in_other_formats_are_named_unless_a_reader_takes_them(tmp_path,
     shutil.copy(test_data / "remote_sensing/s2_l2a_scl_barbellino/S2A2A_20170703_022_Barbellino_BOA_10.tif", source)
     (source / "erdas.img").write_bytes(b"EHFA_HEADER_TAG")
     assert main(["convert", "geotiff", str(source), str(tmp_path / "corpus"), "--engine", "inline", "--dry-run"]) == 0
-    assert f"1 files in '{source}' are of formats that are not read ('erdas.img')" in capsys.readouterr().err
+    assert f"1 file in '{source}' is of a format that is not read ('erdas.img')" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("kind", ["image", "wsi", "geotiff"])

@@ -15,6 +15,7 @@ from voxtile.corpus.shards.codecs import decode_picture
 from voxtile.errors import ConfigError, InputError, RunFailedError
 from voxtile.stages.verify.corpus import verify
 from voxtile_pathology.convert.convert import convert_wsi
+from voxtile_pathology.convert.plan import _tell_unread
 
 SIDE = (1100, 1400)  # height and width of level 0
 CENTRE, RADIUS = (700, 550), 460  # x, y
@@ -401,6 +402,28 @@ def test_an_annotation_file_with_a_misspelt_name_is_named(slides, tmp_path, caps
     assert "annotations of no slide here, and not read: 'A1.geojson' and 1 more" in " ".join(
         capsys.readouterr().err.split()
     )
+
+
+def test_pictures_and_documents_beside_slides_are_counted_and_named(slides, capsys):
+    slides.pyramid("a.tif", pyramid()[:1], mpp=0.5, photometric="rgb")
+    convert(slides)
+    assert "not read" not in capsys.readouterr().err
+    for name in ("b/photo.JPG", "b/macro.png", "report.pdf", "cases.csv"):
+        (slides.folder / name).parent.mkdir(exist_ok=True)
+        (slides.folder / name).write_bytes(b"\xff\xd8\xff")
+    convert(slides)
+    said = " ".join(capsys.readouterr().err.split())
+    assert f"2 files in '{slides.folder}' are of formats that are not read ('b/macro.png', 'b/photo.JPG'); 'vox" in said
+    assert (
+        f"1 file in '{slides.folder}' is of a format that is not read ('report.pdf'); give texts of reports as" in said
+    )
+    assert "cases.csv" not in said
+
+
+def test_pictures_that_a_slide_is_made_of_are_not_named(tmp_path, capsys):
+    _tell_unread(tmp_path, [tmp_path / "s" / "a.vms"], ["s/a(1,0).jpg", "t.jpg"])
+    assert "1 file" in (said := capsys.readouterr().err)
+    assert "('t.jpg')" in said
 
 
 def test_annotations_that_belong_to_no_slide_are_refused(slides, tmp_path):

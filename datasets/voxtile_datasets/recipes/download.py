@@ -83,7 +83,9 @@ def tell_unread(root: Path, paths: Iterable[str], endings: tuple[str, ...], advi
     """
     unread = sorted(path for path in paths if path.lower().endswith(endings))
     if unread:
-        tell(f"{len(unread)} files in '{root}' are of formats that are not read ({some_of(unread)}); {advice}")
+        one = len(unread) == 1
+        files, formats = ("file", "is of a format that is") if one else ("files", "are of formats that are")
+        tell(f"{len(unread)} {files} in '{root}' {formats} not read ({some_of(unread)}); {advice}")
 
 
 def tell_packed(root: Path, paths: Iterable[str]) -> None:

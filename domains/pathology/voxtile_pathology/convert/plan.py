@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -20,13 +20,17 @@ from voxtile.engine.task import Item
 from voxtile.engine.worker_process import Call, Limits
 from voxtile.errors import InputError
 from voxtile_datasets.intake.planner import Planner
-from voxtile_datasets.recipes.download import tell_packed
+from voxtile_datasets.recipes.download import tell_packed, tell_unread
 from voxtile_pathology.annotations.model import find_annotations, unused_files
 from voxtile_pathology.convert.cases import Cases, StudyUnit
 from voxtile_pathology.convert.settings import WsiSettings
 from voxtile_pathology.convert.survey import Patch, Refusal, Survey, survey_slide
 from voxtile_pathology.coordinates.files import find_coordinates
 from voxtile_pathology.slides.open import find_slides
+
+_PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".jp2")
+_DOCUMENTS = (".pdf", ".doc", ".docx", ".odt", ".rtf")
+_MADE_OF_PICTURES = (".vms", ".vmu")  # Hamamatsu: JPEG files beside the one that names them
 
 
 @dataclass(frozen=True)
@@ -66,6 +70,7 @@ def plan_items(inputs: Inputs, settings: WsiSettings, planner: Planner) -> list[
     others: list[str] = []
     paths = find_slides(inputs.source, others)
     tell_packed(inputs.source, others)
+    _tell_unread(inputs.source, paths, others)
     names = [path.relative_to(inputs.root).as_posix() for path in paths]
     cases = Cases(names, inputs.unit, inputs.cases)
     drawn = [_annotation_file(inputs.annotations, path, len(paths)) for path in paths]
@@ -102,6 +107,14 @@ def plan_items(inputs: Inputs, settings: WsiSettings, planner: Planner) -> list[
     items += planner.report_notes()
     planner.save(items)
     return items
+
+
+def _tell_unread(root: Path, slides: Sequence[Path], others: Iterable[str]) -> None:
+    """Say which pictures and documents lie beside the slides, of which nothing is taken."""
+    of_pictures = {slide.parent for slide in slides if slide.suffix.lower() in _MADE_OF_PICTURES}
+    alone = [name for name in others if (root / name).parent not in of_pictures]
+    tell_unread(root, alone, _PICTURES, "'voxtile convert image' reads pictures")
+    tell_unread(root, alone, _DOCUMENTS, "give texts of reports as a table, with --reports")
 
 
 def _annotation_file(annotations: Path | None, slide: Path, slides: int) -> Path | None:

@@ -31,7 +31,8 @@ class FaultTask:
     `hang-…`, `hungry-…` (memory without end), `greedy-…` (the same, and lifts its own limit first), `once-…` (dies the
     first time only, marked by a file in `scratch`), `later-…` (InputError until the file of that name is in `scratch`),
     `wait-…` (nothing until that file is there), `row-…` (a row that no table takes), `same-…` (always the same sample),
-    `full-…` (the disk is full), `parent-…` (kills the process that its worker works for).
+    `full-…` (the disk is full), `parent-…` (kills the process that its worker works for), `stopped-…` (stops that one,
+    the first time only).
 
     Attributes:
         names: the inputs.
@@ -196,6 +197,13 @@ def _parent(task: FaultTask, item: Item) -> None:
     time.sleep(3600)  # the worker ends with whom it works for
 
 
+def _stopped(task: FaultTask, item: Item) -> None:
+    mark = Path(task.scratch) / item.source
+    if not mark.exists():
+        mark.write_text(str(os.getppid()))
+        os.kill(os.getppid(), signal.SIGSTOP)
+
+
 _FAULTS = {
     "bad": _bad,
     "bug": _bug,
@@ -209,6 +217,7 @@ _FAULTS = {
     "wait": _wait,
     "full": _full,
     "parent": _parent,
+    "stopped": _stopped,
 }
 
 

@@ -4,6 +4,7 @@ All of this file is done on one cluster of two nodes, in the order of the file: 
 """
 
 import os
+import signal
 import sys
 import threading
 import time
@@ -20,7 +21,7 @@ from voxtile.engine.job import Setup
 from voxtile.engine.local import ItemStarted
 from voxtile.engine.parallel import parallel_map
 from voxtile.engine.plan import TaskIdentity, plan_jobs
-from voxtile.engine.ray_cluster import RayEngine, connection, planning, slots
+from voxtile.engine.ray_cluster import RayEngine, connection, jobs, planning, slots
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.engine.worker_process import Limits
 from voxtile.errors import ConfigError, CorpusError, MissingExtraError, RunFailedError
@@ -153,6 +154,20 @@ def test_a_job_that_takes_its_slots_down_ends_the_run(cluster, tmp_path):
     assert {row["source"] for row in done} <= {"ok-1", "ok-2"}
 
 
+def test_a_slot_that_is_stopped_while_its_node_goes_on_is_given_up(cluster, tmp_path, monkeypatch, capsys):
+    """Ray knows of nothing: the run waited without end."""
+    monkeypatch.setattr(jobs, "BEAT_S", 0.2)
+    monkeypatch.setattr(jobs, "STILL_S", 4.0)
+    names = ("ok-1", "stopped-1", "ok-2", "ok-3")
+    try:
+        convert(tmp_path / "ray", "ray", names)
+    finally:
+        os.kill(int((tmp_path / "ray/scratch/stopped-1").read_text()), signal.SIGKILL)
+    rows = Corpus(tmp_path / "ray" / "corpus").ledger().to_pylist()
+    assert {row["source"]: row["status"] for row in rows} == dict.fromkeys(names, "used")
+    assert "it has not shown for minutes that it lives" in capsys.readouterr().err
+
+
 def test_the_first_failure_ends_a_run_that_is_to_stop(cluster, tmp_path):
     task = FaultTask(("ok-1", "bad-1", "ok-2"))
     with pytest.raises(RunFailedError, match="bad-1"):
@@ -161,7 +176,7 @@ def test_the_first_failure_ends_a_run_that_is_to_stop(cluster, tmp_path):
 
 def test_a_node_of_another_version_and_one_that_sees_nothing_are_refused(cluster, tmp_path, monkeypatch):
     real = connection.versions()
-    monkeypatch.setattr(slots, "versions", lambda: {**real, "voxtile": "1.2.3"})
+    monkeypatch.setattr(slots, "versions", lambda **_: {**real, "voxtile": "1.2.3"})
     with pytest.raises(ConfigError, match=r"has voxtile .*and the plan was made with 1\.2\.3; install the same"):
         convert(tmp_path / "one", "ray", workers=1)
     assert not (tmp_path / "one/corpus").exists(), "nothing is made for a run that cannot begin"

@@ -5,6 +5,9 @@ import pickle
 import signal
 import socket
 import sys
+import threading
+import time
+from importlib.metadata import PackageNotFoundError
 from types import SimpleNamespace
 
 import pytest
@@ -15,12 +18,12 @@ from voxtile.engine.commit import take_back
 from voxtile.engine.job import Setup
 from voxtile.engine.local import JobCommitted
 from voxtile.engine.plan import TaskIdentity, plan_jobs
-from voxtile.engine.ray_cluster import connection
-from voxtile.engine.ray_cluster.connection import versions
+from voxtile.engine.ray_cluster import connection, jobs
+from voxtile.engine.ray_cluster.connection import versions, wrong_version
 from voxtile.engine.ray_cluster.jobs import _SEEN, _JobRunner, _RaySession
 from voxtile.engine.ray_cluster.on_node import OnNode
 from voxtile.engine.ray_cluster.planning import _FileReader
-from voxtile.engine.ray_cluster.slots import Call
+from voxtile.engine.ray_cluster.slots import Call, Slots
 from voxtile.engine.worker_process import Limits, running_pool
 from voxtile.errors import CorpusError
 
@@ -52,6 +55,47 @@ def test_what_is_wrong_with_a_node_or_a_call_is_said(node):
     assert list(node.call("__len__", ())) == [("done", 2)]
     assert list(node.call("__iter__", ())) == [("part", "a"), ("part", "b"), ("done", None)]
     assert list(node.call("pop", (7,))) == [("raised", ("", "IndexError: pop index out of range"))]
+
+
+def eventually(holds):
+    """Whether it holds within a minute."""
+    deadline = time.monotonic() + 60
+    while not holds() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    return holds()
+
+
+def test_nodes_that_compute_have_the_same_torch_whatever_it_was_built_for(monkeypatch):
+    """Figures of an evaluation and vectors came from whatever torch a node had."""
+    made_with = {"torch": "2.9.1+cpu"}
+
+    def version(name):
+        if (found := made_with.get(name, "1.0")) is None:
+            raise PackageNotFoundError(name)
+        return found
+
+    monkeypatch.setattr(connection, "version", version)
+    expected = versions(computes=True)
+    assert expected["torch"] == "2.9.1"
+    assert "torch" not in versions()
+    made_with["torch"] = "2.9.1+cu130"
+    assert wrong_version(expected) is None
+    for there, said in (
+        ("2.8.0+cpu", "has torch 2.8.0, and the plan was made with 2.9.1"),
+        (None, "has no torch, and"),
+    ):
+        made_with["torch"] = there
+        assert said in (wrong_version(expected) or "")
+        assert wrong_version(versions()) is None
+
+
+def test_slots_of_a_model_ask_for_torch():
+    asked = []
+    slot = SimpleNamespace(open=SimpleNamespace(remote=lambda expected, _: asked.append(expected)))
+    remote = SimpleNamespace(remote=lambda **_: lambda _: None)
+    for computes in (True, False):
+        Slots(SimpleNamespace(ray=remote), 1, computes=computes)._opened(slot)
+    assert ["torch" in expected for expected in asked] == [True, False]
 
 
 @pytest.fixture
@@ -86,7 +130,7 @@ def test_a_lost_slot_may_not_publish_before_another_has_the_job(run, tmp_path):
     lease, other = (tmp_path / f"{name}.lease" for name in ("one", "other"))
     call = Call(job, "run", (), job.stem)
 
-    def events():
+    def events(_stands_still):
         lease.touch()
         yield call, "part", lease
         yield call, "part", 0
@@ -100,6 +144,46 @@ def test_a_lost_slot_may_not_publish_before_another_has_the_job(run, tmp_path):
     *_, last = _RaySession(SimpleNamespace(events=events)).events()
     assert last == JobCommitted("what was committed")
     assert other.exists()
+
+
+def test_a_slot_lives_as_long_as_its_lease_is_written_anew(tmp_path, monkeypatch):
+    now, lease, beats = 0.0, tmp_path / "a.lease", iter(range(1, 1000))
+    call = Call(SimpleNamespace(id="j"), "run", (), "j")
+    session = _RaySession(SimpleNamespace())
+    monkeypatch.setattr(jobs.time, "monotonic", lambda: now)
+
+    def after(seconds, *, beat):
+        nonlocal now
+        now += seconds
+        if beat:
+            os.utime(lease, ns=(0, next(beats)))
+        return session._stands_still(call)
+
+    lease.touch()
+    session._leases["j"] = lease
+    assert not any(after(jobs.BEAT_S, beat=True) for _ in range(100))
+    assert not after(jobs.STILL_S - 1, beat=False)
+    assert not after(jobs.BEAT_S, beat=True)
+    assert not after(jobs.STILL_S, beat=False)
+    assert after(jobs.BEAT_S, beat=False)
+    session._beats.clear()  # another slot has it, which says nothing from the start
+    session._leases.clear()
+    assert not after(0, beat=False)
+    assert after(jobs.STILL_S + 1, beat=False)
+
+
+def test_a_slot_shows_that_it_lives_until_its_lease_is_taken_back(run):
+    setup, job = run
+    runner = _JobRunner(setup, Limits(), 0.01)
+    try:
+        lease, *_ = runner.run(job, frozenset())
+        os.utime(lease, ns=(0, 0))
+        assert eventually(lambda: lease.stat().st_mtime_ns > 0)
+        take_back(lease)
+        assert eventually(lambda: not any(t.name == "shows life" for t in threading.enumerate()))
+        assert not lease.exists()
+    finally:
+        runner.close()
 
 
 def test_a_full_disk_is_said_by_a_slot_that_begins(run, monkeypatch):

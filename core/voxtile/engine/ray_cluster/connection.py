@@ -12,7 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from voxtile.errors import ConfigError, CorpusError, MissingExtraError
@@ -194,9 +194,10 @@ def _start(ray: Any, options: Mapping[str, Any]) -> None:  # noqa: ANN401 - the 
             return
 
 
-def versions() -> dict[str, str]:
-    """What decides the bytes that a node writes."""
-    return {name: _version(name) for name in ("voxtile", "python", "blosc2", "pyarrow", "numpy")}
+def versions(*, computes: bool = False) -> dict[str, str]:
+    """What decides the bytes that a node writes, and where it computes with a model, what that does."""
+    names = ("voxtile", "python", "blosc2", "pyarrow", "numpy", *(["torch"] if computes else []))
+    return {name: found for name in names if (found := _version(name)) is not None}
 
 
 def wrong_version(expected: Mapping[str, str]) -> str | None:
@@ -204,14 +205,20 @@ def wrong_version(expected: Mapping[str, str]) -> str | None:
     for name, wanted in expected.items():
         if (found := _version(name)) != wanted:
             return (
-                f"node '{socket.gethostname()}' has {name} {found}, and the plan was made with {wanted}; install the "
-                "same there"
+                f"node '{socket.gethostname()}' has {f'{name} {found}' if found else f'no {name}'}, and the plan was "
+                f"made with {wanted}; install the same there"
             )
     return None
 
 
-def _version(name: str) -> str:
-    return platform.python_version() if name == "python" else version(name)
+def _version(name: str) -> str | None:
+    if name == "python":
+        return platform.python_version()
+    try:
+        found = version(name)
+    except PackageNotFoundError:
+        return None
+    return found.partition("+")[0] if name == "torch" else found  # nodes with and without GPUs have other builds
 
 
 def _reach(address: str) -> None:

@@ -58,11 +58,13 @@ class Slots(Closing):
         connection: to the cluster.
         count: of slots at most.
         gpus: that a slot has.
+        computes: whether what they hold computes with a model, so that the nodes' torch is to be the same.
     """
 
     connection: Connection
     count: int
     gpus: int = 0
+    computes: bool = False
     _made: Any = None  # what each slot makes and holds: a reference to a pickle of (callable, arguments)
     _queue: deque[Call] = field(default_factory=deque)
     _idle: list[Any] = field(default_factory=list)
@@ -107,10 +109,13 @@ class Slots(Closing):
         """Queue a call, also while events are read."""
         self._queue.append(call)
 
-    def events(self) -> Iterator[tuple[Call, str, Any]]:
+    def events(self, stands_still: Callable[[Call], bool] = lambda _: False) -> Iterator[tuple[Call, str, Any]]:
         """Call, kind ('part', 'done', or 'lost' with its slot) and content, until nothing is queued or running.
 
         A call that was lost is given to another slot after that is read.
+
+        Args:
+            stands_still: whether the slot of a call is to be given up though Ray knows of nothing; asked often.
 
         Raises:
             ConfigError: a node is of another version, or does not see the corpus, or the cluster has no room.
@@ -121,6 +126,10 @@ class Slots(Closing):
             self._assign()
             for stream in self._look():
                 yield from self._read(stream)
+            for stream in [stream for stream, (_, call) in self._busy.items() if stands_still(call)]:
+                _, call = self._busy[stream]
+                self._lost(stream, TimeoutError("it has not shown for minutes that it lives"))
+                yield call, "lost", None
 
     def ordered(self, calls: Iterable[tuple[str, tuple[Any, ...]]], title: str) -> Iterator[Any]:
         """Results of calls in their order; calls are drawn as slots fall free, never more than a few ahead.
@@ -169,7 +178,7 @@ class Slots(Closing):
         self._starting[self._opened(slot)] = slot
 
     def _opened(self, slot: Any) -> Any:  # noqa: ANN401
-        return slot.open.remote(versions(), self._made)
+        return slot.open.remote(versions(computes=self.computes), self._made)
 
     def _end(self, slot: Any) -> None:  # noqa: ANN401
         with suppress(Exception):  # it is gone, and so may be the cluster
@@ -282,6 +291,7 @@ def joined(workers: int, *, uses_gpu: bool = False) -> Slots:
         kept.end()
         kept = None
     slots = kept or Slots(connection, count, gpus)
+    slots.computes = uses_gpu
     _KEPT.append(slots)
     return slots
 

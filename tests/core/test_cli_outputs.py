@@ -2,6 +2,7 @@
 
 import os
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -14,11 +15,18 @@ from voxtile.cli.table import COMMANDS
 from voxtile.errors import ConfigError
 from voxtile.folders import OutputFile
 
-CORPUS = Path(__file__).parents[1] / "compatibility" / "medical" / "corpus"
+CORPUS = "corpus"
+
+
+@pytest.fixture(autouse=True)
+def _in_a_folder_with_a_corpus(tmp_path, monkeypatch):
+    """A copy, since a command that refuses nothing would write to it."""
+    shutil.copytree(Path(__file__).parents[1] / "compatibility" / "medical" / "corpus", tmp_path / "here" / CORPUS)
+    monkeypatch.chdir(tmp_path / "here")
 
 
 def test_a_folder_in_place_of_a_page_is_refused_before_anything_is_printed(tmp_path, capsys):
-    assert cli.main(["inspect", str(CORPUS), "--html", str(tmp_path)]) == 2
+    assert cli.main(["inspect", CORPUS, "--html", str(tmp_path)]) == 2
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err == f"voxtile: error: --html: '{tmp_path}' cannot be written, it is a folder; name a file\n"
@@ -39,11 +47,10 @@ def test_a_folder_in_place_of_a_page_is_refused_before_anything_is_printed(tmp_p
         ["subjects", "make", CORPUS, "--identifiers", "people.csv"],
     ],
 )
-def test_files_to_write_are_known_as_such(words, tmp_path, monkeypatch, capsys):
-    monkeypatch.chdir(tmp_path)
-    assert cli.main([*map(str, words), str(tmp_path)]) == 2
+def test_files_to_write_are_known_as_such(words, tmp_path, capsys):
+    assert cli.main([*words, str(tmp_path)]) == 2
     assert f"'{tmp_path}' cannot be written, it is a folder; name a file" in capsys.readouterr().err
-    assert not list(tmp_path.iterdir())
+    assert os.listdir() == [CORPUS]
 
 
 def _settled(output, hint=Path, name="out"):
@@ -98,19 +105,22 @@ def test_errors_name_options_as_they_are_typed(said, typed):
         (["facts", "--from", "masks", "--near-mm=-1"], "--near-mm must be 0 or more"),
         (["check", "--workers=-1"], "--workers must be 0 (one a processor) or more"),
         (["check", "--time-limit-s", "0"], "--time-limit-s must be greater than 0"),
+        (["caption", "model", "--temperature", "9"], "--temperature is 9; give 0 to 2"),  # not once a sample
+        (["caption", "model", "--max-reply-tokens", "0"], "--max-reply-tokens is 0; a reply needs at least 1"),
     ],
 )
 def test_commands_name_their_options(words, expected, capsys):
-    assert cli.main([words[0], str(CORPUS), *words[1:]]) == 2
+    at = 2 if words[0] == "caption" else 1
+    assert cli.main([*words[:at], CORPUS, *words[at:]]) == 2
     assert f"error: {expected}" in capsys.readouterr().err
 
 
 def test_where_a_wrong_value_came_from_is_said(tmp_path, monkeypatch, capsys):
     (tmp_path / "c.yaml").write_text("memory_limit_gb: [1]\n")
-    assert cli.main(["verify", str(CORPUS), "--config", str(tmp_path / "c.yaml")]) == 2
+    assert cli.main(["verify", CORPUS, "--config", str(tmp_path / "c.yaml")]) == 2
     assert "error: 'memory_limit_gb' must be a number" in capsys.readouterr().err
     monkeypatch.setenv("VOXTILE_MEMORY_LIMIT_GB", "many")
-    assert cli.main(["verify", str(CORPUS)]) == 2
+    assert cli.main(["verify", CORPUS]) == 2
     assert "error: VOXTILE_MEMORY_LIMIT_GB must be a number, not 'many'" in capsys.readouterr().err
 
 

@@ -609,7 +609,7 @@ def test_where_a_source_reaches_takes_little_memory():
         ("block", "10px", "--block"),
         ("buffer", "-1", "--buffer"),
         ("bands", "red,red", "--bands"),
-        ("split_fractions", "1,1", "split fractions"),
+        ("split_fractions", "1,1", "--split-fractions"),
     ],
 )
 def test_options_that_make_no_sense_are_refused(tmp_path, option, value, said):

@@ -43,13 +43,13 @@ def parse_fractions(text: str) -> dict[str, float]:
     try:
         train, val, test = (float(part) for part in text.split(","))
     except ValueError as error:
-        raise ConfigError(f"split fractions are three numbers such as 0.8,0.1,0.1, got {text!r}") from error
+        raise ConfigError(f"--split-fractions must be three numbers such as 0.8,0.1,0.1, not {text!r}") from error
     fractions = {"train": train, "val": val, "test": test}
-    _check(fractions)
+    _check(fractions, "--split-fractions")
     return fractions
 
 
-def _check(fractions: Mapping[str, float]) -> None:
+def _check(fractions: Mapping[str, float], what: str = "split fractions") -> None:
     shares = list(fractions.values())
     if not shares or not all(0 <= share <= 1 for share in shares) or not math.isclose(sum(shares), 1, abs_tol=1e-6):
-        raise ConfigError(f"split fractions must lie in 0–1 and sum to 1, got {dict(fractions)}")
+        raise ConfigError(f"{what} must lie in 0–1 and sum to 1, got {dict(fractions)}")

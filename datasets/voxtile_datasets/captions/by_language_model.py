@@ -35,6 +35,7 @@ from voxtile_datasets.captions.providers.cached import CachedProvider, closed_on
 from voxtile_datasets.captions.providers.estimate import estimate
 from voxtile_datasets.captions.providers.factory import PROVIDERS, open_provider
 from voxtile_datasets.captions.providers.http.address import is_remote
+from voxtile_datasets.captions.providers.request import HOTTEST
 from voxtile_datasets.captions.providers.spend import spend_table
 from voxtile_datasets.captions.providers.working_ahead import AheadRun
 from voxtile_datasets.captions.strategies.judging import Judging
@@ -90,6 +91,10 @@ class ModelOptions:
             raise ConfigError(f"--complete is {self.complete:g}; give a share of what the facts state, from 0 to 1")
         if self.tries < 1:
             raise ConfigError(f"--tries is {self.tries}; give at least 1")
+        if not 0 <= self.temperature <= HOTTEST:
+            raise ConfigError(f"--temperature is {self.temperature:g}; give 0 to {HOTTEST:g}")
+        if self.max_reply_tokens is not None and self.max_reply_tokens < 1:
+            raise ConfigError(f"--max-reply-tokens is {self.max_reply_tokens}; a reply needs at least 1")
         if self.model is None and self.provider == "openai":
             raise ConfigError("--provider openai needs --model, the name of a model at the endpoint")
 

@@ -10,6 +10,9 @@ from typing import Any
 
 from voxtile.errors import ConfigError
 
+HOTTEST = 2.0
+"""Greatest temperature that is asked for."""
+
 
 @dataclass(frozen=True)
 class Request:
@@ -47,8 +50,8 @@ class Request:
         """
         if self.max_tokens < 1:
             raise ConfigError(f"max_tokens is {self.max_tokens}; a reply needs at least 1")
-        if not 0 <= self.temperature <= 2:
-            raise ConfigError(f"temperature is {self.temperature}; give 0 to 2")
+        if not 0 <= self.temperature <= HOTTEST:
+            raise ConfigError(f"temperature is {self.temperature:g}; give 0 to {HOTTEST:g}")
         if not 0 < self.top_p <= 1:
             raise ConfigError(f"top_p is {self.top_p}; give more than 0 and at most 1")
 

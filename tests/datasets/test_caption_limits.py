@@ -5,7 +5,7 @@ import pytest
 from voxtile_datasets.captions.checker.check import Known, check
 from voxtile_datasets.captions.checker.vocabulary import installed_vocabularies
 
-MEDICAL = installed_vocabularies()["medical"]
+MEDICAL, GROUND = (installed_vocabularies()[name] for name in ("medical", "remote_sensing"))
 
 
 def fact(concept, polarity="present", **rest):
@@ -97,3 +97,20 @@ def test_a_side_place_or_grade_that_is_denied_is_not_taken_for_said(text, wanted
 )
 def test_what_a_denial_leaves_out_is_there(text, wanted):
     assert verdict(text) == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "truth"),
+    [
+        ("Fewer than {} buildings.", lambda n: n > 12),
+        ("At most {} buildings.", lambda n: n >= 12),
+        ("No more than {} buildings.", lambda n: n >= 12),
+        ("At least {} buildings.", lambda n: n <= 12),
+        ("{} or more buildings.", lambda n: n <= 12),
+    ],
+)
+@pytest.mark.parametrize("number", [5, 30])
+def test_a_count_is_bounded_likewise(text, truth, number):
+    known = Known([fact("building", value=12.0, unit="count")], ())
+    found = check(text.format(number), known, GROUND)
+    assert found.verdict == ("supported" if truth(number) else "contradicted"), found.faults

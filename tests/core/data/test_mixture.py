@@ -29,7 +29,7 @@ from voxtile.data.captions import CaptionPolicy
 from voxtile.data.datamodule import CorpusDataModule
 from voxtile.data.draws import DrawDataset
 from voxtile.data.epoch_order import EpochOrder
-from voxtile.data.mixture.draws import merged
+from voxtile.data.mixture.draws import MixtureDataset, merged
 from voxtile.data.mixture.mixture import Mixture, MixtureSource
 from voxtile.data.mixture.order import UNIT, MixtureOrder, whole_parts
 from voxtile.data.presets.image import ImageAugment, ImagePreset
@@ -430,3 +430,26 @@ def test_parts_of_a_batch_put_together_are_the_batch(volume_corpus, places):
             a, b = getattr(part, field.name), getattr(other, field.name)
             if not isinstance(a, (Batch, Regions)):
                 assert torch.equal(a, b) if isinstance(a, torch.Tensor) else a == b, field.name
+
+
+class _Announcing:
+    """A source of so many items that says of which draws it was asked."""
+
+    def __init__(self, name, items):
+        self.name, self.items = name, items
+
+    def __len__(self):
+        return self.items
+
+    def places(self, draws):
+        numbers = [None] * len(draws.items) if draws.numbers is None else draws.numbers.tolist()
+        yield from zip([self.name] * len(numbers), draws.items.tolist(), numbers, strict=True)
+
+
+@pytest.mark.parametrize("numbers", [None, np.array([70, 71, 72, 73])])
+def test_what_is_announced_is_what_the_draws_take(numbers):
+    """The images of a study that a draw takes depend on its number; others would be fetched for nothing."""
+    data = MixtureDataset({"ct": _Announcing("ct", 3), "mr": _Announcing("mr", 5)}, ())
+    found = list(data.places(Draws(np.array([4, 0, 7, 2]), numbers)))
+    keys = [None] * 4 if numbers is None else [70, 71, 72, 73]
+    assert found == [("mr", 1, keys[0]), ("ct", 0, keys[1]), ("mr", 4, keys[2]), ("ct", 2, keys[3])]

@@ -63,8 +63,10 @@ class MixtureDataset(BatchDataset):
     def places(self, draws: Draws) -> Iterator[Place]:
         """Where the images lie that a batch is made of, for remote corpora."""
         owners = np.searchsorted(self._starts, draws.items, side="right") - 1
-        for owner, item in zip(owners.tolist(), draws.items.tolist(), strict=True):
-            yield from self._parts[owner].places(Draws(np.array([item - self._starts[owner]]), None))
+        for place, owner in enumerate(owners.tolist()):
+            here = slice(place, place + 1)
+            numbers = None if draws.numbers is None else draws.numbers[here]
+            yield from self._parts[owner].places(Draws(draws.items[here] - self._starts[owner], numbers))
 
     @property
     def is_remote(self) -> bool:

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from voxtile.words.phrases import Match
 from voxtile_medical.reports.assertion.grammar import LOBE_SIDE, RELATIVE_SIDE, Modifier
 from voxtile_medical.reports.assertion.statements import Statement
+from voxtile_medical.reports.changes import CHANGE, is_gone, said_of_what_is_there
 from voxtile_medical.reports.lexicon import Concept
 from voxtile_medical.reports.mentions import Mention
 from voxtile_medical.reports.quantities.levels import DISCS, is_level, levels
@@ -143,6 +144,7 @@ def attributes_of(
     if not anchors:
         return [NONE] * len(mentions)
     modifiers = _modifiers(statement, side_before)
+    there = said_of_what_is_there(statement, modifiers, {i for start, end in anchors for i in range(start, end)})
     territories = dict(zip(anchors, _territories(statement, anchors), strict=True))
     found = []
     adrift, common = _adrift(statement, anchors, sizes), _common(statement, modifiers)
@@ -151,7 +153,8 @@ def attributes_of(
         if mention.is_closed or territory is None:
             found.append(NONE)
             continue
-        own = [m for m in modifiers if territory[0] <= m.start < territory[1]]
+        known = there if mention.polarity != "absent" else modifiers
+        own = [m for m in known if territory[0] <= m.start < territory[1]]
         own = [m for m in own if m.end <= mention.start or m.start >= mention.end or _within_name(m, statement)]
         within = [s for s in sizes if territory[0] <= _word_at(statement, s.start) < territory[1]]
         within = within or adrift.get((mention.start, mention.end), [])
@@ -276,6 +279,8 @@ def _chosen(
     for match in modifiers:
         attribute, value = match.payload
         values[attribute].append((_distance(match, mention), value))
+    if mention.polarity == "absent":
+        values[CHANGE] = [(0, "resolved")] if is_gone(statement, modifiers) else []
     sides = values["laterality"] if len(values["location"]) == 1 else []
     # A side that is written counts before the one that the name of the only lobe implies.
     sides = sides or values["laterality"] + values[LOBE_SIDE] or values[_SAME_SIDE]
@@ -290,7 +295,7 @@ def _chosen(
         location=" and ".join(places) or None,
         severity=_closest(values["severity"]),
         size_mm=size.mm if size is not None and concept.has_size else (),
-        change="resolved" if mention.polarity == "absent" and values["change"] else _closest(values["change"]),
+        change=_closest(values[CHANGE]),
         number=_closest(values["number"]) or ("multiple" if count else None),
         count=count,
     )

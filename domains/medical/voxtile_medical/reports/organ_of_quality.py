@@ -9,6 +9,12 @@ from voxtile_medical.reports.lexicon import Lexicon
 SEPARATING = frozenset([",", "and", "or", "nor", "/"])
 PREPOSITIONS = frozenset(["in", "of", "within", "on", "at", "to", "from", "near", "over", "along", "overlying"])
 
+# What lies beside an organ is not in it: "the nodule abuts the pleura", "a mass adjacent to the kidney".
+_BESIDE = frozenset(
+    ["abut", "abuts", "abutting", "touch", "touches", "touching", "reach", "reaches", "reaching", "contact", "contacts",
+     "contacting", "adjacent", "near", "close", "beside", "toward", "towards", "away"]
+)  # fmt: skip
+
 _ENUMERATING = frozenset([",", "and", "or", "/", "the", "both", "&", "nor"])
 # Between a finding and the organ that it is in these only say which of them: "fractures of the third and fourth rib".
 _WHICH = frozenset(
@@ -45,7 +51,7 @@ def organs_said_of(
     after = [o for o in inside if o.start >= quality.end]
     gap_before = words[before[-1].end : quality.start] if before else ()
     gap_after = _without_numbers(words[quality.end : after[0].start]) if after else ()
-    if after and (len(gap_after) > _FURTHEST_AFTER or _blocks(gap_after, statement, lexicon)):
+    if after and (len(gap_after) > _FURTHEST_AFTER or _is_beside(gap_after) or _blocks(gap_after, statement, lexicon)):
         after = []
     if before and SEPARATING & set(gap_before) and any(n.start <= before[-1].start < n.end for n in named):
         before = []  # of "degenerative change of the spine, fracture" the fracture is not said to be of the spine
@@ -59,6 +65,12 @@ def organs_said_of(
         if any(_fits(lexicon, organ, quality) for organ in chosen):
             return chosen
     return _only_one(lexicon, inside, quality, named)
+
+
+def _is_beside(gap: tuple[str, ...]) -> bool:
+    """Whether what stands between a finding and an organ parts them: "abuts the", "5 mm from the"."""
+    is_away = "from" in gap and bool({"mm", "cm"} & set(gap))
+    return (is_away or bool(_BESIDE & set(gap))) and not {"in", "of", "within"} & set(gap[-2:])
 
 
 def _of_clause_before(

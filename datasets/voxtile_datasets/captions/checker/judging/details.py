@@ -108,11 +108,12 @@ def _is_counted(detail: Detail, claim: Claim, rows: Sequence[Fact], vocabulary: 
     for kinds in (("side", "place"), ("side", "place", "number")):
         limits = [d for d in claim.details if d.kind in kinds]
         listed = [row for row in single if not any(agrees(d, row, vocabulary) is False for d in limits)]
-        counts = [len(listed), *Counter(row.name for row in listed).values()]
+        counts = [len(listed), *Counter(row.name for row in listed).values()] if listed else []
         if any(low <= count <= high for count in counts for low, high in detail.bounds):
             return True
     # Sizes agree within a margin, so that more than are meant may be of one.
-    return any(d.kind == "number" for d in claim.details) and any(low <= len(listed) for low, _ in detail.bounds)
+    is_of_size = bool(listed) and any(d.kind == "number" for d in claim.details)
+    return is_of_size and any(low <= len(listed) for low, _ in detail.bounds)
 
 
 def is_other(claim: Claim, rows: Sequence[Fact], vocabulary: Vocabulary) -> bool:

@@ -46,7 +46,7 @@ from voxtile.training.module import ContrastiveModule
 from voxtile.training.optimisers import AdamW, Schedule
 from voxtile.training.precision import device_of, settled_precision
 from voxtile.training.predictions import Predictions
-from voxtile.training.run_folder import checkpoint_to_load, runs_folder
+from voxtile.training.run_folder import RunLogger, checkpoint_to_load, runs_folder
 from voxtile.training.short_names import short_names
 from voxtile.trusted_packages import refuse_parts_of_python
 from voxtile.written_by import KEY, refuse_newer
@@ -196,7 +196,7 @@ class VoxtileCLI(LightningCLI):
         if any(isinstance(other, CSVLogger) for other in others):
             return others
         folder = runs_folder(self._get(self.config_init, "trainer"))
-        return [CSVLogger(folder, name=self._get(self.config_init, "name")), *others]
+        return [RunLogger(folder, name=self._get(self.config_init, "name")), *others]
 
     def _callbacks(self) -> Iterator[Callback]:
         if self.subcommand == "fit":

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from lightning.pytorch.loggers import CSVLogger
 from lightning.pytorch.utilities import rank_zero_only
 
 from voxtile.console import note
@@ -14,6 +16,21 @@ from voxtile.folders import under_output_root
 from voxtile.training.checkpoint import LAST, read_checkpoint, resumable, step_of, version_of
 
 RUNS = "runs"
+
+
+class RunLogger(CSVLogger):
+    """Lightning's, in a folder `version_N` that no other run of the same name has: it is made when it is chosen."""
+
+    def _get_next_version(self) -> int:
+        version = int(super()._get_next_version())
+        while not getattr(rank_zero_only, "rank", 0):  # the other ranks are told which by the first
+            try:
+                os.makedirs(Path(self.root_dir, f"version_{version}"))
+            except FileExistsError:
+                version += 1
+            else:
+                break
+        return version
 
 
 def runs_folder(trainer: Mapping[str, Any]) -> Path:

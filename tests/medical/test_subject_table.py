@@ -10,6 +10,7 @@ import pytest
 from two_writers import overtake
 
 from voxtile.cli.main import main
+from voxtile.corpus.forgotten import FORGOTTEN_FILE, ForgottenSubjects
 from voxtile.corpus.identity import KeyMap
 from voxtile.corpus.reader import Corpus
 from voxtile.errors import ConfigError, CorpusError, InputError
@@ -67,6 +68,30 @@ def test_what_another_process_adds_while_a_table_is_written_is_not_lost(tmp_path
     monkeypatch.undo()
     left = SubjectTable(tmp_path / "t")
     assert [left.identifier_of(name) for name in "abc"] == ["Abel", "Bea" if ends == "save" else None, "Cleo"]
+
+
+def test_who_was_forgotten_meanwhile_does_not_come_back_from_a_table_that_was_read_before(tmp_path):
+    corpus, path = tmp_path / "corpus", tmp_path / "t"
+    corpus.mkdir()
+    first = SubjectTable(path)
+    first.add("a", "Abel")
+    first.add("b", "Bea")
+    first.save()
+    saving, forgetting = SubjectTable.of_corpus(corpus, path), SubjectTable(path)
+    assert SubjectTable(path).forget(["a"]) == 1
+    late = SubjectTable(path)
+    late.add("d", "Dora")
+    late.save()
+    assert forgetting.forget(["d"]) == 1, "who came after it was read goes too"
+    assert [SubjectTable(path).identifier_of(name) for name in "abd"] == [None, "Bea", None]
+    saving.add("c", "Cleo")
+    saving.save()
+    assert [SubjectTable(path).identifier_of(name) for name in "abcd"] == [None, "Bea", "Cleo", None]
+    (corpus / FORGOTTEN_FILE).write_bytes(ForgottenSubjects().with_subjects(["e"]).to_bytes())
+    saving.add("e", "Eva")
+    with pytest.raises(CorpusError, match="has forgotten subjects since this command read it; run the same"):
+        saving.save()
+    assert SubjectTable(path).identifier_of("e") is None
 
 
 def test_it_is_made_afterwards_from_a_list_and_grows(source, tmp_path, capsys):

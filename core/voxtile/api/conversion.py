@@ -16,6 +16,7 @@ import pyarrow as pa
 
 from voxtile.api.corpus import OpenedCorpus, open_corpus
 from voxtile.api.wording import said_in_python
+from voxtile.corpus.packing.same_folder import noted_folders
 from voxtile.domain import Command, discover
 from voxtile.engine.options import RunOptions
 from voxtile.engine.summary import RunSummary, collected_summaries
@@ -98,7 +99,7 @@ def convert(
     stream = StringIO()
     target = Path(corpus)
     given = {name: _as_declared(function, name, value) for name, value in options.items()}
-    with collected_summaries() as found, redirect_stdout(stream), said_in_python():
+    with collected_summaries() as found, redirect_stdout(stream), said_in_python(), noted_folders([target]):
         try:
             function(Path(source), target, **given)
         except RunFailedError:

@@ -22,6 +22,7 @@ from voxtile.cli.outputs import settle_outputs
 from voxtile.cli.session import EVERYWHERE
 from voxtile.cli.signature import Parameter, Signature, options_as_typed, signature_of
 from voxtile.cli.values import is_several, parts, read_value, type_name
+from voxtile.corpus.packing.same_folder import noted_folders
 from voxtile.domain import Command
 from voxtile.errors import ConfigError, nearest
 from voxtile.lazy_packages import defer_packages
@@ -73,8 +74,15 @@ def call(
             check(values)
         if prepare is not None:
             prepare()
-        with _corpus_in_store(signature, values, makes=makes) if adds and "corpus" in values else nullcontext():
+        in_store = _corpus_in_store(signature, values, makes=makes) if adds and "corpus" in values else nullcontext()
+        with noted_folders(_corpora(values)), in_store:
             _run(command, signature, values)
+
+
+def _corpora(values: Mapping[str, Any]) -> list[Path]:
+    """The folders of corpora that a command is given."""
+    given = values.get("corpus")
+    return [path for path in (given if isinstance(given, (list, tuple)) else [given]) if isinstance(path, Path)]
 
 
 def _corpus_in_store(signature: Signature, values: dict[str, Any], *, makes: bool) -> AbstractContextManager[None]:

@@ -7,7 +7,7 @@ import hmac
 import os
 import re
 import secrets
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
@@ -114,8 +114,11 @@ class KeyMap:
     def __init__(self, path: Path) -> None:
         self.path = path
         self.forgotten = ForgottenSubjects()
+        self._corpus: Path | None = None
         self._paths: dict[str, str] = {}
         self._subjects: dict[str, str] = {}
+        self._own_paths: dict[str, str] = {}  # what was noted here, and may not be in the file yet
+        self._own_subjects: dict[str, str] = {}
         self._left_out: set[str] = set()
         self._left_out_names: set[str] = set()
         self.is_new = not path.exists()
@@ -135,7 +138,7 @@ class KeyMap:
         keys = cls(key_map_path(corpus, key_file))
         if keys.is_new and key_file is None:
             at_end(partial(_remove_unused, keys.path, corpus))
-        keys.forgotten = ForgottenSubjects.of(corpus)
+        keys._corpus, keys.forgotten = corpus, ForgottenSubjects.of(corpus)
         return keys
 
     def hash(self, kind: str, value: str) -> str:
@@ -156,9 +159,9 @@ class KeyMap:
         """
         if subject is not None and subject in self.forgotten:
             return
-        self._paths[printable(source)] = printable(path)
+        self._paths[printable(source)] = self._own_paths[printable(source)] = printable(path)
         if subject is not None:
-            self._subjects[printable(source)] = subject
+            self._subjects[printable(source)] = self._own_subjects[printable(source)] = subject
 
     def remember_nobodys(self, source: str, path: str) -> None:
         """Note the path of an input of which nothing says whose it is.
@@ -180,20 +183,25 @@ class KeyMap:
         """Hashed source → subject as the corpus calls it, of all inputs whose subject is known."""
         return dict(self._subjects)
 
-    def forget(self, sources: Iterable[str]) -> None:
-        """Take sources out of the map for good, and write it.
+    def forget(self, choose: Callable[[KeyMap], set[str]]) -> set[str]:
+        """Take sources out of the map for good, and write it; which.
+
+        Args:
+            choose: those sources, of the map with what others have added to it by now.
 
         Raises:
             StorageError: the file cannot be written.
         """
-        gone = set(sources)
+        gone: set[str] = set()
 
         def fill(target: Path) -> None:
             self._join()
+            gone.update(choose(self))
             self._paths = {source: path for source, path in self._paths.items() if source not in gone}
             self._write(target)
 
         publish_all([(self.path, fill)])
+        return gone
 
     def leave_out(self, sources: Iterable[str] = (), names: Iterable[str] = ()) -> None:
         """Never write these sources, nor paths of which a folder, or the file up to its first dot, has such a name."""
@@ -209,10 +217,16 @@ class KeyMap:
 
         Raises:
             StorageError: the file cannot be written.
-            CorpusError: another process replaced the file by one with a different key.
+            CorpusError: another process replaced the file by one with a different key, or the corpus has forgotten
+                somebody since it was opened, who may be in what was noted.
         """
 
         def fill(target: Path) -> None:  # the file is ours alone meanwhile, so that nothing is added unseen
+            if self._corpus is not None and ForgottenSubjects.of(self._corpus) != self.forgotten:
+                raise CorpusError(
+                    f"the corpus '{self._corpus}' has forgotten subjects since this command read it; run the same "
+                    "command again"
+                )
             self._join()
             if self._left_out or self._left_out_names:
                 self._paths = {source: path for source, path in self._paths.items() if self._may_stay(source, path)}
@@ -221,12 +235,12 @@ class KeyMap:
         publish_all([(self.path, fill)])
 
     def _join(self) -> None:
-        """Take up what the file holds by now."""
+        """Take up what the file holds by now: also without what others took out of it."""
         if self.path.exists():
             hasher, known, whose = _load(self.path)
             if hasher != self.hasher:
                 raise CorpusError(f"the key in '{self.path}' has changed since it was read; run the command again")
-            self._paths, self._subjects = known | self._paths, whose | self._subjects
+            self._paths, self._subjects = known | self._own_paths, whose | self._own_subjects
 
     def _create(self) -> None:
         """Two processes that start together must end with one key: the first link wins and the other reads it."""

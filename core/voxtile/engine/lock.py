@@ -11,7 +11,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from voxtile.corpus.drafts import is_same_file
 from voxtile.corpus.packing.exchange import finish_exchange
+from voxtile.corpus.packing.same_folder import require_same_folder
 from voxtile.errors import CorpusError
 
 LOCK = ".lock"
@@ -24,11 +26,12 @@ def corpus_lock(root: Path) -> Iterator[None]:
     """Hold the corpus for writing; an exchange of files that was interrupted is finished first.
 
     Raises:
-        CorpusError: another run holds it; the message names the process.
+        CorpusError: another run holds it; the message names the process. Or the corpus was built anew since the command
+            began, see `voxtile.corpus.packing.same_folder`.
     """
-    handle = os.open(root / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
+    handle = _acquired(root)
     try:
-        _acquire(handle, root)
+        require_same_folder(root)
         os.ftruncate(handle, 0)
         os.pwrite(handle, f"process {os.getpid()} on {socket.gethostname()}".encode(), 0)
         try:
@@ -40,18 +43,25 @@ def corpus_lock(root: Path) -> Iterator[None]:
         os.close(handle)
 
 
-def _acquire(handle: int, root: Path) -> None:
+def _acquired(root: Path) -> int:
+    """The open lock file, locked; it is the one that has the name now, which others wait for."""
     started = time.monotonic()
     while True:
+        handle = os.open(root / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if is_same_file(handle, root / LOCK):
+                return handle
+            os.close(handle)
         except BlockingIOError:
             holder = os.pread(handle, 200, 0).decode(errors="replace") or "another process"
+            os.close(handle)
             if time.monotonic() - started > (GONE_PATIENCE_S if _is_gone(holder) else PATIENCE_S):
                 raise CorpusError(f"the corpus '{root}' is being written by {holder}; wait until it ends") from None
             time.sleep(0.1)
-        else:
-            return
+        except BaseException:
+            os.close(handle)
+            raise
 
 
 def _is_gone(holder: str) -> bool:

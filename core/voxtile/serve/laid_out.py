@@ -16,7 +16,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from voxtile.console import note
+from voxtile.corpus.drafts import draft
 from voxtile.corpus.packing.reading import locate
+from voxtile.corpus.packing.same_folder import BuiltAnewError, noted_folders, require_same_folder
 from voxtile.errors import ConfigError
 from voxtile.folders import cache_folder
 
@@ -38,6 +40,7 @@ def laid_out(corpora: Sequence[Path], name: str, key: str, write: Callable[[Path
 
     Raises:
         ConfigError: the cache folder cannot be written.
+        BuiltAnewError: a corpus was built anew while it was laid out.
     """
     home = _home(corpora)
     wanted = home / f"{name}-{key}"
@@ -49,7 +52,13 @@ def laid_out(corpora: Sequence[Path], name: str, key: str, write: Callable[[Path
                 for unfinished in home.glob(f".{name}.*"):  # of a process that was killed
                     shutil.rmtree(unfinished, ignore_errors=True)
                 fresh = Path(tempfile.mkdtemp(prefix=f".{name}.", dir=home))
-                write(fresh)
+                try:
+                    with noted_folders(corpora):
+                        write(fresh)
+                        require_same_folder(*corpora)  # else it has what was forgotten, which `forget` has looked for
+                except BuiltAnewError:
+                    shutil.rmtree(fresh, ignore_errors=True)
+                    raise
                 fresh.rename(wanted)
                 for old in home.glob(f"{name}-*"):
                     if old != wanted:
@@ -66,7 +75,9 @@ def kept_beside(corpora: Sequence[Path], name: str) -> Path:
     """A folder of a corpus, or of several as one, for what is made of it; made where it is not there."""
     home = _home(corpora)
     home.mkdir(parents=True, exist_ok=True, mode=0o700)
-    (home / _WHOSE).write_text(json.dumps([str(corpus.resolve()) for corpus in corpora]), "utf-8")
+    with draft(home / _WHOSE) as unfinished:  # `forget` may read it now
+        unfinished.write_text(json.dumps([str(corpus.resolve()) for corpus in corpora]), "utf-8")
+        unfinished.replace(home / _WHOSE)
     folder = home / name
     folder.mkdir(exist_ok=True)
     return folder

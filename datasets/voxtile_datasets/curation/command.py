@@ -15,6 +15,8 @@ from rich.table import Table
 
 from voxtile.console import output
 from voxtile.corpus.drafts import draft_folder
+from voxtile.corpus.packing.rebuild_lock import rebuild_lock
+from voxtile.corpus.packing.same_folder import noted_folders, require_same_folder
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.storage import storage_errors
 from voxtile.corpus.view.selection import EVERYTHING, SUFFIX
@@ -165,7 +167,7 @@ def curate_corpus(
     give_freed_memory_back()
     store, other = Corpus(*corpus), Corpus(*plan.against) if plan.against else None
     folder = store.roots[0] / "views" / f"{view_label(store.roots, view)}{SUFFIX}"
-    with _slots(engine, workers, plan.dedup) as slots, _draft(folder) as scratch:
+    with noted_folders(store.roots), _slots(engine, workers, plan.dedup) as slots, _draft(folder) as scratch:
         run = _Run(plan, store, other, scratch, memory_mb, pictures if explain else 0, slots)
         with contextlib.closing(run):
             run.execute()
@@ -173,7 +175,9 @@ def curate_corpus(
             if explain is not None:
                 write_explanation(explain, run.funnel, view, scheme, other)
             if not dry_run:
-                run.write(folder)
+                with rebuild_lock(store.roots[0]):  # a corpus that is built anew meanwhile would not have it
+                    require_same_folder(*store.roots)
+                    run.write(folder)
         del run  # its arrays are as long as the captions, and compiling needs none of them
     if not dry_run:
         made = compile_view(store, view, scheme=scheme, memory_mb=memory_mb)

@@ -6,6 +6,7 @@ import difflib
 import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
@@ -16,7 +17,7 @@ from voxtile.corpus.drafts import draft_folder
 from voxtile.corpus.forgotten import ForgottenSubjects
 from voxtile.corpus.header import check_corpus
 from voxtile.corpus.identity import KeyMap, downloads_of, key_map_path
-from voxtile.corpus.packing.reviews_lock import reviews_lock
+from voxtile.corpus.packing.rebuild_lock import rebuild_lock
 from voxtile.corpus.packing.whole_folder import aside_of, exchange, put_back, remove_old
 from voxtile.corpus.parts import part_dataset, part_paths, table_schema
 from voxtile.corpus.remote.address import refuse_remote
@@ -103,13 +104,17 @@ class _Forgetting:
     key_path: Path
     replies: Path
     table: SubjectTable | None = None
-    key_map: KeyMap | None = field(init=False)
-
-    def __post_init__(self) -> None:
-        self.key_map = KeyMap(self.key_path) if self.key_path.exists() else None
+    key_map: KeyMap | None = field(init=False, default=None)
 
     def run(self, asked: Sequence[str], dry_run: bool) -> set[str]:
         """Forget; the names that are no subject here."""
+        if dry_run:
+            return self._run(asked, dry_run=True)
+        with corpus_lock(self.root), rebuild_lock(self.root):  # what is there to go must not grow after it was listed
+            return self._run(asked, dry_run=False)
+
+    def _run(self, asked: Sequence[str], *, dry_run: bool) -> set[str]:
+        self.key_map = KeyMap(self.key_path) if self.key_path.exists() else None
         stored, earlier = stored_subjects(self.root), ForgottenSubjects.of(self.root)
         whose = self.key_map.subjects() if self.key_map else {}
         stored |= set(whose.values())  # those of whom nothing was used, too
@@ -123,18 +128,17 @@ class _Forgetting:
         if dry_run:
             self._say(gone, f"would go from '{self.root}'")
             return {name for name, found in names.items() if found is None}
-        with corpus_lock(self.root), reviews_lock(self.root):
-            self._clear()
-            if here or before:
-                needles = self._needles(gone, originals | {found for found in names.values() if found is not None})
-                if before:
-                    _print(f"forgotten before: {len(before)} of the subjects; their names alone are looked for")
-                if here:
-                    self._rewrite(gone, needles)
-                else:
-                    self._prove(self.root, needles)
-                if self.table is not None:  # last, since a run that was killed needs it to know who is meant
-                    self._forget_row(self.table, {found for found in names.values() if found is not None}, needles)
+        self._clear()
+        if here or before:
+            needles = self._needles(gone, originals | {found for found in names.values() if found is not None})
+            if before:
+                _print(f"forgotten before: {len(before)} of the subjects; their names alone are looked for")
+            if here:
+                self._rewrite(gone, needles)
+            else:
+                self._prove(self.root, needles)
+            if self.table is not None:  # last, since a run that was killed needs it to know who is meant
+                self._forget_row(self.table, {found for found in names.values() if found is not None}, needles)
         return {name for name, found in names.items() if found is None}
 
     def _as_stored(self, name: str, stored: set[str], earlier: ForgottenSubjects) -> str | None:
@@ -162,6 +166,8 @@ class _Forgetting:
                 self._forget_beside(gone)
                 self._prove(building, needles, gone)
                 exchange(building, self.root)
+                if self.key_map is not None:  # from now on nobody notes them, but a plan may have until now
+                    self.key_map.forget(partial(forgotten_sources, gone=gone))
                 remove_old(building)
         except OSError as error:
             raise CorpusError(
@@ -176,10 +182,9 @@ class _Forgetting:
         downloads, paths = downloads_of(self.root), self.key_map.paths() if self.key_map else {}
         if series := forget_downloads(downloads, gone.sources, paths):
             lines.append(f"{series} series of '{downloads}'")
-        if self.key_map is not None and (sources := forgotten_sources(self.key_map, gone)):
+        if self.key_map is not None and (sources := self.key_map.forget(partial(forgotten_sources, gone=gone))):
             nobodys = len(sources - gone.sources)
             note = f", {nobodys} of them of files of which nothing says whose they are" if nobodys else ""
-            self.key_map.forget(sources)
             lines.append(f"{len(sources)} rows of '{self.key_path}'{note}")
         number = forget_replies(self.replies, replies_to_keep(self.root, gone))
         if number:

@@ -39,6 +39,8 @@ class SubjectTable:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._identifiers = _load(path) if path.exists() else {}
+        self._own: dict[str, str] = {}  # what was noted here, and may not be in the file yet
+        self._corpus: Path | None = None
         self._forgotten: ForgottenSubjects | None = None
 
     @classmethod
@@ -53,7 +55,7 @@ class SubjectTable:
         if path.resolve() == key_map_path(corpus, key_file).resolve():
             raise ConfigError(f"'{path}' is the file of the key; keep the table of subjects in another one")
         table = cls(path)
-        table._forgotten = ForgottenSubjects.of(corpus)
+        table._corpus, table._forgotten = corpus, ForgottenSubjects.of(corpus)
         return table
 
     def __len__(self) -> int:
@@ -67,7 +69,7 @@ class SubjectTable:
         """
         if self._forgotten is not None and subject in self._forgotten:
             return
-        shown = printable(identifier)
+        shown = self._own[subject] = printable(identifier)
         if self._identifiers.setdefault(subject, shown) != shown:
             raise CorpusError(f"subject {subject} stands for somebody else in '{self.path}'; name a table of this key")
 
@@ -99,14 +101,15 @@ class SubjectTable:
         Raises:
             StorageError: the file cannot be written.
         """
-        gone = set(subjects) & self._identifiers.keys()
+        named, gone = set(subjects), set[str]()
 
         def fill(target: Path) -> None:
             self._join()
+            gone.update(named & self._identifiers.keys())
             self._identifiers = {s: i for s, i in self._identifiers.items() if s not in gone}
             self._write(target)
 
-        if gone:
+        if self.path.exists():
             publish_all([(self.path, fill)])
         return len(gone)
 
@@ -119,10 +122,16 @@ class SubjectTable:
 
         Raises:
             StorageError: the file cannot be written.
-            CorpusError, ConfigError: another process made something else of it.
+            CorpusError, ConfigError: another process made something else of it, or the corpus has forgotten somebody
+                since the table was opened.
         """
 
         def fill(target: Path) -> None:  # the file is ours alone meanwhile, so that nothing is added unseen
+            if self._corpus is not None and ForgottenSubjects.of(self._corpus) != self._forgotten:
+                raise CorpusError(
+                    f"the corpus '{self._corpus}' has forgotten subjects since this command read it; run the same "
+                    "command again"
+                )
             self._join()
             self._write(target)
 
@@ -131,7 +140,8 @@ class SubjectTable:
     def _join(self) -> None:
         """Take up what the file holds by now."""
         if self.path.exists():
-            for subject, identifier in _load(self.path).items():
+            self._identifiers = _load(self.path)
+            for subject, identifier in self._own.items():
                 self.add(subject, identifier)
 
     def _write(self, target: Path) -> None:

@@ -16,6 +16,7 @@ from scipy import stats
 from two_writers import overtake
 
 from voxtile.corpus import identity
+from voxtile.corpus.forgotten import FORGOTTEN_FILE, ForgottenSubjects
 from voxtile.corpus.identity import KeyedHash, KeyMap, key_map_path, sample_uid
 from voxtile.corpus.splits import parse_fractions, split_of
 from voxtile.errors import ConfigError, CorpusError
@@ -106,10 +107,39 @@ def test_what_another_process_adds_while_a_map_is_written_is_not_lost(tmp_path, 
     one.save()
     two.remember("two", "2")
     wait = overtake(monkeypatch, identity, two.save)
-    one.save() if ends == "save" else one.forget(["nothing"])
+    one.save() if ends == "save" else one.forget(lambda _: {"nothing"})
     wait()
     monkeypatch.undo()
     assert {KeyMap(tmp_path / "k").path_of(name) for name in ("one", "two")} == {"1", "2"}
+
+
+@pytest.mark.parametrize("ends", ["save", "forget"])
+def test_what_another_process_forgot_does_not_come_back_from_a_map_that_was_read_before(tmp_path, ends):
+    first = KeyMap(tmp_path / "k")
+    for name in ("one", "two", "three"):
+        first.remember(name, f"/scans/{name}")
+    first.save()
+    later, other = KeyMap(tmp_path / "k"), KeyMap(tmp_path / "k")
+    assert other.forget(lambda keys: {"one"} & keys.paths().keys()) == {"one"}
+    later.remember("four", "/scans/four")
+    later.save() if ends == "save" else later.forget(lambda _: {"two"})
+    left = {"two", "three", "four"} if ends == "save" else {"three", "four"}
+    assert KeyMap(tmp_path / "k").paths().keys() == later.paths().keys() == left
+
+
+def test_a_map_that_was_read_before_the_corpus_forgot_somebody_is_not_written(tmp_path):
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    keys = KeyMap.for_corpus(corpus)
+    keys.remember("scan", "/scans/Quintero", "s-1")
+    (corpus / FORGOTTEN_FILE).write_bytes(ForgottenSubjects().with_subjects(["s-1"]).to_bytes())
+    with pytest.raises(CorpusError, match="has forgotten subjects since this command read it; run the same"):
+        keys.save()
+    assert KeyMap(keys.path).paths() == {}
+    again = KeyMap.for_corpus(corpus)
+    again.remember("scan", "/scans/Quintero", "s-1")
+    again.save()
+    assert KeyMap(keys.path).paths() == {}
 
 
 def _open(path):

@@ -2,6 +2,7 @@
 
 import os
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import Context
 
 import numpy as np
 import pyarrow as pa
@@ -9,10 +10,11 @@ import pytest
 from serve_corpus import VOLUME, write_served_corpus
 from tests.core.serve.conftest import as_png
 
+from voxtile.corpus.packing.whole_folder import exchange
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
-from voxtile.errors import ConfigError
+from voxtile.errors import ConfigError, CorpusError
 
 pytest.importorskip("fastapi", reason="the extra serve is not installed")
 from voxtile.serve.explored import explore
@@ -101,6 +103,23 @@ def test_forgetting_takes_it_away(tmp_path):
     forget_laid_out(root)
     assert not kept.parent.exists()
     assert other.exists(), "that of other corpora stays"
+
+
+def test_what_is_laid_out_while_a_subject_is_forgotten_is_not_kept(tmp_path):
+    root, anew = tmp_path / "corpus", tmp_path / "anew"
+    write_served_corpus(root)
+    write_served_corpus(anew)
+    made = []
+
+    def overtaken(folder):
+        made.append(folder)
+        (folder / "texts").write_text("of somebody")
+        Context().run(exchange, anew, root)  # by another command, which then looks for what was laid out
+        forget_laid_out(root)
+
+    with pytest.raises(CorpusError, match="was built anew by another command"):
+        laid_out([root], "mine", "one", overtaken)
+    assert not list(made[0].parent.glob("*mine*/*"))
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from voxtile.corpus.drafts import BUILDING_SUFFIX, TEMPORARY_SUFFIX
+from voxtile.corpus.packing.same_folder import built_anew
 from voxtile.corpus.storage import sync
 from voxtile.errors import CorpusError, cause_of
 
@@ -36,6 +37,7 @@ def exchange(new: Path, place: Path) -> None:
         place.rename(aside)
         new.rename(place)
         aside.rename(new)
+    built_anew(place)
     sync(place.parent)
 
 

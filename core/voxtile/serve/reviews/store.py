@@ -3,7 +3,7 @@
 A part is written anew, whole and under a temporary name, with each verdict, and renamed before the verdict is
 acknowledged: a server that is killed loses at most the verdict that it had not acknowledged. Two servers on one corpus
 write parts of their own, one after the other, and see each other's. A command that builds the corpus anew
-keeps them out meanwhile (`voxtile.corpus.packing.reviews_lock`).
+keeps them out meanwhile (`voxtile.corpus.packing.rebuild_lock`).
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import pyarrow.parquet as pq
 
 from voxtile.corpus.drafts import remove_dead_drafts
 from voxtile.corpus.forgotten import ForgottenSubjects
-from voxtile.corpus.packing.reviews_lock import ReviewsHeldError, reviews_lock
+from voxtile.corpus.packing.rebuild_lock import RebuildHeldError, rebuild_lock
 from voxtile.corpus.parts import part_table, table_folder
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.schema import REVIEWS, SCHEMA_VERSION, VERSION_KEY
@@ -78,7 +78,7 @@ class Reviews:
         full = {**row, "created": datetime.now(UTC).isoformat(timespec="milliseconds")}
         with self._lock:
             try:
-                with reviews_lock(place, _PATIENCE_S):
+                with rebuild_lock(place, _PATIENCE_S):
                     if subject in ForgottenSubjects.of(place):  # what is served may be older
                         raise ConfigError(_FORGOTTEN)
                     table_folder(place, _TABLE).mkdir(parents=True, exist_ok=True)
@@ -88,7 +88,7 @@ class Reviews:
                     path, held = self._part(root)
                     write_atomically(path, _as_parquet([*held, full]))
                     self._known[path] = _stamp(path.stat())
-            except ReviewsHeldError as error:
+            except RebuildHeldError as error:
                 raise ConfigError(_REBUILT) from error
             except (StorageError, OSError) as error:
                 raise ConfigError(_NOT_WRITTEN) from error

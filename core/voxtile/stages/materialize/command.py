@@ -17,6 +17,7 @@ from voxtile.bounded_text import load_json
 from voxtile.console import output
 from voxtile.corpus.confidentiality import Code, confidentiality_of
 from voxtile.corpus.header import corpus_home, corpus_root
+from voxtile.corpus.packing.same_folder import BuiltAnewError, noted_folders, require_same_folder
 from voxtile.corpus.parts import part_batches, part_paths, read_parts, table_schema
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Row, Sample
@@ -85,10 +86,23 @@ def materialize_corpus(
         raise ConfigError(f"'{out}' and '{corpus}' lie inside each other; name another folder for the derived corpus")
     task = MaterializeTask(corpus_home(corpus), json.dumps(description, sort_keys=True), json.dumps(_terms(corpus)))
     task = replace(task, references=tuple(map(str, named_roots(references))), trusted=trusted)
-    summary = run_task(task, out, options, finish=lambda _: carry_tables(corpus, out))
+    with noted_folders([corpus]):
+        summary = run_task(task, out, options, finish=lambda _: _finish(corpus, out))
     if summary.reasons["dropped"].get(_UNFIT) and (refusal := task.first_refusal()):
         output().print(f"{_UNFIT}: {refusal}", markup=False, highlight=False, soft_wrap=True)
     summary.raise_if_failed()
+
+
+def _finish(corpus: Path, out: Path) -> Iterator[Path]:
+    """Carry tables over, of the corpus that the samples came from."""
+    try:
+        require_same_folder(corpus)
+    except BuiltAnewError as error:
+        raise BuiltAnewError(
+            f"'{corpus}' was built anew by another command (forget, migrate) while '{out}' was made of it; make that "
+            "anew in another folder, since it may hold what was forgotten"
+        ) from error
+    return carry_tables(corpus, out)
 
 
 @dataclass(frozen=True)

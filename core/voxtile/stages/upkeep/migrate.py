@@ -20,7 +20,7 @@ from voxtile.bounded_text import load_json
 from voxtile.console import output
 from voxtile.corpus.drafts import draft_folder
 from voxtile.corpus.header import CORPUS_FILE, check_corpus, corpus_version, header_bytes
-from voxtile.corpus.packing.reviews_lock import reviews_lock
+from voxtile.corpus.packing.rebuild_lock import rebuild_lock
 from voxtile.corpus.packing.whole_folder import (
     aside_of,
     corpus_files,
@@ -84,7 +84,7 @@ def migrate_corpus(corpus: Path, *, dry_run: bool = False) -> None:
             f"{size:,} bytes would be written again, with checksums in their arrays"
         )
         return
-    with storage_errors(root), corpus_lock(root), reviews_lock(root):
+    with storage_errors(root), corpus_lock(root), rebuild_lock(root):
         changes = _migrate(root)
     _print(
         f"'{corpus}' is of format version {SCHEMA_VERSION} now, it was of {version}: {changes.arrays:,} arrays of "

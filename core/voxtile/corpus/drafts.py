@@ -15,6 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from voxtile.errors import ConfigError
+
 TEMPORARY_SUFFIX = ".tmp"
 BUILDING_SUFFIX = ".building"
 PATIENCE_S = 60.0  # for another process that writes the same file
@@ -53,15 +55,53 @@ def draft_folder(path: Path) -> Iterator[Path]:
     """
     for left in path.parent.glob(f".{_escaped(path.name)}.*{BUILDING_SUFFIX}"):
         remove_dead_folder(left)
-    building = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=BUILDING_SUFFIX, dir=path.parent))
-    handle = os.open(building, os.O_RDONLY)
+    building, handle = _new_folder(path)
     try:
-        try_lock(handle)
         building.chmod(0o755)
         yield building
     finally:
         shutil.rmtree(building, ignore_errors=True)
         os.close(handle)
+
+
+@contextmanager
+def only_writer(folder: Path, patience_s: float = 0.0) -> Iterator[None]:
+    """Write into an output folder, made where it is not there, while no other process does so by this function.
+
+    Where the file system knows no locks there is none.
+
+    Args:
+        folder: the folder.
+        patience_s: seconds to wait for another one.
+
+    Raises:
+        ConfigError: another process wrote into it all that time.
+        OSError: the folder cannot be made.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    handle = os.open(folder, os.O_RDONLY)
+    try:
+        deadline = time.monotonic() + patience_s
+        while not try_lock(handle):
+            if time.monotonic() >= deadline:
+                raise ConfigError(
+                    f"another command writes into '{folder}' now; wait until it ends, or name another folder"
+                )
+            time.sleep(0.01)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _new_folder(path: Path) -> tuple[Path, int]:
+    """A folder that is ours: another process may take one that is not locked yet for that of a dead one."""
+    while True:
+        building = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=BUILDING_SUFFIX, dir=path.parent))
+        with suppress(FileNotFoundError):
+            handle = os.open(building, os.O_RDONLY)
+            if try_lock(handle) and is_same_file(handle, building):
+                return building, handle
+            os.close(handle)
 
 
 def _locked(temporary: Path) -> int:

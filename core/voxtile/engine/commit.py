@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from voxtile.bounded_text import load_json
-from voxtile.corpus.drafts import TEMPORARY_SUFFIX, is_same_file, try_lock
+from voxtile.corpus.drafts import TEMPORARY_SUFFIX, is_same_file, remove_dead_drafts, try_lock
 from voxtile.corpus.header import CORPUS_FILE
 from voxtile.corpus.packing.exchange import EXCHANGE_FILE
 from voxtile.corpus.records import Row
@@ -164,6 +164,9 @@ def remove_leftovers(root: Path) -> None:
         root / "shards",
         *(root / "tables").glob("*"),
     ):
+        if folder.name == "reviews":  # servers write these meanwhile
+            remove_dead_drafts(folder, "*")
+            continue
         for temporary in folder.glob(f".*{TEMPORARY_SUFFIX}"):
             temporary.unlink()
     for name in (CORPUS_FILE, EXCHANGE_FILE):

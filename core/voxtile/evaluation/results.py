@@ -93,7 +93,7 @@ def prepare_folder(out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
         probe.write_bytes(b"")
-        probe.unlink()
+        probe.unlink(missing_ok=True)  # another report may begin in the same folder now
     except OSError as error:
         raise EvaluationError(
             f"the report folder '{out}' cannot be written ({error.strerror}); choose another with --out"

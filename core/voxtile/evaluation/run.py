@@ -8,6 +8,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from voxtile.corpus.drafts import only_writer
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.synthetic import is_phantom
 from voxtile.evaluation.comparison.scores_file import write_scores
@@ -26,6 +27,8 @@ from voxtile.evaluation.tasks.task import Task
 from voxtile.evaluation.terminal import print_evaluation, print_summary
 from voxtile.models.protocol import EvaluationModel
 from voxtile.models.rgb_pictures import flattened, flattening_note
+
+_PATIENCE_S = 600.0  # for another report that is written into the same folder; pages have many pictures
 
 
 def evaluate_model(
@@ -100,11 +103,12 @@ def report(
     evaluations = [evaluation, *others]
     seed, replicates = evaluation.provenance["seed"], evaluation.provenance["bootstrap"]
     table = summary_table(evaluations, replicates=replicates, seed=seed)
-    results = write_results(evaluations, [pair.to_json() for pair in table.pairs], out)
-    write_text(out / "results.csv", rows_csv(joined(evaluations)["rows"]))
-    write_text(out / "results.tex", latex(table))
-    write_scores(evaluations, out)
-    page = write_page(evaluations, table, out, references)
+    with only_writer(out, _PATIENCE_S):  # all files are of one report, whoever else writes there
+        results = write_results(evaluations, [pair.to_json() for pair in table.pairs], out)
+        write_text(out / "results.csv", rows_csv(joined(evaluations)["rows"]))
+        write_text(out / "results.tex", latex(table))
+        write_scores(evaluations, out)
+        page = write_page(evaluations, table, out, references)
     for part in evaluations:
         print_evaluation(part, console)
     if others:

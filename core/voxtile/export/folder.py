@@ -10,7 +10,7 @@ from typing import Any
 
 import voxtile
 from voxtile.corpus.drafts import draft_folder
-from voxtile.errors import ExportError
+from voxtile.errors import ExportError, cause_of
 from voxtile.evaluation.provenance import file_hash
 from voxtile.export.comparison import LIMIT, Comparison, Loss
 from voxtile.export.source import Source
@@ -41,16 +41,22 @@ def unfinished(out: Path) -> Iterator[Path]:
     """A folder beside `out` that takes its name when nothing went wrong, and is removed otherwise.
 
     Raises:
-        ExportError: `out` exists and is not an empty folder.
+        ExportError: `out` exists and is not an empty folder, or is none any more when all is made.
     """
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ExportError(f"'{out}' exists and is not an empty folder; name another, or remove it")
     out.parent.mkdir(parents=True, exist_ok=True)
     with draft_folder(out) as temporary:
         yield temporary
-        if out.exists():
-            out.rmdir()
-        temporary.rename(out)
+        try:
+            if out.exists():
+                out.rmdir()
+            temporary.rename(out)
+        except OSError as error:
+            raise ExportError(
+                f"'{out}' was filled by another command while this one made its export, or cannot be written "
+                f"({cause_of(error)}); run this one again with another folder"
+            ) from error
 
 
 def write_settings(

@@ -14,6 +14,7 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import track
 
+from voxtile.corpus.drafts import only_writer
 from voxtile.errors import InputError
 from voxtile.phantom.truth import KnownCase, write_cases
 from voxtile.processors import usable_processors
@@ -67,14 +68,17 @@ class Phantom:
 
         Raises:
             InputError: `out` is not empty, n or seed is out of range, or the disk is too full.
+            ConfigError: another phantom is being written there.
         """
         check_request(out, n, seed, noun=self.noun, nbytes=self.nbytes, most=self.most)
-        for folder in folders:
-            (out / folder).mkdir(parents=True, exist_ok=True)
         console = Console(stderr=True)
-        made = in_order(job, n, workers, chunk=self.chunk)
-        tables(list(track(made, description=f"phantom {self.name}", total=n, console=console, transient=True)))
-        (out / "README.txt").write_text(self.readme.format(seed=seed, n=n, **told), encoding="utf-8")
+        with only_writer(out):
+            check_request(out, n, seed, noun=self.noun, nbytes=self.nbytes, most=self.most)  # as it is by now
+            for folder in folders:
+                (out / folder).mkdir(parents=True, exist_ok=True)
+            made = in_order(job, n, workers, chunk=self.chunk)
+            tables(list(track(made, description=f"phantom {self.name}", total=n, console=console, transient=True)))
+            (out / "README.txt").write_text(self.readme.format(seed=seed, n=n, **told), encoding="utf-8")
         console.print(f"wrote {n} {self.noun} to {out}", highlight=False, markup=False, soft_wrap=True)
 
     def write_cases(

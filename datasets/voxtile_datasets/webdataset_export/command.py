@@ -30,7 +30,7 @@ from voxtile_datasets.webdataset_export.settings import (
     parse_weights,
     parse_window,
 )
-from voxtile_datasets.webdataset_export.shards import STATE, ExportState, Feed, open_state, write_split
+from voxtile_datasets.webdataset_export.shards import STATE, ExportState, Feed, held_state, open_state, write_split
 from voxtile_datasets.webdataset_export.terms import readme
 
 _MEGABYTE = 1_000_000
@@ -110,17 +110,17 @@ def export_wds(
     if out.resolve().is_relative_to(corpus.resolve()) or corpus.resolve().is_relative_to(out.resolve()):
         raise ConfigError(f"'{out}' and '{corpus}' lie inside each other; name another folder for the export")
     key = _key(corpus, settings)
-    open_state(out, key, settings.to_json())  # a folder of other things is refused before anything is made in it
+    held_state(out, key, settings.to_json())  # a folder of other things is refused before anything is made in it
     with storage_errors(out):
         out.mkdir(parents=True, exist_ok=True)
-    try:
-        with corpus_lock(out), only_references_in(named_roots(references)):
+    with corpus_lock(out), only_references_in(named_roots(references)):
+        try:
             state = open_state(out, key, settings.to_json())
             _export(corpus, out, settings, state, allow_no_derivatives=allow_no_derivatives)
-    finally:
-        (out / LOCK).unlink(missing_ok=True)
-        if not any(out.iterdir()):
-            out.rmdir()
+        finally:  # while the lock is ours: another's must stay
+            (out / LOCK).unlink(missing_ok=True)
+            if not any(out.iterdir()):
+                out.rmdir()
     _report(out, state)
 
 

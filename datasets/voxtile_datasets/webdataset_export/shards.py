@@ -92,7 +92,20 @@ class ExportState:
 
 
 def open_state(out: Path, key: str, settings: dict[str, object]) -> ExportState:
-    """Begin an export, or go on with one of the same settings and corpus.
+    """Begin an export, or go on with one of the same settings and corpus. Call it with the folder's lock.
+
+    Raises:
+        ConfigError: the folder holds something else, or another export.
+    """
+    state = held_state(out, key, settings)
+    for leftover in out.rglob(f".*{TEMPORARY_SUFFIX}"):
+        leftover.unlink()
+    state.shards = _intact(out, state)
+    return state
+
+
+def held_state(out: Path, key: str, settings: dict[str, object]) -> ExportState:
+    """The state that a folder holds, as it says; a new one where it is empty.
 
     Raises:
         ConfigError: the folder holds something else, or another export.
@@ -114,9 +127,6 @@ def open_state(out: Path, key: str, settings: dict[str, object]) -> ExportState:
             f"the folder '{out}' holds an export with other settings or of an earlier state of the corpus; "
             "name a new one"
         )
-    for leftover in out.rglob(f".*{TEMPORARY_SUFFIX}"):
-        leftover.unlink()
-    state.shards = _intact(out, state)
     return state
 
 

@@ -4,13 +4,16 @@ import multiprocessing
 import os
 import signal
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from voxtile.corpus import drafts
-from voxtile.corpus.drafts import draft, draft_folder
+from voxtile.corpus.drafts import draft, draft_folder, only_writer, remove_dead_folder
 from voxtile.corpus.identity import KeyMap
 from voxtile.corpus.storage import StorageError, publish_all, set_room_aside, write_atomically
+from voxtile.engine.commit import remove_leftovers
+from voxtile.errors import ConfigError
 
 
 def _die_writing(path, ready):
@@ -85,6 +88,73 @@ def test_folders_of_the_dead_are_removed_and_those_of_the_living_are_not(started
     with draft_folder(path):
         pass
     assert [entry.name for entry in tmp_path.iterdir()] == ["view[1]"]
+
+
+@pytest.mark.parametrize("when", ["made", "opened"])
+def test_a_folder_that_another_takes_for_a_dead_ones_before_it_is_locked_is_made_again(tmp_path, monkeypatch, when):
+    module, name = (drafts.tempfile, "mkdtemp") if when == "made" else (drafts, "try_lock")
+    real, calls = getattr(module, name), []
+
+    def removed_then(*args, **kwargs):
+        calls.append(1)
+        found = real(*args, **kwargs) if when == "made" else None
+        if len(calls) == 1:
+            for left in tmp_path.glob(".view.*"):
+                left.rmdir()
+        return found if when == "made" else real(*args, **kwargs)
+
+    monkeypatch.setattr(module, name, removed_then)
+    with draft_folder(tmp_path / "view") as building:
+        assert building.is_dir()
+        remove_dead_folder(building)
+        assert building.is_dir(), "it is ours"
+    assert len(calls) >= 2
+
+
+def test_a_folder_that_another_has_locked_to_remove_it_is_not_built_in(tmp_path, monkeypatch):
+    real, held = drafts.tempfile.mkdtemp, []
+
+    def locked_at_once(**options):
+        folder = real(**options)
+        if not held:
+            held.append(os.open(folder, os.O_RDONLY))
+            assert drafts.try_lock(held[0])
+        return folder
+
+    monkeypatch.setattr(drafts.tempfile, "mkdtemp", locked_at_once)
+    with draft_folder(tmp_path / "view") as building:
+        assert not os.path.samestat(os.fstat(held[0]), building.stat())
+    os.close(held[0])
+
+
+def out_of_turn(out, patience_s=0.0):
+    with only_writer(out, patience_s):
+        pass
+
+
+def test_of_two_writers_of_a_folder_the_second_waits_or_is_told(tmp_path):
+    out = tmp_path / "new" / "report"
+    with only_writer(out):
+        with pytest.raises(
+            ConfigError, match=r"another command writes into .*report' now; wait until it ends, or name"
+        ):
+            out_of_turn(out)
+        waiting = ThreadPoolExecutor(1).submit(out_of_turn, out, 60)
+        assert not waiting.done()
+    waiting.result(60)
+
+
+def test_a_run_leaves_the_verdict_that_a_server_writes_just_now(tmp_path):
+    reviews, facts = tmp_path / "tables" / "reviews", tmp_path / "tables" / "facts"
+    reviews.mkdir(parents=True)
+    facts.mkdir()
+    for folder in (reviews, facts):
+        (folder / ".dead.parquet.tmp").write_bytes(b"half")
+    with draft(reviews / "reviews-1.parquet") as temporary:
+        temporary.write_bytes(b"a verdict")
+        remove_leftovers(tmp_path)
+        temporary.replace(reviews / "reviews-1.parquet")
+    assert [path.name for path in (tmp_path / "tables").rglob("*") if path.is_file()] == ["reviews-1.parquet"]
 
 
 def test_a_draft_that_is_not_renamed_leaves_nothing(tmp_path):

@@ -1,21 +1,26 @@
 """Paired comparisons against the definition of DeLong's test, simulated truth, and reports of the real runner."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from rich.console import Console
 from sklearn.metrics import roc_auc_score
 
 from voxtile.cli.main import main
-from voxtile.errors import EvaluationError
+from voxtile.corpus.drafts import only_writer
+from voxtile.errors import ConfigError, EvaluationError
+from voxtile.evaluation import run
 from voxtile.evaluation.comparison.compare import compare_scores, holm
 from voxtile.evaluation.comparison.delong import delong
-from voxtile.evaluation.comparison.scores_file import SCHEMA
+from voxtile.evaluation.comparison.scores_file import SCHEMA, write_scores
 from voxtile.evaluation.kinds.zero_shot.run import TaskResult
 from voxtile.evaluation.options import checked_options
+from voxtile.evaluation.results import Evaluation, prepare_folder
 from voxtile.evaluation.run import evaluate_model, report
 
 
@@ -71,8 +76,6 @@ def test_holm_by_hand():
 def reports(block_corpus, make_model, task_path, tmp_path):
     import io
 
-    from rich.console import Console
-
     good, noisy = make_model(), make_model()
     noisy.name = "noisy"
     plain = noisy.brightness
@@ -125,6 +128,29 @@ def test_a_class_of_few_patients_is_not_compared_however_many_scans_they_have():
 
     with pytest.raises(EvaluationError, match="10 subjects with it and 10 without"):
         compare_scores(table(), table(), ("m", "m"), replicates=100, seed=0)
+
+
+def test_a_report_without_scores_leaves_none_of_an_earlier_one_beside_it(reports):
+    out = reports[0]
+    assert (out / "scores.parquet").is_file()
+    assert write_scores([], out) is None
+    assert not (out / "scores.parquet").exists()
+
+
+def test_two_reports_that_begin_or_end_at_once_are_whole(reports, tmp_path, monkeypatch):
+    real = Path.unlink
+
+    def also_by_another(path, missing_ok=False):
+        real(path, missing_ok=True)
+        real(path, missing_ok=missing_ok)
+
+    monkeypatch.setattr(Path, "unlink", also_by_another)
+    prepare_folder(tmp_path / "new")
+    monkeypatch.undo()
+    monkeypatch.setattr(run, "_PATIENCE_S", 0.0)
+    monkeypatch.setattr(run, "write_results", lambda *_: pytest.fail("another report is written"))
+    with only_writer(reports[0]), pytest.raises(ConfigError, match="another command writes into"):
+        run.report(Evaluation("m", (), {"seed": 0, "bootstrap": 200}, phantom=True), reports[0], Console())
 
 
 def test_what_cannot_be_compared_is_said(reports, tmp_path, capsys):

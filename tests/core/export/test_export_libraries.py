@@ -15,6 +15,7 @@ from voxtile.data.presets.load import preset_from_config
 from voxtile.errors import ConfigError, ExportError, InputError
 from voxtile.export import command
 from voxtile.export.command import export_hugging_face, export_open_clip
+from voxtile.export.folder import unfinished
 from voxtile.export.source import read_probes
 from voxtile.inference.load import load_model
 
@@ -128,6 +129,20 @@ def test_towers_that_a_library_has_no_architecture_for_are_refused(
     assert "--to onnx" in said
     assert said.count("\n") == 1
     assert not (tmp_path / "out").exists()
+
+
+def test_two_exports_into_one_folder_do_not_mix_and_the_later_is_told(tmp_path):
+    out = tmp_path / "out"
+
+    def export(name, meanwhile):
+        with unfinished(out) as folder:
+            (folder / "weights").write_text(name)
+            meanwhile()
+
+    with pytest.raises(ExportError, match="was filled by another command while this one made its export"):
+        export("later", lambda: export("earlier", lambda: None))
+    assert (out / "weights").read_text() == "earlier"
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_what_cannot_be_compared_is_refused(tmp_path, pictures, save, clip_towers, picture_preset):

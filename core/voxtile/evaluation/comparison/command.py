@@ -15,6 +15,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from voxtile.console import output
+from voxtile.corpus.drafts import only_writer
 from voxtile.errors import ConfigError
 from voxtile.evaluation.comparison.compare import Contrast, compare_scores
 from voxtile.evaluation.comparison.scores_file import read_scores
@@ -22,6 +23,7 @@ from voxtile.evaluation.figures.baselines import TRIVIALS
 from voxtile.evaluation.results import prepare_folder, write_text
 
 SCHEMA = "voxtile.comparison/1"
+_PATIENCE_S = 60.0  # for another comparison that is written into the same folder
 
 
 def compare(
@@ -67,8 +69,11 @@ def compare(
         )
     if out is not None:
         prepare_folder(out)
-        for name, text in _files(contrasts, labels).items():
-            write_text(out / name, text)
+        with only_writer(out, _PATIENCE_S):
+            files = _files(contrasts, labels)
+            for name, text in files.items():
+                write_text(out / name, text)
+        for name in files:
             console.print(f"wrote {out / name}", markup=False, highlight=False, soft_wrap=True)
 
 

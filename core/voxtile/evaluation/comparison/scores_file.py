@@ -39,7 +39,7 @@ def score_tables(evaluation: Evaluation) -> pa.Table | None:
 
 
 def write_scores(evaluations: Sequence[Evaluation], out: Path) -> Path | None:
-    """Write the scores of all models and tasks with classes; nothing where there is none.
+    """Write the scores of all models and tasks with classes; where there is none, those of an earlier report go.
 
     The baseline's scores are those beside the first model.
 
@@ -51,10 +51,11 @@ def write_scores(evaluations: Sequence[Evaluation], out: Path) -> Path | None:
         table if number == 0 else table.filter(pc.invert(pc.is_in(table["model"], value_set=pa.array(TRIVIALS))))
         for number, table in enumerate(tables)
     ]
-    if not tables:
-        return None
     path = out / NAME
     try:
+        if not tables:
+            path.unlink(missing_ok=True)
+            return None
         with draft(path) as temporary:
             pq.write_table(pa.concat_tables(tables), temporary, compression="zstd")
             temporary.replace(path)

@@ -17,6 +17,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from voxtile.console import output
+from voxtile.corpus.drafts import only_writer
 from voxtile.corpus.reader import Corpus
 from voxtile.data.presets.base import spacing_mm
 from voxtile.data.presets.image import ImagePreset
@@ -29,7 +30,16 @@ from voxtile.models.flattening import Flattening
 from voxtile.models.protocol import EvaluationModel, GroundingModel
 from voxtile.models.rgb_pictures import flattened_preset
 from voxtile.stages.ground.files import Found
-from voxtile.stages.ground.results import Boxes, Form, add_regions, check_form, own_form, prepare, write_found
+from voxtile.stages.ground.results import (
+    PATIENCE_S,
+    Boxes,
+    Form,
+    add_regions,
+    check_form,
+    own_form,
+    prepare,
+    write_found,
+)
 from voxtile.stages.ground.slides import ground_slide, write_overlay, write_qupath
 from voxtile.stages.ground.sources import SlidePatches, kind_of, own_corpus, read_as
 from voxtile.stages.ground.studies import Answer, ground_studies
@@ -178,14 +188,15 @@ def _on_slide(
         finish=finish,
     )
     target, console = stem.with_name(f"{stem.name}.geojson"), output()
-    parts = write_qupath(found, settings.mask, target)
+    with only_writer(stem.parent, PATIENCE_S):
+        parts = write_qupath(found, settings.mask, target)
+        picture = write_overlay(corpus, found, settings.mask, stem.with_name(f"{stem.name}.png"))
     table = Table("phrase", "believed", "parts", "area")
     for number, phrase in enumerate(phrases):
         pixels = int((found.probability[number] >= settings.mask).sum())
         area = f"{pixels * found.mpp[0] * found.mpp[1] / 1e6:.3f} mm²" if pixels else "–"
         table.add_row(escape(phrase), f"{found.presence[number]:.2f}", str(parts[phrase]), area)
     console.print(table)
-    picture = write_overlay(corpus, found, settings.mask, stem.with_name(f"{stem.name}.png"))
     for path in [target, *([picture] if picture else [])]:
         console.print(f"wrote {path}", markup=False, highlight=False, soft_wrap=True)
 

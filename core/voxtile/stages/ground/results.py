@@ -10,6 +10,7 @@ from typing import Literal, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from voxtile.corpus.drafts import only_writer
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Mask
 from voxtile.corpus.writer import JobWriter
@@ -21,6 +22,7 @@ from voxtile.stages.ground.pictures import write_pictures
 Form: TypeAlias = Literal["auto", "dicom-seg", "nifti", "geojson", "geopackage"]
 Boxes: TypeAlias = Literal["none", "upright", "rotated"]
 
+PATIENCE_S = 60.0  # for another command that writes into the same folder
 _TITLES = {"geojson": "GeoJSON", "geopackage": "a GeoPackage"}
 _OWN_FORM = {"dicom": "dicom-seg", "nifti": "nifti", "geotiff": "geopackage", "wsi": "geojson", "picture": "geojson"}
 
@@ -68,8 +70,9 @@ def write_found(
             )
         form = "geojson"
     shown = any(part.mask.any() for part in found)
-    files = WRITERS[form](corpus, found, image, out, boxes) if shown else []
-    return files + write_pictures(found, out)
+    with only_writer(out, PATIENCE_S):  # masks and pictures are of one run, whoever else writes there
+        files = WRITERS[form](corpus, found, image, out, boxes) if shown else []
+        return files + write_pictures(found, out)
 
 
 def own_form(kind: str, preset: Preset) -> str:
@@ -105,7 +108,7 @@ def prepare(out: Path) -> None:
     try:
         out.mkdir(parents=True, exist_ok=True)
         (out / ".writable").touch()
-        (out / ".writable").unlink()
+        (out / ".writable").unlink(missing_ok=True)  # another command may begin in the same folder now
     except OSError as error:
         raise ConfigError(f"cannot write to '{out}' ({error.strerror}); name another folder with --out") from error
 

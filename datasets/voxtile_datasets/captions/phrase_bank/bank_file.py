@@ -9,7 +9,6 @@ checked or signed counts only once it is checked again or signed.
 from __future__ import annotations
 
 import hashlib
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from typing import Any, Literal, TypeAlias
 import yaml
 
 from voxtile.bounded_text import read_yaml
+from voxtile.corpus.storage import write_atomically
 from voxtile.domain import discover
 from voxtile.errors import ConfigError
 from voxtile_datasets.captions.phrase_bank.signatures import Line, Signature, read_signature
@@ -237,9 +237,7 @@ def save_phrase_bank(bank: PhraseBank, path: Path) -> None:
         content["by"] = bank.by
     content["concepts"] = {name: _plain(entries, bank.by) for name, entries in sorted(bank.concepts.items())}
     text = _HEADER + yaml.dump(content, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_WIDTH)
-    unfinished = path.with_name(path.name + ".unfinished")
-    unfinished.write_text(text, encoding="utf-8")
-    os.replace(unfinished, path)
+    write_atomically(path, text.encode("utf-8"))
 
 
 class _Dumper(yaml.SafeDumper):

@@ -14,7 +14,7 @@ from voxtile.corpus.reader import Corpus
 from voxtile.errors import ConfigError, InputError, RunFailedError
 from voxtile_datasets.forgetting.command import forget_subject
 from voxtile_medical.convert.dicom import convert_dicom
-from voxtile_medical.dicomweb import address, multipart
+from voxtile_medical.dicomweb import address, fetch, multipart
 from voxtile_medical.dicomweb.address import Address, ServerError
 
 PLAIN = {"engine": "inline", "deidentify": False}
@@ -148,6 +148,24 @@ def test_a_series_that_does_not_come_is_named_and_the_next_run_fetches_it_alone(
         assert server.retrieved() == before + 1
     convert_dicom(archive, tmp_path / "one", **PLAIN)
     assert stored(corpus) == stored(tmp_path / "one")
+
+
+def test_two_conversions_that_fetch_one_series_at_once_do_not_mix_its_files(tmp_path, archive, monkeypatch):
+    together, real, seen = tmp_path / "downloads", fetch.save_parts, {}
+
+    def while_another_fetches(pieces, boundary, folder, most):
+        monkeypatch.undo()
+        convert_dicom(Path(server.address), tmp_path / "faster", downloads=together, **PLAIN)
+        seen.update({path: path.stat().st_ino for path in together.rglob("*.dcm")})
+        return real(pieces, boundary, folder, most=most)
+
+    with FaultyServer(archive) as server:
+        monkeypatch.setattr(fetch, "save_parts", while_another_fetches)
+        convert_dicom(Path(server.address), tmp_path / "slower", downloads=together, **PLAIN)
+    assert len(seen) == 4 + 3 + 5
+    assert {path: path.stat().st_ino for path in together.rglob("*.dcm")} == seen, "who reads them may go on"
+    assert not list(together.rglob(".*"))
+    assert stored(tmp_path / "slower") == stored(tmp_path / "faster")
 
 
 def test_a_server_that_is_gone_is_not_asked_for_every_series(tmp_path, archive, dicom, noise):

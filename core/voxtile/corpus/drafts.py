@@ -15,10 +15,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from voxtile.console import note
 from voxtile.errors import ConfigError
 
 TEMPORARY_SUFFIX = ".tmp"
 BUILDING_SUFFIX = ".building"
+_MOMENT_S = 2.0  # of waiting, of which nothing is said
 PATIENCE_S = 60.0  # for another process that writes the same file
 
 
@@ -127,6 +129,20 @@ def try_lock(handle: int) -> bool:
     return True
 
 
+def wait_for_lock(handle: int, said: str) -> None:
+    """Lock an open file for us, and say what is waited for where that takes longer than a moment.
+
+    Where the file system knows no locks there is none.
+    """
+    moment = time.monotonic() + _MOMENT_S
+    while not try_lock(handle):
+        if time.monotonic() > moment:
+            note(said)
+            fcntl.flock(handle, fcntl.LOCK_EX)
+            return
+        time.sleep(0.01)
+
+
 def is_same_file(handle: int, path: Path) -> bool:
     """Whether an open file still has this name."""
     try:
@@ -144,12 +160,21 @@ def remove_dead_drafts(folder: Path, names: str) -> None:
     """
     for left in folder.glob(f".{names}{TEMPORARY_SUFFIX}"):
         with suppress(OSError):  # gone meanwhile, or not ours to remove
-            handle = os.open(left, os.O_RDWR)
-            try:
-                if try_lock(handle) and is_same_file(handle, left):
-                    left.unlink()
-            finally:
-                os.close(handle)
+            remove_dead_draft(left)
+
+
+def remove_dead_draft(path: Path) -> None:
+    """Remove a file under construction, unless its maker lives.
+
+    Raises:
+        OSError: it is gone, or not ours to remove.
+    """
+    handle = os.open(path, os.O_RDWR)
+    try:
+        if try_lock(handle) and is_same_file(handle, path):
+            path.unlink()
+    finally:
+        os.close(handle)
 
 
 def remove_dead_folder(folder: Path) -> None:

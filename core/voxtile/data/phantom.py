@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import shutil
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import voxtile
+from voxtile.corpus.drafts import wait_for_lock
 from voxtile.domain import Command, discover
 from voxtile.errors import ConfigError
 from voxtile.folders import cache_folder
@@ -90,7 +90,7 @@ def phantom_corpus(spec: PhantomSpec, cache: Path | None = None) -> Path:
     complete = home / "complete.json"
     home.mkdir(parents=True, exist_ok=True)
     with (home / ".lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # one process builds, the others wait
+        wait_for_lock(lock.fileno(), f"another process makes the phantom '{home}' just now; this one waits for it")
         if not complete.exists():
             _build(spec, steps, home)
             complete.write_text(description)

@@ -5,7 +5,6 @@ It holds texts and vectors of the corpus, and so is for the user's eyes alone; `
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -15,8 +14,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
-from voxtile.console import note
-from voxtile.corpus.drafts import draft
+from voxtile.corpus.drafts import draft, wait_for_lock
 from voxtile.corpus.packing.reading import locate
 from voxtile.corpus.packing.same_folder import BuiltAnewError, noted_folders, require_same_folder
 from voxtile.errors import ConfigError
@@ -109,11 +107,7 @@ def _home(corpora: Sequence[Path]) -> Path:
 def _alone(lock: Path) -> Iterator[None]:
     handle = os.open(lock, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            note("another server lays this corpus out just now; this one waits for it and uses the same")
-            fcntl.flock(handle, fcntl.LOCK_EX)  # one process makes it, the others wait
+        wait_for_lock(handle, "another server lays this corpus out just now; this one waits for it and uses the same")
         yield
     finally:
         os.close(handle)

@@ -144,6 +144,23 @@ def test_of_two_writers_of_a_folder_the_second_waits_or_is_told(tmp_path):
     waiting.result(60)
 
 
+def test_who_waits_for_another_process_says_what_for(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(drafts, "_MOMENT_S", 0.0)
+    first, second = (os.open(tmp_path / "lock", os.O_RDWR | os.O_CREAT) for _ in range(2))
+    drafts.wait_for_lock(first, "nobody is waited for")
+    real = drafts.fcntl.flock
+
+    def held_until_somebody_waits(handle, how):
+        if how == drafts.fcntl.LOCK_EX:
+            os.close(first)
+        real(handle, how)
+
+    monkeypatch.setattr(drafts.fcntl, "flock", held_until_somebody_waits)
+    drafts.wait_for_lock(second, "another one makes it")
+    assert capsys.readouterr().err == "note: another one makes it\n"
+    assert not drafts.try_lock(os.open(tmp_path / "lock", os.O_RDWR)), "it is ours"
+
+
 def test_a_run_leaves_the_verdict_that_a_server_writes_just_now(tmp_path):
     reviews, facts = tmp_path / "tables" / "reviews", tmp_path / "tables" / "facts"
     reviews.mkdir(parents=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import hashlib
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from voxtile.bounded_text import load_json
+from voxtile.corpus.drafts import wait_for_lock
 from voxtile.corpus.remote.block_cache import CacheSpace, disk_error
 from voxtile.corpus.remote.mirror import Mirror
 from voxtile.corpus.remote.objects import (
@@ -323,7 +323,7 @@ def _locked(path: Path) -> Iterator[None]:
     """One process at a time brings a mirror up to date."""
     handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
+        wait_for_lock(handle, f"another process brings '{path.parent}' up to date just now; this one waits for it")
         yield
     finally:
         os.close(handle)

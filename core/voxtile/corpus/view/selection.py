@@ -90,6 +90,8 @@ class Selection:
         except OSError as error:
             raise CorpusError(f"'{self.folder}' cannot be read ({error.strerror}); check the disk") from error
         if found != self.key:
+            if Selection(self.folder).key != self.key:
+                raise CorpusError(f"the view '{self.folder}' was curated again meanwhile; run the command again")
             raise CorpusError(
                 f"'{self.folder}' differs from what was written; make the view again with voxtile curate, whose steps "
                 f"are in its {ABOUT}"

@@ -6,7 +6,6 @@ reads a footer, whatever the number of samples; a row costs arithmetic and a few
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import json
 import os
@@ -21,6 +20,7 @@ import numpy.typing as npt
 
 from voxtile.bounded_text import load_json
 from voxtile.console import note
+from voxtile.corpus.drafts import wait_for_lock
 from voxtile.corpus.parts import part_paths, part_rows
 from voxtile.corpus.records import check_recorded_parts
 from voxtile.corpus.remote.announcing import Place, is_mirror
@@ -394,7 +394,7 @@ def view_lock(target: Path) -> Iterator[None]:
             "make that folder writable, or train with views in another one (--data.view_folder)"
         ) from error
     try:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        wait_for_lock(lock, f"another process compiles the view '{target}' just now; this one waits for it")
         yield
     finally:
         os.close(lock)

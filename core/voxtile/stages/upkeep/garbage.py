@@ -5,13 +5,14 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from voxtile.bounded_text import load_json
 from voxtile.console import output
-from voxtile.corpus.drafts import BUILDING_SUFFIX, TEMPORARY_SUFFIX, remove_dead_folder
+from voxtile.corpus.drafts import BUILDING_SUFFIX, TEMPORARY_SUFFIX, remove_dead_draft, remove_dead_folder
 from voxtile.corpus.header import check_corpus
 from voxtile.corpus.packing.whole_folder import left_beside
 from voxtile.corpus.parts import read_parts, table_schema, uncommitted_stems
@@ -63,7 +64,7 @@ def collect_garbage(
         found = list(find_garbage(corpus, ages))
         for one in found:
             if one.kept is None:
-                _remove(one)
+                _remove(corpus, one, ages)
     _say(corpus, found, "gone")
 
 
@@ -191,14 +192,19 @@ def _last_use(folder: Path) -> float:
     return max((max(stat.st_mtime, stat.st_atime) for stat in times), default=0.0)
 
 
-def _remove(one: Garbage) -> None:
+def _remove(root: Path, one: Garbage, ages: Ages) -> None:
     if one.path.name.endswith(BUILDING_SUFFIX):
         remove_dead_folder(one.path)  # unless whoever makes it lives
     elif one.path.parent.name == "views" and one.path.is_dir():
         with view_lock(one.path):
-            shutil.rmtree(one.path)
+            used = time.time() - _last_use(one.path) < ages.views_s
+            if not used and _why_outdated(root, one.path) is not None:  # else it was compiled again since it was found
+                shutil.rmtree(one.path)
     elif one.path.is_dir():
         shutil.rmtree(one.path)
+    elif one.path.name.endswith(TEMPORARY_SUFFIX):
+        with suppress(FileNotFoundError):
+            remove_dead_draft(one.path)  # a server may write its verdict just now
     else:
         one.path.unlink(missing_ok=True)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import Any
 from rich.console import Console
 from rich.progress import track
 
+from voxtile.corpus.drafts import draft_folder
 from voxtile.corpus.identity import downloads_of
 from voxtile.corpus.storage import storage_errors, sync
 from voxtile.errors import InputError, RunFailedError
@@ -25,7 +27,6 @@ _MOST_SERIES = 1_000_000
 _IN_A_ROW = 3  # series that fail one after the other end a run: the server is away
 _ACCEPT = 'multipart/related; type="application/dicom"; transfer-syntax=*'
 _CHUNK = 1 << 20
-_PART_SUFFIX = ".part"
 
 
 @dataclass(frozen=True)
@@ -131,11 +132,10 @@ def fetch(server: Server, series: list[RemoteSeries], folder: Path) -> Fetched:
 
 
 def _retrieve(server: Server, one: RemoteSeries, target: Path) -> None:
-    part = target.with_name(f".{target.name}{_PART_SUFFIX}")
-    with storage_errors(target.parent):
-        shutil.rmtree(part, ignore_errors=True)
-        part.mkdir(parents=True)
-    try:
+    with ExitStack() as stack:
+        with storage_errors(target.parent):
+            target.parent.mkdir(parents=True, exist_ok=True)
+            part = stack.enter_context(draft_folder(target))
         url = f"{server.address.base}/studies/{one.study}/series/{one.series}"
         with server.session.get(url, headers={"Accept": _ACCEPT}, stream=True, timeout=TIMEOUT_S) as answer:
             answer.raise_for_status()
@@ -148,11 +148,11 @@ def _retrieve(server: Server, one: RemoteSeries, target: Path) -> None:
             for path in sorted(part.iterdir()):
                 sync(path)
                 path.rename(path.with_name(f"{_number_of(part, path.name):07}-{path.name}"))
+            if _is_whole(target, one):
+                return  # another command was faster, and may read it now
             shutil.rmtree(target, ignore_errors=True)
             part.rename(target)
             sync(target.parent)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def _number_of(folder: Path, name: str) -> int:

@@ -7,11 +7,13 @@ import pytest
 from growing_corpus import add, killed_at, state
 
 from voxtile.cli.main import main
+from voxtile.corpus.drafts import draft
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.view.view import compile_view
 from voxtile.corpus.writer import append_rows
 from voxtile.engine import lock
 from voxtile.errors import CorpusError
+from voxtile.stages.upkeep import garbage
 from voxtile.stages.upkeep.garbage import collect_garbage
 from voxtile.stages.verify.corpus import verify
 from voxtile_datasets.curation.command import curate_corpus
@@ -105,6 +107,31 @@ def test_killed_at_any_call_only_what_nothing_names_is_gone(root, tmp_path):
         assert verify(copy).problems == [], number
         shutil.rmtree(copy)
     assert number > 12
+
+
+def test_a_view_that_is_compiled_again_since_it_was_found_outdated_stays(root, monkeypatch):
+    littered(root)
+    real, first = garbage._remove, [True]
+
+    def after_a_training_began(*args):
+        if first.pop() if first else False:
+            compile_view(Corpus(root), "all")
+        real(*args)
+
+    monkeypatch.setattr(garbage, "_remove", after_a_training_began)
+    collect_garbage(root, older_than_hours=0, views_unused_days=0)
+    assert (root / "views/all/view.json").is_file()
+    assert not (root / "views/some").exists()
+
+
+def test_a_verdict_that_a_server_writes_just_now_stays(root):
+    littered(root)
+    part = root / "tables/reviews/reviews-1.parquet"
+    part.parent.mkdir(exist_ok=True)
+    with draft(part) as temporary:
+        temporary.write_bytes(b"half")
+        collect_garbage(root, older_than_hours=0)
+        assert temporary.exists()
 
 
 def test_a_corpus_that_a_run_holds_is_left_alone(root, monkeypatch, capsys):

@@ -12,6 +12,7 @@ from voxtile.cli.main import main
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.view import sums
 from voxtile.corpus.view import view as view_module
+from voxtile.corpus.view.selection import Selection
 from voxtile.corpus.view.view import CompiledView, compile_view
 from voxtile.errors import CorpusError
 from voxtile.stages.verify.corpus import verify
@@ -69,6 +70,15 @@ def test_an_older_layout_is_no_damage(root):
         del about[name]
     (view.folder / "view.json").write_text(json.dumps({**about, "layout": 3}))
     assert verify(root).problems == []
+
+
+def test_a_selection_that_was_made_again_while_it_is_compiled_is_not_called_damaged(root):
+    curate_corpus(root, view="some", where="uid <> 'x'", weight="2")
+    selected = Selection(root / "views/some.selection")
+    selected.check()
+    curate_corpus(root, view="some", where="uid <> 'x'", weight="CASE WHEN uid > '0' THEN 3 ELSE 1 END")
+    with pytest.raises(CorpusError, match="was curated again meanwhile; run the command again"):
+        selected.check()
 
 
 def test_a_flipped_bit_of_a_selection_is_refused_and_found(root, capsys):

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from voxtile.errors import CorpusError
 
-_NOTED: ContextVar[dict[Path, int]] = ContextVar("noted")
+_NOTED: ContextVar[dict[str, int]] = ContextVar("noted")
 
 
 class BuiltAnewError(CorpusError):
@@ -34,10 +34,10 @@ def noted_folders(roots: Iterable[Path]) -> Iterator[None]:
         handles = dict(_NOTED.get({}))
         for root in roots:
             with suppress(OSError):
-                if root.resolve() not in handles:
+                if _place(root) not in handles:
                     handle = os.open(root, os.O_RDONLY | os.O_DIRECTORY)
                     opened.callback(os.close, handle)
-                    handles[root.resolve()] = handle
+                    handles[_place(root)] = handle
         token = _NOTED.set(handles)
         opened.callback(_NOTED.reset, token)
         try:
@@ -45,13 +45,17 @@ def noted_folders(roots: Iterable[Path]) -> Iterator[None]:
         except BuiltAnewError:
             raise
         except Exception:
-            require_same_folder(*handles)  # a file that was there before is the lesser news
+            require_same_folder(*map(Path, handles))  # a file that was there before is the lesser news
             raise
 
 
 def built_anew(root: Path) -> None:
     """Say that this command itself has put another folder there."""
-    _NOTED.get({}).pop(root.resolve(), None)
+    _NOTED.get({}).pop(_place(root), None)
+
+
+def _place(root: Path) -> str:
+    return os.path.realpath(root)  # which takes links that lead round, too
 
 
 def require_same_folder(*roots: Path) -> None:
@@ -61,7 +65,7 @@ def require_same_folder(*roots: Path) -> None:
         BuiltAnewError: it was, by another command.
     """
     for root in roots:
-        handle = _NOTED.get({}).get(root.resolve())
+        handle = _NOTED.get({}).get(_place(root))
         if handle is None:
             continue
         try:

@@ -25,6 +25,7 @@ def facts(text, concept="pleural_effusion"):
         ("Effusion without worsening.", "stable"),
         ("The effusion has not resolved.", None),
         ("No resolution of the effusion.", None),
+        ("Effusion, now small and no longer large.", None),
         ("Effusion not previously seen.", "new"),
         # compared with what is there at the same time
         ("Bilateral effusions, larger on the right.", None),
@@ -65,6 +66,9 @@ def test_only_what_was_there_has_resolved(text, change):
         ("Small, slightly increased effusion.", "small"),
         ("Moderate effusion, slightly larger.", "moderate"),
         ("Large, stable effusion.", "large"),
+        ("The effusion is not large.", None),
+        ("Effusion, not very large, on the left.", None),
+        ("Effusion, now small and no longer large.", "small"),
     ],
 )
 def test_the_degree_of_a_change_is_not_that_of_the_finding(text, severity):

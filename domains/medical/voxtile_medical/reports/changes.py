@@ -15,6 +15,7 @@ _OF_TWO = frozenset(["a", "the", "or", "another"])
 _PLACING = frozenset(["on", "in", "at", "than"])
 _NO_TIMES = frozenset(["left", "right", "contralateral", "opposite", "other", "normal", "expected", "usual"])
 _SIZES = frozenset(["small", "tiny", "trace", "large", "huge", "giant"])
+_DEGREES = frozenset(["very", "particularly", "so", "especially", "too"])
 _NOUNS = frozenset(["increase", "decrease", "interval", "resolution", "clearing"])
 _NEAR = 3  # words from "larger on" or "larger than" to a side
 _OPPOSITE = {"increased": "stable", "decreased": "stable"}
@@ -23,10 +24,10 @@ _OPPOSITE = {"increased": "stable", "decreased": "stable"}
 def said_of_what_is_there(
     statement: Statement, modifiers: Sequence[Match[Modifier]], names: Collection[int]
 ) -> list[Match[Modifier]]:
-    """The modifiers of a sentence without changes that it does not tell of what is there, and degrees of changes.
+    """The modifiers of a sentence without changes that it does not tell of what is there, and grades of none of it.
 
     What has neither grown nor shrunk is stable; of what is not new or has not resolved no change is known. A "markedly
-    improved" effusion is none that is marked.
+    improved" effusion is none that is marked, and one that is "not large" has no grade.
 
     Args:
         statement: the sentence.
@@ -36,7 +37,9 @@ def said_of_what_is_there(
     found = []
     changes = [m for m in modifiers if m.payload[0] == CHANGE and m.start not in names]
     for match in modifiers:
-        if match.payload[0] == "severity" and any(_is_degree(statement, match, change) for change in changes):
+        if match.payload[0] == "severity" and (
+            _follows_not(statement, match) or any(_is_degree(statement, match, change) for change in changes)
+        ):
             continue
         if match.payload[0] != CHANGE:
             found.append(match)
@@ -46,6 +49,12 @@ def said_of_what_is_there(
         elif not _is_of_two(statement, match, modifiers):
             found.append(match)
     return found
+
+
+def _follows_not(statement: Statement, match: Match[Modifier]) -> bool:
+    """Whether a grade is denied at once: "not large", "not very large"."""
+    before = statement.words.words[max(0, match.start - 2) : match.start]
+    return before[-1:] in (("not",), ("longer",)) or (before[:1] == ("not",) and before[-1] in _DEGREES)
 
 
 def _is_degree(statement: Statement, match: Match[Modifier], change: Match[Modifier]) -> bool:
@@ -71,6 +80,8 @@ def _is_denied(statement: Statement, match: Match[Modifier]) -> bool:
     """Whether a denial stands before a change: "no significant increase in", "has not resolved"."""
     if match.payload[1] == "stable":
         return False
+    if statement.words.words[match.start : match.start + 2] == ("no", "longer"):
+        return True  # an effusion that is there and "no longer large" has not gone
     if any(start < match.start < end for start, end in _no_changes(statement)):
         return True
     return statement.polarity(match.start, match.end) == "absent" and match.payload[1] != "resolved"

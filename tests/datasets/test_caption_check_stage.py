@@ -16,6 +16,7 @@ from voxtile.data.presets.image import ImagePreset
 from voxtile.errors import ConfigError, InputError
 from voxtile_datasets.captions.checker.check import VERSION
 from voxtile_datasets.captions.checker.command import check_captions
+from voxtile_datasets.captions.labels import facts_from_labels
 from voxtile_datasets.converters.image import convert_image
 from voxtile_datasets.curation.command import curate_corpus
 
@@ -128,6 +129,27 @@ def test_training_draws_no_caption_whose_newest_verdict_is_contradicted(corpus, 
     assert seen
     assert not seen & banned
     assert seen >= {texts[i] for i in ids if i.startswith("right") and i not in right}
+
+
+def test_captions_that_were_judged_before_new_facts_are_counted(corpus, tmp_path, capsys):
+    first, *others = sorted(Corpus(corpus).table("samples", ["uid"])["uid"].to_pylist())
+    tables = {
+        "more": f"uid,cardiomegaly\n{first},1\n",
+        "of_others": "uid,gallstones\n" + "".join(f"{uid},0\n" for uid in others[:2]),
+    }
+    told = []
+    for name in (None, None, *tables, None):
+        if name:
+            (tmp_path / f"{name}.csv").write_text(tables[name])
+            facts_from_labels(corpus, labels=tmp_path / f"{name}.csv", **INLINE)
+        capsys.readouterr()
+        check_captions(corpus, again=name is None and len(told) > 3, **INLINE)
+        found = re.search(r"(\d+) captions were judged before facts", " ".join(capsys.readouterr().err.split()))
+        told.append(int(found[1]) if found else 0)
+    assert told == [0, 0, 3, 9, 0]
+    assert main(["caption", str(corpus), "--kind", "fact", "--engine", "inline"]) == 0  # with facts that it words
+    check_captions(corpus, **INLINE)
+    assert "were judged before" not in capsys.readouterr().err
 
 
 def test_what_cannot_be_checked_is_refused_in_a_sentence(corpus, tmp_path, capsys):

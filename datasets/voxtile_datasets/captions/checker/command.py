@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from voxtile.console import output
+from voxtile.console import note, output
 from voxtile.corpus.parts import part_paths
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Row
@@ -21,6 +21,7 @@ from voxtile.errors import ConfigError
 from voxtile_datasets.captions.checker.check import NAME
 from voxtile_datasets.captions.checker.opinion.task import OpinionTask
 from voxtile_datasets.captions.checker.opinion.unread import Opinions, unread_reason
+from voxtile_datasets.captions.checker.outdated import outdated
 from voxtile_datasets.captions.checker.rows import COMPLETENESS
 from voxtile_datasets.captions.checker.task import CheckTask, newest_version, no_captions, repeated_version
 from voxtile_datasets.captions.checker.vocabulary import installed_vocabularies
@@ -112,6 +113,8 @@ def check_captions(
     if not RunOptions(**run).dry_run:
         rows = _verdicts(Corpus(corpus), checker, version)
         _show(Corpus(corpus), rows, checker, version)
+        if old := outdated(corpus, checker, version):
+            note(f"{old:,} captions were judged before facts or scopes of their samples came; --again judges them anew")
         if second_opinion is not None:
             _say_opinions(rows, checker.removeprefix(f"{NAME}+"))
     summary.raise_if_failed()

@@ -345,6 +345,20 @@ def test_a_modality_that_nothing_knows_is_said_and_stored(tmp_path, volume, caps
     assert row["modality"] == word
 
 
+def test_a_volume_under_two_names_is_told(tmp_path, volume, capsys):
+    source, corpus = tmp_path / "in", tmp_path / "corpus"
+    (source / "first").mkdir(parents=True)
+    nib.save(image(volume), source / "first" / "a_T1w.nii")
+    nib.save(image(volume[::-1]), source / "first" / "b_T1w.nii")
+    for move in ("first", "second"):
+        capsys.readouterr()
+        (source / "first").rename(source / move)
+        convert_nifti(source, corpus, deidentify=False, engine="inline")
+        said = " ".join(capsys.readouterr().err.split())
+        found = "2 volumes are stored under several names, such as 'first/a_T1w.nii' and 'second/a_T1w.nii'"
+        assert (found in said) == (move == "second")
+
+
 def test_an_image_that_was_not_fetched_is_named(tmp_path, volume):
     """git-annex leaves a link to nothing in its place."""
     nib.save(image(volume), tmp_path / "CT_a.nii.gz")

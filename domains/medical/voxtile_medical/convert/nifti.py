@@ -106,8 +106,8 @@ def convert_nifti(
         output().print(LABELS_ADVICE, markup=False, highlight=False, soft_wrap=True)
     if summary.left_out[NOT_HU]:
         output().print(NOT_HU_ADVICE, markup=False, highlight=False, soft_wrap=True)
-    if not options.dry_run and modality == UNKNOWN:
-        _say_what_is_unknown(corpus)
+    if not options.dry_run:
+        _say_what_is_stored(corpus, asked=modality != UNKNOWN)
     root, found, _ = nifti_tree(source, options.plan_reader)
     tell_unread(source, found, _OTHER_FORMATS, "convert them to NIfTI first")
     paths = list(filter(is_nifti_name, found))
@@ -124,14 +124,30 @@ def convert_nifti(
     summary.raise_if_failed()
 
 
-def _say_what_is_unknown(corpus: Path) -> None:
-    """A note on images of which nothing says what they are: models of CT, MR or PET refuse them."""
+def _say_what_is_stored(corpus: Path, *, asked: bool) -> None:
+    """Notes on images of which nothing says what they are, and on those that are stored under several names.
+
+    Args:
+        corpus: the corpus.
+        asked: the user says what images are of which nothing else does.
+    """
     from voxtile.corpus.reader import Corpus  # late: a plan needs no database
 
-    rows = Corpus(corpus).table("samples", columns=["source", "modality"]).to_pylist()
-    if unknown := {row["source"] for row in rows if row["modality"] == UNKNOWN}:
+    rows = Corpus(corpus).table("samples", columns=["source", "modality", "kind", "sha256"]).to_pylist()
+    # models of CT, MR or PET refuse them
+    if not asked and (unknown := {row["source"] for row in rows if row["modality"] == UNKNOWN}):
         note(
             f"of {len(unknown)} files neither the name (case_ct.nii.gz) nor a sidecar says what they are; they are "
             f"stored as {UNKNOWN} in a.u., which models of CT, MR and PET refuse: say it with --modality, in a new "
             "corpus"
+        )
+    names: dict[str, set[str]] = {}
+    for row in rows:
+        if row["kind"] == "volume" and row["sha256"]:
+            names.setdefault(row["sha256"], set()).add(row["source"])
+    if twice := [sorted(sources) for sources in names.values() if len(sources) > 1]:
+        note(
+            f"{len(twice)} volumes are stored under several names, such as '{twice[0][0]}' and '{twice[0][1]}': each "
+            "is a sample and counts again; where a folder was renamed or files were copied, convert one of each into a "
+            "new corpus"
         )

@@ -221,6 +221,25 @@ def test_a_landsat_scene_becomes_tiles_without_its_clouds(tmp_path, make_raster,
     assert {row["licence"] for row in rows} == {"USGS public domain"}
 
 
+@pytest.mark.cases(3)
+@pytest.mark.parametrize("corrected", ["nothing", "offset", "band"])
+def test_a_scene_whose_metadata_or_one_band_was_corrected_is_read_again(tmp_path, make_raster, convert, corrected):
+    """The files keep their names and sizes."""
+    _collection_2_level_2(tmp_path / "in", make_raster)
+    mtl, band = next((tmp_path / "in").glob("*_MTL.txt")), tmp_path / f"in/{C2}_SR_B2.TIF"
+    convert(tmp_path / "in", tmp_path / "out")
+    before = Corpus(tmp_path / "out").ledger().num_rows
+    sizes = mtl.stat().st_size, band.stat().st_size
+    if corrected == "offset":
+        mtl.write_text(mtl.read_text().replace("REFLECTANCE_ADD_BAND_4 = -0.2", "REFLECTANCE_ADD_BAND_4 = -0.3"))
+    elif corrected == "band":
+        make_raster(band, RNG.integers(7273, 43636, (100, 90), dtype=np.uint16), metres=30, nodata=0)
+    assert sizes == (mtl.stat().st_size, band.stat().st_size)
+    words = ["--size", "32px", "--min-valid", "0", "--engine", "inline"]
+    assert main(["convert", "geotiff", str(tmp_path / "in"), str(tmp_path / "out"), *words]) == 0
+    assert (Corpus(tmp_path / "out").ledger().num_rows > before) == (corrected != "nothing")
+
+
 @pytest.mark.parametrize(
     ("stem", "collection", "kind"),
     [

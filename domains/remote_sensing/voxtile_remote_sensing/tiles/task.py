@@ -13,12 +13,12 @@ from voxtile.engine.failure import LOST, Failure, how_lost
 from voxtile.engine.parallel import PlanReader
 from voxtile.engine.task import Item, Outcome, Part
 from voxtile.errors import ConfigError
-from voxtile.file_edges import probe_digests
 from voxtile_remote_sensing.scenes.open import PRODUCT_FOLDERS, find_scenes, open_scene
 from voxtile_remote_sensing.scenes.protocol import Scene, SceneError, SceneOptions, SceneRef
 from voxtile_remote_sensing.scenes.sidecar import sidecar_digest
 from voxtile_remote_sensing.splits.blocks import BlockGrid, BlockSplits
 from voxtile_remote_sensing.tiles.band_groups import groups_of
+from voxtile_remote_sensing.tiles.content_id import scene_contents
 from voxtile_remote_sensing.tiles.cut import cut
 from voxtile_remote_sensing.tiles.settings import TileSettings
 from voxtile_remote_sensing.tiles.strips import Strip, Survey, rows_of, survey
@@ -118,11 +118,10 @@ class GeotiffTask:
         radius = max((known.radius_m for known in surveys.values()), default=0.0)
         if self.blocks is not None:
             self.blocks.check(radius)
-        probes = probe_digests(map(_telling_file, refs))
         return [
             item
-            for ref, probe in zip(refs, probes, strict=True)
-            for item in self._items(ref, surveys.get(ref.id), round(radius, 3), probe)
+            for ref, told in zip(refs, scene_contents(refs), strict=True)
+            for item in self._items(ref, surveys.get(ref.id), round(radius, 3), *told)
         ]
 
     def _found(self) -> list[SceneRef]:
@@ -137,7 +136,9 @@ class GeotiffTask:
             )
         raise SceneError(found.sentence)
 
-    def _items(self, ref: SceneRef, known: Survey | None, radius_m: float, probe: str | None) -> Iterable[Item]:
+    def _items(
+        self, ref: SceneRef, known: Survey | None, radius_m: float, probe: str | None, others: str | None
+    ) -> Iterable[Item]:
         inputs = {
             "scene": ref.id,
             "reader": ref.reader,
@@ -151,6 +152,8 @@ class GeotiffTask:
             inputs["sidecar_sha256"] = described
         if probe is not None:  # a file that cannot be opened says why in its worker
             inputs["probes"] = probe
+        if others is not None:
+            inputs["others"] = others
         strips: Sequence[Strip] = known.strips if known is not None else ()
         if len(strips) < 2:  # a scene that could not be opened says why in its worker
             yield Item(ref.id, inputs | {"rows": None}, cost=strips[0].nbytes if strips else max(1, ref.nbytes))
@@ -209,8 +212,3 @@ def _to_open(refs: Sequence[SceneRef]) -> list[SceneRef]:
     large = [ref for ref in refs if ref.nbytes >= UNOPENED_BYTES]
     small = [ref for ref in refs if ref.nbytes < UNOPENED_BYTES]
     return [*large, *small[:: max(1, -(-len(small) // MOST_OPENED))]]
-
-
-def _telling_file(ref: SceneRef) -> Path:
-    """The file that tells a scene from another of the same names and sizes: its own, or the last of a folder."""
-    return ref.location if ref.location.is_file() or not ref.files else ref.root / ref.files[-1]

@@ -105,6 +105,19 @@ def test_a_rerun_is_free_and_says_what_the_first_run_paid(tmp_path):
     assert stored == [(reply.text, reply.tokens_in, reply.cost_usd, reply.created) for reply in free]
 
 
+def test_a_model_file_that_was_exchanged_under_its_name_is_refused(tmp_path):
+    """A model that was trained on keeps name, size and ends; its replies were those of the model before."""
+    for content in (None, "first", "first"):  # a cache of before says nothing of the content
+        model = Counting()
+        if content:
+            model.content = content
+        provider = CachedProvider(model, ReplyCache.open(tmp_path))
+        ask_all(provider, [Request(f"{content} {random.random()}")])
+    model.content = "trained on"
+    with pytest.raises(ConfigError, match=r"'counting' is another one than that whose replies are kept in .*--replies"):
+        CachedProvider(model, ReplyCache.open(tmp_path))
+
+
 def test_a_cancelled_asker_does_not_lose_the_reply(tmp_path):
     provider = CachedProvider(Counting(), ReplyCache.open(tmp_path))
 

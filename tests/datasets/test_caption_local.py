@@ -53,6 +53,12 @@ def test_the_header_tells_a_chat_model_from_a_base_model(tmp_path):
     assert read_header(chat).chat
     base.write_bytes(gguf(*PLAIN) + b"weightz")
     assert read_header(base).name != header.name  # another content is another model
+    found = []
+    for middle in (b"old", b"new"):  # of a model that was trained on, both ends and the size stay
+        base.write_bytes(gguf(*PLAIN) + bytes(2 << 20) + middle * (1 << 19) + bytes(2 << 20))
+        found.append(read_header(base))
+    assert found[0].name == found[1].name
+    assert found[0].content != found[1].content
 
 
 @pytest.mark.parametrize(

@@ -180,7 +180,9 @@ def test_a_run_says_why_it_takes_the_smaller_model(models, monkeypatch, tmp_path
 def test_a_local_model_gets_the_free_processors_unless_somebody_decides(tmp_path, monkeypatch, wanted, threads):
     given = []
     module = "voxtile_datasets.captions.providers.local"
-    monkeypatch.setattr(f"{module}.read_header", lambda _: SimpleNamespace(name="m@1", chat=True, context=None))
+    monkeypatch.setattr(
+        f"{module}.read_header", lambda _: SimpleNamespace(name="m@1", chat=True, context=None, content="c")
+    )
     monkeypatch.setattr(f"{module}._loaded", lambda *words: given.append(words[-1]))
     monkeypatch.setattr(f"{module}.free_processors", lambda _: 3)
     monkeypatch.setenv("OMP_NUM_THREADS", wanted)
@@ -198,7 +200,7 @@ def test_the_chat_template_is_used_where_the_file_has_one(monkeypatch, tmp_path)
             return {"choices": [{"message": {"content": "A left effusion."}, "finish_reason": "stop"}]}
 
     module = "voxtile_datasets.captions.providers.local"
-    header = SimpleNamespace(name="m@1", chat=True, context=None)
+    header = SimpleNamespace(name="m@1", chat=True, context=None, content="c")
     monkeypatch.setattr(f"{module}.read_header", lambda _: header)
     monkeypatch.setattr(f"{module}._loaded", lambda *_: Server())
     provider = LocalProvider(tmp_path / "m.gguf")

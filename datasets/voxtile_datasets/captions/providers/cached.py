@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 
+from voxtile.errors import ConfigError
 from voxtile_datasets.captions.providers.budget import Budget
 from voxtile_datasets.captions.providers.cache import ReplyCache
 from voxtile_datasets.captions.providers.estimate import most
@@ -29,6 +30,9 @@ class CachedProvider:
         budget: what may be spent.
         price: of the model's tokens.
         spend: what was.
+
+    Raises:
+        ConfigError: the replies that are kept under the model's name are of a file with other content.
     """
 
     def __init__(
@@ -42,6 +46,13 @@ class CachedProvider:
         self._in_flight: dict[str, asyncio.Task[Reply]] = {}
         self._places = asyncio.Semaphore(inner.concurrency)
         self._noted = cache.read_only
+        content = getattr(inner, "content", None)  # of a file; an endpoint says a name alone
+        self._content = {} if content is None else {"content": content}
+        if content is not None and cache.models().get(inner.model, {}).get("content", content) != content:
+            raise ConfigError(
+                f"the file of model '{inner.model.rsplit('@', 1)[0]}' is another one than that whose replies are kept "
+                f"in '{cache.folder}'; give it another name, or keep its replies elsewhere (--replies)"
+            )
 
     @property
     def name(self) -> str:
@@ -134,7 +145,7 @@ class CachedProvider:
             reply = replace(reply, cost_usd=usd)
             self.spend.add(reply)
             if not self._noted:
-                self.cache.note_model(self.model, provider=self.name, chat=self.chat)
+                self.cache.note_model(self.model, provider=self.name, chat=self.chat, **self._content)
                 self._noted = True
             return reply if self.cache.read_only else await self.cache.put(reply)
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, TypeAlias
 
+from voxtile.file_edges import probe
 from voxtile_datasets.captions.providers.provider import ProviderError
 
 _SCALARS = {0: "B", 1: "b", 2: "H", 3: "h", 4: "I", 5: "i", 6: "f", 7: "?", 10: "Q", 11: "q", 12: "d"}
@@ -19,6 +20,7 @@ _STRING, _ARRAY = 8, 9
 _MOST_ENTRIES = 10_000
 _LONGEST_STRING = 16 << 20  # bytes
 _LONGEST_ARRAY = 100_000_000  # elements
+_PLACES = 256  # of which some lie in every tensor that a training changes
 _SAMPLED = 1 << 20  # bytes at each end that the fingerprint covers
 
 Value: TypeAlias = int | float | bool | str | None
@@ -33,12 +35,14 @@ class GgufHeader:
         architecture: e.g. `gemma3`.
         context: tokens that the model was trained on; None where the file does not say.
         chat: it has a chat template, so it was taught to follow instructions.
+        content: a hash over places of the whole file; models that were trained on keep size and ends of the first.
     """
 
     name: str
     architecture: str
     context: int | None
     chat: bool
+    content: str
 
 
 def read_header(path: Path) -> GgufHeader:
@@ -51,6 +55,7 @@ def read_header(path: Path) -> GgufHeader:
         with path.open("rb") as file:
             metadata = _metadata(file, path)
             fingerprint = _fingerprint(file)
+        content = probe(path, _PLACES)[1][:32]
     except OSError as error:
         raise ProviderError(f"the model file '{path}' cannot be read: {error.strerror}") from error
     except (EOFError, struct.error, UnicodeDecodeError) as error:
@@ -62,6 +67,7 @@ def read_header(path: Path) -> GgufHeader:
         architecture=architecture,
         context=context if isinstance(context, int) and context > 0 else None,
         chat=bool(metadata.get("tokenizer.chat_template")),
+        content=content,
     )
 
 

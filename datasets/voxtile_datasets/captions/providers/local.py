@@ -44,6 +44,7 @@ class LocalProvider:
         path = path or default_model(slots, context or CONTEXT).model.assembled()
         header = read_header(path)
         self.model, self.chat, self.slots = header.name, header.chat, slots
+        self.content = header.content
         self.context = min(context or CONTEXT, header.context or CONTEXT)
         self._server = _loaded(path, slots, self.context, threads or _processors())
         self._threads = ThreadPoolExecutor(self.concurrency, "local-model")

@@ -50,7 +50,7 @@ class ClusterProvider:
         slots = slots or SLOTS
         spec = model or default_model(slots).model.name
         header = read_header(named_model(spec))
-        self.model, self.chat = header.name, header.chat
+        self.model, self.chat, self.content = header.name, header.chat, header.content
         self._connection = connect(0)
         self._ray = self._connection.ray
         self._busy: dict[Any, int] = {}  # node's actor → requests that it has

@@ -267,6 +267,13 @@ def test_scores_name_the_representative_patches(corpus, capsys):
     assert {(row["name"], row["producer"]) for row in rows} == {("representative", "representatives@1")}
     assert main([*words, "hf:org/model", "--clusters", "3", "--count", "4"]) == 0
     assert len(Corpus(corpus).table("scores")) == 3
+    assert "several choices" not in capsys.readouterr().err
+    for clusters, count, several in ((3, 3, False), (3, 2, True), (3, 3, False), (2, 3, True)):
+        assert main([*words, "hf:org/model", "--clusters", str(clusters), "--count", str(count)]) == 0
+        said = " ".join(capsys.readouterr().err.split())
+        assert ("1 slides have representatives of several choices" in said) == several
+    ranks = {(row["uid"], row["value"]) for row in Corpus(corpus).table("scores").to_pylist()}
+    assert len(ranks) > 3
 
 
 def test_features_are_read_in_the_order_asked_for(corpus):

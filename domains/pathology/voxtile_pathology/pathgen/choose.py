@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from voxtile.console import note
 from voxtile.corpus.reader import Corpus
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.engine.task import Item, Outcome
@@ -59,7 +60,11 @@ class RepresentativeTask:
     def config(self) -> Mapping[str, Any]:
         """Settings that change the output."""
         names = ("model", "count", "clusters", "phrase_share", "most_similar", "seed")
-        return {name: getattr(self, name) for name in names} | {"phrases": list(self.phrases)}
+        asked = {name: getattr(self, name) for name in names} | {"phrases": list(self.phrases)}
+        if not self.phrases:
+            return asked
+        vectors = hashlib.sha256(np.array(self.phrase_vectors, np.float32).tobytes()).hexdigest()
+        return asked | {"phrase_vectors": vectors}  # of a text model that may lie under the path of another one
 
     def items(self) -> Iterator[Item]:
         """One item a slide.
@@ -144,7 +149,26 @@ def score_representatives(
         corpus=str(corpus), model=model, count=count, clusters=clusters, phrase_share=phrase_share,
         most_similar=most_similar, seed=seed, phrases=texts, phrase_vectors=vectors,
     )  # fmt: skip
-    run_task(task, corpus, options).raise_if_failed()
+    summary = run_task(task, corpus, options)
+    if not options.dry_run and (several := _chosen_otherwise(corpus, count)):
+        note(
+            f"{several} slides have representatives of several choices (another --count, --model, --phrases or "
+            "--seed), and voxtile describe takes those of all; choose in a new corpus to have these alone"
+        )
+    summary.raise_if_failed()
+
+
+def _chosen_otherwise(corpus: Path, count: int) -> int:
+    """Slides with more representatives than were asked for, or two of one rank, or one of two ranks."""
+    scores = Corpus(corpus).table("scores", ["uid", "name", "value"])
+    scores = scores.filter(pc.equal(scores["name"], REPRESENTATIVE)).select(["uid", "value"])
+    ranked = scores.join(_patches(corpus).select(["uid", "source"]), "uid", join_type="inner")
+    ranked = ranked.group_by(["source", "uid", "value"]).aggregate([])
+    sources = set(ranked.filter(pc.greater(ranked["value"], count))["source"].to_pylist())
+    for one in ("uid", "value"):
+        counted = ranked.group_by(["source", one]).aggregate([([], "count_all")])
+        sources.update(counted.filter(pc.greater(counted["count_all"], 1))["source"].to_pylist())
+    return len(sources)
 
 
 def normalised(vectors: Floats) -> Floats:

@@ -2,6 +2,7 @@
 
 import io
 import json
+import os
 import re
 import tarfile
 from pathlib import Path
@@ -93,6 +94,24 @@ def test_the_same_image_twice_is_dropped_but_its_captions_are_kept(tmp_path):
     _, _, ledger = tables(root)
     assert ledger["b.tar/0"] == ledger["b.tar/1"] == ("dropped", "duplicate")
     assert texts_by_source(root)["a.tar/0"] == ["first", "second", "third"]
+
+
+@pytest.mark.parametrize("form", ["txt", "json", "parquet"])
+def test_captions_that_were_rewritten_beside_the_same_images_are_noticed(form, tmp_path, capsys):
+    root, said = tmp_path / "corpus", []
+    for text in ("a nodule of 5 mm", "a nodule of 5 mm", "a nodule of 6 mm"):
+        if form == "parquet":
+            table = pa.table({"image": [picture(0), picture(1)], "caption": [text, "other"]})
+            pq.write_table(table, tmp_path / "a.parquet")
+            os.utime(tmp_path / "a.parquet", (1e9, 1e9))
+            import_parquet(tmp_path / "a.parquet", root, engine="inline")
+        else:
+            told = text if form == "txt" else json.dumps({"caption": text})
+            write_tar(tmp_path / "a.tar", [("0.jpg", picture(0)), (f"0.{form}", told.encode())])
+            import_wds(tmp_path / "a.tar", root, engine="inline")
+        said.append("stored-otherwise" in capsys.readouterr().out)
+    assert said == [False, False, True]
+    assert len(Corpus(root).table("samples")) == 1 + (form == "parquet")
 
 
 def test_a_duplicate_of_a_refused_first_leaves_no_orphan_caption(tmp_path):

@@ -40,6 +40,7 @@ class Pair:
         edges: `edge_digest` of the image; None when the image cannot be read.
         full_hash: computes the image's sha-256.
         broken: why the pair cannot be read, in one sentence.
+        told: a hash of its texts, where `where` says only where they are; captions are rewritten beside old images.
     """
 
     source: str
@@ -48,6 +49,7 @@ class Pair:
     edges: str | None = None
     full_hash: Callable[[], str] | None = None
     broken: str | None = None
+    told: str | None = None
 
 
 @dataclass(frozen=True)
@@ -126,6 +128,8 @@ class PairTask(ABC):
         for pair in self.pairs():
             empty = False
             inputs: dict[str, Any] = {"where": dict(pair.where), "edges": pair.edges}
+            if pair.told is not None:
+                inputs["texts_sha256"] = pair.told
             if pair.broken is not None:
                 inputs["broken"] = pair.broken
             elif pair.edges is not None and pair.full_hash is not None:

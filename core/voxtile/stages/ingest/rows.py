@@ -168,14 +168,18 @@ def rows_of(group: Group) -> Iterator[Pair]:
         except (PictureError, OSError) as error:
             yield Pair(source, {**where, "unreadable": str(error).replace(str(group.path.parent), ".")})
         else:
-            yield _pair(source, where, data)
+            yield _pair(source, where, data, _told(table[columns.text][row]))
 
 
-def _pair(source: str, where: dict[str, Any], data: bytes | None) -> Pair:
+def _pair(source: str, where: dict[str, Any], data: bytes | None, told: str) -> Pair:
     if data is None:
-        return Pair(source, where)
+        return Pair(source, where, told=told)
     digest = hashlib.sha256(data).hexdigest()
-    return Pair(source, where, len(data), edge_digest(len(data), data, data), partial(str, digest))
+    return Pair(source, where, len(data), edge_digest(len(data), data, data), partial(str, digest), told=told)
+
+
+def _told(value: pa.Scalar) -> str:
+    return hashlib.sha256(repr(_texts(value)).encode("utf-8", "surrogateescape")).hexdigest()
 
 
 def _planned(path: Path, columns: Columns, table: pa.Table, row: int, where: dict[str, Any]) -> bytes | None:
@@ -225,8 +229,13 @@ def find_columns(path: Path, image_column: str | None, text_column: str | None) 
     return Columns(image, path_column, url, text)
 
 
-@lru_cache(maxsize=1)
 def _row_group(path: Path, group: int, columns: Columns) -> pa.Table:
+    stated = path.stat()
+    return _read_group(path, group, columns, (stated.st_ino, stated.st_size, stated.st_ctime_ns))
+
+
+@lru_cache(maxsize=1)
+def _read_group(path: Path, group: int, columns: Columns, _state: tuple[int, ...]) -> pa.Table:
     wanted = [name for name in (columns.image, columns.path, columns.text) if name is not None]
     return pq.ParquetFile(path).read_row_group(group, columns=wanted)
 

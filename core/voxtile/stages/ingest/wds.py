@@ -122,13 +122,17 @@ def _pair(path: Path, name: str, members: list[Member]) -> Pair:
         texts = [["json", m.offset, m.nbytes] for m in members if _split(m.name)[1].split(".")[-1] == "json"]
     where: dict[str, Any] = {"file": name, "key": key, "texts": texts, "image": None}
     source = f"{name}/{key}"
+    told = hashlib.sha256()
+    for _, offset, nbytes in where["texts"]:
+        told.update(read_range(path, offset, min(nbytes, _LONGEST_TEXT)) + b"\0")
     if image is None:
-        return Pair(source, {**where, "members": sorted(extensions)})
+        return Pair(source, {**where, "members": sorted(extensions)}, told=told.hexdigest())
     where["image"] = [image.offset, image.nbytes]
     head = read_range(path, image.offset, min(image.nbytes, EDGE))
     tail = read_range(path, image.offset + max(0, image.nbytes - EDGE), min(image.nbytes, EDGE))
     full_hash = partial(_range_sha256, path, image.offset, image.nbytes)
-    return Pair(source, where, image.nbytes, edge_digest(image.nbytes, head, tail), full_hash)
+    edges = edge_digest(image.nbytes, head, tail)
+    return Pair(source, where, image.nbytes, edges, full_hash, told=told.hexdigest())
 
 
 def _range_sha256(path: Path, offset: int, nbytes: int) -> str:

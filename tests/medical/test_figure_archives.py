@@ -199,6 +199,19 @@ def test_the_same_picture_in_several_articles_is_told(phantom, corpus, tmp_path,
     assert "1 pictures stand in more than one article" in capsys.readouterr().out
 
 
+def test_a_word_that_was_corrected_in_the_midst_of_an_article_is_noticed(tmp_path, capsys):
+    data, picture, _ = one_figure()
+    filling = b"<!--" + b"x" * 50_000 + b"-->"
+    for times, (word, is_told) in enumerate(((b"Here", False), (b"Here", False), (b"Thus", True))):
+        document = data.replace(b"Here is", word + b" is").replace(b"<body>", b"<body>" + filling)
+        document = document.replace(b"</body>", filling + b"</body>")
+        assert len(document) > 100_000
+        folder(tmp_path / "in", "PMC42", {"a.nxml": document, "f1.jpg": picture})
+        capsys.readouterr()
+        convert_figures(tmp_path / "in", tmp_path / "corpus", **INLINE)
+        assert ("stored-otherwise" in capsys.readouterr().out) == is_told, times
+
+
 def test_licences_by_name(tmp_path):
     data, picture, text = one_figure(licence=NC)
     folder(tmp_path / "in", "PMC42", {"a.nxml": data, "f1.jpg": picture})

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from voxtile.corpus.identity import file_edges, printable
+from voxtile.corpus.identity import EDGE, file_edges, printable
 from voxtile.engine.failure import Failure
 from voxtile.engine.parallel import PlanReader
 from voxtile.errors import InputError
+from voxtile.file_edges import probe
 from voxtile_medical.archives.entries import is_archive_name
 from voxtile_medical.archives.stored import list_archive
 from voxtile_medical.dicom_header.scan import list_files, root_of
@@ -24,6 +25,7 @@ from voxtile_medical.figures.picture_files import SUFFIXES
 _PACKAGE = re.compile(r"^(PMC\d+)(?:\.(\d+))?\.(?:tar\.gz|tgz)$", re.IGNORECASE)
 _PMCID = re.compile(r"(?<![A-Za-z0-9])(PMC\d+)(?:\.(\d+))?(?![0-9])")
 _DATE = re.compile(r"(?<!\d)(\d{4}-\d{2}-\d{2})(?!\d)")
+_PLACES = 64  # of a document, which is read whole up to 256 KiB
 _DOCUMENTS = (".nxml", ".xml", ".json", ".pdf")
 
 
@@ -172,12 +174,14 @@ def _folders(root: Path, files: Iterable[_File], *, in_archive: bool, pdf: bool)
 
 def _on_disk(root: Path, place: Place) -> Place:
     try:
-        edges = file_edges(root / place.folder / place.document)[1]
+        document = root / place.folder / place.document
+        # A word of a caption is corrected in the midst of a document, whose ends then stay as they were.
+        told = probe(document, _PLACES)[1][:32] if document.stat().st_size > 2 * EDGE else file_edges(document)[1]
         sizes = [(root / place.folder / name).stat().st_size for name in place.others]
     except OSError as error:
         sentence = f"the article cannot be read ({error.strerror}); check its permissions"
         return Place(place.source, place.folder, place.document, refused=("unreadable-file", sentence))
-    identity = f"{edges} {' '.join(map(str, sizes))}"
+    identity = f"{told} {' '.join(map(str, sizes))}"
     return Place(place.source, place.folder, place.document, place.others, 1 + sum(sizes), identity)
 
 

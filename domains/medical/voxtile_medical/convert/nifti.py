@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from voxtile.console import note, output
+from voxtile.corpus.records import Row
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.folders import OutputFile
 from voxtile_datasets.converters.modalities import note_unknown
@@ -134,13 +135,8 @@ def _say_what_is_stored(corpus: Path, *, asked: bool) -> None:
     from voxtile.corpus.reader import Corpus  # late: a plan needs no database
 
     rows = Corpus(corpus).table("samples", columns=["source", "modality", "kind", "sha256"]).to_pylist()
-    # models of CT, MR or PET refuse them
-    if not asked and (unknown := {row["source"] for row in rows if row["modality"] == UNKNOWN}):
-        note(
-            f"of {len(unknown)} files neither the name (case_ct.nii.gz) nor a sidecar says what they are; they are "
-            f"stored as {UNKNOWN} in a.u., which models of CT, MR and PET refuse: say it with --modality, in a new "
-            "corpus"
-        )
+    if not asked:
+        _say_what_is_unknown(rows)
     names: dict[str, set[str]] = {}
     for row in rows:
         if row["kind"] == "volume" and row["sha256"]:
@@ -150,4 +146,14 @@ def _say_what_is_stored(corpus: Path, *, asked: bool) -> None:
             f"{len(twice)} volumes are stored under several names, such as '{twice[0][0]}' and '{twice[0][1]}': each "
             "is a sample and counts again; where a folder was renamed or files were copied, convert one of each into a "
             "new corpus"
+        )
+
+
+def _say_what_is_unknown(rows: list[Row]) -> None:
+    """A note on images of which nothing says what they are: models of CT, MR or PET refuse them."""
+    if unknown := {row["source"] for row in rows if row["modality"] == UNKNOWN}:
+        note(
+            f"of {len(unknown)} files neither the name (case_ct.nii.gz) nor a sidecar says what they are; they are "
+            f"stored as {UNKNOWN} in a.u., which models of CT, MR and PET refuse: say it with --modality, in a new "
+            "corpus"
         )

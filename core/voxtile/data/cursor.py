@@ -68,13 +68,25 @@ class CursorCallback(pl.Callback):
         self._cursor = cursor
         self._batch_size = batch_size
         self._items = items
+        self._pending = self._step = 0  # items whose gradient no step has taken yet, and the last step
+
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Begin at the step that a checkpoint left off at."""
+        self._pending, self._step = 0, trainer.global_step
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: object, batch: object, batch_idx: int
     ) -> None:
-        """Count the global batch. Lightning's word alone does not end an epoch: it may miscount a resumed one."""
-        left = self._items - self._cursor.consumed - self._batch_size
-        self._cursor.advance(self._batch_size, last=trainer.is_last_batch or left < self._batch_size)
+        """Count the global batches of a step that is done: of accumulated gradients a checkpoint holds nothing.
+
+        Lightning's word alone does not end an epoch: it may miscount a resumed one.
+        """
+        self._pending += self._batch_size
+        if trainer.global_step == self._step:
+            return
+        left = self._items - self._cursor.consumed - self._pending
+        self._cursor.advance(self._pending, last=trainer.is_last_batch or left < self._batch_size)
+        self._pending, self._step = 0, trainer.global_step
 
     def on_save_checkpoint(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, checkpoint: dict[str, Any]
@@ -91,7 +103,8 @@ class CursorCallback(pl.Callback):
         if epochs["processed"] == epochs["ready"] and not self._cursor.consumed:  # an epoch's end: all is counted
             return
         begun, seen = self._cursor.epoch + 1, self._cursor.consumed // self._batch_size
-        if not seen and self._cursor.epoch:  # the batch that just ended was the last one of its epoch
+        if not seen and self._cursor.epoch:  # the last batch that counts was the last one of its epoch
             begun, seen = self._cursor.epoch, self._items // self._batch_size
+            loop["epoch_loop.batch_progress"]["is_last_batch"] = True
         epochs |= {"ready": begun, "started": begun, "processed": begun - 1, "completed": begun - 1}
         batches |= {"ready": seen, "started": seen, "processed": seen, "completed": max(0, seen - 1)}

@@ -12,6 +12,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch
+from lightning.pytorch.plugins import DoublePrecision, HalfPrecision
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
@@ -153,3 +154,13 @@ def convert_tensors_alone(trainer: pl.Trainer) -> None:
     plugin = trainer.precision_plugin
     if not isinstance(plugin.convert_input, ConvertTensors):
         plugin.convert_input = ConvertTensors(plugin.convert_input)  # type: ignore[method-assign]
+
+
+def convert_weights(trainer: pl.Trainer, module: nn.Module) -> None:
+    """Give weights the type that they are trained in, before a checkpoint's are loaded: Lightning does it afterwards.
+
+    What is loaded would be rounded to float32, and an average that is kept beside the weights stay of that type.
+    """
+    plugin = trainer.precision_plugin
+    if isinstance(plugin, DoublePrecision | HalfPrecision):
+        plugin.convert_module(module)

@@ -19,7 +19,7 @@ from voxtile.objectives.base import Objective
 from voxtile.training.checkpoint import Checkpoint
 from voxtile.training.checks import check_fact_names, check_weights
 from voxtile.training.corpus_concepts import take_concepts
-from voxtile.training.memory import convert_tensors_alone, spare
+from voxtile.training.memory import convert_tensors_alone, convert_weights, spare
 from voxtile.training.optimisers import AdamW, OneCycle, Schedule
 from voxtile.training.pretrained import begin_objectives, begin_towers
 from voxtile.training.rebuild import description_of, module_from_checkpoint, module_from_config, take_description
@@ -172,6 +172,7 @@ class ContrastiveModule(pl.LightningModule):
         """Recompute, compile and shard the towers, once and for training alone."""
         if self.trainer.training and not self._configured:
             self._configured = True
+            convert_weights(self.trainer, self)
             spare(self.encoder, recompute=self.recompute, backend=self.compile_backend)
         if self.trainer.training and self.trainer.world_size > 1:
             check_statistics(self, converted=False)

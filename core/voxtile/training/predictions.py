@@ -24,8 +24,7 @@ class Predictions(pl.Callback):
     """Writes what `predict_step` returns, batch after batch, and prints where.
 
     A row is an item: its `uid`, its `image` embedding, its `texts` and their `text` embeddings, all of length 1. Of
-    several processes each writes a file of its own, `embeddings-RANK.parquet`; the last item of a split may then stand
-    in several.
+    several processes each writes a file of its own, `embeddings-RANK.parquet`, with its part of each batch.
 
     Raises:
         ConfigError: the folder cannot be written.
@@ -74,6 +73,8 @@ class Predictions(pl.Callback):
                 "text": pa.array([outputs["text"][own].float().tolist() for own in texts], pa.list_(vector)),
             }
         )
+        if batch.is_filler:
+            table = table.slice(0, 0)
         if self._writer is None:
             self._writer = pq.ParquetWriter(self._temporary, table.schema)
         self._writer.write_table(table)

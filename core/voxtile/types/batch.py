@@ -58,6 +58,8 @@ class Batch:
         preferences: of each item the pairs that were drawn; None where `data.preferences` is not set.
         marked: regions that their questions mark, by id in `names`; None where `data.dialogues.marked` is not set.
         others: what dialogues show beside the items' own images; None where no dialogue of the batch shows more.
+        is_filler: nothing of it counts: a held-out batch has fewer items than there are processes, and this one has
+            none of them.
 
     Examples:
         >>> import torch
@@ -97,6 +99,7 @@ class Batch:
     preferences: list[tuple[Preferred, ...]] | None = field(default=None, metadata=_ITEMS)
     marked: Regions | None = field(default=None, metadata=_REGIONS)
     others: OtherImages | None = field(default=None, metadata=_OTHERS)
+    is_filler: bool = field(default=False, metadata=_NAMES)
 
     def __len__(self) -> int:
         return len(self.uids)

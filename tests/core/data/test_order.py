@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from voxtile.data import epoch_order as order
+from voxtile.data.batches.dataset import OrderedDraws
 from voxtile.data.cursor import Cursor
 from voxtile.data.epoch_order import EpochOrder, WeightedOrder, permute
 from voxtile.data.handing_out import by_place
@@ -157,3 +158,15 @@ def test_a_thousand_ranks_read_neighbours_of_a_few_shards():
     assert (np.abs((rows.reshape(ranks, 4, 8) / 10**8).mean((0, 2)) - [0.125, 0.375, 0.625, 0.875]) < 0.02).all()
     shuffled = iter(TrainingDraws(shuffle, Cursor(0, ""), ranks * share, 417, ranks))
     assert np.array_equal(next(shuffled).items, rows[417 * share : 418 * share])
+
+
+@settings(max_examples=60, deadline=None)
+@given(size=st.integers(1, 50), batch=st.integers(1, 20), ranks=st.integers(1, 6))
+def test_ranks_share_a_held_out_split_without_repeating_an_item(size, batch, ranks):
+    """One after the other their parts are the batches of one process, also where a batch has fewer items than ranks."""
+    parts = [list(OrderedDraws(size, batch, rank, ranks)) for rank in range(ranks)]
+    whole = [draws.items for draws in OrderedDraws(size, batch)]
+    for expected, *shared in zip(whole, *parts, strict=True):
+        assert all(len(part.items) for part in shared)  # all go through the towers
+        counted = [part.items for part in shared if not part.is_filler]
+        assert np.array_equal(np.concatenate(counted), expected)

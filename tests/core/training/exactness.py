@@ -14,6 +14,7 @@ other two on aligned ones; of few each case goes by one, on one of the two.
 import json
 import multiprocessing
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import exactness_assist
@@ -92,6 +93,13 @@ def step(objective, batch, aligned, **settings):
     return module, module.total(module.losses(features))
 
 
+@torch.no_grad()
+def held_out(module, batch, is_filler=False):
+    """The loss of a batch that nothing is learned from."""
+    module.eval()
+    return float(module.total(module.losses(module.features(replace(batch, is_filler=is_filler)))))
+
+
 def followed(module, plain):
     """Momentum copies after they have followed the weights of a sharded module, and of a plain one."""
     for each in (module, plain):
@@ -102,7 +110,7 @@ def followed(module, plain):
 
 
 def alone(which):
-    """The table of the ways of one process, and the gradients that all ways should give."""
+    """The table of the ways of one process, and the gradients (and the loss held out) that all ways should give."""
     table, expected = {}, {}
     for key, make, dense, options, aligned, _ in cases(which):
         batch = make_batch(options.get("each", 1))
@@ -114,6 +122,7 @@ def alone(which):
         if options.get("cached", True):
             cached = gradients(*step(make(), batch, aligned, micro=MICRO, **settings))
             row["cached"] = errors(cached, expected[key])
+        expected[f"{key} held out"] = held_out(make_module(make(), batch, aligned, **settings), batch)
     return table, expected
 
 
@@ -124,6 +133,10 @@ def together(rank, ranks, folder, which, table, expected):
     for key, make, _, options, aligned, ways in cases(which):
         whole = make_batch(options.get("each", 1))
         settings = {"project": options.get("project", True), "sources": options.get("sources", False)}
+        own = whole if rank == 0 else own_part(whole, ITEMS - 1, ITEMS)  # one that counts for nothing
+        loss = held_out(make_module(make(), whole, aligned, **settings), own, is_filler=rank > 0)
+        right = expected[f"{key} held out"]
+        table[key]["held out"] = {"loss": abs(loss - right) / max(1, abs(right))}
         for way in ways:
             module = make_module(make(), whole, aligned, micro=MICRO if "cached" in way else None, **settings)
             if "sharded" in way:

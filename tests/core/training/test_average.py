@@ -6,6 +6,7 @@ import torch
 
 from voxtile.errors import ConfigError
 from voxtile.training.callbacks.average import WeightAverage
+from voxtile.training.memory import convert_weights
 
 
 class Line(pl.LightningModule):
@@ -34,8 +35,9 @@ def expected(steps, decay):
     return average
 
 
-def trainer(epochs, decay=0.5):
+def trainer(epochs, decay=0.5, **options):
     return pl.Trainer(
+        **options,
         max_epochs=epochs,
         accelerator="cpu",
         logger=False,
@@ -60,16 +62,49 @@ def test_average_is_validated_saved_and_left_in_the_module(tmp_path, decay):
     assert module.weight.item() == pytest.approx(expected(10, decay), rel=1e-5)
 
 
+def test_of_accumulated_gradients_a_step_counts_once():
+    module = Line()
+    fit(trainer(1, accumulate_grad_batches=2), module)  # five batches, three steps, the last of them half as long
+    average = expected(2, 0.5)
+    kept = min(0.5, 4 / 13)
+    assert module.weight.item() == pytest.approx(kept * average + (1 - kept) * 2.5, rel=1e-5)
+
+
+class Save(pl.Callback):
+    """Saves after the first epoch's last step."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def on_train_batch_end(self, trainer, module, *rest):
+        if trainer.global_step == 5:
+            trainer.save_checkpoint(self.path)
+
+
+class Third(Line):
+    """Weights that float32 cannot hold, converted as those of the product's module are."""
+
+    def training_step(self, batch, batch_idx):
+        return -self.weight.sum() / 3
+
+    def configure_model(self):
+        convert_weights(self.trainer, self)
+
+
+def test_a_resumed_run_keeps_weights_and_average_in_the_precision_of_the_run(tmp_path):
+    run, whole, resumed = trainer(2, precision="64-true"), Third(), Third()
+    run.callbacks.append(Save(tmp_path / "a.ckpt"))
+    fit(run, whole)
+    fit(trainer(2, precision="64-true"), resumed, ckpt_path=tmp_path / "a.ckpt")
+    assert resumed.weight.dtype == torch.float64
+    assert resumed.weight.item() == whole.weight.item()
+
+
 def test_a_resumed_run_goes_on_from_both(tmp_path):
     run = trainer(2)
     saved = tmp_path / "a.ckpt"
 
-    class Save(pl.Callback):
-        def on_train_batch_end(self, trainer, module, *rest):
-            if trainer.global_step == 5:
-                trainer.save_checkpoint(saved)
-
-    run.callbacks.append(Save())
+    run.callbacks.append(Save(saved))
     whole = Line()
     fit(run, whole)
     checkpoint = torch.load(saved, weights_only=True)

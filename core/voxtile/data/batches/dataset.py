@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
@@ -43,11 +44,13 @@ class Draws(NamedTuple):
         items: item numbers (rows, or studies) within the split.
         numbers: global draw indices, the key of all randomness; None in evaluation.
         is_announced: all that they take of remote corpora is on its way.
+        is_filler: the item counts for nothing: the batch has fewer than there are ranks, and this one has none of it.
     """
 
     items: npt.NDArray[np.int64]
     numbers: npt.NDArray[np.int64] | None
     is_announced: bool = False
+    is_filler: bool = False
 
 
 class Failed(NamedTuple):
@@ -70,24 +73,24 @@ class BatchDataset(torch.utils.data.Dataset[Any], ABC):
     def __getitem__(self, draws: Draws) -> Batch | Failed:
         """Load a batch, or say what is wrong with a sample of it."""
         try:
-            return self.load(draws)
+            batch = self.load(draws)
+            return replace(batch, is_filler=True) if draws.is_filler else batch
         except VoxtileError as error:
             return Failed(str(error))
 
 
 class OrderedDraws(Sampler[Draws]):
-    """Every item once, in order, nothing random; each rank takes an equal share, filled by repeating the last item."""
+    """Every item once, in order, nothing random; of each batch the ranks take parts that differ by one item at most."""
 
     def __init__(self, size: int, batch_size: int, rank: int = 0, ranks: int = 1) -> None:
         self._size, self._batch_size, self._rank, self._ranks = size, batch_size, rank, ranks
 
     def __iter__(self) -> Iterator[Draws]:
-        share = self._batch_size // self._ranks
         for start in range(0, self._size, self._batch_size):
-            stop = min(start + self._batch_size, self._size)
-            here = share if stop - start == self._batch_size else -(-(stop - start) // self._ranks)
-            items = np.arange(start + self._rank * here, start + (self._rank + 1) * here, dtype=np.int64)
-            yield Draws(items.clip(max=stop - 1), None)
+            items = np.arange(start, min(start + self._batch_size, self._size), dtype=np.int64)
+            own = np.array_split(items, self._ranks)[self._rank]
+            # All ranks go through the towers equally often: one that has none of a small batch takes its last item.
+            yield Draws(own, None) if len(own) else Draws(items[-1:], None, is_filler=True)
 
     def __len__(self) -> int:
         return -(-self._size // self._batch_size)

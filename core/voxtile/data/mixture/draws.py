@@ -156,7 +156,7 @@ class OrderedBySource(torch.utils.data.Sampler[Draws]):
         first = 0
         for size, part in zip(self._sizes, self._parts, strict=True):
             for draws in part:
-                yield Draws(draws.items + first, None)
+                yield draws._replace(items=draws.items + first)
             first += size
 
     def __len__(self) -> int:

@@ -34,6 +34,7 @@ class WeightAverage(pl.Callback):
         self.decay = decay
         self._average: dict[str, Tensor] | None = None
         self._raw: dict[str, Tensor] | None = None  # while the module holds the average
+        self._step = 0  # the last one that was averaged
 
     def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Start from the first weights, unless a checkpoint gave an average."""
@@ -42,13 +43,20 @@ class WeightAverage(pl.Callback):
         device = pl_module.device
         self._average = {name: value.to(device) for name, value in self._average.items()}
 
+    def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Begin at the step that a checkpoint left off at."""
+        self._step = trainer.global_step
+
     @torch.no_grad()
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: object, batch: object, batch_idx: int
     ) -> None:
-        """Move the average a little towards the weights."""
+        """Move the average a little towards the weights, once a step, of however many batches that is."""
         assert self._average is not None
         step = trainer.global_step
+        if step == self._step:
+            return
+        self._step = step
         share = 1 - min(self.decay, (1 + step) / (10 + step))
         for name, value in pl_module.state_dict().items():
             if value.is_floating_point():

@@ -32,8 +32,8 @@ class RunCheckpoint(Checkpoint):
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: object, batch: Batch, batch_idx: int
     ) -> None:
-        """Save when the step's number asks for it."""
-        if trainer.global_step % self.every_n_train_steps == 0:
+        """Save when the step's number asks for it; before the first step is done there is nothing to go on from."""
+        if trainer.global_step and trainer.global_step % self.every_n_train_steps == 0:
             self.save(trainer)
 
     def on_train_end(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:

@@ -48,7 +48,7 @@ class Preemption(pl.Callback):
             asked = torch.tensor(int(self._asked), device=pl_module.device)
             dist.all_reduce(asked, dist.ReduceOp.MAX)
             self._asked = bool(asked)
-        if self._asked:
+        if self._asked and trainer.global_step:
             for callback in trainer.checkpoint_callbacks:
                 if isinstance(callback, RunCheckpoint):
                     callback.save(trainer)

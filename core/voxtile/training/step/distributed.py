@@ -71,7 +71,7 @@ class Processes:
         if own.image.is_cuda:  # the exchange waits for the device anyway; what it computes is no waiting for others
             torch.cuda.synchronize(own.image.device)
         begun = time.monotonic()
-        whole = gathered(own)
+        whole = gathered(_without_items(own) if own.batch.is_filler else own)
         self.waited += time.monotonic() - begun
         return self._scaled(whole)
 
@@ -243,4 +243,19 @@ def _batch(batch: Batch, items: Share, texts: Share) -> Batch:
         for name, (share, value) in kept.items()
         if name not in whole
     }
-    return replace(batch, **whole, tokens=None, samples=None, image_days=None, others=None)
+    return replace(batch, **whole, tokens=None, samples=None, image_days=None, others=None, is_filler=False)
+
+
+def _without_items(own: Features) -> Features:
+    """No rows of features, in the shapes of those that there are."""
+    none = slice(0, 0)
+    return replace(
+        own,
+        image=own.image[none],
+        text=own.text[none],
+        image_encoded=own.image_encoded.at(none),
+        text_encoded=own.text_encoded.at(none),
+        batch=own.batch.select(none),
+        samples=None if own.samples is None else _without_items(own.samples),
+        rows={objective: rows[none] for objective, rows in own.rows.items()},
+    )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
@@ -42,8 +43,35 @@ def made_by_rank_0(make: Callable[[], _Made]) -> _Made:
             told[1] = error
     dist.broadcast_object_list(told, src=0)
     if told[1] is not None:
-        raise told[1]
+        raise _said_once(told[1])
     return cast(_Made, told[0])
+
+
+def made_by_each(make: Callable[[], _Made]) -> _Made:
+    """What each process makes for itself, unless one cannot; all processes must ask.
+
+    Raises:
+        VoxtileError: the one that `make` raised in the first process of those in which it did, in every process.
+    """
+    ranks = place()[1]
+    if ranks == 1:
+        return make()
+    made, own = None, None
+    try:
+        made = make()
+    except VoxtileError as error:
+        own = error
+    errors: list[Any] = [None for _ in range(ranks)]
+    dist.all_gather_object(errors, own)
+    if (first := next((error for error in errors if error is not None), None)) is not None:
+        raise _said_once(first)
+    return cast(_Made, made)
+
+
+def _said_once(error: VoxtileError) -> VoxtileError:
+    """An error that is raised in every process, which one of each machine tells."""
+    error.is_told = int(os.environ.get("LOCAL_RANK") or os.environ.get("SLURM_LOCALID") or 0) > 0
+    return error
 
 
 @dataclass(frozen=True)

@@ -20,11 +20,22 @@ class VoxtileError(Exception):
     """
 
     exit_status = 2
+    is_told = False  # by another process of the run, on the same machine
 
     def __init__(self, message: str = "") -> None:
         if len(message) > _LONGEST:
             message = f"{message[: _LONGEST // 2]} … {message[-_LONGEST // 2 :]}"
         super().__init__(message)
+
+    def __reduce__(self) -> tuple[object, tuple[type[VoxtileError], str]]:
+        """For other processes: made of the sentence, whatever a subclass makes it of."""
+        return _again, (type(self), str(self))
+
+
+def _again(kind: type[VoxtileError], message: str) -> VoxtileError:
+    error = kind.__new__(kind, message)
+    Exception.__init__(error, message)
+    return error
 
 
 class InputError(VoxtileError):

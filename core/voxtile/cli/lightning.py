@@ -7,7 +7,7 @@ import os
 import re
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ from lightning.pytorch.callbacks import Callback
 from lightning.pytorch.callbacks import ProgressBar as AnyProgressBar
 from lightning.pytorch.cli import LightningArgumentParser, LightningCLI
 from lightning.pytorch.loggers import CSVLogger, Logger
-from lightning.pytorch.strategies import Strategy
 from lightning.pytorch.utilities import rank_zero_only
 
 from voxtile import __version__
@@ -37,6 +36,7 @@ from voxtile.training.callbacks.lost_process import LostProcess
 from voxtile.training.callbacks.preemption import Preemption
 from voxtile.training.callbacks.progress import progress
 from voxtile.training.callbacks.rank_watch import RankWatch
+from voxtile.training.callbacks.same_run import SameRun
 from voxtile.training.callbacks.telemetry import Telemetry
 from voxtile.training.checkpoint import AtomicCheckpointIO
 from voxtile.training.config_bases import reading, with_bases
@@ -48,6 +48,7 @@ from voxtile.training.precision import device_of, settled_precision
 from voxtile.training.predictions import Predictions
 from voxtile.training.run_folder import RunLogger, checkpoint_to_load, runs_folder
 from voxtile.training.short_names import short_names
+from voxtile.training.strategies import STRATEGIES, settle_strategy, told_of_processes
 from voxtile.trusted_packages import refuse_parts_of_python
 from voxtile.written_by import KEY, refuse_newer
 
@@ -55,22 +56,6 @@ _LOAD_YAML = get_loader("yaml")
 # Classes whose arguments a config sets, for hints about misspelt keys.
 CONFIGURED = (ContrastiveModule, DualEncoder, ImageTower, TextTower, Objective, AdamW, Schedule)
 
-
-def _fsdp2(trainer: Mapping[str, Any]) -> Strategy:
-    """Towers sharded over all processes of the run, one file a checkpoint (PyTorch's FSDP2, `fully_shard`)."""
-    from voxtile.training.sharded import ShardedTowers
-
-    devices = str(trainer["devices"])
-    if not devices.isdecimal():
-        raise ConfigError(f"trainer.strategy fsdp2 needs trainer.devices as a number, not {devices}; set it, e.g. to 8")
-    return ShardedTowers(int(devices) * int(trainer["num_nodes"] or 1))
-
-
-# Names of strategies that Lightning gives another meaning, or none. Towers have parts that only some objectives read.
-STRATEGIES: Mapping[str, Callable[[Mapping[str, Any]], Strategy | str]] = {
-    "ddp": lambda _: "ddp_find_unused_parameters_true",
-    "fsdp2": _fsdp2,
-}
 
 # Configs limit what validates during training, to nothing; who asks for these by themselves wants all of them.
 _LIMITS: Mapping[str, str] = {
@@ -152,6 +137,8 @@ class VoxtileCLI(LightningCLI):
             raise ConfigError(sentence) from error
         self._dump_config()
         self.model.config = self.config_dump["model"]
+        self._same_run.config = self.config_dump
+        self._same_run.wait(self.trainer)
 
     def _dump_config(self) -> None:
         """Of Lightning, without parsing all of it again: it was found right as it was parsed."""
@@ -184,9 +171,12 @@ class VoxtileCLI(LightningCLI):
             callbacks.append(progress(live=live))
         kwargs["callbacks"] = callbacks
         try:
-            return super().instantiate_trainer(**kwargs)
+            trainer: Trainer = super().instantiate_trainer(**kwargs)
         except (ImportError, ValueError) as error:  # packages of a precision, names of strategies
             raise _refused_by_trainer(error) from error
+        if self.subcommand == "fit":
+            settle_strategy(trainer)
+        return trainer
 
     def _loggers(self, chosen: Logger | list[Logger] | bool | None) -> list[Logger] | bool:
         """CSV in the run's folder, where checkpoints and reports lie too, and the loggers of the config beside it."""
@@ -199,6 +189,8 @@ class VoxtileCLI(LightningCLI):
         return [RunLogger(folder, name=self._get(self.config_init, "name")), *others]
 
     def _callbacks(self) -> Iterator[Callback]:
+        self._same_run = SameRun()
+        yield self._same_run
         if self.subcommand == "fit":
             yield FiniteLoss()
             yield Preemption()
@@ -265,6 +257,8 @@ def _run(arguments: list[str]) -> None:
     except (RuntimeError, LostWorkerError) as error:
         lost = error if isinstance(error, LostWorkerError) else lost_worker(error)
         if lost is None:
+            if (told := told_of_processes(error)) is not None:
+                raise told from error
             raise
         then = "go on with --ckpt_path last" if arguments[0] == "fit" else "run the same command again"
         raise LostWorkerError(f"{lost}; {then}") from error

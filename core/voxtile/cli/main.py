@@ -59,7 +59,7 @@ def _guarded(run: Callable[[list[str]], None], argv: list[str]) -> int:
         discard(sys.stdout)  # the reader left: nothing more to say
         return 0
     except VoxtileError as error:
-        return _say(str(error), error.exit_status, trace=debug)
+        return error.exit_status if error.is_told else _say(str(error), error.exit_status, trace=debug)
     except OSError as error:
         where = f"'{error.filename}': " if error.filename else ""
         if error.errno in _OF_THE_DISK:

@@ -31,7 +31,7 @@ from voxtile.data.small_corpora import fitting_batch, say_missing
 from voxtile.data.source import DataSource
 from voxtile.data.training_contents import TrainingContents
 from voxtile.data.training_terms import refuse_forbidden
-from voxtile.distributed import made_by_rank_0
+from voxtile.distributed import made_by_each, made_by_rank_0
 from voxtile.errors import ConfigError
 from voxtile.types import Batch
 
@@ -233,8 +233,7 @@ class CorpusDataModule(TrainingContents, pl.LightningDataModule):
         Rank 0 reads the corpus's tables for all; the others map the view.
         """
         opened = made_by_rank_0(lambda: [(s.compiled.folder, s.compiled.key) for s in self._sources()])
-        for source, (folder, key) in zip(self._sources(adopted=True), opened, strict=True):
-            source.adopt(folder, key)
+        made_by_each(lambda: self._adopt(opened))
         _ = self.fact_names
         trainer = self.trainer
         if stage == "fit":
@@ -335,6 +334,10 @@ class CorpusDataModule(TrainingContents, pl.LightningDataModule):
     def _place(self) -> tuple[int, int]:
         """This process's rank and the number of ranks."""
         return (self.trainer.global_rank, self.trainer.world_size) if self.trainer is not None else (0, 1)
+
+    def _adopt(self, opened: Sequence[tuple[Path, str]]) -> None:
+        for source, (folder, key) in zip(self._sources(adopted=True), opened, strict=True):
+            source.adopt(folder, key)
 
     def _dataset(self, role: str) -> DrawDataset | MixtureDataset:
         if role not in self._datasets:

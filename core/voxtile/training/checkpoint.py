@@ -144,6 +144,12 @@ def step_of(path: Path) -> int:
     return step if isinstance(step, int) else 0
 
 
+def hash_of(path: Path) -> str:
+    """SHA-256 of a checkpoint, in hexadecimal: as it was recorded, where the file has been compared with that."""
+    known = _recorded(path)
+    return known[0] if len(known) == 1 else _sha256(path)
+
+
 def _hashes(path: Path) -> Path:
     return path.with_name(f"{path.name}.sha256")
 

@@ -71,6 +71,8 @@ def run(words):
             status = 1
             try:
                 disturbed(rank, victim, step, what)
+                if what == "config" and rank == victim:
+                    argv += ["--model.optimizer.lr", "0.5"]
                 status = voxtile.cli.main.lightning_main(argv)
             except SystemExit as error:
                 status = error.code
@@ -164,3 +166,12 @@ def assert_times(folder):
     assert (first["rank"], slow["rank"], slow["step"]) == ("0", "1", "12")
     assert 0.2 <= float(slow["data_s"]) <= float(slow["own_s"]) <= float(slow["step_s"])
     assert float(first["step_s"]) >= 0.2
+
+
+@pytest.mark.slow
+def test_a_rank_with_another_config_does_not_train_along(nursery, xray_corpus, tmp_path):
+    statuses, said = fit(nursery, xray_corpus, tmp_path, what="config")
+    assert statuses == (2, 2), said
+    (line,) = errors(said)  # of all processes on the machine
+    host = platform.node()
+    assert f"rank 1 (on {host}) has 0.5 for model.optimizer.lr where rank 0 (on {host}) has 0.003; start all" in line

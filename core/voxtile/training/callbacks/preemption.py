@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import signal
 import threading
+import time
 from types import FrameType
 from typing import Any
 
@@ -15,7 +16,8 @@ from lightning.pytorch.utilities.exceptions import SIGTERMException
 from voxtile.console import note
 from voxtile.training.callbacks.checkpoints import RunCheckpoint
 
-_AGREE_EVERY = 8  # steps between the moments at which processes ask each other
+_AGREE_EVERY = 8  # steps at most between the moments at which processes ask each other
+_AGREE_S = 2.0  # seconds that pass between them at most, of steps shorter than that: launchers grant as few as 30
 
 
 class Preemption(pl.Callback):
@@ -31,9 +33,12 @@ class Preemption(pl.Callback):
     def __init__(self) -> None:
         self._asked = False
         self._before: Any = None
+        self._next = 0  # step at whose end the processes ask each other, the same in all
+        self._since: tuple[int, float] | None = None  # when they did so last
 
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Listen."""
+        self._next, self._since = trainer.global_step + 1, None
         if threading.current_thread() is threading.main_thread():
             self._before = signal.getsignal(signal.SIGTERM)
             signal.signal(signal.SIGTERM, lambda number, frame: self._note(trainer, number, frame))
@@ -43,11 +48,9 @@ class Preemption(pl.Callback):
     ) -> None:
         """Save and leave if any process was asked to."""
         if trainer.world_size > 1:
-            if trainer.global_step % _AGREE_EVERY:
+            if trainer.global_step < self._next:
                 return
-            asked = torch.tensor(int(self._asked), device=pl_module.device)
-            dist.all_reduce(asked, dist.ReduceOp.MAX)
-            self._asked = bool(asked)
+            self._agree(trainer.global_step, pl_module.device)
         if self._asked and trainer.global_step:
             for callback in trainer.checkpoint_callbacks:
                 if isinstance(callback, RunCheckpoint):
@@ -55,6 +58,15 @@ class Preemption(pl.Callback):
             if trainer.is_global_zero:
                 note(f"SIGTERM: step {trainer.global_step} is saved; go on with --ckpt_path last")
             raise SIGTERMException(128 + signal.SIGTERM)
+
+    def _agree(self, step: int, device: torch.device) -> None:
+        """Ask each other, and settle when to ask again by the pace of the slowest."""
+        now = time.monotonic()
+        pace = 0.0 if self._since is None else (now - self._since[1]) / max(1, step - self._since[0])
+        told = torch.tensor([float(self._asked), pace], device=device)
+        dist.all_reduce(told, dist.ReduceOp.MAX)
+        self._asked, pace = bool(told[0]), float(told[1])
+        self._next, self._since = step + steps_apart(pace), (step, now)
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Listen no more."""
@@ -66,3 +78,8 @@ class Preemption(pl.Callback):
         if not self._asked and trainer.strategy.launcher is not None and hasattr(trainer.strategy.launcher, "kill"):
             trainer.strategy.launcher.kill(number)  # the processes that this one started
         self._asked = True
+
+
+def steps_apart(pace: float) -> int:
+    """After how many steps of so many seconds processes ask each other again; 1 where it is not known yet."""
+    return max(1, min(_AGREE_EVERY, int(_AGREE_S / pace))) if pace else 1

@@ -1,0 +1,41 @@
+"""How often processes ask each other whether one was told to end."""
+
+from types import SimpleNamespace
+
+import pytest
+import torch
+from lightning.pytorch.utilities.exceptions import SIGTERMException
+
+from voxtile.training.callbacks import preemption
+from voxtile.training.callbacks.preemption import Preemption, steps_apart
+
+
+@pytest.mark.parametrize(("pace", "steps"), [(0.0, 1), (0.01, 8), (0.25, 8), (0.5, 4), (1.9, 1), (40.0, 1)])
+def test_steps_apart(pace, steps):
+    assert steps_apart(pace) == steps
+
+
+@pytest.mark.parametrize(("seconds", "slowest", "left"), [(10.0, 10.0, 7), (0.1, 0.1, 10), (0.1, 1.0, 8)])
+def test_a_run_of_slow_steps_ends_with_the_step(monkeypatch, seconds, slowest, left):
+    """Asked in step 7: at its end where steps are long, and else by the pace of the slowest."""
+    now, asked_at = [0.0], []
+
+    def reduced(told, op):
+        asked_at.append(trainer.global_step)
+        told[1] = max(told[1], slowest if len(asked_at) > 1 else 0)
+
+    monkeypatch.setattr(preemption.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(preemption.dist, "all_reduce", reduced)
+    trainer = SimpleNamespace(world_size=2, global_step=0, checkpoint_callbacks=[], is_global_zero=False)
+    module, watch = SimpleNamespace(device=torch.device("cpu")), Preemption()
+    watch._next = 1
+    for step in range(1, 40):
+        now[0] += seconds
+        trainer.global_step = step
+        watch._asked |= step == 7
+        try:
+            watch.on_train_batch_end(trainer, module, None, None, 0)
+        except SIGTERMException:
+            break
+    assert trainer.global_step == left
+    assert asked_at[:2] == [1, 2]

@@ -23,6 +23,7 @@ from lightning.pytorch.utilities import rank_zero_only
 
 from voxtile import __version__
 from voxtile.cli.explain import explain, explain_not_made
+from voxtile.cli.strategies import STRATEGIES, settle_strategy, told_of_processes
 from voxtile.data.datamodule import CorpusDataModule
 from voxtile.data.lost_worker import LostWorkerError, lost_worker
 from voxtile.errors import ConfigError, InterruptedRunError, cause_of, own_cause
@@ -48,7 +49,6 @@ from voxtile.training.precision import device_of, settled_precision
 from voxtile.training.predictions import Predictions
 from voxtile.training.run_folder import RunLogger, checkpoint_to_load, runs_folder
 from voxtile.training.short_names import short_names
-from voxtile.training.strategies import STRATEGIES, settle_strategy, told_of_processes
 from voxtile.trusted_packages import refuse_parts_of_python
 from voxtile.written_by import KEY, refuse_newer
 

@@ -21,6 +21,7 @@ import torch.distributed as dist
 from lightning.pytorch.strategies import ModelParallelStrategy
 from torch.distributed.tensor import DTensor
 
+from voxtile.cli.strategies import STRATEGIES
 from voxtile.data.presets.image import ImagePreset
 from voxtile.data.presets.volume import VolumePreset
 from voxtile.errors import VoxtileError
@@ -36,7 +37,6 @@ from voxtile.training.checkpoint import AtomicCheckpointIO, read_checkpoint
 from voxtile.training.module import ContrastiveModule
 from voxtile.training.optimisers import AdamW, Constant
 from voxtile.training.step.large_batch import split_items
-from voxtile.training.strategies import STRATEGIES
 from voxtile.types import Batch
 
 ITEMS, STEPS, RANKS = 8, 2, 2

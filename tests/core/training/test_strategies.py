@@ -5,8 +5,8 @@ import pytest
 import torch.distributed as dist
 from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy
 
+from voxtile.cli.strategies import STRATEGIES, settle_strategy, told_of_processes
 from voxtile.errors import ConfigError
-from voxtile.training.strategies import STRATEGIES, settle_strategy, told_of_processes
 
 
 def trainer(strategy):

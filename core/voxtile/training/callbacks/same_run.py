@@ -1,4 +1,4 @@
-"""All processes of a run do the same: one config, one version, one checkpoint. Nothing else would tell that they do not.
+"""All processes of a run do the same: one config, one version, one checkpoint. Nothing else would tell otherwise.
 
 A process with another learning rate, seed or preset trains along without a word, one that goes on from another step
 (a folder that its machine has for itself, a file system that is behind) waits for others that do not come.
@@ -105,6 +105,6 @@ def _check(own: Mapping[str, Any], first: Mapping[str, Any]) -> None:
     (mine, said), (other, said_there) = own["checkpoint"], first["checkpoint"]
     if mine != other:
         raise CheckpointError(
-            f"{here} goes on from {said} where rank 0 (on {first['host']}) goes on from {said_there}; let runs lie where "
-            "all machines read the same (--trainer.default_root_dir), and start again once they do"
+            f"{here} goes on from {said} where rank 0 (on {first['host']}) goes on from {said_there}; let runs lie "
+            "where all machines read the same (--trainer.default_root_dir), and start again once they do"
         )

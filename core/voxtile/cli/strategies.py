@@ -1,4 +1,4 @@
-"""Strategies by the names that a config gives, those that a training is not exact with, and what a lost peer looks like."""
+"""Strategies by the names of configs, those with which a training is not exact, and errors of lost processes."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ def settle_strategy(trainer: pl.Trainer) -> None:
     strategy = trainer.strategy
     if isinstance(strategy, FSDPStrategy | DeepSpeedStrategy) or type(strategy) is ModelParallelStrategy:
         raise ConfigError(
-            f"trainer.strategy: {type(strategy).__name__} spreads weights in its own way, in which voxtile's loss is not "
-            "that of one process; take fsdp2, or ddp"
+            f"trainer.strategy: {type(strategy).__name__} spreads weights in its own way, in which voxtile's loss is "
+            "not that of one process; take fsdp2, or ddp"
         )
     if isinstance(strategy, DDPStrategy):
         if strategy._start_method != "popen":

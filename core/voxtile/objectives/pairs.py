@@ -208,6 +208,11 @@ class Pairs:
         here.drop_(marks)
         return positive, marks.isfinite()
 
+    def rivals(self, rows: slice, columns: slice) -> Tensor:
+        """Pairs of one tile that do not belong together, as [r, c] bool: neither positive nor ignored."""
+        positive, valid = self.masks(rows, columns)
+        return valid & ~positive
+
     def _owned_at(self, rows: slice, columns: slice) -> tuple[Tensor, Tensor]:
         owner = self.owner[columns]
         (column,) = torch.where((owner >= rows.start) & (owner < rows.stop))

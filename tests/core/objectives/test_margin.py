@@ -50,6 +50,24 @@ def test_an_equal_text_is_not_wrong():
     assert Margin(ignore=[])(given).item() == pytest.approx(0.4)
 
 
+@pytest.mark.parametrize(
+    ("of_items", "of_texts", "loss"),
+    [
+        ([1, 0], [1, 0], 0.4),  # each text is false of the other item
+        ([1, 1], [1, 1], 0.0),  # true of both
+        ([1, -1], [1, 1], 0.0),  # nobody knows
+        ([1, 0], [-1, -1], 0.0),  # they state nothing
+        ([1, 0], [1, -1], 0.2),  # only the first text is false of the second item
+    ],
+)
+def test_by_facts_only_what_is_false_is_wrong(of_items, of_texts, loss):
+    given = features([0, 0], [0, 0])
+    given.batch.facts, given.batch.text_facts = (
+        torch.tensor(facts, dtype=torch.int8)[:, None] for facts in (of_items, of_texts)
+    )
+    assert Margin(margin=0.2, ignore=["facts"])(given).item() == pytest.approx(loss)
+
+
 def test_own_texts_are_never_wrong_and_a_batch_may_have_none():
     assert Margin()(features([0, 180], [0, 0, 180], owner=[0, 0, 1])).item() == 0
     assert Margin()(features([0, 90], [])).item() == 0

@@ -61,22 +61,18 @@ class Margin(Objective):
         image, text, owner = features.image, features.text, features.batch.text_item
         if not len(text):
             return image.sum() * 0.0
-        pairs = Pairs.from_batch(features.batch, self.ignore, ())
+        pairs = Pairs.from_batch(features.batch, self.ignore, self.ignore)
         every = slice(0, len(image))
 
-        def wrong(part: slice) -> Tensor:
-            """[B, r] bool of some texts."""
-            return ~pairs.masks(every, part)[0]
-
         def to_image(part: slice) -> Tensor:
-            return self._hinge(text[part] @ image.T, owner[part], wrong(part).T)
+            return self._hinge(text[part] @ image.T, owner[part], pairs.rivals(every, part).T)
 
         def to_text(part: slice) -> Tensor:
             mine = owner[part]
             first, last = int(mine.min()), int(mine.max()) + 1  # texts are sorted by their items
-            positive = pairs.masks(slice(first, last), slice(0, len(text)))[0]
+            wrong = pairs.rivals(slice(first, last), slice(0, len(text)))
             places = torch.arange(len(text), device=text.device)[part]
-            return self._hinge(image[mine] @ text.T, places, ~positive[mine - first])
+            return self._hinge(image[mine] @ text.T, places, wrong[mine - first])
 
         with torch.autocast(image.device.type, enabled=False):
             return (slabs(to_text, len(text)) + slabs(to_image, len(text))) / len(text)

@@ -126,7 +126,8 @@ class ImageTextMatching(ItemObjective):
         """[T] rival texts, [T] rival images, and [3·T] bool: which of the pairs (own, texts', images') there are."""
         batch = features.batch
         own = batch.text_item
-        candidates = ~Pairs.from_batch(batch, self.ignore, ()).dense()[0]
+        every = slice(0, len(batch)), slice(0, len(own))
+        candidates = Pairs.from_batch(batch, self.ignore, self.ignore).rivals(*every)
         if self.group:
             block = torch.arange(len(batch), device=own.device) // self.group
             candidates &= block.unsqueeze(1) == block[own]

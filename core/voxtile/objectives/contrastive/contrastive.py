@@ -29,8 +29,9 @@ class Contrastive(Objective):
             `facts` (the item's facts agree with all that the text states, as in MedCLIP, Wang et al. 2022),
             `same_facts` (the text belongs to an item with the same known facts).
         ignore: pairs that are neither positive nor negative, by the same names; `facts` leaves out the pairs that the
-            item's facts do not decide, and `other_source` those of items of different sources of a mixture, so that
-            each is contrasted with its own kind alone.
+            item's facts do not decide (list it in `positives` too: a text that is true of the item is a negative
+            otherwise), and `other_source` those of items of different sources of a mixture, so that each is contrasted
+            with its own kind alone.
         stated_only: leave out texts that state no fact ("MRI recommended."): true of their own image alone, they would
             only draw all images to one place.
         text_bias: also learn a bias that is linear in the text, z_ij = s·⟨x_i + c, y_j⟩ + b with a vector c, for

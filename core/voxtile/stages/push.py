@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from voxtile.bounded_text import load_json
-from voxtile.console import output, print_json
+from voxtile.console import note, output, print_json
 from voxtile.corpus.forgotten import FORGOTTEN_FILE
 from voxtile.corpus.header import CORPUS_FILE, check_corpus, corpus_root, new_corpus
 from voxtile.corpus.packing.reading import packed_files
@@ -190,6 +190,8 @@ class _Push(Pushed):
         self.put_views()
         for path in manifests:
             self._put_manifest(path)
+        if not self.dry_run and not all(map(_adds_to_others, fresh)):
+            self._tell_of_newcomers()
 
     def put_views(self) -> None:
         """Copy curated views, what says how each was made last."""
@@ -266,6 +268,17 @@ class _Push(Pushed):
             raise CorpusError(
                 f"'{self.target.url}' has {len(twice)} samples of '{self.root}' from another run, such as {twice[0]}; "
                 "convert each input on one machine, or push to a new prefix"
+            )
+
+    def _tell_of_newcomers(self) -> None:
+        """Say where another machine put samples meanwhile: neither push saw those of the other before its own."""
+        own = {f"tables/samples/{path.name}" for path in part_paths(self.root, "samples")}
+        came = stored_names(self.target) - self.there - own
+        if any(name.startswith("tables/samples/") for name in came):
+            url = self.target.url
+            note(
+                f"another machine put samples into '{url}' while these were put, so that nobody has compared the two; "
+                f"run 'voxtile verify {url}', which finds those that are there twice"
             )
 
     def _put_job(self, record: Record, within: set[str]) -> None:

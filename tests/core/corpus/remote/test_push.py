@@ -141,6 +141,24 @@ def test_a_sample_that_another_run_has_stored_is_refused(address, made, tmp_path
     assert_holds(address, made / "one")
 
 
+def test_samples_that_another_machine_puts_at_the_same_time_are_told_of(address, made, monkeypatch, capsys):
+    real, others = push._Push.check_conditions, [made / "two"]
+
+    def late(self):
+        if others:
+            push_corpus(others.pop(), address)
+        real(self)
+
+    monkeypatch.setattr(push._Push, "check_conditions", late)
+    push_corpus(made / "one", address)
+    said = capsys.readouterr().err
+    assert said.count("another machine put samples into") == 1
+    assert f"run 'voxtile verify {address}'" in said
+    push_corpus(made / "one", address)
+    assert "another machine" not in capsys.readouterr().err
+    assert_holds(address, made / "one", made / "two")
+
+
 def imported(source, corpus, *options, engine="inline"):
     columns = ["--image-column", "path", "--text-column", "text"]
     return voxtile("import", "csv", source / "texts.csv", corpus, *columns, "--engine", engine, *options)

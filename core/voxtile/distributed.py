@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import os
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeGuard, TypeVar, cast
 
 import torch
 import torch.distributed as dist
 from torch import Tensor
 
 from voxtile.errors import VoxtileError
+
+if TYPE_CHECKING:
+    from torch.distributed.tensor import DTensor
 
 _Made = TypeVar("_Made")
 
@@ -21,6 +25,12 @@ def place() -> tuple[int, int]:
     if not dist.is_available() or not dist.is_initialized():
         return 0, 1
     return dist.get_rank(), dist.get_world_size()
+
+
+def is_sharded(value: object) -> TypeGuard[DTensor]:
+    """Whether a tensor is spread over processes; the class, and SymPy with it, is not imported to know of none."""
+    sharding = sys.modules.get("torch.distributed.tensor")
+    return sharding is not None and isinstance(value, sharding.DTensor)
 
 
 def made_by_rank_0(make: Callable[[], _Made]) -> _Made:

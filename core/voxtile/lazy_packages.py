@@ -2,8 +2,10 @@
 
 Lightning takes two base classes of torchmetrics, whose package imports every metric there is; they import transformers,
 torchvision and scipy.signal where those are installed: half of the seconds that importing Lightning takes. The base
-classes themselves import matplotlib for types of plots: a quarter of what is left. Rasterio imports boto3 where that is
-installed, for scenes in S3: a third of a second before any scene is read.
+classes themselves import matplotlib for types of plots: a quarter of what is left. It also takes a class of PyTorch's
+compiler for a check of types, and each optimiser, checkpointed block and fake tensor asks the compiler to keep away: as
+many seconds as PyTorch itself, where seldom anything is compiled. Rasterio imports boto3 where that is installed, for
+scenes in S3: a third of a second before any scene is read.
 """
 
 from __future__ import annotations
@@ -13,9 +15,10 @@ import logging
 import sys
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from functools import wraps
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any
 
 
@@ -46,6 +49,45 @@ def _plot_later() -> Callable[..., Any]:
 
 
 _PLOTS = "torchmetrics.utilities.plot"
+_COMPILER = "torch._dynamo"
+_SETTINGS = f"{_COMPILER}.config"  # the one part that does without the others
+
+
+def _of_compiler(name: str) -> Any:  # noqa: ANN401 - of PyTorch
+    """What the compiler has by that name, or None while it is not there."""
+    return vars(sys.modules[_COMPILER]).get(name)
+
+
+class _Compiled(type):
+    """Of what stands in checks of types for a class of the compiler's: nothing is one until something was compiled."""
+
+    def __instancecheck__(cls, value: object) -> bool:
+        own = _of_compiler("OptimizedModule")
+        return own is not None and isinstance(value, own)
+
+
+class _CompiledModule(metaclass=_Compiled):
+    pass
+
+
+def _not_traced(function: Any = None, recursive: bool = True, **options: Any) -> Any:  # noqa: ANN401 - as of PyTorch
+    """The function that is never traced, as of `torch._dynamo.disable`; without the compiler there is nothing to do."""
+    if not isinstance(function, FunctionType):
+        importlib.import_module(_COMPILER).optimize  # noqa: B018 - not had without: now all of it is there
+        return _of_compiler("disable")(function, recursive, **options)
+    untraced: list[Callable[..., Any]] = []
+
+    @wraps(function)
+    def run(*arguments: Any, **named: Any) -> Any:  # noqa: ANN401 - of the function
+        if not untraced and (disable := _of_compiler("disable")) is not None:
+            untraced.append(disable(function, recursive, **options))
+        return (untraced or (function,))[0](*arguments, **named)
+
+    marks = {"disable": True, "disable_msg": None, "orig_callable": function, "wrapper_id": id(run)}
+    vars(run).update({f"_torchdynamo_{name}": value for name, value in marks.items()})
+    return run
+
+
 # What is had of a package without all of it.
 _PACKAGES: Mapping[str, Mapping[str, Callable[[], Any]]] = {
     "boto3": {},
@@ -60,7 +102,19 @@ _PACKAGES: Mapping[str, Mapping[str, Callable[[], Any]]] = {
         "_PLOT_OUT_TYPE": lambda: object,
         "plot_single_or_multi_val": _plot_later,
     },
+    _COMPILER: {
+        "OptimizedModule": lambda: _CompiledModule,
+        "disable": lambda: _not_traced,
+        "graph_break": lambda: lambda *args, **options: None,
+    },
 }
+
+
+# What no module has: `from … import` asks whether it is a package, and who goes through a namespace for what it defines
+# or wraps asks each of its values.
+_ASKED_OF_ANYTHING = frozenset(
+    {"__path__", "__module__", "__wrapped__", "__qualname__", "__signature__", "__code__", "__self__", "__func__"}
+)
 
 
 class _Finder(MetaPathFinder):
@@ -70,12 +124,32 @@ class _Finder(MetaPathFinder):
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None, /
     ) -> ModuleSpec | None:
         """See `importlib.abc.MetaPathFinder`."""
+        if name.startswith(f"{_COMPILER}.") and name != _SETTINGS:
+            getattr(sys.modules[_COMPILER], "__all__", None)  # its parts are a circle that begins there
+            if (part := sys.modules.get(name)) is not None:
+                part.__spec__ = ModuleSpec(name, _Imported(part))  # which Python takes, and not what is returned
+                return part.__spec__
         if name not in _PACKAGES:
             return None
         spec = PathFinder.find_spec(name, path, target)
         if spec is not None and spec.loader is not None:
             spec.loader = _LazyLoader(spec.loader, _PACKAGES[name])
         return spec
+
+
+class _Imported(Loader):
+    """Gives a module that was imported while it was looked for, so that there is one of it."""
+
+    def __init__(self, module: ModuleType) -> None:
+        self._module, self._spec = module, module.__spec__
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        """See `importlib.abc.Loader`."""
+        return self._module
+
+    def exec_module(self, module: ModuleType) -> None:
+        """It has run already."""
+        module.__spec__ = self._spec
 
 
 class _LazyLoader(Loader):
@@ -100,7 +174,7 @@ class _LazyLoader(Loader):
         names, lock, began = vars(module), threading.RLock(), threading.Event()
 
         def wanted(name: str) -> Any:  # noqa: ANN401 - whatever the package has
-            if name == "__path__":  # of no package: `from … import` asks whether it is one
+            if name in _ASKED_OF_ANYTHING:
                 raise AttributeError(name)
             with lock:  # other threads wait until all of it is there
                 if not began.is_set() and name in self._had:

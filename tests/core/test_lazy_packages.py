@@ -54,6 +54,72 @@ print(json.dumps([loaded, regions, boto3.session.Session is boto3.Session]))
 """
 
 
+COMPILED = """
+import json, sys
+from voxtile.lazy_packages import defer_packages
+defer_packages()
+import inspect
+import torch
+from lightning.pytorch.utilities.compile import OptimizedModule
+from torch import _dynamo as compiler
+traced = []
+def told(x):
+    traced.append(torch.compiler.is_compiling())
+    return x + 1
+ours, theirs = torch._disable_dynamo(told), torch.compiler.disable(told)
+ours(torch.ones(1)), theirs(torch.ones(1))
+torch.optim.SGD([torch.nn.Parameter(torch.ones(1))], lr=0.1).step()
+plain = torch.nn.Linear(3, 3)
+asked = [inspect.unwrap(compiler) is compiler, isinstance(plain, OptimizedModule)]
+loaded = "torch._dynamo.utils" in sys.modules
+graphs = []
+def backend(graph, examples):
+    graphs.append(graph)
+    return graph
+found = torch.compile(plain, backend=backend)
+same = torch.equal(found(torch.ones(1, 3)), plain(torch.ones(1, 3)))
+counts = []
+for function in (ours, theirs):
+    torch._dynamo.reset()
+    graphs.clear()
+    counts.append([torch.compile(lambda x: function(x * 2) * 3, backend=backend)(torch.ones(1)).item(), len(graphs)])
+import torch._dynamo.eval_frame
+print(json.dumps({
+    "loaded": loaded, "asked": asked, "same": same, "counts": counts, "traced": traced,
+    "compiled": [isinstance(found, OptimizedModule), isinstance(plain, OptimizedModule)],
+    "whole": torch._dynamo.OptimizedModule is torch._dynamo.eval_frame.OptimizedModule,
+}))
+"""
+
+
+def test_the_compiler_is_there_when_something_is_compiled_and_traces_nothing_that_it_was_to_keep_away_from():
+    done = subprocess.run([sys.executable, "-P", "-c", COMPILED], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout) == {
+        "loaded": False,
+        "asked": [True, False],
+        "same": True,
+        "counts": [[9.0, 2], [9.0, 2]],  # broken in two where the function is called
+        "traced": [False] * 4,
+        "compiled": [True, False],
+        "whole": True,
+    }
+
+
+@pytest.mark.parametrize("part", ["source", "utils"])  # torchvision begins with utils
+def test_a_part_of_the_compiler_may_be_the_first_that_is_asked_for(part):
+    """Its modules are a circle, which begins at the package, and there is one of each."""
+    code = f"""
+from voxtile.lazy_packages import defer_packages
+defer_packages()
+import torch._dynamo.{part} as first
+from torch._dynamo import {part}, exc, utils
+print(first is {part}, exc.counters is utils.counters, first.__spec__.origin == first.__file__)
+"""
+    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False)
+    assert done.stdout == "True True True\n", done.stderr
+
+
 def test_rasterio_is_imported_without_boto3_which_is_there_when_asked_for():
     pytest.importorskip("rasterio")
     pytest.importorskip("boto3")

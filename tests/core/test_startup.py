@@ -32,7 +32,10 @@ heavy, lines = json.loads(sys.argv[1])
 for words in lines:
     said = io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-        status = main(words)
+        try:
+            status = main(words)
+        except SystemExit as left:  # as --print_config does
+            status = left.code or 0
     print(json.dumps([words, status, said.getvalue(), [name for name in heavy if name in sys.modules]]))
 """
 WRONG = {
@@ -149,6 +152,34 @@ def test_short_answers_import_nothing_heavy(answers, line):
     assert status == 0, said
     assert ANSWERS[line] in said
     assert not heavy or (line == "doctor" and _may_have_gpu())
+
+
+# What is imported by what needs PyTorch: these take as long as it does.
+OF_NO_USE = [
+    *(
+        "torch._dynamo.eval_frame",
+        "torch.distributed.fsdp",
+        "transformers",
+        "timm",
+        "open_clip",
+        "torchvision",
+        "pandas",
+    ),
+    *("matplotlib", "scipy", "sklearn", "torchmetrics.functional", "tensorboard"),
+]
+OF_TORCH = {
+    "plan medical/ct": ["duckdb", "blosc2", "PIL", "pyarrow.compute", "voxtile.corpus.reader"],
+    "fit -c medical/ct --print_config": ["sympy", "torch.distributed.tensor"],
+}
+
+
+@pytest.mark.parametrize("line", OF_TORCH)
+def test_what_needs_torch_imports_little_else(line):
+    asked = json.dumps([[*OF_NO_USE, *OF_TORCH[line]], [line.split()]])
+    done = subprocess.run([sys.executable, "-c", TYPED, asked], capture_output=True, text=True, check=True)
+    _, status, said, imported = json.loads(done.stdout.splitlines()[-1])
+    assert status == 0, said
+    assert not imported
 
 
 def test_every_model_of_the_installed_libraries_passes_and_a_name_of_none_does_not(monkeypatch):

@@ -24,7 +24,7 @@ from .presets.tile import TileAugment as TileAugment
 from .presets.tile import TilePreset as TilePreset
 from .presets.volume import VolumeAugment as VolumeAugment
 from .presets.volume import VolumePreset as VolumePreset
-from .regions.regions import RegionPolicy as RegionPolicy
+from .regions.policy import RegionPolicy as RegionPolicy
 
 __all__ = [
     "BasePreset",

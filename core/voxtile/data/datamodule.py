@@ -25,7 +25,7 @@ from voxtile.data.mixture.mixture import Mixture
 from voxtile.data.mixture.sources import MixedSources
 from voxtile.data.phantom import PhantomSpec
 from voxtile.data.presets.base import BasePreset, Preset
-from voxtile.data.regions.regions import RegionPolicy
+from voxtile.data.regions.policy import RegionPolicy
 from voxtile.data.seen_samples import TrainingMarks
 from voxtile.data.small_corpora import fitting_batch, say_missing
 from voxtile.data.source import DataSource

@@ -22,7 +22,8 @@ from voxtile.data.presets.base import Preset
 from voxtile.data.presets.roles import StudyReader
 from voxtile.data.regions.marked import MarkedRegions
 from voxtile.data.regions.masks import masking
-from voxtile.data.regions.regions import RegionDraws, RegionPolicy
+from voxtile.data.regions.policy import RegionPolicy
+from voxtile.data.regions.regions import RegionDraws
 from voxtile.data.sample_cache import BaseCache
 from voxtile.distributed import place
 from voxtile.errors import ConfigError, PresetError

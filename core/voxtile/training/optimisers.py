@@ -10,10 +10,10 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LambdaLR
 
+from voxtile.distributed import is_sharded
 from voxtile.errors import ConfigError
 from voxtile.models.dual import DualEncoder
 from voxtile.models.tuning import depths
@@ -168,7 +168,7 @@ class AdamW:
         learned = ((name, parameter) for name, parameter in named if parameter.requires_grad)
         for (tower, rate, decay, matrix), parameters in self.groups(learned, distances).items():
             for sharded in (False, True):  # the update of a group is one call, for one kind of tensor
-                if kind := [parameter for parameter in parameters if isinstance(parameter, DTensor) is sharded]:
+                if kind := [parameter for parameter in parameters if is_sharded(parameter) is sharded]:
                     options = {"tower": tower, "lr": self.lr * rate, "weight_decay": decay}
                     made[matrix].append({"params": kind, **options})
         optimizer = torch.optim.AdamW(
@@ -283,7 +283,7 @@ class MuonAndAdamW(Optimizer):
             raise ConfigError(
                 "optimizer.muon: no tower that learns has matrices between hidden features; set it to false"
             )
-        if any(isinstance(p, DTensor) for group in matrices for p in group["params"]):
+        if any(is_sharded(p) for group in matrices for p in group["params"]):
             raise ConfigError("optimizer.muon needs whole weights; use trainer.strategy ddp, or set it to false")
         self._muon = torch.optim.Muon(list(matrices), adjust_lr_fn="match_rms_adamw")
         self._others = others

@@ -17,7 +17,8 @@ from voxtile.data.presets.image import ImageAugment, ImagePreset
 from voxtile.data.presets.tile import TileAugment, TilePreset
 from voxtile.data.presets.volume import VolumeAugment, VolumePreset
 from voxtile.data.regions.masks import joined_mask
-from voxtile.data.regions.regions import RegionDraws, RegionPolicy
+from voxtile.data.regions.policy import RegionPolicy
+from voxtile.data.regions.regions import RegionDraws
 from voxtile.errors import ConfigError, CorpusError
 
 BRIGHT = 1000

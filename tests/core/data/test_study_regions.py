@@ -13,7 +13,8 @@ from voxtile.data.captions import CaptionPolicy
 from voxtile.data.draws import DrawDataset
 from voxtile.data.presets.image import ImagePreset
 from voxtile.data.presets.study import RoleVolume, StudyPreset
-from voxtile.data.regions.regions import RegionDraws, RegionPolicy
+from voxtile.data.regions.policy import RegionPolicy
+from voxtile.data.regions.regions import RegionDraws
 from voxtile.errors import ConfigError
 
 STUDIES, BRIGHT = 4, 1000

@@ -19,6 +19,7 @@ from voxtile.corpus.drafts import draft_folder
 from voxtile.corpus.integrity import HASH_DIGITS
 from voxtile.corpus.storage import set_room_aside, sync
 from voxtile.corpus.view import files as view_files
+from voxtile.corpus.view.evidence import write_evidence
 from voxtile.corpus.view.files import (
     CAPTIONS,
     CODECS,
@@ -34,7 +35,7 @@ from voxtile.corpus.view.key import LAYOUT, VIEW_VERSION, ViewChoice
 from voxtile.corpus.view.selection import Selection
 from voxtile.corpus.view.sums import ABOUT, with_sums
 from voxtile.corpus.view.tables import UNKNOWN, assign_splits, connect, join_captions, join_facts, select_samples
-from voxtile.corpus.view.text import hash63, text_hash, write_evidence
+from voxtile.corpus.view.text import hash63, text_hash
 from voxtile.errors import CorpusError
 
 

@@ -26,11 +26,11 @@ from voxtile.corpus.records import check_recorded_parts
 from voxtile.corpus.remote.announcing import Place, is_mirror
 from voxtile.corpus.source import StoredSample
 from voxtile.corpus.view.compile import write_view
+from voxtile.corpus.view.evidence import FACTS, HASHES
 from voxtile.corpus.view.files import NO_MOMENT, STUDY_WEIGHTS, WEIGHTS, JsonRows, MappedBatches, mapped_array
 from voxtile.corpus.view.key import INPUT_TABLES, LAYOUT, ViewChoice, view_key, view_stamp
 from voxtile.corpus.view.selection import ABOUT, CAPTIONS, EVERYTHING, SAMPLES, SUFFIX, find_selection
 from voxtile.corpus.view.sums import damage
-from voxtile.corpus.view.text import FACTS, HASHES
 from voxtile.errors import ConfigError, CorpusError
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, ClassVar, Literal, TypeAlias, cast, get_args
 
 import torch
 from torch import Tensor, nn
-from torch.distributed.tensor import DTensor
 
+from voxtile.distributed import is_sharded
 from voxtile.errors import ConfigError
 from voxtile.models.tower import TextTower
 from voxtile.objectives.base import Objective, rows_of
@@ -171,4 +171,4 @@ def drawn_texts(batch: Batch) -> Tensor:
 
 
 def _whole(value: Tensor) -> Tensor:
-    return value.full_tensor() if isinstance(value, DTensor) else value
+    return value.full_tensor() if is_sharded(value) else value

@@ -5,9 +5,8 @@ from __future__ import annotations
 import lightning.pytorch as pl
 import torch
 from torch import Tensor
-from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
-from torch.distributed.tensor import DTensor
 
+from voxtile.distributed import is_sharded
 from voxtile.errors import ConfigError
 from voxtile.training.checkpoint import Checkpoint
 
@@ -100,11 +99,11 @@ class WeightAverage(pl.Callback):
 
 def _whole(values: dict[str, Tensor], trainer: pl.Trainer) -> dict[str, Tensor]:
     """Put sharded values together, on the CPU of rank 0, as the strategy does with the weights; others as they are."""
-    if not any(isinstance(value, DTensor) for value in values.values()):
+    if not any(is_sharded(value) for value in values.values()):
         return dict(values)
     found = {}
     for name, value in values.items():
-        whole = value.full_tensor() if isinstance(value, DTensor) else value  # all processes must ask
+        whole = value.full_tensor() if is_sharded(value) else value  # all processes must ask
         if trainer.is_global_zero:
             found[name] = whole.cpu()
     return found
@@ -112,7 +111,9 @@ def _whole(values: dict[str, Tensor], trainer: pl.Trainer) -> dict[str, Tensor]:
 
 def _load_whole(module: pl.LightningModule, values: dict[str, Tensor]) -> None:
     """Load what `_whole` made into weights that are sharded or not."""
-    if any(isinstance(parameter, DTensor) for parameter in module.parameters()):
+    if any(is_sharded(parameter) for parameter in module.parameters()):
+        from torch.distributed.checkpoint.state_dict import StateDictOptions, set_model_state_dict
+
         set_model_state_dict(module, dict(values), options=StateDictOptions(full_state_dict=True))
     else:
         module.load_state_dict(values)

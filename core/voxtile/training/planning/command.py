@@ -11,7 +11,7 @@ from rich.table import Table
 from voxtile.console import output
 from voxtile.data.presets.base import Preset
 from voxtile.data.presets.load import preset_from_config
-from voxtile.data.regions.regions import RegionPolicy
+from voxtile.data.regions.policy import RegionPolicy
 from voxtile.domain import resolve
 from voxtile.errors import ConfigError, VoxtileError
 from voxtile.training.config_bases import read_config

@@ -22,7 +22,7 @@ from torch._subclasses.fake_tensor import (
     FakeTensorMode,
     UnsupportedOperatorException,
 )
-from torch.utils._pytree import tree_leaves
+from torch.utils._pytree import tree_leaves, tree_map
 from torch.utils.flop_counter import FlopCounterMode
 
 from voxtile.data.presets.base import Preset
@@ -269,10 +269,18 @@ class ShapesAlone(FakeTensorMode):  # type: ignore[no-untyped-call]
                 return fake[0].new_empty(fake[0].numel(), fake[0].dim(), dtype=torch.int64)
         if func is _ATEN._local_scalar_dense.default and fake[0].is_floating_point():
             return 1.0
+        if len(fake) < len(given):
+            args, kwargs = tree_map(self._shape_of, (args, kwargs))
         made = super().dispatch(func, types, args, kwargs or {})
         if not given and isinstance(made, FakeTensor) and not (made.is_floating_point() or made.is_complex()):
             return func(*args, **(kwargs or {}))
         return made
+
+    def _shape_of(self, value: object) -> object:
+        """A fake tensor for a real one; `FakeTensorMode` also keeps of what it is a view, and imports the compiler."""
+        if not isinstance(value, Tensor) or isinstance(value, FakeTensor):
+            return value
+        return self.fake_tensor_converter.from_meta_and_device(self, value.detach().to("meta"), value.device)
 
 
 def _require_shapes(module: ContrastiveModule) -> None:

@@ -18,11 +18,9 @@ import torch
 import torch.distributed as dist
 from torch import Tensor, nn
 from torch.distributed.device_mesh import DeviceMesh
-from torch.distributed.fsdp import fully_shard
-from torch.distributed.tensor import DTensor
 from torch.nn.parallel import DistributedDataParallel
 
-from voxtile.distributed import Share, place
+from voxtile.distributed import Share, is_sharded, place
 from voxtile.errors import ConfigError
 from voxtile.models.dual import DualEncoder
 from voxtile.models.tuning import blocks
@@ -152,6 +150,8 @@ def shard(encoder: DualEncoder, mesh: DeviceMesh) -> None:
         encoder: its towers are changed in place.
         mesh: one dimension, over the processes.
     """
+    from torch.distributed.fsdp import fully_shard  # which imports SymPy, and few runs are sharded
+
     for tower in (encoder.image, encoder.text):
         for block in blocks(tower).values():
             fully_shard(block, mesh=mesh)
@@ -173,7 +173,7 @@ def average_gradients(parameters: Iterable[nn.Parameter]) -> None:
     ranks = place()[1]
     waiting: dict[torch.dtype, list[Tensor]] = {}
     for parameter in parameters:
-        if parameter.grad is not None and not isinstance(parameter.grad, DTensor):
+        if parameter.grad is not None and not is_sharded(parameter.grad):
             waiting.setdefault(parameter.grad.dtype, []).append(parameter.grad)
     for grads in waiting.values():
         flat = torch.cat([grad.flatten() for grad in grads])
@@ -188,9 +188,9 @@ def gradient_norm(parameters: Iterable[nn.Parameter]) -> Tensor:
     kinds: tuple[list[Tensor], list[Tensor]] = ([], [])
     for parameter in parameters:
         if parameter.grad is not None:
-            kinds[isinstance(parameter.grad, DTensor)].append(parameter.grad)
+            kinds[is_sharded(parameter.grad)].append(parameter.grad)
     norms = [torch.nn.utils.get_total_norm(grads) for grads in kinds if grads]
-    whole = [norm.full_tensor() if isinstance(norm, DTensor) else norm for norm in norms]
+    whole = [norm.full_tensor() if is_sharded(norm) else norm for norm in norms]
     return torch.stack(whole).norm() if whole else torch.zeros(())
 
 

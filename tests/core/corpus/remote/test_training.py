@@ -20,7 +20,8 @@ from voxtile.data.images import CorpusImages
 from voxtile.data.loader import AnnouncedDraws
 from voxtile.data.presets.image import ImagePreset
 from voxtile.data.presets.volume import VolumePreset
-from voxtile.data.regions.regions import RegionDraws, RegionPolicy
+from voxtile.data.regions.policy import RegionPolicy
+from voxtile.data.regions.regions import RegionDraws
 from voxtile.errors import CorpusError, StoreError
 from voxtile.stages.embed.command import embed_corpus
 

@@ -16,7 +16,8 @@ from voxtile.data.images import CorpusImages
 from voxtile.data.presets.base import Preset
 from voxtile.data.presets.roles import StudyReader
 from voxtile.data.regions.masks import mask_metas, masking, placed_mask, soft
-from voxtile.data.regions.regions import RegionPolicy, RegionTable
+from voxtile.data.regions.policy import RegionPolicy
+from voxtile.data.regions.regions import RegionTable
 from voxtile.errors import EvaluationError
 from voxtile.evaluation.figures.metrics import Floats
 from voxtile.evaluation.figures.rows import Row, find_row

@@ -13,7 +13,8 @@ import numpy.typing as npt
 
 from voxtile.corpus.reader import Corpus
 from voxtile.data.regions.masks import spatial_shape
-from voxtile.data.regions.regions import RegionPolicy, RegionTable
+from voxtile.data.regions.policy import RegionPolicy
+from voxtile.data.regions.regions import RegionTable
 from voxtile.errors import EvaluationError
 from voxtile.evaluation.inputs.units import Units
 from voxtile.evaluation.kinds.referring.task import ReferringTask

@@ -14,6 +14,7 @@ from voxtile.data.captions import CaptionPolicy
 from voxtile.data.datamodule import CorpusDataModule
 from voxtile.data.presets.image import ImagePreset
 from voxtile.errors import ConfigError, InputError
+from voxtile_datasets.captions.checker import vocabulary
 from voxtile_datasets.captions.checker.check import VERSION
 from voxtile_datasets.captions.checker.command import check_captions
 from voxtile_datasets.captions.labels import facts_from_labels
@@ -68,6 +69,34 @@ def verdicts_of(root):
 
 def rows_of(root):
     return Corpus(root).table("verdicts").to_pylist()
+
+
+def test_a_dry_run_compiles_no_vocabulary_and_refuses_a_domain_that_has_none(corpus, monkeypatch, tmp_path):
+    def compiled(files):
+        raise AssertionError(files)
+
+    monkeypatch.setattr(vocabulary, "_load", compiled)
+    check_captions(corpus, domain="medical", dry_run=True, **INLINE)
+    assert not rows_of(corpus)
+    with pytest.raises(ConfigError, match=r"no domain 'medicine' has a vocabulary for checking; .*medical"):
+        check_captions(corpus, domain="medicine", dry_run=True, **INLINE)
+    monkeypatch.undo()
+    (tmp_path / "own.yaml").write_text("vocabulary: own\nconcepts: {thing: {terms: ['(broken']}}\n")
+    with pytest.raises(ConfigError, match="malformed"):
+        check_captions(corpus, vocabulary=tmp_path / "own.yaml", dry_run=True, **INLINE)
+
+
+def test_a_vocabulary_is_compiled_when_it_is_asked_for(monkeypatch):
+    compiled = []
+    monkeypatch.setattr(vocabulary, "_load", lambda files: compiled.append([file.parent.name for file in files]))
+    known = vocabulary.installed_vocabularies()
+    assert "medical" in known
+    assert "medicine" not in known
+    assert len(known) == len(list(known)) > 2
+    assert known.get("medicine") is None
+    assert not compiled
+    known["medical"]
+    assert len(compiled) == 1
 
 
 def test_captions_get_one_verdict_of_a_version_and_a_new_one_only_when_asked(corpus, capsys):

@@ -117,6 +117,15 @@ def test_a_dry_run_asks_nothing_and_says_what_it_would_take(tmp_path, capsys):
     assert not (tmp_path / "c.replies").exists()
 
 
+def test_a_dry_run_by_rules_reads_no_report_also_where_some_were_read_before(tmp_path, capsys, monkeypatch):
+    corpus = reported(tmp_path / "c", {"a": REPORT})
+    facts_from_reports(corpus)
+    assert "not read: " in capsys.readouterr().out
+    monkeypatch.setattr(RadiologyRules, "rows", None)
+    facts_from_reports(corpus, dry_run=True, retry=True)
+    assert "not read: " not in capsys.readouterr().out
+
+
 ENTRY = '{"finding": "cardiomegaly", "words": "cardiac shadow looks plumper", "polarity": "present"}'
 BAD = {
     "Markdown": f"Here are the findings:\n\n```json\n[{ENTRY}]\n```\nLet me know!",
@@ -373,6 +382,6 @@ def test_a_model_that_continues_texts_is_refused(tmp_path, monkeypatch):
         async def close(self):
             return None
 
-    monkeypatch.setattr(factory, "_local", lambda *_: Base(None))
+    monkeypatch.setattr(factory, "_local", lambda *_, **__: Base(None))
     with pytest.raises(ConfigError, match="only continues texts"):
         facts_from_reports(reported(tmp_path / "c", {"a": REPORT}), reader="model")

@@ -128,7 +128,7 @@ _SPELLING = (
 )
 # "Recognised" is "recognized"; "raised", "excised" and "bruised" are none of these.
 _ISE = re.compile(r"(?<!ra)(?<!w)(?<!c)(?<!v)(?<!m)(?<!u)(?<!d)(?<!pr)(?<!rt)is(e|ed|es|ing)$")
-_LEADING = tuple(british for british, _ in _SPELLING)
+_BRITISH = re.compile("|".join(british for british, _ in _SPELLING))
 
 
 @dataclass(frozen=True)
@@ -170,7 +170,7 @@ def normal_form(word: str) -> str:
     word = word.lower()
     if word in _IRREGULAR:
         return _IRREGULAR[word]
-    if any(british in word for british in _LEADING):
+    if _BRITISH.search(word):
         for british, american in _SPELLING:
             word = word.replace(british, american)
     if len(word) > 6 and (ise := _ISE.search(word)) is not None:

@@ -28,7 +28,7 @@ from voxtile_datasets.captions.context.prompts import PromptBook, installed_prom
 from voxtile_datasets.captions.context.sample import NO_FACTS, Row
 from voxtile_datasets.captions.context.selection import check_licences, chosen_samples
 from voxtile_datasets.captions.guards.repeated_facts import REPEATS
-from voxtile_datasets.captions.language import is_other_language
+from voxtile_datasets.captions.language import require_identifier
 from voxtile_datasets.captions.providers.budget import Budget
 from voxtile_datasets.captions.providers.cache import cache_of
 from voxtile_datasets.captions.providers.cached import CachedProvider, closed_on_failure
@@ -105,6 +105,7 @@ class ModelOptions:
             budget=Budget(self.max_usd, self.max_tokens), prices=self.prices, concurrency=self.concurrency,
             timeout_s=self.timeout, key_variable=self.key_variable, chat=False if self.completion else None,
             engine="inline" if run.get("dry_run") else run.get("engine", "inline"), workers=run.get("workers", 0),
+            load=not run.get("dry_run"),
         )  # fmt: skip
 
     def for_strategy(self, prompts: PromptBook, *, chat: bool) -> StrategyOptions:
@@ -137,7 +138,7 @@ def caption_with_model(corpus: Path, options: ModelOptions, run: Mapping[str, An
     leaves = options.provider == "openai" and is_remote(options.base_url or "")
     licences = chosen["licence"].unique().to_pylist()
     check_licences(licences, is_remote=leaves, allow_credentialed=options.allow_credentialed)
-    is_other_language("the languages of replies are told apart", "en")  # loads the model, or says what to install
+    require_identifier()  # of the languages of replies
     with folder_of_replies(corpus, options, dry_run=bool(run.get("dry_run"))) as cache:
         _caption(corpus, options, run, options.open(cache, run), prompts, chosen)
 

@@ -6,6 +6,7 @@ py3langid (Lui and Baldwin, langid.py, ACL 2012): naive Bayes over byte n-grams.
 from __future__ import annotations
 
 from functools import cache
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from voxtile.errors import MissingExtraError
@@ -49,6 +50,16 @@ def language_of(text: str) -> str:
         MissingExtraError: py3langid is not installed.
     """
     return str(_identifier().rank(text)[0][0])
+
+
+def require_identifier() -> None:
+    """Refuse to go on without what tells languages apart; its model, half a second, is read when it is asked.
+
+    Raises:
+        MissingExtraError: py3langid is not installed.
+    """
+    if find_spec("py3langid") is None:
+        raise MissingExtraError("py3langid", "llm")
 
 
 @cache

@@ -41,6 +41,8 @@ def read_reports(corpus: Path, rules: RuleReader, options: ReadingOptions, table
         read_by_model(corpus, rules, options, lambda: output().print(table()))
         return
     summary = run_task(RuleReportTask(corpus, rules), corpus, options)
+    if options.dry_run:
+        return
     output().print(table())
     say_unread(listed_unread(corpus, lambda report: rules.rows("", report).unread), options.listing)
     summary.raise_if_failed()

@@ -93,6 +93,8 @@ def check_captions(
     known = installed_vocabularies(extra)
     if domain is not None and domain not in known:
         raise ConfigError(f"no domain '{domain}' has a vocabulary for checking; there are: {', '.join(sorted(known))}")
+    if extra:  # a malformed one is refused here; those of domains are compiled where captions are judged
+        tuple(known.values())
     if second_opinion is None:
         version = _version(corpus, NAME, again=again)
         summary = run_task(CheckTask(corpus, domain, extra, raw, version, key_file), corpus, RunOptions(**run))

@@ -198,7 +198,7 @@ def _in_language(known: Known, lang: str) -> Known:
 
 
 @cache
-def _vocabularies(extra: tuple[Path, ...]) -> dict[str, Vocabulary]:
+def _vocabularies(extra: tuple[Path, ...]) -> Mapping[str, Vocabulary]:
     return installed_vocabularies(extra)
 
 

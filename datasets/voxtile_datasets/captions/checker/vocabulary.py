@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -220,13 +220,35 @@ class Vocabulary:
         return {name: frozenset(others) for name, others in wide.items()}
 
 
-def installed_vocabularies(extra: Sequence[Path] = ()) -> dict[str, Vocabulary]:
-    """The claim vocabulary of each installed domain that has one, the files given besides joined to each.
+class InstalledVocabularies(Mapping[str, Vocabulary]):
+    """The claim vocabulary of each installed domain that has one; compiled when it is asked for, since few ever are.
+
+    Args:
+        extra: files that are joined to each.
 
     Raises:
-        ConfigError: a file is missing or malformed.
+        ConfigError: of one that is asked for a file is missing or malformed.
     """
-    return {name: Vocabulary.load(files) for name, files in _files(extra).items()}
+
+    def __init__(self, extra: Sequence[Path] = ()) -> None:
+        self._files = _files(extra)
+
+    def __getitem__(self, domain: str) -> Vocabulary:
+        return Vocabulary.load(self._files[domain])
+
+    def __contains__(self, domain: object) -> bool:
+        return domain in self._files
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._files)
+
+    def __len__(self) -> int:
+        return len(self._files)
+
+
+def installed_vocabularies(extra: Sequence[Path] = ()) -> InstalledVocabularies:
+    """See `InstalledVocabularies`."""
+    return InstalledVocabularies(extra)
 
 
 def vocabulary_digests(extra: Sequence[Path] = ()) -> dict[str, str]:

@@ -34,6 +34,7 @@ def open_provider(
     chat: bool | None = None,
     engine: str = "inline",
     workers: int = 0,
+    load: bool = True,
 ) -> CachedProvider:
     """Open a provider; close it when done.
 
@@ -52,6 +53,7 @@ def open_provider(
         chat: of `openai`, False for a base model; None means True.
         engine: `ray` has the nodes of a cluster load the model of `local`; anything else loads it here.
         workers: of `ray`, nodes at most; 0 means all.
+        load: False where nothing is asked, as in a dry run: the weights of `local` are not read.
 
     Raises:
         ConfigError: the name, address, cache, prices or budget cannot be used.
@@ -76,7 +78,7 @@ def open_provider(
         if name == "replay":
             return CachedProvider(ReplayProvider(replies, model), replies)
         if name == "local":
-            return CachedProvider(_local(model, concurrency), replies, budget=budget)
+            return CachedProvider(_local(model, concurrency, load=load), replies, budget=budget)
         price = _price(model, base_url, prices, budget)
         from voxtile_datasets.captions.providers.http.openai import OpenAIProvider
 
@@ -106,17 +108,17 @@ def _on_cluster(
         raise
 
 
-def _local(model: str | None, concurrency: int | None) -> Provider:
+def _local(model: str | None, concurrency: int | None, *, load: bool) -> Provider:
     from voxtile_datasets.captions.providers.default_model import SLOTS, default_model, named_model
     from voxtile_datasets.captions.providers.local import LocalProvider
 
     slots = concurrency or SLOTS
     if model:
-        return LocalProvider(named_model(model), slots=slots)
+        return LocalProvider(named_model(model), slots=slots, load=load)
     choice = default_model(slots)
     if choice.why:
         Console(stderr=True).print(f"note: {choice.why}", highlight=False, soft_wrap=True)
-    return LocalProvider(choice.model.assembled(), slots=slots)
+    return LocalProvider(choice.model.assembled(), slots=slots, load=load)
 
 
 def _price(model: str | None, base_url: str | None, prices: Path | None, budget: Budget | None) -> Price:

@@ -27,6 +27,13 @@ class LocalProvider:
     Each request runs in a slot of the batch. Twice as many are handed over as there are slots, so that a slot which
     falls free is filled before the next step; slots keep the beginning that prompts have in common.
 
+    Args:
+        path: of the model; by default the best that memory has room for.
+        slots: requests in one batch.
+        context: tokens of a prompt and its reply together, at most those that the model was trained on.
+        threads: to compute with; by default the processors that are free.
+        load: read the weights; without them the model says its name, and is asked nothing.
+
     Attributes:
         model: the file's name with a fingerprint of its content.
         chat: the file has a chat template.
@@ -37,7 +44,13 @@ class LocalProvider:
     name = "local"
 
     def __init__(
-        self, path: Path | None = None, *, slots: int = SLOTS, context: int | None = None, threads: int | None = None
+        self,
+        path: Path | None = None,
+        *,
+        slots: int = SLOTS,
+        context: int | None = None,
+        threads: int | None = None,
+        load: bool = True,
     ) -> None:
         if slots < 1:
             raise ConfigError(f"the number of slots is {slots}; give at least 1")
@@ -46,7 +59,7 @@ class LocalProvider:
         self.model, self.chat, self.slots = header.name, header.chat, slots
         self.content = header.content
         self.context = min(context or CONTEXT, header.context or CONTEXT)
-        self._server = _loaded(path, slots, self.context, threads or _processors())
+        self._server: Any = _loaded(path, slots, self.context, threads or _processors()) if load else None
         self._threads = ThreadPoolExecutor(self.concurrency, "local-model")
 
     @property
@@ -59,7 +72,7 @@ class LocalProvider:
         if request.images:
             raise ProviderError(f"the local model '{self.model}' reads no pictures; use --provider openai for those")
         if self._server is None:
-            raise ProviderError(f"the local model '{self.model}' is closed")
+            raise ProviderError(f"the local model '{self.model}' is closed, or was not loaded")
         begun = time.perf_counter()
         content = await asyncio.get_running_loop().run_in_executor(self._threads, self._complete, request)
         error = content.get("error") if isinstance(content, dict) else None

@@ -238,7 +238,7 @@ class CorpusDataModule(TrainingContents, pl.LightningDataModule):
         trainer = self.trainer
         if stage == "fit":
             made_by_rank_0(lambda: refuse_forbidden(self._sources()))
-            self._fit_batch()
+            made_by_each(self._fit_batch)
             say_missing({role: self._size(role) for role in self._splits}, self._splits)
         if (
             stage == "fit"

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from voxtile.data.seen_samples import TrainingMarks
-from voxtile.distributed import place
+from voxtile.distributed import made_by_each, place
 from voxtile.models.dual import DualEncoder
 from voxtile.objectives.base import Objective
 from voxtile.training.checkpoint import Checkpoint
@@ -156,7 +156,8 @@ class ContrastiveModule(pl.LightningModule):
         self.setup_objectives(tuple(data.fact_names))
         if stage == "fit":
             begin_objectives(self._objectives, self.pretrained)
-            check_run(self.trainer, self.encoder, self._objectives, self.large_batch, self.image_lock)
+            parts = self.encoder, self._objectives, self.large_batch, self.image_lock
+            made_by_each(lambda: check_run(self.trainer, *parts))
             self.training_marks = getattr(data, "training_marks", None)
             learn_from(data, self.encoder, self._objectives)
 

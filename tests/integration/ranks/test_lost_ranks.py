@@ -175,3 +175,12 @@ def test_a_rank_with_another_config_does_not_train_along(nursery, xray_corpus, t
     (line,) = errors(said)  # of all processes on the machine
     host = platform.node()
     assert f"rank 1 (on {host}) has 0.5 for model.optimizer.lr where rank 0 (on {host}) has 0.003; start all" in line
+
+
+@pytest.mark.slow
+@pytest.mark.sweep(ci=True)
+def test_what_all_ranks_refuse_is_said_once(nursery, xray_corpus, tmp_path):
+    statuses, said = fit(nursery, xray_corpus, tmp_path, "--trainer.accumulate_grad_batches", 2)
+    assert statuses == (2, 2), said
+    (line,) = errors(said)
+    assert "trainer.accumulate_grad_batches 2 does not give the loss of" in line

@@ -10,7 +10,8 @@ from dataclasses import dataclass, fields
 from io import StringIO
 from numbers import Integral, Real
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from types import SimpleNamespace
+from typing import TYPE_CHECKING, Any, get_args, get_type_hints
 
 import pyarrow as pa
 
@@ -120,8 +121,9 @@ def _converter(kind: str) -> Command:
 def _check_options(function: Callable[..., Any], kind: str, options: Mapping[str, Any]) -> None:
     parameters = inspect.signature(function).parameters.values()
     known = {p.name: str(p.annotation) for p in parameters if p.kind is p.KEYWORD_ONLY}
-    if any(p.kind is p.VAR_KEYWORD for p in parameters):
-        known = {field.name: str(field.type) for field in fields(RunOptions)} | known
+    for p in parameters:
+        if p.kind is p.VAR_KEYWORD:
+            known = {field.name: str(field.type) for field in fields(_shared_options(function, p))} | known
     for name, value in options.items():
         if name not in known:
             raise ConfigError(f"the converter '{kind}' has no option '{name}'{nearest(name, known)}")
@@ -129,6 +131,13 @@ def _check_options(function: Callable[..., Any], kind: str, options: Mapping[str
         if set(types) <= _PLAIN.keys() and not any(isinstance(value, _PLAIN[one][0]) for one in types):
             wanted = " or ".join(_PLAIN[one][1] for one in types)
             raise ConfigError(f"the option '{name}' of the converter '{kind}' is {wanted}, not {value!r:.80}")
+
+
+def _shared_options(function: Callable[..., Any], parameter: inspect.Parameter) -> type:
+    """The dataclass that `**run: Any` or `**options: Annotated[Any, ThingOptions]` of a converter stands for."""
+    written = SimpleNamespace(__annotations__={"options": parameter.annotation})
+    hint = get_type_hints(written, vars(inspect.getmodule(function)), include_extras=True)["options"]
+    return next((one for one in get_args(hint)[1:] if isinstance(one, type)), RunOptions)
 
 
 def _as_declared(function: Callable[..., Any], name: str, value: object) -> object:

@@ -198,6 +198,10 @@ class OpenedCorpus(Corpus):
     which are for people, are no samples here; they are in the table.
     """
 
+    def __init__(self, *roots: str | os.PathLike[str]) -> None:
+        super().__init__(*roots)
+        self.roots = tuple(root.absolute() for root in self.roots)  # a script or notebook may go to another folder
+
     def __repr__(self) -> str:
         return f"OpenedCorpus({', '.join(map(str, self.roots))}: {len(self)} samples)"
 

@@ -172,6 +172,13 @@ def array_sample(image: object, preset: Preset, given: Given) -> ArraySample:
     Raises:
         PresetError: something is missing that the preset needs, or the array does not fit.
     """
+    if isinstance(image, list | tuple) and any(
+        isinstance(one, Sample | str | os.PathLike | Image.Image) for one in image
+    ):
+        raise PresetError(
+            f"one image is taken at a time, not a {type(image).__name__} of {len(image)}; join several with "
+            "torch.cat([model.preprocess(one) for one in images])"
+        )
     if isinstance(image, Image.Image):
         whole = image.mode[:1] in ("L", "I", "F") and image.mode != "LA"  # more than 8 bits would be cut at 255
         image = np.asarray(image if whole else image.convert("RGB"))

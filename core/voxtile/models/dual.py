@@ -109,8 +109,7 @@ class DualEncoder(nn.Module):
                     mean.requires_grad_(False)
         self.study = study or StudyPool()
         self.study.setup(self.image.width)
-        settle(self.image)  # from the start, since Lightning leaves modes as they are
-        settle(self.text)
+        self.train()  # Lightning leaves modes as they are, and transformers gives its models in evaluation mode
 
     def train(self, mode: bool = True) -> DualEncoder:
         """Towers' parts that are not trained stay in evaluation mode."""

@@ -1,6 +1,11 @@
 """`voxtile.convert` and `voxtile.evaluate` give as objects what the commands write and print."""
 
+from __future__ import annotations
+
 import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
 
 import numpy as np
 import pyarrow as pa
@@ -12,6 +17,8 @@ from tests.core.evaluate.test_single_label import pictures  # noqa: F401 - a fix
 import voxtile
 import voxtile.models.protocol
 from voxtile.cli.main import main
+from voxtile.domain import Command, Domain
+from voxtile.engine.run import RunOptions
 from voxtile.errors import ConfigError, InputError, RunFailedError
 
 
@@ -45,6 +52,31 @@ def test_a_conversion_with_failures_is_an_error_and_keeps_what_worked(folder, tm
     with pytest.raises(RunFailedError, match="1 of 3 inputs failed"):
         voxtile.convert("image", folder, tmp_path / "corpus", workers=1)
     assert len(voxtile.open_corpus(tmp_path / "corpus")) == 2
+
+
+@dataclass(frozen=True)
+class OwnOptions(RunOptions):
+    """What several converters of a plugin share."""
+
+    block: int = 0
+
+
+def converter_of_ones_own(source: Path, corpus: Path, **options: Annotated[Any, OwnOptions]) -> None:
+    """Takes the options of `OwnOptions`, and those of a run."""
+    (corpus.parent / "given").write_text(f"{source.name} {OwnOptions(**options).block} {options['workers']}")
+
+
+def test_options_that_the_converters_of_a_plugin_share_are_taken(tmp_path, monkeypatch):
+    own = Command(f"{__name__}:converter_of_ones_own", "stacks")
+    plugin = Domain("em", "stacks", converters={"stack": own})
+    monkeypatch.setattr("voxtile.api.conversion.discover", lambda: ({"em": plugin}, ()))
+    monkeypatch.setattr(Command, "load", lambda self: converter_of_ones_own)
+    voxtile.convert("stack", "in", tmp_path / "corpus", block=8, workers=1)
+    assert (tmp_path / "given").read_text() == "in 8 1"
+    with pytest.raises(ConfigError, match="'block' of the converter 'stack' is a whole number, not 'eight'"):
+        voxtile.convert("stack", "in", tmp_path / "corpus", block="eight")
+    with pytest.raises(ConfigError, match="has no option 'blok'; did you mean 'block'"):
+        voxtile.convert("stack", "in", tmp_path / "corpus", blok=8)
 
 
 @pytest.mark.parametrize(

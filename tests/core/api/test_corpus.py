@@ -80,6 +80,16 @@ def test_the_dataset_can_be_narrowed_pickled_and_indexed(ct_corpus):
     assert len(corpus.dataset(preset=VOLUMES, where="study = 't1'")) == 1
 
 
+def test_a_corpus_stays_the_one_that_was_opened_when_the_current_folder_changes(ct_corpus, tmp_path, monkeypatch):
+    monkeypatch.chdir(ct_corpus.parent)
+    corpus = voxtile.open_corpus(ct_corpus.name)
+    wanted = {sample.uid: sample.image for sample in voxtile.open_corpus(ct_corpus)}
+    monkeypatch.chdir(tmp_path)
+    assert all(np.array_equal(corpus[uid].image, image) for uid, image in wanted.items())
+    assert len(corpus.dataset(preset=VOLUMES)) == len(corpus) == 6
+    assert not any(tmp_path.iterdir())
+
+
 def test_what_cannot_be_loaded_is_one_sentence(ct_corpus, tile_corpus, tmp_path):
     with pytest.raises(CorpusError, match="is not a corpus"):
         voxtile.open_corpus(tmp_path)

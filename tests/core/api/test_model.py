@@ -151,6 +151,7 @@ MM = (3.0, 2.0, 1.5)
         ("nothing.nii", {}, InputError, "'nothing.nii' does not exist"),
         ("nothing.nii", {"spacing_mm": MM}, ConfigError, "spacing_mm goes with arrays"),
         (torch.zeros(1, 8, 8, 8), {}, ConfigError, "a tensor is taken as preprocess gives it"),
+        (["a.nii", "b.nii"], {}, PresetError, "one image is taken at a time, not a list of 2; join several with"),
     ],
 )
 def test_an_image_that_does_not_say_enough_is_refused_by_the_argument_that_is_missing(ct, image, given, error, said):

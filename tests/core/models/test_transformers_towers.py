@@ -4,9 +4,11 @@ import pytest
 import torch
 
 from voxtile.errors import CheckpointError, ConfigError
+from voxtile.models import ConvTower
+from voxtile.models.dual import DualEncoder
 from voxtile.models.hub.transformers import HuggingFaceImage, HuggingFaceText
 from voxtile.models.tower import ImageTower, TextTower, resolve_tower
-from voxtile.models.tuning import blocks
+from voxtile.models.tuning import Tuning, blocks
 from voxtile.training.rebuild import without_weights
 
 transformers = pytest.importorskip("transformers")
@@ -68,6 +70,17 @@ def test_texts_are_encoded_as_each_by_itself(folder):
     assert torch.allclose(tower(tokens).pooled[0], encoded.tokens[0, : int(encoded.mask[0].sum())].mean(0), atol=1e-5)
     assert len(blocks(tower)) == 2
     assert tower.load_report.used
+
+
+@pytest.mark.parametrize("folder", ["bert"], indirect=True)
+@pytest.mark.parametrize(("mode", "drops"), [("full", True), ("frozen", False)])
+def test_it_trains_with_its_dropout_and_is_still_where_it_is_frozen(folder, mode, drops):
+    """transformers gives models in evaluation mode, and a trainer leaves modes as they are."""
+    text = HuggingFaceText(name=str(folder), context=32)
+    model = DualEncoder(image=ConvTower(dimensions=2), text=text, embed_dim=8, text_tuning=Tuning(mode=mode))
+    tokens, _ = text.tokenizer.encode(TEXTS)
+    again = [model.text(tokens).pooled for _ in range(2)]
+    assert torch.equal(*again) is not drops
 
 
 def test_long_texts_are_cut_or_refused(folder):

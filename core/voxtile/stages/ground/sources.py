@@ -56,7 +56,9 @@ class SlidePatches:
 
 
 def kind_of(image: Path) -> str:
-    """What an image is: dicom, nifti, geotiff, wsi, picture, or the converter that a plugin reads such files with.
+    """What an image is by itself: dicom, nifti, geotiff, wsi, picture, or a plugin's converter that reads such files.
+
+    What a model takes it for is decided by `read_as`.
 
     Raises:
         InputError: there is no such file, or its kind is not known.
@@ -70,23 +72,22 @@ def kind_of(image: Path) -> str:
     files = [image] if image.is_file() else sorted(p for p in image.rglob("*") if p.is_file())
     if any(_is_dicom(path) for path in files[:1000]):
         return "dicom"
-    if image.is_file() and (converter := _converter_of(name)) is not None:
-        return converter
+    if image.is_file() and (converters := _converters_of(name)):
+        return next(iter(converters))
     raise InputError(
         f"'{image}' is neither DICOM nor NIfTI nor a georeferenced raster (.tif, .jp2) nor a whole slide (.svs, "
         f".ndpi, …) nor a picture (.png, .jpg){_endings()}; convert it to one of these"
     )
 
 
-def _converter_of(name: str) -> str | None:
-    """The converter of an installed plugin that reads files so named."""
-    found = (
-        converter
+def _converters_of(name: str) -> dict[str, str]:
+    """Converters of installed plugins that read files so named, and the package that each is of."""
+    return {
+        converter: domain.converters[converter].target.partition(":")[0].partition(".")[0]
         for domain in discover()[0].values()
         for converter, endings in domain.endings.items()
         if converter in domain.converters and name.endswith(tuple(ending.casefold() for ending in endings))
-    )
-    return next(found, None)
+    }
 
 
 def _endings() -> str:
@@ -96,7 +97,23 @@ def _endings() -> str:
 
 
 def read_as(kind: str, image: Path, preset: object) -> str:
-    """The kind as a model reads it: a TIFF of no place is a slide to one of pictures, and so is slide microscopy."""
+    """The kind as a model reads it.
+
+    A model with a preset of a plugin reads what a converter of that plugin does, whoever else reads files so named. A
+    TIFF of no place is a slide to a model of pictures, and so is slide microscopy.
+
+    Raises:
+        InputError: converters of two plugins read such files, and the model is of neither.
+    """
+    converters = _converters_of(image.name.casefold()) if image.is_file() else {}
+    package = type(preset).__module__.partition(".")[0]
+    if own := next((converter for converter, of in converters.items() if of == package), None):
+        return own
+    if kind in converters and len(converters) > 1:
+        raise InputError(
+            f"'{image}' is read by the converters {' and '.join(converters)} of several plugins, and the model is of "
+            "none of them; convert it with one (voxtile convert), and take the corpus"
+        )
     pictures = isinstance(preset, ImagePreset) and (not preset.modalities or "SM" in preset.modalities)
     slide = pictures and (
         (kind == "geotiff" and not _has_place(image)) or (kind == "dicom" and "SM" in getattr(preset, "modalities", ()))

@@ -29,6 +29,7 @@ from voxtile.cli.main import main
 from voxtile.cli.options import build_command
 from voxtile.cli.signature import imported_signature
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.schema import DESCRIPTIVE, MEASURED
 from voxtile.domain import Command, Domain, discover
 from voxtile.evaluation.tasks.file import read_task
 from voxtile.listed_classes import listed_class, public_name
@@ -135,6 +136,7 @@ class DomainContract:
                 except pytest.skip.Exception:
                     continue
                 self._check_conversion([word, name, str(source)], folder, self.options.get(name, ()))
+                self._check_words(domain, folder / "one")
                 converted += 1
         if not converted:
             pytest.skip(f"no sample files for any converter of '{self.domain_name}': override source_for")
@@ -149,6 +151,18 @@ class DomainContract:
         assert _bytes(one) == _bytes(two), f"{words}: the bytes depend on where the conversion runs"
         assert not verify(one).problems
         assert len(Corpus(one).table("samples"))
+
+    def _check_words(self, domain: Domain, corpus: Path) -> None:
+        """Facts of the samples are worded, and captions read, with the domain's wordings, phrases and claims."""
+        words = (*domain.wordings, *domain.claims, *filter(None, [domain.phrases]))
+        facts = Corpus(corpus).table("facts", ["concept", "source"]).to_pylist()
+        if not words or not any(
+            fact["concept"] not in DESCRIPTIVE and not (fact["source"] or "").startswith(MEASURED) for fact in facts
+        ):
+            return
+        bank = ["--bank", domain.name] if domain.phrases else []
+        assert main(["caption", "template", str(corpus), *bank, "--engine", "inline"]) == 0, f"look at {words}"
+        assert main(["check", str(corpus), "--engine", "inline"]) == 0, f"look at {words}"
 
 
 def _commands(domain: Domain) -> dict[str, Command]:

@@ -74,6 +74,7 @@ class Bank:
         generic: wording of concepts that the bank does not know.
         concepts: normalised concept or alias → wording.
         places: normalised location, or `default`, → the phrase for it.
+        broken: why an installed file cannot be used, else empty: it words nothing, and what it may be of is refused.
     """
 
     name: str
@@ -85,6 +86,7 @@ class Bank:
     concepts: Mapping[str, Wording]
     shared: frozenset[str] = frozenset()
     places: Mapping[str, str] = field(default_factory=dict)
+    broken: str = ""
 
     def wording_of(self, concept: str) -> Wording:
         """How a concept is worded; as any where the bank does not know it."""
@@ -109,16 +111,35 @@ def normalise(concept: str) -> str:
 def installed_banks(extra: Sequence[Path] = ()) -> tuple[Bank, ...]:
     """The banks of all installed domains, the special ones before the general one.
 
+    A domain's file that cannot be read is there as a broken bank, so that it stops nobody whose modality another names.
+
     Args:
         extra: further files, which come first.
 
     Raises:
-        ConfigError: a file is not a bank.
+        ConfigError: a further file, or the general one, is not a bank.
     """
     domains, _ = discover()
-    files = [path for name, domain in domains.items() if name != _GENERAL for path in domain.wordings]
+    special = [
+        _bank_of_domain(name, path) for name, domain in domains.items() if name != _GENERAL for path in domain.wordings
+    ]
+    special.sort(key=lambda bank: bool(bank.broken))
     general = domains[_GENERAL].wordings if _GENERAL in domains else ()
-    return tuple(load_bank(path) for path in (*extra, *files, *general))
+    return (*map(load_bank, extra), *special, *map(load_bank, general))
+
+
+def _bank_of_domain(name: str, path: Path) -> Bank:
+    try:
+        bank = load_bank(path)
+        if not bank.modalities | bank.shared:
+            raise ConfigError(
+                f"wording bank '{path}' must list its 'modalities' (or 'shared' ones): without them that of a domain "
+                "would word the pictures of all others"
+            )
+    except ConfigError as error:
+        nothing = Wording((), None, {})
+        return Bank(name, "broken", "", frozenset(), {}, nothing, {}, broken=f"{error} (of the plugin '{name}')")
+    return bank
 
 
 def bank_for(banks: Sequence[Bank], modality: str | None, concepts: Iterable[str] = ()) -> Bank:
@@ -131,7 +152,7 @@ def bank_for(banks: Sequence[Bank], modality: str | None, concepts: Iterable[str
             which bank, of those that share the modality, comes before the general one.
 
     Raises:
-        ConfigError: none does.
+        ConfigError: none does, or it may be the broken one.
     """
     names = frozenset(map(normalise, concepts))
     sharing = [bank for bank in banks if modality in bank.shared]
@@ -140,6 +161,8 @@ def bank_for(banks: Sequence[Bank], modality: str | None, concepts: Iterable[str
         if 2 * known[bank.identity] >= len(names) > 0 and not any(modality in own.modalities for own in banks):
             return bank
     for bank in banks:
+        if bank.broken:
+            raise ConfigError(bank.broken)
         if not bank.modalities or modality in bank.modalities:
             return bank
     raise ConfigError(f"no wording bank applies to the modality '{modality}'; give one with --bank FILE")
@@ -158,9 +181,11 @@ def load_bank(path: Path) -> Bank:
 
 
 def _bank(data: bytes, content: Any, place: str) -> Bank:  # noqa: ANN401 - what a YAML file holds
-    keys = {"bank", "version", "modalities", "shared", "images", "places", "generic", "concepts"}
-    if not isinstance(content, dict) or not {"bank", "version", "generic"} <= content.keys() <= keys:
-        raise ConfigError(f"{place} must be a mapping with the keys {', '.join(sorted(keys))}")
+    needed, others = ("bank", "generic", "version"), ("concepts", "images", "modalities", "places", "shared")
+    if not isinstance(content, dict) or not {*needed} <= content.keys() <= {*needed, *others}:
+        raise ConfigError(
+            f"{place} must be a mapping with the keys {', '.join(needed)}, and any of {', '.join(others)}"
+        )
     generic = _wording(content["generic"], f"{place}, generic", None)
     concepts: dict[str, Wording] = {}
     for concept, body in (content.get("concepts") or {}).items():

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from functools import cache
 
 from voxtile.domain import discover
+from voxtile.errors import ConfigError
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 from voxtile_datasets.captions.wordings import load_bank
 
@@ -21,6 +22,9 @@ def choose(vocabularies: Mapping[str, Vocabulary], modality: str | None, concept
         vocabularies: by domain.
         modality: of the sample.
         concepts: names in its facts and scopes.
+
+    Raises:
+        ConfigError: it is, or may be, that of a domain whose files cannot be read.
     """
     named = _by_modality(modality, tuple(vocabularies))
     if named is not None:
@@ -32,8 +36,13 @@ def choose(vocabularies: Mapping[str, Vocabulary], modality: str | None, concept
 
 @cache
 def _by_modality(modality: str | None, domains: tuple[str, ...]) -> str | None:
-    installed = discover()[0]
+    installed, unread = discover()[0], []
     for name in domains:
-        if any(modality in load_bank(path).modalities for path in installed[name].wordings):
-            return name
+        try:
+            if any(modality in load_bank(path).modalities for path in installed[name].wordings):
+                return name
+        except ConfigError as error:
+            unread.append(error)
+    if unread:
+        raise unread[0]
     return None

@@ -252,12 +252,15 @@ def installed_vocabularies(extra: Sequence[Path] = ()) -> InstalledVocabularies:
 
 
 def vocabulary_digests(extra: Sequence[Path] = ()) -> dict[str, str]:
-    """The hash of each vocabulary's files, which says whether it is the same; nothing is compiled.
+    """The hash of each vocabulary's files, which says whether it is the same; nothing is compiled."""
+    return {name: _digest(files) for name, files in _files(extra).items()}
 
-    Raises:
-        ConfigError: a file is missing or malformed.
-    """
-    return {name: _joined(files).sha256 for name, files in _files(extra).items()}
+
+def _digest(files: tuple[Path, ...]) -> str:
+    try:
+        return _joined(files).sha256
+    except ConfigError:
+        return "broken"
 
 
 def _files(extra: Sequence[Path]) -> dict[str, tuple[Path, ...]]:

@@ -17,7 +17,14 @@ from torch import Tensor, nn
 from voxtile.errors import ConfigError
 from voxtile.models.source_scales import SourceScales
 from voxtile.models.study import StudyPool
-from voxtile.models.tower import ImageTower, TextTower, full_precision, resolve_tower
+from voxtile.models.tower import (
+    ImageTower,
+    TextTower,
+    full_precision,
+    require_described,
+    require_encoded,
+    resolve_tower,
+)
 from voxtile.models.tuning import Tuning, settle
 from voxtile.types import Batch, Encoded, ItemScales, Members
 
@@ -76,6 +83,8 @@ class DualEncoder(nn.Module):
         super().__init__()
         self.image = resolve_tower(image, ImageTower)
         self.text = resolve_tower(text, TextTower)
+        require_described(self.image, ImageTower)
+        require_described(self.text, TextTower)
         low, high = logit_scale_limits
         if logit_scale == "pretrained":
             logit_scale, stored_bias = _of_pair(self.text, project)
@@ -144,6 +153,7 @@ class DualEncoder(nn.Module):
     def encode_samples(self, images: Tensor, tokens: bool = False) -> tuple[Tensor, Encoded]:
         """Encode [S, C, *G] images to [S, D] normalised embeddings and the tower's own output."""
         encoded: Encoded = self.image(images, tokens=tokens)
+        require_encoded(self.image, encoded)
         return self.project_samples(encoded), encoded
 
     def project_samples(self, encoded: Encoded) -> Tensor:
@@ -244,6 +254,7 @@ class DualEncoder(nn.Module):
             pooled = self.log_scale.new_zeros(0, self.text.width)
             return pooled.new_zeros(0, self.embed_dim), Encoded(pooled)
         encoded: Encoded = self.text(tokens, local=local) if self.text.skips_tokens else self.text(tokens)
+        require_encoded(self.text, encoded)
         return F.normalize(full_precision(self.text_projection(encoded.pooled)), dim=1), encoded
 
 

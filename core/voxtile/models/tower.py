@@ -194,8 +194,12 @@ def resolve_tower(tower: Tower | str, kind: type[Tower]) -> Tower:
     hub, _, name = tower.partition(":")
     if hub not in HUBS or not name:
         near = nearest_class(tower)
-        otherwise = f"give a class_path, or a name that starts with {', '.join(HUBS)}:"
-        raise ConfigError(f"'{tower}' is no tower{near or f'; {otherwise}'}")
+        otherwise = f"; give a class_path, or a name that starts with {', '.join(HUBS)}:"
+        if "." in tower and ":" not in tower:  # nothing is imported to say which: the name may come from anybody
+            otherwise = (
+                f": its module cannot be imported, lacks it, or it is no subclass of voxtile.models.{kind.__name__}"
+            )
+        raise ConfigError(f"'{tower}' is no tower{near or otherwise}")
     module, image_class, text_class = HUBS[hub]
     wanted = image_class if kind is ImageTower else text_class
     if wanted is None:
@@ -204,6 +208,43 @@ def resolve_tower(tower: Tower | str, kind: type[Tower]) -> Tower:
     name, pretrained = importlib.import_module(module).hub_name(name)
     tower_made: Tower = made(name=name, pretrained=pretrained)
     return tower_made
+
+
+def require_described(tower: nn.Module, kind: type[ImageTower] | type[TextTower]) -> None:
+    """Check what a class of one's own has to say of itself.
+
+    Args:
+        tower: of one's own.
+        kind: what it is used as.
+
+    Raises:
+        ConfigError: names what it lacks.
+    """
+    for name in ("width", "channels", "dimensions") if kind is ImageTower else ("width", "tokenizer"):
+        if not hasattr(tower, name):
+            raise ConfigError(
+                f"the tower {type(tower).__name__} has no '{name}'; set it in the class or in its __init__, as "
+                f"voxtile.models.{kind.__name__} says"
+            )
+
+
+def require_encoded(tower: ImageTower | TextTower, encoded: object) -> None:
+    """Check what a class of one's own gives.
+
+    Raises:
+        ConfigError: it is no `Encoded`, or its `pooled` is not [S, width].
+    """
+    name = type(tower).__name__
+    if not isinstance(encoded, Encoded):
+        raise ConfigError(
+            f"the tower {name} gives a {type(encoded).__name__}; its forward has to return a voxtile.types.Encoded"
+        )
+    shape = list(encoded.pooled.shape)
+    if len(shape) != 2 or shape[1] != tower.width:
+        raise ConfigError(
+            f"the tower {name} says that its width is {tower.width}, but its pooled vectors have the shape {shape}; "
+            "make both the same, [S, width]"
+        )
 
 
 def weights_by_name(spec: str) -> tuple[str, str | None]:

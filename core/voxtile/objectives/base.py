@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from voxtile.models.dual import DualEncoder
 
 
+NEEDS = frozenset({"pooled", "tokens", "facts", "regions", "samples", "members", "others"})
+"""What `needs` and `row_needs` may name."""
+
+
 class Objective(nn.Module):
     """Base class of all objectives.
 

@@ -327,9 +327,12 @@ def test_code_named_by_a_preset_is_not_run(source, tmp_path):
         )
 
 
-def test_a_preset_without_a_rule_names_what_is_missing():
-    with pytest.raises(PresetError, match=r"builtins\.object' says nothing about stored resolutions"):
+def test_a_preset_without_a_rule_names_what_is_missing_before_anything_is_stored(source, tmp_path):
+    with pytest.raises(PresetError, match="preset object says nothing about stored resolutions"):
         derive(object(), None)
+    with pytest.raises(PresetError, match=r"TilePreset says nothing .* train on the corpus as it is, or register"):
+        materialize_corpus(source, tmp_path / "b", preset="remote_sensing/sentinel2")
+    assert not (tmp_path / "b").exists()
 
 
 def test_the_plan_is_the_same_twice(source):

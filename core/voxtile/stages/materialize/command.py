@@ -80,8 +80,11 @@ def materialize_corpus(
     described = read_preset(preset)
     corpus = corpus_root(corpus)
     from voxtile.data.presets.load import preset_from_config  # once both are there: it imports torch
+    from voxtile.stages.materialize.derive import require_rule
 
-    description = preset_from_config(described, trusted=trusted).to_config()
+    prepared = preset_from_config(described, trusted=trusted)
+    require_rule(prepared)
+    description = prepared.to_config()
     if out.resolve().is_relative_to(corpus.resolve()) or corpus.resolve().is_relative_to(out.resolve()):
         raise ConfigError(f"'{out}' and '{corpus}' lie inside each other; name another folder for the derived corpus")
     task = MaterializeTask(corpus_home(corpus), json.dumps(description, sort_keys=True), json.dumps(_terms(corpus)))

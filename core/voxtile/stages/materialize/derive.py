@@ -48,9 +48,26 @@ def derive(preset: object, source: StoredSample) -> Derived:
         CorpusError: the sample cannot be read.
     """
     del source
-    name = f"{type(preset).__module__}.{type(preset).__qualname__}"
-    raise PresetError(
-        f"preset '{name}' says nothing about stored resolutions; its plugin must register one with derive"
+    raise _without_rule(preset)
+
+
+def require_rule(preset: object) -> None:
+    """Check that samples can be stored for a preset, before any is read.
+
+    Raises:
+        PresetError: the preset's class has no rule.
+    """
+    from voxtile.stages.materialize import picture, volume  # noqa: F401 - they register their rules
+
+    if derive.dispatch(type(preset)) is derive.dispatch(object):
+        raise _without_rule(preset)
+
+
+def _without_rule(preset: object) -> PresetError:
+    return PresetError(
+        f"the preset {type(preset).__name__} says nothing about stored resolutions, so that nothing can be "
+        "materialized for it; train on the corpus as it is, or register a rule for it with "
+        "voxtile.stages.materialize.derive"
     )
 
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from voxtile.errors import ConfigError
 from voxtile.models.tower import full_precision
-from voxtile.objectives.base import Objective
+from voxtile.objectives.base import NEEDS, Objective
 from voxtile.training.checks import check_scales
 from voxtile.types import Features
 
@@ -26,7 +26,8 @@ class WeightedTerms:
         weights: factor of every term.
 
     Raises:
-        ConfigError: no objective, a weight without an objective or below 0, or all 0.
+        ConfigError: no objective, one without `forward` or with unknown `needs`, a weight without an objective or
+            below 0, or all 0.
     """
 
     def __init__(self, objectives: Mapping[str, Objective], weights: Mapping[str, float]) -> None:
@@ -36,6 +37,14 @@ class WeightedTerms:
             raise ConfigError(
                 f"model.weights names no objective: {', '.join(unknown)}; there are {', '.join(objectives)}"
             )
+        for name, objective in objectives.items():
+            if type(objective).forward is Objective.forward:
+                raise ConfigError(f"the objective '{name}' ({type(objective).__name__}) has no forward; write one")
+            if strange := sorted((objective.needs | objective.row_needs) - NEEDS):
+                raise ConfigError(
+                    f"the objective '{name}' ({type(objective).__name__}) needs '{strange[0]}', which nobody gives; "
+                    f"there are {', '.join(sorted(NEEDS))}"
+                )
         self.weights = {name: float(weights.get(name, 1.0)) for name in objectives}
         if not all(0 <= weight < math.inf for weight in self.weights.values()) or not any(self.weights.values()):
             raise ConfigError(
@@ -49,9 +58,17 @@ class WeightedTerms:
         """The unweighted terms by name.
 
         Raises:
-            ConfigError: a term knows one scale alone, and the batch is of several sources that have their own.
+            ConfigError: a term is no scalar, or knows one scale alone and the batch is of several sources that have
+                their own.
         """
         losses = {name: objective(features) for name, objective in self._objectives.items()}
+        for name, loss in losses.items():
+            if not isinstance(loss, Tensor) or loss.ndim:
+                found = f"a tensor of the shape {list(loss.shape)}" if isinstance(loss, Tensor) else type(loss).__name__
+                raise ConfigError(
+                    f"the objective '{name}' ({type(self._objectives[name]).__name__}) gives {found}, not a scalar "
+                    "tensor; let its forward return the mean over what it compares"
+                )
         if features.each is not None and not self._scales_checked:
             self._scales_checked = True
             if bool(features.image.isfinite().all()):  # else the model gives no numbers, and the loss is not at fault

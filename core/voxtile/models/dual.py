@@ -83,8 +83,8 @@ class DualEncoder(nn.Module):
         super().__init__()
         self.image = resolve_tower(image, ImageTower)
         self.text = resolve_tower(text, TextTower)
-        require_described(self.image, ImageTower)
-        require_described(self.text, TextTower)
+        require_described(self.image, "width")
+        require_described(self.text, "width")
         low, high = logit_scale_limits
         if logit_scale == "pretrained":
             logit_scale, stored_bias = _of_pair(self.text, project)

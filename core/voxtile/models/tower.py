@@ -210,21 +210,21 @@ def resolve_tower(tower: Tower | str, kind: type[Tower]) -> Tower:
     return tower_made
 
 
-def require_described(tower: nn.Module, kind: type[ImageTower] | type[TextTower]) -> None:
+def require_described(tower: ImageTower | TextTower, *names: str) -> None:
     """Check what a class of one's own has to say of itself.
 
     Args:
         tower: of one's own.
-        kind: what it is used as.
+        names: attributes that are read.
 
     Raises:
         ConfigError: names what it lacks.
     """
-    for name in ("width", "channels", "dimensions") if kind is ImageTower else ("width", "tokenizer"):
+    for name in names:
         if not hasattr(tower, name):
             raise ConfigError(
                 f"the tower {type(tower).__name__} has no '{name}'; set it in the class or in its __init__, as "
-                f"voxtile.models.{kind.__name__} says"
+                "voxtile.models.ImageTower and TextTower say"
             )
 
 

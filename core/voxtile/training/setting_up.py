@@ -12,6 +12,7 @@ from lightning.pytorch.utilities import rank_zero_info
 from voxtile.data.presets.base import Preset
 from voxtile.distributed import made_by_rank_0
 from voxtile.models.dual import DualEncoder
+from voxtile.models.tower import require_described
 from voxtile.objectives.base import Objective
 from voxtile.training.checks import check_accumulation, check_data, check_encoder, check_grid
 from voxtile.training.objective_states import take_states
@@ -39,8 +40,10 @@ def taken_preset(encoder: DualEncoder, data: TrainingData) -> dict[str, Any]:
     """The preset of the data, as checkpoints keep it.
 
     Raises:
-        ConfigError: the image tower takes another number of channels or of dimensions.
+        ConfigError: the image tower takes another number of channels or of dimensions, or a tower says too little.
     """
+    require_described(encoder.image, "channels", "dimensions")
+    require_described(encoder.text, "tokenizer")
     check_grid(encoder.image, data.preset)
     return data.preset.to_config()
 

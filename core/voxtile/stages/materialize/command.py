@@ -80,6 +80,7 @@ def materialize_corpus(
     described = read_preset(preset)
     corpus = corpus_root(corpus)
     from voxtile.data.presets.load import preset_from_config  # once both are there: it imports torch
+    from voxtile.stages.materialize import picture, volume  # noqa: F401 - they register their rules
     from voxtile.stages.materialize.derive import require_rule
 
     prepared = preset_from_config(described, trusted=trusted)

@@ -52,13 +52,11 @@ def derive(preset: object, source: StoredSample) -> Derived:
 
 
 def require_rule(preset: object) -> None:
-    """Check that samples can be stored for a preset, before any is read.
+    """Check that samples can be stored for a preset, before any is read, once all rules are registered.
 
     Raises:
         PresetError: the preset's class has no rule.
     """
-    from voxtile.stages.materialize import picture, volume  # noqa: F401 - they register their rules
-
     if derive.dispatch(type(preset)) is derive.dispatch(object):
         raise _without_rule(preset)
 

@@ -3,6 +3,7 @@
 import lightning.pytorch as pl
 import pytest
 import torch.distributed as dist
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch.strategies import DeepSpeedStrategy, FSDPStrategy, ModelParallelStrategy
 
 from voxtile.cli.strategies import STRATEGIES, settle_strategy, told_of_processes
@@ -49,3 +50,11 @@ def test_errors_of_communication_say_that_another_process_has_ended():
     assert told_of_processes(RuntimeError("mat1 and mat2 must have the same dtype")) is None
     unused = RuntimeError("It looks like your LightningModule has parameters that were not used in producing the loss")
     assert isinstance(told_of_processes(unused), ConfigError)
+
+
+def test_a_job_of_slurm_leaves_no_checkpoint_that_another_run_would_go_on_from():
+    made = trainer("auto")
+    made.strategy.cluster_environment = SLURMEnvironment()
+    assert made.strategy.cluster_environment.auto_requeue
+    settle_strategy(made)
+    assert not made.strategy.cluster_environment.auto_requeue

@@ -7,6 +7,7 @@ from typing import Any
 
 import lightning.pytorch as pl
 import torch.distributed as dist
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch.strategies import (
     DDPStrategy,
     DeepSpeedStrategy,
@@ -38,6 +39,8 @@ STRATEGIES: Mapping[str, Callable[[Mapping[str, Any]], Strategy | str]] = {
 def settle_strategy(trainer: pl.Trainer) -> None:
     """Have what `auto` found take weights without a gradient as `ddp` does, and refuse what would learn otherwise.
 
+    Lightning's way of queueing a job of Slurm again is turned off.
+
     Args:
         trainer: that is to fit.
 
@@ -46,6 +49,9 @@ def settle_strategy(trainer: pl.Trainer) -> None:
             those of one process, or processes are started in a way that a run of voxtile cannot be handed over by.
     """
     strategy = trainer.strategy
+    environment = getattr(strategy, "cluster_environment", None)
+    if isinstance(environment, SLURMEnvironment):
+        environment.auto_requeue = False  # `Preemption` answers
     if isinstance(strategy, FSDPStrategy | DeepSpeedStrategy) or type(strategy) is ModelParallelStrategy:
         raise ConfigError(
             f"trainer.strategy: {type(strategy).__name__} spreads weights in its own way, in which voxtile's loss is "

@@ -11,6 +11,7 @@ from typing import Any
 import lightning.pytorch as pl
 import torch
 import torch.distributed as dist
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from voxtile.console import note
@@ -32,7 +33,7 @@ class Preemption(pl.Callback):
 
     def __init__(self) -> None:
         self._asked = False
-        self._before: Any = None
+        self._before: dict[signal.Signals, Any] = {}
         self._next = 0  # step at whose end the processes ask each other, the same in all
         self._since: tuple[int, float] | None = None  # when they did so last
 
@@ -40,8 +41,8 @@ class Preemption(pl.Callback):
         """Listen."""
         self._next, self._since = trainer.global_step + 1, None
         if threading.current_thread() is threading.main_thread():
-            self._before = signal.getsignal(signal.SIGTERM)
-            signal.signal(signal.SIGTERM, lambda number, frame: self._note(trainer, number, frame))
+            for asking in _signals(trainer):
+                self._before[asking] = signal.signal(asking, lambda number, frame: self._note(trainer, number, frame))
 
     def on_train_batch_end(
         self, trainer: pl.Trainer, pl_module: pl.LightningModule, outputs: object, batch: object, batch_idx: int
@@ -70,14 +71,24 @@ class Preemption(pl.Callback):
 
     def teardown(self, trainer: pl.Trainer, pl_module: pl.LightningModule, stage: str) -> None:
         """Listen no more."""
-        if self._before is not None and threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, self._before)
-            self._before = None
+        if self._before and threading.current_thread() is threading.main_thread():
+            for asking, before in self._before.items():
+                signal.signal(asking, before)
+            self._before = {}
 
     def _note(self, trainer: pl.Trainer, number: int, frame: FrameType | None) -> None:
         if not self._asked and trainer.strategy.launcher is not None and hasattr(trainer.strategy.launcher, "kill"):
             trainer.strategy.launcher.kill(number)  # the processes that this one started
         self._asked = True
+
+
+def _signals(trainer: pl.Trainer) -> tuple[signal.Signals, ...]:
+    """By which a run is asked for its machine: of Slurm also the one that Lightning's pages have jobs send.
+
+    Lightning's own answer to that is a checkpoint which any later run of the folder would go on from.
+    """
+    environment = getattr(trainer.strategy, "cluster_environment", None)
+    return (signal.SIGTERM, signal.SIGUSR1) if isinstance(environment, SLURMEnvironment) else (signal.SIGTERM,)
 
 
 def steps_apart(pace: float) -> int:

@@ -1,9 +1,12 @@
 """How often processes ask each other whether one was told to end."""
 
+import os
+import signal
 from types import SimpleNamespace
 
 import pytest
 import torch
+from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from voxtile.training.callbacks import preemption
@@ -39,3 +42,17 @@ def test_a_run_of_slow_steps_ends_with_the_step(monkeypatch, seconds, slowest, l
             break
     assert trainer.global_step == left
     assert asked_at[:2] == [1, 2]
+
+
+@pytest.mark.parametrize("asking", [signal.SIGTERM, signal.SIGUSR1])
+def test_of_slurm_both_signals_ask_for_the_machine(asking):
+    before = signal.getsignal(asking)
+    strategy = SimpleNamespace(cluster_environment=SLURMEnvironment(), launcher=None)
+    trainer, watch = SimpleNamespace(global_step=3, strategy=strategy), Preemption()
+    watch.on_train_start(trainer, None)
+    try:
+        os.kill(os.getpid(), asking)
+        assert watch._asked
+    finally:
+        watch.teardown(trainer, None, "fit")
+    assert signal.getsignal(asking) == before

@@ -119,7 +119,7 @@ def test_levels_that_a_tower_does_not_have_are_refused():
 
 
 def test_what_is_kept_of_a_locked_tower_makes_the_same_tokens():
-    encoder = DualEncoder(image=tower(), text=TextBag(), embed_dim=4)
+    encoder = DualEncoder(image=tower(), text=TextBag(), embed_dim=4).eval()
     made, images = answering(), torch.randn(4, 1, 16, 16)
     made.begin_with(weights_of())
     batches = [Features.of_pairs(torch.ones(2, 4), torch.ones(2, 4), images=images[i : i + 2]).batch for i in (0, 2)]

@@ -1140,6 +1140,30 @@ def test_attributes(text, concept, attributes):
     assert first(text, concept).attributes.as_json().items() >= attributes.items()
 
 
+@pytest.mark.parametrize(
+    ("text", "concept", "polarity", "least", "most"),
+    [
+        ("Ki-67 less than 5 %.", "ki67", "present", None, 5.0),
+        ("Ki-67: no more than 5 per cent.", "ki67", "present", None, 5.0),
+        ("Ki-67 proliferation index at least 20%.", "ki67", "present", 20.0, None),
+        ("Ki-67 > 90%.", "ki67", "present", 90.0, None),
+        ("Ki-67: 20-30 %.", "ki67", "present", 20.0, 30.0),
+        ("Ki-67 between 10 and 15 %.", "ki67", "present", 10.0, 15.0),
+        ("ER: positive in more than 95% of cells.", "estrogen_receptor", "present", 95.0, None),
+        ("ER: 90-100%.", "estrogen_receptor", "present", 90.0, 100.0),
+        ("PR: <1%.", "progesterone_receptor", "absent", None, 1.0),
+        ("PR: <5%.", "progesterone_receptor", "uncertain", None, 5.0),  # on either side of 1 %
+        ("Tumour necrosis: 10 to 20 %.", "tissue_necrosis", "present", 10.0, 20.0),
+        ("Tumour necrosis: <5 %.", "tissue_necrosis", "present", None, 5.0),
+    ],
+)
+def test_ranges_and_bounds_are_no_numbers(text, concept, polarity, least, most):
+    fact = first(text, concept)
+    shares = {key: value for key, value in fact.attributes.details if key.startswith("percent")}
+    assert (fact.polarity, fact.value) == (polarity, None)
+    assert shares == {k: v for k, v in {"percent_min": least, "percent_max": most}.items() if v is not None}
+
+
 def test_numbers_are_values_with_units():
     text = "Ki-67: 22 %. Breslow thickness 1.3 mm. Mitoses 4 per 10 HPF. Nodes: 3/12."
     values = {fact.concept: (fact.value, fact.unit) for fact in read(text).facts}

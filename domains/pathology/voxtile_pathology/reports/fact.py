@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeAlias
 
+from voxtile_pathology.reports.text.quantities import Percent
+
 Polarity: TypeAlias = Literal["present", "absent", "uncertain"]
 FIRMEST_FIRST: tuple[Polarity, ...] = ("present", "uncertain", "absent")
 
@@ -71,6 +73,11 @@ class SlideFact:
         known = {name: value for name, value in details.items() if value is not None}
         merged = tuple(sorted({**dict(self.attributes.details), **known}.items()))
         return replace(self, attributes=replace(self.attributes, details=merged))
+
+    def with_percent(self, percent: Percent) -> SlideFact:
+        """The fact with a percentage, which is its value where it is one number and neither range nor bound."""
+        fact = self if percent.value is None else replace(self, value=percent.value, unit="%")
+        return fact.detailed(**percent.details())
 
 
 @dataclass(frozen=True)

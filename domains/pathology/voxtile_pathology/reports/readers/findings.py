@@ -83,7 +83,7 @@ def of_label(clause: Clause, lexicon: Lexicon) -> tuple[list[SlideFact], list[Pr
         return [], []
     polarity: Polarity
     if percent is not None and answer is None:
-        polarity = "absent" if percent[0] == 0 and "<" not in percent[1] else "present"
+        polarity = "absent" if percent.is_none else "present"
     elif answer is not None:
         polarity = answer
     elif re.match(r"\s*(?:[<>≤≥]\s*|[A-Za-z]{1,2}[\s-]?)?\d", clause.rest) or _QUALIFIERS.match(clause.rest.strip()):
@@ -105,7 +105,7 @@ def of_label(clause: Clause, lexicon: Lexicon) -> tuple[list[SlideFact], list[Pr
         extents = [size for _, _, size in sizes(clause.rest)]
         fact = replace(fact, attributes=Attributes(size_mm=extents[0] if extents else ()))
         if percent is not None:
-            fact = replace(fact, value=percent[0], unit="%").detailed(percent=percent[0])
+            fact = fact.with_percent(percent)
         qualifier = _QUALIFIERS.search(clause.rest)
         facts.append(fact.detailed(extent=qualifier.group(1).lower() if qualifier and polarity == "present" else None))
     _take_answer(clause)
@@ -340,8 +340,8 @@ def _with_amounts(
     nearby = percent_in(text[max(floor, start - 12) : start])
     chosen = percent or (nearby if nearby is not None else None)
     if chosen is not None:
-        fact = replace(fact, value=chosen[0], unit="%").detailed(percent=chosen[0])
-        if chosen[0] == 0 and "<" not in chosen[1]:
+        fact = fact.with_percent(chosen)
+        if chosen.is_none:
             fact = replace(fact, polarity="absent")
     grade = _AFTER_NAME.match(after)
     if grade is not None:

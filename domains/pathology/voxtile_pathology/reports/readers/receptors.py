@@ -13,6 +13,7 @@ from voxtile_pathology.reports.readers.result_facts import facts_of, repair
 from voxtile_pathology.reports.readers.result_words import AFTER, FURTHER, STRONG_BEFORE, WEAK_BEFORE, Result
 from voxtile_pathology.reports.text.clauses import Clause
 from voxtile_pathology.reports.text.language import language
+from voxtile_pathology.reports.text.quantities import PERCENT
 
 _SEPARATOR = re.compile(
     r"\s*(?:,|/|&|\+(?=\s*[A-Z])|and/or|,?\s*(?:and|or|nor|as well as|along with|together with|plus"
@@ -229,8 +230,8 @@ def _result_further(text: str, last: int, limit: int) -> Result | None:
 def _extent(after: str, end: int) -> int:
     """How far the words of a result go: a percentage, a score, an intensity in brackets or after it."""
     more = re.match(
-        r"(?:\s*\([^()]*\)|\s*,?\s*(?:\d{1,3}\s?%|strong|weak|moderate|diffuse|focal|score\s*\d\+?|[0-3]\+"
-        r"|ratio\s*[\d.]+)|\s+(?:in|staining|nuclear|expression|positive|negative|\d{1,3}\s?%"
+        rf"(?:\s*\([^()]*\)|\s*,?\s*(?:{PERCENT}|strong|weak|moderate|diffuse|focal|score\s*\d\+?|[0-3]\+"
+        rf"|ratio\s*[\d.]+)|\s+(?:in|staining|nuclear|expression|positive|negative|{PERCENT}"
         r"|of\s+(?:the\s+)?(?:tumou?r\s+)?cells|tumou?r\s+cells|cells))*",
         after[end:],
         re.IGNORECASE,

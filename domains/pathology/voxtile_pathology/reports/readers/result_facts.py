@@ -14,7 +14,7 @@ from voxtile_pathology.reports.fact import Attributes, Polarity, SlideFact
 from voxtile_pathology.reports.lexicon import Lexicon
 from voxtile_pathology.reports.readers.result_words import Result
 from voxtile_pathology.reports.text.clauses import Clause
-from voxtile_pathology.reports.text.quantities import percent_in
+from voxtile_pathology.reports.text.quantities import Percent, percent_in
 
 _NEGATIVE = frozenset(["negative", "lost", "wild type", "not detected", "not amplified"])
 _POSITIVE = frozenset(["positive", "retained", "mutated", "amplified"])
@@ -79,7 +79,7 @@ def facts_of(
     )
     fact = fact.detailed(status=_status(kind, polarity, result), intensity=_intensity(result))
     if percent is not None:
-        fact = replace(fact, value=percent[0], unit="%").detailed(percent=percent[0])
+        fact = fact.with_percent(percent)
     yield fact
     if kind == "mmr":
         yield from _loss(fact, concept, lexicon)
@@ -130,21 +130,26 @@ def _polarity(kind: str, result: Result) -> Polarity | None:
             digits = re.search(r"\d+", result.said)
             return "absent" if digits is not None and digits.group() == "0" else "present"
         if percent is None:
-            digits = re.search(r"[<≤]?\s?\d+(?:\.\d+)?", result.said)
-            value = float(re.sub(r"[^\d.]", "", digits.group())) if digits is not None else 0.0
-            below = "<" in (digits.group() if digits is not None else "")
-        else:
-            value, below = percent[0], "<" in percent[1]
-        return (
-            "absent"
-            if value == 0 or (below and value <= 1 and kind != "index") or (kind == "receptor" and value < 1)
-            else "present"
-        )
+            digits = re.search(r"(?P<below>[<≤]?)\s?(?P<number>\d+(?:\.\d+)?)", result.said)
+            number = float(digits["number"]) if digits is not None else 0.0
+            percent = Percent(None if digits is not None and digits["below"] else number, number, result.said)
+        return _of_share(kind, percent)
     if name == "strength":
         return "present"
     if name in _NEGATIVE:
         return "absent"
     return "present" if name in _POSITIVE else None
+
+
+def _of_share(kind: str, share: Percent) -> Polarity:
+    """What a share of cells says: positive from 1 %, whose bounds may leave it open; any share is an index."""
+    least, most = share.low or 0.0, 100.0 if share.high is None else share.high
+    if kind == "index":
+        return "absent" if share.is_none else "present"
+    is_below = share.low is None and most <= 1
+    if is_below or share.is_none or (most < 1 and kind == "receptor"):
+        return "absent"
+    return "uncertain" if least < 1 <= most and least != most else "present"
 
 
 def _status(kind: str, polarity: Polarity, result: Result) -> str | None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
+from voxtile_pathology.reports.text.quantities import PERCENT
+
 # Words that stand between a marker and its result and say nothing of it.
 _FILL = (
     r"\)?(?:\s|[,:=~]|[-–—](?=\s)|(?<=\w)[-–](?=(?:pos|neg|mut|wild|low|high|rearr|ampl|defic|profic|null|react"
@@ -95,7 +97,7 @@ _RESULTS: tuple[tuple[str, str], ...] = (
     ("score", r"(?:score\s*)?[0-3]\+?(?=\s*(?:$|[,;.()/]))(?!\s*/\s*\d)|\d{1,2}/8\b|allred\s*(?:score)?\s*\d"),
     (
         "percent",
-        r"(?:[<>≤≥~]\s?)?\d{1,3}(?:[.,]\d+)?\s?(?:[-–]\s?\d{1,3}\s?)?%|(?:(?:tps|cps"
+        rf"{PERCENT}|(?:(?:tps|cps"
         r"|index)\s*)?(?:[<>≤≥]\s?)?\d{1,3}(?:\.\d+)?\b(?!\s*(?:mm|cm|/|\.\d|\+))",
     ),
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import NamedTuple
 
 _NUMBER = r"\d{1,4}(?:[.,]\d{1,3})?"
 _UNIT = r"(?:mm|cm|millimet(?:er|re)s?|centimet(?:er|re)s?)(?![\w²2/])"
@@ -11,11 +12,17 @@ SIZE = re.compile(
     rf"(?:\s?[x×*]\s?(?P<c>{_NUMBER})\s?(?P<uc>{_UNIT})?)?",
     re.IGNORECASE,
 )
-PERCENT = re.compile(
-    r"(?P<sign>[<>≤≥~]?)\s?(?P<low>\d{1,3}(?:[.,]\d+)?)\s?(?:%\s?)?(?:[-–]\s?(?P<high>\d{1,3}(?:[.,]"
-    r"\d+)?)\s?)?(?:%"
-    r"|percent\b|per cent\b)"
+# "Less than", "at least" and their signs make a bound of the number behind them.
+_BELOW = r"(?:(?:less|fewer|lower|not? more|not? greater) than|below|under|up to|at most|not exceeding|<=?|≤)"
+_ABOVE = r"(?:(?:more|greater|higher|not? less|not? fewer) than|above|over|exceeding|at least|>=?|≥)"
+_SHARE = r"\d{1,3}(?:[.,]\d+)?"
+_UNIT_OF_SHARE = r"(?:%|per ?cent\b)"
+PERCENT = (
+    rf"(?:(?:{_BELOW}|{_ABOVE}|~|≈|\bbetween)\s*)?(?<![\d.,]){_SHARE}\s?(?:%\s?)?"
+    rf"(?:(?:[-–]|to|and)\s*{_SHARE}\s?)?{_UNIT_OF_SHARE}"
 )
+_PERCENT = re.compile(PERCENT, re.IGNORECASE)
+_IS_BELOW, _IS_ABOVE = re.compile(_BELOW, re.IGNORECASE), re.compile(_ABOVE, re.IGNORECASE)
 _WORDS = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
     "eighteen nineteen twenty"
@@ -42,14 +49,50 @@ def sizes(text: str) -> list[tuple[int, int, tuple[float, ...]]]:
     return [size for size in found if size[2]]
 
 
-def percent_in(text: str) -> tuple[float, str] | None:
-    """The first percentage of a text and the words for it; of a range the lower end; of "a quarter" its percentage."""
-    match = PERCENT.search(text)
+class Percent(NamedTuple):
+    """A percentage as it is said: a number, a range, or a bound, of which one end is not known.
+
+    Attributes:
+        low, high: 0 to 100; None where a bound leaves it open.
+        said: the words.
+    """
+
+    low: float | None
+    high: float | None
+    said: str
+
+    @property
+    def value(self) -> float | None:
+        """The number, where one is said."""
+        return self.low if self.low == self.high else None
+
+    @property
+    def is_none(self) -> bool:
+        """Whether nothing of it is there: "0 %"."""
+        return self.high == 0
+
+    def details(self) -> dict[str, float | None]:
+        """`percent` of a number; of a range or a bound `percent_min` and `percent_max`, as far as they are known."""
+        if self.value is not None:
+            return {"percent": self.value}
+        return {"percent_min": self.low, "percent_max": self.high}
+
+
+def percent_in(text: str) -> Percent | None:
+    """The first percentage of a text: "5 %", "less than 5 %", "20 to 30 %", "a quarter"."""
+    match = _PERCENT.search(text)
     if match is not None:
-        low = float(match["low"].replace(",", "."))
-        return (low, match.group().strip()) if low <= 100 else None
+        said = match.group().strip()
+        low, *rest = (float(digits.replace(",", ".")) for digits in re.findall(_SHARE, said))
+        high = rest[0] if rest else low
+        if not low <= high <= 100:
+            return None
+        return Percent(None if _IS_BELOW.match(said) else low, None if _IS_ABOVE.match(said) else high, said)
     fraction = _FRACTION.search(text)
-    return (_FRACTIONS[fraction.group().lower()], fraction.group()) if fraction is not None else None
+    if fraction is None:
+        return None
+    share = _FRACTIONS[fraction.group().lower()]
+    return Percent(share, share, fraction.group())
 
 
 def number(text: str) -> int | None:

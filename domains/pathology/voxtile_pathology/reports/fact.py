@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
-from typing import Any, Literal, TypeAlias
-
-from voxtile_pathology.reports.text.quantities import Percent
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 Polarity: TypeAlias = Literal["present", "absent", "uncertain"]
 FIRMEST_FIRST: tuple[Polarity, ...] = ("present", "uncertain", "absent")
@@ -41,6 +39,35 @@ class Attributes:
             self.size_mm or other.size_mm,
             tuple(sorted({**dict(other.details), **dict(self.details)}.items())),
         )
+
+
+class Percent(NamedTuple):
+    """A percentage as it is said: a number, a range, or a bound, of which one end is not known.
+
+    Attributes:
+        low, high: 0 to 100; None where a bound leaves it open.
+        said: the words.
+    """
+
+    low: float | None
+    high: float | None
+    said: str
+
+    @property
+    def value(self) -> float | None:
+        """The number, where one is said."""
+        return self.low if self.low == self.high else None
+
+    @property
+    def is_none(self) -> bool:
+        """Whether nothing of it is there: "0 %"."""
+        return self.high == 0
+
+    def details(self) -> dict[str, float | None]:
+        """`percent` of a number; of a range or a bound `percent_min` and `percent_max`, as far as they are known."""
+        if self.value is not None:
+            return {"percent": self.value}
+        return {"percent_min": self.low, "percent_max": self.high}
 
 
 @dataclass(frozen=True)

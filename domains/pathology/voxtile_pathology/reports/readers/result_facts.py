@@ -10,11 +10,11 @@ import re
 from collections.abc import Iterator
 from dataclasses import replace
 
-from voxtile_pathology.reports.fact import Attributes, Polarity, SlideFact
+from voxtile_pathology.reports.fact import Attributes, Percent, Polarity, SlideFact
 from voxtile_pathology.reports.lexicon import Lexicon
 from voxtile_pathology.reports.readers.result_words import Result
 from voxtile_pathology.reports.text.clauses import Clause
-from voxtile_pathology.reports.text.quantities import Percent, percent_in
+from voxtile_pathology.reports.text.quantities import percent_in
 
 _NEGATIVE = frozenset(["negative", "lost", "wild type", "not detected", "not amplified"])
 _POSITIVE = frozenset(["positive", "retained", "mutated", "amplified"])

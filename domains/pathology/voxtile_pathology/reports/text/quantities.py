@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from typing import NamedTuple
+
+from voxtile_pathology.reports.fact import Percent
 
 _NUMBER = r"\d{1,4}(?:[.,]\d{1,3})?"
 _UNIT = r"(?:mm|cm|millimet(?:er|re)s?|centimet(?:er|re)s?)(?![\w²2/])"
@@ -47,35 +48,6 @@ def sizes(text: str) -> list[tuple[int, int, tuple[float, ...]]]:
     """(start, end, millimetres) of the sizes in a text, in reading order."""
     found = [(match.start(), match.end(), size_of(match)) for match in SIZE.finditer(text)]
     return [size for size in found if size[2]]
-
-
-class Percent(NamedTuple):
-    """A percentage as it is said: a number, a range, or a bound, of which one end is not known.
-
-    Attributes:
-        low, high: 0 to 100; None where a bound leaves it open.
-        said: the words.
-    """
-
-    low: float | None
-    high: float | None
-    said: str
-
-    @property
-    def value(self) -> float | None:
-        """The number, where one is said."""
-        return self.low if self.low == self.high else None
-
-    @property
-    def is_none(self) -> bool:
-        """Whether nothing of it is there: "0 %"."""
-        return self.high == 0
-
-    def details(self) -> dict[str, float | None]:
-        """`percent` of a number; of a range or a bound `percent_min` and `percent_max`, as far as they are known."""
-        if self.value is not None:
-            return {"percent": self.value}
-        return {"percent_min": self.low, "percent_max": self.high}
 
 
 def percent_in(text: str) -> Percent | None:

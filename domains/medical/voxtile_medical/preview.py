@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from voxtile.formats.sampling import evenly_spread
+
 EDGE = 160  # pixels, the longest edge of one plane
 CT_WINDOW = (40.0, 400.0)  # HU centre and width, the usual soft-tissue display
 _GAP = 2  # pixels to the right of each plane
@@ -54,8 +56,7 @@ def picture_preview(array: npt.NDArray[Any], limits: tuple[float, float] | None 
 
 def display_limits(array: npt.NDArray[Any]) -> tuple[float, float]:
     """1st and 99th percentile of a regular subset of the values."""
-    stride = max(1, array.size // _PERCENTILE_SAMPLES)
-    values = array.reshape(-1)[::stride].astype(np.float64)
+    values = evenly_spread(array, _PERCENTILE_SAMPLES).astype(np.float64)
     values = values[np.isfinite(values)]
     if values.size == 0:
         return 0.0, 1.0

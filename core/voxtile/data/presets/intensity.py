@@ -10,6 +10,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from voxtile.formats.sampling import evenly_spread
+
 _SAMPLED = 200_000  # voxels that percentiles are estimated from, evenly spaced
 
 
@@ -26,18 +28,10 @@ def foreground_range(values: Tensor, percentiles: tuple[float, float]) -> tuple[
     Returns:
         Low and high, high above low.
     """
-    flat = values.flatten()[:: _step(values)].numpy()
+    flat = evenly_spread(values.numpy(), _SAMPLED)
     inside = flat[flat > flat.mean()] if flat.size else flat
     low, high = np.percentile(inside if inside.size else np.zeros(1), percentiles)
     return float(low), max(float(high), float(low) + 1e-6)
-
-
-def _step(values: Tensor) -> int:
-    """Between sampled voxels: without a divisor in common with a row, or but a few columns would be looked at."""
-    step, row = max(1, values.numel() // _SAMPLED), values.shape[-1] if values.ndim else 1
-    while math.gcd(step, row) > 1:
-        step += 1
-    return step
 
 
 def middle_range(values: Tensor, percentiles: tuple[float, float], share: float) -> tuple[float, float]:

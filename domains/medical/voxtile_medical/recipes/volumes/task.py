@@ -16,6 +16,7 @@ import numpy.typing as npt
 from voxtile.corpus.records import Row
 from voxtile.engine.task import Item, Outcome
 from voxtile.file_edges import probe_digests
+from voxtile.formats.sampling import evenly_spread
 from voxtile.stages.ingest.text import caption_rows
 from voxtile_medical.dicom_header.attributes import attributes_of
 from voxtile_medical.nifti.header import NiftiHeader, read_nifti_header
@@ -182,7 +183,7 @@ class VolumeTask(NiftiTask):
         if not self.shows_air or modality != "CT":
             return
         for volume in volumes:
-            values = volume.reshape(-1)[:: max(1, volume.size // _SAMPLED)] * header.slope + header.intercept
+            values = evenly_spread(volume, _SAMPLED) * header.slope + header.intercept
             for what, (low, high) in _SHOWN_HU.items():
                 if ((values > low) & (values < high)).mean() < _LEAST:
                     raise Verdict(

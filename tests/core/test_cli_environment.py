@@ -53,7 +53,7 @@ def test_a_variable_that_nothing_reads_is_noted_once_with_the_nearest(noted, mis
     "name",
     [
         *VARIABLES,
-        *OWN,
+        *sorted(OWN),
         "VOXTILE_DICOMWEB_LOGIN",
         "VOXTILE_MEMORY_LIMIT_GB",
         "VOXTILE_PROVIDER",

@@ -112,6 +112,17 @@ DOCS = {
         run_as={r"--compat": "last.ckpt medical/pneumoniamnist --corpus corpus --out report --compat"},
         spans=("voxtile evaluate --compat clip-benchmark",),
     ),
+    ("docs/benchmarks.md", "Plans and dry runs †"): Scene(
+        given={"corpus": CT_CORPUS},
+        run_as={r"CORPUS": "corpus"},
+        spans=(
+            "lightning fit -c medical/ct --print_config",
+            "voxtile plan medical/ct",
+            "voxtile check CORPUS --dry-run",
+            "voxtile facts CORPUS --from reports --dry-run",
+            "voxtile caption model CORPUS --provider local --dry-run",
+        ),
+    ),
     ("docs/benchmarks.md", "The code itself †"): Scene(
         spans=("voxtile evaluate --help", "lightning fit --help"),
     ),

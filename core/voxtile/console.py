@@ -7,8 +7,10 @@ import math
 import os
 import sys
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
-from rich.console import Console
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _PIPED, _NARROWEST = 1000, 80  # columns: more than any table needs, and what they are made to fit into
 
@@ -18,6 +20,8 @@ def output() -> Console:
 
     Rich takes a pipe for 80 columns wide, and gives up the names of rows first. A narrow terminal breaks the lines.
     """
+    from rich.console import Console  # processes that only say a sentence do without it
+
     console = Console()
     if not console.is_terminal and not console.is_jupyter and not os.environ.get("COLUMNS", "").isdigit():
         return Console(width=_PIPED)

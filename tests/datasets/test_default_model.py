@@ -182,7 +182,9 @@ def test_a_run_says_why_it_takes_the_smaller_model(models, monkeypatch, tmp_path
 
 def test_a_dry_run_reads_no_weights(tmp_path, monkeypatch):
     module = "voxtile_datasets.captions.providers.local"
-    monkeypatch.setattr(f"{module}.read_header", lambda _: SimpleNamespace(name="m@1", chat=True, context=None))
+    monkeypatch.setattr(
+        f"{module}.read_header", lambda _: SimpleNamespace(name="m@1", chat=True, context=None, content="c")
+    )
     monkeypatch.setattr(f"{module}._loaded", lambda *_: pytest.fail("weights were read"))
     options = ModelOptions("local", model=str(tmp_path / "m.gguf"))
     provider = options.open(tmp_path / "replies", {"dry_run": True})

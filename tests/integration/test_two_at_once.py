@@ -1,6 +1,8 @@
 """Two commands at once: what one read before another built the corpus anew, and folders that both would write to."""
 
 import io
+import subprocess
+import sys
 from contextvars import Context
 from functools import partial
 
@@ -240,3 +242,15 @@ def test_runs_of_one_name_that_start_at_once_have_folders_of_their_own(tmp_path,
     monkeypatch.setattr(rank_zero_only, "rank", 1, raising=False)
     assert RunLogger(tmp_path, name="ct").version == 9
     assert not (tmp_path / "ct" / "version_9").exists(), "the first rank makes it"
+
+
+def test_a_run_that_fails_before_it_writes_leaves_the_number_to_the_next(tmp_path):
+    code = (
+        "import sys; from pathlib import Path; from voxtile.training.run_folder import RunLogger\n"
+        "logger = RunLogger('.', name=sys.argv[1]); assert logger.version == 0\n"
+        "if sys.argv[1] == 'used': Path(logger.log_dir, 'config.yaml').touch()"
+    )
+    for name in ("failed", "used"):
+        subprocess.run([sys.executable, "-P", "-c", code, name], cwd=tmp_path, check=True)
+    assert not list((tmp_path / "failed").iterdir())
+    assert (tmp_path / "used" / "version_0" / "config.yaml").exists()

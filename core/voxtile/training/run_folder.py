@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -19,18 +21,28 @@ RUNS = "runs"
 
 
 class RunLogger(CSVLogger):
-    """Lightning's, in a folder `version_N` that no other run of the same name has: it is made when it is chosen."""
+    """Lightning's, in a folder `version_N` that no other run of the same name has: it is made when it is chosen.
+
+    A process that ends before anything is in it takes it away, so that the run after a mistyped option is `version_0`.
+    """
 
     def _get_next_version(self) -> int:
         version = int(super()._get_next_version())
         while not getattr(rank_zero_only, "rank", 0):  # the other ranks are told which by the first
+            folder = Path(self.root_dir, f"version_{version}").absolute()
             try:
-                os.makedirs(Path(self.root_dir, f"version_{version}"))
+                os.makedirs(folder)
             except FileExistsError:
                 version += 1
             else:
+                atexit.register(_remove_unused, folder)
                 break
         return version
+
+
+def _remove_unused(folder: Path) -> None:
+    with suppress(OSError):  # there is something in it
+        folder.rmdir()
 
 
 def runs_folder(trainer: Mapping[str, Any]) -> Path:

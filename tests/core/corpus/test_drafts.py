@@ -4,7 +4,8 @@ import multiprocessing
 import os
 import signal
 import time
-from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from types import SimpleNamespace
 
 import pytest
 
@@ -132,16 +133,19 @@ def out_of_turn(out, patience_s=0.0):
         pass
 
 
-def test_of_two_writers_of_a_folder_the_second_waits_or_is_told(tmp_path):
+def test_of_two_writers_of_a_folder_the_second_waits_or_is_told(tmp_path, monkeypatch):
     out = tmp_path / "new" / "report"
-    with only_writer(out):
-        with pytest.raises(
-            ConfigError, match=r"another command writes into .*report' now; wait until it ends, or name"
-        ):
-            out_of_turn(out)
-        waiting = ThreadPoolExecutor(1).submit(out_of_turn, out, 60)
-        assert not waiting.done()
-    waiting.result(60)
+    with (
+        only_writer(out),
+        pytest.raises(ConfigError, match=r"another command writes into .*report' now; wait until it ends, or name"),
+    ):
+        out_of_turn(out)
+    other = ExitStack()
+    other.enter_context(only_writer(out))
+    monkeypatch.setattr(
+        drafts, "time", SimpleNamespace(monotonic=time.monotonic, sleep=lambda _: other.close())
+    )  # the other ends once somebody waits for it
+    out_of_turn(out, 60)
 
 
 def test_who_waits_for_another_process_says_what_for(tmp_path, monkeypatch, capsys):

@@ -147,8 +147,10 @@ def _open(path):
 
 
 def test_processes_that_start_together_end_with_one_key(tmp_path):
-    with multiprocessing.get_context("fork").Pool(8) as pool:
-        hashes = pool.map(_open, [tmp_path / "k"] * 32, chunksize=1)
+    pool = multiprocessing.get_context("fork").Pool(8)
+    hashes = pool.map(_open, [tmp_path / "k"] * 32, chunksize=1)
+    pool.close()  # not terminated: they have the handlers of signals that tests before this one left, and may stay
+    pool.join()
     assert len(set(hashes)) == 1
     assert [p.name for p in tmp_path.iterdir()] == ["k"]
 

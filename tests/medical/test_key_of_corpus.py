@@ -72,3 +72,36 @@ def test_the_same_files_are_not_stored_a_second_time_under_the_other_kind_of_nam
     assert len(Corpus(corpus).table("samples")) == 1
     convert_dicom(tmp_path / "others", corpus, engine="inline", deidentify=not first)  # public scans beside own ones
     assert len(Corpus(corpus).table("samples")) == 2
+
+
+def test_without_its_key_nothing_in_the_clear_comes_beside_hashed_names(converted):
+    scans, corpus, key = converted
+    key.unlink()
+    with pytest.raises(ConfigError, match="is not at"):
+        convert_dicom(scans, corpus, engine="inline", deidentify=False)
+    assert len(Corpus(corpus).table("samples")) == 1
+
+
+def test_names_of_all_parts_count_not_those_of_the_first_alone(tmp_path, dicom, noise):
+    corpus = tmp_path / "corpus"
+    for number in range(2):
+        uids = {"StudyInstanceUID": f"1.2.{number}", "SeriesInstanceUID": f"1.3.{number}", "PatientID": f"p{number}"}
+        folder = tmp_path / "scans" / str(number) / f"site{number}"
+        dicom.write(folder, noise(3, 8, 8, seed=number), **uids)
+        convert_dicom(folder.parent, corpus, engine="inline", deidentify=False)
+    for number in range(2):
+        with pytest.raises(ConfigError, match="in the clear"):
+            convert_dicom(tmp_path / "scans" / str(number), corpus, engine="inline")
+
+
+@pytest.mark.parametrize("first", [True, False])
+def test_pictures_are_not_named_in_both_ways(tmp_path, first):
+    (tmp_path / "in" / "mrs_doe").mkdir(parents=True)
+    Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "in" / "mrs_doe" / "a.png")
+    corpus = tmp_path / "corpus"
+    convert_image(tmp_path / "in", corpus, deidentify=first, engine="inline")
+    with pytest.raises(ConfigError, match="has 1 of these inputs already"):
+        convert_image(tmp_path / "in", corpus, deidentify=not first, engine="inline")
+    assert Corpus(corpus).table("samples").num_rows == 1
+    if first:
+        assert not [path for path in corpus.rglob("*") if path.is_file() and b"mrs_doe" in path.read_bytes()]

@@ -7,6 +7,7 @@ Source: DICOM PS3.15 annex E (basic profile with modified dates). The key never 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -102,7 +103,7 @@ def key_map_of(corpus: Path, key_file: Path | None) -> KeyMap:
             more under other names, in other splits too, and those whom the corpus has forgotten.
     """
     path = key_map_path(corpus, key_file)
-    hashed = {source for source in _first_sources(corpus) if is_hashed(source)}
+    hashed = {source for source in _sources(corpus) if is_hashed(source)}
     advice = "name it with --key-file, or convert into a new corpus"
     if hashed and not path.exists():
         raise ConfigError(f"the key that the names in '{corpus}' were made with is not at '{path}'; {advice}")
@@ -119,20 +120,39 @@ def named_otherwise(corpus: Path, key_file: Path | None, *, hides: bool) -> froz
         corpus: where the corpus is, or will be.
         key_file: where the key map is; None for beside the corpus.
         hides: names are hashed by the run that asks.
+
+    Raises:
+        ConfigError: the corpus has hashed names and its key map is not there, so that nobody can tell.
     """
-    sources = _first_sources(corpus)
+    sources = _sources(corpus)
     if hides:
         return frozenset(source for source in sources if not is_hashed(source))
-    path = key_map_path(corpus, key_file)
-    return frozenset(KeyMap(path).paths().values()) if any(map(is_hashed, sources)) and path.exists() else frozenset()
+    return frozenset(key_map_of(corpus, key_file).paths().values()) if any(map(is_hashed, sources)) else frozenset()
 
 
-def _first_sources(corpus: Path) -> list[str]:
-    """Inputs of the samples in the first part of the table; none where there is no corpus yet."""
+def refuse_second_names(paths: Iterable[str], others: frozenset[str], *, hides: bool) -> None:
+    """Refuse inputs that a corpus has under the other kind of name.
+
+    Args:
+        paths: of the inputs.
+        others: as `named_otherwise` gives them.
+        hides: names are hashed by the run that asks.
+
+    Raises:
+        ConfigError: the corpus has some of them.
+    """
+    if twice := others.intersection(paths):
+        kind = "in the clear" if hides else "under hashed names"
+        raise ConfigError(
+            f"the corpus has {len(twice)} of these inputs already, {kind}, and would have each patient twice, as "
+            "two subjects; convert into a new corpus, or de-identify as the earlier run did"
+        )
+
+
+def _sources(corpus: Path) -> list[str]:
+    """Inputs of a corpus's samples; none where there is no corpus yet."""
     parts = part_paths(corpus, "samples") if (corpus / CORPUS_FILE).is_file() else []
-    if not parts:
-        return []
-    sources = read_parts(parts[:1], table_schema("samples"), ["source"])["source"].to_pylist()
+    sources = read_parts(parts, table_schema("samples"), ["source"])["source"].to_pylist() if parts else []
     return [source.partition("#")[0] for source in sources if source]
 
 

@@ -12,7 +12,7 @@ from voxtile.corpus.identity import KeyedHash, KeyMap
 from voxtile.engine.parallel import PlanReader
 from voxtile.engine.task import Item
 from voxtile.errors import ConfigError
-from voxtile_datasets.intake.deidentify import Names, named_otherwise, open_names
+from voxtile_datasets.intake.deidentify import Names, named_otherwise, open_names, refuse_second_names
 from voxtile_datasets.intake.hidden_words import HiddenWords
 from voxtile_datasets.intake.splits_file import Splits
 
@@ -221,13 +221,9 @@ class Planner:
             ConfigError: the corpus has some of the inputs already, de-identified where this run is not, or the reverse.
         """
         items = list(items)
-        paths = {self._path_of(item.source) for item in items} if self.named_otherwise else set()
-        if twice := paths & self.named_otherwise:
-            kind = "in the clear" if self.names.hides else "under hashed names"
-            raise ConfigError(
-                f"the corpus has {len(twice)} of these inputs already, {kind}, and would have each patient twice, as "
-                "two subjects; convert into a new corpus, or de-identify as the earlier run did"
-            )
+        if self.named_otherwise:
+            paths = (self._path_of(item.source) for item in items)
+            refuse_second_names(paths, self.named_otherwise, hides=self.names.hides)
         if self.key_map is not None:
             self.key_map.leave_out(item.source for item in items if item.inputs.get("subject") in self.forgotten)
             self.key_map.save()

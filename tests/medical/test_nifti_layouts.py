@@ -279,3 +279,37 @@ def test_a_label_map_without_its_own_image_finds_no_other():
     files = ImageFiles(["imagesTr/amos_0001.nii.gz", "imagesTr/amos_0004.nii.gz"])
     assert files.of("labelsTr/amos_0001.nii.gz").named == ("imagesTr/amos_0001.nii.gz",)
     assert files.of("labelsTr/amos_0009.nii.gz").named == ()
+
+
+def splits_of(root, *paths, more=()):
+    for path in paths:
+        ct(root / path)
+    status, corpus = convert(root, root.parent / "corpus", "--engine", "inline", *more)
+    split = {row["subject"]: row["split"] for row in corpus.table("splits").to_pylist()}
+    return status, {row["source"]: split[row["subject"]] for row in corpus.table("samples").to_pylist()}
+
+
+def test_folders_that_are_named_after_splits_are_followed(tmp_path):
+    """Else a model is trained on the test set of the collection."""
+    training, test = [f"imagesTr/liver_{n}.nii.gz" for n in range(6)], [f"imagesTs/liver_{n}.nii.gz" for n in (7, 8)]
+    _, found = splits_of(tmp_path / "in", *training, *test, more=("--split-fractions", "0.4,0.2,0.4"))
+    assert {found[path] for path in training} == {"train", "val"}
+    assert {found[path] for path in test} == {"test"}
+
+
+def test_a_table_of_splits_goes_before_folders(tmp_path):
+    (tmp_path / "splits.csv").write_text("subject,split\na,val\n")
+    _, found = splits_of(
+        tmp_path / "in",
+        *("train/a.nii.gz", "train/b.nii.gz", "valid/c.nii.gz"),
+        more=("--splits", str(tmp_path / "splits.csv")),
+    )
+    assert found == {"train/a.nii.gz": "val", "train/b.nii.gz": "train", "valid/c.nii.gz": "val"}
+
+
+def test_a_subject_in_folders_of_two_splits_is_refused(tmp_path, capsys):
+    for path in ("train/p1_a.nii.gz", "test/p1_b.nii.gz"):
+        ct(tmp_path / "in" / path)
+    command = ["convert", "nifti", str(tmp_path / "in"), str(tmp_path / "corpus"), "--subject-pattern", r"p\d+"]
+    assert main(command) == 2
+    assert "give each subject one split with --splits" in capsys.readouterr().err

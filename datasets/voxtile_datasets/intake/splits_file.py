@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from voxtile.corpus.splits import parse_fractions, split_of
@@ -32,10 +32,18 @@ class Splits:
         self._path = path
         self._asked: set[str] = set()
 
-    def of(self, subject: str) -> str:
-        """Split of a subject, by its identifier in the source."""
+    def of(self, subject: str, among: Collection[str] = SPLITS) -> str:
+        """Split of a subject.
+
+        Args:
+            subject: its identifier in the source.
+            among: splits that it may be in where the file does not name it, such as those that its folder says.
+        """
         self._asked.add(subject)
-        return self._given.get(subject) or split_of(self._names.name("subject", subject), self._fractions)
+        shares = {name: share for name, share in self._fractions.items() if name in among}
+        total = sum(shares.values())
+        shares = {name: share / total if total else 1 / len(shares) for name, share in shares.items()}
+        return self._given.get(subject) or split_of(self._names.name("subject", subject), shares)
 
     def what_does_not_match(self) -> str | None:
         """One sentence on the people that only the file or only the source names, by numbers alone; None for none."""

@@ -17,6 +17,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from voxtile.bounded_text import load_json
+from voxtile.engine.task import Item
+from voxtile.errors import InputError
+from voxtile_datasets.converters.folders import SPLIT_NAMES
 from voxtile_medical.archives.stored import open_stored
 from voxtile_medical.nifti.files import stem_of, study_of, subject_of
 from voxtile_medical.verdicts import Verdict
@@ -48,7 +51,7 @@ _WHEN = (
 )
 _SESSION = re.compile(_WHEN, re.IGNORECASE)
 _AT_THE_END = re.compile(rf"(.+?)[-_ .](?:{_WHEN})", re.IGNORECASE)  # of a file's name
-_SPLITS = {"train", "training", "val", "valid", "validation", "test", "testing"}
+_SPLITS = SPLIT_NAMES | {"imagestr": "train", "imagesval": "val", "imagests": "test"}
 _MOST_EXAMINATIONS = 10  # files of one beginning that may be of one patient; more are of a collection
 _BIDS_SUBJECT = re.compile(r"(?:^|[/_])sub-[A-Za-z0-9]+")
 
@@ -65,6 +68,7 @@ class Layout:
         repeated: names of folders that are in several places, such as a number in every hospital's; whose they are is
             said by all folders above them together.
         shared: stems of files that stand in so many folders that they say what was taken and not of whom.
+        splits: path of an image → splits that its folder leaves it, where folders are named after several splits.
     """
 
     root: str = ""
@@ -73,6 +77,7 @@ class Layout:
     modalities: Mapping[str, str] = field(default_factory=dict)
     repeated: frozenset[str] = frozenset()
     shared: frozenset[str] = frozenset()
+    splits: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def subject_of(self, path: str) -> str:
         """Whom a file is of; the file's own stem where nothing says it."""
@@ -116,7 +121,7 @@ class Layout:
             if path in self.labels or path in self.cases or _BIDS_SUBJECT.search(path):
                 continue
             subject, folders = self.subject_of(path), _telling(PurePosixPath(path).parent.parts)
-            folders = tuple(name for name in folders if name.lower() not in IMAGE_FOLDERS | _SPLITS)
+            folders = tuple(name for name in folders if name.lower() not in IMAGE_FOLDERS | _SPLITS.keys())
             groups[folders[0] if folders else re.split(r"[-_ .]", subject)[0]].add(subject)
         found = [len(members) for members in groups.values() if 1 < len(members) <= _MOST_EXAMINATIONS]
         return sum(found) if len(groups) > 1 else 0
@@ -152,7 +157,27 @@ def read_layout(root: Path, paths: Collection[str]) -> Layout:
                 modalities[path] = modality
     images_alone = set(paths) - labels - set(cases)
     shared = frozenset(_shared(images_alone))
-    return Layout(_name_of(root), labels, cases, modalities, frozenset(_repeated(images_alone, shared)), shared)
+    repeated = frozenset(_repeated(images_alone, shared))
+    return Layout(_name_of(root), labels, cases, modalities, repeated, shared, _splits(set(paths) - labels))
+
+
+def check_splits(items: Iterable[Item]) -> None:
+    """Refuse a subject that folders put into two splits.
+
+    Args:
+        items: a file each.
+
+    Raises:
+        InputError: naming a file of such a subject.
+    """
+    splits: dict[str, str] = {}
+    for item in items:
+        subject, split = item.inputs["subject"], item.inputs["split"]
+        if not item.inputs.get("is_label_map") and splits.setdefault(subject, split) != split:
+            raise InputError(
+                f"folders put the subject of '{item.inputs['path']}' into {splits[subject]} and into {split}; give "
+                "each subject one split with --splits, or say with --subject-pattern whose a file is"
+            )
 
 
 def has_channels(images: Iterable[str], labels: Collection[str] = ()) -> bool:
@@ -193,6 +218,21 @@ def _label_maps(paths: Collection[str]) -> Iterable[str]:
         if str(holder.parent) in image_parents | beside:
             known.add(holder.name.lower())  # also where a case lacks its image
     return (path for path, holder in holders.items() if holder is not None and holder.name.lower() in known)
+
+
+def _splits(images: Collection[str]) -> Mapping[str, tuple[str, ...]]:
+    """Splits by folders (`imagesTr`, `train`, …) where they name several; without a validation, training gives it."""
+    named = {
+        path: next(
+            (_SPLITS[name] for part in PurePosixPath(path).parts[:-1] if (name := part.lower()) in _SPLITS), None
+        )
+        for path in images
+    }
+    found = set(named.values()) - {None}
+    if len(found) < 2:
+        return {}
+    training = ("train",) if "val" in found else ("train", "val")
+    return {path: training if split == "train" else (split,) for path, split in named.items() if split}
 
 
 def _label_folder(path: PurePosixPath) -> PurePosixPath | None:

@@ -21,6 +21,7 @@ from voxtile.errors import InputError
 from voxtile.file_edges import probe_digests
 from voxtile_datasets.intake.planner import SPLIT_SCHEME, PlannedTask, Planner
 from voxtile_datasets.intake.reports_file import raw_captions
+from voxtile_datasets.intake.splits_file import SPLITS
 from voxtile_datasets.intake.subject_pattern import subject_finder
 from voxtile_medical.archives.stored import stored_size, stream_of, telling
 from voxtile_medical.dicom_header.attributes import attributes_of
@@ -28,7 +29,7 @@ from voxtile_medical.dicom_header.scan import ODD_NAME, root_of
 from voxtile_medical.nifti.bids import Sidecars
 from voxtile_medical.nifti.files import is_label_name, is_nifti_name, modality_of, nifti_tree, stem_of
 from voxtile_medical.nifti.header import NiftiHeader, NoAffine, read_nifti_header, unpacked
-from voxtile_medical.nifti.layouts import Layout, read_layout
+from voxtile_medical.nifti.layouts import Layout, check_splits, read_layout
 from voxtile_medical.nifti.units import parts_of, units_of
 from voxtile_medical.orientation import spacing_zyx, to_nearest_ras
 from voxtile_medical.plausible import check_position, check_scale, check_spacing
@@ -102,7 +103,7 @@ class NiftiTask(PlannedTask):
         """One item a file.
 
         Raises:
-            InputError: the source does not exist or holds no NIfTI file.
+            InputError: the source does not exist or holds no NIfTI file, or its folders put a subject into two splits.
         """
         planner = self.own_planner
         root, found, refused = nifti_tree(self.source, planner.reader)
@@ -119,6 +120,7 @@ class NiftiTask(PlannedTask):
         items = [
             self._item(planner, root, path, layout, sidecars, probe) for path, probe in zip(named, probes, strict=True)
         ]
+        check_splits(items)
         items += [
             planner.note(path, 0, "unreadable-sidecar", detail) for path, detail in sorted(sidecars.faults.items())
         ]
@@ -144,7 +146,7 @@ class NiftiTask(PlannedTask):
             "content": planner.names.name("content", path),
             "subject": planner.subject_name(subject),
             "study": planner.names.name("study", study),
-            "split": planner.splits.of(subject),
+            "split": planner.splits.of(subject, layout.splits.get(path, SPLITS)),
             "texts": self._texts(planner, path, subject, study),
         }
         if path in layout.labels:

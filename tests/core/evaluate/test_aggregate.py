@@ -1,18 +1,22 @@
 """Slides from their patches: the best few or attention, against brute force and on a slide with one loud patch."""
 
 import dataclasses
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 import torch
 from scipy.special import expit, softmax
+from sklearn.metrics import balanced_accuracy_score, roc_auc_score
 
 from voxtile.errors import EvaluationError
 from voxtile.evaluation.inputs.aggregate import aggregate, attended, top_mean
 from voxtile.evaluation.inputs.encode import Encoded
 from voxtile.evaluation.inputs.units import Units
 from voxtile.evaluation.kinds.zero_shot.model_scores import model_scores, with_best_count
+from voxtile.evaluation.kinds.zero_shot.published import published_figures
 from voxtile.evaluation.kinds.zero_shot.scores import embed_prompts
+from voxtile.evaluation.kinds.zero_shot.sensitivity import prompt_sensitivity
 from voxtile.evaluation.tasks.file import parse_task
 from voxtile.evaluation.tasks.task import Averaging
 
@@ -105,3 +109,49 @@ def test_several_counts_need_a_validation_split():
     none = Encoded(units([]), None, None, np.zeros((0, 1), np.float32))
     with pytest.raises(EvaluationError, match="which only a validation split may decide, and there is none"):
         with_best_count(asked, embed_prompts(Axes(), asked), none, np.zeros((0, 1), np.int8), 20.0)
+
+
+def of_three_classes(averaging, seed):
+    """A task, a split of 60 units of two to nine samples, one-hot labels, and the cosine of each sample and class."""
+    spec = {"kind": "zero-shot-singlelabel", "unit": "study", "classes": {c: {"prompts": [c]} for c in "abc"}}
+    asked, rng = parse_task(spec | {"averaging": averaging}, where="f", name="t"), np.random.default_rng(seed)
+    part = units(rng.integers(2, 10, 60))
+    vectors = rng.normal(size=(len(part.uids), 32))
+    truth = np.arange(60) % 3
+    vectors[np.arange(len(part.uids)), 2 + truth[part.owner]] += 1.0
+    vectors /= np.linalg.norm(vectors, axis=1, keepdims=True)
+    encoded = Encoded(part, vectors, None, np.zeros((60, 1), np.float32))
+    return asked, encoded, np.eye(3, dtype=np.int8)[truth], vectors[:, 2:5]
+
+
+def of_unit(samples, cosines):
+    logits = 20 * cosines
+    if samples == "scores":
+        return softmax(logits, axis=1).mean(axis=0)
+    if samples == "top-k":
+        return softmax(np.sort(logits, axis=0)[-2:].mean(axis=0))
+    return softmax((softmax(logits, axis=0) * logits).sum(axis=0))
+
+
+@pytest.mark.parametrize("samples", ["scores", "top-k", "attention"])
+def test_the_only_prompt_alone_has_the_figure_of_the_task(samples):
+    averaging = {"samples": samples} | ({"top_k": [2]} if samples == "top-k" else {})
+    asked, encoded, labels, cosines = of_three_classes(averaging, 3)
+    scores = np.stack([of_unit(samples, cosines[encoded.units.owner == unit]) for unit in range(60)])
+    expected = roc_auc_score(labels, scores, average="macro")
+    (part,) = prompt_sensitivity(asked, embed_prompts(Axes(), asked), encoded, 20.0, labels, ("a", "b", "c"))
+    assert part.values == (pytest.approx(expected, abs=1e-9),)
+
+
+@pytest.mark.parametrize("protocol", ["conch", "mi-zero"])
+def test_published_rules_pool_the_logits_of_patches(protocol):
+    """`topj_pooling` of both protocols takes cosines; probabilities over classes would decide otherwise."""
+    (asked, encoded, labels, cosines), other = of_three_classes({"samples": "scores"}, 4), of_three_classes({}, 5)
+    data = SimpleNamespace(encoded={"reported": encoded, "val": other[1]}, labels={"reported": labels, "val": other[2]})
+    result = SimpleNamespace(task=asked, data=data, prompts=embed_prompts(Axes(), asked))
+    (found,) = published_figures(protocol, result, Axes())
+    figures = []
+    for top in (1, 5, 50):
+        pooled = [np.sort(cosines[encoded.units.owner == n], axis=0)[-top:].mean(axis=0) for n in range(60)]
+        figures.append(balanced_accuracy_score(labels.argmax(1), np.argmax(pooled, axis=1)))
+    assert found.published == pytest.approx(max(figures), abs=1e-12)

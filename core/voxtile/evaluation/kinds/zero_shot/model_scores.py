@@ -14,6 +14,7 @@ from voxtile.evaluation.figures.figures import LabelMatrix
 from voxtile.evaluation.figures.metrics import Floats
 from voxtile.evaluation.inputs.aggregate import aggregate
 from voxtile.evaluation.inputs.encode import Encoded, unit_embeddings, unit_scores
+from voxtile.evaluation.inputs.units import Units
 from voxtile.evaluation.kinds.zero_shot.scores import (
     Prompts,
     multilabel_scores,
@@ -21,7 +22,7 @@ from voxtile.evaluation.kinds.zero_shot.scores import (
     singlelabel_logits,
     singlelabel_scores,
 )
-from voxtile.evaluation.tasks.task import EvaluationTask
+from voxtile.evaluation.tasks.task import Averaging, EvaluationTask
 from voxtile.models.protocol import EvaluationModel
 from voxtile.words.names import name_key
 
@@ -53,12 +54,7 @@ def _paired(task: EvaluationTask, prompts: Prompts, encoded: Encoded, logits: Fl
     found = pair_logits(logits, prompts, task)
     samples = "scores" if task.averaging.samples == "embeddings" else task.averaging.samples
     how = replace(task.averaging, samples=samples)
-    if task.multilabel:
-        return aggregate(found, encoded.units, how)
-    if samples == "scores":
-        return aggregate(softmax(found, axis=1), encoded.units, how)
-    pooled: Floats = softmax(aggregate(found, encoded.units, how, evidence=found), axis=1)
-    return pooled
+    return aggregate(found, encoded.units, how) if task.multilabel else unit_classes(found, encoded.units, how)
 
 
 def _prompted(task: EvaluationTask, prompts: Prompts, encoded: Encoded, scale: float) -> Floats:
@@ -67,11 +63,20 @@ def _prompted(task: EvaluationTask, prompts: Prompts, encoded: Encoded, scale: f
         raise EvaluationError(f"task '{task.name}': the split was read without the model")
     if task.averaging.samples == "embeddings":
         return score(unit_embeddings(encoded.embeddings, encoded.units), prompts, task, scale)
-    if task.averaging.samples != "scores" and not task.multilabel:  # classes compete after the best patches are picked
-        logits = singlelabel_logits(encoded.embeddings, prompts, task, scale)
-        pooled: Floats = softmax(aggregate(logits, encoded.units, task.averaging, evidence=logits), axis=1)
-        return pooled
-    return aggregate(score(encoded.embeddings, prompts, task, scale), encoded.units, task.averaging)
+    if task.multilabel:
+        return aggregate(score(encoded.embeddings, prompts, task, scale), encoded.units, task.averaging)
+    return unit_classes(singlelabel_logits(encoded.embeddings, prompts, task, scale), encoded.units, task.averaging)
+
+
+def unit_classes(logits: Floats, units: Units, averaging: Averaging) -> Floats:
+    """[N, K] class probabilities of units from logits [S, K] of their samples, which are not averaged as embeddings.
+
+    Where the best samples of a class are picked, classes compete after that.
+    """
+    if averaging.samples == "scores":
+        return aggregate(softmax(logits, axis=1), units, averaging)
+    pooled: Floats = softmax(aggregate(logits, units, averaging, evidence=logits), axis=1)
+    return pooled
 
 
 def with_best_count(

@@ -14,7 +14,7 @@ from voxtile.evaluation.compat.flattery import Flattery
 from voxtile.evaluation.figures.metrics import Floats
 from voxtile.evaluation.inputs.encode import unit_embeddings
 from voxtile.evaluation.kinds.zero_shot.run import TaskResult
-from voxtile.evaluation.kinds.zero_shot.scores import prompt_scores, singlelabel_scores
+from voxtile.evaluation.kinds.zero_shot.scores import prompt_logits, singlelabel_logits
 from voxtile.models.protocol import EvaluationModel
 
 
@@ -69,9 +69,9 @@ def _bags(
     if encoded.embeddings is None or not len(encoded.units):
         return np.empty(0, np.int64), []
     if protocol == pooling.CONCH:
-        scores = [singlelabel_scores(encoded.embeddings, result.prompts, result.task, model.logit_scale)]
+        scores = [singlelabel_logits(encoded.embeddings, result.prompts, result.task, model.logit_scale)]
     else:
-        scores = [part for _, _, part in prompt_scores(encoded.embeddings, result.prompts, model.logit_scale)]
+        scores = [part for _, _, part in prompt_logits(encoded.embeddings, result.prompts, model.logit_scale)]
     classes = _classes(result, role)
     known = np.flatnonzero(classes >= 0)
     ends = np.cumsum(np.bincount(encoded.units.owner, minlength=len(encoded.units)))[:-1]

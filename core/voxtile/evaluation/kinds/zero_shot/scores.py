@@ -105,12 +105,12 @@ def singlelabel_logits(images: Embeddings, prompts: Prompts, task: EvaluationTas
     return np.stack(logits, axis=1)
 
 
-def prompt_scores(images: Embeddings, prompts: Prompts, scale: float) -> list[tuple[int, int, Floats]]:
-    """Class probabilities of a single-label task by each (wording, template) that all classes have."""
+def prompt_logits(images: Embeddings, prompts: Prompts, scale: float) -> list[tuple[int, int, Floats]]:
+    """Logits [N, K] of a single-label task by each (wording, template) that all classes have."""
     wordings = min(len(part) for part in prompts.present)
     templates = prompts.present[0].shape[1]
     return [
-        (w, t, softmax(scale * images @ np.stack([part[w, t] for part in prompts.present]).T, axis=1))
+        (w, t, scale * images @ np.stack([part[w, t] for part in prompts.present]).T)
         for w in range(wordings)
         for t in range(templates)
     ]

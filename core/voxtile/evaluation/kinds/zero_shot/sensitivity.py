@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from scipy.special import softmax
 
 from voxtile.evaluation.figures.figures import LabelMatrix
 from voxtile.evaluation.figures.metrics import Floats, auroc
 from voxtile.evaluation.figures.sensitivity import PromptSensitivity
 from voxtile.evaluation.inputs.aggregate import aggregate
 from voxtile.evaluation.inputs.encode import Encoded, unit_embeddings
-from voxtile.evaluation.kinds.zero_shot.scores import Prompts, prompt_scores, wording_scores
+from voxtile.evaluation.kinds.zero_shot.model_scores import unit_classes
+from voxtile.evaluation.kinds.zero_shot.scores import Prompts, prompt_logits, wording_scores
 from voxtile.evaluation.tasks.task import EvaluationTask
 
 
@@ -38,16 +40,15 @@ def prompt_sensitivity(
     pooled = task.averaging.samples == "embeddings"
     images = unit_embeddings(encoded.embeddings, encoded.units) if pooled else encoded.embeddings
 
-    def of_units(scores: Floats) -> Floats:
-        return scores if pooled else aggregate(scores, encoded.units, task.averaging)
-
     if task.multilabel:
-        scores = [of_units(part) for part in wording_scores(images, prompts, task, scale)]
-        return _by_wording(task, scores, labels, reported)
+        scores = wording_scores(images, prompts, task, scale)
+        units = scores if pooled else [aggregate(part, encoded.units, task.averaging) for part in scores]
+        return _by_wording(task, units, labels, reported)
     columns = [task.classes.index(item) for item in task.reported]
     texts, values = [], []
-    for wording, template, part in prompt_scores(images, prompts, scale):
-        unit = of_units(part)[:, columns]
+    for wording, template, logits in prompt_logits(images, prompts, scale):
+        found = softmax(logits, axis=1) if pooled else unit_classes(logits, encoded.units, task.averaging)
+        unit = found[:, columns]
         kept = [k for k, item in enumerate(task.reported) if item.name in reported]
         values.append(float(np.mean([_auroc(labels[:, k], unit[:, k]) for k in kept])))
         shown = [task.templates[template].format(item.wordings[wording].present) for item in task.classes[:2]]

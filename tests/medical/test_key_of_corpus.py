@@ -52,6 +52,19 @@ def test_a_forgotten_patient_does_not_come_back_under_another_name(tmp_path, dic
     assert len(Corpus(corpus).table("samples")) == 1
 
 
+@pytest.mark.parametrize("first", [True, False])
+def test_a_forgotten_patient_does_not_come_back_under_the_other_kind_of_name(tmp_path, dicom, noise, first):
+    for number in range(2):
+        uids = {"StudyInstanceUID": f"1.2.{number}", "SeriesInstanceUID": f"1.3.{number}"}
+        dicom.write(tmp_path / "scans" / str(number), noise(3, 8, 8, seed=number), PatientID=f"p{number}", **uids)
+    corpus = tmp_path / "corpus"
+    convert_dicom(tmp_path / "scans", corpus, engine="inline", deidentify=first)
+    assert main(["forget", str(corpus), "--subject", "p0"]) == 0
+    with pytest.raises(ConfigError, match="a subject that the corpus has forgotten under another name"):
+        convert_dicom(tmp_path / "scans" / "0", corpus, engine="inline", deidentify=not first)
+    assert len(Corpus(corpus).table("samples")) == 1
+
+
 def test_pictures_too(tmp_path):
     (tmp_path / "in").mkdir()
     Image.fromarray(np.zeros((8, 8), np.uint8)).save(tmp_path / "in" / "a.png")

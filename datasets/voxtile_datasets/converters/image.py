@@ -30,7 +30,7 @@ from voxtile_datasets.converters import folders
 from voxtile_datasets.converters.metadata import without_metadata
 from voxtile_datasets.converters.modalities import note_unknown
 from voxtile_datasets.deidentification.replace import deidentified
-from voxtile_datasets.intake.deidentify import key_map_of, named_otherwise, refuse_second_names
+from voxtile_datasets.intake.deidentify import OtherNames, key_map_of
 from voxtile_datasets.recipes.download import packed_among, tell_packed
 
 READ_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp"})
@@ -226,8 +226,8 @@ def convert_image(
 
     Raises:
         InputError: no picture, or a table that does not fit.
-        ConfigError: the corpus has some of the pictures already, de-identified where this run is not, or the reverse, or
-            its key map is not there.
+        ConfigError: the corpus has, or has forgotten, some of the pictures under the other kind of name; or its key map
+            is not there.
         RunFailedError: some pictures could not be read; the rest is converted.
     """
     options = RunOptions(**run)
@@ -259,8 +259,10 @@ def convert_image(
     for name, classes in vocabularies.items():
         shown = ", ".join(classes[:12]) + (" …" if len(classes) > 12 else "")
         console.print(f"{name}: {len(classes)} classes ({shown})", highlight=False, markup=False)
-    others = named_otherwise(corpus, key_file, hides=deidentify)
-    refuse_second_names((picture.path for picture in pictures), others, hides=deidentify)
+    others = OtherNames.of(corpus, key_file, hides=deidentify)
+    others.refuse_inputs(picture.path for picture in pictures)
+    for picture in pictures:
+        others.refuse_forgotten(picture.subject or picture.path)
     task = ImageTask(
         root=str(source),
         corpus=str(corpus),

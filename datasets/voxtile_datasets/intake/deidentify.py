@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Protocol
 
 from voxtile.corpus.confidentiality import Dates
+from voxtile.corpus.forgotten import ForgottenSubjects
 from voxtile.corpus.header import CORPUS_FILE
 from voxtile.corpus.identity import KeyedHash, KeyMap, is_hashed, key_map_path
 from voxtile.corpus.parts import part_paths, read_parts, table_schema
@@ -113,40 +114,66 @@ def key_map_of(corpus: Path, key_file: Path | None) -> KeyMap:
     return key_map
 
 
-def named_otherwise(corpus: Path, key_file: Path | None, *, hides: bool) -> frozenset[str]:
-    """Paths of inputs that a corpus has under the other kind of name: in the clear where names are hashed, or hashed.
+@dataclass(frozen=True)
+class OtherNames:
+    """What a corpus has under the other kind of name than a run gives: in the clear where that hashes, or hashed.
 
-    Args:
-        corpus: where the corpus is, or will be.
-        key_file: where the key map is; None for beside the corpus.
-        hides: names are hashed by the run that asks.
-
-    Raises:
-        ConfigError: the corpus has hashed names and its key map is not there, so that nobody can tell.
+    Attributes:
+        hides: names are hashed by the run.
+        paths: of the corpus's inputs under the other kind.
+        forgotten: subjects that the corpus has forgotten, by whichever kind of name.
+        hasher: the corpus's key, where the run does not use it.
     """
-    sources = _sources(corpus)
-    if hides:
-        return frozenset(source for source in sources if not is_hashed(source))
-    return frozenset(key_map_of(corpus, key_file).paths().values()) if any(map(is_hashed, sources)) else frozenset()
 
+    hides: bool = False
+    paths: frozenset[str] = frozenset()
+    forgotten: ForgottenSubjects = field(default_factory=ForgottenSubjects, repr=False)
+    hasher: KeyedHash | None = field(default=None, repr=False)
 
-def refuse_second_names(paths: Iterable[str], others: frozenset[str], *, hides: bool) -> None:
-    """Refuse inputs that a corpus has under the other kind of name.
+    @classmethod
+    def of(cls, corpus: Path, key_file: Path | None, *, hides: bool) -> OtherNames:
+        """Those of a corpus.
 
-    Args:
-        paths: of the inputs.
-        others: as `named_otherwise` gives them.
-        hides: names are hashed by the run that asks.
+        Args:
+            corpus: where the corpus is, or will be.
+            key_file: where the key map is; None for beside the corpus.
+            hides: names are hashed by the run that asks.
 
-    Raises:
-        ConfigError: the corpus has some of them.
-    """
-    if twice := others.intersection(paths):
-        kind = "in the clear" if hides else "under hashed names"
-        raise ConfigError(
-            f"the corpus has {len(twice)} of these inputs already, {kind}, and would have each patient twice, as "
-            "two subjects; convert into a new corpus, or de-identify as the earlier run did"
-        )
+        Raises:
+            ConfigError: the corpus has hashed names and its key map is not there, so that nobody can tell.
+        """
+        sources, forgotten = _sources(corpus), ForgottenSubjects.of(corpus)
+        if hides:
+            return cls(hides, frozenset(source for source in sources if not is_hashed(source)), forgotten)
+        if not any(map(is_hashed, sources)) and not (forgotten.hashes and key_map_path(corpus, key_file).exists()):
+            return cls()
+        key_map = key_map_of(corpus, key_file)
+        return cls(hides, frozenset(key_map.paths().values()), forgotten, key_map.hasher)
+
+    def refuse_inputs(self, paths: Iterable[str]) -> None:
+        """Refuse inputs that the corpus has.
+
+        Raises:
+            ConfigError: it has some of them.
+        """
+        if twice := self.paths.intersection(paths) if self.paths else ():
+            kind = "in the clear" if self.hides else "under hashed names"
+            raise ConfigError(
+                f"the corpus has {len(twice)} of these inputs already, {kind}, and would have each patient twice, as "
+                "two subjects; convert into a new corpus, or de-identify as the earlier run did"
+            )
+
+    def refuse_forgotten(self, subject: str) -> None:
+        """Refuse a subject, by its own identifier, that the corpus has forgotten.
+
+        Raises:
+            ConfigError: it has.
+        """
+        if (subject if self.hasher is None else self.hasher.hash("subject", subject)) in self.forgotten:
+            raise ConfigError(
+                "some of these inputs are of a subject that the corpus has forgotten under another name, and would "
+                "bring it back; leave them out, convert into a new corpus, or de-identify as the earlier run did"
+            )
 
 
 def _sources(corpus: Path) -> list[str]:

@@ -12,7 +12,7 @@ from voxtile.corpus.identity import KeyedHash, KeyMap
 from voxtile.engine.parallel import PlanReader
 from voxtile.engine.task import Item
 from voxtile.errors import ConfigError
-from voxtile_datasets.intake.deidentify import Names, named_otherwise, open_names, refuse_second_names
+from voxtile_datasets.intake.deidentify import Names, OtherNames, open_names
 from voxtile_datasets.intake.hidden_words import HiddenWords
 from voxtile_datasets.intake.splits_file import Splits
 
@@ -61,7 +61,7 @@ class Planner:
         surrogate_key: by which names in report texts get their surrogates; None for blanks.
         subjects: who the subjects are, where that is to be written.
         forgotten: subjects that the corpus has forgotten.
-        named_otherwise: paths of inputs that the corpus has under the other kind of name, hashed or not.
+        other_names: what the corpus has under the other kind of name, hashed or not.
         hidden: how much of the report texts is hidden as identifiers.
     """
 
@@ -73,7 +73,7 @@ class Planner:
     surrogate_key: KeyedHash | None = field(default=None, repr=False)
     subjects: SubjectTable | None = field(default=None, repr=False)
     forgotten: ForgottenSubjects = field(default_factory=ForgottenSubjects, repr=False)
-    named_otherwise: frozenset[str] = field(default=frozenset(), repr=False)
+    other_names: OtherNames = field(default_factory=OtherNames, repr=False)
     hidden: HiddenWords = field(default_factory=HiddenWords, repr=False, compare=False)
 
     @classmethod
@@ -110,7 +110,7 @@ class Planner:
             surrogate_key=key_map.hasher if key_map is not None and intake.surrogates else None,
             subjects=_table(corpus, intake) if not options.dry_run else None,
             forgotten=ForgottenSubjects.of(corpus),
-            named_otherwise=named_otherwise(corpus, intake.key_file, hides=names.hides),
+            other_names=OtherNames.of(corpus, intake.key_file, hides=names.hides),
         )
 
     def texts(
@@ -153,7 +153,12 @@ class Planner:
         return found
 
     def subject_name(self, subject: str) -> str:
-        """What the corpus calls a subject, by its own identifier."""
+        """What the corpus calls a subject, by its own identifier.
+
+        Raises:
+            ConfigError: the corpus has forgotten it under the other kind of name.
+        """
+        self.other_names.refuse_forgotten(subject)
         name = self.names.name("subject", subject)
         if self.subjects is not None:
             self.subjects.add(name, subject)
@@ -221,9 +226,7 @@ class Planner:
             ConfigError: the corpus has some of the inputs already, de-identified where this run is not, or the reverse.
         """
         items = list(items)
-        if self.named_otherwise:
-            paths = (self._path_of(item.source) for item in items)
-            refuse_second_names(paths, self.named_otherwise, hides=self.names.hides)
+        self.other_names.refuse_inputs(self._path_of(item.source) for item in items)
         if self.key_map is not None:
             self.key_map.leave_out(item.source for item in items if item.inputs.get("subject") in self.forgotten)
             self.key_map.save()

@@ -41,7 +41,7 @@ def _raster(make_raster, path, *, bands=1, **profile):
     return values
 
 
-SENTINEL = {"platform": "sentinel-2a", "constellation": "sentinel-2"}
+SENTINEL = {"platform": "sentinel-2a", "constellation": "sentinel-2", "s2:processing_baseline": "02.12"}
 EO = {"eo:bands": [{"name": "red", "common_name": "red", "center_wavelength": 0.665, "full_width_half_max": 0.038}]}
 RASTER = {"raster:bands": [{"nodata": 0, "data_type": "uint16", "scale": 0.0001, "offset": -0.1}]}
 
@@ -85,16 +85,25 @@ def test_an_item_of_stac_1_1_with_common_bands(tmp_path, make_raster):
     [
         ({"s2:processing_baseline": "05.09"}, {}, -0.1),  # Planetary Computer: no raster:bands, offset not taken off
         ({"s2:processing_baseline": "02.12"}, {}, 0.0),
+        ({"s2:processing_baseline": None, "processing:version": "N0510"}, {}, -0.1),
+        ({"s2:processing_baseline": None, "datetime": "2021-06-01T10:10:31Z"}, {}, 0.0),
         ({"earthsearch:boa_offset_applied": True, "s2:processing_baseline": "05.09"}, RASTER, 0.0),
         ({"earthsearch:boa_offset_applied": False, "s2:processing_baseline": "05.09"}, RASTER, -0.1),
     ],
 )
 def test_the_offset_of_sentinel_2_is_taken_off_once(tmp_path, make_raster, properties, fields, offset):
     _raster(make_raster, tmp_path / "B04.tif")
-    _item(tmp_path, {"B04": _asset("B04.tif", **fields)}, **SENTINEL, **properties)
+    _item(tmp_path, {"B04": _asset("B04.tif", **fields)}, **SENTINEL | properties)
     with open_scene(find_scenes(tmp_path)[0]) as scene:
         assert scene.band("red").offset == pytest.approx(offset)
         assert scene.band("red").scale == 0.0001
+
+
+def test_a_sentinel_2_item_that_says_nothing_of_the_offset_is_refused(tmp_path, make_raster):
+    _raster(make_raster, tmp_path / "B04.tif")
+    _item(tmp_path, {"B04": _asset("B04.tif")}, **SENTINEL | {"s2:processing_baseline": "newest"})
+    with pytest.raises(SceneError, match=r"baseline 04\.00 is in the numbers of band B04; state 's2:processing_base"):
+        open_scene(find_scenes(tmp_path)[0])
 
 
 @pytest.mark.parametrize("href", ["B04.tif", "./B04.tif", "../item/B04.tif", "file", "absolute"])

@@ -32,6 +32,7 @@ SENSORS = {
     "landsat-4": "landsat-4-5-tm",
 }
 S2_OFFSET_SINCE = 4.0  # processing baseline 04.00
+S2_OFFSET_FROM = "2022-01-25"  # scenes of that day and later are of no earlier baseline
 RADIANCE = "W m-2 sr-1 um-1"
 _RADIANCE = re.compile(r"(watt|\bw\b).*(steradian|\bsr\b)", re.IGNORECASE)
 _UNITS = {"k": "kelvin", "kelvin": "kelvin", "reflectance": "reflectance", "db": "dB", "decibel": "dB"}
@@ -160,7 +161,7 @@ def _scaled(
         return _landsat(band, stated, unit, product)
     band = band if stated is None else replace(band, scale=stated[0], offset=stated[1])
     if product.sensor is not None and product.sensor.name == "sentinel-2-msi":
-        band = _sentinel_2(band, stated, product.properties)
+        band = _sentinel_2(band, stated, product)
     return replace(band, unit=unit) if unit and (band.unit == "1" or stated is not None) else band
 
 
@@ -178,13 +179,23 @@ def _landsat(band: Band, stated: tuple[float, float] | None, unit: str | None, p
     return replace(band, unit=unit) if unit and stated is not None else band
 
 
-def _sentinel_2(band: Band, stated: tuple[float, float] | None, properties: Mapping[str, Any]) -> Band:
-    """The offset of baseline 04.00, unless the item says that it has been taken off."""
-    if _offset_applied(properties):
+def _sentinel_2(band: Band, stated: tuple[float, float] | None, product: Product) -> Band:
+    """The offset of baseline 04.00, unless the item says that it has been taken off.
+
+    Raises:
+        SceneError: the scene is of a time that has the offset, and the item does not say whether it is taken off.
+    """
+    if _offset_applied(product.properties):
         return replace(band, offset=0.0)
-    if stated is None and _baseline(properties) >= S2_OFFSET_SINCE:
-        return replace(band, offset=-1000 * band.scale)
-    return band
+    if stated is not None:
+        return band
+    baseline = _baseline(product.properties)
+    if baseline is None and str(product.properties.get("datetime") or "") >= S2_OFFSET_FROM:
+        raise SceneError(
+            f"{product.where}: nothing says whether the offset of Sentinel-2's baseline 04.00 is in the numbers of band "
+            f"{band.name}; state 's2:processing_baseline' or the band's 'raster:bands' with scale and offset"
+        )
+    return replace(band, offset=-1000 * band.scale) if (baseline or 0) >= S2_OFFSET_SINCE else band
 
 
 def _unit(text: object) -> str | None:
@@ -200,13 +211,11 @@ def _offset_applied(properties: Mapping[str, Any]) -> bool:
     return any(properties.get(f"{name}:boa_offset_applied") is True for name in ("earthsearch", "sentinel"))
 
 
-def _baseline(properties: Mapping[str, Any]) -> float:
+def _baseline(properties: Mapping[str, Any]) -> float | None:
     for key in ("s2:processing_baseline", "processing:version", "sentinel:processing_baseline"):
-        try:
-            return float(properties[key])
-        except (KeyError, TypeError, ValueError):
-            continue
-    return 0.0
+        if match := re.fullmatch(r"N?(\d\d)\.?(\d\d)", str(properties.get(key) or "")):
+            return float(f"{match[1]}.{match[2]}")
+    return None
 
 
 def _sensor(properties: Mapping[str, Any]) -> Sensor | None:

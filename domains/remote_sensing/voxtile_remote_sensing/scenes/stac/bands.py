@@ -192,8 +192,8 @@ def _sentinel_2(band: Band, stated: tuple[float, float] | None, product: Product
     baseline = _baseline(product.properties)
     if baseline is None and str(product.properties.get("datetime") or "") >= S2_OFFSET_FROM:
         raise SceneError(
-            f"{product.where}: nothing says whether the offset of Sentinel-2's baseline 04.00 is in the numbers of band "
-            f"{band.name}; state 's2:processing_baseline' or the band's 'raster:bands' with scale and offset"
+            f"{product.where}: nothing says whether the offset of Sentinel-2's baseline 04.00 is in the numbers of "
+            f"band {band.name}; state 's2:processing_baseline' or the band's 'raster:bands' with scale and offset"
         )
     return replace(band, offset=-1000 * band.scale) if (baseline or 0) >= S2_OFFSET_SINCE else band
 

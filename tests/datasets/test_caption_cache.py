@@ -280,6 +280,8 @@ def test_addresses_of_this_machine_are_not_remote():
 def test_providers_that_are_none_are_refused(tmp_path):
     with pytest.raises(ConfigError, match="no provider named 'magic'; there are: template, local, openai, replay"):
         open_provider("magic", cache=tmp_path)
+    with pytest.raises(ConfigError, match="'template' asks no language model: voxtile caption template CORPUS"):
+        open_provider("template", cache=tmp_path)
     with pytest.raises(ConfigError, match="needs --model"):
         open_provider("openai", base_url="http://127.0.0.1:1/v1", cache=tmp_path)
     with pytest.raises(ConfigError, match="--base-url goes with --provider openai"):

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from voxtile.cli.main import lightning_main
+from voxtile.errors import ConfigError
 from voxtile.training import precision
 from voxtile.training.config_bases import read_config
 from voxtile.training.precision import device_of, settled_precision
@@ -30,7 +31,6 @@ def has_bfloat16(monkeypatch):
         (None, False, False, "32-true", ""),
         ("bf16-mixed", True, True, "bf16-mixed", ""),
         ("bf16-mixed", False, False, "bf16-mixed", "only emulates bfloat16"),
-        ("bf16-true", True, False, "bf16-true", "only emulates bfloat16"),
         ("32-true", True, True, "32-true", ""),
         ("16-mixed", True, False, "16-mixed", ""),
         (64, True, False, 64, ""),
@@ -42,6 +42,12 @@ def test_the_config_decides_and_else_the_device(has_bfloat16, wanted, mixed, has
     assert found == taken
     assert noted in note
     assert bool(note) == bool(noted)
+
+
+@pytest.mark.parametrize("wanted", ["bf16-true", "16-true"])
+def test_weights_in_16_bits_are_refused(wanted):
+    with pytest.raises(ConfigError, match=f"{wanted} keeps the weights in 16 bits.* set it to {wanted[:-4]}mixed"):
+        settled_precision(wanted, "cuda", mixed=True)
 
 
 def test_a_name_of_an_accelerator_is_the_device_that_is_there(monkeypatch):

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import torch
 
+from voxtile.errors import ConfigError
+
 HALF, FULL = "bf16-mixed", "32-true"
-_BFLOAT16 = frozenset({"bf16", "bf16-mixed", "bf16-true"})
+_BFLOAT16 = frozenset({"bf16", "bf16-mixed"})
 
 
 def device_of(accelerator: object) -> str:
@@ -35,6 +37,25 @@ def computes_in_bfloat16(device: str) -> bool:
     return device != "mps"
 
 
+def refuse_half_weights(wanted: object) -> None:
+    """Refuse a precision that keeps the weights themselves in 16 bits.
+
+    An update of less than a 512th (bfloat16) or a 4,096th (float16) of a weight rounds to nothing there, and most of
+    AdamW's are smaller.
+
+    Args:
+        wanted: `trainer.precision`.
+
+    Raises:
+        ConfigError: `bf16-true` or `16-true`.
+    """
+    if str(wanted) in ("bf16-true", "16-true"):
+        raise ConfigError(
+            f"trainer.precision {wanted} keeps the weights in 16 bits, where small updates are rounded away; set it to "
+            f"{str(wanted).replace('true', 'mixed')}, which computes in 16 bits and keeps them in 32"
+        )
+
+
 def settled_precision(wanted: object, device: str, *, mixed: bool) -> tuple[object, str]:
     """The precision to train in, and a note for whoever may wonder; no note where nothing is unusual.
 
@@ -42,7 +63,11 @@ def settled_precision(wanted: object, device: str, *, mixed: bool) -> tuple[obje
         wanted: `trainer.precision`; None leaves it open.
         device: its kind, as `device_of` names it.
         mixed: whether to take bfloat16 where the precision is left open and the device has it.
+
+    Raises:
+        ConfigError: as `refuse_half_weights`.
     """
+    refuse_half_weights(wanted)
     has_it = computes_in_bfloat16(device)
     what = {"cpu": "this processor", "cuda": "this GPU"}.get(device, f"this device ({device})")
     if wanted is None and not mixed:

@@ -18,7 +18,7 @@ from voxtile.training.step.logged_steps import is_logged, log_figures
 from voxtile.types import Batch
 
 _GB = 1e9
-_AUTOCAST = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16, "bf16-true": torch.bfloat16}
+_AUTOCAST = {"bf16-mixed": torch.bfloat16, "16-mixed": torch.float16}
 
 
 class Telemetry(pl.Callback):

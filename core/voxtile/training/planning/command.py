@@ -17,9 +17,9 @@ from voxtile.errors import ConfigError, VoxtileError
 from voxtile.training.config_bases import read_config
 from voxtile.training.planning.estimate import Memory, find_gpu, largest, memory, seconds
 from voxtile.training.planning.measure import Step, measure
-from voxtile.training.precision import FULL, HALF
+from voxtile.training.precision import FULL, HALF, refuse_half_weights
 
-_HALF = ("bf16-mixed", "16-mixed", "bf16-true", "16-true")
+_HALF = ("bf16-mixed", "16-mixed")
 _WITHOUT_BFLOAT16 = ("t4", "v100")  # they have float16, which `mixed_precision` does not take by itself
 _GB = 2**30
 
@@ -104,7 +104,7 @@ class Plan:
         half: whether it trains in mixed precision of 16 bits.
 
     Raises:
-        ConfigError: the file is no training config.
+        ConfigError: the file is no training config, or keeps weights in 16 bits.
     """
 
     def __init__(self, name: str, card: str) -> None:
@@ -119,6 +119,7 @@ class Plan:
         self._data = data
         self.objectives = tuple(self.model.get("objectives") or ())
         trainer = config.get("trainer") or {}
+        refuse_half_weights(trainer.get("precision"))
         open_to_half = config.get("mixed_precision") and not card.startswith(_WITHOUT_BFLOAT16)
         self.half = str(trainer.get("precision") or (HALF if open_to_half else FULL)) in _HALF
         self._averaged = any("WeightAverage" in str(c.get("class_path")) for c in trainer.get("callbacks") or [])

@@ -61,6 +61,8 @@ def open_provider(
         MissingExtraError: a package of the extra `llm` is not installed.
     """
     if name not in PROVIDERS:
+        if name == "template":
+            raise ConfigError("the provider 'template' asks no language model: voxtile caption template CORPUS")
         raise ConfigError(f"no provider named '{name}'; there are: {', '.join(('template', *PROVIDERS))}")
     if base_url and name != "openai":
         raise ConfigError(f"--base-url goes with --provider openai; {name} asks no endpoint")

@@ -17,7 +17,7 @@ from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
-from scipy.spatial import ConvexHull, QhullError
+from scipy import spatial
 
 from voxtile_medical.measurements.grid import Indices, Points
 from voxtile_medical.measurements.shape import Shape
@@ -136,8 +136,8 @@ def hull_corners(points: Indices) -> Indices:
         chosen = np.unique([column.argmin(), column.argmax()])
     else:
         try:
-            chosen = np.sort(ConvexHull(points[:, axes].astype(np.float64)).vertices)
-        except QhullError:  # too thin for its precision; all pairs are right and only slower
+            chosen = np.sort(spatial.ConvexHull(points[:, axes].astype(np.float64)).vertices)
+        except spatial.QhullError:  # too thin for its precision; all pairs are right and only slower
             return points
     corners: Indices = points[chosen]
     return corners

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.spatial import cKDTree
+from scipy import spatial
 
 from voxtile_medical.measurements.shape import Bits, Shape
 
@@ -33,7 +33,7 @@ def distance(one: Shape, two: Shape) -> Distance:
     if overlap(one, two):
         return Distance(0.0, True)
     small, large = sorted((one.surface, two.surface), key=len)
-    near = cKDTree(one.grid.places(large)).query(one.grid.places(small))[0]
+    near = spatial.cKDTree(one.grid.places(large)).query(one.grid.places(small))[0]
     return Distance(float(near.min()), _touching(one, two))
 
 

@@ -6,14 +6,12 @@ import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from voxtile.engine.parallel import PlanReader
 from voxtile.engine.task import Item, Outcome
 from voxtile_medical.dicom_header.headers import FileHeader
 from voxtile_medical.dicom_header.scan import root_of
-from voxtile_medical.segmentations import label_map
-from voxtile_medical.segmentations.label_map import LabelMap
 from voxtile_medical.segmentations.label_names import LabelName, Names, find_names, read_names
 from voxtile_medical.segmentations.names import Identifiers, phrase_of
 from voxtile_medical.segmentations.placement import Grid
@@ -21,6 +19,9 @@ from voxtile_medical.segmentations.plan import NO_IMAGE, MaskPlan, ToldMask, rea
 from voxtile_medical.segmentations.regions import Regions
 from voxtile_medical.segmentations.samples import Images, MaskNames
 from voxtile_medical.verdicts import Verdict
+
+if TYPE_CHECKING:
+    from voxtile_medical.segmentations.label_map import LabelMap
 
 _OTHER_FRAME = "its frame of reference is not the image's; register them first"
 
@@ -128,8 +129,10 @@ class MaskTask:
         return regions
 
     def _label_map(self, inputs: Mapping[str, Any]) -> Regions:
+        from voxtile_medical.segmentations.label_map import RULE, LabelMap
+
         file = LabelMap(self.root / inputs["path"])
-        regions = Regions(inputs["content"], label_map.RULE, inputs["digest"], frozenset(inputs["taken"]))
+        regions = Regions(inputs["content"], RULE, inputs["digest"], frozenset(inputs["taken"]))
         identifiers = Identifiers(hides=self.hides)
         names = self._names(inputs, file)
         phrase = phrase_of(inputs["phrase"], identifiers) if inputs["phrase"] else None

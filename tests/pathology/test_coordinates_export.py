@@ -5,6 +5,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 
 from voxtile.cli.main import main
 from voxtile.corpus.reader import Corpus
@@ -78,10 +79,12 @@ def test_features_lie_beside_the_coordinates_in_their_order(corpus, tmp_path):
     folder = tmp_path / "10x_128px_32px_overlap"
     for path in (folder / f"features_timm_x_y/{NAME}.h5", tmp_path / f"h5_files/{NAME}.h5"):
         with h5py.File(path) as file:
-            assert file["features"].dtype == np.float16
+            assert file["features"].dtype == np.float32  # what layers of CLAM take
             np.testing.assert_array_equal(file["features"][:, :2], file["coords"][:].astype(np.float16))
             assert len(file["features"]) == len(rows)
             assert file["coords"].attrs["name"] == NAME
+            stored = file["features"][:]
+    np.testing.assert_array_equal(torch.load(tmp_path / f"pt_files/{NAME}.pt").numpy(), stored)
 
 
 def test_names_need_the_key_map(corpus, tmp_path):

@@ -97,6 +97,7 @@ def test_files_are_found_by_the_slides_name(tmp_path):
         (CORNERS, CLAM | {"downsample": (0.0, 1.0)}, "which no level has"),
         (CORNERS, CLAM | {"downsample": (1.0, 2.0, 3.0)}, "one number or two"),
         (CORNERS, {"patch_size": 256, "patch_level": 2}, "no attribute 'downsample'"),
+        (CORNERS, CLAM | {"custom_downsample": 2}, "readers disagree"),
         (CORNERS, TRIDENT | {"patch_size_level0": -4}, "patch_size_level0"),
         (CORNERS.astype(float), CLAM, "needs N × 2 integers"),
         (CORNERS[:, :1], CLAM, "needs N × 2 integers"),

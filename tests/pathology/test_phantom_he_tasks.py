@@ -137,7 +137,7 @@ def test_an_annotation_file_of_no_slide_is_named(annotated, tmp_path, capsys):
 
 
 def test_annotations_of_other_slides_and_bad_shares_are_refused(annotated, tmp_path):
-    corpus, out, _, _ = annotated
+    corpus, out, case, _ = annotated
     with pytest.raises(ConfigError, match="--min-fraction"):
         facts_from_annotations(corpus, annotations=out / "annotations", min_fraction=0)
     other = tmp_path / "other"
@@ -147,6 +147,11 @@ def test_annotations_of_other_slides_and_bad_shares_are_refused(annotated, tmp_p
         facts_from_annotations(corpus, annotations=other)
     with pytest.raises(InputError, match="does not exist"):
         facts_from_annotations(corpus, annotations=tmp_path / "misspelt")
+    outline = {"type": "Polygon", "coordinates": [[[0, 0], [900, 0], [900, 900], [0, 900], [0, 0]]]}
+    tissue = {"type": "Feature", "properties": {"tissue_id": 0}, "geometry": outline}  # as TRIDENT writes them
+    (other / f"{case.name}.geojson").write_text(json.dumps({"type": "FeatureCollection", "features": [tissue]}))
+    with pytest.raises(InputError, match="has a class"):
+        facts_from_annotations(corpus, annotations=other)
 
 
 def test_labels_become_concepts():

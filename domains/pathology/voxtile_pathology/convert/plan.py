@@ -85,7 +85,8 @@ def plan_items(inputs: Inputs, settings: WsiSettings, planner: Planner) -> list[
     if settings.sampling == "coords" and not any(places):
         raise InputError(
             f"no coordinates file under '{inputs.coords}' is named as a slide of '{inputs.source}'; "
-            "give --coords with a folder of files such as slide.h5 or slide_patches.h5 for slide.svs"
+            "give --coords with a folder of files such as slide.h5 or slide_patches.h5 for slide.svs; TRIDENT has one "
+            "a scale, such as 20x_256px_0px_overlap"
         )
     surveys = _surveys(inputs, settings, list(zip(paths, drawn, places, strict=True)))
     items: list[Item] = []

@@ -13,6 +13,7 @@ import numpy.typing as npt
 import pyarrow.compute as pc
 from rich.console import Console
 
+from voxtile.corpus.drafts import draft
 from voxtile.corpus.identity import KeyMap, key_map_path
 from voxtile.corpus.reader import Corpus
 from voxtile.errors import ConfigError, InputError
@@ -99,7 +100,9 @@ def export_trident(
 def export_clam(
     corpus: Path, out: Path, *, features: str | None = None, mpp: float | None = None, key_file: Path | None = None
 ) -> None:
-    """Write the patches of a corpus as CLAM does: `OUT/patches/SLIDE.h5`; with --features also `OUT/h5_files/SLIDE.h5`.
+    """Write the patches of a corpus as CLAM does: `OUT/patches/SLIDE.h5`.
+
+    With --features, also `OUT/h5_files/SLIDE.h5` and `OUT/pt_files/SLIDE.pt`, which CLAM trains from.
 
     Args:
         corpus: a corpus of slides.
@@ -122,7 +125,9 @@ def export_clam(
     for patches in found:
         _write(out / "patches" / f"{patches.name}.h5", patches, patches.clam())
         if vectors is not None:
-            _write(out / "h5_files" / f"{patches.name}.h5", patches, patches.clam(), vectors.of(patches.uids))
+            found_features = vectors.of(patches.uids)
+            _write(out / "h5_files" / f"{patches.name}.h5", patches, patches.clam(), found_features)
+            _write_tensor(out / "pt_files" / f"{patches.name}.pt", found_features)
     _say(len(found), out)
 
 
@@ -204,6 +209,15 @@ def _write(
 ) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     write_coordinates(path, patches.corners, attributes, features=features)
+
+
+def _write_tensor(path: Path, features: npt.NDArray[np.float32]) -> None:
+    import torch  # late: patches without features are written without it
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with draft(path) as temporary:
+        torch.save(torch.from_numpy(features), temporary)
+        temporary.replace(path)
 
 
 def _file_name(model: str) -> str:

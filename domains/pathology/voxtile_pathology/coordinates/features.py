@@ -31,8 +31,8 @@ class Features:
     matrix: npt.NDArray[np.float16]
     rows: dict[str, int]
 
-    def of(self, uids: Sequence[str]) -> npt.NDArray[np.float16]:
-        """Embeddings [len(uids), D] of some samples, in their order.
+    def of(self, uids: Sequence[str]) -> npt.NDArray[np.float32]:
+        """Embeddings [len(uids), D] of some samples, in their order, as the tools' own float32.
 
         Raises:
             InputError: a sample has none.
@@ -43,7 +43,7 @@ class Features:
                 f"{len(lacking)} of {len(uids)} patches have no embedding by '{self.model}', such as {lacking[0]}; "
                 "run 'voxtile embed' again"
             )
-        return self.matrix[[self.rows[uid] for uid in uids]]
+        return self.matrix[[self.rows[uid] for uid in uids]].astype(np.float32)
 
 
 def read_features(corpus: Path, model: str, uids: Sequence[str] | None = None) -> Features:

@@ -76,6 +76,12 @@ def level0_size(layout: Layout, attributes: Mapping[str, Any], where: str) -> tu
     if layout == "trident":
         side = _size(attributes, "patch_size_level0", where)
         return patch, side, side
+    if _whole(attributes.get("custom_downsample", 1)) != 1:
+        raise CoordinatesError(
+            f"{where} has the custom_downsample {attributes['custom_downsample']!r}, of which readers disagree whether "
+            "the patch_size is before or after it; add the attribute patch_size_level0 to its coords: the side of a "
+            "patch at level 0, where patch_size is the side in pixels as it is stored"
+        )
     level = _whole(attributes.get("patch_level", 0))
     if level is None or level < 0:
         raise CoordinatesError(f"{where} has the patch_level {attributes['patch_level']!r}, which is no level")

@@ -138,13 +138,18 @@ def facts_from_annotations(
 
     Raises:
         ConfigError: `min_fraction` is out of range.
-        InputError: no annotation file belongs to a slide of the corpus, or one cannot be read.
+        InputError: no annotation file belongs to a slide of the corpus, one cannot be read, or no area has a class.
     """
     if not 0 < min_fraction <= 1:
         raise ConfigError(f"--min-fraction must be above 0 and at most 1, not {min_fraction:g}")
     files = _files(corpus, annotations, key_file)
     labels = {name: set(_areas(annotations / name)) for name in sorted(set(files.values()))}
     concepts = tuple(sorted(set().union(*labels.values())))
+    if not concepts:
+        raise InputError(
+            f"no area that is drawn in '{annotations}' has a class, so nothing can be said of patches; set classes in "
+            "QuPath, or convert with --annotations, which keeps areas without one as regions"
+        )
     drawn = {name: hashlib.sha256((annotations / name).read_bytes()).hexdigest() for name in labels}
     digest = hashlib.sha256(json.dumps([[source, drawn[name]] for source, name in sorted(files.items())]).encode())
     task = AnnotationFactTask(

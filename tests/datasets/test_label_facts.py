@@ -77,6 +77,12 @@ def test_one_class_a_file_closes_the_scope(corpus, tmp_path, capsys):
     assert "this class has no sample: Hernia" in " ".join(capsys.readouterr().out.split())
 
 
+@pytest.mark.parametrize(("header", "keys", "who"), [("slide_id", "p2_a", {2}), ("case_id,slide_id", "p2,-", {2})])
+def test_tables_of_slides_as_clam_has_them(corpus, tmp_path, header, keys, who):
+    facts_from_labels(corpus, labels=write(tmp_path / "l.csv", f"{header},label\n{keys},tumor\n"), engine="inline")
+    assert {i for i, known in facts(corpus)[0].items() if known} == who
+
+
 def test_numbered_classes_need_names(corpus, tmp_path):
     table = write(tmp_path / "l.csv", "file,label\np1_a.png,0\np2_a.png,1\n")
     with pytest.raises(ConfigError, match="--class-names"):

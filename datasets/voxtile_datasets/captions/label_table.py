@@ -19,10 +19,13 @@ VALUES: Mapping[str, Polarity] = {
 }  # fmt: skip
 KEYS: Mapping[str, tuple[str, ...]] = {
     "uid": ("uid",),
-    "source": ("source", "file", "filepath", "path", "filename", "file_name", "image", "image_path", "image_index"),
+    "source": (
+        "source", "file", "filepath", "path", "filename", "file_name", "image", "image_path", "image_index", "slide",
+        "slide_id",
+    ),
     "study": ("study", "study_id", "study_instance_uid", "accession", "accession_number"),
-    "subject": ("subject", "subject_id", "patient", "patient_id"),
-}
+    "subject": ("subject", "subject_id", "patient", "patient_id", "case", "case_id"),
+}  # fmt: skip
 CLASS_COLUMNS = ("label", "labels", "class", "category", "finding_labels", "diagnosis")
 _STRENGTH: Mapping[Polarity, int] = {"absent": 0, "uncertain": 1, "present": 2}
 

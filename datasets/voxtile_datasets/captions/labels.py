@@ -115,7 +115,7 @@ def facts_from_labels(
 
     Args:
         corpus: the corpus to add to.
-        labels: CSV or Parquet with a column uid, source (or file), study or subject, and the labels.
+        labels: CSV or Parquet with a column uid, source (or file, slide), study or subject (or case), and the labels.
         by: which of these joins; auto takes the most specific one that matches anything.
         columns: label columns, separated by commas; by default all that hold nothing but 1, 0, -1 and blanks.
         class_column: column with the class; found by its name (label, class, …) if not given.

@@ -215,6 +215,12 @@ LEAKS = [
 ]
 
 
+@pytest.mark.parametrize("person", ["Dr. ___", "Mrs. ___ ___", "Prof ___"])
+def test_a_blank_that_de_identification_left_behind_a_title_names_nobody(person):
+    assert judge("medical", f"Right pleural effusion, read by {person}.", CHEST, CHEST_SCOPE).verdict == "supported"
+    assert judge("medical", f"Right pleural effusion, read by {person} Quist.", CHEST, CHEST_SCOPE).verdict != "supported"
+
+
 @pytest.mark.parametrize("text", LEAKS)
 def test_what_identifies_contradicts_whatever_else_is_right(text):
     verdict = judge("medical", text, CHEST, CHEST_SCOPE, identifiers=("Zztop^Anna", "zztop"))

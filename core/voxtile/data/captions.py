@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,11 @@ Verdict = Literal["supported", "contradicted", "unsupported", "unknown"]
 StatesFinding: TypeAlias = Callable[[Sequence[int]], npt.NDArray[np.bool_]]
 
 
+def with_contradicted(verdicts: Sequence[Any]) -> tuple[Any, ...]:
+    """Verdicts that leave a caption out: who names a lesser fault does not ask for the worst one."""
+    return (*verdicts, "contradicted") if verdicts and "contradicted" not in verdicts else tuple(verdicts)
+
+
 class Text(NamedTuple):
     """A chosen text, the hash of its normalised form and the kind of its caption."""
 
@@ -47,7 +52,8 @@ class CaptionPolicy:
             (`qa`), and a kind that is not named is not taken.
         findings: factor on the weight of texts that state a fact as present. A report denies far more than it finds, so
             that with 1 most of what is drawn says what an image does not show.
-        exclude_verdicts: captions that the newest checker judged so are never taken.
+        exclude_verdicts: captions that the newest checker judged so are never taken, and with any of them those
+            that are `contradicted`; none leaves no caption out.
         min_letters: shorter texts are left out.
         directions: `exclude` leaves out texts that name a compass direction or a side of the picture, so that tiles may
             be turned freely (the rotation-invariant captions of RS5M, Zhang et al. 2024); with `keep` the preset leaves
@@ -76,6 +82,7 @@ class CaptionPolicy:
     directions: Literal["keep", "exclude"] = "keep"
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "exclude_verdicts", with_contradicted(self.exclude_verdicts))
         if self.per_item < 0:
             raise ConfigError(f"captions.per_item: {self.per_item} is negative; use 0 for all")
         if any(weight < 0 for weight in self.kinds.values()) or (self.kinds and not any(self.kinds.values())):

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 
 from voxtile.corpus.acquisition_time import moment
 from voxtile.corpus.reader import Corpus
+from voxtile.data.captions import Verdict, with_contradicted
 from voxtile.data.weighted_draw import drawn_by_weight
 from voxtile.errors import ConfigError
 from voxtile.types import Preferred, Shown, Turn
@@ -31,7 +32,8 @@ class DialoguePolicy:
         per_item: dialogues an item; 0 takes all.
         kinds: relative weight by the kind of a dialogue's first turn (report, presence, count, side, …); all alike
             where empty, and a kind that is not named is not taken.
-        exclude_verdicts: dialogues with a turn that the checker judged so are never taken.
+        exclude_verdicts: dialogues with a turn that the checker judged so are never taken, and with any of them those
+            with a turn that is `contradicted`; none leaves no dialogue out.
         marked: load the masks of regions that questions mark, for objectives that read them.
         boxes: in what share of the draws a marked region is its box rather than its outline, where it has both.
         max_images: dialogues that show more images than this, as an examination and those before it, are not taken; 1
@@ -43,13 +45,13 @@ class DialoguePolicy:
 
     per_item: int = 4
     kinds: Mapping[str, float] = field(default_factory=dict)
-    exclude_verdicts: tuple[str, ...] = ("contradicted",)
+    exclude_verdicts: tuple[Verdict, ...] = ("contradicted",)
     marked: bool = False
     boxes: float = 0.5
     max_images: int = 4
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "exclude_verdicts", tuple(self.exclude_verdicts))
+        object.__setattr__(self, "exclude_verdicts", with_contradicted(self.exclude_verdicts))
         if self.per_item < 0:
             raise ConfigError(f"data.dialogues.per_item: {self.per_item} is negative; use 0 for all")
         if not 0 <= self.boxes <= 1:

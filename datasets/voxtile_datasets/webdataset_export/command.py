@@ -73,7 +73,8 @@ def export_wds(
         scheme: split scheme.
         where: SQL condition on the samples, e.g. "modality = 'CT'".
         kinds: caption kinds to take, with weights if they should differ, e.g. rewrite=2,template; all alike by default.
-        exclude_verdicts: captions with these verdicts are left out, separated by commas; empty to take all.
+        exclude_verdicts: captions with these verdicts are left out, separated by commas, and contradicted ones with any
+            of them; empty to take all.
         per_sample: captions of a sample, each a record of its own with the same picture; 0 for all.
         study_captions: let a sample without a caption of its own have those of its study.
         picture: what stands for an array; preview (as stored where there is one) or render (always made anew).

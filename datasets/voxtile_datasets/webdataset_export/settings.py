@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal, get_args
 
 from voxtile.corpus.view.selection import EVERYTHING
-from voxtile.data.captions import CaptionPolicy, Verdict
+from voxtile.data.captions import CaptionPolicy, Verdict, with_contradicted
 from voxtile.errors import ConfigError
 
 VERSION = "1"  # bumped whenever the output for the same settings and corpus changes
@@ -23,7 +23,8 @@ class ExportSettings:
         scheme: split scheme.
         where: SQL condition on the samples table.
         kinds: weight by caption kind; empty takes all alike.
-        exclude_verdicts: captions that the newest checker judged so are left out.
+        exclude_verdicts: captions that the newest checker judged so are left out, and with any of them those that are
+            `contradicted`.
         per_sample: captions of a sample, each a record of its own with the same picture; 0 for all.
         study_captions: a sample without a caption of its own takes those of its study.
         picture: what stands for an array: its stored preview where it has one, or always a rendering.
@@ -56,6 +57,7 @@ class ExportSettings:
         wrong = [name for name in self.exclude_verdicts if name not in get_args(Verdict)]
         if wrong:
             raise ConfigError(f"there is no verdict '{wrong[0]}'; there are: {', '.join(get_args(Verdict))}")
+        object.__setattr__(self, "exclude_verdicts", with_contradicted(self.exclude_verdicts))
 
     @property
     def policy(self) -> CaptionPolicy:

@@ -22,6 +22,8 @@ def test_contradicted_captions_are_left_out_unless_asked_for():
     assert [t.text for t in CaptionPolicy(per_item=0).choose(captions, None)] == ["right", "open"]
     assert len(CaptionPolicy(per_item=0, exclude_verdicts=()).choose(captions, None)) == 3
     assert CaptionPolicy().choose(captions[:1], rng()) == []
+    stricter = CaptionPolicy(per_item=0, exclude_verdicts=("unknown",))  # a lesser fault asks for no worse one
+    assert [t.text for t in stricter.choose(captions, None)] == ["right"]
 
 
 def test_sentences_are_distinct_and_hashed_alone():

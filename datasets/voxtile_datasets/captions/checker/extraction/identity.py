@@ -14,7 +14,7 @@ from typing import Literal, TypeAlias
 
 from voxtile.words.tokens import normal_form
 from voxtile_datasets.captions.checker.extraction.grammar import Grammar, load_grammar
-from voxtile_datasets.deidentification.scrub import spans_of_form, spans_of_known
+from voxtile_datasets.deidentification.scrub import BLANK, spans_of_form, spans_of_known
 
 IdentityKind: TypeAlias = Literal["name", "place", "number", "address", "date", "known"]
 _WORD = re.compile(r"[^\W_]+(?:['’][^\W_]+)*")
@@ -34,6 +34,7 @@ _NUMBERED = re.compile(
 )
 _PHONE = re.compile(r"\+\d{1,3}(?:[ /-]?\d{2,5}){2,4}\b")
 _SURNAME = re.compile(r"\b[A-Z][a-z'’-]+, [A-Z]\.(?!\w)")  # Smith, J.
+_BLANKED = re.compile(rf"\w+\.?(?:\s+{BLANK})+(?!\s+[A-Z][a-z])")  # Dr. ___, as de-identified reports say it
 _BIRTH = re.compile(r"\b(?:born|birth|d\.?o\.?b\.?|died|deceased)\b", re.IGNORECASE)
 _DATE_SAID = re.compile(
     r"\b(?P<year>(?:19|20)\d{2})-(?P<month>\d{2})(?:-(?P<day>\d{2}))?\b"
@@ -106,7 +107,7 @@ def leaks(
     for leak in sorted(found, key=lambda item: (item.start, -item.end)):
         if not chosen or leak.start >= chosen[-1].end:
             chosen.append(leak)
-    return chosen
+    return [leak for leak in chosen if not ((blank := _BLANKED.match(text, leak.start)) and blank.end() >= leak.end)]
 
 
 def dates(text: str) -> list[SaidDate]:

@@ -217,8 +217,9 @@ LEAKS = [
 
 @pytest.mark.parametrize("person", ["Dr. ___", "Mrs. ___ ___", "Prof ___"])
 def test_a_blank_that_de_identification_left_behind_a_title_names_nobody(person):
-    assert judge("medical", f"Right pleural effusion, read by {person}.", CHEST, CHEST_SCOPE).verdict == "supported"
-    assert judge("medical", f"Right pleural effusion, read by {person} Quist.", CHEST, CHEST_SCOPE).verdict != "supported"
+    text = f"Right pleural effusion, read by {person}"
+    assert judge("medical", f"{text}.", CHEST, CHEST_SCOPE).verdict == "supported"
+    assert judge("medical", f"{text} Quist.", CHEST, CHEST_SCOPE).verdict == "contradicted"
 
 
 @pytest.mark.parametrize("text", LEAKS)

@@ -206,6 +206,7 @@ LEAKS = [
     "Right pleural effusion (MRN 5550123).",
     "Right pleural effusion, case X-2231-7.",
     "Right pleural effusion on 14 May 2021.",
+    "Right pleural effusion on 14 May.",
     "Right pleural effusion, born 3/4/1961.",
     "Right pleural effusion; 22 Willow Lane.",
     "Right pleural effusion; write to a.finch@example.org.",
@@ -213,6 +214,11 @@ LEAKS = [
     "Right pleural effusion in Wolverton.",
     "Right pleural effusion in zztop.",
 ]
+
+
+@pytest.mark.parametrize("when", ["in May", "in May 2021", "in 2021"])
+def test_a_month_or_a_year_that_no_fact_states_is_unsupported_and_names_nobody(when):
+    assert judge("medical", f"Right pleural effusion {when}.", CHEST, CHEST_SCOPE).verdict == "unsupported"
 
 
 @pytest.mark.parametrize("person", ["Dr. ___", "Mrs. ___ ___", "Prof ___"])

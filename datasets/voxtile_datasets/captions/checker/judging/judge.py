@@ -126,7 +126,8 @@ def _date(claim: Claim, facts: Facts, *, about_birth: bool) -> list[Fault]:
         for known in facts.dates
     ):
         return []
-    if facts.vocabulary.is_about_patients and (about_birth or said.count("-") == 2):
+    is_day = said.lstrip("-").count("-") == (1 if month else 2)  # --04-11, 2023-04-11
+    if facts.vocabulary.is_about_patients and (about_birth or is_day):
         return [_identity(claim)]
     why = f"'{claim.words}' is not in the facts: they state no such date."
     return [_fault(claim, "date", "unsupported", why)]

@@ -99,12 +99,15 @@ class CursorCallback(pl.Callback):
         resuming.
         """
         loop = checkpoint["loops"]["fit_loop"]
-        epochs, batches = loop["epoch_progress"]["current"], loop["epoch_loop.batch_progress"]["current"]
-        if epochs["processed"] == epochs["ready"] and not self._cursor.consumed:  # an epoch's end: all is counted
-            return
+        epochs, batches = loop["epoch_progress"], loop["epoch_loop.batch_progress"]
+        ended = {"ready": self._cursor.epoch, "processed": self._cursor.epoch}
+        if not self._cursor.consumed and all(ended.items() <= counts.items() for counts in epochs.values()):
+            return  # an epoch's end: all is counted
         begun, seen = self._cursor.epoch + 1, self._cursor.consumed // self._batch_size
         if not seen and self._cursor.epoch:  # the last batch that counts was the last one of its epoch
             begun, seen = self._cursor.epoch, self._items // self._batch_size
-            loop["epoch_loop.batch_progress"]["is_last_batch"] = True
-        epochs |= {"ready": begun, "started": begun, "processed": begun - 1, "completed": begun - 1}
-        batches |= {"ready": seen, "started": seen, "processed": seen, "completed": max(0, seen - 1)}
+            batches["is_last_batch"] = True
+        for counts in epochs.values():
+            counts |= {"ready": begun, "started": begun, "processed": begun - 1, "completed": begun - 1}
+        batches["current"] |= {"ready": seen, "started": seen, "processed": seen, "completed": max(0, seen - 1)}
+        batches["total"]["completed"] = max(0, batches["total"]["processed"] - 1)

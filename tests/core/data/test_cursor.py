@@ -48,9 +48,9 @@ class Saved(pl.Callback):
             trainer.save_checkpoint(self.path)
 
 
-def fit(cursor, *callbacks, **arguments):
+def fit(cursor, *callbacks, epochs=EPOCHS, **arguments):
     trainer = pl.Trainer(
-        max_epochs=EPOCHS, accumulate_grad_batches=ACCUMULATED, accelerator="cpu", logger=False,
+        max_epochs=epochs, accumulate_grad_batches=ACCUMULATED, accelerator="cpu", logger=False,
         enable_checkpointing=False, enable_progress_bar=False, enable_model_summary=False,
         callbacks=[CursorCallback(cursor, BATCH, BATCH * BATCHES), *callbacks],
     )  # fmt: skip
@@ -77,3 +77,14 @@ def test_batches_whose_gradient_was_not_used_yet_come_again(tmp_path, after):
     again.load_state_dict(state)
     assert fit(again, ckpt_path=path) == expected
     assert again == whole
+
+
+def test_a_run_that_is_resumed_at_the_end_of_each_epoch_trains_no_epoch_more(tmp_path):
+    whole, cursor, path = Cursor(0, ""), Cursor(0, ""), None
+    expected = fit(whole, epochs=3)
+    for end in (1, 2, 3):
+        saved = tmp_path / f"{end}.ckpt"
+        assert fit(cursor, Saved(saved, end * BATCHES - 1), epochs=3, ckpt_path=path) == expected
+        assert cursor == whole
+        cursor, path = Cursor(0, "", epoch=end), saved
+    assert fit(cursor, epochs=3, ckpt_path=path) == expected

@@ -70,6 +70,8 @@ def test_of_the_develop_half_so_much_is_found_and_so_little_is_masked_falsely(sc
         ("Kwabena has had a cough since 12 Jan.", "___ has had a cough since ___."),
         ("read by: osei", "read by: ___"),
         ("Seen 23.09.17, 3/4/21 and Tuesday 4th; stable since 2016.", "Seen ___, ___ and ___; stable since 2016."),
+        ("A ninety-three-year-old woman, ninety percent.", "A 90+-year-old woman, ninety percent."),
+        ("Aged one hundred and two. Eighty-nine years old.", "Aged 90+. Eighty-nine years old."),
         ("A 93-year-old woman; an 89-year-old man; CT 90 mm.", "A 90+-year-old woman; an 89-year-old man; CT 90 mm."),
         ("Bleep 2231, tel. 01632 960 123, NHS 943 476 5919.", "Bleep ___, tel. ___, NHS ___."),
         ("From Kings Norton Infirmary, 4 Mill Lane, Truro.", "From ___, ___."),

@@ -92,7 +92,11 @@ _COUNTED = re.compile(
     r"(?:\b(?:nodes?|lymph|stations?|levels?|cores?|metastas[ei]s|dissection|mitoses|fragments|blocks)\b[^.;\n]*|[=≥≤<>]\s*)$",
     re.IGNORECASE,
 )
-_OVER_89 = r"(?:9\d|1[01]\d)"
+_ONES = "one|two|three|four|five|six|seven|eight|nine"
+_OVER_89 = (
+    rf"(?:9\d|1[01]\d|ninety(?:[\s-]+(?:{_ONES}))?"
+    rf"|(?:one|a)[\s-]+hundred(?:[\s-]+(?:and[\s-]+)?(?:{_ONES}|ten|eleven|twelve))?)"
+)
 _AGES = re.compile(
     rf"(?<![\w.,/-])({_OVER_89})(?=[\s-]*(?:years?|yrs?|y\.?\s?o\.?|y/o|yo|yof|yom|jährig\w*)\b)"
     rf"|\b(?:aged?|age/sex|sex/age|years|patient's age)(?:\s+(?:of|is|at|was))?\s*[:=]?\s*({_OVER_89})(?!\d"

@@ -18,10 +18,10 @@ def identifiers(text: str, vocabulary: frozenset[str] = frozenset()) -> list[Ide
         text: of a report; no header is needed.
         vocabulary: words of the reports' domain, in small letters.
     """
-    taken = list(chain(dates(text), institutions(text)))
+    taken = list(chain(dates(text), ages_over_89(text), institutions(text)))
     numbered = any(character.isdigit() for character in text)
     if numbered or "@" in text or "www." in text or "://" in text:
         taken += contacts(text)
     if numbered:
-        taken += chain(ages_over_89(text), numbers(text), addresses(text))
+        taken += chain(numbers(text), addresses(text))
     return without_overlaps([*taken, *people(text, vocabulary, taken)])

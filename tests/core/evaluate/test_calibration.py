@@ -3,14 +3,15 @@
 import numpy as np
 import pytest
 import torch
-from scipy.special import expit, softmax
-from torchmetrics.functional.classification import binary_calibration_error
+from scipy.special import expit, logit, softmax
+from sklearn.metrics import brier_score_loss
+from torchmetrics.functional.classification import binary_calibration_error, multiclass_calibration_error
 
 from voxtile.evaluation.figures.bootstrap import SubjectBootstrap
 from voxtile.evaluation.figures.calibration import (
     calibration,
-    calibration_errors,
     calibration_figures,
+    calibration_gaps,
     fit_temperature,
     with_temperature,
 )
@@ -23,8 +24,8 @@ def test_the_error_is_that_of_torchmetrics_for_any_weights():
     assert calibration(labels, scores).error == pytest.approx(expected, abs=1e-6)
     drawn = rng.integers(0, 500, 500)
     weights = np.bincount(drawn, minlength=500)[:, None].astype(np.float64)
-    again = calibration_errors(np.arange(500), labels, scores, weights)
-    assert again[0] == pytest.approx(calibration(labels[drawn], scores[drawn]).error, abs=1e-12)
+    again = np.abs(calibration_gaps(np.arange(500), labels, scores, weights)).sum()
+    assert again == pytest.approx(calibration(labels[drawn], scores[drawn]).error, abs=1e-12)
 
 
 @pytest.mark.parametrize("exclusive", [False, True])
@@ -48,6 +49,38 @@ def test_the_temperature_that_made_scores_overconfident_is_found_on_validation(e
     assert fitted.error < 0.03
     assert fitted.brier < plain.brier
     assert plain.low < plain.error < plain.high
+
+
+@pytest.mark.parametrize(("sharper", "truth"), [(1.0, 0.0), (2.0, 0.096)])
+def test_the_interval_holds_the_error_of_a_study_without_end(sharper, truth):
+    """Of true probabilities as well, whose error in 100 units is 0.1 by luck."""
+    held = []
+    for study in range(150):
+        rng = np.random.default_rng(study)
+        true = rng.random(100)
+        labels, scores = (rng.random(100) < true)[:, None].astype(np.int8), expit(sharper * logit(true))[:, None]
+        drawn = SubjectBootstrap([str(n) for n in range(100)], replicates=200, seed=0)
+        (found,) = calibration_figures("m", labels, scores, None, drawn, exclusive=False)
+        held.append(found.low <= truth <= found.high)
+    assert np.mean(held) > 0.9
+
+
+def test_of_classes_that_exclude_each_other_the_chosen_one_counts():
+    """Over all cells the error of forty classes would be a twentieth of this."""
+    rng = np.random.default_rng(4)
+    logits = 6 * rng.normal(size=(500, 40))
+    scores, truth = softmax(logits, axis=1), (logits + 6 * rng.normal(size=logits.shape)).argmax(axis=1)
+    labels = np.eye(40, dtype=np.int8)[truth]
+    labels[::7] = -1  # no class, or more than one
+    known = labels[:, 0] >= 0
+    drawn = SubjectBootstrap([str(n) for n in range(500)], replicates=100, seed=0)
+    (found,) = calibration_figures("m", labels, scores, None, drawn, exclusive=True)
+    told = torch.tensor(scores[known]), torch.tensor(truth[known])
+    expected = multiclass_calibration_error(*told, num_classes=40, n_bins=10).item()
+    assert found.error == pytest.approx(expected, abs=1e-6)
+    assert found.low < found.error < found.high
+    assert found.brier == pytest.approx(brier_score_loss(truth[known], scores[known], labels=range(40)), abs=1e-12)
+    assert found.n == known.sum()
 
 
 def test_a_temperature_changes_no_ranking_and_needs_evidence():

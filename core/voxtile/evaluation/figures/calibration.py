@@ -14,13 +14,16 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import minimize_scalar
 from scipy.special import expit, log_softmax, logit, softmax
+from scipy.stats import norm
+from scipy.stats import t as student
 
-from voxtile.evaluation.figures.bootstrap import MINIMUM, SubjectBootstrap, logit_interval
+from voxtile.evaluation.figures.bootstrap import LEVEL, MINIMUM, Interval, SubjectBootstrap, logit_interval
 from voxtile.evaluation.figures.metrics import Floats, Labels, Weights
 
 BINS = 10
 _EDGE = 1e-7  # scores of exactly 0 or 1 have no logit
 _RANGE = (-5.0, 5.0)  # of log T
+_HALVINGS = 40
 
 
 @dataclass(frozen=True)
@@ -44,14 +47,19 @@ class Calibration:
 
 @dataclass(frozen=True)
 class CalibrationFigures:
-    """Calibration of one model on one task, over all cells of unit and class.
+    """Calibration of one model on one task.
+
+    Over all cells of unit and class; where three or more classes exclude each other, of the class that each unit is
+    given (Guo et al. 2017, eq. 3): over all cells the error of a model that is always sure and half of the time wrong
+    would be one by the number of classes.
 
     Attributes:
         model: whose scores.
         temperature: fitted on validation; None for the scores as they are.
-        brier, error: as in `Calibration`.
+        brier, error: as in `Calibration`; where classes exclude each other `brier` is the sum over classes (Brier
+            1950), from 0 to 2.
         low, high: 95 % interval of the error, by bootstrap over subjects.
-        n: cells.
+        n: cells, or units where classes exclude each other.
         curve: for the diagram.
     """
 
@@ -92,20 +100,57 @@ def calibration(labels: Labels, scores: Floats) -> Calibration:
     )
 
 
-def calibration_errors(units: npt.NDArray[np.int64], labels: Labels, scores: Floats, weights: Weights) -> Floats:
-    """[R] expected calibration errors of N cells under weights [U, R] of the units that they belong to.
+def calibration_gaps(
+    units: npt.NDArray[np.int64], right: npt.NDArray[Any], scores: Floats, weights: Weights, *, bins: int = BINS
+) -> Floats:
+    """[B, R] mean of label less score over N cells, by bin of equal width, under weights [U, R] of their units.
+
+    The expected calibration error is the sum of their absolute values.
 
     Args:
         units: [N] unit of each cell.
-        labels: [N] bool.
+        right: [N] 1 or 0.
         scores: [N] in 0 to 1.
         weights: [U, R].
+        bins: B.
     """
-    gaps = np.zeros((len(weights), BINS))
-    np.add.at(gaps, (units, _bins(scores)), labels - scores)
+    sums = np.zeros((len(weights), bins))
+    np.add.at(sums, (units, _bins(scores, bins)), right - scores)
     counts = np.bincount(units, minlength=len(weights)).astype(np.float64)
-    result: Floats = np.abs(gaps.T @ weights).sum(axis=0) / np.maximum(counts @ weights, 1e-12)
+    result: Floats = (sums.T @ weights) / np.maximum(counts @ weights, 1e-12)
     return result
+
+
+def error_interval(gaps: Floats, replicates: Floats, *, effective: int) -> Interval:
+    """A 95 % interval of an expected calibration error.
+
+    An error is above 0 by luck alone, and its replicates are above it again, so that their spread about it says little.
+    Here c · gaps may be the truth if the error that was found is neither among the 2.5 % largest nor among the 2.5 %
+    smallest that the replicates' deviations would make of it; the bounds are those of the errors for all such c.
+
+    Args:
+        gaps: [B] of `calibration_gaps`.
+        replicates: [B, R] likewise, of draws of subjects.
+        effective: number of subjects; it widens the deviations as Student's t does a standard error.
+    """
+    value = float(np.abs(gaps).sum())
+    tail = (1 - LEVEL) / 2
+    if not 0 < value < 1:
+        return logit_interval(value, np.abs(replicates).sum(axis=0), effective=effective)
+    widened = student.ppf(1 - tail, max(1, effective - 1)) / norm.ppf(1 - tail)
+    noise = widened * (replicates - gaps[:, None])
+
+    def beyond(share: float) -> float:
+        """The smallest factor, up to that of an error of 1, of which this share of errors is above the one found."""
+        low, high = 0.0, 1 / value
+        for _ in range(_HALVINGS):
+            middle = (low + high) / 2
+            above = np.mean(np.abs(middle * gaps[:, None] + noise).sum(axis=0) >= value) > share
+            low, high = (low, middle) if above else (middle, high)
+        return high
+
+    least = np.mean(np.abs(noise).sum(axis=0) >= value) > tail
+    return Interval(0.0 if least else value * beyond(tail), max(value, min(1.0, value * beyond(1 - tail))))
 
 
 def fit_temperature(labels: npt.NDArray[np.int8], scores: Floats, *, exclusive: bool) -> float | None:
@@ -170,18 +215,20 @@ def calibration_figures(
     variants: list[tuple[float | None, Floats]] = [(None, scores)]
     if temperature is not None:
         variants.append((temperature, with_temperature(scores, temperature, exclusive=exclusive)))
-    units, classes = np.nonzero(labels >= 0)
-    truth = labels[units, classes] == 1
     for fitted, values in variants:
-        cells = values[units, classes]
+        if exclusive:
+            units = np.flatnonzero((labels >= 0).all(axis=1))
+            classes = values[units].argmax(axis=1)
+        else:
+            units, classes = np.nonzero(labels >= 0)
+        truth, cells = labels[units, classes] == 1, values[units, classes]
         curve = calibration(truth, cells)
-        blocks = [calibration_errors(units, truth, cells, weights) for weights in drawn.weights()]
-        replicates = np.concatenate(blocks)
-        interval = logit_interval(curve.error, replicates, effective=drawn.subjects_of(units))
-        yield CalibrationFigures(
-            model, fitted, curve.brier, curve.error, interval.low, interval.high, len(cells), curve
-        )
+        brier = float(np.square(values[units] - labels[units]).sum(axis=1).mean()) if exclusive else curve.brier
+        every: tuple[Weights, ...] = (np.ones((len(labels), 1)), *drawn.weights())
+        gaps = [calibration_gaps(units, truth, cells, weights) for weights in every]
+        interval = error_interval(gaps[0][:, 0], np.concatenate(gaps[1:], axis=1), effective=drawn.subjects_of(units))
+        yield CalibrationFigures(model, fitted, brier, curve.error, interval.low, interval.high, len(cells), curve)
 
 
-def _bins(scores: Floats) -> npt.NDArray[np.int64]:
-    return np.minimum((scores * BINS).astype(np.int64), BINS - 1)
+def _bins(scores: Floats, count: int = BINS) -> npt.NDArray[np.int64]:
+    return np.minimum((scores * count).astype(np.int64), count - 1)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 from collections import defaultdict
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 
 from voxtile.evaluation.figures.bootstrap import MINIMUM, Interval, SubjectBootstrap, logit_interval
-from voxtile.evaluation.figures.metrics import Floats
+from voxtile.evaluation.figures.calibration import calibration_gaps, error_interval
+from voxtile.evaluation.figures.metrics import Floats, Weights
 from voxtile.evaluation.figures.rows import Average, Row, ScoreKind
 from voxtile.evaluation.kinds.answers.places import PlaceScores
 from voxtile.evaluation.kinds.answers.questions import Asked, Question
@@ -23,7 +25,7 @@ from voxtile.evaluation.kinds.answers.scoring import (
     is_told,
     token_f1,
 )
-from voxtile.evaluation.kinds.answers.selective import calibration_error, risk_coverage
+from voxtile.evaluation.kinds.answers.selective import BINS, risk_coverage
 from voxtile.evaluation.kinds.answers.task import AnswerTask
 from voxtile.evaluation.options import Options
 
@@ -76,20 +78,26 @@ class Figures:
             confidence: [Q] of each.
         """
         good = self.good(texts)
-        curves: list[list[Floats]] = [[], [], []]
-        once: Floats = np.ones((len(self._units), 1))
-        for weights in itertools.chain([once], self._drawn.weights()):
-            of_each = np.asarray(weights, np.float64)[self._unit]
-            curve = risk_coverage(confidence, good, of_each)
-            values = (curve.area(), curve.at(HALF), calibration_error(confidence, good, of_each))
-            for found, value in zip(curves, values, strict=True):
+        curves: list[list[Floats]] = [[], []]
+        gaps: list[Floats] = []
+        once: tuple[Weights, ...] = (np.ones((len(self._units), 1)),)
+        for weights in itertools.chain(once, self._drawn.weights()):
+            curve = risk_coverage(confidence, good, np.asarray(weights, np.float64)[self._unit])
+            for found, value in zip(curves, (curve.area(), curve.at(HALF)), strict=True):
                 found.append(value)
-        names = ("aurc", f"risk@{HALF:g}", "ece")
+            gaps.append(calibration_gaps(self._unit, good, confidence, weights, bins=BINS))
         every = np.ones(len(good), bool)
-        return [
+        rows = [
             self._row_of(model, "model", name, "micro", None, np.concatenate(found), every, 1 - good)
-            for name, found in zip(names, curves, strict=True)
+            for name, found in zip(("aurc", f"risk@{HALF:g}"), curves, strict=True)
         ]
+        by_bin = np.concatenate(gaps, axis=1)
+        ece = self._row_of(model, "model", "ece", "micro", None, np.abs(by_bin).sum(axis=0), every, 1 - good)
+        if ece.value is not None:
+            subjects = len(np.unique(self._units.subjects[self._unit]))
+            interval = error_interval(by_bin[:, 0], by_bin[:, 1:], effective=subjects)
+            ece = replace(ece, low=interval.low, high=interval.high)
+        return [*rows, ece]
 
     def places(self, model: str, kind: ScoreKind, scores: Sequence[PlaceScores]) -> list[Row]:
         """How well answers point; no row of what nothing counts for."""

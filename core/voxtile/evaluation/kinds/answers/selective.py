@@ -65,20 +65,6 @@ def risk_coverage(confidence: Floats, right: Floats, weights: Floats) -> RiskCov
         return RiskCoverage(-least, so_far / total, risk, each / total)
 
 
-def calibration_error(confidence: Floats, right: Floats, weights: Floats) -> Floats:
-    """[R] expected calibration error (Guo et al., ICML 2017, eq. 3): |right − confidence| over bins of equal width.
-
-    Args:
-        confidence: [Q] in 0 to 1.
-        right: [Q].
-        weights: [Q, R].
-    """
-    bins = np.minimum((confidence * BINS).astype(np.int64), BINS - 1)
-    gaps = np.zeros((BINS, weights.shape[1]))
-    np.add.at(gaps, bins, weights * (right - confidence)[:, None])
-    return np.asarray(np.abs(gaps).sum(0) / weights.sum(0))
-
-
 def least_confidence(confidence: Floats, right: npt.ArrayLike, risk: float) -> float | None:
     """The lowest confidence from which answers are wrong at most so often; None where the surest are wrong more often.
 

@@ -123,10 +123,8 @@ def check_leakage(model: EvaluationModel, corpus: Corpus, results: Sequence[Resu
     trained = set(marks.shared(table["uid"].to_pylist()))
     pairs = zip(table["uid"].to_pylist(), table["subject"].to_pylist(), strict=True)
     known = {subject for uid, subject in pairs if uid in trained}
-    checked = 0
+    checked, asked_for = 0, ""
     for result in results:
-        if result.split == "train":
-            continue
         samples = [uid for uid in result.units.uids if uid in trained]
         subjects = sorted(known & set(result.units.subjects.tolist()))
         checked += len(result.units.uids)
@@ -135,11 +133,16 @@ def check_leakage(model: EvaluationModel, corpus: Corpus, results: Sequence[Resu
                 f"{len(samples)} of {len(result.units.uids)} samples and {len(subjects)} subjects of the split "
                 f"'{result.split}' were in the training data of '{model.name}' (e.g. the subject {subjects[0]})"
             )
+            if result.split == "train":
+                asked_for = f"LEAK: {said}, as was asked for"
+                continue
             if not allowed:
                 raise EvaluationError(
                     f"task '{result.task.name}': {said}; evaluate on other data, or report it as a leak with "
                     "--allow-leakage"
                 )
             return f"LEAK: {said}"
+    if asked_for:
+        return asked_for
     of = "" if marks.share == 1 else f" (a {marks.share:.3g} share of the training data is marked)"
     return f"none of {checked} reported samples nor another of their subjects is in the recorded training data{of}"

@@ -73,6 +73,17 @@ def test_a_model_that_was_trained_on_test_subjects_is_refused(make_corpus, make_
     assert check_leakage(model, corpus, clean.results, allowed=True).startswith("LEAK: ")
 
 
+def test_the_training_split_may_be_asked_for_and_is_called_a_leak(make_corpus, make_model, task_path, tmp_path):
+    corpus = make_corpus(tmp_path / "c", n=120, noise=20.0)
+    model = make_model()
+    model.training_marks = marks(corpus.table("samples", columns=["uid"])["uid"].to_pylist())
+    evaluation = evaluate_model(model, "m", corpus, [str(task_path)], Options(replicates=100, split="train"))
+    said = evaluation.provenance["model"]["leakage"]
+    sizes = evaluation.results[0].units.uids
+    assert said.startswith(f"LEAK: {len(sizes)} of {len(sizes)} samples")
+    assert said.endswith("as was asked for")
+
+
 def test_a_model_without_marks_is_reported_as_unknown(block_corpus, make_model, task_path, tmp_path, monkeypatch):
     monkeypatch.setattr("voxtile.inference.load.load_model", lambda spec, *_: make_model())
     monkeypatch.setattr("voxtile.evaluation.command.check_model_name", lambda spec: None)

@@ -119,6 +119,23 @@ def test_bigearthnet(bigearthnet, tmp_path):
     assert len(corpus.table("scopes")["concepts"].to_pylist()[0]) == 19
 
 
+def test_so2sat_has_splits_of_its_own_names_and_reflectance(tmp_path):
+    h5py = pytest.importorskip("h5py")
+    values = np.random.default_rng(1).uniform(0, 1, (2, 4, 4, 10))
+    for name in ("training", "validation", "testing"):
+        (tmp_path / "root").mkdir(exist_ok=True)
+        with h5py.File(tmp_path / "root" / f"{name}.h5", "w") as file:
+            file["sen1"], file["sen2"], file["label"] = np.zeros((2, 4, 4, 8)), values, np.eye(17)[:2]
+    arguments = '{"bands": ["S2_B02", "S2_B04"]}'
+    corpus = build(tmp_path / "root", tmp_path / "corpus", "So2Sat", arguments=arguments, band_names="B02,B04")
+    assert sorted(set(corpus.splits().values())) == ["test", "train", "val"]
+    rows = by_source(corpus)
+    row = next(rows[source] for source in rows if "train/0000001" in source)
+    assert [(channel["unit"], channel["scale"]) for channel in row["channels"]] == [("reflectance", 1.0)] * 2
+    expected = values[1][..., [0, 2]].transpose(2, 0, 1).astype(np.float32)
+    np.testing.assert_array_equal(corpus.source(row).array((slice(None),) * 3), expected)
+
+
 def test_channels_and_pictures_that_torchgeo_does_not_name(bigearthnet, tmp_path):
     root, _ = bigearthnet
     with pytest.raises(ConfigError, match="what the 12 channels of BigEarthNetV2 are; name them in order with --band"):

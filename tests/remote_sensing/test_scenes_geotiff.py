@@ -58,6 +58,19 @@ def test_a_sidecar_names_bands_whatever_their_order(tmp_path, make_raster):
         assert scene.licence == "USGS public domain"
 
 
+@pytest.mark.parametrize("scale", [1, 0.0001])
+def test_floats_of_a_sensor_need_to_say_whether_they_are_scaled(tmp_path, make_raster, scale):
+    """Reflectance from 0 to 1 would become a ten-thousandth of it."""
+    make_raster(tmp_path / "a.tif", PIXELS.astype(np.float32) / 10_000)
+    said = "sensor: sentinel-2-msi\nproduct: L2A\nbands: [B04, B03, B02]\n"
+    (tmp_path / "a.yaml").write_text(said)
+    with pytest.raises(SceneError, match="is for integers; state 'scale' in the sidecar"):
+        _only(tmp_path)
+    (tmp_path / "a.yaml").write_text(f"{said}scale: {scale}\n")
+    with _only(tmp_path) as scene:
+        assert scene.band("red").scale == scale
+
+
 def test_one_sidecar_serves_a_folder_and_the_nearest_counts(tmp_path, make_raster):
     make_raster(tmp_path / "deep/er/a.tif", PIXELS)
     make_raster(tmp_path / "b.tif", PIXELS)

@@ -99,6 +99,16 @@ def test_the_offset_of_sentinel_2_is_taken_off_once(tmp_path, make_raster, prope
         assert scene.band("red").scale == 0.0001
 
 
+def test_floats_whose_scale_the_item_does_not_state_are_refused(tmp_path, make_raster):
+    make_raster(tmp_path / "B04.tif", RNG.uniform(0, 1, (1, 40, 50)).astype(np.float32))
+    _item(tmp_path, {"B04": _asset("B04.tif")}, **SENTINEL)
+    with pytest.raises(SceneError, match="for integers; state the band's 'raster:scale'"):
+        open_scene(find_scenes(tmp_path)[0])
+    _item(tmp_path, {"B04": _asset("B04.tif", **{"raster:scale": 1})}, **SENTINEL)
+    with open_scene(find_scenes(tmp_path)[0]) as scene:
+        assert scene.band("red").scale == 1
+
+
 def test_a_sentinel_2_item_that_says_nothing_of_the_offset_is_refused(tmp_path, make_raster):
     _raster(make_raster, tmp_path / "B04.tif")
     _item(tmp_path, {"B04": _asset("B04.tif")}, **SENTINEL | {"s2:processing_baseline": "newest"})

@@ -203,6 +203,8 @@ def _filled(band: Band, header: RasterHeader, index: int, sidecar: Sidecar) -> B
         values["nodata"] = header.nodata[index - 1]
     if not {"scale", "offset"} & stated and (header.scales[index - 1], header.offsets[index - 1]) != (1.0, 0.0):
         values |= {"scale": header.scales[index - 1], "offset": header.offsets[index - 1]}
+    elif not {"scale", "offset"} & stated and sidecar.sensor is not None:
+        header.check_integers(band, index - 1, sidecar.where, "'scale' in the sidecar")
     if "unit" not in stated and band.unit == "1" and header.units[index - 1]:
         values["unit"] = header.units[index - 1]
     return replace(band, **values)

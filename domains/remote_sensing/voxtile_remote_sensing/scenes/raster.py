@@ -97,6 +97,25 @@ class RasterHeader:
             band, Layer(self.path, index), grid or self.on_ground(where), self.dtypes[index - 1], self.block
         )
 
+    def check_integers(self, band: Band, index: int, where: str, how: str) -> None:
+        """Refuse a sensor's scale, which is for the product's integers, where a file has floats and states none.
+
+        Args:
+            band: as the registry has it.
+            index: of the file's band, from 0.
+            where: what is read.
+            how: where a scale is stated.
+
+        Raises:
+            SceneError: nothing says whether the scale is applied already.
+        """
+        if np.dtype(self.dtypes[index]).kind == "f" and (band.scale, band.offset) != (1.0, 0.0):
+            raise SceneError(
+                f"{where}: band {band.name} holds {self.dtypes[index]}, and the sensor's scale of {band.scale:g} is "
+                f"for integers; state {how}: 1 where values are {band.unit} already, {band.scale:g} where they are the "
+                "product's numbers, with the offset"
+            )
+
     def mask(self, name: str, kind: str, index: int = 1, *, nodata: float | None = None) -> SceneMask:
         """A scene's mask layer from one band of the file (from 1).
 

@@ -8,7 +8,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -29,6 +29,8 @@ from voxtile_remote_sensing.recipes.layouts.pixels import band_row, colour_previ
 from voxtile_remote_sensing.recipes.layouts.torchgeo_names import refuse_unknown_dataset
 
 _MSI_BAND = re.compile(r"B(0[1-9]|1[0-2]|8A)")
+_USUAL_SPLITS = ("train", "val", "validation", "test")  # of a class that lists none; it refuses what it does not have
+_LEAST_COUNT = 10.0  # fractions below are no product's numbers but what these stand for: So2Sat's are reflectance
 _WORDS = re.compile(r"(?<=[a-z])(?=[A-Z])|[_\s]+")
 
 
@@ -67,14 +69,17 @@ class TorchgeoSamples:
             InputError: torchgeo does not find the dataset in the folder.
             ConfigError: torchgeo does not say what its channels or classes are, and neither do the options.
         """
-        missing = None
+        missing: InputError | ConfigError | None = None
         found = False
         lacking: list[str] = []
         for split in _splits(self.dataset):
             try:
                 samples = open_torchgeo(self.dataset, str(root), split, self.arguments)
-            except InputError as error:
+            except _NoSuchSplitError as error:
                 missing = missing or error
+                continue
+            except InputError as error:
+                missing = error if not isinstance(missing, InputError) else missing
                 lacking.append(split or "all")
                 continue
             for index in range(len(samples)):
@@ -87,7 +92,7 @@ class TorchgeoSamples:
                 yield entry
         if not found and missing is not None:
             raise missing
-        if missing is not None:
+        if lacking:
             tell(f"the split {some_of(lacking)} is left out: {missing}")
 
     def read(self, root: Path, entry: Entry) -> Pixels:
@@ -134,6 +139,8 @@ class TorchgeoSamples:
         sensor = self.sensor or ("sentinel-2-msi" if all(map(_MSI_BAND.fullmatch, names)) else "")
         if sensor:
             bands = registered_bands(sensor, self.product, names)
+            if array.dtype == np.float32 and np.abs(array).max(initial=0) < _LEAST_COUNT:
+                bands = [replace(band, scale=1.0, offset=0.0) for band in bands]
             return Pixels(array, band_row(bands), colour_preview(array, bands))
         bands = [Band(name=name, unit="a.u.") for name in names]
         return Pixels(array, band_row(bands, units="a.u."), colour_preview(array, bands))
@@ -158,6 +165,10 @@ class TorchgeoSamples:
             ]
             tables["scopes"] = [{"uid": "", "vocabulary": self.vocabulary, "closed": True, "concepts": concepts}]
         return tables
+
+
+class _NoSuchSplitError(ConfigError):
+    """A class refuses a split, or something else that it was given: it says neither."""
 
 
 def dataset_class(name: str) -> Callable[..., Any]:
@@ -208,7 +219,8 @@ def open_torchgeo(name: str, root: str, split: str | None, arguments: str) -> An
         raise InputError(f"torchgeo cannot open {name} in '{root}': {' '.join(str(error).split())[:200]}") from error
     except (AssertionError, TypeError, ValueError) as error:
         text = " ".join(str(error).split())[:200] or "its own check failed"
-        raise ConfigError(f"torchgeo's {name} cannot be opened with {arguments}: {text}") from error
+        kind = _NoSuchSplitError if isinstance(error, AssertionError) and split is not None else ConfigError
+        raise kind(f"torchgeo's {name} cannot be opened with {arguments}: {text}") from error
 
 
 def registered_bands(sensor: str, product: str, names: Sequence[str]) -> list[Band]:
@@ -261,7 +273,7 @@ def _splits(name: str) -> list[str | None]:
     chosen = dataset_class(name)
     if "split" not in inspect.signature(chosen).parameters:
         return [None]
-    listed = getattr(chosen, "valid_splits", None) or getattr(chosen, "splits", None) or ("train", "val", "test")
+    listed = getattr(chosen, "valid_splits", None) or getattr(chosen, "splits", None) or _USUAL_SPLITS
     return [split for split in listed if split in SPLITS] or [None]
 
 
@@ -287,8 +299,8 @@ def _class_names(samples: Any) -> tuple[str, ...]:  # noqa: ANN401
 def _present(label: Any, dataset: str, classes: int) -> list[int]:  # noqa: ANN401
     """Numbers of the classes that are there: of one number, or of a vector with a 1 for each."""
     values = np.asarray(label)
-    if values.ndim == 0:
-        present = [int(values)]
+    if values.ndim == 0 or values.size == 1 < classes:  # MillionAID's is a vector of one number
+        present = [int(values.item())]
     elif values.shape == (classes,) and np.isin(values, (0, 1)).all():
         present = np.flatnonzero(values).tolist()
     else:

@@ -157,6 +157,8 @@ def _scaled(
         stated = float(1 if scale is None else scale), float(offset or 0)
     elif (header.scales[index], header.offsets[index]) != (1.0, 0.0):
         stated = header.scales[index], header.offsets[index]
+    elif product.sensor is not None:
+        header.check_integers(band, index, product.where, "the band's 'raster:scale'")
     if product.is_landsat:
         return _landsat(band, stated, unit, product)
     band = band if stated is None else replace(band, scale=stated[0], offset=stated[1])

@@ -67,6 +67,7 @@ def test_rates_are_the_planted_ones_with_intervals_and_fall_under_other_facts(to
     (difference,) = evaluation.results[0].differences
     assert difference.value == pytest.approx(every.value - other)
     assert difference.low > 0
+    assert (difference.metric, difference.average) == ("supported", "micro")
     console = Console(file=io.StringIO(), width=140)
     report(evaluation, tmp_path, console)
     assert "105 of 120" in console.file.getvalue()

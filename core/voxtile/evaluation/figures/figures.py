@@ -77,15 +77,15 @@ def count(labels: npt.NDArray[np.int8], subjects: npt.NDArray[np.str_]) -> Count
 
 @dataclass(frozen=True)
 class Difference:
-    """A macro figure of a model less that of the trivial baseline, paired over subjects."""
+    """A figure of a model less that of the trivial baseline, paired over subjects."""
 
     model: str
     baseline: str
     value: float
     low: float | None
     high: float | None
-    metric: str = "auroc"
-    average: Average = "macro"
+    metric: str
+    average: Average
 
 
 @dataclass(frozen=True)
@@ -184,7 +184,7 @@ class FigureTable:
             return None
         values = pair[0] - pair[1]
         interval = normal_interval(float(values[0]), values[1:])
-        return Difference(model, baseline, float(values[0]), interval.low, interval.high)
+        return Difference(model, baseline, float(values[0]), interval.low, interval.high, RANKING[0], "macro")
 
     def _measured(self, scores: Scores, names: Sequence[str]) -> dict[str, Floats]:
         """Every metric over the pooled cells of some classes: [1 + R], the figure itself and its replicates."""

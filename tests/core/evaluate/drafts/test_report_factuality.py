@@ -2,6 +2,8 @@
 
 import io
 import json
+from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pyarrow as pa
@@ -14,7 +16,11 @@ from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
 from voxtile.errors import ConfigError, EvaluationError
+from voxtile.evaluation.inputs.units import Units
+from voxtile.evaluation.kinds.reports.figures import ratios_of
 from voxtile.evaluation.kinds.reports.overlap import cider
+from voxtile.evaluation.kinds.reports.reading import DraftReading
+from voxtile.evaluation.kinds.reports.rows import ReportFigures, Told
 from voxtile.evaluation.kinds.reports.texts import trivial_report
 from voxtile.evaluation.run import evaluate_model, report
 from voxtile.evaluation.tasks.file import load_task
@@ -42,6 +48,27 @@ def test_figures_are_those_counted_by_hand(cases, make_model, tmp_path):
     assert found["wrong_place", None] == pytest.approx(wrong_sides / N)
     assert found["wrong_severity", None] == pytest.approx(wrong_sizes / N)
     assert (found["false_comparison", None], found["omitted_comparison", None]) == (0.0, 0.0)
+
+
+def test_a_precision_is_of_the_drafts_that_name_the_finding_and_of_their_subjects():
+    """Thirty of sixty have it, eleven drafts say so: that is no evidence of thirty."""
+    readings = [
+        DraftReading({"stone": "present" if n < 30 else "absent"}, {"stone": "present"} if n < 11 else {})
+        for n in range(60)
+    ]
+    names = tuple(f"p{n}" for n in range(60))
+    units = Units(names, np.arange(60), np.array(names), names)
+    figures = ReportFigures(SimpleNamespace(name="t"), units, QUICK)
+    told = Told("drafts", "model", ("",) * 60)
+    rows = {row.metric: row for row in figures.rows(told, ratios_of(readings, ())) if row.metric.startswith("finding")}
+    sure, found = rows["finding_precision"], rows["finding_recall"]
+    assert (sure.value, sure.n, sure.positives) == (1.0, 11, 11)
+    assert (sure.low, sure.high) == (pytest.approx(0.025 ** (1 / 11)), 1.0)
+    assert (found.value, found.n, found.positives) == (pytest.approx(11 / 30), 30, 30)
+    few = [replace(one, said=one.said if n < 9 else {}) for n, one in enumerate(readings)]
+    rows = {row.metric: row for row in figures.rows(told, ratios_of(few, ()))}
+    assert rows["finding_precision"].value is None
+    assert rows["finding_recall"].value == pytest.approx(9 / 30)
 
 
 def test_an_empty_draft_misses_what_is_there_and_a_case_without_one_is_said(cases, make_model, tmp_path):

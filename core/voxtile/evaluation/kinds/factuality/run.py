@@ -167,7 +167,8 @@ class _Rates:
         if self._subjects < MINIMUM:
             return None
         interval = normal_interval(float(values[0]), values[1:])
-        return Difference(NAME, "another subject's facts", float(values[0]), interval.low, interval.high)
+        value = float(values[0])
+        return Difference(NAME, "another subject's facts", value, interval.low, interval.high, VERDICTS[0], "micro")
 
     def _row(self, kind: ScoreKind, verdict: str, name: str | None, verdicts: Sequence[Sequence[str]]) -> Row:
         counted = np.ones(len(self._told.kind), np.bool_) if name is None else self._told.kind == name

@@ -68,7 +68,7 @@ class RatioTable:
             return None
         values = pair[0] - pair[1]
         found = normal_interval(float(values[0]), values[1:])
-        return Difference(model, baseline, float(values[0]), found.low, found.high, HEADLINE)
+        return Difference(model, baseline, float(values[0]), found.low, found.high, HEADLINE, "macro")
 
     def _measured(self, above: Floats, below: Floats) -> Floats:
         """[1 + R, K] the figures and their replicates; NaN where nothing counts."""

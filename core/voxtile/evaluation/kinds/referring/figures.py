@@ -79,7 +79,7 @@ class ShareTable:
             return None
         values = pair[0] - pair[1]
         found = normal_interval(float(values[0]), values[1:])
-        return Difference(model, baseline, float(values[0]), found.low, found.high, metric)
+        return Difference(model, baseline, float(values[0]), found.low, found.high, metric, "micro")
 
     def _row(self, model: str, kind: ScoreKind, metric: str, name: str | None, values: Floats) -> Row:
         counts = (self._members[name] & np.isfinite(values)).astype(np.float64)

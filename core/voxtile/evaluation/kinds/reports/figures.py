@@ -113,11 +113,15 @@ def _pooled(counts: Mapping[str, Counts]) -> Counts:
 
 def _of_findings(counts: Sequence[Counts], average: Average, name: str | None) -> list[Ratio]:
     hits, false, missed = np.asarray(counts, float).reshape(-1, 3).T
-    counted, positives = hits + false + missed, int((hits + missed).sum())
+    above = {"finding_f1": 2 * hits, "finding_precision": hits, "finding_recall": hits}
     below = {
         "finding_f1": 2 * hits + false + missed,
         "finding_precision": hits + false,
         "finding_recall": hits + missed,
     }
-    above = {"finding_f1": 2 * hits, "finding_precision": hits, "finding_recall": hits}
-    return [Ratio(metric, average, name, above[metric], below[metric], counted, positives) for metric in FINDINGS]
+    counted = below | {"finding_f1": hits + false + missed}
+    there = {"finding_f1": hits + missed, "finding_precision": hits, "finding_recall": hits + missed}
+    return [
+        Ratio(metric, average, name, above[metric], below[metric], counted[metric], int(there[metric].sum()))
+        for metric in FINDINGS
+    ]

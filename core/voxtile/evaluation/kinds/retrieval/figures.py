@@ -90,7 +90,7 @@ class RecallTable:
             return None
         values = pair[0] - pair[1]
         interval = normal_interval(float(values[0]), values[1:])
-        return Difference(model, baseline, float(values[0]), interval.low, interval.high, MEAN)
+        return Difference(model, baseline, float(values[0]), interval.low, interval.high, MEAN, "macro")
 
     def _measured(self, direction: Direction, values: Floats) -> Floats:
         """[1 + R, K]: the figure and its replicates."""

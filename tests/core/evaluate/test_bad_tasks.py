@@ -3,9 +3,10 @@
 import re
 
 import pytest
+import torch
 import yaml
 
-from voxtile.errors import VoxtileError
+from voxtile.errors import EvaluationError, VoxtileError
 from voxtile.evaluation.options import Options
 from voxtile.evaluation.run import evaluate_model
 from voxtile.evaluation.tasks.file import load_task
@@ -98,6 +99,15 @@ def test_an_embedding_that_is_not_finite(kind, block_corpus, make_model, task_pa
     model.encode_images = broken
     said = refused(block_corpus, model, tmp_path, task_path, kind=kind, **KINDS[kind])
     assert re.search(r"gives an embedding that is not finite for sample \d{5}; look at it with: voxtile extract", said)
+
+
+def test_a_score_of_the_fact_head_that_is_not_finite_names_the_sample(block_corpus, make_model, task_path):
+    """It would rank last and count as a score."""
+    model = make_model(("nodule", "effusion", "fracture"))
+    known = model.fact_logits
+    model.fact_logits = lambda images: known(images).index_fill(0, torch.tensor([1]), float("nan"))
+    with pytest.raises(EvaluationError, match=r"gives a score that is not finite for sample \d{5};"):
+        evaluate_model(model, "m", block_corpus, [str(task_path)], Options(replicates=100))
 
 
 def test_a_probe_whose_corpus_has_no_training_split(no_validation, make_model, task_path, tmp_path):

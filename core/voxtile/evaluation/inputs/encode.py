@@ -163,8 +163,8 @@ def encode_split(
         batches = encode_batches(model, loader, units.uids, features, studies=together is not None, pairs=pairs)
     done: list[EncodedBatch] = []
     for batch in batches:
-        if batch.embeddings is not None and model is not None:
-            _check_finite(model, batch.uids, batch.embeddings)
+        if model is not None:
+            _check_finite(model, batch.uids, batch.embeddings, batch.facts, *batch.pairs.values())
         done.append(batch)
         advance(len(batch.uids))
     means = (
@@ -234,11 +234,12 @@ def _encode_studies(
     else:
         embedded, logits = together.encode_studies(vectors, owner, len(units))
     embeddings = embedded.detach().cpu().double().numpy()
-    _check_finite(model, units.names, embeddings)
+    facts = None if logits is None else _probabilities(logits)
+    _check_finite(model, units.names, embeddings, facts)
     return Encoded(
         units.whole(),
         normalised(embeddings),
-        None if logits is None else _probabilities(logits),
+        facts,
         means,
         together.study_fact_names,
     )
@@ -292,10 +293,11 @@ def _encode(model: EvaluationModel, images: Tensor) -> tuple[npt.NDArray[np.floa
     return embeddings.detach().cpu().double().numpy(), logits
 
 
-def _check_finite(model: EvaluationModel, uids: Sequence[str], embedded: npt.NDArray[np.float64]) -> None:
-    wrong = np.flatnonzero(~np.isfinite(embedded).all(axis=1))
-    if len(wrong):
-        raise EvaluationError(
-            f"model '{model.name}' gives an embedding that is not finite for sample {uids[wrong[0]]}; look at it with: "
-            f"voxtile extract CORPUS {uids[wrong[0]]} --to png"
-        )
+def _check_finite(model: EvaluationModel, uids: Sequence[str], *values: npt.NDArray[np.float64] | None) -> None:
+    """Refuse embeddings, fact scores or logits that are not finite; None stands for what is not there."""
+    for place, part in enumerate(values):
+        if part is not None and len(wrong := np.flatnonzero(~np.isfinite(part).all(axis=1))):
+            raise EvaluationError(
+                f"model '{model.name}' gives {'a score' if place else 'an embedding'} that is not finite "
+                f"for sample {uids[wrong[0]]}; look at it with: voxtile extract CORPUS {uids[wrong[0]]} --to png"
+            )

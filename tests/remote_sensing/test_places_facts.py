@@ -13,6 +13,7 @@ from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
 from voxtile.errors import ConfigError, InputError
 from voxtile_remote_sensing.footprints.command import facts_from_places
+from voxtile_remote_sensing.osm.read_vector import read_geopackage
 
 LEFT, TOP, SIDE = 420_000, 5_280_000, 600  # a 3 × 3 grid of tiles in UTM 32N
 RUN = {"engine": "inline"}
@@ -142,3 +143,17 @@ def test_landsat_points_of_the_real_set_fall_on_its_tiles(test_data, tmp_path):
     expected = {(row["uid"], row["name"]) for row in joined.to_dict("records")}
     assert {(f["uid"], f["concept"]) for f in Corpus(root).table("facts").to_pylist()} == expected
     assert len(expected) >= 2  # the other points lie outside the crop
+
+
+@pytest.mark.parametrize("name", ["p.geojson", "p.gpkg"])
+def test_a_text_that_describes_another_source_is_not_followed(corpus, tmp_path, name):
+    (tmp_path / "secret.csv").write_text(f"label,x,y\nprivate,{LEFT + 10},{TOP - 10}\n")
+    (tmp_path / name).write_text(
+        f'<OGRVRTDataSource><OGRVRTLayer name="secret"><SrcDataSource>{tmp_path}/secret.csv</SrcDataSource>'
+        '<GeometryField encoding="PointFromColumns" x="x" y="y"/><LayerSRS>EPSG:32632</LayerSRS></OGRVRTLayer>'
+        "</OGRVRTDataSource>"
+    )
+    with pytest.raises(InputError, match="cannot be read as vectors"):
+        facts_from_places(corpus, places=tmp_path / name, **RUN)
+    with pytest.raises(InputError, match="cannot be read as vectors"):
+        read_geopackage(tmp_path / name, None)

@@ -1,15 +1,19 @@
 """What scenes may not do: leave the input folder, reach the network, run code, or expand entities."""
 
 import http.server
+import itertools
 import json
 import pickle
 import threading
+import zipfile
 
 import h5py
 import numpy as np
 import pytest
+import rasterio
 import xarray as xr
 
+from voxtile_remote_sensing.recipes.layouts.seasonal_zarr import _open as _open_zip
 from voxtile_remote_sensing.scenes.open import find_scenes, open_scene
 from voxtile_remote_sensing.scenes.protocol import SceneError, SceneOptions
 
@@ -293,3 +297,60 @@ def test_workers_import_neither_torch_nor_what_no_file_needs(tmp_path, make_rast
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+SERVICE = "<GDAL_WMS><Service name='TMS'><ServerUrl>{}/x.png</ServerUrl></Service></GDAL_WMS>"
+
+
+@pytest.mark.parametrize("how", ["in the file", "beside it", "of a source", "by its name", "of an overview"])
+def test_overviews_of_another_file_are_refused_and_not_opened(tmp_path, make_raster, server, how):
+    url, asked = server
+    raster = make_raster(tmp_path / "a.tif", PIXELS[:1])
+    raster.with_suffix(".yaml").write_text(SIDECAR)
+    other = tmp_path / "other.txt"
+    other.write_text(SERVICE.format(url))
+    name = "a.tif"
+    if how == "beside it":
+        item = f'<Metadata domain="OVERVIEWS"><MDI key="OVERVIEW_FILE">{other}</MDI></Metadata>'
+        (tmp_path / "a.tif.aux.xml").write_text(f"<PAMDataset>{item}</PAMDataset>")
+    elif how == "by its name":
+        other.rename(tmp_path / "a.tif.ovr")
+    else:
+        where = make_raster(tmp_path / "o.tif", PIXELS[:1]) if how == "of an overview" else raster
+        with rasterio.open(where, "r+") as file:
+            file.update_tags(ns="OVERVIEWS", OVERVIEW_FILE=str(other))
+        if how == "of an overview":
+            where.rename(tmp_path / "a.tif.ovr")
+        if how == "of a source":
+            name = _vrt(tmp_path / "b.vrt", _source("a.tif")).name
+    with pytest.raises(SceneError, match=r"overviews|neither TIFF"):
+        _open(tmp_path, name)
+    assert asked == []
+
+
+def test_a_vrt_that_processes_by_other_files_is_refused(tmp_path, make_raster):
+    make_raster(tmp_path / "a.tif", PIXELS[:1])
+    step = '<Step><Algorithm>LUT</Algorithm><Argument name="x_dataset_filename">/secret.tif</Argument></Step>'
+    (tmp_path / "b.vrt").write_text(
+        '<VRTDataset subClass="VRTProcessedDataset"><Input><SourceFilename relativeToVRT="1">a.tif</SourceFilename>'
+        f"</Input><ProcessingSteps>{step}</ProcessingSteps></VRTDataset>"
+    )
+    (tmp_path / "b.yaml").write_text(SIDECAR)
+    with pytest.raises(SceneError, match="may name any other file"):
+        _open(tmp_path, "b.vrt")
+
+
+def test_groups_of_an_hdf5_that_are_linked_many_times_are_looked_at_once(tmp_path):
+    with h5py.File(tmp_path / "a.nc", "w") as file:
+        groups = [file.create_group(f"g{n}") for n in range(30)]
+        for outer, inner in itertools.pairwise(groups):
+            outer["x"] = outer["y"] = inner
+    with pytest.raises(SceneError, match="axes"):
+        _open(tmp_path, "a.nc")
+
+
+def test_a_zipped_zarr_is_held_to_the_same_codecs(tmp_path):
+    with zipfile.ZipFile(tmp_path / "a.zarr.zip", "w") as file:
+        file.writestr("time_/.zarray", json.dumps({"chunks": [1], "dtype": "<i4", "compressor": {"id": "pickle"}}))
+    with pytest.raises(SceneError, match="uses the codec 'pickle'"):
+        _open_zip(str(tmp_path / "a.zarr.zip"))

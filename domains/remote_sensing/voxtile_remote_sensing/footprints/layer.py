@@ -13,9 +13,11 @@ from shapely.geometry.base import BaseGeometry
 
 from voxtile.bounded_text import load_json
 from voxtile.errors import ConfigError, InputError
+from voxtile_remote_sensing.vector_files import check_vector_file
 
 EARTH = "EPSG:4326"
 _CLASS_COLUMNS = ("label", "labels", "class", "category", "landcover", "name")
+_GEOJSON_SUFFIXES = (".geojson", ".json")
 _TEXT_COLUMNS = ("text", "texts", "caption", "captions", "description")
 
 
@@ -101,9 +103,22 @@ def _frame(path: Path, layer: str | None) -> gpd.GeoDataFrame:
     if not path.is_file():
         raise InputError(f"'{path}' does not exist; give the vector file with the labelled places")
     try:
+        if path.suffix.lower() in _GEOJSON_SUFFIXES:
+            return _geojson(load_json(path.read_text("utf-8-sig")))
+        check_vector_file(path)
         return gpd.read_file(path, layer=layer) if layer else gpd.read_file(path)
-    except Exception as error:  # pyogrio and fiona raise many types
+    except InputError:
+        raise
+    except Exception as error:  # pyogrio, fiona and pyproj raise many types
         raise InputError(f"'{path}' cannot be read as vectors: {' '.join(str(error).split())[:200]}") from error
+
+
+def _geojson(content: Any) -> gpd.GeoDataFrame:  # noqa: ANN401 - JSON
+    """RFC 7946, with the `crs` of GeoJSON 2008; not by GDAL, which would follow what else a text describes."""
+    features = content["features"] if content["type"] == "FeatureCollection" else [content]
+    named = content.get("crs")
+    crs = named["properties"]["name"] if named else EARTH
+    return gpd.GeoDataFrame.from_features(features, crs=crs)
 
 
 def _is_misplaced(frame: gpd.GeoDataFrame) -> bool:

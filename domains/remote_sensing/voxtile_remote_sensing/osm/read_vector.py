@@ -20,6 +20,7 @@ from shapely.geometry.base import BaseGeometry
 from voxtile.bounded_text import load_json
 from voxtile.errors import ConfigError, InputError, MissingExtraError
 from voxtile_remote_sensing.osm.features import Feature, FeatureFile
+from voxtile_remote_sensing.vector_files import check_vector_file
 
 _ID_KEYS = ("@id", "osm_id", "osm_way_id", "osmid", "osm_ID", "id")
 _DATE_KEYS = ("@timestamp", "osm_timestamp", "timestamp", "osm_date")
@@ -78,7 +79,7 @@ def _mapping(value: Any) -> Mapping[str, Any]:  # noqa: ANN401 - JSON
 
 
 def read_geopackage(path: Path, vector_crs: str | None) -> FeatureFile:
-    """Read all layers of a GeoPackage (or another file that GDAL's vector drivers read).
+    """Read all layers of a GeoPackage, Shapefile or FlatGeobuf.
 
     Raises:
         InputError: it cannot be read, states no CRS, or its layers differ in CRS.
@@ -90,6 +91,7 @@ def read_geopackage(path: Path, vector_crs: str | None) -> FeatureFile:
         import pyogrio
     except ImportError as error:
         raise MissingExtraError("geopandas", "remote-sensing") from error
+    check_vector_file(path)
     found = FeatureFile(crs="")
     named: set[str] = set()
     try:

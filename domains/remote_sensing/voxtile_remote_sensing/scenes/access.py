@@ -8,12 +8,15 @@ checked before GDAL sees it.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from urllib.parse import unquote, urlsplit
 
 import rasterio
+from rasterio.errors import NotGeoreferencedWarning
+from rasterio.io import DatasetReader
 
 from voxtile.corpus.reference_roots import check_named_file
 from voxtile_remote_sensing.scenes.metadata_xml import parse_xml
@@ -21,6 +24,10 @@ from voxtile_remote_sensing.scenes.protocol import SceneError, SceneOptions
 
 MAX_VRT_DEPTH = 4
 MAX_VRT_BYTES = 16 << 20
+OVERVIEWS = "OVERVIEW_FILE"  # metadata by which any raster, and the `.aux.xml` beside it, says where its overviews are
+_BESIDE = (".ovr", ".OVR", ".msk", ".MSK")  # GDAL opens them by the driver of their content
+# Elements of a VRT that name files beside its sources: terrain, places of pixels, arguments of processing.
+_NAME_FILES = frozenset({"DEMPath", "GeoLocTransformer", "ProcessingSteps", "Group"})
 _TIFF = (b"II*\x00", b"MM\x00*", b"II+\x00", b"MM\x00+")  # TIFF 6.0 and BigTIFF
 _JP2 = (b"\x00\x00\x00\x0cjP  \r\n\x87\n", b"\xff\x4f\xff\x51")  # ISO 15444-1: file format and raw codestream
 _JP2_DRIVERS = ("JP2OpenJPEG", "JP2KAK", "JP2ECW", "JP2MrSID", "JP2Grok")
@@ -135,6 +142,40 @@ def drivers_of(path: str, root: Path, options: SceneOptions) -> tuple[str, ...]:
     raise SceneError(f"{name}: the content is neither TIFF, JPEG 2000, VRT nor ENVI; convert it with gdal_translate")
 
 
+def opened(path: str, root: Path, options: SceneOptions) -> DatasetReader:
+    """A raster by the driver that fits its content, if it takes its pixels from nowhere else.
+
+    Raises:
+        SceneError: it may not be opened, names another file for its overviews, or has one beside it that is no TIFF.
+        rasterio.errors.RasterioError: it is damaged.
+    """
+    drivers = drivers_of(path, root, options)
+    with fenced_gdal(options), warnings.catch_warnings():
+        # That a raster has no place is said in our own words, where it matters.
+        warnings.simplefilter("ignore", NotGeoreferencedWarning)
+        dataset = DatasetReader(path, driver=list(drivers))  # rasterio.open takes one driver only
+        try:
+            _check_overviews(dataset, path, root, options)
+        except BaseException:
+            dataset.close()
+            raise
+    return dataset
+
+
+def _check_overviews(dataset: DatasetReader, path: str, root: Path, options: SceneOptions) -> None:
+    name = _name(Path(path), root)
+    if OVERVIEWS in dataset.tags(ns="OVERVIEWS"):
+        raise SceneError(f"{name}: it names another file for its overviews; write it again with gdal_translate")
+    if path.startswith("/vsi"):
+        return
+    for beside in (Path(path + ending) for ending in _BESIDE):
+        if not beside.is_file():
+            continue
+        if drivers_of(str(beside), root, options) != ("GTiff",):
+            raise SceneError(f"{_name(beside, root)}: overviews and masks beside a file must be TIFF; remove the file")
+        opened(str(beside), root, options).close()
+
+
 def envi_header(file: Path) -> Path | None:
     """The ENVI text header beside a file: `x.hdr` or `x.img.hdr`."""
     for header in (file.with_suffix(".hdr"), file.with_name(file.name + ".hdr")):
@@ -163,6 +204,8 @@ def check_vrt(file: Path, root: Path, options: SceneOptions, *, depth: int = 0) 
             raise SceneError(f"{name}: the VRT computes pixels with a function; write its result to a GeoTIFF first")
         if "Raw" in (element.get("subClass") or ""):
             raise SceneError(f"{name}: the VRT reads raw bytes of a file; write it to a GeoTIFF first")
+        if tag in _NAME_FILES or element.get("key") == OVERVIEWS:
+            raise SceneError(f"{name}: <{tag}> of the VRT may name any other file; write it to a GeoTIFF first")
         if tag in ("SourceFilename", "SourceDataset", "SourceBand") and (element.text or "").strip():
             _check_source(element.text or "", element.get("relativeToVRT") == "1", file, root, options, depth)
 
@@ -185,6 +228,8 @@ def _check_source(text: str, relative: bool, file: Path, root: Path, options: Sc
         check_vrt(source, root, options, depth=depth + 1)
     elif not head.startswith((*_TIFF, *_JP2)):
         raise SceneError(f"{name}: its source '{href}' is neither TIFF nor JPEG 2000; convert it first")
+    else:
+        opened(path, root, options).close()
 
 
 def _name(file: Path, root: Path) -> str:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -15,12 +14,12 @@ import numpy.typing as npt
 from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
 from rasterio.enums import ColorInterp
-from rasterio.errors import NotGeoreferencedWarning, RasterioError
+from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
 
 from voxtile_remote_sensing.bands.registry import Band
-from voxtile_remote_sensing.scenes.access import drivers_of, fenced_gdal
+from voxtile_remote_sensing.scenes.access import fenced_gdal, opened
 from voxtile_remote_sensing.scenes.plausible import ImplausibleSceneError
 from voxtile_remote_sensing.scenes.protocol import Grid, Layer, SceneBand, SceneError, SceneMask, SceneOptions
 from voxtile_remote_sensing.scenes.stated_nodata import stated_nodata
@@ -291,12 +290,8 @@ class RasterPixels:
 
 
 def _open(path: str, root: Path, options: SceneOptions) -> DatasetReader:
-    drivers = drivers_of(path, root, options)
     try:
-        with fenced_gdal(options), warnings.catch_warnings():
-            # That a raster has no place is said in our own words, where it matters.
-            warnings.simplefilter("ignore", NotGeoreferencedWarning)
-            return DatasetReader(path, driver=list(drivers))  # rasterio.open takes one driver only
+        return opened(path, root, options)
     except (RasterioError, OSError) as error:
         raise SceneError(
             f"{_relative(path, root)}: the file is truncated or damaged and cannot be opened; copy it again from its "

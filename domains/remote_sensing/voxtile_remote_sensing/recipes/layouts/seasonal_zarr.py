@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from zipfile import BadZipFile
 
 import numpy as np
 
@@ -18,6 +20,7 @@ from voxtile_datasets.recipes.entries import Entry
 from voxtile_remote_sensing.bands.registry import load_sensor
 from voxtile_remote_sensing.recipes.dataset import Pixels
 from voxtile_remote_sensing.recipes.layouts.pixels import band_row, colour_preview
+from voxtile_remote_sensing.scenes.gridded.safety import check_zarr_zip
 
 # Folder → the registry's sensor and product, and the modality.
 MODALITIES = {
@@ -129,8 +132,9 @@ def _open(path: str) -> Any:  # noqa: ANN401
     except ImportError as error:
         raise MissingExtraError("zarr", "remote-sensing") from error
     try:
+        check_zarr_zip(Path(path))
         return zarr.open_group(store=zarr.storage.ZipStore(path, mode="r"), mode="r")
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, ValueError, KeyError, BadZipFile, NotImplementedError, zlib.error) as error:
         raise InputError(f"'{Path(path).name}' is no readable Zarr ({error}); download it again") from error
 
 

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import h5py
 
 from voxtile.bounded_text import load_json
 from voxtile_remote_sensing.scenes.protocol import SceneError
 
+_METADATA = (".zarray", ".zmetadata", "zarr.json")
 MAX_METADATA_BYTES = 64 << 20
 # Codecs that turn bytes into numbers and nothing else: numcodecs for version 2, the core codecs for version 3.
 SAFE_CODECS = frozenset((
@@ -38,12 +41,26 @@ def check_zarr(store: Path, where: str) -> None:
             if os.path.islink(os.path.join(folder, name)):
                 raise SceneError(f"{where}: the store holds a symbolic link ('{name}'); copy what it points to")
         for name in files:
-            if name in (".zarray", ".zmetadata", "zarr.json"):
+            if name in _METADATA:
                 found = True
-                for array in _arrays(_json(Path(folder, name), where)):
-                    _check_array(array, where)
+                path = Path(folder, name)
+                _check_metadata(name, path.stat().st_size, path.read_bytes, where)
     if not found:
         raise SceneError(f"{where}: the folder holds no Zarr metadata; copy the store again from its source")
+
+
+def check_zarr_zip(path: Path) -> None:
+    """The same of a store in a zip.
+
+    Raises:
+        SceneError: it has unknown codecs or object arrays.
+        OSError: it is no zip; or a `zipfile.BadZipFile` or another error of the decoder.
+    """
+    with ZipFile(path) as store:
+        for member in store.infolist():
+            name = member.filename.rpartition("/")[2]
+            if name in _METADATA:
+                _check_metadata(name, member.file_size, partial(store.read, member), path.name)
 
 
 def check_hdf5(path: Path, where: str) -> None:
@@ -59,7 +76,12 @@ def check_hdf5(path: Path, where: str) -> None:
         raise SceneError(f"{where}: the file is truncated or is no HDF5; copy it again from its source") from error
 
 
-def _check_group(group: h5py.Group, where: str, depth: int = 0) -> None:
+def _check_group(group: h5py.Group, where: str, depth: int = 0, seen: set[int] | None = None) -> None:
+    seen = set() if seen is None else seen
+    place = h5py.h5o.get_info(group.id).addr
+    if place in seen:  # linked from several places: thirty groups with two links each to the next are 2³⁰ ways
+        return
+    seen.add(place)
     if depth > 32:
         raise SceneError(f"{where}: its groups are nested more than 32 deep")
     for name in group:
@@ -72,19 +94,20 @@ def _check_group(group: h5py.Group, where: str, depth: int = 0) -> None:
             continue
         item = group[name]
         if isinstance(item, h5py.Group):
-            _check_group(item, where, depth + 1)
+            _check_group(item, where, depth + 1, seen)
         elif isinstance(item, h5py.Dataset) and (item.external or item.is_virtual):
             raise SceneError(f"{where}: '{name}' takes its values from other files; copy the data into one file")
 
 
-def _json(path: Path, where: str) -> Mapping[str, Any]:
-    if path.stat().st_size > MAX_METADATA_BYTES:
+def _check_metadata(name: str, nbytes: int, read: Callable[[], bytes], where: str) -> None:
+    if nbytes > MAX_METADATA_BYTES:
         raise SceneError(f"{where}: metadata of more than {MAX_METADATA_BYTES >> 20} MiB")
     try:
-        value = load_json(path.read_text("utf-8"))
+        value = load_json(read().decode("utf-8"))
     except ValueError as error:
-        raise SceneError(f"{where}: '{path.name}' is not valid JSON; copy the store again from its source") from error
-    return value if isinstance(value, dict) else {}
+        raise SceneError(f"{where}: '{name}' is not valid JSON; copy the store again from its source") from error
+    for array in _arrays(value if isinstance(value, dict) else {}):
+        _check_array(array, where)
 
 
 def _arrays(value: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:

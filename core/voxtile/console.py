@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import sys
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
@@ -12,6 +13,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from rich.console import Console
 
+# Control characters but line ends and tabs, and codes for terminals but colours and the moves of progress bars.
+_CODES = re.compile(
+    "\x1b(?!\\[[0-9;?]*[ABGJKhlm])|[\x00-\x08\x0b\x0c\x0e-\x1a\x1c-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]"
+)
 _PIPED, _NARROWEST = 1000, 80  # columns: more than any table needs, and what they are made to fit into
 
 
@@ -26,6 +31,17 @@ def output() -> Console:
     if not console.is_terminal and not console.is_jupyter and not os.environ.get("COLUMNS", "").isdigit():
         return Console(width=_PIPED)
     return console if console.width >= _NARROWEST else Console(width=_NARROWEST)
+
+
+def harmless(text: str, *, colours: bool = False) -> str:
+    """A text whose codes for terminals are shown as JSON's escapes: names and texts of files may hold some.
+
+    Args:
+        text: what is to be written.
+        colours: whether codes for colours and for moves of the cursor stay.
+    """
+    shown = _CODES.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return shown if colours else shown.replace("\x1b", "\\u001b")
 
 
 def note(sentence: str) -> None:

@@ -80,3 +80,14 @@ def test_streams_that_are_there_stay(monkeypatch):
     before = sys.stdin, sys.stderr
     assert cli.main(["--version"]) == 0
     assert (sys.stdin, sys.stderr) == before
+
+
+@pytest.mark.parametrize("colours", ["", "1"])
+def test_codes_for_terminals_in_names_are_shown_and_not_sent(tmp_path, colours):
+    name = "a\x1b]0;title\x07\x9b2J\u202e\x1bc"
+    new_corpus(tmp_path / name)
+    for line in (f"voxtile verify '{name}'", f"voxtile inspect '{name}' none", f"voxtile verify '{name}x'"):
+        _, said = shell(line, tmp_path, FORCE_COLOR=colours)
+        assert "\\u001b]0;title" in said.replace("\n", "")
+        assert not {"\x07", "\x9b", "\u202e"} & set(said), line
+        assert "\x1b]" not in said and "\x1bc" not in said

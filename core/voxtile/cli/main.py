@@ -21,6 +21,7 @@ from voxtile.cli.entries import MODEL, Entry, Group
 from voxtile.cli.environment import note_unread_variables
 from voxtile.cli.session import COMPLETE, ERROR, discard, session_of
 from voxtile.cli.table import COMMANDS
+from voxtile.console import harmless
 from voxtile.domain import Command, discover
 from voxtile.errors import ConfigError, InterruptedRunError, VoxtileError, nearest, own_cause
 from voxtile.lazy_packages import defer_packages
@@ -118,7 +119,7 @@ def _say(sentence: str, status: int, *, trace: bool = False) -> int:
     if trace:
         traceback.print_exc()
     with suppress(OSError):  # on a full disk the status is all that can be told
-        sys.stderr.write(f"{ERROR}{sentence}\n")
+        sys.stderr.write(harmless(f"{ERROR}{sentence}\n"))
     return status
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any, TextIO, cast
 
 from voxtile.command_end import command
+from voxtile.console import harmless
 from voxtile.errors import ConfigError, VoxtileError, cause_of, nearest
 from voxtile.folders import OUTPUT_ROOT
 
@@ -57,6 +58,7 @@ class Session:
             if self.log_level is not None:
                 _log(self.log_level)
             stack.enter_context(contextlib.redirect_stdout(cast(TextIO, _Answers(sys.stdout))))
+            stack.enter_context(contextlib.redirect_stderr(cast(TextIO, _Harmless(sys.stderr))))
             if self.quiet:
                 stack.enter_context(contextlib.redirect_stderr(_OnlyErrors(sys.stderr)))
             yield
@@ -112,24 +114,34 @@ def _variable(name: str, value: str) -> Iterator[None]:
             os.environ[name] = before
 
 
-class _Answers:
-    """Standard output that says so where it cannot be written to: whoever writes to it would blame its own files."""
+class _Harmless:
+    """A stream to a terminal or file that hands on no codes for terminals but those of progress and colours."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
+        self._colours = bool(os.environ.get("FORCE_COLOR")) or stream.isatty()
+
+    def write(self, text: str) -> int:
+        """Write a text, or a part of one."""
+        self._stream.write(harmless(text, colours=self._colours))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - of the stream
+        return getattr(self._stream, name)
+
+
+class _Answers(_Harmless):
+    """Standard output that says so where it cannot be written to: whoever writes to it would blame its own files."""
 
     def write(self, text: str) -> int:
         """Write an answer, or a part of one."""
         with self._blamed():
-            return self._stream.write(text)
+            return super().write(text)
 
     def flush(self) -> None:
         """Write what was kept back."""
         with self._blamed():
             self._stream.flush()
-
-    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - of the stream
-        return getattr(self._stream, name)
 
     @contextlib.contextmanager
     def _blamed(self) -> Iterator[None]:

@@ -1,6 +1,9 @@
 """DICOMweb: what a server gives is what its files give; whatever it does instead is one sentence and can be resumed."""
 
+import gzip
 import stat
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +17,9 @@ from voxtile.corpus.reader import Corpus
 from voxtile.errors import ConfigError, InputError, RunFailedError
 from voxtile_datasets.forgetting.command import forget_subject
 from voxtile_medical.convert.dicom import convert_dicom
-from voxtile_medical.dicomweb import address, fetch, multipart
+from voxtile_medical.dicomweb import address, fetch, multipart, session
 from voxtile_medical.dicomweb.address import Address, ServerError
+from voxtile_medical.dicomweb.send import export_dicomweb
 
 PLAIN = {"engine": "inline", "deidentify": False}
 
@@ -252,3 +256,42 @@ def test_more_parts_than_listed_and_parts_that_are_no_dicom_are_refused(tmp_path
         multipart.save_parts(body, b"xyz", tmp_path, most=1)
     with pytest.raises(ServerError, match="more than the 0 instances"):
         multipart.save_parts(body, b"xyz", tmp_path, most=0)
+
+
+def test_a_server_sends_nobody_elsewhere_and_ends_within_the_bound(tmp_path, archive, monkeypatch):
+    asked = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            asked.append(self.path)
+            self.rfile.read(int(self.headers.get("Content-Length") or 0))
+            is_bomb = self.path.startswith("/bomb")
+            body = gzip.compress(bytes(1 << 20)) if is_bomb else b""
+            self.send_response(200 if is_bomb else 307)
+            for name, value in (
+                ("Location", f"http://localhost:{self.server.server_port}/other"),
+                ("Content-Encoding", "gzip"),
+                ("Content-Length", str(len(body))),
+            )[0 if not is_bomb else 1 :]:
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_POST = do_GET
+
+        def log_message(self, *_):
+            pass
+
+    monkeypatch.setattr(session, "MOST_BYTES", 1 << 16)
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as running:
+        threading.Thread(target=running.serve_forever, args=(0.02,), daemon=True).start()
+        base = f"http://127.0.0.1:{running.server_port}"
+        with pytest.raises(ServerError, match=r"sends it on to http://localhost:\d+; where that is right"):
+            convert_dicom(Path(f"{base}/dicom-web"), tmp_path / "corpus", **PLAIN)
+        with pytest.raises(RunFailedError, match="sends it on to"):
+            export_dicomweb(archive / "a", Path(f"{base}/dicom-web"))
+        with pytest.raises(ServerError, match="sent more than 0 MiB"):
+            convert_dicom(Path(f"{base}/bomb"), tmp_path / "corpus", **PLAIN)
+        running.shutdown()
+    assert asked
+    assert "/other" not in asked

@@ -102,11 +102,12 @@ class Server:
 
     def __post_init__(self) -> None:
         try:
-            import requests
             from dicomweb_client.web import DICOMwebClient
+
+            from voxtile_medical.dicomweb.session import BoundedSession
         except ImportError as error:
             raise MissingExtraError("dicomweb-client", "dicomweb") from error
-        self.session = requests.Session()
+        self.session = BoundedSession()
         token, login = os.environ.get(TOKEN), os.environ.get(LOGIN)
         parts = urlsplit(self.address.base)
         if (token or login) and parts.scheme != "https" and parts.hostname not in _HERE:
@@ -161,6 +162,8 @@ class _Sentences:
         if error is None or isinstance(error, ServerError) or not isinstance(error, Exception):
             return
         begin = f"the server {self.host}"
+        if isinstance(error, requests.TooManyRedirects | requests.exceptions.ContentDecodingError):
+            raise ServerError(f"{begin}, asked for {self.what}, {error}") from None
         if isinstance(error, requests.HTTPError) and error.response is not None:
             raise self._of_status(error.response.status_code) from None
         if isinstance(error, requests.Timeout):

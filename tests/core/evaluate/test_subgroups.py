@@ -1,16 +1,24 @@
 """Groups of units: who belongs to which, and figures refused under ten positives."""
 
 import json
+import shutil
+from dataclasses import replace
 
 import numpy as np
 import pyarrow as pa
 import pytest
 from sklearn.metrics import roc_auc_score
 
+from voxtile.corpus.reader import Corpus
+from voxtile.corpus.writer import append_rows
 from voxtile.errors import EvaluationError
 from voxtile.evaluation.figures.subgroups import subgroup_figures
 from voxtile.evaluation.inputs.groups import group_names
 from voxtile.evaluation.inputs.units import Units
+from voxtile.evaluation.options import Options
+from voxtile.evaluation.run import evaluate_model
+
+QUICK = Options(replicates=100)
 
 
 class Tables:
@@ -80,3 +88,32 @@ def test_figures_are_those_of_the_part_and_refused_under_ten_positives():
     assert found["F"].low < found["F"].value < found["F"].high
     assert (found["M"].value, found["M"].low) == (None, None)
     assert (found["M"].n, found["M"].positives) == (18, 9)
+    assert (found["F"].classes, found["M"].classes) == (1, 0)
+
+
+def test_a_mean_says_of_how_many_classes_and_a_note_counts_those_in_no_group(
+    block_corpus, make_model, task_path, tmp_path
+):
+    """Half of the units are in summer, where fractures are not looked for; ten are in no season."""
+    shutil.copytree(block_corpus.roots[0], tmp_path / "c")
+    reported = evaluate_model(make_model(), "m", block_corpus, [str(task_path)], QUICK).results[0]
+    names, fracture = reported.units.names, reported.labels[:, 2]
+    kept = [n for n in range(len(names)) if n >= 10 and (n % 2 == 0 or fracture[n] == 0 or n % 8 == 1)]
+    facts = [
+        {"uid": names[n], "concept": ("winter", "summer")[n % 2], "polarity": "present", "source": "metadata@1",
+         "attributes": '{"kind": "season"}'}
+        for n in kept
+    ]  # fmt: skip
+    append_rows(tmp_path / "c", "facts", "seasons", facts)
+    options = replace(QUICK, subgroups=("season",))
+    result = evaluate_model(make_model(), "m", Corpus(tmp_path / "c"), [str(task_path)], options).results[0]
+    means = {part.group: part.classes for part in result.subgroups if part.class_name is None}
+    own = {(p.group, p.class_name): p.value for p in result.subgroups}
+    for group in ("summer", "winter"):
+        values = [own[group, name] for name in ("nodule", "effusion", "fracture") if own[group, name] is not None]
+        assert means[group] == len(values)
+        assert own[group, None] == pytest.approx(np.mean(values))
+    assert means["summer"] == 2
+    assert f"season: not known of {len(names) - len(kept)} of {len(names)} units, which are in no subgroup" in (
+        result.notes
+    )

@@ -29,6 +29,7 @@ class Subgroup:
         class_name: None for the mean of the classes that have a figure in this part.
         value, low, high: the figure and its 95 % interval; None where it is refused.
         n, positives, subjects: units that count, positive ones (summed over classes in a mean), and subjects.
+        classes: how many the figure is the mean of; means over different classes do not compare.
     """
 
     attribute: str
@@ -42,6 +43,7 @@ class Subgroup:
     n: int
     positives: int
     subjects: int
+    classes: int
 
     def to_json(self, task: str) -> dict[str, Any]:
         """For `results.json`."""
@@ -106,5 +108,6 @@ def _of_group(
         n = row.n if row else max(part.n for part in parts)
         positives = row.positives if row else sum(part.positives for part in parts)
         figures = (row.value, row.low, row.high) if row else (None, None, None)
-        found.append(Subgroup(attribute, group, model, "auroc", name, *figures, n, positives, count))
+        mean_of = len(table.reported) if name is None else int(figures[0] is not None)
+        found.append(Subgroup(attribute, group, model, "auroc", name, *figures, n, positives, count, mean_of))
     return found

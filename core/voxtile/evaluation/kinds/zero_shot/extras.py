@@ -32,10 +32,12 @@ def with_extras(result: TaskResult, model: EvaluationModel, corpus: Corpus, opti
         EvaluationError: no such property.
     """
     rows, differences = _robustness(result, model, options)
+    subgroups, notes = _subgroups(result, corpus, options)
     return replace(
         result,
         calibrations=tuple(_calibrations(result, options)),
-        subgroups=tuple(_subgroups(result, corpus, options)),
+        subgroups=tuple(subgroups),
+        notes=(*result.notes, *notes),
         rows=(*result.rows, *rows),
         differences=(*result.differences, *differences),
     )
@@ -52,13 +54,18 @@ def _calibrations(result: TaskResult, options: Options) -> list[CalibrationFigur
     return found
 
 
-def _subgroups(result: TaskResult, corpus: Corpus, options: Options) -> list[Subgroup]:
+def _subgroups(result: TaskResult, corpus: Corpus, options: Options) -> tuple[list[Subgroup], list[str]]:
+    """Figures of parts, and how many units are in none."""
     found: list[Subgroup] = []
+    notes: list[str] = []
     models = {name: scores for name, scores in result.scores.items() if name not in TRIVIALS}
     for attribute in dict.fromkeys((*result.task.subgroups, *options.subgroups)):
+        names = group_names(corpus, result.units, attribute)
+        if without := names.count(None):
+            notes.append(f"{attribute}: not known of {without} of {len(names)} units, which are in no subgroup")
         found += subgroup_figures(
             attribute,
-            group_names(corpus, result.units, attribute),
+            names,
             result.units.subjects,
             result.labels,
             models,
@@ -66,7 +73,7 @@ def _subgroups(result: TaskResult, corpus: Corpus, options: Options) -> list[Sub
             replicates=options.replicates,
             seed=options.seed,
         )
-    return found
+    return found, notes
 
 
 def _robustness(result: TaskResult, model: EvaluationModel, options: Options) -> tuple[list[Row], list[Difference]]:

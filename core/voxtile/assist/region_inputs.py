@@ -14,6 +14,7 @@ import numpy.typing as npt
 from torch import Tensor
 
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.shards.codecs import PICTURE_FORMATS
 from voxtile.data.presets.base import Preset
 from voxtile.data.regions.masks import MaskSource, joined_mask, mask_metas, masking, soft, spatial_shape
 from voxtile.errors import ConfigError, InputError
@@ -182,7 +183,7 @@ def _of_picture(path: Path, meta: Mapping[str, Any]) -> npt.NDArray[np.bool_]:
     from PIL import Image, UnidentifiedImageError
 
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=PICTURE_FORMATS) as image:
             values = np.asarray(image.convert("L") if image.mode not in ("1", "L", "I", "I;16", "F") else image)
     except (OSError, UnidentifiedImageError, Image.DecompressionBombError) as error:
         raise InputError(f"the mask '{path}' cannot be read as a picture") from error

@@ -16,7 +16,7 @@ from PIL import Image
 from voxtile.corpus.integrity import check_hash, check_member, map_member, read_sound
 from voxtile.corpus.references import parse_reference, read_reference, reference_path
 from voxtile.corpus.remote.announcing import MOST_WHOLE
-from voxtile.corpus.shards.codecs import StoredArray, array_in, decode_picture
+from voxtile.corpus.shards.codecs import PICTURE_HEADS, StoredArray, array_in, decode_picture
 from voxtile.corpus.shards.memory_maps import map_payload
 from voxtile.errors import CorpusError
 
@@ -77,6 +77,8 @@ class StoredSample:
         if self._reader:
             return _as_png(self.array(), str(self._row["uid"]))
         data = bytes(self.payload())
+        if not data.startswith(PICTURE_HEADS):  # a library may hand it to any program that draws, such as Ghostscript
+            raise CorpusError(f"the sample {self._row['uid']} is neither JPEG nor PNG; restore its shard")
         return _crop_picture(data, self._box) if self._box else data
 
     @cached_property

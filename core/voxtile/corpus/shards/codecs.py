@@ -30,6 +30,15 @@ from voxtile.errors import CorpusError
 if TYPE_CHECKING:
     from PIL import Image
 
+PICTURE_FORMATS = (
+    "JPEG",
+    "PNG",
+    "TIFF",
+    "BMP",
+    "GIF",
+    "WEBP",
+)  # Pillow would have Ghostscript run an EPS
+PICTURE_HEADS = (b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n")  # of those in corpora
 MAX_PICTURE_PIXELS = 1 << 27  # 400 MB of RGB
 _JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 _COMPRESSION_LEVEL = 1  # level 5 takes twice the time to write for 3 % fewer bytes, and reads no faster

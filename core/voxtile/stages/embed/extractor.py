@@ -127,6 +127,6 @@ class PictureExtractor(ABC):
 def picture_of(source: SampleSource) -> Image.Image:
     """RGB picture of a sample."""
     if source.meta.get("codec") in _PICTURES:
-        return Image.open(io.BytesIO(source.encoded())).convert("RGB")
+        return Image.open(io.BytesIO(source.encoded()), formats=["JPEG", "PNG"]).convert("RGB")
     values = source.array()
     return Image.fromarray(values.squeeze(-1) if values.ndim == 3 and values.shape[2] == 1 else values).convert("RGB")

@@ -94,7 +94,7 @@ class RegionView:
         data = source.preview() if self.row["codec"] == ARRAY_CODEC else source.encoded()
         if data is None:
             return None
-        with Image.open(io.BytesIO(data)) as picture:
+        with Image.open(io.BytesIO(data), formats=["JPEG", "PNG"]) as picture:
             axes, shape = self.row["axes"], self.row["shape"]
             aspect = shape[axes.index("X")] / shape[axes.index("Y")]
             if abs(picture.width / picture.height / aspect - 1) > _ASPECT + 1 / min(picture.size):

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from voxtile.corpus.shards.codecs import MAX_PICTURE_PIXELS
+from voxtile.corpus.shards.codecs import MAX_PICTURE_PIXELS, PICTURE_FORMATS
 from voxtile.errors import InputError
 from voxtile_pathology.recipes.collection import Collection
 
@@ -21,7 +21,7 @@ def read_indices(path: Path, collection: Collection) -> npt.NDArray[np.uint8]:
         InputError: the file is not a mask of this data set.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=PICTURE_FORMATS) as image:
             if image.width * image.height > MAX_PICTURE_PIXELS:
                 raise InputError(f"'{path}' claims {image.width} x {image.height} pixels; replace the file")
             if collection.mask_threshold is not None:

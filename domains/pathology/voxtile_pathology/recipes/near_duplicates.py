@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
+from voxtile.corpus.shards.codecs import PICTURE_FORMATS
 from voxtile.errors import InputError
 
 _RINGS = 16
@@ -60,7 +61,7 @@ def signature(path: Path) -> npt.NDArray[np.float64]:
         InputError: the picture cannot be read.
     """
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=PICTURE_FORMATS) as image:
             image.draft("RGB", (_SIDE, _SIDE))  # JPEG: decoded at a fraction of the size
             pixels = np.asarray(image.convert("RGB").resize((_SIDE, _SIDE), Image.Resampling.BOX), np.float64)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:

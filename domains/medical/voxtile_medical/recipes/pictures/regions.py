@@ -13,7 +13,7 @@ from PIL import Image
 
 from voxtile.corpus.identity import sample_uid
 from voxtile.corpus.records import Mask, Row
-from voxtile.corpus.shards.codecs import MAX_PICTURE_PIXELS
+from voxtile.corpus.shards.codecs import MAX_PICTURE_PIXELS, PICTURE_FORMATS
 from voxtile.errors import InputError
 from voxtile_datasets.recipes.entries import Box
 from voxtile_medical.recipes.pictures.entries import PictureEntry
@@ -88,7 +88,7 @@ def run_mask(runs: str, shape: tuple[int, int]) -> npt.NDArray[np.bool_]:
 
 def _file_mask(path: Path, name: str) -> npt.NDArray[np.bool_]:
     try:
-        with Image.open(io.BytesIO(path.read_bytes())) as image:
+        with Image.open(io.BytesIO(path.read_bytes()), formats=PICTURE_FORMATS) as image:
             if image.width * image.height > MAX_PICTURE_PIXELS:
                 raise InputError(f"the mask '{name}' has {image.width} × {image.height} pixels; replace the file")
             return np.asarray(image.convert("L")) > 127

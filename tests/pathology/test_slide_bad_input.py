@@ -245,6 +245,23 @@ def test_an_ome_xml_with_entities_is_not_expanded(slide_writer, slide_texture):
         open_slide(path)
 
 
+def test_an_ome_xml_that_names_another_file_is_refused_and_does_not_open_it(tmp_path, slide_texture):
+    picture = slide_texture(300, 260)[0]
+    tifffile.imwrite(tmp_path / "secret.tif", picture, photometric="rgb", tile=(32, 32))
+    (tmp_path / "in").mkdir()
+    height, width = picture.shape[:2]
+    text = (
+        '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06" UUID="urn:uuid:1"><Image ID="Image:0"><Pixels '
+        f'ID="Pixels:0" DimensionOrder="XYCZT" Type="uint8" SizeX="{width}" SizeY="{height}" SizeC="3" SizeZ="1" '
+        'SizeT="1"><Channel ID="Channel:0:0" SamplesPerPixel="3"/><TiffData IFD="0" PlaneCount="1"><UUID '
+        'FileName="../secret.tif">urn:uuid:2</UUID></TiffData></Pixels></Image></OME>'
+    )
+    path = tmp_path / "in" / "a.ome.tif"
+    tifffile.imwrite(path, picture, photometric="rgb", tile=(32, 32), description=text, metadata=None)
+    with pytest.raises(SlideError, match="takes pixels from other files"):
+        open_slide(path)
+
+
 def test_reads_of_nothing_and_of_everything_are_refused(slide_writer, slide_texture):
     with open_slide(slide_writer.svs("a.svs", slide_texture(300, 260))) as slide:
         for box in ((10, 10, 10, 20), (0, 0, 1_000_000, 1_000_000)):

@@ -23,7 +23,7 @@ from voxtile.cli.session import COMPLETE, ERROR, discard, session_of
 from voxtile.cli.table import COMMANDS
 from voxtile.console import harmless
 from voxtile.domain import Command, discover
-from voxtile.errors import ConfigError, InterruptedRunError, VoxtileError, nearest, own_cause
+from voxtile.errors import ConfigError, InterruptedRunError, VoxtileError, nearest, own_cause, panics_caught
 from voxtile.lazy_packages import defer_packages
 from voxtile.processors import limit_threads, settle_threads
 
@@ -51,7 +51,8 @@ def _guarded(run: Callable[[list[str]], None], argv: list[str]) -> int:
         with session.active():
             if COMPLETE not in os.environ:
                 note_unread_variables()
-            run(list(session.words))
+            with panics_caught():
+                run(list(session.words))
     except KeyboardInterrupt:
         return _interrupted("interrupted; run the same command again to go on")
     except InterruptedRunError as error:

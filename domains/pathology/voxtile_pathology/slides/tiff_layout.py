@@ -151,6 +151,10 @@ def _ome(path: Path, file: tifffile.TiffFile) -> TiffLayout:
         series = file.series
     except (ElementTree.ParseError, ValueError, IndexError, KeyError, tifffile.TiffFileError) as error:
         raise UnsupportedSlideError(f"{path.name}: its OME-XML cannot be read ({error})") from error
+    own, name = root.get("UUID"), path.name.lower()
+    files = [element for element in root.iter() if element.tag.rpartition("}")[2] == "UUID"]
+    if any(one.text != own if own else one.get("FileName", name).lower() != name for one in files):
+        raise SlideError(f"{path.name}: its OME-XML takes pixels from other files; write it as one OME-TIFF")
     largest = max(range(len(series)), key=lambda index: series[index].keyframe.imagewidth)
     main = series[largest]
     levels = [_ome_pages(path, level) for level in main.levels]

@@ -49,7 +49,8 @@ def tiff_directories(path: Path) -> Iterator[tifffile.TiffFile]:
     """
     before, _LOGGER.disabled = _LOGGER.disabled, True
     try:
-        with tifffile.TiffFile(path) as file:
+        # Of several files it would open whatever an OME-XML names.
+        with tifffile.TiffFile(path, _multifile=False) as file:
             yield file
     except DAMAGED as error:
         why = f" ({error})" if any(letter.isalpha() for letter in str(error)) else ""  # tifffile's may be a bare number

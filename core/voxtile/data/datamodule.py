@@ -208,9 +208,11 @@ class CorpusDataModule(TrainingContents, pl.LightningDataModule):
         if self._place()[0]:
             return None
         sources = [source for source in self._sources() if source.size("train")]
-        rows = [len(source.compiled.rows(source.splits["train"])) for source in sources]
-        parts = (part for source in sources for part in source.compiled.uid_marks(source.splits["train"]))
-        return TrainingMarks.of_parts(parts, sum(rows))
+        rows = sum(len(source.compiled.rows(source.splits["train"])) for source in sources)
+        views = ((source.compiled, source.splits["train"], of) for source in sources for of in ("uid", "digest"))
+        return TrainingMarks.of_parts(
+            (part for view, split, of in views for part in view.uid_marks(split, of)), 2 * rows
+        )
 
     @property
     def cursor(self) -> Cursor:

@@ -1,8 +1,9 @@
 """Marks of what a model was trained on, kept in its checkpoint: hashes of samples, and nothing else.
 
-A uid is a hash of its sample's content and geometry, so that the same sample is known again in another corpus, and two
-subjects who share a name are not taken for one. Where there are more than a million, only those that fall below a limit
-are kept, so that a leak of many samples is still found and a checkpoint stays small; `share` says which part.
+Of each sample two: of its uid, and of its stored bytes. A uid is a hash of its sample's content and geometry, or where
+names are hidden one by the corpus's key, so that the same scan in a corpus of another key is known by its bytes alone.
+Subjects who share a name are not taken for one. Where there are more than a million samples, only marks that fall below
+a limit are kept, so that a leak of many is still found and a checkpoint stays small; `share` says which part.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from voxtile.corpus.integrity import HASH_DIGITS
 from voxtile.corpus.view.text import hash63
 
 KEY = "voxtile_training"
-MOST = 1_000_000
+MOST = 2_000_000  # two of each sample
 _LARGEST = 2**63
 _DIGITS = 32  # hexadecimal, of a uid
 
@@ -28,7 +30,7 @@ class TrainingMarks:
     """Hashes of the training data.
 
     Attributes:
-        samples: sorted, `uid_mark` of each.
+        samples: sorted, `uid_mark` and `bytes_mark` of each.
         share: of the hashes, those below `share` · 2^63 are kept.
     """
 
@@ -40,8 +42,8 @@ class TrainingMarks:
         """Marks of the training data.
 
         Args:
-            samples: `uid_mark` of each sample.
-            most: samples that are kept.
+            samples: marks of the samples.
+            most: marks that are kept.
         """
         samples = np.unique(samples)
         return cls(samples, 1.0)._limited(min(1.0, most / max(1, len(samples))))
@@ -51,9 +53,9 @@ class TrainingMarks:
         """Marks of training data that is read in parts and may not fit into memory.
 
         Args:
-            parts: `uid_mark` of some samples each.
-            count: samples of all parts; of some that come twice a smaller share is kept than `of` would.
-            most: samples that are kept.
+            parts: marks of some samples each.
+            count: marks of all parts; of some that come twice a smaller share is kept than `of` would.
+            most: marks that are kept.
         """
         share = min(1.0, most / max(1, count))
         kept = [np.unique(part if share == 1 else part[part < int(share * _LARGEST)]) for part in parts]
@@ -74,6 +76,11 @@ class TrainingMarks:
         found = np.isin(np.fromiter(map(uid_mark, uids), np.int64), self.samples)
         return [uid for uid, marked in zip(uids, found.tolist(), strict=True) if marked]
 
+    def shared_bytes(self, hashes: Sequence[str]) -> list[str]:
+        """The sha-256 of stored bytes among these that were trained on."""
+        found = np.isin(np.fromiter(map(bytes_mark, hashes), np.int64), self.samples)
+        return [sha256 for sha256, marked in zip(hashes, found.tolist(), strict=True) if marked]
+
     def to_checkpoint(self) -> dict[str, Any]:
         """A tensor and a number."""
         return {"samples": torch.from_numpy(self.samples), "share": self.share}
@@ -90,3 +97,11 @@ def uid_mark(uid: str) -> int:
         return int.from_bytes(bytes.fromhex(uid)[:8]) & (_LARGEST - 1) if len(uid) == _DIGITS else hash63(uid)
     except ValueError:
         return hash63(uid)
+
+
+def bytes_mark(sha256: str) -> int:
+    """63 bits of the sha-256 of stored bytes; of what is none, its hash."""
+    try:
+        return int.from_bytes(bytes.fromhex(sha256[:HASH_DIGITS])) & (_LARGEST - 1)
+    except ValueError:
+        return hash63(sha256)

@@ -89,6 +89,7 @@ def _versions() -> dict[str, str]:
     return found
 
 
+_TELLING = 4096  # bytes of a sample from which on the same bytes are the same picture
 UNKNOWN = "what this model was trained on is not recorded, so that a leak cannot be excluded"
 
 
@@ -99,6 +100,22 @@ class MarkedModel(Protocol):
     @property
     def training_marks(self) -> TrainingMarks | None:
         """Hashes of the samples that it was trained on; None where they were not recorded."""
+
+
+def trained_on(marks: TrainingMarks, corpus: Corpus) -> set[str]:
+    """Uids of the samples of a corpus that were trained on, by their uid or, under another uid, by their stored bytes.
+
+    Of bytes that the corpus has twice, once under a uid that was trained on, nothing is said: it is the same corpus,
+    and `voxtile inspect` tells of pictures in two splits. Few bytes are those of an empty picture.
+    """
+    columns = ["uid", "sha256", "nbytes"]
+    table = corpus.table("samples", columns=columns)
+    rows = list(zip(*(table[column].to_pylist() for column in columns), strict=True))
+    trained = set(marks.shared([uid for uid, _, _ in rows]))
+    same_corpus = {sha256 for uid, sha256, _ in rows if uid in trained}
+    others = {sha256 for _, sha256, size in rows if sha256 and (size or 0) >= _TELLING} - same_corpus
+    found = set(marks.shared_bytes(sorted(others)))
+    return trained | {uid for uid, sha256, _ in rows if sha256 in found}
 
 
 def check_leakage(model: EvaluationModel, corpus: Corpus, results: Sequence[Result], *, allowed: bool) -> str:
@@ -119,8 +136,8 @@ def check_leakage(model: EvaluationModel, corpus: Corpus, results: Sequence[Resu
     marks = model.training_marks if isinstance(model, MarkedModel) else None
     if marks is None:
         return UNKNOWN
+    trained = trained_on(marks, corpus)
     table = corpus.table("samples", columns=["uid", "subject"])
-    trained = set(marks.shared(table["uid"].to_pylist()))
     pairs = zip(table["uid"].to_pylist(), table["subject"].to_pylist(), strict=True)
     known = {subject for uid, subject in pairs if uid in trained}
     checked, asked_for = 0, ""

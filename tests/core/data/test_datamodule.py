@@ -254,8 +254,11 @@ def test_the_marks_are_those_of_the_training_split(volume_corpus):
     table = volume_corpus.table("samples", columns=["uid", "subject"])
     splits = volume_corpus.splits("default")
     split = {uid: splits.get(s) for uid, s in zip(*(table[c].to_pylist() for c in ("uid", "subject")), strict=True)}
-    found = module(volume_corpus).training_marks.shared(list(split))
+    marks = module(volume_corpus).training_marks
+    found = marks.shared(list(split))
     assert found == [uid for uid, name in split.items() if name == "train"]
+    stored = dict(zip(*(volume_corpus.table("samples")[c].to_pylist() for c in ("uid", "sha256")), strict=True))
+    assert set(marks.shared_bytes(list(stored.values()))) == {stored[uid] for uid in found}
     assert 0 < len(found) < len(split)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from voxtile.cli.main import main
-from voxtile.data.seen_samples import TrainingMarks, uid_mark
+from voxtile.data.seen_samples import TrainingMarks, bytes_mark, uid_mark
 from voxtile.errors import EvaluationError
 from voxtile.evaluation.options import Options
 from voxtile.evaluation.provenance import check_leakage
@@ -71,6 +71,19 @@ def test_a_model_that_was_trained_on_test_subjects_is_refused(make_corpus, make_
     assert "--allow-leakage" in said
     assert "\n" not in said
     assert check_leakage(model, corpus, clean.results, allowed=True).startswith("LEAK: ")
+
+
+def test_a_sample_under_another_uid_is_known_by_its_bytes(make_corpus, make_model, task_path, tmp_path, monkeypatch):
+    """As a scan that two de-identified corpora have, each under a uid of its own key."""
+    monkeypatch.setattr("voxtile.evaluation.provenance._TELLING", 1)
+    corpus, model = make_corpus(tmp_path / "c", n=120, noise=20.0), make_model()
+    stored = corpus.row(corpus.table("samples", columns=["uid"])["uid"][0].as_py())["sha256"]
+    model.training_marks = TrainingMarks.of(np.array([bytes_mark(stored)], np.int64))
+    with pytest.raises(EvaluationError, match=r"1 of \d+ samples and 1 subjects of the split 'test'"):
+        evaluate_model(model, "m", corpus, [str(task_path)], Options(replicates=100))
+    monkeypatch.setattr("voxtile.evaluation.provenance._TELLING", 1 << 20)  # too few bytes tell nothing
+    clean = evaluate_model(model, "m", corpus, [str(task_path)], Options(replicates=100))
+    assert clean.provenance["model"]["leakage"].startswith("none of")
 
 
 def test_the_training_split_may_be_asked_for_and_is_called_a_leak(make_corpus, make_model, task_path, tmp_path):

@@ -151,8 +151,8 @@ class CompiledView:
             )
         return found
 
-    def uid_marks(self, split: str | None) -> Iterator[npt.NDArray[np.int64]]:
-        """First 63 bits of the uid of each sample of a split (of all for None), [n] for some of them at a time.
+    def uid_marks(self, split: str | None, of: str = "uid") -> Iterator[npt.NDArray[np.int64]]:
+        """First 63 bits of the uid, or `digest`, of each sample of a split (of all for None), [n] for some at a time.
 
         Raises:
             ConfigError: no sample is in this split.
@@ -161,8 +161,8 @@ class CompiledView:
         row = rows.start
         while row < rows.stop:
             columns, at = self._index.at(row)
-            stop = min(len(columns["uid"]), at + rows.stop - row)
-            first = np.ascontiguousarray(columns["uid"][at:stop, :8]).view(">u8")[:, 0]
+            stop = min(len(columns[of]), at + rows.stop - row)
+            first = np.ascontiguousarray(columns[of][at:stop, :8]).view(">u8")[:, 0]
             yield (first & np.uint64(2**63 - 1)).astype(np.int64)
             self._index.release()
             row += stop - at

@@ -62,6 +62,16 @@ def test_class_folders_become_facts_with_closed_scopes_and_bytes_stay(tmp_path):
         assert row["attributes"] == '{"body_part": "whole animal"}'
 
 
+def test_shards_of_img2dataset_are_no_classes_and_texts_beside_pictures_are_told(tmp_path, capsys):
+    for name in ("00000/000000", "00000/000001", "00001/000010", "00001/000011"):
+        write(tmp_path / "in" / f"{name}.jpg", int(name[-6:]))
+        (tmp_path / "in" / f"{name}.txt").write_text("a caption")
+        (tmp_path / "in" / f"{name[:5]}_stats.json").write_text("{}")
+    convert(tmp_path / "in", tmp_path / "corpus")
+    assert rows(tmp_path / "corpus", "facts") == []
+    assert "4 pictures have a text file of their name beside them, which is not read" in capsys.readouterr().err
+
+
 def test_split_folders_are_splits_and_nested_folders_several_vocabularies(tmp_path):
     names = ["train/benign/x/1.png", "train/malignant/y/2.png", "valid/benign/x/3.png", "test/malignant/y/4.png"]
     for i, name in enumerate([*names, "test/malignant/z/deeper/5.png"]):

@@ -4,10 +4,36 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
 
 from voxtile.corpus.identity import printable
 from voxtile.errors import ConfigError
+
+# Spellings of the splits in public datasets.
+SPLIT_NAMES: Mapping[str, str] = {
+    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val",
+    "test": "test", "testing": "test",
+}  # fmt: skip
+
+
+def splits_of_files(paths: Iterable[str]) -> dict[str, str]:
+    """Splits by folders (`train/0.tar`) or beginnings of names (`validation-00000-of-00002.parquet`).
+
+    Args:
+        paths: relative, with forward slashes.
+
+    Returns:
+        Path → split, of those that are named so; nothing where fewer than two splits are.
+    """
+    found: dict[str, str] = {}
+    for path in paths:
+        *folders, name = path.lower().split("/")
+        words = (*folders, re.split(r"[-_.]", name)[0])
+        split = next((SPLIT_NAMES[word] for word in words if word in SPLIT_NAMES), None)
+        if split is not None:
+            found[path] = split
+    return found if len(set(found.values())) > 1 else {}
 
 
 def split_of(subject: str, fractions: Mapping[str, float], salt: str = "voxtile") -> str:

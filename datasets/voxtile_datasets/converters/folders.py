@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
+from voxtile.corpus.splits import SPLIT_NAMES
 from voxtile.errors import ConfigError, InputError
 from voxtile.stages.ingest.table import Table
 from voxtile_datasets.intake.subject_pattern import subject_finder
 from voxtile_datasets.intake.walk import walk
 
-# Spellings of the official splits in public datasets.
-SPLIT_NAMES = {
-    "train": "train", "training": "train", "val": "val", "valid": "val", "validation": "val", "dev": "val",
-    "test": "test", "testing": "test",
-}  # fmt: skip
 FILE_COLUMNS = ("file", "filepath", "path", "filename", "file_name", "image", "image_path", "image_index", "name")
 LABEL_COLUMNS = ("label", "labels", "class", "category", "finding_labels", "diagnosis")
 TEXT_COLUMNS = ("text", "caption", "report", "title")
 SUBJECT_COLUMNS = ("subject", "subject_id", "patient", "patient_id")
 STUDY_COLUMNS = ("study", "study_id")
+_STATISTICS = "_stats.json"
 _MOST_CLASSES = 1000  # more folders than ImageNet has classes are subjects, not classes
 
 
@@ -48,6 +45,18 @@ def split_folders(paths: Sequence[str]) -> bool:
     """Whether all top-level folders are named after splits (`train`, `val`, …) and there are at least two."""
     tops = {PurePosixPath(path).parts[0].lower() for path in paths if "/" in path}
     return len(tops) > 1 and tops <= SPLIT_NAMES.keys() and all("/" in path for path in paths)
+
+
+def holds_shards(files: Collection[str]) -> bool:
+    """Whether folders are shards of img2dataset, which writes `00000_stats.json` beside the folder `00000`."""
+    folders = {str(parent) for path in files for parent in PurePosixPath(path).parents}
+    return any(path.endswith(_STATISTICS) and path.removesuffix(_STATISTICS) in folders for path in files)
+
+
+def texts_beside(files: Collection[str], pictures: Iterable[Picture]) -> int:
+    """How many pictures have a `.txt` of the same name beside them."""
+    names = {path for path in files if path.endswith(".txt")}
+    return sum(str(PurePosixPath(picture.path).with_suffix(".txt")) in names for picture in pictures)
 
 
 def apply_folders(pictures: Sequence[Picture], *, class_folders: str) -> dict[str, tuple[str, ...]]:

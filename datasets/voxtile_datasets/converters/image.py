@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from rich.console import Console
 
+from voxtile.console import note
 from voxtile.corpus.identity import KeyedHash, file_edges, key_map_path, sample_uid
 from voxtile.corpus.records import Row, Sample
 from voxtile.corpus.splits import parse_fractions, split_of
@@ -202,7 +203,8 @@ def convert_image(
     r"""Convert a folder of PNG and JPEG pictures.
 
     JPEG and 8-bit PNG bytes are copied untouched, EXIF included; PNGs of other bit depths become arrays. Folders named
-    train, val and test are splits; other folders are classes that exclude each other (a closed scope).
+    train, val and test are splits; other folders are classes that exclude each other (a closed scope), but for shards
+    of img2dataset.
 
     Args:
         source: the folder.
@@ -242,7 +244,14 @@ def convert_image(
         )
     tell_packed(source, files)
     console = Console(stderr=True)
-    vocabularies = folders.apply_folders(pictures, class_folders=_folder_rule(class_folders, labels))
+    plain = labels is not None or folders.holds_shards(files)
+    vocabularies = folders.apply_folders(pictures, class_folders=_folder_rule(class_folders, plain=plain))
+    if labels is None and reports is None and (beside := folders.texts_beside(files, pictures)):
+        note(
+            f"{beside} pictures have a text file of their name beside them, which is not read; for captions, pack the "
+            f"folder (tar --sort=name -cf pairs.tar -C '{source}' .) and take 'voxtile import wds', or give a table "
+            "with the columns file and text as --labels"
+        )
     if labels is not None:
         table = read_table(labels)
         found, said = folders.apply_table(pictures, table, subject_column=subject_column, separator=label_separator)
@@ -278,9 +287,9 @@ def convert_image(
     run_task(task, corpus, options).raise_if_failed()
 
 
-def _folder_rule(class_folders: Literal["auto", "yes", "no"], labels: Path | None) -> str:
-    """With a label table, folders are classes only on request."""
-    return "no" if class_folders == "auto" and labels is not None else class_folders
+def _folder_rule(class_folders: Literal["auto", "yes", "no"], *, plain: bool) -> str:
+    """With a label table, and where they are shards, folders are classes only on request."""
+    return "no" if class_folders == "auto" and plain else class_folders
 
 
 def _hasher(pictures: Sequence[folders.Picture], corpus: Path, key_file: Path | None, *, write: bool) -> KeyedHash:

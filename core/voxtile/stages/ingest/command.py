@@ -52,10 +52,12 @@ def import_wds(
     corpus: Path,
     **options: Annotated[Any, ImportOptions],  # noqa: ANN401
 ) -> None:
-    """Import WebDataset tars, img2dataset's among them.
+    """Import WebDataset tars, those of img2dataset and CLIP_benchmark among them.
 
     Members are read by offset and never extracted by name. JPEG and PNG bytes are copied untouched, EXIF included; WebP
     becomes PNG with the same pixels. The same image a second time is dropped, and its captions go to the first one.
+    Folders named train, val and test are splits. In a set of CLIP_benchmark a cls member is a class of its
+    classnames.txt, and of a set for retrieval each line is a caption.
 
     Args:
         source: a tar, or a folder of tars, with jpg, jpeg, png or webp members and txt or json beside them.
@@ -81,7 +83,8 @@ def import_parquet(
 ) -> None:
     """Import Parquet files with image bytes (img2dataset, Hugging Face) or with paths of images beside them.
 
-    Rows that have only a URL are dropped by name: import never uses the network.
+    Rows that have only a URL are dropped by name: import never uses the network. Folders, and beginnings of file names,
+    that are train, validation and test are splits.
 
     Args:
         source: a Parquet file, or a folder of them.

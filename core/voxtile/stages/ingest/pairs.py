@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import hashlib
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from voxtile.corpus.identity import sample_uid
 from voxtile.corpus.records import Row, Sample
-from voxtile.corpus.splits import split_of
+from voxtile.corpus.splits import split_of, splits_of_files
 from voxtile.engine.parallel import PlanReader
 from voxtile.engine.task import Item, Outcome, Status
 from voxtile.errors import InputError
@@ -26,6 +26,7 @@ from voxtile.stages.ingest.text import Texts, caption_rows, check_texts
 
 SPLIT_SCHEME = "default"
 NO_IMAGE = "no-image"
+_CLASSES, _CLASS_RULE = "classnames", "classnames@1"
 _ACROSS = "duplicate-in-another-split"
 
 
@@ -117,6 +118,14 @@ class PairTask(ABC):
     def texts(self, where: Mapping[str, Any]) -> list[str | bytes]:
         """Read the texts of a pair."""
 
+    def class_of(self, where: Mapping[str, Any]) -> tuple[str, Sequence[str]] | None:
+        """The class of a pair's image and all classes that there are; None where the format states none.
+
+        Raises:
+            PictureError: what is stated is no class.
+        """
+        return None
+
     def items(self) -> Iterator[Item]:
         """One item a pair; a repeated image names the first one.
 
@@ -148,22 +157,24 @@ class PairTask(ABC):
         try:
             data = self.image(where)
             picture = read_picture(data)
+            named = self.class_of(where)
         except PictureError as error:
             status: Status = "dropped" if error.reason == NO_IMAGE else "failed"
             return Outcome(status, error.reason, f"{item.source}: {error}")
         texts = self._told(where)
         uid = sample_uid(hashlib.sha256(data).hexdigest())
         captions = caption_rows(uid, texts.accepted, source=item.source)
+        told = ({"captions": captions} if captions else {}) | _class_rows(uid, named)
         if "first" in item.inputs:
-            return self._duplicate(item, captions)
-        if not captions:
+            return self._duplicate(item, told)
+        if not told:
             return _refusal(item.source, texts)
         row, split = self._rows(uid, picture, item)
         return Outcome(
             "used",
             detail="; ".join(sentence for _, sentence in texts.refused) or None,
             samples=(Sample(row, picture.payload, picture.preview),),
-            tables={"captions": captions, "splits": [split]},
+            tables={**told, "splits": [split]},
         )
 
     def _told(self, where: Mapping[str, Any]) -> Texts:
@@ -172,17 +183,24 @@ class PairTask(ABC):
             return texts
         return Texts(without_identifiers(texts.accepted, [where.get("subject") or ""]), texts.refused)
 
-    def _duplicate(self, item: Item, captions: list[Row]) -> Outcome:
-        first = item.inputs["first"]
-        is_in_plan = first["where"] is not None
-        if is_in_plan and not check_texts(self.texts(first["where"])).accepted:
+    def _duplicate(self, item: Item, told: Mapping[str, list[Row]]) -> Outcome:
+        first, captions = item.inputs["first"], told.get("captions", [])
+        where = first["where"]
+        is_in_plan = where is not None
+        if is_in_plan and not check_texts(self.texts(where)).accepted and not self._has_class(where):
             detail = f"the same image as {first['source']}, which was refused for its caption"
             return Outcome("dropped", "duplicate", detail)
         detail, reason = f"the same image as {first['source']}, which got its {len(captions)} captions", "duplicate"
         own, other = item.inputs["where"].get("split"), (first["where"] or {}).get("split")
         if own and other and own != other:
             reason, detail = _ACROSS, f"{detail} and stays in {other}; the source has it in {own}, too"
-        return Outcome("dropped", reason, detail, tables={"captions": captions} if captions else {})
+        return Outcome("dropped", reason, detail, tables=dict(told))
+
+    def _has_class(self, where: Mapping[str, Any]) -> bool:
+        try:
+            return self.class_of(where) is not None
+        except PictureError:
+            return False
 
     def _rows(self, uid: str, picture: Picture, item: Item) -> tuple[Row, Row]:
         where = item.inputs["where"]
@@ -200,6 +218,19 @@ class PairTask(ABC):
         return row, {"scheme": SPLIT_SCHEME, "subject": subject, "split": split}
 
 
+def placed(pairs: Iterable[Pair], files: Iterable[str]) -> Iterator[Pair]:
+    """Pairs with the splits that names of their files say, see `splits_of_files`.
+
+    Args:
+        pairs: each with its `file` in `where`.
+        files: all files of the source, relative.
+    """
+    splits = splits_of_files(files)
+    for pair in pairs:
+        split = splits.get(pair.where["file"])
+        yield pair if split is None else replace(pair, where={**pair.where, "split": split})
+
+
 def files_under(source: Path, suffixes: frozenset[str]) -> list[Path]:
     """The files with one of the suffixes (lower case, with dot), sorted: `source` itself or all below it.
 
@@ -215,6 +246,16 @@ def files_under(source: Path, suffixes: frozenset[str]) -> list[Path]:
     if not found:
         raise InputError(f"'{source}' holds no file that ends in {wanted}; check the path and the format")
     return found
+
+
+def _class_rows(uid: str, named: tuple[str, Sequence[str]] | None) -> dict[str, list[Row]]:
+    """The fact and the closed scope of an image with a class."""
+    if named is None:
+        return {}
+    name, names = named
+    fact: Row = {"uid": uid, "concept": name, "polarity": "present", "source": _CLASS_RULE}
+    scope: Row = {"uid": uid, "vocabulary": _CLASSES, "closed": True, "concepts": list(names)}
+    return {"facts": [fact], "scopes": [scope]}
 
 
 def _refusal(source: str, texts: Texts) -> Outcome:

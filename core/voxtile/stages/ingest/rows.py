@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from voxtile.corpus.identity import edge_digest
 from voxtile.engine.failure import LOST, Failure, how_lost
 from voxtile.errors import InputError
-from voxtile.stages.ingest.pairs import NO_IMAGE, Pair, PairTask, files_under
+from voxtile.stages.ingest.pairs import NO_IMAGE, Pair, PairTask, files_under, placed
 from voxtile.stages.ingest.paths import local_file
 from voxtile.stages.ingest.picture import PictureError
 from voxtile.stages.ingest.table import column_key
@@ -60,6 +60,9 @@ class ParquetTask(PairTask):
         root = Path(self.root)
         files = files_under(root, frozenset({".parquet"}))
         names = [path.name if path == root else path.relative_to(root).as_posix() for path in files]
+        return placed(self._rows_of(files, names), names)
+
+    def _rows_of(self, files: Sequence[Path], names: Sequence[str]) -> Iterator[Pair]:
         groups: list[Group] = []
         for path, name, found in zip(files, names, self._outlines(files), strict=True):
             if isinstance(found, Outline):

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import hashlib
 import posixpath
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
 from voxtile.bounded_text import load_json
 from voxtile.corpus.identity import EDGE, edge_digest
 from voxtile.engine.failure import Failure, how_lost
-from voxtile.stages.ingest.pairs import NO_IMAGE, Pair, PairTask, files_under
+from voxtile.stages.ingest.pairs import NO_IMAGE, Pair, PairTask, files_under, placed
 from voxtile.stages.ingest.picture import PictureError
 from voxtile.stages.ingest.tar import Damage, Member, read_range, scan_tar
 
 _IMAGES = ("jpg", "jpeg", "png", "webp")
 _TEXT_KEYS = ("caption", "captions", "text", "texts", "TEXT")
+# CLIP_benchmark's layout (`build_wds_dataset`): what a set is for, and names of its classes, a line each.
+SET_TYPE, CLASS_NAMES, RETRIEVAL = "dataset_type.txt", "classnames.txt", "retrieval"
+_LONGEST_NUMBER = 20  # bytes
 _LONGEST_TEXT = 16 * 2**20  # bytes of a txt or json member that are read; more is no caption
 
 
@@ -38,6 +41,9 @@ class WdsTask(PairTask):
             (path, path.name if path == root else path.relative_to(root).as_posix())
             for path in files_under(root, frozenset({".tar"}))
         ]
+        return placed(self._listed(tars), (name for _, name in tars))
+
+    def _listed(self, tars: Sequence[tuple[Path, str]]) -> Iterator[Pair]:
         for (path, name), found in zip(tars, self.reader.map(pairs_of, tars, title="listing tars"), strict=True):
             if isinstance(found, Failure):
                 sentence = f"listing '{name}' {how_lost(found)}; download it again"
@@ -56,12 +62,33 @@ class WdsTask(PairTask):
         return read_range(self._path(where), *where["image"])
 
     def texts(self, where: Mapping[str, Any]) -> list[str | bytes]:
-        """The `txt` members, else the caption fields of the `json` members."""
+        """The `txt` members, else the caption fields of the `json` members; each line where the set says retrieval."""
         found: list[str | bytes] = []
         for kind, offset, nbytes in where["texts"]:
             data = read_range(self._path(where), offset, min(nbytes, _LONGEST_TEXT))
-            found += [data] if kind == "txt" else texts_in_json(data)
+            if kind != "txt":
+                found += texts_in_json(data)
+            elif where.get("lines"):
+                found += [line for line in data.splitlines() if line.strip()]
+            else:
+                found.append(data)
         return found
+
+    def class_of(self, where: Mapping[str, Any]) -> tuple[str, Sequence[str]] | None:
+        """By the number in the `cls` member and the set's `classnames.txt`.
+
+        Raises:
+            PictureError: the number is that of no class.
+        """
+        if where.get("class") is None:
+            return None
+        path = self._path(where)
+        names = _words_of_set(str(path.parent), CLASS_NAMES)
+        text = read_range(path, *where["class"]).strip()
+        number = int(text) if text.isdigit() else -1
+        if names is None or not 0 <= number < len(names):
+            raise PictureError("unknown-class", f"its cls member is the number of no line of {CLASS_NAMES}")
+        return names[number], names
 
     def _path(self, where: Mapping[str, Any]) -> Path:
         root = Path(self.root)
@@ -77,6 +104,16 @@ def pairs_of(tar: tuple[Path, str]) -> Iterator[Pair]:
             yield Pair(name, {"file": name, "nbytes": path.stat().st_size}, broken=sentence)
         else:
             yield _pair(path, name, group)
+
+
+@lru_cache(maxsize=64)
+def _words_of_set(folder: str, name: str) -> tuple[str, ...] | None:
+    """Lines of a file that describes a set of CLIP_benchmark, beside its tars or in the folder above; None without."""
+    for place in (Path(folder), Path(folder).resolve().parent):
+        file = place / name
+        if file.is_file() and file.stat().st_size <= _LONGEST_TEXT:
+            return tuple(line.strip() for line in file.read_text("utf-8", errors="replace").splitlines())
+    return None
 
 
 def texts_in_json(data: bytes) -> list[str | bytes]:
@@ -121,6 +158,10 @@ def _pair(path: Path, name: str, members: list[Member]) -> Pair:
     if not texts:
         texts = [["json", m.offset, m.nbytes] for m in members if _split(m.name)[1].split(".")[-1] == "json"]
     where: dict[str, Any] = {"file": name, "key": key, "texts": texts, "image": None}
+    if _words_of_set(str(path.parent), SET_TYPE) == (RETRIEVAL,):
+        where["lines"] = True
+    if "cls" in extensions and _words_of_set(str(path.parent), CLASS_NAMES) is not None:
+        where["class"] = [extensions["cls"].offset, min(extensions["cls"].nbytes, _LONGEST_NUMBER)]
     source = f"{name}/{key}"
     told = hashlib.sha256()
     for _, offset, nbytes in where["texts"]:

@@ -17,9 +17,9 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from voxtile.bounded_text import load_json
+from voxtile.corpus.splits import SPLIT_NAMES
 from voxtile.engine.task import Item
 from voxtile.errors import InputError
-from voxtile_datasets.converters.folders import SPLIT_NAMES
 from voxtile_medical.archives.stored import open_stored
 from voxtile_medical.nifti.files import stem_of, study_of, subject_of
 from voxtile_medical.verdicts import Verdict
@@ -51,7 +51,7 @@ _WHEN = (
 )
 _SESSION = re.compile(_WHEN, re.IGNORECASE)
 _AT_THE_END = re.compile(rf"(.+?)[-_ .](?:{_WHEN})", re.IGNORECASE)  # of a file's name
-_SPLITS = SPLIT_NAMES | {"imagestr": "train", "imagesval": "val", "imagests": "test"}
+_SPLITS = {**SPLIT_NAMES, "imagestr": "train", "imagesval": "val", "imagests": "test"}
 _MOST_EXAMINATIONS = 10  # files of one beginning that may be of one patient; more are of a collection
 _BIDS_SUBJECT = re.compile(r"(?:^|[/_])sub-[A-Za-z0-9]+")
 

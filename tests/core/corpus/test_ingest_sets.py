@@ -1,0 +1,107 @@
+"""Importing sets whose folders and files say splits, classes and captions, as CLIP_benchmark and Hugging Face do."""
+
+import io
+import tarfile
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from PIL import Image
+
+from voxtile.corpus.reader import Corpus
+from voxtile.corpus.splits import splits_of_files
+from voxtile.errors import RunFailedError
+from voxtile.stages.ingest.command import import_parquet, import_wds
+
+
+def picture(seed):
+    stream = io.BytesIO()
+    Image.fromarray(np.random.default_rng(seed).integers(0, 256, (8, 9, 3), dtype=np.uint8)).save(stream, "PNG")
+    return stream.getvalue()
+
+
+def write_set(folder, first, kind, members):
+    """A shard as `clip_benchmark.webdataset_builder` writes it, and the number of its shards."""
+    folder.mkdir(parents=True)
+    (folder / "nshards.txt").write_text("1")
+    with tarfile.open(folder / "0.tar", "w") as tar:
+        for number, data in enumerate(members, first):
+            for name, content in ((kind, data), ("png", picture(number))):
+                info = tarfile.TarInfo(f"s{number:07d}.{name}")
+                info.size = len(content)
+                tar.addfile(info, io.BytesIO(content))
+
+
+def by_source(root, table):
+    corpus = Corpus(root)
+    source = {row["uid"]: row["source"] for row in corpus.table("samples").to_pylist()}
+    found = {name: [] for name in source.values()}
+    for row in corpus.table(table).to_pylist():
+        found[source[row["uid"]]].append(row)
+    return found
+
+
+def splits(root):
+    corpus = Corpus(root)
+    split = {row["subject"]: row["split"] for row in corpus.table("splits").to_pylist()}
+    return {row["source"]: split[row["subject"]] for row in corpus.table("samples").to_pylist()}
+
+
+def test_lines_of_a_retrieval_set_are_captions_and_its_folders_splits(tmp_path):
+    write_set(tmp_path / "in/train", 0, "txt", [b"one\ntwo\n", b"three"])
+    write_set(tmp_path / "in/test", 5, "txt", [b"four\n\nfive"])
+    (tmp_path / "in/dataset_type.txt").write_text("retrieval\n")
+    import_wds(tmp_path / "in", tmp_path / "corpus", engine="inline")
+    texts = {
+        source: [row["text"] for row in rows] for source, rows in by_source(tmp_path / "corpus", "captions").items()
+    }
+    assert texts == {
+        "train/0.tar/s0000000": ["one", "two"], "train/0.tar/s0000001": ["three"],
+        "test/0.tar/s0000005": ["four", "five"],
+    }  # fmt: skip
+    assert splits(tmp_path / "corpus") == {source: source.split("/")[0] for source in texts}
+
+
+def test_a_text_of_several_lines_is_one_caption_elsewhere(tmp_path):
+    write_set(tmp_path / "in", 0, "txt", [b"one\ntwo"])
+    import_wds(tmp_path / "in", tmp_path / "corpus", engine="inline")
+    ((row,),) = by_source(tmp_path / "corpus", "captions").values()
+    assert row["text"] == "one\ntwo"
+
+
+def test_numbers_of_a_classification_set_are_classes(tmp_path):
+    write_set(tmp_path / "in/test", 0, "cls", [b"1", b"0", b"7"])
+    (tmp_path / "in/classnames.txt").write_text("airport\nriver bank\n")
+    with pytest.raises(RunFailedError):
+        import_wds(tmp_path / "in/test", tmp_path / "corpus", engine="inline")
+    facts = by_source(tmp_path / "corpus", "facts")
+    assert {source: [row["concept"] for row in rows] for source, rows in facts.items()} == {
+        "0.tar/s0000000": ["river bank"], "0.tar/s0000001": ["airport"],
+    }  # fmt: skip
+    scopes = Corpus(tmp_path / "corpus").table("scopes").to_pylist()
+    assert {(row["closed"], tuple(row["concepts"])) for row in scopes} == {(True, ("airport", "river bank"))}
+    ledger = {row["source"]: row["reason"] for row in Corpus(tmp_path / "corpus").ledger().to_pylist()}
+    assert ledger["0.tar/s0000002"] == "unknown-class"
+
+
+def test_files_of_hugging_face_say_their_split(tmp_path):
+    for number, name in enumerate(("train-00000-of-00002", "train-00001-of-00002", "validation-00000-of-00001")):
+        table = pa.table({"image": [{"bytes": picture(number), "path": None}], "caption": [f"text {number}"]})
+        (tmp_path / "data").mkdir(exist_ok=True)
+        pq.write_table(table, tmp_path / f"data/{name}.parquet")
+    import_parquet(tmp_path, tmp_path / "corpus", engine="inline")
+    assert sorted(splits(tmp_path / "corpus").values()) == ["train", "train", "val"]
+
+
+@pytest.mark.parametrize(
+    ("paths", "found"),
+    [
+        (["train/0.tar", "TEST/0.tar"], ["train", "test"]),
+        (["train/0.tar", "train/1.tar"], []),  # of one split alone nothing follows
+        (["a/val/0.tar", "a/training/0.tar", "a/extra/0.tar"], ["val", "train"]),
+        (["testimony.tar", "trainer/0.tar"], []),
+    ],
+)
+def test_splits_are_whole_words_and_at_least_two(paths, found):
+    assert list(splits_of_files(paths).values()) == found

@@ -134,3 +134,13 @@ def test_no_name_is_found_by_accident(text):
     if text.lower() not in known and not text.lower().startswith("b0"):
         with pytest.raises(ConfigError):
             sensor.band(text)
+
+
+def test_a_photograph_of_8_bits_keeps_its_colours_and_stored_numbers_are_stretched():
+    from voxtile_remote_sensing.bands.pictures import band_pictures
+
+    channels = [{"name": name, "unit": "1", "scale": 1.0, "offset": 0.0} for name in ("red", "green", "blue")]
+    found = [band_pictures({"dtype": dtype, "units": "a.u.", "channels": channels})[0] for dtype in ("uint8", "uint16")]
+    assert [(one.low, one.high) for one in found] == [(0.0, 255.0), (None, None)]
+    scaled = band_pictures({"dtype": "uint8", "channels": [{**channel, "scale": 0.1} for channel in channels]})[0]
+    assert scaled.low is None

@@ -13,7 +13,7 @@ from voxtile.corpus.schema import ROLE
 from voxtile.serve.explored import Explored
 from voxtile.serve.tables import HIDDEN
 from voxtile.stages.inspect.regions import COLOURS
-from voxtile.stages.inspect.texts import marked
+from voxtile.stages.inspect.texts import PLACES, marked
 
 _MOST_OTHERS = 48
 
@@ -164,7 +164,7 @@ def _fact(row: Mapping[str, Any]) -> Fact:
     details = "; ".join(
         f"{name.replace('_', ' ')}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
         for name, value in attributes.items()
-        if name not in ("evidence", "ends")
+        if name not in PLACES
     )
     names = ("concept", "polarity", "value", "unit", "region_id", "source")
     return Fact(details=details, **{name: row[name] for name in names})

@@ -15,6 +15,7 @@ from voxtile.corpus.schema import ROLE
 from voxtile.corpus.writer import JobWriter, new_corpus
 from voxtile.errors import ConfigError, CorpusError
 from voxtile.stages.inspect.command import inspect_corpus
+from voxtile.stages.inspect.planes import picture_rows
 from voxtile.stages.inspect.sample_page import sample_page
 from voxtile.stages.inspect.texts import marked
 
@@ -167,3 +168,25 @@ def test_wrong_requests(corpus):
         inspect_corpus(corpus, "f" * 32)
     with pytest.raises(ConfigError, match="2 samples are named"):
         inspect_corpus(corpus, VOLUME, uid=OTHER)
+
+
+@pytest.mark.parametrize("order", [("red", "green", "blue"), ("blue", "green", "red")])
+def test_a_tile_has_the_colours_of_its_bands_by_name(order, tmp_path):
+    pytest.importorskip("rasterio", reason="the extra remote-sensing is not installed")
+    new_corpus(tmp_path)
+    writer = JobWriter(tmp_path, "tile")
+    values = np.full((3, 20, 20), 60, np.uint8)
+    values[order.index("red"), :5, :5] = 250
+    channels = [{"name": name, "unit": "1", "scale": 1.0, "offset": 0.0} for name in order]
+    tile = {"kind": "tile", "modality": "RGB", "axes": "CYX", "units": "a.u.", "spacing": None, "channels": channels}
+    writer.add(Sample(row(VOLUME, **tile), values))
+    writer.publish()
+    corpus = Corpus(tmp_path)
+    [found] = corpus.table("samples").to_pylist()
+    [[plane]] = [one.planes for one in picture_rows(corpus.source({**found, "corpus": 0}), [])]
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(plane.data.partition(",")[2]))).convert("RGB")).astype(
+        int
+    )
+    assert plane.caption == "natural colours"
+    assert np.abs(pixels[10, 10] - (250, 60, 60)).max() < 12
+    assert np.abs(pixels[-10, -10] - (60, 60, 60)).max() < 12

@@ -46,7 +46,7 @@ def whole_picture(source: StoredSample, shown: BandPicture | None = None) -> tup
     if meta.get("shape") and size_along(meta, "Y") * size_along(meta, "X") > MOST_PX:
         raise ConfigError(f"this picture has more than {MOST_PX:,} pixels, too many to send at once")
     if shown is not None:
-        return png(_banded(source, shown)), "image/png"
+        return png(banded(source, shown)), "image/png"
     return png(_pixels(source)), "image/png"
 
 
@@ -96,8 +96,12 @@ def _pixels(source: StoredSample) -> npt.NDArray[np.uint8]:
     return window.grey(np.nan_to_num(values, nan=window.low))
 
 
-def _banded(source: StoredSample, shown: BandPicture) -> npt.NDArray[np.uint8]:
-    """[Y, X, 4]: see-through where a band has no value."""
+def banded(source: StoredSample, shown: BandPicture) -> npt.NDArray[np.uint8]:
+    """[Y, X, 4] of a sample that has bands: see-through where one has no value.
+
+    Raises:
+        CorpusError: the sample cannot be read.
+    """
     bands = {channel: channel_plane(source, channel) for channel in set(shown.channels)}
     return coloured(shown, [bands[channel] for channel in shown.channels])
 

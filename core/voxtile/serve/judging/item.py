@@ -12,8 +12,7 @@ from voxtile.serve.explored import Explored
 from voxtile.serve.reviews.claims import claims_of
 from voxtile.serve.reviews.targets import TARGETS
 from voxtile.serve.reviews.verdicts import Kind
-
-_UNTOLD = ("evidence", "ends")  # attributes of facts that are places in a text
+from voxtile.stages.inspect.texts import PLACES
 
 
 class Item(BaseModel):
@@ -82,5 +81,5 @@ def _attributes(text: str | None) -> list[str]:
     return [
         f"{name.replace('_', ' ')}: {value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)}"
         for name, value in found.items()
-        if name not in _UNTOLD
+        if name not in PLACES
     ]

@@ -17,15 +17,19 @@ from voxtile.corpus.shards.codecs import decode_picture
 from voxtile.corpus.source import StoredSample
 from voxtile.errors import CorpusError
 from voxtile.formats.display import Window, windows_of
+from voxtile.formats.pictures.band_pictures import band_picture
+from voxtile.formats.pictures.picture import banded
 from voxtile.stages.inspect.regions import ShownRegion
 
 _LONGEST_PX = 420  # of a plane on the page
 _PICTURE_PX = 900
+_STORED = "as stored"
 _FILL = 0.28  # how strongly a mask tints what it covers
 _SAMPLED = 64  # planes at most from which a range is taken
 # Cut across array axis → name, and the axes that become rows and columns. Arrays run right, front and up (RAS+), and
 # are shown as radiologists hang them: front at the top, the patient's right on the left.
 _CUTS = ((0, "axial", 1, 2), (1, "coronal", 0, 2), (2, "sagittal", 0, 1))
+_LEFT = {"axial": "right", "coronal": "right", "sagittal": "front"}  # of the patient, at the left of the picture
 
 
 @dataclass(frozen=True)
@@ -77,8 +81,8 @@ def picture_rows(source: StoredSample, regions: Sequence[ShownRegion]) -> list[P
     Raises:
         CorpusError: the sample cannot be read, or has an axis order that is no picture.
     """
-    pixels = _pixels(source)
-    rows = [Plane(_uri(_scaled(Image.fromarray(pixels), (1.0, 1.0), _PICTURE_PX)), "as stored", "the picture")]
+    pixels, said = _pixels(source)
+    rows = [Plane(_uri(_scaled(Image.fromarray(pixels), (1.0, 1.0), _PICTURE_PX)), said, "the picture")]
     if regions:
         marked = _overlaid(np.repeat(pixels[..., None], 3, axis=2) if pixels.ndim == 2 else pixels, regions, None)
         rows.append(
@@ -91,23 +95,24 @@ def picture_rows(source: StoredSample, regions: Sequence[ShownRegion]) -> list[P
     return [PlaneRow("", tuple(rows))]
 
 
-def _pixels(source: StoredSample) -> npt.NDArray[np.uint8]:
+def _pixels(source: StoredSample) -> tuple[npt.NDArray[np.uint8], str]:
+    """[Y, X] or [Y, X, 3], and what is shown."""
     meta = source.meta
     if meta["codec"] in {"jpg", "png"} or (meta["codec"] == "ref" and not meta.get("axes")):
-        return decode_picture(source.encoded())
-    values = source.array()
+        return decode_picture(source.encoded()), _STORED
     axes = str(meta.get("axes") or "")
-    if axes.startswith("C") and values.ndim == 3:  # bands first: three of them as a colour picture
-        chosen = [min(i, len(values) - 1) for i in (2, 1, 0)] if len(values) >= 3 else [0]
-        values = np.moveaxis(values[chosen], 0, -1)
+    if axes.endswith("CYX") and (shown := band_picture(meta, None)) is not None:
+        seen = banded(source, shown)
+        return np.where(seen[..., 3:] > 0, seen[..., :3], np.uint8(0)), shown.name
+    values = source.array()
     if values.ndim == 3 and values.shape[-1] == 1:
         values = values[..., 0]
     if values.ndim not in (2, 3) or (values.ndim == 3 and values.shape[-1] != 3):
         raise CorpusError(f"the sample {meta['uid']} has axes {axes or 'unknown'}, of which no picture can be made")
     if values.dtype == np.uint8:
-        return np.asarray(values)
+        return np.asarray(values), _STORED
     physical = _physical(meta, values)
-    return windows_of(meta.get("units"), physical)[0].grey(physical)
+    return windows_of(meta.get("units"), physical)[0].grey(physical), _STORED
 
 
 def _physical(meta: Mapping[str, Any], values: npt.NDArray[Any]) -> npt.NDArray[np.float32]:
@@ -135,7 +140,9 @@ def _three(
         grey = window.grey(_physical(source.meta, source.array(box)).squeeze(axis))
         marked = _overlaid(np.repeat(grey[..., None], 3, axis=2), regions, (axis, at))
         picture = _drawn(marked, framed, (axis, at), (spacing[rows], spacing[columns]), _LONGEST_PX)
-        planes.append(Plane(_uri(picture), f"{name}, {at + 1} of {shape[axis]}", f"{name} plane, {window.text}"))
+        side = f"; the patient's {_LEFT[name]} at the left" if source.meta.get("affine") else ""
+        caption = f"{name}, {at + 1} of {shape[axis]}{side}"
+        planes.append(Plane(_uri(picture), caption, f"{name} plane, {window.text}"))
     return tuple(planes)
 
 

@@ -18,7 +18,7 @@ from voxtile.pages import page_environment
 from voxtile.stages.inspect.planes import PlaneRow, picture_rows, volume_rows
 from voxtile.stages.inspect.previews import Preview, make_previews, picture_problem
 from voxtile.stages.inspect.regions import ShownRegion, shown_regions
-from voxtile.stages.inspect.texts import ShownText, shown_text
+from voxtile.stages.inspect.texts import PLACES, ShownText, shown_text
 
 _TEMPLATE = "sample.html.j2"
 _MOST_OTHERS = 24
@@ -189,7 +189,7 @@ def _words(attributes: str | None) -> str:
         known = json.loads(attributes or "{}")
     except ValueError:
         return str(attributes)
-    return _pairs({name: value for name, value in known.items() if name not in ("evidence", "ends")})
+    return _pairs({name: value for name, value in known.items() if name not in PLACES})
 
 
 def _pairs(values: Mapping[str, Any]) -> str:

@@ -8,6 +8,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+PLACES = ("evidence", "ends", "spans")
+"""Attributes of facts that are places in a text, which its marks show."""
+
 _STRONGEST_FIRST = ("present", "uncertain", "absent")
 _SPACE = re.compile(r"\s+")
 

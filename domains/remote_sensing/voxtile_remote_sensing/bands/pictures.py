@@ -48,8 +48,15 @@ def band_pictures(row: Mapping[str, Any]) -> list[BandPicture]:
         return []
     found = _by_common_name(channels)
     is_reflectance = all((channel.get("unit") or row.get("units")) == _REFLECTANCE for channel in channels)
+    is_photograph = row.get("dtype") == "uint8" and all(
+        (channel.get("scale"), channel.get("offset")) in ((1, 0), (None, None)) for channel in channels
+    )  # its levels are colours already: stretched one by one, grey ground would be cyan
     pictures = [
-        BandPicture(name, tuple(found[band] for band in bands), *((0.0, top) if is_reflectance else (None, None)))
+        BandPicture(
+            name,
+            tuple(found[band] for band in bands),
+            *((0.0, top) if is_reflectance else (0.0, 255.0) if is_photograph else (None, None)),
+        )
         for name, bands, top in _COLOURS
         if all(band in found for band in bands)
     ]

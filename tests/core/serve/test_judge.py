@@ -277,6 +277,20 @@ def test_no_verdict_is_stored_while_a_corpus_is_built_anew(root, monkeypatch):
     assert [row["target"] for row in stored(root)] == ["j0"]
 
 
+def test_a_verdict_is_refused_where_the_corpus_is_moved_or_its_disk_is_not_mounted(judge, root):
+    away = root.rename(root.with_name("away"))
+    for unmounted in (False, True):
+        if unmounted:
+            root.mkdir()  # what a disk was mounted at
+        answer = give(judge, "j1")
+        assert answer.status_code == 422
+        assert "not in its place" in answer.json()["error"]
+    assert list(root.iterdir()) == [], "nothing that the disk would hide"
+    root.rmdir()
+    away.rename(root)
+    assert give(judge, "j1").status_code == 200
+
+
 def test_packing_leaves_alone_what_a_server_writes(root):
     from voxtile.corpus.reader import Corpus
     from voxtile.serve.reviews.store import Reviews

@@ -22,6 +22,7 @@ import pyarrow.parquet as pq
 
 from voxtile.corpus.drafts import remove_dead_drafts
 from voxtile.corpus.forgotten import ForgottenSubjects
+from voxtile.corpus.header import check_corpus
 from voxtile.corpus.packing.rebuild_lock import RebuildHeldError, rebuild_lock
 from voxtile.corpus.parts import part_table, table_folder
 from voxtile.corpus.reader import Corpus
@@ -34,6 +35,10 @@ _NOT_WRITTEN = "the verdict could not be written; make room on the disk, and sen
 _REBUILT = (
     "the corpus is being built anew by another command, or another server on it was stopped while it wrote; send the "
     "verdict again when that has ended"
+)
+_AWAY = (
+    "the corpus is not in its place just now (its folder was moved, or its disk is not mounted): the verdict was not "
+    "stored; send it again when the corpus is back"
 )
 _FORGOTTEN = "the corpus has forgotten the subject of this image; the verdict was not stored"
 _PATIENCE_S = 5.0  # of a reader, for who holds the corpus
@@ -71,7 +76,8 @@ class Reviews:
             subject: whose sample it is.
 
         Raises:
-            ConfigError: it cannot be written, or the corpus has forgotten the subject; nothing is counted.
+            ConfigError: it cannot be written, the corpus is not in its place or has forgotten the subject; nothing is
+                counted.
             CorpusError: a part of another server is damaged.
         """
         place = self._corpus.roots[root]
@@ -79,6 +85,7 @@ class Reviews:
         with self._lock:
             try:
                 with rebuild_lock(place, _PATIENCE_S):
+                    _require_corpus(place)
                     if subject in ForgottenSubjects.of(place):  # what is served may be older
                         raise ConfigError(_FORGOTTEN)
                     table_folder(place, _TABLE).mkdir(parents=True, exist_ok=True)
@@ -90,6 +97,8 @@ class Reviews:
                     self._known[path] = _stamp(path.stat())
             except RebuildHeldError as error:
                 raise ConfigError(_REBUILT) from error
+            except (FileNotFoundError, NotADirectoryError) as error:
+                raise ConfigError(_AWAY) from error
             except (StorageError, OSError) as error:
                 raise ConfigError(_NOT_WRITTEN) from error
             held.append(full)
@@ -162,6 +171,14 @@ class Reviews:
             name = f"reviews-{datetime.now(UTC):%Y%m%dT%H%M%S}-{secrets.token_hex(4)}.parquet"
             self._own[root] = (table_folder(self._corpus.roots[root], _TABLE) / name, [])
         return self._own[root]
+
+
+def _require_corpus(place: Path) -> None:
+    """Refuse the empty folder that a disk is mounted at: what is written there is hidden when it is mounted again."""
+    try:
+        check_corpus(place)
+    except CorpusError as error:
+        raise ConfigError(_AWAY) from error
 
 
 def _stamp(found: os.stat_result) -> _Stamp:

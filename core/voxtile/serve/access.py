@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from voxtile.errors import ConfigError
 
-COOKIE = "voxtile-session"
+_COOKIE = "voxtile-session"
 
 
 def check_listening(port: int, token: str | None, token_hours: float) -> None:
@@ -53,6 +53,10 @@ class Access:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "_started", self.clock())
+
+    def cookie(self, host: str) -> str:
+        """Name of the cookie by which a host is called: browsers do not tell the ports of a machine apart."""
+        return f"{_COOKIE}-{host.rpartition(':')[2]}" if ":" in host.rpartition("]")[2] else _COOKIE
 
     @property
     def is_over(self) -> bool:

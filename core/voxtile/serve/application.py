@@ -34,7 +34,10 @@ from voxtile.serve.routes import (
     slides,
 )
 
-_DAMAGED = "this sample cannot be read; run 'voxtile verify' on the corpus"
+_DAMAGED = (
+    "this sample cannot be read: the corpus may be changing, or not be in its place; try again in some seconds, and if "
+    "it stays so, run 'voxtile verify' on the corpus"
+)
 
 
 _OF_A_CORPUS = (

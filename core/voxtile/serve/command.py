@@ -158,11 +158,13 @@ def _run(served: FastAPI, listener: socket.socket) -> None:
     """Until it is told to end."""
     import uvicorn
 
+    from voxtile.serve.slow_connections import PatientServer
+
     config = uvicorn.Config(
         served, log_level="warning", access_log=False, server_header=False,
         limit_concurrency=_MOST_AT_ONCE, timeout_keep_alive=15,
     )  # fmt: skip
-    uvicorn.Server(config).run(sockets=[listener])
+    PatientServer(config).run(sockets=[listener])
 
 
 def _token(host: str, given: str | None) -> str:
@@ -193,6 +195,7 @@ def _hosts(host: str, port: int) -> frozenset[str]:
     names = {*_LOCAL, _written(host), host} if not _is_local(host) else {*_LOCAL, _written(host)}
     if host in ("0.0.0.0", "::"):
         names |= {socket.getfqdn(), *_addresses()}
+    names = {name.lower() for name in names}  # as browsers write them
     return frozenset(f"{name}:{port}" for name in names) | (frozenset(names) if port == 80 else frozenset())
 
 

@@ -28,10 +28,10 @@ from voxtile.serve.tables import Tables
 
 
 class NoSuchSampleError(CorpusError):
-    """No sample has this uid."""
+    """No sample has this uid, or has what is asked of it."""
 
-    def __init__(self) -> None:
-        super().__init__("no sample of this corpus has this uid")
+    def __init__(self, said: str = "no sample of this corpus has this uid") -> None:
+        super().__init__(said)
 
 
 @dataclass(frozen=True)

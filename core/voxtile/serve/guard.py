@@ -14,10 +14,12 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import PlainTextResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from voxtile.serve.access import COOKIE, Access
+from voxtile.serve.access import Access
 from voxtile.serve.assisting.refusals import MOST_BYTES, PREFIX, plain_refusal
 
-_MOST_BODY = 64 * 1024  # bytes of a request
+MOST_BODY = 64 * 1024
+"""Bytes of a request, images and chats apart."""
+
 _MOST_IMAGE = 256 << 20  # bytes of an image that is searched by, which goes to a file piece by piece
 _IMAGES = "/api/images"
 _CHATS = PREFIX + "chat/completions"  # whose images stand in the request
@@ -78,16 +80,16 @@ class Guard:
             answer = plain_refusal(status) if of_chats else PlainTextResponse("", status)
             await answer(scope, receive, _with_headers(send))
             return
-        await self._app(scope, _limited(receive, _most_body(scope)), _with_headers(send))
+        await self._app(scope, _limited(receive, most_body(scope)), _with_headers(send))
 
     def _refused(self, scope: Scope, headers: Headers) -> int:
         """Status of a refusal; 0 where the request may pass."""
-        if headers.get("host", "") not in self._access.hosts or not self._is_own(scope, headers):
+        if headers.get("host", "").lower() not in self._access.hosts or not self._is_own(scope, headers):
             return 403
         if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > _MOST_ADDRESS:
             return 414
         length = headers.get("content-length", "0")
-        if not length.isascii() or not length.isdigit() or int(length) > _most_body(scope):
+        if not length.isascii() or not length.isdigit() or int(length) > most_body(scope):
             return 413
         path = str(scope["path"])
         if self._access.token and path.startswith(_PROTECTED) and path != _SESSION and not self._is_known(headers):
@@ -101,23 +103,27 @@ class Guard:
         origin = headers.get("origin")
         if origin is None:
             return True
-        return urlsplit(origin).netloc == headers.get("host") and urlsplit(origin).scheme in ("http", "https")
+        return urlsplit(origin).netloc.lower() == headers.get("host", "").lower() and urlsplit(origin).scheme in (
+            "http",
+            "https",
+        )
 
     def _is_known(self, headers: Headers) -> bool:
         scheme, _, given = headers.get("authorization", "").partition(" ")
         if scheme.lower() == "bearer":
             return self._access.knows_token(given.strip())
         try:
-            cookie = SimpleCookie(headers.get("cookie", "")).get(COOKIE)
+            cookie = SimpleCookie(headers.get("cookie", "")).get(self._access.cookie(headers.get("host", "")))
         except CookieError:
             return False
         return cookie is not None and self._access.knows_session(cookie.value)
 
 
-def _most_body(scope: Scope) -> int:
+def most_body(scope: Scope) -> int:
+    """Bytes that the body of a request may have."""
     if scope["method"] != "POST":
-        return _MOST_BODY
-    return {_IMAGES: _MOST_IMAGE, _CHATS: MOST_BYTES}.get(str(scope["path"]), _MOST_BODY)
+        return MOST_BODY
+    return {_IMAGES: _MOST_IMAGE, _CHATS: MOST_BYTES}.get(str(scope["path"]), MOST_BODY)
 
 
 def _limited(receive: Receive, most: int) -> Receive:

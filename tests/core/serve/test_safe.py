@@ -2,6 +2,8 @@
 
 import json
 import time
+from types import SimpleNamespace
+from unittest.mock import Mock
 
 import pytest
 from serve_corpus import OTHER, PATCH, SCENE, SCRIPT, SECRET, VOLUME
@@ -83,6 +85,52 @@ def test_the_token_is_exchanged_for_a_cookie_that_scripts_and_other_sites_cannot
     assert guarded().get("/api/corpus", headers={"authorization": f"Bearer {TOKEN}"}).status_code == 200
     stolen = answer.headers["set-cookie"].partition(";")[0]
     refused(guarded().get("/api/corpus", headers={"cookie": stolen}), 401)
+
+
+def test_servers_at_two_ports_of_one_machine_have_cookies_of_their_own(guarded):
+    """Browsers send the cookies of a machine to all its ports."""
+    from voxtile.serve.access import Access
+
+    names = [
+        guarded()
+        .post("/api/session", json={"token": TOKEN}, headers={"host": HOST})
+        .headers["set-cookie"]
+        .split("=")[0],
+        Access(frozenset(), TOKEN).cookie("10.0.0.5:9000"),
+        Access(frozenset(), TOKEN).cookie("[::1]"),
+    ]
+    assert len({*names}) == 3
+
+
+def test_nothing_is_kept_by_browsers(client):
+    """Regions, models and subjects change, under the same address."""
+    for name in ("thumbnail", "planes/axial/1?regions=true", "volume.nii", "regions.nii"):
+        assert client.get(f"/api/samples/{VOLUME}/{name}").headers["cache-control"] == "no-store"
+
+
+def test_connections_on_which_nothing_comes_are_closed(client):
+    import uvicorn
+
+    from voxtile.serve.slow_connections import PatientServer
+
+    class Connection:
+        def __init__(self, **cycle):
+            self.transport, self.cycle = Mock(), SimpleNamespace(**cycle) if cycle else None
+
+    scope = {"method": "POST", "path": "/api/session"}
+    idle, answering = Connection(), Connection(response_complete=False, more_body=False)
+    slow = Connection(response_complete=False, more_body=True, scope=scope)
+    image = Connection(response_complete=False, more_body=True, scope={**scope, "path": "/api/images"})
+    busy = Connection(response_complete=True, more_body=False)
+    server = PatientServer(uvicorn.Config(client.app))
+    server.server_state.connections = {idle, answering, slow, image, busy}
+    server.close_late(0.0)
+    busy.cycle = SimpleNamespace(response_complete=True, more_body=False)  # a further request
+    server.close_late(40.0)
+    closed = [one.transport.close.called for one in (idle, answering, slow, image, busy)]
+    assert closed == [True, False, True, False, False]
+    server.close_late(700.0)
+    assert (image.transport.close.called, busy.transport.close.called) == (True, True)
 
 
 def test_a_token_has_a_lifetime(guarded):
@@ -209,6 +257,7 @@ def test_a_wider_address_gets_a_token_and_a_short_one_is_refused():
     for port, hours, option in ((-1, 12, "--port"), (70_000, 12, "--port"), (8000, 0, "--token-hours")):
         with pytest.raises(ConfigError, match=option):
             check_listening(port, TOKEN, hours)
+    assert "gpu-box:8000" in _hosts("GPU-Box", 8000), "as browsers write it"
     assert "evil.example:80" not in _hosts("127.0.0.1", 80)
 
 

@@ -10,6 +10,7 @@ from fastapi import APIRouter, HTTPException, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from voxtile.formats.pictures.band_pictures import band_picture
+from voxtile.serve.explored import NoSuchSampleError
 from voxtile.serve.judging.item import Item, item
 from voxtile.serve.judging.queue import Queue
 from voxtile.serve.judging.region_picture import region_picture
@@ -20,7 +21,7 @@ from voxtile.serve.routes import Served
 
 router = APIRouter(prefix="/judge", tags=["judge"])
 _NAME = Query(max_length=200)
-_KEPT = {"Cache-Control": "private, max-age=600"}
+_GONE = "this is no longer in the corpus, which has changed meanwhile; nothing was stored, go on with the next one"
 _MOST_DIFFERENCES = 50  # of two readers
 
 
@@ -109,7 +110,7 @@ def one(served: Served, kind: Kind, uid: Annotated[str, _NAME], target: Annotate
     """A target by its name, to be judged again."""
     found = item(served, kind, uid, target)
     if found is None:
-        raise HTTPException(404)
+        raise NoSuchSampleError(_GONE)
     return found[0]
 
 
@@ -122,7 +123,7 @@ def region(served: Served, uid: Annotated[str, _NAME], region_id: Annotated[str,
     row = served.row(uid)
     with served.source(row) as source:
         data = region_picture(served.corpus, source, found[0], band_picture(row, None))
-    return Response(data, media_type="image/jpeg", headers=_KEPT)
+    return Response(data, media_type="image/jpeg")
 
 
 @router.post("/verdicts")
@@ -130,7 +131,7 @@ def judge(served: Served, given: Given) -> dict[str, bool]:
     """Store a verdict; it is on the disk when this is answered."""
     found = item(served, given.kind, given.uid, given.target)
     if found is None:
-        raise HTTPException(404)
+        raise NoSuchSampleError(_GONE)
     if given.claim is not None and (given.kind != "caption" or given.claim not in found[0].words):
         raise HTTPException(422)
     drawn = served.reviews.drawn(given.reader, (given.kind, given.uid, given.target)) or given.drawn

@@ -28,7 +28,6 @@ from voxtile.serve.routes.laid_over import LaidOver
 from voxtile.stages.ground.files import Found
 
 router = APIRouter(tags=["model"])
-_KEPT = {"Cache-Control": "private, max-age=600"}  # a map of a phrase is the same until the server ends
 _MOST_CLASSES, _MOST_PROMPTS = 200, 20
 
 
@@ -123,7 +122,7 @@ def picture(served: Served, uid: str, wanted: Shown) -> Response:
     row, found = _map(served, uid, wanted.phrase, wanted.method)
     if planes.is_volume(row):
         raise ConfigError("this sample is a volume; ask for its planes")
-    return Response(png(_colours(found, found.levels, wanted)), media_type="image/png", headers=_KEPT)
+    return Response(png(_colours(found, found.levels, wanted)), media_type="image/png")
 
 
 @router.get("/samples/{uid}/phrase/planes/{name}/{index}")
@@ -142,7 +141,7 @@ def plane(
         pixels = planes.plane(source, name, index, planes.window_of(source, window))
     pixels = over.laid(served, row, pixels, name, index)
     levels = planes.hung(found.levels, name, index)
-    return Response(png(laid_over(pixels, _colours(found, levels, wanted))), media_type="image/png", headers=_KEPT)
+    return Response(png(laid_over(pixels, _colours(found, levels, wanted))), media_type="image/png")
 
 
 @router.get("/samples/{uid}/phrase/map.nii")
@@ -150,7 +149,7 @@ def nifti_map(served: Served, uid: str, wanted: Shown) -> StreamingResponse:
     """The map of a phrase, 0 to 1, on the grid of a volume as NIfTI-1."""
     row, found = _map(served, uid, wanted.phrase, wanted.method)
     length, pieces = map_stream(row, found.levels, STEPS)
-    headers = {"Content-Length": str(length), **_KEPT}
+    headers = {"Content-Length": str(length)}
     return StreamingResponse(pieces, media_type="application/octet-stream", headers=headers)
 
 

@@ -25,7 +25,6 @@ from voxtile.serve.routes.laid_over import LaidOver
 from voxtile.stages.inspect.regions import COLOURS
 
 router = APIRouter(prefix="/samples/{uid}", tags=["pictures"])
-_KEPT = {"Cache-Control": "private, max-age=600"}  # samples never change; the browser forgets them all the same
 _NIFTI = "application/octet-stream"
 
 
@@ -78,7 +77,7 @@ def small(served: Served, uid: str) -> Response:
     row = served.row(uid)
     with served.source(row) as source:
         try:
-            return Response(thumbnail(source), media_type="image/jpeg", headers=_KEPT)
+            return Response(thumbnail(source), media_type="image/jpeg")
         except (VoxtileError, OSError, ValueError) as error:
             raise CorpusError(f"the sample {uid} has no picture") from error
 
@@ -103,7 +102,7 @@ def plane(
         rows, colours = _regions(served, uid)
         pixels = planes.tinted(pixels, served.corpus, row, rows, colours, name, index)
     pixels = over.laid(served, row, pixels, name, index)
-    return Response(png(pixels), media_type="image/png", headers=_KEPT)
+    return Response(png(pixels), media_type="image/png")
 
 
 @router.get("/volume.nii")
@@ -127,7 +126,7 @@ def picture(served: Served, uid: str, bands: Annotated[str | None, Query(max_len
     row = served.row(uid)
     with served.source(row) as source:
         data, kind = whole_picture(source, band_picture(row, bands))
-    return Response(data, media_type=kind, headers=_KEPT)
+    return Response(data, media_type=kind)
 
 
 @router.get("/regions/{region}/mask")
@@ -140,7 +139,7 @@ def mask(served: Served, uid: str, region: str) -> Response:
             values = served.corpus.mask(found)
             if values is not None and np.ndim(values) == 2:
                 pixels = mask_picture(values, grid_of(row), colour)
-                return Response(png(pixels), media_type="image/png", headers=_KEPT)
+                return Response(png(pixels), media_type="image/png")
     raise HTTPException(404)
 
 
@@ -161,5 +160,5 @@ def _within(served: Explored, row: dict[str, Any], pieces: Iterator[bytes]) -> I
 
 
 def _streamed(length: int, pieces: Iterator[bytes]) -> StreamingResponse:
-    headers = {"Content-Length": str(length), **_KEPT}
+    headers = {"Content-Length": str(length)}
     return StreamingResponse(pieces, media_type=_NIFTI, headers=headers)

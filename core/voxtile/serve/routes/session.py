@@ -7,7 +7,7 @@ import asyncio
 from fastapi import APIRouter, HTTPException, Request, Response
 from pydantic import BaseModel, Field
 
-from voxtile.serve.access import COOKIE, Access
+from voxtile.serve.access import Access
 
 router = APIRouter(tags=["session"])
 _AFTER_A_WRONG_ONE_S = 0.5
@@ -32,7 +32,7 @@ def session(request: Request) -> Session:
     access: Access = request.app.state.access
     if not access.token:
         return Session(known=True, remaining_s=None)
-    known = access.knows_session(request.cookies.get(COOKIE, ""))
+    known = access.knows_session(request.cookies.get(access.cookie(request.headers.get("host", "")), ""))
     return Session(known=known, remaining_s=access.remaining_s if known else None)
 
 
@@ -45,5 +45,6 @@ async def begin(request: Request, response: Response, given: Token) -> Session:
     if not access.knows_token(given.token):
         await asyncio.sleep(_AFTER_A_WRONG_ONE_S)
         raise HTTPException(401)
-    response.set_cookie(COOKIE, access.session, max_age=access.remaining_s, httponly=True, samesite="strict")
+    name = access.cookie(request.headers.get("host", ""))
+    response.set_cookie(name, access.session, max_age=access.remaining_s, httponly=True, samesite="strict")
     return Session(known=True, remaining_s=access.remaining_s)

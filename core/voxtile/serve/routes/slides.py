@@ -18,7 +18,6 @@ from voxtile.serve.routes import Served
 from voxtile.stages.inspect.regions import COLOURS
 
 router = APIRouter(prefix="/samples/{uid}", tags=["deep zoom"])
-_KEPT = {"Cache-Control": "private, max-age=600"}
 _MOST_OUTLINES = 400
 _MOST_NEAREST = 12
 
@@ -121,14 +120,14 @@ def zoomed(served: Served, uid: str, what: What) -> Zoomed:
 @router.get("/{what}.dzi")
 def description(served: Served, uid: str, what: What) -> Response:
     """The picture's Deep Zoom description; its tiles lie beside it in `slide_files` or `picture_files`."""
-    return Response(_picture(served, uid, what).pyramid.dzi, media_type="application/xml", headers=_KEPT)
+    return Response(_picture(served, uid, what).pyramid.dzi, media_type="application/xml")
 
 
 @router.get("/{what}_files/{level}/{column}_{line}.jpeg")
 def tile(served: Served, uid: str, what: What, level: int, column: int, line: int) -> Response:
     """A tile of Deep Zoom as JPEG."""
     found = served.zoomed.tile(what, uid, lambda: served.row(uid), level, column, line)
-    return Response(jpeg(found), media_type="image/jpeg", headers=_KEPT)
+    return Response(jpeg(found), media_type="image/jpeg")
 
 
 @router.get("/slide/outlines")

@@ -10,6 +10,7 @@ from judging import client_of, copied, give, stored, waiting
 from PIL import Image
 from serve_corpus import OTHER, PATCH, SCENE, SCRIPT, VOLUME
 
+from voxtile.corpus.reader import Corpus
 from voxtile.corpus.writer import append_rows
 
 pytest.importorskip("fastapi", reason="the extra serve is not installed")
@@ -78,6 +79,18 @@ def test_a_region_is_shown_where_it_is(judge, uid, region):
     # The middle of the mask; planes hang with front and right turned over.
     wanted = (48 - 15, 56 - 35) if uid == VOLUME else (10, 20)
     assert (rows, columns) == pytest.approx(wanted, abs=1.0)
+
+
+def test_a_region_s_picture_has_the_shape_of_its_millimetres(root):
+    from voxtile.serve.judging.region_picture import region_picture
+
+    corpus = Corpus(root)
+    [region] = [row for row in corpus.table("regions").to_pylist() if row["region_id"] == "r1"]
+    [row] = [row for row in corpus.table("samples").to_pylist() if row["uid"] == VOLUME]
+    for across, down in ((4.5, 1.5), (1.5, 4.5)):  # as of a series that was taken sagittally
+        source = corpus.source({**row, "corpus": 0, "spacing": [3.0, down, across]})
+        width, height = Image.open(io.BytesIO(region_picture(corpus, source, {**region, "corpus": 0}))).size
+        assert height / width == pytest.approx(48 * down / (56 * across), rel=0.02)
 
 
 def test_regions_are_judged_and_a_wrong_name_is_none(judge, root):

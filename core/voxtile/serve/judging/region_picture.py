@@ -50,23 +50,28 @@ def region_picture(
         corners = _corners(region, 3)
         # Planes hang with the front at the top and the right on the left, against the order of the array.
         corners = [(shown.width - x, shown.height - y) for x, y in corners]
+        stack = planes.plane_stacks(meta)[0]
+        tall = stack.height_mm * shown.width / (stack.width_mm * shown.height)  # a pixel's height by its width
     else:
         shown = Image.open(io.BytesIO(whole_picture(source, bands)[0]), formats=["JPEG", "PNG"]).convert("RGB")
         mask = corpus.mask(region)
         if mask is not None and np.ndim(mask) == 2:
             tint = Image.fromarray(mask_picture(mask, grid_of(meta), _COLOUR))
             shown.paste(tint, (0, 0), tint)
-        corners = _corners(region, 2)
-    return jpeg(_outlined(shown, corners))
+        corners, tall = _corners(region, 2), 1.0
+    return jpeg(_outlined(shown, corners, tall))
 
 
-def _outlined(shown: Image.Image, corners: Sequence[tuple[float, float]]) -> Image.Image:
-    """Scaled to what a page shows, with the box over it."""
-    scale = min(_LARGEST / max(shown.size), max(1.0, _SMALLEST / max(shown.size)))
-    size = (max(1, round(shown.width * scale)), max(1, round(shown.height * scale)))
+def _outlined(shown: Image.Image, corners: Sequence[tuple[float, float]], tall: float) -> Image.Image:
+    """Scaled to what a page shows, in which a pixel is `tall` times as high as wide, with the box over it."""
+    across, down = max(1.0, 1 / tall), max(1.0, tall)
+    longest = max(shown.width * across, shown.height * down)
+    scale = min(_LARGEST / longest, max(1.0, _SMALLEST / longest))
+    across, down = across * scale, down * scale
+    size = (max(1, round(shown.width * across)), max(1, round(shown.height * down)))
     resized = shown.resize(size, Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BILINEAR)
     if corners:
-        ImageDraw.Draw(resized).polygon([(x * scale, y * scale) for x, y in corners], outline=_COLOUR, width=2)
+        ImageDraw.Draw(resized).polygon([(x * across, y * down) for x, y in corners], outline=_COLOUR, width=2)
     return resized
 
 

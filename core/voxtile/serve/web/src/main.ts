@@ -17,6 +17,7 @@ const head = document.getElementById("head") as HTMLElement;
 const main = document.getElementById("main") as HTMLElement;
 let about: About | null = null;
 let leave: () => void = () => {};
+let turn = 0;
 
 async function enter(): Promise<void> {
   const token = new URLSearchParams(location.hash.replace(/^#/, "")).get("token");
@@ -24,7 +25,6 @@ async function enter(): Promise<void> {
     history.replaceState(null, "", location.pathname); // no token stays in the address or the history
     await ask("session", { token });
   }
-  about = await ask<About>("corpus");
 }
 
 function showHead(): void {
@@ -38,31 +38,41 @@ function showHead(): void {
   );
 }
 
-function showError(error: unknown): void {
-  const said = error instanceof Refused ? error.message : "Something went wrong in this page.";
+function showError(root: HTMLElement, error: unknown): void {
+  const said = error instanceof Refused ? error.message : "Something went wrong in this page; load it again.";
   if (!(error instanceof Refused)) console.error(error);
-  render(html`<p class="notice" role="alert">${said}</p>`, main);
+  const notice = Object.assign(document.createElement("p"), { className: "notice", textContent: said, role: "alert" });
+  root.replaceChildren(notice);
+}
+
+async function page(root: HTMLElement, about: About): Promise<() => void> {
+  const place = readPlace(location.hash);
+  if (place.page === "look") return lookPage(root, place.uid, about);
+  if (place.page === "reports") return reportsPage(root, place.cases);
+  if (place.page === "slide") return (await import("./look/slide")).slidePage(root, place.uid);
+  if (place.page === "map") return (await import("./look/map")).mapPage(root);
+  if (place.page === "dropped") return droppedPage(root, place.reason, place.number);
+  if (place.page === "region") return regionPage(root, place.uid);
+  if (place.page === "judge") return judgePage(root);
+  return findPage(root, place.search, about);
 }
 
 async function show(): Promise<void> {
+  const own = ++turn;
   leave();
   leave = () => {};
+  const fresh = document.createElement("div");
+  main.replaceChildren(fresh); // a page that still waits for an answer draws where nobody sees it
   try {
-    if (!about) await enter();
+    await enter();
+    about = await ask<About>("corpus"); // each time: it grows, and subjects are forgotten
     showHead();
-    const place = readPlace(location.hash);
-    const fresh = document.createElement("div");
-    main.replaceChildren(fresh); // a page that still waits for an answer draws where nobody sees it
-    if (place.page === "look") leave = await lookPage(fresh, place.uid, about as About);
-    else if (place.page === "reports") leave = await reportsPage(fresh, place.cases);
-    else if (place.page === "slide") leave = await (await import("./look/slide")).slidePage(fresh, place.uid);
-    else if (place.page === "map") leave = await (await import("./look/map")).mapPage(fresh);
-    else if (place.page === "dropped") leave = await droppedPage(fresh, place.reason, place.number);
-    else if (place.page === "region") leave = await regionPage(fresh, place.uid);
-    else if (place.page === "judge") leave = await judgePage(fresh);
-    else leave = await findPage(fresh, place.search, about as About);
+    if (own !== turn) return;
+    const left = await page(fresh, about);
+    if (own === turn) leave = left;
+    else left(); // another page was asked for meanwhile: nothing of this one may listen to keys
   } catch (error) {
-    showError(error);
+    showError(fresh, error);
   }
 }
 

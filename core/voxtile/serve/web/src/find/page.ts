@@ -43,6 +43,7 @@ function form(search: Search, about: About, said: (problem: string) => void) {
     const likeness = field("words") ? {} : { like: search.like, box: search.box, plane: search.plane, image: search.image };
     const wanted = findAddress({ words: field("words"), where: field("where"), ...likeness, facts });
     if (wanted !== location.hash) location.hash = wanted;
+    else window.dispatchEvent(new HashChangeEvent("hashchange")); // the corpus may have changed
   };
   return html`<form role="search" class="search" @submit=${submit}>
     ${about.model

@@ -1,6 +1,7 @@
 /** A part of a sample to search by: drawn on its picture, or given in numbers. */
 
 import { html, nothing, render } from "lit";
+import { ref } from "lit/directives/ref.js";
 import { findAddress, lookAddress } from "../address";
 import { ask, file, type Shown } from "../api";
 
@@ -23,6 +24,10 @@ export async function regionPage(root: HTMLElement, uid: string): Promise<() => 
     const image = event.target as HTMLImageElement;
     if (stack() || !state.size.width) state.size = { width: image.naturalWidth, height: image.naturalHeight };
     draw();
+  };
+  const shaped = (image?: Element) => {
+    const on = stack();
+    if (image && on) (image as HTMLElement).style.aspectRatio = `${on.width_mm} / ${on.height_mm}`; // millimetres, not voxels
   };
   const begin = (event: PointerEvent) => {
     const area = event.currentTarget as HTMLElement;
@@ -75,7 +80,7 @@ export async function regionPage(root: HTMLElement, uid: string): Promise<() => 
       <button type="submit" ?disabled=${!state.box}>Find similar</button>
     </form>
     <div class="drawn" @pointerdown=${begin}>
-      <img src=${picture()} alt="the sample" draggable="false" @load=${loaded} />
+      <img src=${picture()} alt="the sample" draggable="false" @load=${loaded} ${ref(shaped)} />
       ${state.box ? outline(state.box, state.size) : nothing}
     </div>`;
   draw();

@@ -1,6 +1,7 @@
 /** One caption, fact or region with its image, its claims, and the keys that judge it. */
 
 import { html, nothing } from "lit";
+import { keyed } from "lit/directives/keyed.js";
 import { lookAddress } from "../address";
 import { file } from "../api";
 import { type Kind } from "./rates";
@@ -25,21 +26,24 @@ export interface Shown {
   item: Item;
   judged: number;
   busy: boolean;
+  /** Its picture is there, or cannot be had. */
+  seen: boolean;
   /** Place of the claim that the keys judge; -1 for the whole. */
   chosen: number;
   /** Verdicts that were given on claims. */
   claims: Map<string, string>;
 }
 
-export function itemView(shown: Shown, give: (verdict: string) => void, choose: (place: number) => void) {
+export function itemView(shown: Shown, give: (verdict: string) => void, choose: (place: number) => void, see: (event: Event) => void) {
   const { item } = shown;
+  const address = picture(item);
   return html`<section class="card judged" aria-label=${`This ${item.kind}`}>
-    <a href=${lookAddress(item.uid)} aria-label="look at the sample"><img src=${picture(item)} alt=${item.region_id === null ? "the sample" : "the region in its sample"} /></a>
+    <a href=${lookAddress(item.uid)} aria-label="look at the sample">${keyed(address, html`<img src=${address} alt=${item.region_id === null ? "the sample" : "the region in its sample"} @load=${see} @error=${see} />`)}</a>
     <div>
       <small>${[item.kind, item.origin].filter((one) => one !== "–").join(" · ")} · ${shown.judged.toLocaleString("en")} judged by you</small>
       <p class="caption" aria-live="polite">${item.words}</p>
       ${item.claims.length ? claimsView(shown, choose) : nothing}
-      <p class="controls">${VERDICTS.map((one) => html`<button type="button" ?disabled=${shown.busy} @click=${() => give(one.verdict)}>${one.said} <kbd>${one.key}</kbd></button>`)}
+      <p class="controls">${VERDICTS.map((one) => html`<button type="button" ?disabled=${shown.busy || !shown.seen} @click=${() => give(one.verdict)}>${one.said} <kbd>${one.key}</kbd></button>`)}
         <span class="soft">${shown.chosen < 0 ? `the whole ${item.kind}` : `claim ${shown.chosen + 1}`}</span></p>
       <label class="comment"><span>Comment <kbd>m</kbd></span> <input name="comment" maxlength="2000" autocomplete="off" /></label>
     </div>
@@ -54,7 +58,8 @@ function claimsView(shown: Shown, choose: (place: number) => void) {
   })}</ol>`;
 }
 
-function picture(item: Item): string {
+/** Where its picture is. */
+export function picture(item: Item): string {
   if (item.region_id === null) return file(item.uid, "thumbnail");
   return `api/judge/region?${new URLSearchParams({ uid: item.uid, region_id: item.region_id })}`;
 }

@@ -3,7 +3,7 @@
 import { html, nothing, render } from "lit";
 import { lookAddress } from "../address";
 import { ask, Refused } from "../api";
-import { type Item, itemView, VERDICTS } from "./item";
+import { type Item, itemView, picture, VERDICTS } from "./item";
 import { type Difference, type Kind, MANY, type Rates, ratesView } from "./rates";
 
 const ORDERS: Record<string, string> = {
@@ -20,13 +20,14 @@ export async function judgePage(root: HTMLElement): Promise<() => void> {
   document.title = "Judge – voxtile";
   const state = {
     reader: localStorage.getItem(READER) ?? "", kind: "caption" as Kind, drawn: "random", item: null as Item | null, chosen: -1,
-    claims: new Map<string, string>(), judged: 0, said: "", busy: false, points: 10, names: new Map<string, string>(),
+    claims: new Map<string, string>(), judged: 0, said: "", busy: false, seen: false, points: 10, names: new Map<string, string>(),
     rates: { wrong: [], checker: [], agreements: [] } as Rates,
   };
   const comment = () => root.querySelector<HTMLInputElement>("input[name=comment]");
 
   const show = (item: Item | null) => {
-    Object.assign(state, { item, chosen: -1, claims: new Map(), said: item ? "" : `All of these ${MANY[state.kind]} are judged.` });
+    const seen = state.seen && item !== null && state.item !== null && picture(item) === picture(state.item);
+    Object.assign(state, { item, seen, chosen: -1, claims: new Map(), said: item ? "" : `All of these ${MANY[state.kind]} are judged.` });
     const field = comment();
     if (field) field.value = "";
   };
@@ -67,7 +68,12 @@ export async function judgePage(root: HTMLElement): Promise<() => void> {
       const review_id = state.names.get(place) ?? name();
       state.names.set(place, review_id);
       const { kind, uid, target } = item;
-      await ask("judge/verdicts", { review_id, kind, uid, target, verdict, claim, comment: comment()?.value.trim() || null, reader, drawn });
+      try {
+        await ask("judge/verdicts", { review_id, kind, uid, target, verdict, claim, comment: comment()?.value.trim() || null, reader, drawn });
+      } catch (error) {
+        if (error instanceof Refused && error.status === 404) await next(); // it has left the corpus meanwhile
+        throw error;
+      }
       state.names.delete(place);
       if (claim === null) return next();
       state.claims.set(claim, verdict);
@@ -92,13 +98,20 @@ export async function judgePage(root: HTMLElement): Promise<() => void> {
     state.drawn = String(given.get("drawn") ?? "random");
     if (OF_CAPTIONS.has(state.drawn) && state.kind !== "caption") state.drawn = "random";
     localStorage.setItem(READER, state.reader);
-    state.item = null;
+    Object.assign(state, { item: null, seen: false });
     (document.activeElement as HTMLElement | null)?.blur(); // the keys judge from now on
     void guarded(next);
   };
 
   const choose = (place: number) => {
     state.chosen = place;
+    draw();
+  };
+
+  const see = (event: Event) => {
+    if (!(event.target as HTMLElement).isConnected) return; // of the one before
+    state.seen = true;
+    if (event.type === "error") state.said = "The picture cannot be shown; say that you cannot tell, or open the sample.";
     draw();
   };
 
@@ -117,7 +130,7 @@ export async function judgePage(root: HTMLElement): Promise<() => void> {
           <button type="submit">${state.item ? "Change" : "Begin"}</button>
         </form>
         ${state.said ? html`<p class="notice" role="status">${state.said}</p>` : nothing}
-        ${state.item ? itemView({ ...state, item: state.item }, give, choose) : nothing}
+        ${state.item ? itemView({ ...state, item: state.item }, give, choose, see) : nothing}
         ${state.item ? html`<p class="soft">Keys: <kbd>r</kbd> right, <kbd>w</kbd> wrong, <kbd>c</kbd> cannot tell; <kbd>1</kbd> to <kbd>9</kbd> a claim, <kbd>0</kbd> the whole; <kbd>m</kbd> comment, <kbd>Esc</kbd> out of it; <kbd>o</kbd> open the sample.</p>` : nothing}
         ${ratesView(state.rates, state.points, wish, again)}`,
       root,
@@ -128,9 +141,10 @@ export async function judgePage(root: HTMLElement): Promise<() => void> {
   const pressed = (event: KeyboardEvent) => {
     if (event.key === "Escape") (document.activeElement as HTMLElement | null)?.blur();
     if (event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement) return;
-    if (event.ctrlKey || event.metaKey || event.altKey || state.busy || !state.item) return;
-    const found = VERDICTS.find((one) => one.key === event.key);
-    if (found) void give(found.verdict);
+    if (event.ctrlKey || event.metaKey || event.altKey || event.repeat || state.busy || !state.item) return;
+    const found = VERDICTS.find((one) => one.key === event.key.toLowerCase());
+    if (found && state.seen) void give(found.verdict);
+    else if (found) return;
     else if (event.key === "0" || event.key === "Escape") choose(-1);
     else if (/^[1-9]$/.test(event.key) && Number(event.key) <= state.item.claims.length) choose(Number(event.key) - 1);
     else if (event.key === "o") location.hash = lookAddress(state.item.uid);

@@ -19,6 +19,7 @@ export function phrasePanel(place: HTMLElement, known: Known, viewer: Viewer, mo
     const given = new FormData(event.target as HTMLFormElement);
     last.phrase = String(given.get("phrase") ?? "").trim();
     last.method = String(given.get("method") ?? "auto");
+    hide(); // what was shown of the phrase before
     const own = ++turn;
     said = "The model looks…";
     draw();

@@ -1,9 +1,13 @@
 /** A volume: three planes as pictures at once, and NiiVue as soon as the browser has the whole of it. */
 
 import { html, nothing, render } from "lit";
+import { ref } from "lit/directives/ref.js";
 import { ask, type Companion, file, type Known, type Shown } from "../api";
 import { type Fused, openNiivue } from "./niivue";
 import { asked, type Overlay, type Viewer } from "./viewer";
+
+/** What lies at the left and at the top of a plane as it hangs. */
+const SIDES: Record<string, [string, string]> = { axial: ["R", "A"], coronal: ["R", "S"], sagittal: ["A", "S"] };
 
 export async function showVolume(place: HTMLElement, known: Known, shown: Shown): Promise<Viewer> {
   const at = shown.stacks.map((stack) => Math.floor(stack.count / 2));
@@ -27,8 +31,12 @@ export async function showVolume(place: HTMLElement, known: Known, shown: Shown)
       at[number] = Number((event.target as HTMLInputElement).value);
       draw();
     };
-    const height = Math.round((256 * stack.height_mm) / stack.width_mm);
-    return html`<figure class="plane"><img src=${source} width="256" height=${height} alt=${`${stack.name} plane ${at[number]! + 1}`} />
+    const sides = known.sample.affine ? SIDES[stack.name] : undefined;
+    const shaped = (image?: Element) => {
+      if (image) (image as HTMLElement).style.aspectRatio = `${stack.width_mm} / ${stack.height_mm}`; // millimetres, not voxels
+    };
+    return html`<figure class="plane"><div><img src=${source} alt=${`${stack.name} plane ${at[number]! + 1}`} ${ref(shaped)} />
+      ${sides ? html`<span class="left">${sides[0]}</span><span class="top">${sides[1]}</span>` : nothing}</div>
       <figcaption><label>${stack.name}, ${at[number]! + 1} of ${stack.count}
         <input type="range" min="0" max=${stack.count - 1} .value=${String(at[number])} @input=${move} /></label></figcaption></figure>`;
   };

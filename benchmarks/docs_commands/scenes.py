@@ -181,6 +181,10 @@ DOCS = {
         exits={r"--model practice": 1},  # it repeats the prompt, and no opinion is read from that
     ),
     ("docs/clusters.md", "Corpora and evaluations on Ray"): Scene(given={"phantom": Phantom("ct", 24)}),
+    ("docs/corpus-life.md", "What was wrong"): Scene(
+        given={"corpus": CT_CORPUS, "labels.csv": Phantom("ct", 100, "labels.csv")},
+        before={r"retract corpus$": "voxtile facts corpus --from labels --labels labels.csv"},
+    ),
     ("docs/corpus-life.md", "Many small parts"): Scene(given={"corpus": CT_CORPUS}),
     ("docs/corpus-life.md", "An older format"): Scene(given={"corpus": CT_CORPUS}),
     ("docs/corpus-life.md", "What nothing names"): Scene(given={"corpus": CT_CORPUS}),

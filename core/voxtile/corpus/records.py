@@ -89,7 +89,7 @@ Hashes: TypeAlias = dict[str, tuple[str, int]]
 """Path relative to the corpus → sha-256 (hex) and size in bytes."""
 
 STEM_DIGITS = 16  # 64 bits of a job's id in the names of its files; the whole id is in the done file
-REMOVED = "removed"  # field of a manifest: paths that `voxtile verify --accept-missing` took as gone for good
+REMOVED = "removed"  # field of a manifest: paths that are gone for good
 
 
 @dataclass(frozen=True)
@@ -129,8 +129,9 @@ def read_record(root: Path, path: Path) -> Record:
 
 
 def record_paths(root: Path) -> tuple[list[Path], list[Path]]:
-    """Done files and manifests, each in the order of their names."""
-    return sorted((root / "done").glob("*.json")), sorted((root / "manifests").glob("*.json"))
+    """Done files in the order of their names, and manifests in that of their numbers."""
+    manifests = sorted((root / "manifests").glob("*.json"), key=lambda path: (len(path.name), path.name))
+    return sorted((root / "done").glob("*.json")), manifests
 
 
 def recorded_files(root: Path) -> Hashes:
@@ -158,6 +159,18 @@ def recorded_files(root: Path) -> Hashes:
         return files
     gone = tuple(f"-{job[:STEM_DIGITS]}" for job in covered - committed)
     return {name: known for name, known in files.items() if not Path(name).stem.endswith(gone)}
+
+
+def removed_files(root: Path) -> set[str]:
+    """Files that are gone for good, by the newest manifest that names them; one that came again is not.
+
+    Raises:
+        CorpusError: a manifest is damaged.
+    """
+    gone: set[str] = set()
+    for record in (read_record(root, path) for path in record_paths(root)[1]):
+        gone = (gone - record.files.keys()) | record.removed
+    return gone
 
 
 def check_parts(root: Path, tables: Sequence[str], files: Hashes, *, contents: bool = False) -> None:

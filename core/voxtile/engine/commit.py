@@ -132,8 +132,8 @@ def commit(root: Path, identity: TaskIdentity, job: Job, items: list[DoneItem], 
     return done
 
 
-def read_done(root: Path, task: str) -> Iterator[DoneJob]:
-    """Committed jobs of a task, in order of their ids.
+def read_done(root: Path, task: str | None = None) -> Iterator[DoneJob]:
+    """Committed jobs of a task, or of all, in order of their ids.
 
     Raises:
         CorpusError: a done file is damaged.
@@ -145,8 +145,7 @@ def read_done(root: Path, task: str) -> Iterator[DoneJob]:
             raise CorpusError(
                 f"'{path}' is damaged; delete it to convert its inputs again, then run 'voxtile verify'"
             ) from None
-
-        if done.task == task:
+        if task in (None, done.task):
             yield done
 
 

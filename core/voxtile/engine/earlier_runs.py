@@ -5,7 +5,8 @@ as they are; rows about them (regions, captions, facts, …) are added where the
 are never replaced, so where it has some the new ones are left out, and the summary says so. What arrives later of a
 known subject goes into the split that the subject has.
 
-Stages that add facts to samples take nothing back: where a table was corrected the corpus holds both, which is said.
+Stages that add facts to samples take nothing back: where a table was corrected the corpus holds both, which is said,
+until `voxtile retract` takes the earlier ones back.
 """
 
 from __future__ import annotations
@@ -199,15 +200,15 @@ def facts_otherwise(root: Path, identity: TaskIdentity, done: Iterable[DoneJob])
     return Counter(pair.partition("\0")[2] for pair in now.otherwise(before) | before.otherwise(now))
 
 
-def otherwise_sentence(found: Mapping[str, int]) -> str:
+def otherwise_sentence(found: Mapping[str, int], stage: str, corpus: str) -> str:
     """What is said of such facts."""
     most = sorted(found.items(), key=lambda pair: (-pair[1], pair[0]))
     listed = ", ".join(f"{concept} ({count})" for concept, count in most[:_SHOWN])
     more = f" and {len(most) - _SHOWN} more" if len(most) > _SHOWN else ""
     return (
         f"earlier runs of this stage say otherwise of samples: {listed}{more}; the corpus holds both, and what one of "
-        "them states counts above what the other denies or leaves out; to have the new facts alone, make them in a new "
-        "corpus"
+        "them states counts above what the other denies or leaves out; to have the new facts alone, take the stage's "
+        f"runs back (voxtile retract {corpus} --stage {stage}) and run this command again"
     )
 
 

@@ -128,7 +128,8 @@ def print_summary(name: str, corpus: Path, summary: RunSummary) -> None:
     if summary.rewritten:
         console.print(_REWRITTEN.format(summary.rewritten), highlight=False, markup=False, soft_wrap=True)
     if summary.otherwise:
-        console.print(otherwise_sentence(summary.otherwise), highlight=False, markup=False, soft_wrap=True)
+        said = otherwise_sentence(summary.otherwise, name, corpus_name(corpus))
+        console.print(said, highlight=False, markup=False, soft_wrap=True)
     for source, failure in summary.failures[:SHOWN_FAILURES]:
         told = failure.sentence if failure.sentence.startswith(source) else f"{source}: {failure.sentence}"
         console.print(f"failed: {told} ({failure.reason})", highlight=False, markup=False, soft_wrap=True)

@@ -22,7 +22,7 @@ from voxtile.corpus.header import CORPUS_FILE, check_corpus, corpus_root, new_co
 from voxtile.corpus.packing.reading import packed_files
 from voxtile.corpus.parts import part_paths, part_table, table_folder
 from voxtile.corpus.reader import Corpus
-from voxtile.corpus.records import Record, read_record, record_paths
+from voxtile.corpus.records import Record, read_record, record_paths, removed_files
 from voxtile.corpus.remote.address import Address, draft_marker, parse_address, refuse_remote
 from voxtile.corpus.remote.client import create, stored_digest, stored_names
 from voxtile.corpus.remote.draft import stored_in
@@ -217,6 +217,10 @@ class _Push(Pushed):
             raise CorpusError(
                 f"subjects were forgotten in one of '{self.root}' and '{self.target.url}' alone, and would come back; "
                 "forget them in both, and push to a new prefix"
+            )
+        if any(name.startswith("done/") for name in removed_files(self.root) & self.there):
+            raise CorpusError(
+                f"'{self.target.url}' has runs that 'voxtile retract' took back in '{self.root}': push to a new prefix"
             )
 
     def _check_sizes(self) -> None:

@@ -60,6 +60,15 @@ ENRICHING: Mapping[str, Entry | Group] = {
             "voxtile forget corpus --subject 0123456789abcdef0123456789abcdef",
         ),
     ),
+    "retract": Entry(
+        ENRICH,
+        "retract CORPUS [--stage NAME]",
+        Command(
+            "voxtile.stages.upkeep.retract:retract_runs",
+            "facts, captions and the like that runs added to samples, taken back",
+            "voxtile retract corpus --stage labels",
+        ),
+    ),
     "compact": Entry(
         ENRICH,
         "compact CORPUS",

@@ -10,8 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
-from voxtile.bounded_text import load_json
 from voxtile.corpus.drafts import wait_for_lock
+from voxtile.corpus.records import removed_files
 from voxtile.corpus.remote.block_cache import CacheSpace, disk_error
 from voxtile.corpus.remote.mirror import Mirror
 from voxtile.corpus.remote.objects import (
@@ -144,7 +144,7 @@ class _Work:
                 f"'{self._before.address.url}' has no manifests/0001.json, which says what else there is; a web server "
                 "lists no files, so name the corpus in its store (s3://, gs://)"
             )
-        gone = await self._removed()
+        gone = removed_files(self._before.root)
         names = [name for name in self._records if name not in fetched and name not in gone]
         small = {name: self._known(name) for name in names if not SHARD.fullmatch(name)}
         fetched |= await self._fetch_records({name: known for name, known in small.items() if is_record(name)})
@@ -166,13 +166,6 @@ class _Work:
 
     async def _listing(self) -> dict[str, Identity]:
         return {name: known for name, known in sorted((await self._store.listed()).items()) if is_wanted(name)}
-
-    async def _removed(self) -> set[str]:
-        """Files that `voxtile verify --accept-missing` took as gone for good."""
-        gone: set[str] = set()
-        for path in sorted((self._before.root / "manifests").glob("*.json")):
-            gone |= set(map(str, load_json(path.read_bytes()).get("removed", ())))
-        return gone
 
     def _known(self, name: str) -> Identity:
         """What a file on a web server was when it was fetched: it is fetched again where the records say otherwise."""

@@ -57,8 +57,13 @@ def group_parts(table: str, parts: Iterable[Path], most_bytes: int) -> Iterator[
 
 def _pack(table: str, parts: Sequence[Path]) -> Iterator[Pack]:
     if len(parts) >= _FEWEST or (parts and not parts[0].is_file()):
-        named = "\n".join(f"{part.stem} {part_sha256(part)}" for part in parts)
-        yield Pack(table, tuple(parts), f"{PREFIX}{sha256(named.encode()).hexdigest()[:16]}.parquet")
+        yield Pack(table, tuple(parts), packed_name(parts))
+
+
+def packed_name(parts: Iterable[Path]) -> str:
+    """Name of the file that holds some parts; it follows from their names and hashes."""
+    named = "\n".join(f"{part.stem} {part_sha256(part)}" for part in parts)
+    return f"{PREFIX}{sha256(named.encode()).hexdigest()[:16]}.parquet"
 
 
 def can_be_packed(table: str, part: Path) -> bool:

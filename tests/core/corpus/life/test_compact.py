@@ -17,10 +17,12 @@ from voxtile.corpus.header import corpus_version
 from voxtile.corpus.packing.exchange import EXCHANGE_FILE
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.view.view import compile_view
+from voxtile.engine.commit import read_done
 from voxtile.engine.task import Outcome
 from voxtile.errors import CorpusError
 from voxtile.stages.upkeep.compact import compact_corpus
 from voxtile.stages.upkeep.garbage import collect_garbage
+from voxtile.stages.upkeep.retract import retract_runs
 from voxtile.stages.verify.corpus import verify
 from voxtile_datasets.forgetting.command import forget_subject
 
@@ -184,6 +186,7 @@ steps = st.lists(
         st.tuples(st.just("gc"), st.none()),
         st.tuples(st.just("forget"), st.integers(0, SUBJECTS - 1)),
         st.tuples(st.just("facts"), st.none()),
+        st.tuples(st.just("retract"), st.none()),
     ),
     max_size=6,
 )
@@ -204,6 +207,8 @@ def test_any_sequence_gives_the_rows_that_there_are_without_compact_and_gc(tmp_p
                 add(root, value)
             elif what == "facts" and Corpus(root).table("samples").num_rows:
                 run(PartFacts(str(root)), root)
+            elif what == "retract" and any(read_done(root, PartFacts.name)):
+                retract_runs(root, stage=(PartFacts.name,))
             elif what == "forget" and any(r["subject"] == f"subject-{value}" for r in state(root)[0]["samples"]):
                 forget_subject(root, subject=(f"subject-{value}",))
     assert state(one) == state(other)

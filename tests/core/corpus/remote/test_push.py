@@ -260,6 +260,24 @@ def test_other_places_are_refused(address, made, servers, tmp_path):
         push_corpus(made / "one", address)
 
 
+def test_what_was_taken_back_does_not_come_back_by_a_store(address, made, tmp_path):
+    corpus = shutil.copytree(made / "one", tmp_path / "own")
+    labels = tmp_path / "labels.csv"
+    labels.write_text("source,loud\n0.png,1\n1.png,0\n")
+    adding = ("facts", corpus, "--from", "labels", "--labels", labels, "--engine", "inline")
+    voxtile(*adding)
+    push_corpus(corpus, address)
+    voxtile("retract", corpus, "--stage", "labels")
+    with pytest.raises(CorpusError, match=r"has runs that 'voxtile retract' took back .* push to a new prefix"):
+        push_corpus(corpus, address)
+    push_corpus(corpus, f"{address}-new")
+    assert_holds(f"{address}-new", corpus)
+    voxtile(*adding)  # the same again
+    push_corpus(corpus, address)
+    assert_holds(address, corpus)
+    assert len(rows(Corpus(address), "facts")) == 2
+
+
 def test_what_adds_to_samples_comes_after_them(servers, place, made, tmp_path):
     """Else whoever opens the corpus while a push goes on, or after it was stopped, meets texts of no sample."""
     corpus = shutil.copytree(made / "one", tmp_path / "own")

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from object_stores import BUCKET, proxy
 
+from voxtile.cli.main import main
 from voxtile.corpus.identity import sample_uid
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Sample
@@ -55,6 +56,23 @@ def test_a_web_server_that_lists_nothing_gives_the_same(servers, place, uploaded
     for name in TABLES:
         assert remote.table(name).equals(local.table(name)), name
     assert_same(pixels(remote), pixels(local))
+
+
+@pytest.mark.parametrize("again", [False, True])
+def test_a_web_server_gives_what_was_taken_back_only_where_it_was_made_again(servers, place, uploaded, tmp_path, again):
+    labels = tmp_path / "labels.csv"
+    labels.write_text("subject,loud\ns0,1\ns1,0\n")
+
+    def change(root):
+        adding = ["facts", str(root), "--from", "labels", "--labels", str(labels), "--engine", "inline"]
+        for words in (adding, ["retract", str(root), "--stage", "labels"], adding)[: 2 + again]:
+            assert main(words) == 0
+
+    server = servers("moto")
+    prefix = uploaded(server, change)
+    place(server, prefix)
+    facts = Corpus(f"{server.url}/{BUCKET}/{prefix}").table("facts").to_pylist()
+    assert sorted(fact["polarity"] for fact in facts if fact["concept"] == "loud") == ["absent", "present"] * again
 
 
 def test_a_crop_of_a_sample_fetches_that_sample_and_not_the_shard(any_server, place, uploaded, local_corpus):

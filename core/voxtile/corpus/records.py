@@ -161,18 +161,6 @@ def recorded_files(root: Path) -> Hashes:
     return {name: known for name, known in files.items() if not Path(name).stem.endswith(gone)}
 
 
-def removed_files(root: Path) -> set[str]:
-    """Files that are gone for good, by the newest manifest that names them; one that came again is not.
-
-    Raises:
-        CorpusError: a manifest is damaged.
-    """
-    gone: set[str] = set()
-    for record in (read_record(root, path) for path in record_paths(root)[1]):
-        gone = (gone - record.files.keys()) | record.removed
-    return gone
-
-
 def check_parts(root: Path, tables: Sequence[str], files: Hashes, *, contents: bool = False) -> None:
     """Check that the recorded parts of tables are there; parts that nobody recorded are not asked for.
 

@@ -22,12 +22,12 @@ from voxtile.corpus.header import CORPUS_FILE, check_corpus, corpus_root, new_co
 from voxtile.corpus.packing.reading import packed_files
 from voxtile.corpus.parts import part_paths, part_table, table_folder
 from voxtile.corpus.reader import Corpus
-from voxtile.corpus.records import Record, read_record, record_paths, removed_files
+from voxtile.corpus.records import Record, read_record, record_paths
 from voxtile.corpus.remote.address import Address, draft_marker, parse_address, refuse_remote
 from voxtile.corpus.remote.client import create, stored_digest, stored_names
 from voxtile.corpus.remote.draft import stored_in
 from voxtile.corpus.remote.mirror import Mirror
-from voxtile.corpus.remote.objects import is_wanted
+from voxtile.corpus.remote.objects import is_wanted, removed_files
 from voxtile.corpus.schema import TABLES
 from voxtile.corpus.view.selection import ABOUT, SUFFIX
 from voxtile.engine.lock import corpus_lock

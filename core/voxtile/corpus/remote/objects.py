@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from voxtile.bounded_text import load_json
@@ -71,6 +72,23 @@ def recorded_in(name: str, content: bytes) -> dict[str, Recorded]:
         }
     except (ValueError, OverflowError, KeyError, TypeError, AttributeError) as error:
         raise CorpusError(f"'{name}' of the remote corpus is damaged ({type(error).__name__})") from error
+
+
+def removed_files(root: Path) -> set[str]:
+    """Files that are gone for good, by the newest manifest that names them; one that came again is not.
+
+    Args:
+        root: of a corpus, or of the mirror of one.
+
+    Raises:
+        CorpusError: a manifest is damaged.
+    """
+    gone: set[str] = set()
+    for path in sorted((root / "manifests").glob("*.json"), key=lambda path: (len(path.name), path.name)):
+        content = path.read_bytes()
+        gone -= recorded_in(path.name, content).keys()
+        gone |= set(map(str, load_json(content).get("removed", ())))
+    return gone
 
 
 def identity_of(meta: Any) -> Identity:  # noqa: ANN401 - obstore's ObjectMeta, a TypedDict that exists for checkers only

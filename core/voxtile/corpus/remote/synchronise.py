@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import BinaryIO
 
 from voxtile.corpus.drafts import wait_for_lock
-from voxtile.corpus.records import removed_files
 from voxtile.corpus.remote.block_cache import CacheSpace, disk_error
 from voxtile.corpus.remote.mirror import Mirror
 from voxtile.corpus.remote.objects import (
@@ -23,6 +22,7 @@ from voxtile.corpus.remote.objects import (
     is_record,
     is_wanted,
     recorded_in,
+    removed_files,
 )
 from voxtile.corpus.remote.stores import NotAllowedError, Store
 from voxtile.errors import CorpusError

@@ -11,7 +11,8 @@ from growing_corpus import Numbers, PartFacts, add, killed_at, run, state
 from voxtile.cli.main import main
 from voxtile.corpus.packing.exchange import EXCHANGE_FILE
 from voxtile.corpus.reader import Corpus
-from voxtile.corpus.records import recorded_files, removed_files
+from voxtile.corpus.records import recorded_files
+from voxtile.corpus.remote.objects import removed_files
 from voxtile.engine.task import Item, Outcome
 from voxtile.errors import ConfigError, CorpusError
 from voxtile.stages.upkeep.compact import compact_corpus

@@ -11,6 +11,7 @@ import pytest
 
 from voxtile.corpus.identity import KeyedHash
 from voxtile_datasets.deidentification.replace import Surrogates, deidentified
+from voxtile_datasets.deidentification.scrub import scrub
 from voxtile_datasets.deidentification.vocabulary import report_words
 
 SET = Path(__file__).parents[2] / "benchmarks" / "deidentification"
@@ -185,3 +186,22 @@ def test_no_surrogate_is_what_a_finding_is_called_after():
 def test_a_plural_in_ies_of_a_word_of_reports_is_no_name():
     text = "Small interval change. Lucencies throughout the chest. Seen by Dr. Menzies."
     assert deidentified(text) == "Small interval change. Lucencies throughout the chest. Seen by Dr. ___."
+
+
+@pytest.mark.parametrize(
+    ("header", "written"),
+    [
+        ("MUELLER^JUERGEN", "Müller Mu\u0308ller Jürgen mueller"), ("Müller", "MUELLER MULLER Mu\u0308ller müller"),
+        ("DUPRE^RENE", "Dupré René Dupre\u0301"), ("Weiß", "WEISS weiss Weiß"), ("Østergård", "OESTERGAARD Ostergard"),
+        ("O'Brien", "O’Brien OBrien obrien O'BRIEN"), ("Smith-Jones", "SmithJones Smith‐Jones Smith Jones Smith"),
+        ("van der Berg^Anna", "VanDerBerg Anna"), ("Jansen", "Jan\u00adsen jansen\u200b"), ("김^철수", "철수 김철수"),
+    ],
+)  # fmt: skip
+def test_names_of_headers_are_found_however_they_are_spelt(header, written):
+    left = scrub(f"a {written} b", people=[header])
+    assert not [sign for sign in left.removeprefix("a ").removesuffix(" b") if sign.isalpha()], left
+
+
+def test_other_words_are_not_names_of_headers_for_their_letters():
+    text = "The mass in the left lobe is less dense; see the aorta, no oedema."
+    assert scrub(text, people=["Mas^Lea", "Sée^Ott", "Oed^Lob", "Max-Ada^Léo"]).replace("___", "see") == text

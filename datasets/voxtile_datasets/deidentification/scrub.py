@@ -9,11 +9,18 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import lru_cache
 
 from voxtile_datasets.deidentification.identifier import IdentifierKind
-from voxtile_datasets.deidentification.scripts import joined_names, readings, single_letter_names, stands_without_spaces
+from voxtile_datasets.deidentification.scripts import (
+    HYPHENS,
+    joined_names,
+    readings,
+    single_letter_names,
+    spelling,
+    stands_without_spaces,
+)
 
 BLANK = "___"
 MIN_NUMBER_LENGTH = 4  # an identifier shorter than this ("12") would blank half of a report
@@ -131,7 +138,11 @@ def _known(
     split = {part for person in people for part in re.split(r"[\^=\s,.]+", person)}
     parts = {part for part in split if len(part) > 1}
     parts |= {name for person in people for name in joined_names(person)}
-    parts |= {plain for part in parts if (plain := _without_accents(part)) != part}
+    parts |= {half for part in split for half in re.split(f"[{HYPHENS[1:]}-]", part) if len(half) > 2}
+    parts |= {
+        re.sub(r"\s", "", name) for person in people for name in re.split(r"[\^=,]", person) if " " in name.strip()
+    }
+    parts |= {plain for part in parts if len(part) == 2 and (plain := _without_accents(part)) != part}
     long_parts = {part for part in parts if len(part) > 2}
     # Two letters are a name only where they are written as one: "Li" and "LI", but not the "no" of "no effusion".
     short_parts = {form for part in parts - long_parts for form in (part.capitalize(), part.upper())}
@@ -141,19 +152,25 @@ def _known(
     patterns: list[tuple[IdentifierKind, re.Pattern[str] | None]] = [
         ("number", _any_of(codes, re.IGNORECASE)),
         ("place", _any_of(phrases, re.IGNORECASE)),
-        ("name", _any_of(long_parts, re.IGNORECASE, "(?:['’]s)?")),
+        ("name", _any_of(long_parts, re.IGNORECASE, "(?:['’]s)?", spelling)),
         ("name", _any_of(short_parts, re.NOFLAG)),
         ("name", single_letter_names(split)),
     ]
     return tuple((kind, pattern) for kind, pattern in patterns if pattern is not None)
 
 
-def _any_of(words: set[str], flags: re.RegexFlag, ending: str = "") -> re.Pattern[str] | None:
+def _as_written(word: str) -> str:
+    return re.escape(word).replace(r"\ ", r"\s+")
+
+
+def _any_of(
+    words: set[str], flags: re.RegexFlag, ending: str = "", written: Callable[[str], str] = _as_written
+) -> re.Pattern[str] | None:
     if not words:
         return None
     apart, together = (
         "|".join(
-            re.escape(word).replace(r"\ ", r"\s+")
+            written(word)
             for word in sorted(words, key=lambda w: (-len(w), w))
             if stands_without_spaces(word) == spaceless
         )

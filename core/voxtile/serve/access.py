@@ -42,6 +42,7 @@ class Access:
         hosts: names, with their port, by which the server may be called.
         lifetime_s: of the token and of all sessions, seconds from the start of the server.
         clock: seconds that only grow.
+        after_wrong_s: seconds until a wrong token is refused, so that guessing takes long.
     """
 
     hosts: frozenset[str]
@@ -49,6 +50,7 @@ class Access:
     lifetime_s: float = 12 * 3600
     _secret: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
     clock: Callable[[], float] = time.monotonic
+    after_wrong_s: float = 0.5
     _started: float = field(init=False, repr=False)
 
     def __post_init__(self) -> None:

@@ -7,6 +7,7 @@ what it did not get.
 
 from __future__ import annotations
 
+import asyncio
 from http.cookies import CookieError, SimpleCookie
 from urllib.parse import urlsplit
 
@@ -76,6 +77,8 @@ class Guard:
         headers = Headers(scope=scope)
         status = self._refused(scope, headers)
         if status:
+            if status == 401 and "authorization" in headers:
+                await asyncio.sleep(self._access.after_wrong_s)
             of_chats = str(scope["path"]).startswith(PREFIX)
             answer = plain_refusal(status) if of_chats else PlainTextResponse("", status)
             await answer(scope, receive, _with_headers(send))

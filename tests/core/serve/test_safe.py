@@ -20,8 +20,9 @@ def guarded(explored, pages):
     from voxtile.serve.access import Access
     from voxtile.serve.application import application
 
-    def make(lifetime_s=3600.0, clock=time.monotonic):
-        app = application(explored, Access(frozenset({HOST}), TOKEN, lifetime_s, clock=clock), pages)
+    def make(lifetime_s=3600.0, clock=time.monotonic, after_wrong_s=0.0):
+        access = Access(frozenset({HOST}), TOKEN, lifetime_s, clock=clock, after_wrong_s=after_wrong_s)
+        app = application(explored, access, pages)
         return TestClient(app, base_url=f"http://{HOST}", raise_server_exceptions=False)
 
     return make
@@ -71,6 +72,14 @@ def test_without_the_token_nothing_is_told(guarded):
     refused(client.post("/api/search", json={}), 401)
     refused(client.post("/api/session", json={"token": "wrong"}), 401)
     assert client.get("/").status_code == 200, "the page itself holds nothing of the corpus"
+
+
+def test_guessing_takes_long_whichever_way_the_token_is_given(guarded):
+    client, began = guarded(after_wrong_s=0.02), time.monotonic()
+    refused(client.get("/api/corpus", headers={"authorization": "Bearer wrong"}), 401)
+    assert client.get("/v1/models", headers={"authorization": "bearer wrong"}).status_code == 401
+    refused(client.post("/api/session", json={"token": "wrong"}), 401)
+    assert time.monotonic() - began >= 0.06
 
 
 def test_the_token_is_exchanged_for_a_cookie_that_scripts_and_other_sites_cannot_use(guarded):

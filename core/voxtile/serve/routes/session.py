@@ -10,7 +10,6 @@ from pydantic import BaseModel, Field
 from voxtile.serve.access import Access
 
 router = APIRouter(tags=["session"])
-_AFTER_A_WRONG_ONE_S = 0.5
 
 
 class Token(BaseModel):
@@ -43,7 +42,7 @@ async def begin(request: Request, response: Response, given: Token) -> Session:
     if not access.token:
         return Session(known=True, remaining_s=None)
     if not access.knows_token(given.token):
-        await asyncio.sleep(_AFTER_A_WRONG_ONE_S)
+        await asyncio.sleep(access.after_wrong_s)
         raise HTTPException(401)
     name = access.cookie(request.headers.get("host", ""))
     response.set_cookie(name, access.session, max_age=access.remaining_s, httponly=True, samesite="strict")

@@ -190,6 +190,7 @@ def test_checkpoints_that_cannot_be_used_are_refused(arguments, capsys, tmp_path
         (["--model.encoder.embed_dim", "8"], "'encoder.image_projection.weight' is (16, 32) there and (8, 32) here"),
         (["--model.encoder.image_tuning", '{"mode": "frozen"}'], "optimizer learned other weights"),
         (["--model.optimizer.layer_decay", "0.5"], "in other groups"),
+        (["--model.optimizer.lr", "0.5"], "where model.optimizer asks for 0.5 now"),
     ):
         assert said in refused(capsys, "fit", *arguments, *options, "--ckpt_path", checkpoint)
     monkeypatch.chdir(tmp_path)

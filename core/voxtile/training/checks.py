@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+import numpy as np
 from lightning.pytorch.utilities import rank_zero_only
 from torch import Tensor
 from torch.optim import Optimizer
@@ -270,3 +271,27 @@ def check_group_sizes(own: Sequence[int], stored: Sequence[int]) -> None:
             "the checkpoint's optimizer learned other weights, or in other groups, than model.optimizer and the tuning "
             f"of the towers ask for now; {_ELSE}"
         )
+
+
+_RATES = {"lr": "learning rate", "weight_decay": "weight_decay", "betas": "betas", "eps": "eps"}
+
+
+def check_rates(own: Sequence[Mapping[str, Any]], stored: Sequence[Mapping[str, Any]]) -> None:
+    """Refuse settings of an optimizer in whose place a checkpoint's would come without a word.
+
+    Args:
+        own: parameter groups of the run's optimizer.
+        stored: those of the checkpoint's, as many.
+
+    Raises:
+        CheckpointError: names the first setting that differs.
+    """
+    for here, there in zip(own, stored, strict=True):
+        for key, name in _RATES.items():
+            peak = "initial_lr" if key == "lr" else key  # the schedule changes lr itself
+            one, other = (group.get(peak, group.get(key)) for group in (there, here))
+            if one is not None and other is not None and not np.allclose(one, other, rtol=1e-6, atol=0):
+                raise CheckpointError(
+                    f"the checkpoint's optimizer has the {name} {one} where model.optimizer asks for {other} now; "
+                    f"{_ELSE}"
+                )

@@ -19,7 +19,7 @@ from torch.optim import Optimizer
 
 from voxtile.errors import ConfigError
 from voxtile.training.checkpoint import Checkpoint, read_checkpoint
-from voxtile.training.checks import check_group_sizes, check_groups, check_weights, group_sizes
+from voxtile.training.checks import check_group_sizes, check_groups, check_rates, check_weights, group_sizes
 from voxtile.training.module import ContrastiveModule
 from voxtile.training.optimisers import block_distances
 
@@ -117,7 +117,9 @@ class ShardedTowers(ModelParallelStrategy):
                 if (number := number_of[parameter]) in saved["state"]:
                     state[own] = {key: _placed(value, parameter) for key, value in saved["state"][number].items()}
             own_numbers = list(range(count, count + len(group["params"])))
-            own_groups.append({**options[number_of[group["params"][0]]], "params": own_numbers})
+            kept = options[number_of[group["params"][0]]]
+            check_rates([group], [kept])
+            own_groups.append({**kept, "params": own_numbers})
             count += len(own_numbers)
         optimizer.load_state_dict({"state": state, "param_groups": own_groups})
 

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from voxtile.errors import CheckpointError
-from voxtile.training.checks import check_groups, check_preset, check_weights, group_sizes
+from voxtile.training.checks import check_groups, check_preset, check_rates, check_weights, group_sizes
+from voxtile.training.optimisers import AdamW, OneCycle, learning_rates
 
 OWN = {"a.weight": torch.zeros(2, 3), "a.bias": torch.zeros(2), "scale": torch.zeros(())}
 
@@ -34,6 +35,25 @@ def test_only_the_settings_of_a_preset_that_differ_are_named():
         check_preset(own, other)
     with pytest.raises(CheckpointError, match=r"preset: b\.Preset there, a\.Preset here; use the same"):
         check_preset(own, {**own, "class_path": "b.Preset"})
+
+
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ({"lr": 0.5}, "learning rate 0.001 where model.optimizer asks for 0.5 now"),
+        ({"weight_decay": 0.3}, "weight_decay 0.05 where model.optimizer asks for 0.3"),
+        ({"betas": (0.9, 0.999)}, r"betas \(0.9, 0.98\)"),
+        ({"eps": 1e-8}, "eps 1e-06"),
+    ],
+)
+def test_other_settings_of_the_optimizer_than_the_checkpoints_are_refused(setting, said):
+    named = {"weight": torch.nn.Parameter(torch.zeros(2, 2))}
+    optimizer = AdamW().build(named.items())
+    learning_rates(optimizer, OneCycle(), 9, 9)
+    stored = optimizer.state_dict()["param_groups"]
+    check_rates(AdamW().build(named.items()).param_groups, stored)
+    with pytest.raises(CheckpointError, match=said):
+        check_rates(AdamW(**setting).build(named.items()).param_groups, stored)
 
 
 def test_an_optimizer_of_other_weights_or_groups_is_refused():

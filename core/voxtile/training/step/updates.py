@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import lightning.pytorch as pl
@@ -9,7 +10,7 @@ import lightning.pytorch as pl
 from voxtile.errors import ConfigError
 from voxtile.models.dual import DualEncoder
 from voxtile.training.checkpoint import Checkpoint
-from voxtile.training.checks import Planned, check_groups, check_planned, group_sizes
+from voxtile.training.checks import Planned, check_groups, check_planned, check_rates, group_sizes
 from voxtile.training.optimisers import AdamW, Schedule, block_distances, learning_rates
 
 KEY = "voxtile_planned"
@@ -33,7 +34,7 @@ class Updates:
         self.optimizer, self.schedule, self._lock_after = optimizer, schedule, lock_image_after
         self._planned: Planned | None = None
         self._stored_planned: dict[str, int] | None = None
-        self._stored_groups: list[list[int]] = []
+        self._stored_optimizers: list[Mapping[str, Any]] = []
 
     def lock_step(self, total: int) -> int:
         """Index of the first update of `total` with the image tower locked; `total` where it never is."""
@@ -47,13 +48,15 @@ class Updates:
             encoder: its towers.
 
         Raises:
-            CheckpointError: the run goes on from one that learned other weights, or by a schedule of another length.
+            CheckpointError: the run goes on from one that learned other weights, by other settings, or by a schedule
+                of another length.
         """
         optimizer = self.optimizer.build(
             module.named_parameters(), block_distances(encoder, self.optimizer.layer_decay)
         )
-        for sizes in self._stored_groups:
-            check_groups(optimizer, sizes)
+        for stored in self._stored_optimizers:
+            check_groups(optimizer, group_sizes(stored))
+            check_rates(optimizer.param_groups, stored["param_groups"])
         total = int(module.trainer.estimated_stepping_batches)
         self._planned = Planned(total, int(getattr(module.trainer.datamodule, "batch_size", 0)))  # type: ignore[attr-defined]
         check_planned(self._planned, self._stored_planned)
@@ -73,4 +76,6 @@ class Updates:
         """
         self._stored_planned = checkpoint.get(KEY)
         if with_weights:
-            self._stored_groups = [group_sizes(state) for state in checkpoint.get("optimizer_states", ())]
+            self._stored_optimizers = [
+                {"param_groups": state["param_groups"]} for state in checkpoint.get("optimizer_states", ())
+            ]

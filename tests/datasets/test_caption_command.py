@@ -441,7 +441,7 @@ def test_where_limit_dry_run_and_replay(corpus, model, capsys, monkeypatch):
     at = ["--provider", "openai", "--model", "m", "--base-url", model.url, "--limit", "2"]
     assert main(["caption", str(corpus), *at, "--dry-run", "true"]) == 0
     assert not model.prompts
-    assert "2 samples" in capsys.readouterr().err
+    assert "2 samples" in capsys.readouterr().out
     assert not rows(corpus, "captions", kind="rewrite")
     assert [path.name for path in corpus.parent.iterdir()] == ["corpus"]
     where = "uid IN (SELECT uid FROM facts WHERE concept = 'pneumonia' AND polarity = 'absent')"

@@ -113,7 +113,7 @@ def test_a_dry_run_asks_nothing_and_says_what_it_would_take(tmp_path, capsys):
     corpus, endpoint = reported(tmp_path / "c", {"a": REPORT, "b": OTHER}), answering({"": findings()})
     read(corpus, endpoint, dry_run=True)
     assert endpoint.prompts == []
-    assert "2 reports, first tries alone" in capsys.readouterr().err
+    assert "2 reports, first tries alone" in capsys.readouterr().out
     assert not (tmp_path / "c.replies").exists()
 
 

@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 from rich.console import Console
 
-from voxtile.console import note
+from voxtile.console import note, output
 from voxtile.corpus.parts import part_paths
 from voxtile.corpus.reader import Corpus
 from voxtile.engine.run import run_task
@@ -225,10 +225,11 @@ def _say_estimate(task: CaptionTask, provider: CachedProvider, contexts: Context
         requests += asked
     total = round(counts.total() * len(uids) / max(1, len(found)))
     guess = estimate(requests, total, model=provider.model, price=provider.price, cache=provider.cache)
-    Console(stderr=True).print(
+    output().print(
         f"{len(uids):,} samples, first tries alone (each may be asked --tries times, and rewrite asks for what "
         f"a caption leaves out besides): {guess}",
         highlight=False,
+        soft_wrap=True,
     )
 
 

@@ -123,8 +123,10 @@ def _say_estimate(task: ModelReportTask, provider: CachedProvider) -> None:
     requests = [request for item in some for request in task.requests(item)]
     total = round(len(requests) * len(items) / len(some))
     guess = estimate(requests, total, model=provider.model, price=provider.price, cache=provider.cache)
-    Console(stderr=True).print(
-        f"{len(items):,} reports, first tries alone (each may be asked --tries times): {guess}", highlight=False
+    output().print(
+        f"{len(items):,} reports, first tries alone (each may be asked --tries times): {guess}",
+        highlight=False,
+        soft_wrap=True,
     )
 
 

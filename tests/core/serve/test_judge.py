@@ -53,6 +53,13 @@ def test_a_verdict_is_in_the_table_when_it_is_acknowledged_once_however_often_it
     assert len(list((root / "tables" / "reviews").iterdir())) == 1, "one part a sitting"
 
 
+def test_who_is_overruled_under_the_same_name_is_told(judge):
+    told = [give(judge, "j1", verdict).json()["replaced"] for verdict in ("right", "right", "wrong")]
+    assert told == [None, None, "right"]
+    assert give(judge, "j1", "right", reader="bob").json()["replaced"] is None
+    assert give(judge, "j1", "right", claim="Text 1").json()["replaced"] is None
+
+
 @pytest.mark.cases(4)
 @pytest.mark.parametrize(
     ("wrong", "status"),

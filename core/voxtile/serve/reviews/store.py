@@ -29,7 +29,7 @@ from voxtile.corpus.reader import Corpus
 from voxtile.corpus.schema import REVIEWS, SCHEMA_VERSION, VERSION_KEY
 from voxtile.corpus.storage import StorageError, write_atomically
 from voxtile.errors import ConfigError, CorpusError
-from voxtile.serve.reviews.verdicts import Drawn, latest, target_of
+from voxtile.serve.reviews.verdicts import Drawn, Verdict, latest, target_of
 
 _NOT_WRITTEN = "the verdict could not be written; make room on the disk, and send it again"
 _REBUILT = (
@@ -118,6 +118,14 @@ class Reviews:
             own = (r for r in self._rows.values() if r["reader"] == reader and target_of(r) == target)
             first = min(own, key=lambda r: str(r["created"]), default=None)
         return cast(Drawn, first["drawn"]) if first else None
+
+    def said(self, reader: str, target: tuple[str, str, str], claim: str | None) -> Verdict | None:
+        """The last verdict of a reader on a target or a claim of it; None where there is none."""
+        with self._lock:
+            self._look()
+            rows = list(self._rows.values())
+        own = (r for r in latest(rows) if r["reader"] == reader and target_of(r) == target and r["claim"] == claim)
+        return next((cast(Verdict, row["verdict"]) for row in own), None)
 
     def judged_by(self, reader: str) -> set[tuple[str, str, str]]:
         """Targets that a reader has judged as a whole."""

@@ -47,6 +47,13 @@ class Given(BaseModel):
     comment: str | None = Field(None, max_length=2000)
 
 
+class Stored(BaseModel):
+    """A verdict is stored; `replaced` is another one that this reader had given before, which counts no more."""
+
+    stored: bool
+    replaced: Verdict | None
+
+
 class Line(BaseModel):
     """A share with its interval."""
 
@@ -127,17 +134,19 @@ def region(served: Served, uid: Annotated[str, _NAME], region_id: Annotated[str,
 
 
 @router.post("/verdicts")
-def judge(served: Served, given: Given) -> dict[str, bool]:
+def judge(served: Served, given: Given) -> Stored:
     """Store a verdict; it is on the disk when this is answered."""
     found = item(served, given.kind, given.uid, given.target)
     if found is None:
         raise NoSuchSampleError(_GONE)
     if given.claim is not None and (given.kind != "caption" or given.claim not in found[0].words):
         raise HTTPException(422)
-    drawn = served.reviews.drawn(given.reader, (given.kind, given.uid, given.target)) or given.drawn
+    target = given.kind, given.uid, given.target
+    drawn = served.reviews.drawn(given.reader, target) or given.drawn
+    before = served.reviews.said(given.reader, target, given.claim)
     named = {"review_id": re.sub("-", "", given.review_id), "comment": given.comment or None, "drawn": drawn}
     served.reviews.add(found[1], {**given.model_dump(), **named}, served.row(given.uid)["subject"])
-    return {"stored": True}
+    return Stored(stored=True, replaced=None if before == given.verdict else before)
 
 
 @router.get("/rates")

@@ -68,16 +68,22 @@ export async function judgePage(root: HTMLElement): Promise<() => void> {
       const review_id = state.names.get(place) ?? name();
       state.names.set(place, review_id);
       const { kind, uid, target } = item;
+      let replaced: string | null;
       try {
-        await ask("judge/verdicts", { review_id, kind, uid, target, verdict, claim, comment: comment()?.value.trim() || null, reader, drawn });
+        ({ replaced } = await ask<{ replaced: string | null }>("judge/verdicts", { review_id, kind, uid, target, verdict, claim, comment: comment()?.value.trim() || null, reader, drawn }));
       } catch (error) {
         if (error instanceof Refused && error.status === 404) await next(); // it has left the corpus meanwhile
         throw error;
       }
       state.names.delete(place);
-      if (claim === null) return next();
+      const told = replaced === null ? "" : `${reader} had said “${replaced}” there before; “${verdict}” counts now. Does somebody else judge under this name?`;
+      if (claim === null) {
+        await next();
+        state.said = told || state.said;
+        return;
+      }
       state.claims.set(claim, verdict);
-      state.said = "";
+      state.said = told;
       state.chosen = chosen + 1 < item.claims.length ? chosen + 1 : -1;
       const field = comment();
       if (field) field.value = "";

@@ -216,11 +216,10 @@ def _refuse_left_behind(root: Path, stems: Collection[str]) -> None:
                 named = read_parts([part], table_schema(other), [column])[column]
                 if pa.types.is_list(named.type):
                     named = pc.list_flatten(named)
-                if number := pc.sum(pc.is_in(named, ids)).as_py():
+                if pc.any(pc.is_in(named, ids)).as_py():
                     stage = part.stem.rpartition("-")[0]
                     raise CorpusError(
-                        f"{number} rows of {other} by '{stage}' are about {table} that would go; take them back too: "
-                        f"--stage {stage}"
+                        f"rows of {other} by '{stage}' are about {table} that would go; take them back too: --stage {stage}"
                     )
 
 

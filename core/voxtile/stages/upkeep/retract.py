@@ -219,7 +219,8 @@ def _refuse_left_behind(root: Path, stems: Collection[str]) -> None:
                 if pc.any(pc.is_in(named, ids)).as_py():
                     stage = part.stem.rpartition("-")[0]
                     raise CorpusError(
-                        f"rows of {other} by '{stage}' are about {table} that would go; take them back too: --stage {stage}"
+                        f"rows of {other} by '{stage}' are about {table} that would go; take them back too: --stage "
+                        f"{stage}"
                     )
 
 

@@ -176,11 +176,15 @@ class OtherNames:
             )
 
 
-def _sources(corpus: Path) -> list[str]:
+def _sources(corpus: Path) -> set[str]:
     """Inputs of a corpus's samples; none where there is no corpus yet."""
-    parts = part_paths(corpus, "samples") if (corpus / CORPUS_FILE).is_file() else []
-    sources = read_parts(parts, table_schema("samples"), ["source"])["source"].to_pylist() if parts else []
-    return [source.partition("#")[0] for source in sources if source]
+    found: set[str] = set()
+    for part in part_paths(corpus, "samples") if (corpus / CORPUS_FILE).is_file() else []:
+        import pyarrow.compute as pc  # late: the first conversion into a corpus needs none of it
+
+        column = read_parts([part], table_schema("samples"), ["source"])["source"]
+        found.update(pc.unique(pc.replace_substring_regex(column, "(?s)#.*", "")).drop_null().to_pylist())
+    return found - {""}
 
 
 def without_path(sentence: str, path: Path) -> str:

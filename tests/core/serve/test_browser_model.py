@@ -114,6 +114,12 @@ def test_a_phrase_without_webgl_is_shown_in_the_planes(browser, addresses):
             "() => [...document.querySelectorAll('.plane img')].every(i => i.complete && i.naturalWidth"
             " && i.src.includes('over=') && i.src.includes('phrase/planes'))"
         )
+        page.get_by_label("if believed from").fill("1")
+        page.keyboard.press("Tab")
+        page.locator("#phrase select").nth(1).select_option("map")
+        page.get_by_text("Believed to be absent").wait_for()
+        page.get_by_text("There is no mask to save").wait_for()
+        assert page.locator("#phrase").get_by_role("link").count() == 0
         assert too_wide(page) <= 0
         assert serious(page) == []
 

@@ -41,7 +41,7 @@ export async function openNiivue(canvas: HTMLCanvasElement, known: Known, shown:
   const masked = known.regions.filter((region) => region.has_mask);
   const [volume, labels] = await Promise.all([bytes(known.uid, "volume.nii"), masked.length ? bytes(known.uid, "regions.nii") : null]);
   ready();
-  const nv = new Niivue({ backColor: [0, 0, 0, 1], isRadiologicalConvention: true, sagittalNoseLeft: true, show3Dcrosshair: true, crosshairWidth: 0.4, crosshairWidthUnit: "percent", logLevel: "error", isOrientationTextVisible: true });
+  const nv = new Niivue({ backColor: [0, 0, 0, 1], isRadiologicalConvention: true, sagittalNoseLeft: true, show3Dcrosshair: true, crosshairWidth: 0.4, crosshairWidthUnit: "percent", logLevel: "error", fontColor: [1, 1, 1, 1], isOrientationTextVisible: true });
   await nv.attachToCanvas(canvas);
   const window = shown.windows[0]!;
   await nv.loadFromArrayBuffer(volume, "volume.nii");

@@ -59,7 +59,7 @@ export function phrasePanel(place: HTMLElement, known: Known, viewer: Viewer, mo
 
   const shown = () => {
     if (!over || !believed) return nothing;
-    const absent = over.kind === "mask" && over.presence < over.least;
+    const absent = over.presence < over.least;
     const masked = { ...asked({ ...over, kind: "mask" }) };
     return html`<div class="controls">
         <label>As <select @change=${choose}>${["map", "mask"].map((kind) => html`<option ?selected=${kind === over!.kind}>${kind}</option>`)}</select></label>
@@ -67,9 +67,10 @@ export function phrasePanel(place: HTMLElement, known: Known, viewer: Viewer, mo
           <label>if believed from <input type="number" min="0" max="1" step="0.01" .value=${String(over.least)} @change=${set("least")} /></label>` : nothing}
         <button type="button" class="quiet" @click=${hide}>Take away</button>
       </div>
-      <p role="status">${absent ? "Believed to be absent" : "Believed to be there"}: ${believed.presence.toFixed(2)}, shown by ${believed.method}.
+      <p role="status">${absent ? "Believed to be absent" : "Believed to be there"}: ${believed.presence.toFixed(2)}, where ${over.least} is enough; shown by ${believed.method}.
+        ${absent && over.kind === "map" ? html`<small>The map says where it would be.</small>` : nothing}
         ${believed.method === "decoder" ? nothing : html`<small>A similarity says where rather than whether.</small>`}</p>
-      ${believed.forms.length ? html`<p>Save the mask as ${believed.forms.map((form, n) => html`${n ? ", " : ""}<a href=${file(known.uid, "phrase/saved", { ...masked, to: form })} download>${FORMS[form]}</a>`)}</p>` : nothing}`;
+      ${absent ? html`<p class="soft">There is no mask to save.</p>` : believed.forms.length ? html`<p>Save the mask as ${believed.forms.map((form, n) => html`${n ? ", " : ""}<a href=${file(known.uid, "phrase/saved", { ...masked, to: form })} download>${FORMS[form]}</a>`)}</p>` : nothing}`;
   };
 
   const draw = () =>

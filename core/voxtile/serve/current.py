@@ -119,11 +119,29 @@ class CurrentCorpus:
             making.wait()
 
     def _watch(self) -> None:
-        pause = _LOOKED_S
-        while not self._ended.wait(pause):
-            began = time.monotonic()
-            self.refresh()
-            pause = max(_LOOKED_S, _SHARE * (time.monotonic() - began))
+        folders, next_look = self._folders(), 0.0
+        while not self._ended.wait(_LOOKED_S):
+            began, now = time.monotonic(), self._folders()
+            if began < next_look and now == folders:
+                continue  # one that was built anew may have forgotten somebody, which does not wait
+            folders = now
+            try:
+                self.refresh()
+            except Exception as error:  # whatever it is, later changes are to be seen
+                note(f"the corpus has changed and cannot be opened again, what was there is served on: {error}")
+            next_look = time.monotonic() + _SHARE * (time.monotonic() - began)
+
+    def _folders(self) -> list[tuple[int, int] | None]:
+        """Which folders the corpora are now; None where there is none."""
+        found: list[tuple[int, int] | None] = []
+        for root in self.roots:
+            try:
+                status = root.stat()
+            except OSError:
+                found.append(None)
+            else:
+                found.append((status.st_dev, status.st_ino))
+        return found
 
     def _now(self) -> str:
         roots = [*self.roots, *self._made_vectors()]

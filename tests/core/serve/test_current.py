@@ -1,5 +1,7 @@
 """A corpus that is served while it changes, and models that do not fit it."""
 
+import threading
+
 import pytest
 from small_checkpoints import write_checkpoint
 from tests.core.serve.conftest import PICTURES, write_pictures
@@ -10,7 +12,9 @@ from voxtile.errors import CheckpointError, ConfigError, PresetError
 
 pytest.importorskip("fastapi", reason="the extra serve is not installed")
 from voxtile.serve.current import CurrentCorpus
+from voxtile.serve.explored import NoSuchSampleError
 from voxtile.serve.search.meaning import load_search_model
+from voxtile_datasets.forgetting.command import forget_subject
 
 CT = {"class_path": "voxtile.data.VolumePreset", "init_args": {"shape": [8, 8, 8], "modalities": ["CT"], "units": "HU"}}
 
@@ -60,6 +64,31 @@ def test_a_corpus_that_cannot_be_read_just_now_is_served_as_it_was(root, capsys)
     write_pictures(root, range(3, 4), "second")
     assert current.refresh()
     assert len(current.explored.index) == 4
+
+
+def test_who_is_forgotten_is_gone_at_the_next_look_and_an_error_ends_no_looking(root, monkeypatch):
+    """A corpus that takes minutes to open is looked at rarely, but for one that was built anew."""
+    monkeypatch.setattr("voxtile.serve.current._LOOKED_S", 0.01)
+    monkeypatch.setattr("voxtile.serve.current._SHARE", 1e9)
+    current, seen, failed = CurrentCorpus([root]), threading.Event(), threading.Event()
+    current.changed = lambda _: seen.set()
+    refresh = current.refresh
+
+    def fail_once():
+        if failed.is_set():
+            return refresh()
+        failed.set()
+        raise ValueError("once")
+
+    monkeypatch.setattr(current, "refresh", fail_once)
+    current.watch()
+    assert failed.wait(60)
+    subject = current.explored.row(f"{1:032x}")["subject"]
+    forget_subject(root, subject=(subject,))
+    assert seen.wait(60)
+    current.stop()
+    with pytest.raises(NoSuchSampleError):
+        current.explored.row(f"{1:032x}")
 
 
 def test_two_servers_on_one_corpus(root):

@@ -85,6 +85,16 @@ def test_numbers_of_a_classification_set_are_classes(tmp_path):
     assert ledger["0.tar/s0000002"] == "unknown-class"
 
 
+def test_an_import_of_nothing_says_what_to_do(tmp_path, capsys):
+    write_set(tmp_path / "in", 0, "cls", [b"1"])
+    import_wds(tmp_path / "in", tmp_path / "a", engine="inline")
+    assert "(cls) need their names in classnames.txt" in " ".join(capsys.readouterr().err.split())
+    table = pa.table({"url": ["http://a/1.jpg"], "caption": ["one"], "key": ["000000"]})
+    pq.write_table(table, tmp_path / "in/00000.parquet")
+    import_parquet(tmp_path / "in", tmp_path / "b", engine="inline")
+    assert "import the tars with 'voxtile import wds'" in " ".join(capsys.readouterr().err.split())
+
+
 def test_files_of_hugging_face_say_their_split(tmp_path):
     for number, name in enumerate(("train-00000-of-00002", "train-00001-of-00002", "validation-00000-of-00001")):
         table = pa.table({"image": [{"bytes": picture(number), "path": None}], "caption": [f"text {number}"]})

@@ -6,15 +6,23 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
+from voxtile.console import note
 from voxtile.corpus.splits import parse_fractions
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.stages.ingest.deidentifier import installed_deidentifier
 from voxtile.stages.ingest.listing import CsvTask
-from voxtile.stages.ingest.pairs import PairOptions
+from voxtile.stages.ingest.pairs import NO_CAPTION, NO_IMAGE, PairOptions, PairTask
 from voxtile.stages.ingest.rows import ParquetTask
 from voxtile.stages.ingest.wds import WdsTask
 
 __all__ = ["import_csv", "import_parquet", "import_wds"]
+
+_ADVICE = {
+    NO_IMAGE: "nothing was stored, since nothing holds an image; the tables that img2dataset writes beside tars name "
+    "what is in these: import the tars with 'voxtile import wds', and a table of addresses once it is downloaded",
+    NO_CAPTION: "nothing was stored, since no image has a caption (a txt or json member, a column of texts); numbers "
+    "of classes (cls) need their names in classnames.txt, beside the tars or in the folder above",
+}
 
 
 @dataclass(frozen=True)
@@ -69,8 +77,7 @@ def import_wds(
         RunFailedError: some pairs could not be imported; the rest is.
     """
     given = ImportOptions(**options)
-    task = WdsTask(str(source), str(corpus), given.pairs, reader=given.plan_reader)
-    run_task(task, corpus, given).raise_if_failed()
+    _run(WdsTask(str(source), str(corpus), given.pairs, reader=given.plan_reader), corpus, given)
 
 
 def import_parquet(
@@ -99,7 +106,7 @@ def import_parquet(
     """
     given = ImportOptions(**options)
     task = ParquetTask(str(source), str(corpus), given.pairs, image_column, text_column, reader=given.plan_reader)
-    run_task(task, corpus, given).raise_if_failed()
+    _run(task, corpus, given)
 
 
 def import_csv(
@@ -129,5 +136,13 @@ def import_csv(
     """
     given = ImportOptions(**options)
     folder = str(root or source.parent)
-    task = CsvTask(folder, str(corpus), given.pairs, str(source), image_column, text_column)
-    run_task(task, corpus, given).raise_if_failed()
+    _run(CsvTask(folder, str(corpus), given.pairs, str(source), image_column, text_column), corpus, given)
+
+
+def _run(task: PairTask, corpus: Path, options: ImportOptions) -> None:
+    """Run an import, and say what to do where nothing came of any pair for one reason."""
+    summary = run_task(task, corpus, options)
+    dropped = summary.reasons["dropped"]
+    if not summary.used and not summary.failed and len(dropped) == 1 and (advice := _ADVICE.get(next(iter(dropped)))):
+        note(advice)
+    summary.raise_if_failed()

@@ -25,7 +25,7 @@ from voxtile.stages.ingest.picture import Picture, PictureError, read_picture
 from voxtile.stages.ingest.text import Texts, caption_rows, check_texts
 
 SPLIT_SCHEME = "default"
-NO_IMAGE = "no-image"
+NO_IMAGE, NO_CAPTION = "no-image", "no-caption"
 _CLASSES, _CLASS_RULE = "classnames", "classnames@1"
 _ACROSS = "duplicate-in-another-split"
 
@@ -259,5 +259,5 @@ def _class_rows(uid: str, named: tuple[str, Sequence[str]] | None) -> dict[str, 
 
 
 def _refusal(source: str, texts: Texts) -> Outcome:
-    reason, sentence = texts.refused[0] if texts.refused else ("no-caption", "the image has no caption")
+    reason, sentence = texts.refused[0] if texts.refused else (NO_CAPTION, "the image has no caption")
     return Outcome("dropped", reason, f"{source}: {sentence}")

@@ -10,6 +10,7 @@ from voxtile.evaluation.figures.bootstrap import (
     logit_interval,
     normal_interval,
 )
+from voxtile.evaluation.figures.figures import FigureTable, Scores
 from voxtile.evaluation.figures.metrics import auroc
 
 SUBJECTS, SCANS, EFFECT, SHARED = 100, 2, 1.4, 0.7
@@ -120,6 +121,12 @@ def test_a_difference_reaches_1_96_standard_errors_to_both_sides():
     assert 0.1 - interval.low == pytest.approx(1.959964 * draws.std(ddof=1), rel=1e-5)
 
 
+def test_a_difference_that_few_subjects_carry_reaches_further():
+    """Student's t of 11 degrees of freedom: 2.200985."""
+    draws = np.random.default_rng(0).normal(0.1, 0.02, 4000)
+    assert normal_interval(0.1, draws, effective=12).high - 0.1 == pytest.approx(2.200985 * draws.std(ddof=1), rel=1e-5)
+
+
 def test_three_seeds_that_lie_apart_count_as_three():
     """With subjects that do not vary it is the t interval of a mean of three: 4.303 standard errors."""
     low, high = interval_over_seeds([0.7, 0.8, 0.9], np.full((3, 50), 0.8), subjects=100)
@@ -131,3 +138,23 @@ def test_seeds_that_agree_leave_the_spread_over_subjects():
     draws = np.random.default_rng(0).normal(0.8, 0.02, (1, 4000)).repeat(3, 0)
     low, high = interval_over_seeds([0.8] * 3, draws, subjects=100_000)
     assert (0.8 - low, high - 0.8) == pytest.approx((1.96 * 0.02, 1.96 * 0.02), rel=0.05)
+
+
+def test_a_side_that_no_draw_moves_still_counts_in_the_mean_of_both():
+    """All ten with the finding are called so, which says of the next only that it is more than 0.69."""
+    labels = np.arange(200) < 10
+    called = labels | (np.arange(200) % 5 == 0)
+    subjects = np.array([f"p{n:03d}" for n in range(200)])
+    drawn = SubjectBootstrap(subjects, replicates=300, seed=0)
+    table = FigureTable("t", ["c"], labels[:, None].astype(np.int8), subjects, drawn, exclusive=False)
+    found = table.rows(Scores("m", "model", called[None, :, None].astype(float), called[None, :, None]))
+    rows = {(row.metric, row.average): row for row in found}
+    low, high = rows["specificity", "none"].low, rows["specificity", "none"].high
+    both = rows["balanced_accuracy", "none"]
+    assert both.value == pytest.approx((1 + 152 / 190) / 2)
+    below = np.hypot(1 - 0.025 ** (1 / 10), 152 / 190 - low) / 2
+    assert both.low == pytest.approx(both.value - below)
+    assert both.high == pytest.approx(both.value + (high - 152 / 190) / 2)
+    for metric in ("auroc", "average_precision", "balanced_accuracy", "sensitivity", "specificity"):
+        one, mean = rows[metric, "none"], rows[metric, "macro"]
+        assert (one.value, one.low, one.high) == (mean.value, mean.low, mean.high)  # a mean of one class is the class

@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
+from scipy.stats import t as student
 from sklearn.metrics import roc_auc_score
 
 from voxtile.cli.main import main
@@ -18,6 +19,7 @@ from voxtile.evaluation import run
 from voxtile.evaluation.comparison.compare import compare_scores, holm
 from voxtile.evaluation.comparison.delong import delong
 from voxtile.evaluation.comparison.scores_file import SCHEMA, write_scores
+from voxtile.evaluation.figures.bootstrap import SubjectBootstrap
 from voxtile.evaluation.kinds.zero_shot.run import TaskResult
 from voxtile.evaluation.options import checked_options
 from voxtile.evaluation.results import Evaluation, prepare_folder
@@ -168,3 +170,38 @@ def test_what_cannot_be_compared_is_said(reports, tmp_path, capsys):
     assert "voxtile: error" in refused(*reports)
     pq.write_table(table.set_column(6, "label", table["score"].cast("int8", safe=False)), reports[1] / "scores.parquet")
     assert "cannot be paired" in refused(*reports)
+
+
+def table(scores, labels, subjects):
+    names = [f"u{n:03d}" for n in range(len(labels))]
+    columns = [["t"] * len(labels), ["test"] * len(labels), ["m"] * len(labels), ["c"] * len(labels), names, subjects]
+    return pa.table([*columns, labels.astype(np.int8), scores], schema=SCHEMA)
+
+
+@pytest.mark.parametrize("scans", [1, 2])
+def test_figures_that_no_draw_moves_have_no_p_of_zero_and_no_interval_without_width(scans):
+    """A perfect score beside one that is always the same: ten subjects say so on either side."""
+    labels = np.repeat(np.arange(20) < 10, scans)
+    subjects = [f"p{n}" for n in np.repeat(np.arange(20), scans)]
+    both = [table(values, labels, subjects) for values in (labels.astype(float), np.full(len(labels), 0.3))]
+    mean, one = compare_scores(*both, ("m", "m"), replicates=200, seed=0)
+    assert (one.first, one.second, one.difference) == (1.0, 0.5, 0.5)
+    assert (one.p, mean.p) == (pytest.approx(2 * 0.5**10), pytest.approx(2 * 0.5**10))
+    assert one.low == pytest.approx(0.5 - (1 - 0.025 ** (1 / 10)))
+    assert one.high <= 1
+
+
+def test_of_clustered_subjects_the_difference_has_students_t_of_both_sides():
+    """Twelve subjects with and eighteen without, of one to five units: the normal quantile rejects 7 % by luck."""
+    rng = np.random.default_rng(0)
+    owner = np.repeat(np.arange(30), rng.integers(1, 6, 30))
+    labels, subjects = (np.arange(30) < 12)[owner], owner.astype(str).tolist()
+    scores = [labels + rng.normal(size=30)[owner] + rng.normal(size=len(owner)) for _ in range(2)]
+    one = compare_scores(*(table(s, labels, subjects) for s in scores), ("m", "m"), replicates=100, seed=3)[1]
+    draws = np.concatenate(list(SubjectBootstrap(subjects, replicates=100, seed=3).weights()), axis=1)
+    both = [[roc_auc_score(labels, s, sample_weight=weights) for weights in draws.T] for s in scores]
+    error = np.std(np.subtract(*both), ddof=1)
+    freedom = (1 / 12 + 1 / 18) ** 2 / (1 / (12**2 * 11) + 1 / (18**2 * 17))
+    assert one.p == pytest.approx(2 * student.sf(abs(one.difference) / error, freedom), rel=1e-6)
+    assert one.high - one.difference == pytest.approx(student.ppf(0.975, freedom) * error, rel=1e-6)
+    assert one.difference - one.low == pytest.approx(student.ppf(0.975, freedom) * error, rel=1e-6)

@@ -46,16 +46,20 @@ def test_figures_are_those_of_scikit_learn_and_scipy_in_every_draw():
     assert rows["mae"].value == pytest.approx(mean_absolute_error(truth, told), abs=1e-9)
     draws = np.concatenate(list(SubjectBootstrap(subjects, replicates=50, seed=3).weights()), axis=1)
     drawn = [r2_score(truth, told, sample_weight=draws[:, r]) for r in range(50)]
-    expected = 1.959964 * np.std(drawn, ddof=1)
+    expected = 2.045230 * np.std(drawn, ddof=1)  # Student's t of 30 subjects
     assert rows["r2"].value - rows["r2"].low == pytest.approx(expected, rel=1e-5)
     assert rows["spearman"].high < 1
     ranked = [spearmanr(*(np.repeat(v, draws[:, r].astype(int)) for v in (truth, told))).statistic for r in range(50)]
     spread = np.std(ranked, ddof=1) / (1 - rows["spearman"].value ** 2)
     assert np.arctanh(rows["spearman"].high) - np.arctanh(rows["spearman"].value) == pytest.approx(
-        1.959964 * spread, rel=1e-5
+        2.045230 * spread, rel=1e-5
     )
     reach = np.arctanh(rows["spearman"].value) - np.arctanh(rows["spearman"].low)
     assert np.arctanh(rows["spearman"].high) - np.arctanh(rows["spearman"].value) == pytest.approx(reach, rel=1e-9)
+    errors = [mean_absolute_error(truth, told, sample_weight=draws[:, r]) for r in range(50)]
+    reach = np.exp(2.045230 * np.std(errors, ddof=1) / rows["mae"].value)
+    assert rows["mae"].high / rows["mae"].value == pytest.approx(reach, rel=1e-5)
+    assert rows["mae"].value / rows["mae"].low == pytest.approx(reach, rel=1e-5)
     near = truth + rng.normal(0, 3, 60) * (rng.random(60) < 0.1)  # nearly right: the interval would leave its range
     rows = {row.metric: row for row in table.rows("m", "model", [near[:, None]])}
     assert rows["r2"].high <= 1

@@ -9,13 +9,15 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
-from scipy.stats import norm
+from scipy.stats import t as student
 
 from voxtile.errors import EvaluationError
 from voxtile.evaluation.comparison.delong import delong
-from voxtile.evaluation.figures.bootstrap import MINIMUM, SubjectBootstrap
-from voxtile.evaluation.figures.figures import count
+from voxtile.evaluation.figures.bootstrap import LEVEL, MINIMUM, SubjectBootstrap, welch_freedom
+from voxtile.evaluation.figures.figures import Counts, count
 from voxtile.evaluation.figures.metrics import Floats, auroc
+
+_NOTHING = 1e-12
 
 
 @dataclass(frozen=True)
@@ -28,7 +30,8 @@ class Contrast:
         first, second: AUROC of the two models.
         difference: first less second.
         low, high: 95 % interval of the difference, by bootstrap over subjects.
-        p: two-sided, of no difference: DeLong's where each subject has one unit, else from the bootstrap's error.
+        p: two-sided, of no difference: DeLong's where each subject has one unit, else from the bootstrap's error with
+            Student's t; of the mean always from the bootstrap's.
         adjusted: the same after Holm's correction over the classes of the task; of the mean it is p itself.
         n: units.
         positives: of them.
@@ -91,22 +94,64 @@ def _of_task(task: str, first: pa.Table, second: pa.Table, replicates: int, seed
     subjects = np.asarray(first["subject"].to_pylist()).reshape(shape)[0]
     drawn = SubjectBootstrap(subjects, replicates=replicates, seed=seed)
     single = len(np.unique(subjects)) == len(subjects)
-    pairs = [_Pair(name, *row) for name, *row in zip(names, labels, *scores, strict=True)]
-    pairs = [pair for pair in pairs if count(pair.labels, subjects).enough]
+    pairs = [
+        _Pair(name, row, ours, theirs, count(row, subjects), single)
+        for name, row, ours, theirs in zip(names, labels, *scores, strict=True)
+    ]
+    pairs = [pair for pair in pairs if pair.counts.enough]
     if not pairs:
         raise EvaluationError(
             f"task '{task}': no class has {MINIMUM} subjects with it and {MINIMUM} without to compare on"
         )
     values = np.stack([pair.aurocs(drawn) for pair in pairs])  # [K, 2, 1 + R]
-    raw = [pair.p(single, value) for pair, value in zip(pairs, values, strict=True)]
+    raw = [pair.p(value) for pair, value in zip(pairs, values, strict=True)]
     rows = [
-        _contrast(task, pair.name, value, p, adjusted, pair.n, pair.positives)
+        _contrast(task, pair.name, value, pair.spread(value), (p, adjusted), pair.counts.n, pair.counts.positives)
         for pair, value, p, adjusted in zip(pairs, values, raw, holm(raw), strict=True)
     ]
     mean = values.mean(0)
-    p = _bootstrap_p(mean)
-    n, positives = max(pair.n for pair in pairs), sum(pair.positives for pair in pairs)
-    return [_contrast(task, None, mean, p, p, n, positives), *rows]
+    carrying = min(len(np.unique(subjects)), sum(pair.counts.effective for pair in pairs))
+    spread = _Spread.of(mean, np.inf if single else carrying - 1, carrying)
+    p = spread.p(float(mean[0, 0] - mean[1, 0]))
+    n, positives = max(pair.counts.n for pair in pairs), sum(pair.counts.positives for pair in pairs)
+    return [_contrast(task, None, mean, spread, (p, p), n, positives), *rows]
+
+
+@dataclass(frozen=True)
+class _Spread:
+    """How far a difference may be from the truth.
+
+    Two figures that no draw of subjects moves, such as 1 and 0.5 of a score that is always the same, have no standard
+    error. Then as many subjects say so in a row: the p is that of the sign test, the interval the exact binomial bound.
+
+    Attributes:
+        error: its standard error over draws of subjects.
+        freedom: degrees of freedom; infinite where every subject has one unit, of which the normal is wide enough.
+        effective: subjects that carry the difference.
+    """
+
+    error: float
+    freedom: float
+    effective: int
+
+    @classmethod
+    def of(cls, values: Floats, freedom: float, effective: int) -> _Spread:
+        """Of two figures and their replicates, [2, 1 + R]."""
+        return cls(float(np.nanstd(values[0, 1:] - values[1, 1:], ddof=1)), freedom, effective)
+
+    def p(self, difference: float) -> float:
+        """Two-sided, of no difference."""
+        if abs(difference) < _NOTHING:
+            return 1.0
+        if self.error <= _NOTHING:
+            return float(2 * 0.5**self.effective)
+        return float(2 * student.sf(abs(difference) / self.error, self.freedom))
+
+    def reach(self, difference: float) -> float:
+        """Of the 95 % interval to both sides."""
+        if self.error <= _NOTHING < abs(difference):
+            return float(1 - ((1 - LEVEL) / 2) ** (1 / self.effective))
+        return float(student.ppf((1 + LEVEL) / 2, self.freedom)) * self.error
 
 
 @dataclass(frozen=True)
@@ -115,14 +160,8 @@ class _Pair:
     labels: npt.NDArray[np.int8]
     first: Floats
     second: Floats
-
-    @property
-    def n(self) -> int:
-        return int((self.labels >= 0).sum())
-
-    @property
-    def positives(self) -> int:
-        return int((self.labels == 1).sum())
+    counts: Counts
+    single: bool
 
     def aurocs(self, drawn: SubjectBootstrap) -> Floats:
         """[2, 1 + R] of both, the figure itself and its replicates."""
@@ -135,11 +174,14 @@ class _Pair:
             found.append(np.concatenate(parts))
         return np.stack(found)
 
-    def p(self, single: bool, values: Floats) -> float:
-        if not single:
-            return _bootstrap_p(values)
+    def spread(self, values: Floats) -> _Spread:
+        sides = self.counts.positive_subjects, self.counts.negative_subjects
+        return _Spread.of(values, np.inf if self.single else welch_freedom(*sides), self.counts.effective)
+
+    def p(self, values: Floats) -> float:
         known = self.labels >= 0
-        return delong(self.labels[known] == 1, self.first[known], self.second[known]).p
+        found = delong(self.labels[known] == 1, self.first[known], self.second[known])
+        return found.p if self.single and found.error else self.spread(values).p(float(values[0, 0] - values[1, 0]))
 
 
 def holm(values: Sequence[float]) -> list[float]:
@@ -152,21 +194,10 @@ def holm(values: Sequence[float]) -> list[float]:
     return adjusted
 
 
-def _bootstrap_p(values: Floats) -> float:
-    difference = values[0] - values[1]
-    error = float(np.nanstd(difference[1:], ddof=1))
-    if error <= 1e-12:
-        return 1.0 if abs(difference[0]) < 1e-12 else 0.0
-    return float(2 * norm.sf(abs(difference[0]) / error))
-
-
 def _contrast(
-    task: str, name: str | None, values: Floats, p: float, adjusted: float, n: int, positives: int
+    task: str, name: str | None, values: Floats, spread: _Spread, p: tuple[float, float], n: int, positives: int
 ) -> Contrast:
-    difference = values[0] - values[1]
-    reach = float(norm.ppf(0.975)) * float(np.nanstd(difference[1:], ddof=1))
-    value = float(difference[0])
-    return Contrast(
-        task, name, float(values[0, 0]), float(values[1, 0]), value, value - reach, value + reach, p, adjusted, n,
-        positives,
-    )  # fmt: skip
+    first, second = values[:, 0].tolist()
+    reach = spread.reach(first - second)
+    low, high = max(-1.0, first - second - reach), min(1.0, first - second + reach)
+    return Contrast(task, name, first, second, first - second, low, high, *p, n, positives)

@@ -13,14 +13,21 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from voxtile.evaluation.figures.bootstrap import MINIMUM, Interval, SubjectBootstrap, logit_interval, normal_interval
+from voxtile.evaluation.figures.bootstrap import (
+    MINIMUM,
+    Interval,
+    SubjectBootstrap,
+    interval_of_mean,
+    logit_interval,
+    normal_interval,
+)
 from voxtile.evaluation.figures.metrics import Floats, Weights, ranking, recall
 from voxtile.evaluation.figures.rows import Average, Row, ScoreKind
 
 LabelMatrix: TypeAlias = npt.NDArray[np.int8]
 RANKING = ("auroc", "average_precision")
 DECISION = ("balanced_accuracy", "sensitivity", "specificity")
-_BOTH_SIDES = ("auroc", "balanced_accuracy")  # means over positives and negatives alike
+_SIDES = ("sensitivity", "specificity")
 
 
 @dataclass(frozen=True)
@@ -160,15 +167,16 @@ class FigureTable:
             decided = [n for n in measured if metric in RANKING or n not in scores.undecided]
             if not decided:
                 continue
-            averaged = "sensitivity" if self.exclusive and metric == "balanced_accuracy" else metric
-            macro = np.mean([measured[name][averaged] for name in decided], axis=0)
+            macro = {m: np.mean([measured[name][m] for name in decided], axis=0) for m in measured[decided[0]]}
+            if self.exclusive:
+                macro["balanced_accuracy"] = macro["sensitivity"]
             rows.append(self._average(scores, metric, "macro", macro, decided))
             if metric == "auroc":
-                self._macro_auroc[scores.model, scores.kind] = macro
+                self._macro_auroc[scores.model, scores.kind] = macro[metric]
             if pooled and len(decided) == len(self.reported) and not (self.exclusive and metric in DECISION):
-                rows.append(self._average(scores, metric, "micro", pooled[metric], self.reported))
+                rows.append(self._average(scores, metric, "micro", pooled, self.reported))
             if not (self.exclusive and metric == "balanced_accuracy"):
-                rows.extend(self._classes(scores, metric, {name: measured[name][metric] for name in decided}))
+                rows.extend(self._classes(scores, metric, {name: measured[name] for name in decided}))
         return rows
 
     def difference(self, model: str, baseline: str, kind: ScoreKind = "trivial") -> Difference | None:
@@ -183,7 +191,7 @@ class FigureTable:
         if pair[0] is None or pair[1] is None:
             return None
         values = pair[0] - pair[1]
-        interval = normal_interval(float(values[0]), values[1:])
+        interval = normal_interval(float(values[0]), values[1:], effective=self._carrying(self.reported))
         return Difference(model, baseline, float(values[0]), interval.low, interval.high, RANKING[0], "macro")
 
     def _measured(self, scores: Scores, names: Sequence[str]) -> dict[str, Floats]:
@@ -202,13 +210,11 @@ class FigureTable:
         classes = columns[places]
         return _Cells(units, classes, self._labels[units, classes] == 1)
 
-    def _classes(self, scores: Scores, metric: str, values: Mapping[str, Floats]) -> Iterator[Row]:
+    def _classes(self, scores: Scores, metric: str, measured: Mapping[str, Mapping[str, Floats]]) -> Iterator[Row]:
         for name, counts in self.counts.items():
-            if name in values:
-                bound = {"sensitivity": counts.positive_subjects, "specificity": counts.negative_subjects}
-                other = max(counts.positive_subjects, counts.negative_subjects) if metric in _BOTH_SIDES else None
-                interval = _interval(values[name], bound.get(metric, counts.effective), other)
-                yield self._row(scores, metric, "none", name, values[name], interval, counts.n, counts.positives)
+            if name in measured:
+                interval, values = self._interval(metric, measured[name], [name]), measured[name][metric]
+                yield self._row(scores, metric, "none", name, values, interval, counts.n, counts.positives)
             elif not counts.enough or name in scores.unfitted:
                 yield self._row(scores, metric, "none", name, None, Interval(None, None), counts.n, counts.positives)
 
@@ -218,13 +224,30 @@ class FigureTable:
         positives = sum(self.counts[name].positives for name in self.reported)
         return self._row(scores, metric, "macro", None, None, none, len(self._labels), positives)
 
-    def _average(self, scores: Scores, metric: str, average: Average, values: Floats, names: Sequence[str]) -> Row:
+    def _average(
+        self, scores: Scores, metric: str, average: Average, measured: Mapping[str, Floats], names: Sequence[str]
+    ) -> Row:
         known = (self._labels[:, [self._column[name] for name in names]] >= 0).any(axis=1)
         positives = sum(self.counts[name].positives for name in names)
-        effective = min(self._subjects, sum(self.counts[name].effective for name in names))
-        return self._row(
-            scores, metric, average, None, values, _interval(values, effective), int(known.sum()), positives
-        )
+        interval = self._interval(metric, measured, names)
+        return self._row(scores, metric, average, None, measured[metric], interval, int(known.sum()), positives)
+
+    def _interval(self, metric: str, measured: Mapping[str, Floats], names: Sequence[str]) -> Interval:
+        """Of a figure of one class, or of an average over several, by every metric's figure and its replicates."""
+        if metric == "balanced_accuracy" and not self.exclusive:
+            sides = [(float(measured[side][0]), self._interval(side, measured, names)) for side in _SIDES]
+            return interval_of_mean(*sides)
+        values, effective, other = measured[metric], self._carrying(names), None
+        if len(names) == 1:
+            counts = self.counts[names[0]]
+            sides_of = {"sensitivity": counts.positive_subjects, "specificity": counts.negative_subjects}
+            effective = sides_of.get(metric, counts.effective)
+            other = max(sides_of.values()) if metric == "auroc" else None
+        return logit_interval(float(values[0]), values[1:], effective=effective, other=other)
+
+    def _carrying(self, names: Sequence[str]) -> int:
+        """Subjects that carry an average over classes."""
+        return min(self._subjects, sum(self.counts[name].effective for name in names))
 
     def _row(
         self,
@@ -251,7 +274,3 @@ class FigureTable:
             n,
             positives,
         )
-
-
-def _interval(values: Floats, effective: int, other: int | None = None) -> Interval:
-    return logit_interval(float(values[0]), values[1:], effective=effective, other=other)

@@ -44,6 +44,7 @@ class Figures:
         for question in asked.own:
             choices[question.kind, question.is_closed].add(question.answer)
         self._choices = choices
+        self.subjects = len(np.unique(asked.units.subjects))
 
     def rows(self, model: str, kind: ScoreKind, texts: Sequence[str]) -> list[Row]:
         """Accuracy of all, of closed, chosen and open ones, and of each kind; F1 of open ones; refusals."""

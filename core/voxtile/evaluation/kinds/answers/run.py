@@ -93,7 +93,7 @@ def difference(figures: Figures, told: Told) -> tuple[Difference, ...]:
     values = None if other is None else figures.gained(told[ANSWERS, "model"], told[other, "trivial"])
     if other is None or values is None:
         return ()
-    interval = normal_interval(float(values[0]), values[1:])
+    interval = normal_interval(float(values[0]), values[1:], effective=figures.subjects)
     return (Difference(ANSWERS, other, float(values[0]), interval.low, interval.high, HEADLINE, "micro"),)
 
 

@@ -166,7 +166,7 @@ class _Rates:
         values = self._rate(VERDICTS[0], [own], every) - self._rate(VERDICTS[0], mixed, every)
         if self._subjects < MINIMUM:
             return None
-        interval = normal_interval(float(values[0]), values[1:])
+        interval = normal_interval(float(values[0]), values[1:], effective=self._subjects)
         value = float(values[0])
         return Difference(NAME, "another subject's facts", value, interval.low, interval.high, VERDICTS[0], "micro")
 

@@ -43,6 +43,7 @@ class RatioTable:
         self._task, self._classes, self._subjects = task, tuple(classes), subjects
         self._draws = SubjectBootstrap(subjects, replicates=replicates, seed=seed)
         self._means: dict[tuple[str, ScoreKind], Floats] = {}
+        self._carrying = 0  # subjects of the phrase that fewest have, of those in the mean
 
     def rows(self, model: str, kind: ScoreKind, ratios: Ratios) -> list[Row]:
         """Rows of every metric given: a class each where enough subjects have evidence, then the mean of those."""
@@ -58,6 +59,7 @@ class RatioTable:
             n = min((effective[k] for k in kept), default=0)
             rows.append(self._row(model, kind, metric, None, mean, n, below[:, kept]))
             if metric == HEADLINE and mean is not None:
+                self._carrying = n
                 self._means[model, kind] = mean
         return rows
 
@@ -67,7 +69,7 @@ class RatioTable:
         if pair[0] is None or pair[1] is None:
             return None
         values = pair[0] - pair[1]
-        found = normal_interval(float(values[0]), values[1:])
+        found = normal_interval(float(values[0]), values[1:], effective=self._carrying)
         return Difference(model, baseline, float(values[0]), found.low, found.high, HEADLINE, "macro")
 
     def _measured(self, above: Floats, below: Floats) -> Floats:

@@ -180,7 +180,7 @@ class _Search:
         if self._few:
             return None
         values = self._means["model"] - self._means["trivial"]
-        interval = normal_interval(float(values[0]), values[1:])
+        interval = normal_interval(float(values[0]), values[1:], effective=len(np.unique(self._subjects)))
         metric = f"map@{self._task.cutoffs[0]}"
         return Difference(model, NAME, float(values[0]), interval.low, interval.high, metric, "none")
 

@@ -78,7 +78,7 @@ class ShareTable:
         if pair[0] is None or pair[1] is None:
             return None
         values = pair[0] - pair[1]
-        found = normal_interval(float(values[0]), values[1:])
+        found = normal_interval(float(values[0]), values[1:], effective=len(np.unique(self._subjects)))
         return Difference(model, baseline, float(values[0]), found.low, found.high, metric, "micro")
 
     def _row(self, model: str, kind: ScoreKind, metric: str, name: str | None, values: Floats) -> Row:
@@ -93,7 +93,7 @@ class ShareTable:
             measured = np.concatenate(drawn)
             figure = float(measured[0])
             interval = (
-                normal_interval(figure, measured[1:])
+                normal_interval(figure, measured[1:], effective=effective)
                 if metric in UNBOUNDED
                 else logit_interval(figure, measured[1:], effective=effective)
             )

@@ -52,7 +52,10 @@ class NumberTable:
         """Whether ten subjects have this number, and not all the same one."""
         known = np.isfinite(self._numbers[:, target])
         varies = len(np.unique(self._numbers[known, target])) > 1
-        return bool(varies and len(np.unique(self._subjects[known])) >= MINIMUM)
+        return bool(varies and self._known_subjects(target) >= MINIMUM)
+
+    def _known_subjects(self, target: int) -> int:
+        return len(np.unique(self._subjects[np.isfinite(self._numbers[:, target])]))
 
     def rows(self, model: str, kind: ScoreKind, told: Sequence[Floats]) -> list[Row]:
         """A row a target and metric; means over several predictions [N, T] where there are."""
@@ -69,7 +72,8 @@ class NumberTable:
                 draws = draws.quarter()
             values = np.mean([_measured(truth, part[known, t], draws) for part in told], axis=0)
             self._drawn[kind, t] = values[:, METRICS.index(HEADLINE)]
-            rows += [self._row(model, kind, metric, name, values[:, m], count) for m, metric in enumerate(METRICS)]
+            rows += [self._row(model, kind, metric, name, values[:, m], count, self._known_subjects(t))
+                     for m, metric in enumerate(METRICS)]  # fmt: skip
         return rows
 
     def differences(self, model: str, baseline: str) -> tuple[Difference, ...]:
@@ -77,25 +81,34 @@ class NumberTable:
         for t in range(len(self._targets)):
             if ("model", t) in self._drawn and ("trivial", t) in self._drawn:
                 values = self._drawn["model", t] - self._drawn["trivial", t]
-                found = normal_interval(float(values[0]), values[1:])
+                found = normal_interval(float(values[0]), values[1:], effective=self._known_subjects(t))
                 return (Difference(model, baseline, float(values[0]), found.low, found.high, HEADLINE, "none"),)
         return ()
 
-    def _row(self, model: str, kind: ScoreKind, metric: str, name: str, values: Floats | None, count: int) -> Row:
+    def _row(
+        self, model: str, kind: ScoreKind, metric: str, name: str, values: Floats | None, count: int, subjects: int = 0
+    ) -> Row:
         figure, interval = None, Interval(None, None)
         if values is not None and np.isfinite(values[0]):
             figure = float(values[0])
-            interval = _interval(metric, figure, values[1:])
+            interval = _interval(metric, figure, values[1:], subjects)
         return Row(self._task, model, kind, metric, "none", name, figure, interval.low, interval.high, count, count)
 
 
-def _interval(metric: str, value: float, replicates: Floats) -> Interval:
-    """Of a correlation symmetric in Fisher's z (Fisher, Metron 1:3-32, 1921), of the others in the figure itself."""
+def _interval(metric: str, value: float, replicates: Floats, subjects: int) -> Interval:
+    """Of a correlation symmetric in Fisher's z (Fisher, Metron 1:3-32, 1921), of an error in its logarithm.
+
+    The standard error is carried there by the delta method. Of R² it is symmetric in the figure itself.
+    """
     if metric == "spearman" and abs(value) < 1:
-        found = normal_interval(float(np.arctanh(value)), replicates / (1 - value**2))  # by the derivative of arctanh
+        found = normal_interval(float(np.arctanh(value)), replicates / (1 - value**2), effective=subjects)
         low, high = (None if end is None else float(np.tanh(end)) for end in (found.low, found.high))
         return Interval(low, high)
-    found = normal_interval(value, replicates)
+    if metric == "mae" and value > 0:
+        found = normal_interval(float(np.log(value)), replicates / value, effective=subjects)
+        low, high = (None if end is None else float(np.exp(end)) for end in (found.low, found.high))
+        return Interval(low, high)
+    found = normal_interval(value, replicates, effective=subjects)
     return found if metric != "r2" or found.high is None else Interval(found.low, min(1.0, found.high))
 
 

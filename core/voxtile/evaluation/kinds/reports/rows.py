@@ -66,7 +66,8 @@ class ReportFigures:
         values = own[0].values(self.drawn) - others[0][0].values(self.drawn)
         if not np.isfinite(values[0]):
             return ()
-        interval = normal_interval(float(values[0]), values[1:])
+        subjects = len(np.unique(self._units.subjects))
+        interval = normal_interval(float(values[0]), values[1:], effective=subjects)
         return (Difference(DRAFTS, TRIVIAL, float(values[0]), interval.low, interval.high, HEADLINE, "micro"),)
 
     def _row(self, told: Told, ratio: Ratio) -> Row:

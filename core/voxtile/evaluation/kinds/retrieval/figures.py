@@ -89,7 +89,7 @@ class RecallTable:
         if pair[0] is None or pair[1] is None or self.refused:
             return None
         values = pair[0] - pair[1]
-        interval = normal_interval(float(values[0]), values[1:])
+        interval = normal_interval(float(values[0]), values[1:], effective=self._effective)
         return Difference(model, baseline, float(values[0]), interval.low, interval.high, MEAN, "macro")
 
     def _measured(self, direction: Direction, values: Floats) -> Floats:

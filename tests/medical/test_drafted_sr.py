@@ -15,6 +15,7 @@ from voxtile.assist.speaking.replies import WARNING
 from voxtile.cli.main import main
 from voxtile.corpus.reader import Corpus
 from voxtile.data import VolumePreset
+from voxtile.errors import InputError
 from voxtile.formats.dicom_seg import Segment, write_segments
 from voxtile.formats.dicom_sr import Finding, write_drafted_sr
 from voxtile.types import Turn
@@ -110,6 +111,14 @@ def test_findings_refer_to_the_segments_that_show_them(tmp_path, scan, enhanced)
     [shown] = [part.ReferencedSOPSequence[0] for part in segments]
     assert (shown.ReferencedSOPInstanceUID, shown.ReferencedSegmentNumber) == (dcmread(seg).SOPInstanceUID, 1)
     assert complaints(out) == []
+
+
+def test_a_draft_without_a_finding_is_refused_in_a_sentence(tmp_path, scan):
+    convert_dicom(scan, tmp_path / "corpus", engine="inline", deidentify=False)
+    corpus = Corpus(tmp_path / "corpus")
+    sample = corpus.source(corpus.table("samples", with_root=True).to_pylist()[0])
+    with pytest.raises(InputError, match=r"the draft states no finding .* leave --to out"):
+        write_drafted_sr(corpus, sample, [], ["A remark."], tmp_path / "sr.dcm", scan)
 
 
 @pytest.mark.parametrize(

@@ -24,7 +24,7 @@ from voxtile.corpus.reader import Corpus
 from voxtile.corpus.schema import DESCRIPTIVE, MEASURED
 from voxtile.corpus.source import StoredSample
 from voxtile.corpus.storage import publish_all
-from voxtile.errors import CorpusError
+from voxtile.errors import CorpusError, InputError
 from voxtile.formats.dicom import SOP_CLASSES, derived_uid, slice_headers
 from voxtile.formats.dicom_originals import original_series
 from voxtile.formats.optional import require
@@ -119,16 +119,21 @@ def write_drafted_sr(
     Args:
         corpus: of the sample.
         sample: what was reported on.
-        findings: may be none.
+        findings: one or more.
         remarks: sentences about the whole: warnings, and what names no finding.
         out: the file.
         series: folder with the sample's own DICOM series.
 
     Raises:
-        InputError: the folder does not hold the series of the sample.
+        InputError: there is no finding, or the folder does not hold the series of the sample.
         MissingExtraError: highdicom is not installed.
     """
     require("highdicom", "medical")
+    if not findings:
+        raise InputError(
+            "the draft states no finding that the rules of reports know, and a DICOM measurement report holds one or "
+            "more; leave --to out for the text alone"
+        )
     sources = original_series(series, sample, corpus.roots[sample.meta.get("corpus") or 0])
     return publish_all([(out, partial(_write, sample, findings, sources, remarks))])
 

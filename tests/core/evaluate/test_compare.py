@@ -192,7 +192,7 @@ def test_figures_that_no_draw_moves_have_no_p_of_zero_and_no_interval_without_wi
 
 
 def test_of_clustered_subjects_the_difference_has_students_t_of_both_sides():
-    """Twelve subjects with and eighteen without, of one to five units: the normal quantile rejects 7 % by luck."""
+    """Twelve subjects with and eighteen without, of one to five units."""
     rng = np.random.default_rng(0)
     owner = np.repeat(np.arange(30), rng.integers(1, 6, 30))
     labels, subjects = (np.arange(30) < 12)[owner], owner.astype(str).tolist()

@@ -75,13 +75,14 @@ class VolumePreset(BasePreset):
         shape: output voxels (z, y, x).
         spacing: output spacing in mm (z, y, x), or `native` to keep the source's.
         windows: (low, high) in the source's units, a channel each; empty: one channel from the 0.5th to the 99.5th
-            percentile of the volume, for units that mean nothing across scanners (MR).
+            percentile of what the grid holds, padding too, for units that mean nothing across scanners (MR). Where the
+            grid cuts volumes or is larger than they are, take `StudyPreset`, whose percentiles are of the whole volume.
         value_range: what a window maps to; values beyond are clipped.
         units: required units, or None for any.
         modalities: accepted modalities; empty accepts all.
         coordinates: append three channels with the place in the grid, from -1 to 1 along z, y and x.
         pad: value outside the volume, in the source's units; None: the lowest window's low end (percentiles: the
-            volume's minimum).
+            minimum of what is read).
         crop: training takes the `centre`, or a `random` box of the volume (only its chunks are read); evaluation always
             takes the centre.
         augment: random changes in training.

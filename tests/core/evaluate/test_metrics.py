@@ -87,3 +87,10 @@ def test_calibration_of_perfect_and_of_inverted_probabilities():
     bad = calibration(~labels, scores)
     assert bad.error == pytest.approx(0.9, abs=1e-9)
     np.testing.assert_array_equal(bad.sizes, [1000, 1000])
+
+
+def test_a_threshold_between_neighbouring_numbers_parts_them():
+    """Sigmoids of a sharp model end at 1 and at the number below it, whose mean rounds to 1."""
+    below = np.nextafter(1.0, 0.0)
+    labels, scores = np.array([False, False, True, True]), np.array([0.2, below, 1.0, 1.0])
+    np.testing.assert_array_equal(scores > best_threshold(labels, scores), labels)

@@ -129,7 +129,8 @@ def best_threshold(labels: Labels, scores: Floats) -> float | None:
     gain = (sensitivity + specificity)[:-1]
     best = np.flatnonzero(gain >= gain.max() - 1e-12)
     index = best[len(best) // 2]
-    return float((values[index] + values[index + 1]) / 2)
+    middle = (values[index] + values[index + 1]) / 2
+    return float(middle if middle < values[index + 1] else values[index])  # of neighbours it rounds to the larger
 
 
 def _after_zero(sums: Floats) -> Floats:

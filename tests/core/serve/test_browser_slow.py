@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from browsing import NEEDED, at_an_address, chromium, tab, until
 from judging import copied, stored
-from serve_corpus import VOLUME
+from serve_corpus import PATCH, SCENE, VOLUME
 
 pytest.importorskip("fastapi", reason="the extra serve is not installed")
 pytest.importorskip("playwright.sync_api", reason="playwright drives the browser")
@@ -118,6 +118,14 @@ def test_every_error_is_shown_not_the_first_alone(page, address):
         page.get_by_text("no sample of this corpus has this uid").wait_for()
         page.goto(f"{address}#/")
         page.locator(".results li").first.wait_for()
+
+
+@pytest.mark.parametrize(("uid", "asked"), [(PATCH, "**/picture"), (SCENE, "**/picture*"), (VOLUME, "**/volume.nii")])
+def test_an_image_that_does_not_come_says_why(page, address, uid, asked):
+    page.route(asked, lambda route: route.fulfill(status=500, json={"error": "the corpus is away"}))
+    page.goto(f"{address}#/sample/{uid}")
+    page.get_by_text("the corpus is away").wait_for()
+    assert page.get_by_text("Unable to open").locator("visible=true").count() == 0
 
 
 def test_planes_as_pictures_have_the_shape_of_their_millimetres_and_say_their_sides(page, address):

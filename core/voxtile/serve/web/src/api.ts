@@ -249,9 +249,14 @@ export async function sendImage(image: File, modality: string): Promise<string> 
 }
 
 async function request<T>(path: string, init: RequestInit): Promise<T> {
+  return (await (await reach(`api/${path}`, init)).json()) as T;
+}
+
+/** An answer that is none of a refusal. */
+export async function reach(address: string, init: RequestInit = {}): Promise<Response> {
   let answer: Response;
   try {
-    answer = await fetch(`api/${path}`, init);
+    answer = await fetch(address, init);
   } catch {
     throw new Refused(0, "The server does not answer; look whether voxtile serve still runs.");
   }
@@ -259,7 +264,7 @@ async function request<T>(path: string, init: RequestInit): Promise<T> {
     const said = await answer.json().catch(() => null);
     throw new Refused(answer.status, said?.error ?? SAID[answer.status] ?? `The server answered ${answer.status}.`);
   }
-  return (await answer.json()) as T;
+  return answer;
 }
 
 /** An answer of the assistant as it is written: server-sent events, as OpenAI's interface has them. */

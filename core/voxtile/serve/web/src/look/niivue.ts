@@ -1,7 +1,7 @@
 /** NiiVue over a volume and the labels of its regions. */
 
 import { Niivue, type NVImage, SLICE_TYPE } from "@niivue/niivue";
-import { file, type Known, type Shown } from "../api";
+import { file, type Known, reach, type Shown } from "../api";
 import type { Overlay } from "./viewer";
 
 const VIEWS: Record<string, SLICE_TYPE> = {
@@ -109,9 +109,7 @@ export async function openNiivue(canvas: HTMLCanvasElement, known: Known, shown:
 }
 
 async function bytes(uid: string, name: string, query: Record<string, string> = {}): Promise<ArrayBuffer> {
-  const answer = await fetch(file(uid, name, query));
-  if (!answer.ok) throw new Error((await answer.json().catch(() => null))?.error ?? "The volume cannot be read.");
-  return answer.arrayBuffer();
+  return (await reach(file(uid, name, query))).arrayBuffer();
 }
 
 /** Label n has the colour of the nth region. */

@@ -5,7 +5,7 @@ import OpenSeadragon from "openseadragon";
 import { slideAddress } from "../address";
 import { ask, file, type Known, type Shown, type Zoomed } from "../api";
 import { tiles } from "./tiles";
-import { type Overlay, overlayPicture, type Viewer } from "./viewer";
+import { type Overlay, overlayPicture, sayWhy, type Viewer } from "./viewer";
 
 const TILED_FROM = 4096; // pixels of a side: more than some browsers hold as one picture
 const SMOOTH_FROM = 512; // pixels; smaller pictures are shown with visible pixels
@@ -45,6 +45,8 @@ export async function showPatch(place: HTMLElement, known: Known, shown: Shown):
     visibilityRatio: 0.5,
     gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: true },
   });
+  viewer.addHandler("open-failed", () => void sayWhy(place, file(known.uid, "picture")));
+  viewer.addHandler("tile-load-failed", (event) => void sayWhy(place, event.tile.getUrl()));
   const outlines: HTMLElement[] = [];
   viewer.addOnceHandler("open", () => {
     const size = viewer.world.getItemAt(0).getContentSize();

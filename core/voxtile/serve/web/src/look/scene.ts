@@ -4,7 +4,7 @@ import L from "leaflet";
 import "leaflet/dist/leaflet.css";
 import { html, nothing, render } from "lit";
 import { file, type Known, type Shown } from "../api";
-import { type Overlay, overlayPicture, type Viewer } from "./viewer";
+import { type Overlay, overlayPicture, sayWhy, type Viewer } from "./viewer";
 
 export async function showScene(place: HTMLElement, known: Known, shown: Shown): Promise<Viewer> {
   const [width, height] = [shown.width ?? 1, shown.height ?? 1];
@@ -22,6 +22,7 @@ export async function showScene(place: HTMLElement, known: Known, shown: Shown):
   const map = L.map(place.querySelector(".canvas") as HTMLElement, { crs: L.CRS.Simple, attributionControl: false, minZoom: -6, maxZoom: 6, zoomSnap: 0.25 });
   const frame = L.latLngBounds([0, 0], [height, width]);
   picture = L.imageOverlay(source(shown.bands[0]), frame, { alt: "the scene", className: "pixels" }).addTo(map);
+  picture.on("error", () => void sayWhy(place, picture.getElement()!.src));
   map.fitBounds(frame);
   const marks = L.layerGroup().addTo(map);
   for (const region of known.regions) {

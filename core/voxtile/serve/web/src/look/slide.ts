@@ -7,6 +7,7 @@ import { type About, ask, type Outlined, type Zoomed } from "../api";
 import { withoutInjectedStyle } from "./patch";
 import { slidePhrase } from "./slide_phrase";
 import { tiles } from "./tiles";
+import { sayWhy } from "./viewer";
 
 export async function slidePage(root: HTMLElement, uid: string): Promise<() => void> {
   document.title = "Slide – voxtile";
@@ -41,6 +42,7 @@ export async function slidePage(root: HTMLElement, uid: string): Promise<() => v
     showNavigationControl: false, drawer: "canvas", maxZoomPixelRatio: 4, visibilityRatio: 0.5,
     gestureSettingsMouse: { clickToZoom: false, dblClickToZoom: true },
   });
+  viewer.addHandler("tile-load-failed", (event) => void sayWhy(root.querySelector(".slide") as HTMLElement, event.tile.getUrl()));
   const place = ([x0, y0, x1, y1]: number[]) => viewer.world.getItemAt(0).imageToViewportRectangle(x0!, y0!, x1! - x0!, y1! - y0!);
   const own = () => place(slide.box);
   viewer.addOnceHandler("open", () => {

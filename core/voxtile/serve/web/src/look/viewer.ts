@@ -1,6 +1,6 @@
 /** What all viewers offer, and what can be laid over the image. */
 
-import { file } from "../api";
+import { file, reach } from "../api";
 
 /** A phrase as the model shows it: its map, or its mask where a target is believed to be there. */
 export interface Overlay {
@@ -22,6 +22,13 @@ export interface Viewer {
 export function asked(over: Overlay): Record<string, string | number> {
   const plain = { phrase: over.phrase, method: over.method };
   return over.kind === "map" ? plain : { ...plain, threshold: over.threshold, presence: over.least };
+}
+
+/** Say below an image why it is not there: what a browser shows in its place does not. */
+export async function sayWhy(place: HTMLElement, address: string): Promise<void> {
+  const said = await reach(address).then(() => "This browser cannot show the picture.", (error: Error) => error.message);
+  const notice = place.querySelector(".notice") ?? place.appendChild(document.createElement("p"));
+  Object.assign(notice, { className: "notice", role: "alert", textContent: said });
 }
 
 /** Address of the picture of a phrase over a flat sample. */

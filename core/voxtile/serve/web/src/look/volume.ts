@@ -4,7 +4,7 @@ import { html, nothing, render } from "lit";
 import { ref } from "lit/directives/ref.js";
 import { ask, type Companion, file, type Known, type Shown } from "../api";
 import { type Fused, openNiivue } from "./niivue";
-import { asked, type Overlay, type Viewer } from "./viewer";
+import { asked, type Overlay, sayWhy, type Viewer } from "./viewer";
 
 /** What lies at the left and at the top of a plane as it hangs. */
 const SIDES: Record<string, [string, string]> = { axial: ["R", "A"], coronal: ["R", "S"], sagittal: ["A", "S"] };
@@ -35,7 +35,7 @@ export async function showVolume(place: HTMLElement, known: Known, shown: Shown)
     const shaped = (image?: Element) => {
       if (image) (image as HTMLElement).style.aspectRatio = `${stack.width_mm} / ${stack.height_mm}`; // millimetres, not voxels
     };
-    return html`<figure class="plane"><div><img src=${source} alt=${`${stack.name} plane ${at[number]! + 1}`} ${ref(shaped)} />
+    return html`<figure class="plane"><div><img src=${source} alt=${`${stack.name} plane ${at[number]! + 1}`} ${ref(shaped)} @error=${() => void sayWhy(place, source)} />
       ${sides ? html`<span class="left">${sides[0]}</span><span class="top">${sides[1]}</span>` : nothing}</div>
       <figcaption><label>${stack.name}, ${at[number]! + 1} of ${stack.count}
         <input type="range" min="0" max=${stack.count - 1} .value=${String(at[number])} @input=${move} /></label></figcaption></figure>`;

@@ -44,7 +44,6 @@ from voxtile_datasets.captions.strategies.translate import Translate
 ALL = (
     Fuse, Describe, DescribeReviseSummarise, Roi, Five, ShortDense, QuestionsAnswers, Translate, FuseExperts,
 )  # fmt: skip
-SEES = {Describe, DescribeReviseSummarise}
 SECRET = "0123456789abcdef0123456789abcdef"
 RAW = "A 12 mm nodule is seen in the left lung, with emphysema."
 TEMPLATE = "There is a 12 mm nodule in the left lung. There is no pleural effusion."

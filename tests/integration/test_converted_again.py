@@ -18,7 +18,6 @@ from voxtile.engine.run import RunOptions
 from voxtile.stages.verify.corpus import verify
 
 TABLES = ("samples", "captions", "facts", "regions", "scopes", "scores", "splits")
-COARSE = ("--mpp", "2")
 PLACES = ("shard", "offset", "mask_shard", "mask_offset")  # where bytes lie depends on the run that wrote them
 
 

@@ -56,11 +56,10 @@ class GeometryColumn:
         box[:] = min(box[0], low_x), min(box[1], low_y), max(box[2], high_x), max(box[3], high_y)
         return low_x, low_y, high_x, high_y
 
-    def metadata(self, column: str = "geometry", *, has_boxes: bool = False) -> bytes:
+    def metadata(self, *, has_boxes: bool = False) -> bytes:
         """The value of the `geo` key.
 
         Args:
-            column: name of the geometry column.
             has_boxes: a struct column `bbox` gives the box of each row.
         """
         description: dict[str, object] = {"encoding": "WKB", "geometry_types": sorted(self.types)}
@@ -68,15 +67,15 @@ class GeometryColumn:
             description["bbox"] = self.box
         if has_boxes:
             description["covering"] = {"bbox": {side: [BBOX_COLUMN, side] for side in _SIDES}}
-        return json.dumps({"version": "1.1.0", "primary_column": column, "columns": {column: description}}).encode()
+        columns = {"geometry": description}
+        return json.dumps({"version": "1.1.0", "primary_column": "geometry", "columns": columns}).encode()
 
 
-def geo_metadata(geometries: Iterable[bytes], column: str = "geometry") -> bytes:
+def geo_metadata(geometries: Iterable[bytes]) -> bytes:
     """Build the value of the `geo` key for a part.
 
     Args:
-        geometries: the non-null WKB values of the column.
-        column: its name.
+        geometries: the non-null WKB values of its column `geometry`.
 
     Raises:
         ValueError: a value is not two-dimensional WKB.
@@ -84,7 +83,7 @@ def geo_metadata(geometries: Iterable[bytes], column: str = "geometry") -> bytes
     found = GeometryColumn()
     for wkb in geometries:
         found.add(wkb)
-    return found.metadata(column)
+    return found.metadata()
 
 
 def outlines(wkb: bytes) -> list[Ring]:

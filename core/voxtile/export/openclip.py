@@ -126,20 +126,6 @@ def uses_quick_gelu(part: nn.Module) -> bool:
     return any(type(module).__name__ == "QuickGELU" for module in part.modules())
 
 
-def picture_preset(source: Source, target: str) -> ImagePreset:
-    """The preset, where it reads pictures.
-
-    Raises:
-        ExportError: it does not.
-    """
-    if not isinstance(source.preset, ImagePreset):
-        raise ExportError(
-            f"{target} has no preprocessing like {type(source.preset).__name__}, only that of pictures; export the "
-            "model with --to onnx, which states the preset beside it"
-        )
-    return source.preset
-
-
 def _model_config(source: Source, image: OpenClipImage, text: OpenClipText) -> dict[str, Any]:
     import open_clip
 

@@ -23,7 +23,6 @@ STATED = {
     2: {"renal_stone"},
     3: {"liver_lesion", "renal_stone", "splenomegaly"},
 }
-UNASKABLE = {OPEN, "receptor_status"}
 
 
 def of_kind(talks, kind):

@@ -62,14 +62,14 @@ class Overview:
     problem: str | None = None
 
 
-def make_overviews(corpus: Corpus, limit: int = SHOWN) -> tuple[list[Overview], int]:
+def make_overviews(corpus: Corpus) -> tuple[list[Overview], int]:
     """The first overviews that carry masks, at random but repeatable, and how many there are in all."""
     connection = corpus.connection()
     try:
         query = f"FROM samples WHERE kind = '{OVERVIEW}' AND uid IN (SELECT uid FROM regions)"
         total = connection.execute(f"SELECT count(*) {query}").fetchone() or (0,)
         uids = [
-            uid for (uid,) in connection.execute(f"SELECT uid {query} ORDER BY md5(uid) LIMIT ?", [limit]).fetchall()
+            uid for (uid,) in connection.execute(f"SELECT uid {query} ORDER BY md5(uid) LIMIT ?", [SHOWN]).fetchall()
         ]
         boxes = {
             uid: connection.execute(

@@ -24,6 +24,7 @@ from voxtile.stages.inspect.regions import ShownRegion
 _LONGEST_PX = 420  # of a plane on the page
 _PICTURE_PX = 900
 _STORED = "as stored"
+_MOST_REGIONS = 6  # with planes of their own
 _FILL = 0.28  # how strongly a mask tints what it covers
 _SAMPLED = 64  # planes at most from which a range is taken
 # Cut across array axis → name, and the axes that become rows and columns. Arrays run right, front and up (RAS+), and
@@ -49,13 +50,12 @@ class PlaneRow:
     planes: tuple[Plane, ...]
 
 
-def volume_rows(source: StoredSample, regions: Sequence[ShownRegion], *, most_regions: int = 6) -> list[PlaneRow]:
+def volume_rows(source: StoredSample, regions: Sequence[ShownRegion]) -> list[PlaneRow]:
     """Three planes of a volume in each of its windows, through its first region or its middle; then the others.
 
     Args:
         source: a sample with axes ZYX.
-        regions: the most telling first.
-        most_regions: how many get planes of their own; their box and measured lines are drawn there.
+        regions: the most telling first; the first few get planes of their own, with their box and measured lines.
 
     Raises:
         CorpusError: the sample cannot be read.
@@ -70,7 +70,7 @@ def volume_rows(source: StoredSample, regions: Sequence[ShownRegion], *, most_re
     rows = [PlaneRow(start + window.text, _three(source, shape, first, window, regions)) for window in windows]
     rows += [
         PlaneRow(f"{region.phrase}: {windows[0].text}", _three(source, shape, region, windows[0], regions))
-        for region in placed[1:most_regions]
+        for region in placed[1:_MOST_REGIONS]
     ]
     return rows
 

@@ -6,7 +6,6 @@ all hold a measurement; `{"receptors": {"ER": "positive"}}` holds the words "ER 
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -52,16 +51,6 @@ class Leaf:
             return name if self.value else f"no {name}"
         value = f"{self.value:g}" if isinstance(self.value, float) else str(self.value)
         return f"{name} {value.replace('_', ' ')}"
-
-
-def attributes_of(value: Any) -> Row:  # noqa: ANN401
-    """The attributes of a row, given as JSON or as a mapping."""
-    if isinstance(value, str):
-        try:
-            value = json.loads(value)
-        except ValueError:
-            return {}
-    return value if isinstance(value, Mapping) else {}
 
 
 def leaves(attributes: Row) -> list[Leaf]:

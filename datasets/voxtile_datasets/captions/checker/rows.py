@@ -26,16 +26,14 @@ def verdict_row(caption_id: str, verdict: Verdict, *, version: str = VERSION, ch
     return {**said, "checker": checker, "checker_version": version}
 
 
-def score_row(caption_id: str, verdict: Verdict, *, version: str = VERSION, checker: str = NAME) -> Row | None:
+def score_row(caption_id: str, verdict: Verdict, *, version: str) -> Row | None:
     """The row of a caption's completeness in the scores table; None where the facts state nothing.
 
     Args:
         caption_id: of the caption.
         verdict: on it.
         version: as in `verdict_row`.
-        checker: its name.
     """
     if verdict.completeness is None:
         return None
-    producer = f"{checker}@{version}"
-    return {"uid": caption_id, "name": COMPLETENESS, "value": verdict.completeness, "producer": producer}
+    return {"uid": caption_id, "name": COMPLETENESS, "value": verdict.completeness, "producer": f"{NAME}@{version}"}

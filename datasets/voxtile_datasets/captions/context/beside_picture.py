@@ -17,6 +17,7 @@ from typing import Any
 from voxtile.errors import InputError
 from voxtile_datasets.captions.context.sample import Row
 from voxtile_datasets.captions.context.side_file import side_rows
+from voxtile_datasets.captions.stated_facts import mapping_of
 
 KINDS: Mapping[str, str] = MappingProxyType(
     {"title": "title of the page", "alt_text": "alternative text", "caption": "caption", "text": "text around it"}
@@ -39,11 +40,8 @@ _TAG = re.compile(r"<[^<>]{1,2000}>")
 
 def without_context(attributes: str | None) -> str | None:
     """A sample's attributes (JSON) without these texts, which no device recorded."""
-    try:
-        values = json.loads(attributes) if attributes else {}
-    except ValueError:
-        return attributes
-    if not isinstance(values, dict) or not values.keys() & ATTRIBUTES.keys():
+    values = mapping_of(attributes)
+    if not values.keys() & ATTRIBUTES.keys():
         return attributes
     return json.dumps({name: value for name, value in values.items() if name not in ATTRIBUTES})
 
@@ -55,11 +53,7 @@ def context_of(attributes: str | None, told: tuple[Row, ...] = ()) -> tuple[Row,
         attributes: of the sample (JSON).
         told: rows of a file, see `read_context`.
     """
-    try:
-        values = json.loads(attributes) if attributes else {}
-    except ValueError:
-        values = {}
-    values = values if isinstance(values, dict) else {}
+    values = mapping_of(attributes)
     rows = [*told, *({"kind": kind, "text": text} for name, kind in ATTRIBUTES.items()
                      for text in _texts(values.get(name)))]  # fmt: skip
     order = list(KINDS)

@@ -22,7 +22,7 @@ from voxtile_datasets.captions.context.picture import SamplePicture
 from voxtile_datasets.captions.context.region_view import RegionView
 from voxtile_datasets.captions.context.sample import Row, SampleContext
 from voxtile_datasets.captions.known_facts import FACT_COLUMNS, facts_and_scopes, rows_of
-from voxtile_datasets.captions.stated_facts import body_part
+from voxtile_datasets.captions.stated_facts import body_part, mapping_of
 
 # Attributes that describe a finding or an object. Others (ids, names, sources, dates, evidence) stay here.
 _DESCRIBING = (
@@ -157,10 +157,7 @@ def described(fact: Mapping[str, Any], regions: Mapping[str, int]) -> dict[str, 
         fact: a row of the facts table.
         regions: region id → its place among the sample's regions.
     """
-    try:
-        attributes = json.loads(fact["attributes"]) if fact["attributes"] else {}
-    except ValueError:
-        attributes = {}
+    attributes = mapping_of(fact["attributes"])
     kept = {name: value for name, value in attributes.items() if name in _DESCRIBING.split() and _is_short(value)}
     told = {name: fact[name] for name in ("concept", "polarity", "value", "unit")}
     return {**told, "attributes": kept, "region": regions.get(fact["region_id"] or "")}

@@ -6,11 +6,12 @@ as a name in a report. A prompt that holds one is not sent.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+
+from voxtile_datasets.captions.stated_facts import mapping_of
 
 _PIECES = re.compile(r"[^0-9A-Za-z]+")
 _FEWEST = 5  # characters of a piece with digits: shorter ones (T12, 3D, 5 mm) are words of the field
@@ -71,10 +72,6 @@ def _is_coded(piece: str) -> bool:
 
 def _coded_attributes(text: str | None) -> Iterable[str]:
     """Values of a sample's attributes that hold a long number, such as the UID of its series."""
-    try:
-        values = json.loads(text) if text else {}
-    except ValueError:
-        return
-    for value in values.values() if isinstance(values, dict) else ():
+    for value in mapping_of(text).values():
         if isinstance(value, str) and any(_is_coded(piece) for piece in _PIECES.split(value)):
             yield value

@@ -56,7 +56,6 @@ class Reading:
         measurements: of organs.
         elsewhere: denials and doubts of another side or place than that of which a fact affirms the same concept.
         unread: sentences of findings and impressions that say nothing known, as characters (start, end) of the report.
-        sentence_count: of findings and impressions.
     """
 
     facts: tuple[ReportFact, ...]
@@ -65,7 +64,6 @@ class Reading:
     measurements: tuple[Measurement, ...] = ()
     elsewhere: tuple[ReportFact, ...] = ()
     unread: tuple[Span, ...] = ()
-    sentence_count: int = 0
 
 
 def read_report(report: str, lexicon: Lexicon) -> Reading:
@@ -167,7 +165,6 @@ class _Reader:
             tuple(self._measured),
             tuple(elsewhere(found)),
             tuple(self._unread),
-            self._count,
         )
 
     def _read_piece(self, sentence: Sentence, piece: Piece) -> bool:

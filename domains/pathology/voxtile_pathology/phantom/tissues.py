@@ -57,14 +57,13 @@ def _aligned_nuclei(
     axes: tuple[float, float],
     *,
     spread: float,
-    amount: tuple[float, float] = (0.6, 0.95),
 ) -> None:
     """Elongated nuclei along [N] angles, give or take `spread` radians; `axes` are the half axes in pixels."""
     steps = np.rint((angles + rng.normal(0, spread, len(angles))) * ANGLES / np.pi).astype(int) % ANGLES
     picks = rng.integers(VARIANTS, size=len(places)).tolist()
     long, short = round(axes[0] * 10), round(axes[1] * 10)
     stamps = [nucleus(long, short, 10, 0, n, d) for n, d in zip(picks, steps.tolist(), strict=True)]
-    stamp_all(canvas, places, stamps, rng.uniform(*amount, len(places)))
+    stamp_all(canvas, places, stamps, rng.uniform(0.6, 0.95, len(places)))
 
 
 def _thinned(rng: np.random.Generator, places: npt.NDArray[np.float64], share: float) -> npt.NDArray[np.float64]:

@@ -25,7 +25,6 @@ class Collection(DataSet):
         classes: vocabulary → label in the files → class, as a noun that stands in a sentence.
         mpp: micrometres a pixel, where it is the same for all pictures.
         body_part: what is shown, for captions; None where it varies.
-        is_exclusive: exactly one class of each vocabulary holds.
         mask_classes: index in its label masks → class; other indices are background.
         mask_threshold: grey value from which on a pixel of its masks has the index 1; None where masks hold indices.
     """
@@ -33,7 +32,6 @@ class Collection(DataSet):
     classes: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     mpp: float | None = None
     body_part: str | None = None
-    is_exclusive: bool = True
     mask_classes: Mapping[int, str] = field(default_factory=dict)
     mask_threshold: int | None = None
 

@@ -32,7 +32,6 @@ WSSS4LUAD = Collection(
         },
     },
     body_part="lung",
-    is_exclusive=False,
     mask_classes={
         0: "lung adenocarcinoma epithelium", 1: "tumour-associated stroma", 2: "normal lung tissue",
     },  # 3 is background

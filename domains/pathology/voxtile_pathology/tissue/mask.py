@@ -33,6 +33,7 @@ _BRIGHT, _GLASS_RANGE = 190, 7  # least value of glass in its darkest channel, a
 _LEAST_GLASS = 0.005  # of the slide
 _FLOAT_EPSILON = 1e-12
 _PIECE = 1 << 22
+_BINS = 256
 STRIP = 256  # rows that are computed at once, so that memory stays near that of the picture
 
 
@@ -124,18 +125,17 @@ def _median(values: npt.NDArray[np.uint8]) -> float:
     return float(np.searchsorted(below, middle, side="right").mean())
 
 
-def otsu_threshold(values: npt.NDArray[np.float32], bins: int = 256) -> float:
+def otsu_threshold(values: npt.NDArray[np.float32]) -> float:
     """The threshold that divides a histogram into two classes with the largest variance between them.
 
     Args:
         values: of any shape, in 0 to 1.
-        bins: of the histogram.
 
     Returns:
         The upper edge of the lower class's last bin; 0 where all values share a bin.
     """
-    counts = np.histogram(values, bins, (0.0, 1.0))[0].astype(np.float64)
-    centres = (np.arange(bins) + 0.5) / bins
+    counts = np.histogram(values, _BINS, (0.0, 1.0))[0].astype(np.float64)
+    centres = (np.arange(_BINS) + 0.5) / _BINS
     below, total = np.cumsum(counts), counts.sum()
     mass = np.cumsum(counts * centres)
     above = total - below
@@ -143,7 +143,7 @@ def otsu_threshold(values: npt.NDArray[np.float32], bins: int = 256) -> float:
         between = (mass[-1] * below / total - mass) ** 2 / (below * above)
     between[~np.isfinite(between)] = 0
     best = int(np.argmax(between))
-    return (best + 1) / bins if between[best] > _FLOAT_EPSILON else 0.0
+    return (best + 1) / _BINS if between[best] > _FLOAT_EPSILON else 0.0
 
 
 def clean(mask: Mask, mpp: tuple[float, float], close_um: float, hole_mm2: float, speck_mm2: float) -> Mask:

@@ -53,9 +53,9 @@ def best_proposal(heat: Floats, proposals: Sequence[Mask]) -> Floats:
     return proposals[int(np.argmax(proposal_scores(heat, proposals)))].astype(np.float32)
 
 
-def quantile_cuts(values: Sequence[float], count: int = 20) -> tuple[float, ...]:
+def quantile_cuts(values: Sequence[float]) -> tuple[float, ...]:
     """Thresholds between the values seen, for presences that fill only a part of 0 to 1; the first lets all pass."""
     if not values:
         return (0.0,)
-    inner = np.unique(np.quantile(np.asarray(values), np.linspace(0, 1, count)))
+    inner = np.unique(np.quantile(np.asarray(values), np.linspace(0, 1, 20)))
     return (0.0, *((inner[1:] + inner[:-1]) / 2).tolist())

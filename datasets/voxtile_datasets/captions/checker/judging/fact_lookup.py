@@ -10,7 +10,7 @@ from datetime import date as Date
 
 from voxtile.corpus.schema import MEASURED, ROLE
 from voxtile.words.tokens import words_of
-from voxtile_datasets.captions.checker.attributes import Row, attributes_of, leaves
+from voxtile_datasets.captions.checker.attributes import Row, leaves
 from voxtile_datasets.captions.checker.extraction.claims import Detail
 from voxtile_datasets.captions.checker.extraction.numbers.amount import COUNT, SHARE
 from voxtile_datasets.captions.checker.extraction.relations import OPPOSITE, PASSIVE, relation_of
@@ -18,6 +18,7 @@ from voxtile_datasets.captions.checker.fact import Fact, direction_of, fact_of
 from voxtile_datasets.captions.checker.judging.countries import words_for_country
 from voxtile_datasets.captions.checker.judging.metadata import Metadata
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary
+from voxtile_datasets.captions.stated_facts import mapping_of
 
 _STRENGTH = {"present": 2, "uncertain": 1, "absent": 0}
 _UNKNOWN = 1  # a table from elsewhere may say what no polarity is: neither that it is there, nor that it is not
@@ -47,7 +48,7 @@ class Facts:
         self, facts: Sequence[Row], scopes: Sequence[Row], vocabulary: Vocabulary, metadata: Row | None = None
     ) -> None:
         self.vocabulary = vocabulary
-        self.metadata = Metadata(metadata or {}, vocabulary, [attributes_of(row.get("attributes")) for row in facts])
+        self.metadata = Metadata(metadata or {}, vocabulary, [mapping_of(row.get("attributes")) for row in facts])
         self._rows: dict[str, list[Fact]] = defaultdict(list)
         self._strength: dict[str, int] = {}
         self._relations: dict[tuple[str, str], set[str]] = defaultdict(set)
@@ -308,7 +309,7 @@ class Facts:
         name, source = row["concept"], row.get("source") or ""
         if name == ROLE:
             return
-        attributes = attributes_of(row.get("attributes"))
+        attributes = mapping_of(row.get("attributes"))
         is_measurement = source.startswith(MEASURED)
         concepts = self._resolve(str(attributes.get("region", name))) if is_measurement else self._resolve(name)
         fact = fact_of(row, attributes, self.vocabulary)

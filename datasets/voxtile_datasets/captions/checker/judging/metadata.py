@@ -10,10 +10,11 @@ from typing import Any
 from voxtile.words.phrases import Phrases
 from voxtile.words.tokens import words_of
 from voxtile_datasets.captions.checker.aspects import Aspect
-from voxtile_datasets.captions.checker.attributes import attributes_of, leaves
+from voxtile_datasets.captions.checker.attributes import leaves
 from voxtile_datasets.captions.checker.extraction.claims import Detail
 from voxtile_datasets.captions.checker.extraction.numbers.imaging_numbers import AGE, MAGNIFICATION, RESOLUTION
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary
+from voxtile_datasets.captions.stated_facts import mapping_of
 
 Row = Mapping[str, Any]
 _COLUMNS: Mapping[str, tuple[str, ...]] = {
@@ -36,7 +37,7 @@ def metadata_of(row: Row) -> dict[str, Any]:
     Args:
         row: of the samples table.
     """
-    kept = {name: value for name, value in attributes_of(row.get("attributes")).items() if name not in _KEPT_BACK}
+    kept = {name: value for name, value in mapping_of(row.get("attributes")).items() if name not in _KEPT_BACK}
     return kept | {name: row[name] for name in _OF_ROW if row.get(name) is not None}
 
 

@@ -96,7 +96,7 @@ class HeadScene(Chances):
         present: finding by concept.
         away: the side from which a shifted midline moves: masses lie there.
         texture: [Z, Y, X] noise of unit size with features of a few voxels.
-        maps: [6, Z, Y, X] tissue maps, see `mr_tissue.QUANTITIES`.
+        maps: [6, Z, Y, X] tissue maps, see `tissue.QUANTITIES`.
         findings: what was painted, in order.
         mimics: benign things that look like findings: (name, side).
         taken: (centre, radius) of what was painted: lesions keep apart.

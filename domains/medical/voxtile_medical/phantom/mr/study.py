@@ -72,7 +72,7 @@ class MrStudy:
         present: finding by concept.
         findings: what is there; `centre` is in patient mm (LPS).
         mimics: benign things that look like findings, (name, side).
-        scans: its series, in the order of `mr_tissue.ROLES`, those that this study lacks left out.
+        scans: its series, in the order of `tissue.ROLES`, those that this study lacks left out.
         field_strength: T.
     """
 

@@ -1,4 +1,4 @@
-"""What tells a large file from another one without reading it: its size, its beginning and its end."""
+"""What tells a file from another one: its hash, or of a large one, without reading it, its size and its ends."""
 
 from __future__ import annotations
 
@@ -12,6 +12,12 @@ PROBES = 16
 # A checksum of all that was packed stands at their ends, or what the last of it was packed to.
 _ENDS_TELL = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp", ".gz", ".zst"})
 _AT_ONCE = 32  # files: a network drive is waited for, and a plan may name a million
+
+
+def file_sha256(path: Path) -> str:
+    """Hash of all that a file holds (hex)."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def edge_digest(nbytes: int, head: bytes, tail: bytes) -> str:

@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from voxtile.errors import ConfigError, StopRunError
+from voxtile.file_edges import file_sha256
 from voxtile.folders import cache_folder
 
 _BLOCK = 1 << 20  # bytes read and hashed at a time
@@ -100,7 +101,7 @@ class PackagedModel:
             StopRunError: it cannot be written, or is another file than the one that is known.
         """
         target = self.path
-        if target.is_file() and _sha256(target) == self.sha256:
+        if target.is_file() and file_sha256(target) == self.sha256:
             return target
         parts = self._part_paths()
         if parts is None:
@@ -193,8 +194,3 @@ def _joined(parts: tuple[Path, ...], target: Path) -> str:
                     out.write(block)
                     digest.update(block)
     return digest.hexdigest()
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

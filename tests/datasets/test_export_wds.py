@@ -222,7 +222,7 @@ def test_the_same_command_gives_the_same_bytes_and_another_seed_another_order(co
 
 @pytest.mark.parametrize("after", [1, 3])
 def test_an_export_that_breaks_off_goes_on_and_gives_the_same_bytes(corpus, plain, tmp_path, monkeypatch, after):
-    real, calls = shards_module.sha256_of, []
+    real, calls = shards_module.file_sha256, []
 
     def breaking(path):
         calls.append(path)
@@ -230,7 +230,7 @@ def test_an_export_that_breaks_off_goes_on_and_gives_the_same_bytes(corpus, plai
             raise KeyboardInterrupt  # the shard is there and not yet noted
         return real(path)
 
-    monkeypatch.setattr(shards_module, "sha256_of", breaking)
+    monkeypatch.setattr(shards_module, "file_sha256", breaking)
     assert export(corpus, tmp_path / "out", "--shard-records", "8") == 130
     monkeypatch.undo()
     kept = {path: path.stat().st_mtime_ns for path in calls[:after]}

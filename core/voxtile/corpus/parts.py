@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
@@ -20,6 +19,7 @@ from voxtile.corpus.header import check_version
 from voxtile.corpus.packing.reading import PREFIX, fragments, locate, packed_files, packed_members
 from voxtile.corpus.schema import LEDGER, TABLES, VERSION_KEY
 from voxtile.errors import CorpusError
+from voxtile.file_edges import file_sha256
 
 if TYPE_CHECKING:
     import pyarrow.dataset as ds
@@ -144,8 +144,7 @@ def part_sha256(part: Path) -> str:
     place = locate(part)
     if place.member is not None:
         return place.member.sha256
-    with place.path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return file_sha256(place.path)
 
 
 def part_table(part: Path, columns: Sequence[str] | None = None) -> pa.Table:

@@ -10,7 +10,6 @@ others have committed meanwhile.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import secrets
@@ -33,6 +32,7 @@ from voxtile.corpus.schema import LEDGER, SCHEMA_VERSION, VERSION_KEY
 from voxtile.corpus.storage import write_atomically
 from voxtile.engine.plan import DoneItem, DoneJob, Job, TaskIdentity
 from voxtile.errors import CorpusError
+from voxtile.file_edges import file_sha256
 
 DONE = "done"
 LEDGER_FOLDER = "ledger"
@@ -125,7 +125,7 @@ def commit(root: Path, identity: TaskIdentity, job: Job, items: list[DoneItem], 
         config_sha256=identity.config_sha256,
         attempt=job.attempt,
         items=tuple(items),
-        files={str(f.relative_to(root)): (sha256_of(f), f.stat().st_size) for f in sorted(files)},
+        files={str(f.relative_to(root)): (file_sha256(f), f.stat().st_size) for f in sorted(files)},
     )
     write_atomically(root / DONE / f"{job.id}.json", json.dumps(_to_json(done), sort_keys=True, indent=1).encode())
     (root / DONE / f"{job.id}.pending").unlink(missing_ok=True)
@@ -184,12 +184,6 @@ def files_of(root: Path, stem: str) -> list[Path]:
         return []
     candidates = [root / "shards" / f"{stem}.tar", root / LEDGER_FOLDER / f"{stem}.parquet"]
     return [*candidates, *(root / "tables").glob(f"*/{stem}.parquet")]
-
-
-def sha256_of(path: Path) -> str:
-    """Hash of a file's content, hex."""
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _to_json(done: DoneJob) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from voxtile.corpus.forgotten import ForgottenSubjects
 from voxtile.corpus.header import CORPUS_FILE, is_corpus_or_free, new_corpus
 from voxtile.corpus.records import recorded_files
 from voxtile.corpus.remote.address import refuse_remote
-from voxtile.engine.commit import DONE, read_done, remove_leftovers, remove_scratch, sha256_of
+from voxtile.engine.commit import DONE, read_done, remove_leftovers, remove_scratch
 from voxtile.engine.earlier_runs import converted_again, facts_otherwise, save_earlier_rows, save_known_splits
 from voxtile.engine.failure import Failure
 from voxtile.engine.job import Setup, unwritable
@@ -28,6 +28,7 @@ from voxtile.engine.task import Task
 from voxtile.engine.uid_owners import Claims, save_known_uids, stored_uids
 from voxtile.engine.worker_process import workers_kept
 from voxtile.errors import RunFailedError
+from voxtile.file_edges import file_sha256
 
 __all__ = ["Finish", "RunOptions", "RunSummary", "run_task"]
 
@@ -204,7 +205,7 @@ class _Run:
         return sum(size for _, size in files.values())
 
     def _hashes(self, paths: Iterable[Path]) -> dict[str, tuple[str, int]]:
-        return {str(path.relative_to(self.root)): (sha256_of(path), path.stat().st_size) for path in paths}
+        return {str(path.relative_to(self.root)): (file_sha256(path), path.stat().st_size) for path in paths}
 
 
 def _drive(

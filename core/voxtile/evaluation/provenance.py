@@ -16,6 +16,7 @@ from voxtile.corpus.reader import Corpus
 from voxtile.data.seen_samples import TrainingMarks
 from voxtile.errors import EvaluationError
 from voxtile.evaluation.result import Result
+from voxtile.file_edges import file_sha256
 from voxtile.models.protocol import EvaluationModel
 
 _PACKAGES = ("voxtile", "torch", "open_clip_torch", "numpy", "scipy", "scikit-learn", "blosc2")
@@ -60,8 +61,7 @@ def command_line(argv: Sequence[str]) -> str:
 def file_hash(path: Path) -> str | None:
     """sha256 of a file; None where there is none (a model from a hub)."""
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        return file_sha256(path)
     except OSError:
         return None
 

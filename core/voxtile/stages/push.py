@@ -8,7 +8,6 @@ an equal one is taken for its own, another one ends the push.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import tempfile
 from collections.abc import Iterable, Iterator
@@ -32,6 +31,7 @@ from voxtile.corpus.schema import TABLES
 from voxtile.corpus.view.selection import ABOUT, SUFFIX
 from voxtile.engine.lock import corpus_lock
 from voxtile.errors import ConfigError, CorpusError
+from voxtile.file_edges import file_sha256
 from voxtile.stages.pushed_references import notes_on_references
 
 _MOST_PUT = 5 << 30  # bytes; https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html
@@ -245,7 +245,8 @@ class _Push(Pushed):
         """Whether the store has a job's done file; it must be the same one."""
         if record.name not in self.there:
             return False
-        if record.name not in self.same and stored_digest(self.target, record.name) != _sha256(self.root / record.name):
+        path = self.root / record.name
+        if record.name not in self.same and stored_digest(self.target, record.name) != file_sha256(path):
             raise CorpusError(
                 f"'{self.target.url}' has other results of a job of this corpus ('{record.name}'): it was done again "
                 f"or by another version, on another machine, and what is there counts. {self._advice}"
@@ -354,7 +355,7 @@ class _Push(Pushed):
             self.files, self.nbytes = self.files + 1, self.nbytes + path.stat().st_size
             if self.dry_run or create(self.target, name, path):
                 return
-        if stored_digest(self.target, name) != _sha256(path):
+        if stored_digest(self.target, name) != file_sha256(path):
             if name.startswith("views/"):
                 raise CorpusError(
                     f"'{self.target.url}' has another view '{path.parent.name.removesuffix(SUFFIX)}'; curate this one "
@@ -369,7 +370,7 @@ class _Push(Pushed):
         """Put a manifest under the next number that is free, unless it is there under some number."""
         if path.relative_to(self.root).as_posix() in self.same:
             return
-        digest = _sha256(path)
+        digest = file_sha256(path)
         if not self._seen:
             names = {name for name in self.there if re.fullmatch(r"manifests/\d+\.json", name)} - self.same
             self._seen |= {stored_digest(self.target, name) or "" for name in names} | {""}
@@ -389,8 +390,3 @@ class _Push(Pushed):
 def _adds_to_others(record: Record) -> bool:
     """Whether a job adds to samples of other jobs: it comes after them, or a reader would meet texts of no sample."""
     return not any(name.startswith("tables/samples/") for name in record.files)
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()

@@ -7,7 +7,6 @@ checkpoint that is whole and known. The one before stays as `previous.ckpt`.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import re
 from collections.abc import Iterator, Sequence
@@ -19,6 +18,7 @@ from lightning.fabric.plugins.io.torch_io import TorchCheckpointIO
 
 from voxtile.corpus.drafts import draft
 from voxtile.errors import CheckpointError, cause_of
+from voxtile.file_edges import file_sha256
 from voxtile.models.hub.safe_loading import load_tensors
 from voxtile.training.named_inputs import require_checkpoint
 from voxtile.written_by import KEY, newer, refuse_newer
@@ -44,7 +44,7 @@ def read_checkpoint(path: str | os.PathLike[str], *, mapped: bool = False) -> Ch
     path = Path(path)
     require_checkpoint(path)
     known = _recorded(path)
-    if known and _sha256(path) not in known:
+    if known and file_sha256(path) not in known:
         raise CheckpointError(
             f"checkpoint '{path}' is torn: it is not the file that '{_hashes(path).name}' was written for; use another "
             "file of the run"
@@ -89,7 +89,7 @@ class AtomicCheckpointIO(TorchCheckpointIO):
                     os.fsync(file.fileno())
                 if target.name == LAST:
                     _keep_before(target)
-                _install(temporary, target, [_sha256(temporary)])
+                _install(temporary, target, [file_sha256(temporary)])
         except (OSError, RuntimeError) as error:  # torch's writer has its own words for a full disk
             raise CheckpointError(
                 f"checkpoint '{target}' cannot be written ({_reason(error)}); free some space, or run in another folder"
@@ -147,7 +147,7 @@ def step_of(path: Path) -> int:
 def hash_of(path: Path) -> str:
     """SHA-256 of a checkpoint, in hexadecimal: as it was recorded, where the file has been compared with that."""
     known = _recorded(path)
-    return known[0] if len(known) == 1 else _sha256(path)
+    return known[0] if len(known) == 1 else file_sha256(path)
 
 
 def _hashes(path: Path) -> Path:
@@ -187,11 +187,6 @@ def _keep_before(target: Path) -> None:
     except OSError:
         return
     _install(link, target.with_name(PREVIOUS), _recorded(target))
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _fsync_folder(folder: Path) -> None:

@@ -23,7 +23,8 @@ from voxtile.corpus.splits import parse_fractions, split_of
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.engine.task import Item, Outcome
 from voxtile.errors import InputError
-from voxtile.stages.ingest.duplicates import Duplicates, First, file_sha256
+from voxtile.file_edges import file_sha256
+from voxtile.stages.ingest.duplicates import Duplicates, First
 from voxtile.stages.ingest.picture import PictureError, read_picture
 from voxtile.stages.ingest.table import read_table
 from voxtile.stages.ingest.text import caption_rows, check_texts

@@ -14,11 +14,12 @@ from voxtile.corpus.packing.reading import is_packed_name
 from voxtile.corpus.packing.whole_folder import corpus_files, link_file, sync_folder
 from voxtile.corpus.records import recorded_files
 from voxtile.corpus.view.selection import ABOUT, SUFFIX, Selection, write_selection
-from voxtile.engine.commit import DONE, sha256_of
+from voxtile.engine.commit import DONE
 from voxtile.engine.manifest import FOLDER as MANIFESTS
 from voxtile.engine.manifest import write_manifest
 from voxtile.engine.plan import TaskIdentity
 from voxtile.errors import CorpusError
+from voxtile.file_edges import file_sha256
 from voxtile_datasets.cards.command import CROISSANT
 from voxtile_datasets.cards.command import FILES as CARD
 from voxtile_datasets.forgetting.belongings import Belongings
@@ -94,7 +95,7 @@ def _require_sound(root: Path, changes: Changes) -> None:
     """
     recorded = recorded_files(root)
     for name in sorted(changes.files.keys() & recorded.keys()):
-        if sha256_of(root / name) != recorded[name][0]:
+        if file_sha256(root / name) != recorded[name][0]:
             raise CorpusError(
                 f"'{root / name}' differs from what was written; restore it from a copy before a subject is forgotten "
                 "('voxtile verify' names all such files)"
@@ -143,7 +144,7 @@ def _note(changes: Changes, root: Path, target: Path, name: str) -> None:
     if path.is_file():
         if (root / name).is_file():
             shutil.copymode(root / name, path)
-        changes.files[name] = (sha256_of(path), path.stat().st_size)
+        changes.files[name] = (file_sha256(path), path.stat().st_size)
     else:
         changes.removed.append(name)
 
@@ -166,7 +167,7 @@ def _done_again(root: Path, target: Path, gone: Belongings, changes: Changes) ->
             name = path.relative_to(root).as_posix()
             (target / name).unlink()  # a link to the old one
             _write_json(target / name, new, indent=1, sort_keys=True)
-            changes.files[name] = (sha256_of(target / name), (target / name).stat().st_size)
+            changes.files[name] = (file_sha256(target / name), (target / name).stat().st_size)
 
 
 def _forgotten_item(item: list[Any]) -> list[Any]:

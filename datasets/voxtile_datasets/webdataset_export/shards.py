@@ -17,8 +17,8 @@ from voxtile.bounded_text import load_json
 from voxtile.corpus.drafts import TEMPORARY_SUFFIX
 from voxtile.corpus.shards.tar import DeterministicTar
 from voxtile.corpus.storage import publish_all, write_atomically
-from voxtile.engine.commit import sha256_of
 from voxtile.errors import ConfigError
+from voxtile.file_edges import file_sha256
 from voxtile_datasets.webdataset_export.records import Record
 
 STATE = "export.json"
@@ -148,7 +148,7 @@ def write_split(out: Path, state: ExportState, split: str, feed: Feed, limits: t
         taken: list[Record] = []
         publish_all([(out / name, partial(_fill, feed=feed, limits=limits, taken=taken))])
         skipped = [pair for record in taken for pair in record.skipped]
-        size, digest = (out / name).stat().st_size, sha256_of(out / name)
+        size, digest = (out / name).stat().st_size, file_sha256(out / name)
         state.shards.append(Shard(name, split, len(taken), size, digest, taken[-1].place + 1, state.note(skipped)))
         state.save(out)
     state.finished[split] = state.note(feed.rest())

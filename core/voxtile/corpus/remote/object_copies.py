@@ -25,7 +25,7 @@ from voxtile.corpus.remote.block_cache import CacheSpace, cache_root, disk_error
 from voxtile.corpus.remote.objects import Identity
 from voxtile.corpus.remote.stores import ChangedError, Store
 from voxtile.errors import CorpusError
-from voxtile.file_edges import file_edges
+from voxtile.file_edges import file_edges, file_sha256
 
 _PART_BYTES = 8 << 20  # of one request, as of shards
 _AT_ONCE = 16
@@ -61,10 +61,7 @@ class Record:
         size, edges = file_edges(path)
         if (self.bytes is not None and size != self.bytes) or (self.edges and edges != self.edges):
             return False
-        if not self.sha256:
-            return True
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest().startswith(self.sha256)
+        return not self.sha256 or file_sha256(path).startswith(self.sha256)
 
 
 class ObjectCopies:

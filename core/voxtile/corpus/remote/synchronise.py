@@ -26,6 +26,7 @@ from voxtile.corpus.remote.objects import (
 )
 from voxtile.corpus.remote.stores import NotAllowedError, Store
 from voxtile.errors import CorpusError
+from voxtile.file_edges import file_sha256
 
 _AT_ONCE = 32
 _PART_BYTES = 32 << 20  # of a table that are fetched by one request
@@ -283,8 +284,7 @@ def _has_size(path: Path, size: int) -> bool:
 
 def _sha256(path: Path) -> str:
     try:
-        with path.open("rb") as stream:
-            return hashlib.file_digest(stream, "sha256").hexdigest()
+        return file_sha256(path)
     except OSError:  # of a damaged disk: it is fetched again
         return ""
 

@@ -6,7 +6,6 @@ are told apart without reading them whole. Against a corpus that holds samples a
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,12 +27,6 @@ class First:
 
     source: str
     where: Mapping[str, Any] | None
-
-
-def file_sha256(path: Path) -> str:
-    """Full hash of a file (hex)."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class Duplicates:

@@ -10,7 +10,7 @@ from typing import Any
 
 from voxtile.corpus.identity import file_edges
 from voxtile.errors import InputError
-from voxtile.stages.ingest.duplicates import file_sha256
+from voxtile.file_edges import file_sha256
 from voxtile.stages.ingest.pairs import Pair, PairTask
 from voxtile.stages.ingest.paths import local_file
 from voxtile.stages.ingest.picture import PictureError

@@ -20,11 +20,12 @@ from voxtile.corpus.records import Hashes, recorded_files
 from voxtile.corpus.remote.address import refuse_remote
 from voxtile.corpus.schema import PACKED_VERSION, TABLES
 from voxtile.corpus.storage import storage_errors, sync, temporary_path
-from voxtile.engine.commit import DONE, remove_leftovers, sha256_of
+from voxtile.engine.commit import DONE, remove_leftovers
 from voxtile.engine.lock import corpus_lock
 from voxtile.engine.manifest import compose_manifest, jobs_in_manifests
 from voxtile.engine.plan import TaskIdentity
 from voxtile.errors import ConfigError, CorpusError
+from voxtile.file_edges import file_sha256
 from voxtile.stages.upkeep.packing import Pack, can_be_packed, group_parts, write_packed
 
 NAME, VERSION = "compact", "1"
@@ -132,7 +133,8 @@ def _exchange(
     root: Path, plan: Plan, ready: Mapping[Path, Path], identity: TaskIdentity | None, started: float
 ) -> Exchange:
     files: Hashes = {
-        target.relative_to(root).as_posix(): (sha256_of(draft), draft.stat().st_size) for draft, target in ready.items()
+        target.relative_to(root).as_posix(): (file_sha256(draft), draft.stat().st_size)
+        for draft, target in ready.items()
     }
     first: dict[str, str] = {}
     if corpus_version(root) != PACKED_VERSION:
@@ -189,7 +191,7 @@ def _is_sound(root: Path, table: str, part: Path, known: Hashes) -> bool:
     """
     place: Located = locate(part)
     name = place.path.relative_to(root).as_posix()
-    if name in known and known[name] != (sha256_of(place.path), place.path.stat().st_size):
+    if name in known and known[name] != (file_sha256(place.path), place.path.stat().st_size):
         raise CorpusError(
             f"'{place.path}' is not as it was written, and nothing was packed; run 'voxtile verify {root}', which says "
             "how to get it back"

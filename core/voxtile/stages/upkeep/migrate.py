@@ -37,11 +37,12 @@ from voxtile.corpus.shards.codecs import array_in, encode_array
 from voxtile.corpus.shards.tar import DeterministicTar
 from voxtile.corpus.storage import storage_errors
 from voxtile.corpus.view.selection import SUFFIX
-from voxtile.engine.commit import DONE, remove_leftovers, sha256_of
+from voxtile.engine.commit import DONE, remove_leftovers
 from voxtile.engine.lock import corpus_lock
 from voxtile.engine.manifest import write_manifest
 from voxtile.engine.plan import TaskIdentity
 from voxtile.errors import CorpusError
+from voxtile.file_edges import file_sha256
 
 NAME, VERSION = "migrate", "1"
 _ARRAY = ".b2nd"
@@ -167,7 +168,7 @@ def _written_again(root: Path, target: Path, name: str, known: Hashes, changes: 
 
 def _check_as_recorded(root: Path, name: str, known: Hashes) -> None:
     """What is not as it was written must not get a new hash."""
-    if name in known and known[name] != (sha256_of(root / name), (root / name).stat().st_size):
+    if name in known and known[name] != (file_sha256(root / name), (root / name).stat().st_size):
         raise CorpusError(
             f"'{root / name}' is not as it was written, and nothing was migrated; run 'voxtile verify {root}', which "
             "says how to get it back"
@@ -251,7 +252,7 @@ def _done_again(root: Path, target: Path, changes: _Changes) -> None:
 
 
 def _note(target: Path, name: str, changes: _Changes) -> None:
-    changes.files[name] = (sha256_of(target / name), (target / name).stat().st_size)
+    changes.files[name] = (file_sha256(target / name), (target / name).stat().st_size)
 
 
 def _is_of_compiled_view(name: str) -> bool:

@@ -14,9 +14,9 @@ from voxtile.corpus.records import Row
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.engine.task import Item, Outcome
 from voxtile.errors import ConfigError, InputError
+from voxtile.file_edges import file_sha256
 from voxtile_remote_sensing.landcover.legend import Legend, legend_names, load_legend
 from voxtile_remote_sensing.landcover.measure import Shares, class_shares
-from voxtile_remote_sensing.osm.source import file_sha256
 from voxtile_remote_sensing.osm.task import COLUMNS
 from voxtile_remote_sensing.osm.tile_geometry import tile_frame
 from voxtile_remote_sensing.scenes.protocol import SceneOptions

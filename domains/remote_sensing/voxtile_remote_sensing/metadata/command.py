@@ -16,6 +16,7 @@ from voxtile.corpus.records import Row
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.engine.task import Item, Outcome
 from voxtile.errors import ConfigError, InputError
+from voxtile.file_edges import file_sha256
 from voxtile_remote_sensing.metadata.gazetteer import Gazetteer, load_gazetteer
 from voxtile_remote_sensing.metadata.sun import parse_moment, season, sun_elevation
 from voxtile_remote_sensing.metadata.words import (
@@ -27,7 +28,6 @@ from voxtile_remote_sensing.metadata.words import (
     sun_word,
 )
 from voxtile_remote_sensing.osm.english import compass_point
-from voxtile_remote_sensing.osm.source import file_sha256
 from voxtile_remote_sensing.osm.task import COLUMNS
 from voxtile_remote_sensing.osm.tile_geometry import TileFrame, tile_frame, transformer
 from voxtile_remote_sensing.osm.wordings import AERIAL_GSD_M

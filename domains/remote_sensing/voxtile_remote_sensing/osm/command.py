@@ -22,8 +22,9 @@ from voxtile.corpus.parts import read_parts, table_schema
 from voxtile.corpus.reader import Corpus
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.errors import ConfigError, InputError
+from voxtile.file_edges import file_sha256
 from voxtile_remote_sensing.osm.features import Feature, FeatureFile
-from voxtile_remote_sensing.osm.source import Near, concepts_of, file_sha256, matching, read_map, write_features
+from voxtile_remote_sensing.osm.source import Near, concepts_of, matching, read_map, write_features
 from voxtile_remote_sensing.osm.tag_table import DEFAULT_TABLE, TagTable, load_table
 from voxtile_remote_sensing.osm.task import COLUMNS, LICENCE, OsmTask, places_of
 from voxtile_remote_sensing.osm.tile_geometry import TileFrame, carry, tile_frame, with_edge_points

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -127,12 +126,6 @@ def load_index(path: str) -> FeatureIndex:
         for row, geometry in zip(rows, shapely.from_wkb(np.array([r["wkb"] for r in rows], dtype=object)), strict=True)
     )
     return FeatureIndex(features, shapely.STRtree([f.geometry for f in features]))
-
-
-def file_sha256(path: Path) -> str:
-    """Hash of a file's bytes, read in pieces."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def concepts_of(features: Sequence[Feature], table: TagTable) -> Counter[str]:

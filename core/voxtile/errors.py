@@ -83,6 +83,19 @@ class MissingExtraError(VoxtileError):
         super().__init__(f"'{package}' is not installed; install it with: pip install 'voxtile[{extra}]'")
 
 
+@contextmanager
+def required(package: str, extra: str) -> Iterator[None]:
+    """Around the imports of an optional package.
+
+    Raises:
+        MissingExtraError: it is not installed.
+    """
+    try:
+        yield
+    except ImportError as error:
+        raise MissingExtraError(package, extra) from error
+
+
 class StopRunError(VoxtileError):
     """No further input can be processed: the run ends at once, and what was committed stays."""
 

@@ -20,7 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from voxtile.assist.planning.language_sizes import PUBLISHED
-from voxtile.errors import ConfigError, MissingExtraError
+from voxtile.errors import ConfigError, MissingExtraError, required
 from voxtile.models.tower import full_precision
 from voxtile.packaged_models import GEMMA, PackagedModel
 
@@ -130,10 +130,8 @@ class Language:
         Raises:
             MissingExtraError: transformers is not installed.
         """
-        try:
+        with required("transformers", "assist"):
             from transformers import DynamicCache
-        except ImportError as error:
-            raise MissingExtraError("transformers", "assist") from error
         return Past(DynamicCache(config=cast(Any, self.model).config))
 
 
@@ -164,10 +162,8 @@ def load_language(name: str, dtype: torch.dtype) -> Language:
         ConfigError: there is no such model, it is damaged, or it has no tokenizer.
         MissingExtraError: transformers or gguf is not installed.
     """
-    try:
+    with required("transformers", "assist"):
         import transformers
-    except ImportError as error:
-        raise MissingExtraError("transformers", "assist") from error
     packaged = _PACKAGED.get(name)
     path = packaged.assembled() if packaged is not None else Path(name).expanduser()
     where: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}

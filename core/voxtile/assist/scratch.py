@@ -9,7 +9,7 @@ import tokenizers
 from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from voxtile.assist.language import Language
-from voxtile.errors import CheckpointError, ConfigError, MissingExtraError
+from voxtile.errors import CheckpointError, ConfigError, required
 
 _SPECIAL = ("<pad>", "<start>", "<end>")
 
@@ -50,10 +50,8 @@ class ScratchLanguage:
         Raises:
             MissingExtraError: transformers is not installed.
         """
-        try:
+        with required("transformers", "assist"):
             from transformers import LlamaConfig, LlamaForCausalLM
-        except ImportError as error:
-            raise MissingExtraError("transformers", "assist") from error
         config = LlamaConfig(
             vocab_size=self.vocabulary,
             hidden_size=self.width,

@@ -16,9 +16,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from voxtile.data.presets.image import ImagePreset
-from voxtile.errors import ExportError, MissingExtraError
+from voxtile.errors import ExportError
 from voxtile.export.openclip import folded, open_clip_parts, uses_quick_gelu
 from voxtile.export.source import Embedded, Probes, Source
+from voxtile.formats.optional import require
 from voxtile.models.hub.openclip import OpenClipTokenizer
 
 _BLOCK = re.compile(r"transformer\.resblocks\.(\d+)\.(.+)")
@@ -56,7 +57,7 @@ def write_hugging_face(source: Source, folder: Path) -> None:
         ExportError: transformers has no architecture or no preprocessing for it.
         MissingExtraError: transformers is not installed.
     """
-    transformers = _library()
+    transformers = require("transformers", "huggingface")
     encoder = source.encoder
     image, text = open_clip_parts(source, "transformers")
     weights = _converted(folded(image.visual, encoder.image_projection), "vision_model", _IMAGE)
@@ -85,7 +86,7 @@ def run_hugging_face(folder: Path, probes: Probes) -> Embedded:
     Raises:
         ExportError: transformers does not load the export.
     """
-    transformers = _library()
+    transformers = require("transformers", "huggingface")
     try:
         model = transformers.AutoModel.from_pretrained(folder, trust_remote_code=False, use_safetensors=True).eval()
         tokenizer = transformers.AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
@@ -102,14 +103,6 @@ def run_hugging_face(folder: Path, probes: Probes) -> Embedded:
     images = _tensor(model.get_image_features(pixel_values=probes.images))
     texts = _tensor(model.get_text_features(**tokens))
     return Embedded(images, texts, model.logit_scale.exp().item())
-
-
-def _library() -> Any:  # noqa: ANN401 - transformers has no types
-    try:
-        import transformers
-    except ImportError as error:
-        raise MissingExtraError("transformers", "huggingface") from error
-    return transformers
 
 
 def _tensor(features: Any) -> Tensor:  # noqa: ANN401 - a tensor, or an output of transformers

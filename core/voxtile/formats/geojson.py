@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.storage import write_atomically
-from voxtile.errors import CorpusError, MissingExtraError
+from voxtile.errors import CorpusError, required
 
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
@@ -50,11 +50,9 @@ def write_geojson(corpus: Corpus, row: Mapping[str, Any], out: Path) -> list[Pat
 
 
 def _feature(corpus: Corpus, row: Mapping[str, Any], region: Mapping[str, Any]) -> dict[str, Any] | None:
-    try:
+    with required("shapely", "pathology"):
         from shapely import affinity
         from shapely.geometry import box, mapping
-    except ImportError as error:
-        raise MissingExtraError("shapely", "pathology") from error
     size = _size(row)
     mask = corpus.mask(region)
     shape: BaseGeometry

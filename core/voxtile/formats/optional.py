@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 from typing import Any
 
-from voxtile.errors import MissingExtraError
+from voxtile.errors import required
 
 
 def require(module: str, extra: str) -> Any:  # noqa: ANN401 - a module, whose members are looked up by name
@@ -18,7 +18,5 @@ def require(module: str, extra: str) -> Any:  # noqa: ANN401 - a module, whose m
     Raises:
         MissingExtraError: it is not installed; the sentence names the extra.
     """
-    try:
+    with required(module.partition(".")[0], extra):
         return importlib.import_module(module)
-    except ImportError as error:
-        raise MissingExtraError(module.partition(".")[0], extra) from error

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from voxtile.bounded_text import load_json
 from voxtile.data.presets.image import ImageAugment, ImagePreset
-from voxtile.errors import CheckpointError, ConfigError, MissingExtraError
+from voxtile.errors import CheckpointError, ConfigError, required
 from voxtile.models.hub.reachable import hub_or_copy
 from voxtile.models.tower import require_phrases
 
@@ -105,10 +105,8 @@ def huggingface_pair(
         ConfigError: it is no pair of image and text encoders.
         MissingExtraError: transformers is not installed.
     """
-    try:
+    with required("transformers", "huggingface"):
         import transformers
-    except ImportError as error:
-        raise MissingExtraError("transformers", "huggingface") from error
     where = hub_or_copy(str(folder or identity))
     if folder is not None:
         _refuse_own_code(folder)

@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from torch import nn
 
-from voxtile.errors import ConfigError, MissingExtraError
+from voxtile.errors import ConfigError, required
 
 
 @dataclass(frozen=True)
@@ -72,10 +72,8 @@ class Tuning:
                 f"lora: {type(tower).__name__} has no linear layers in blocks to add to; name them in targets, or take "
                 "last_n"
             )
-        try:
+        with required("peft", "towers"):
             import peft
-        except ImportError as error:
-            raise MissingExtraError("peft", "towers") from error
         config = peft.LoraConfig(
             r=self.rank, lora_alpha=self.alpha, lora_dropout=self.dropout, target_modules=targets, bias="none"
         )

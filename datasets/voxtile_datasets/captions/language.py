@@ -9,7 +9,7 @@ from functools import cache
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
-from voxtile.errors import MissingExtraError
+from voxtile.errors import MissingExtraError, required
 
 if TYPE_CHECKING:
     from py3langid.langid import LanguageIdentifier
@@ -64,10 +64,8 @@ def require_identifier() -> None:
 
 @cache
 def _identifier() -> LanguageIdentifier:
-    try:
+    with required("py3langid", "llm"):
         from py3langid.langid import MODEL_FILE, LanguageIdentifier
-    except ImportError as error:
-        raise MissingExtraError("py3langid", "llm") from error
     identifier = LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
     identifier.set_languages(_CODES.split())
     return identifier

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 from voxtile.assist.answering import Answering
 from voxtile.assist.scratch import TrainedWords
-from voxtile.errors import MissingExtraError
+from voxtile.errors import required
 
 LANGUAGE, ADAPTER = "language", "adapter"
 
@@ -54,10 +54,8 @@ def _write_words(words: TrainedWords, folder: Path) -> None:
 
 
 def _write_adapter(answering: Answering, model: Any, name: str, folder: Path) -> None:  # noqa: ANN401
-    try:
+    with required("peft", "assist"):
         import peft
-    except ImportError as error:
-        raise MissingExtraError("peft", "assist") from error
     tuning = answering.tuning
     layers = sorted(path for path, part in model.named_modules() if hasattr(part, "lora_A"))
     config = peft.LoraConfig(

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from voxtile.errors import CheckpointError, ConfigError, MissingExtraError
+from voxtile.errors import CheckpointError, ConfigError, required
 from voxtile.models.hub.weights import LoadReport, load_report, read_weights
 from voxtile.models.tokenizer import Beyond, refuse_longer
 from voxtile.models.tower import ImageTower, TextTower
@@ -111,10 +111,8 @@ class ConchTokenizer:
                 f"the folder '{folder}' has no {TOKENIZER}, the tokenizer of CONCH; copy it from "
                 "conch/open_clip_custom/tokenizers of its repository beside the weights"
             )
-        try:
+        with required("transformers", "huggingface"):
             from transformers import PreTrainedTokenizerFast
-        except ImportError as error:
-            raise MissingExtraError("transformers", "huggingface") from error
         marks = {"bos_token": "<start_of_text>", "eos_token": "<end_of_text>", "pad_token": "<pad>"}
         self._tokenizer: Any = PreTrainedTokenizerFast(tokenizer_file=str(file), **marks)
         self.beyond = beyond

@@ -10,7 +10,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from voxtile.errors import CheckpointError, MissingExtraError
+from voxtile.errors import CheckpointError, required
 from voxtile.models.hub.transformers import HuggingFaceTokenizer
 from voxtile.models.tokenizer import Beyond
 from voxtile.models.tower import ImageTower, TextTower
@@ -37,10 +37,8 @@ class M3dImage(ImageTower):
 
     def __init__(self, *, width: int = 768, depth: int = 12, heads: int = 12) -> None:
         super().__init__()
-        try:
+        with required("monai", "towers"):
             from monai.networks.nets.vit import ViT
-        except ImportError as error:
-            raise MissingExtraError("monai", "towers") from error
         self.width = width
         self.vision_encoder: Any = ViT(
             in_channels=1, img_size=_SIZE, patch_size=_PATCH, hidden_size=width, mlp_dim=4 * width, num_layers=depth,
@@ -77,10 +75,8 @@ class M3dText(TextTower):
 
     def __init__(self, *, folder: str, beyond: Beyond = "cut", options: dict[str, Any] | None = None) -> None:
         super().__init__()
-        try:
+        with required("transformers", "huggingface"):
             from transformers import BertConfig, BertModel
-        except ImportError as error:
-            raise MissingExtraError("transformers", "huggingface") from error
         if not any((Path(folder) / name).is_file() for name in ("vocab.txt", "tokenizer.json")):
             raise CheckpointError(
                 f"the folder '{folder}' has neither vocab.txt nor tokenizer.json of M3D-CLIP; download the whole folder"

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from voxtile.errors import ConfigError, MissingExtraError
+from voxtile.errors import ConfigError, required
 from voxtile.models.hub.weights import LoadReport, load_report, read_weights
 from voxtile.models.tower import ImageTower
 from voxtile.types import Encoded
@@ -39,10 +39,8 @@ class MerlinImage(ImageTower):
 
     def __init__(self, *, pretrained: str | None = None, layers: Sequence[int] = _RESNET_152) -> None:
         super().__init__()
-        try:
+        with required("monai", "towers"):
             from monai.networks.nets.resnet import ResNet, ResNetBottleneck
-        except ImportError as error:
-            raise MissingExtraError("monai", "towers") from error
         first: dict[str, Any] = {"conv1_t_size": (3, 7, 7), "conv1_t_stride": (1, 2, 2)}  # typed as tuples of one
         self.trunk: Any = ResNet(
             ResNetBottleneck, list(layers), [64, 128, 256, 512], spatial_dims=3, n_input_channels=3,

@@ -13,7 +13,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from voxtile.errors import CheckpointError, MissingExtraError
+from voxtile.errors import CheckpointError
+from voxtile.formats.optional import require
 from voxtile.models.hub.transformers import HuggingFaceTokenizer
 from voxtile.models.tokenizer import Beyond
 from voxtile.models.tower import TextTower
@@ -92,7 +93,7 @@ class MerlinText(TextTower):
         self, *, folder: str, beyond: Beyond = "cut", options: dict[str, Any] | None = None, embed_dim: int = 512
     ) -> None:
         super().__init__()
-        library = _library()
+        library = require("transformers", "huggingface")
         own = {
             "vocab_size": 50265, "max_position_embeddings": 4098, "type_vocab_size": 1, "attention_window": 512,
             "layer_norm_eps": 1e-5, "pad_token_id": 1, "bos_token_id": 0, "eos_token_id": 2, "sep_token_id": 2,
@@ -127,7 +128,7 @@ def bert(options: dict[str, Any] | None) -> Any:  # noqa: ANN401 - transformers 
     Raises:
         MissingExtraError: transformers is not installed.
     """
-    library = _library()
+    library = require("transformers", "huggingface")
     return library.BertModel(library.BertConfig(**(options or {})), add_pooling_layer=False)
 
 
@@ -162,11 +163,3 @@ def _require_tokenizer(folder: str, title: str) -> None:
             f"the folder '{folder}' has no tokenizer of {title} ({', '.join(_FILES[:2])}); download it beside the "
             "weights"
         )
-
-
-def _library() -> Any:  # noqa: ANN401 - a module without types
-    try:
-        import transformers
-    except ImportError as error:
-        raise MissingExtraError("transformers", "huggingface") from error
-    return transformers

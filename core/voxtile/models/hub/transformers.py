@@ -13,7 +13,8 @@ from typing import Any, Literal
 import torch
 from torch import Tensor, nn
 
-from voxtile.errors import CheckpointError, ConfigError, MissingExtraError
+from voxtile.errors import CheckpointError, ConfigError
+from voxtile.formats.optional import require
 from voxtile.models.hub.reachable import hub_or_copy
 from voxtile.models.hub.weights import LoadReport
 from voxtile.models.tokenizer import Beyond, refuse_longer
@@ -219,16 +220,8 @@ class HuggingFaceImage(ImageTower):
         return Encoded(pooled, hidden[:, hidden.shape[1] - math.prod(grid) :], grid)
 
 
-def _library() -> Any:  # noqa: ANN401 - a module without types
-    try:
-        import transformers
-    except ImportError as error:
-        raise MissingExtraError("transformers", "huggingface") from error
-    return transformers
-
-
 def _loaded(kind: str, name: str, **options: Any) -> Any:  # noqa: ANN401 - transformers has no types
-    library = _library()
+    library = require("transformers", "huggingface")
     if name.startswith((".", "/", "~")) and not Path(name).is_dir():
         raise CheckpointError(f"there is no folder '{name}' of a Hugging Face model; check the path")
     where = hub_or_copy(name)
@@ -244,7 +237,8 @@ def _loaded(kind: str, name: str, **options: Any) -> Any:  # noqa: ANN401 - tran
 def _model(name: str, pretrained: bool) -> tuple[nn.Module, LoadReport | None]:
     """A model, and what became of its weights."""
     if not pretrained:
-        made: nn.Module = _library().AutoModel.from_config(_loaded("AutoConfig", name), trust_remote_code=False)
+        config = _loaded("AutoConfig", name)
+        made: nn.Module = require("transformers", "huggingface").AutoModel.from_config(config, trust_remote_code=False)
         return made, None
     model, info = _loaded("AutoModel", name, output_loading_info=True)
     return model, _report(name, model, info)

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from voxtile.data.presets.base import SampleSource
-from voxtile.errors import CheckpointError, MissingExtraError
+from voxtile.errors import CheckpointError, required
 from voxtile.inference.encoder_model import best_device
 from voxtile.models.hub.reachable import hub_or_copy
 from voxtile.stages.embed.extractor import Extractor, check_pictures, picture_of, short_name
@@ -71,10 +71,8 @@ def transformers_extractor(identity: str | Path, *, folder: Path | None = None) 
         CheckpointError: it cannot be loaded.
         MissingExtraError: transformers is not installed.
     """
-    try:
+    with required("transformers", "huggingface"):
         import transformers
-    except ImportError as error:
-        raise MissingExtraError("transformers", "huggingface") from error
 
     where = hub_or_copy(str(folder or identity))
     try:

@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from voxtile.errors import InputError, MissingExtraError, cause_of
+from voxtile.errors import InputError, cause_of, required
 
 SUFFIXES = (".txt", ".md")
 PASSAGE_WORDS = 120
@@ -35,10 +35,8 @@ class Knowledge:
     def __init__(self, folder: Path) -> None:
         if not folder.is_dir():
             raise InputError(f"the knowledge folder '{folder}' does not exist; give a folder of .txt or .md files")
-        try:
+        with required("bm25s", "llm"):
             import bm25s  # noqa: F401
-        except ImportError as error:
-            raise MissingExtraError("bm25s", "llm") from error
         files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in SUFFIXES and path.is_file())
         self.passages = tuple(dict.fromkeys(passage for path in files for passage in _passages(_read(path))))
         if not self.passages:

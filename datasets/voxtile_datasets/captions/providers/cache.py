@@ -18,7 +18,7 @@ from typing import IO, Any
 
 import pyarrow as pa
 
-from voxtile.errors import ConfigError, MissingExtraError
+from voxtile.errors import ConfigError, required
 from voxtile_datasets.captions.providers.provider import ProviderError
 from voxtile_datasets.captions.providers.request import Reply
 
@@ -203,10 +203,8 @@ def _locked(folder: Path) -> IO[str]:
 
 def _opened(folder: Path, *, read_only: bool) -> tuple[Any, Any, Any]:
     """The environment and its two tables: replies, and models."""
-    try:
+    with required("lmdb", "llm"):
         import lmdb
-    except ImportError as error:
-        raise MissingExtraError("lmdb", "llm") from error
     if read_only and not (folder / "data.mdb").is_file():
         raise ConfigError(f"'{folder}' is no reply cache; one is made by a run with --provider local or openai")
     try:

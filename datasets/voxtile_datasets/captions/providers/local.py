@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from voxtile.errors import ConfigError, MissingExtraError
+from voxtile.errors import ConfigError, required
 from voxtile.processors import chosen_threads, free_processors
 from voxtile_datasets.captions.providers.default_model import CONTEXT, SLOTS, default_model
 from voxtile_datasets.captions.providers.gguf import read_header
@@ -130,9 +130,8 @@ def _library() -> Any:  # noqa: ANN401
     """
     shared = {name: sys.modules.pop(name) for name in list(sys.modules) if name.startswith("_cython_")}
     try:
-        import xllamacpp
-    except ImportError as error:
-        raise MissingExtraError("xllamacpp", "llm") from error
+        with required("xllamacpp", "llm"):
+            import xllamacpp
     finally:
         sys.modules.update(shared)
     return xllamacpp

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from voxtile.bounded_text import load_json
-from voxtile.errors import MissingExtraError
+from voxtile.errors import required
 from voxtile_datasets.captions.providers.provider import OffSchemaError
 from voxtile_datasets.captions.providers.request import Reply
 
@@ -35,10 +35,8 @@ def checked_against(schema: Mapping[str, Any] | None, reply: Reply) -> Reply:
     """
     if schema is None:
         return reply
-    try:
+    with required("jsonschema", "llm"):
         import jsonschema
-    except ImportError as error:
-        raise MissingExtraError("jsonschema", "llm") from error
     text = unfenced(reply.text)
     try:
         value = load_json(text) if len(text) <= _LONGEST_JSON else None

@@ -11,7 +11,7 @@ from typing import Any, Literal
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Row
 from voxtile.engine.run import RunOptions, run_task
-from voxtile.errors import ConfigError, MissingExtraError
+from voxtile.errors import ConfigError, required
 from voxtile_datasets.curation.scores.task import ScoreTask
 
 
@@ -54,10 +54,8 @@ class LanguageScorer:
 
 @cache
 def _identifier() -> Any:  # noqa: ANN401 - untyped
-    try:
+    with required("py3langid", "curation"):
         from py3langid.langid import MODEL_FILE, LanguageIdentifier
-    except ImportError as error:
-        raise MissingExtraError("py3langid", "curation") from error
     return LanguageIdentifier.from_model_file(MODEL_FILE, norm_probs=True)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
-from voxtile.errors import ConfigError, InputError, MissingExtraError
+from voxtile.errors import ConfigError, InputError, required
 
 TOKEN = "VOXTILE_DICOMWEB_TOKEN"
 """Variable of the environment with a bearer token; it is sent to the server and written nowhere."""
@@ -101,12 +101,10 @@ class Server:
     session: Any = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        try:
+        with required("dicomweb-client", "dicomweb"):
             from dicomweb_client.web import DICOMwebClient
 
             from voxtile_medical.dicomweb.session import BoundedSession
-        except ImportError as error:
-            raise MissingExtraError("dicomweb-client", "dicomweb") from error
         self.session = BoundedSession()
         token, login = os.environ.get(TOKEN), os.environ.get(LOGIN)
         parts = urlsplit(self.address.base)

@@ -18,7 +18,7 @@ from typing import Any
 from xml.etree.ElementTree import Element, ParseError
 
 from voxtile.bounded_text import load_json
-from voxtile.errors import InputError, MissingExtraError
+from voxtile.errors import InputError, required
 from voxtile_medical.archives.stored import open_stored
 from voxtile_medical.segmentations.names import Code
 
@@ -124,11 +124,9 @@ def _of_xml(text: str) -> Iterator[LabelName]:
 
 
 def _elements(text: str, tag: str) -> list[Element]:
-    try:
+    with required("defusedxml", "medical"):
         from defusedxml.common import DefusedXmlException
         from defusedxml.ElementTree import fromstring
-    except ImportError as error:
-        raise MissingExtraError("defusedxml", "medical") from error
     try:
         return list(fromstring(text, forbid_dtd=True).iter(tag))
     except (ParseError, DefusedXmlException, ValueError):

@@ -9,7 +9,7 @@ from typing import Any
 from xml.etree.ElementTree import Element, ParseError
 
 from voxtile.bounded_text import BoundsError, load_json
-from voxtile.errors import MissingExtraError
+from voxtile.errors import required
 from voxtile_pathology.annotations.annotation import AnnotationError
 
 MAX_BYTES = 1 << 30  # a million vertices take about 40 MB
@@ -67,11 +67,9 @@ def parse_xml(data: bytes, path: Path) -> Element:
         AnnotationError: it is not well-formed, or has a document type, which annotations have no need of.
         MissingExtraError: defusedxml is not installed.
     """
-    try:
+    with required("defusedxml", "pathology"):
         from defusedxml.common import DefusedXmlException
         from defusedxml.ElementTree import fromstring
-    except ImportError as error:
-        raise MissingExtraError("defusedxml", "pathology") from error
     try:
         root: Element = fromstring(data, forbid_dtd=True)
     except DefusedXmlException:

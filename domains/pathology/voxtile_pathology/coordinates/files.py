@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from voxtile.corpus.drafts import draft
-from voxtile.errors import MissingExtraError
+from voxtile.errors import required
 from voxtile_pathology.coordinates.layout import Coordinates, CoordinatesError, Layout, level0_size
 
 MAX_PATCHES = 20_000_000  # of a slide; 100,000 × 80,000 pixels in patches of 32
@@ -94,10 +94,8 @@ def find_coordinates(folder: Path, slide: Path) -> Path | None:
 
 
 def _h5py() -> Any:  # noqa: ANN401
-    try:
+    with required("h5py", "pathology"):
         import h5py
-    except ImportError as error:
-        raise MissingExtraError("h5py", "pathology") from error
     return h5py
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from voxtile.engine.run import RunOptions
-from voxtile.errors import InputError, MissingExtraError
+from voxtile.errors import InputError, required
 from voxtile.stages.ingest.table import as_text, read_table
 from voxtile_datasets.recipes.build import ALL_TRAINING, build
 from voxtile_datasets.recipes.entries import Entry
@@ -200,11 +200,9 @@ def workbook_rows(path: Path, columns: tuple[str, ...]) -> Iterator[dict[str, An
         InputError: the file is damaged, too large, or lacks a column.
         MissingExtraError: openpyxl is not installed.
     """
-    try:
+    with required("openpyxl", "pathology"):
         from openpyxl import load_workbook
         from openpyxl.utils.exceptions import InvalidFileException
-    except ImportError as error:
-        raise MissingExtraError("openpyxl", "pathology") from error
     try:
         with zipfile.ZipFile(path) as archive:
             if sum(member.file_size for member in archive.infolist()) > _MAX_WORKBOOK:

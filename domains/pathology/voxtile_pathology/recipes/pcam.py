@@ -17,7 +17,7 @@ from voxtile.corpus.identity import sample_uid
 from voxtile.corpus.records import Row
 from voxtile.engine.run import RunOptions
 from voxtile.engine.task import Item
-from voxtile.errors import InputError, MissingExtraError
+from voxtile.errors import InputError, required
 from voxtile.file_edges import PROBES, probe
 from voxtile.stages.ingest.table import read_table
 from voxtile_datasets.recipes.build import build
@@ -162,10 +162,8 @@ def _read(root: Path, split: str, part: str, start: int, stop: int) -> npt.NDArr
 
 
 def _open(root: Path, split: str, part: str) -> Any:  # noqa: ANN401
-    try:
+    with required("h5py", "pathology"):
         import h5py
-    except ImportError as error:
-        raise MissingExtraError("h5py", "pathology") from error
     path = root / f"{_PREFIX}{split}_{part}.h5"
     try:
         return h5py.File(path, "r")

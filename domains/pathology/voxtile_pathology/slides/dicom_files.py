@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from io import BytesIO
 from pathlib import Path
 
-from voxtile.errors import MissingExtraError
+from voxtile.errors import required
 
 WHOLE_SLIDE = "1.2.840.10008.5.1.4.1.1.77.1.6"
 _MAGIC, _PREAMBLE = b"DICM", 128
@@ -38,10 +38,8 @@ def whole_slide_series(path: Path) -> str | None:
     Raises:
         MissingExtraError: pydicom is not installed.
     """
-    try:
+    with required("wsidicom", "pathology"):
         from pydicom.filereader import read_partial
-    except ImportError as error:
-        raise MissingExtraError("wsidicom", "pathology") from error
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES)

@@ -13,7 +13,7 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
-from voxtile.errors import MissingExtraError, PresetError
+from voxtile.errors import PresetError, required
 from voxtile_pathology.stain.density import RUIFROK, WHITE, Floats, Pixels, concentrations, density, light, tissue
 from voxtile_pathology.stain.estimate import macenko, reinhard, vahadane
 
@@ -80,10 +80,8 @@ def _restained(pixels: Pixels, vectors: Floats, settings: StainAugment, draws: F
 
 
 def _in_lab(pixels: Pixels, settings: StainAugment, draws: Floats) -> Pixels:
-    try:
+    with required("torchstain", "pathology"):
         from torchstain.numpy.utils import lab2rgb, lab_merge, lab_split, rgb2lab
-    except ImportError as error:
-        raise MissingExtraError("torchstain", "pathology") from error
     mean = reinhard(pixels).mean
     channels = lab_split(rgb2lab(pixels.astype(np.float32) / WHITE))
     factors, offsets = 1 + settings.scale * draws[:3], 100 * settings.shift * draws[3:6]

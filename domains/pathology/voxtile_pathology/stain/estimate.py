@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from voxtile.errors import MissingExtraError
+from voxtile.errors import required
 from voxtile_pathology.stain.density import WHITE, Floats, Pixels, concentrations, density, tissue
 
 _FEWEST = 500  # stained pixels; with fewer the estimate says more of noise than of stain
@@ -122,8 +122,6 @@ def _ordered(vectors: npt.NDArray[np.float32], pixels: Pixels) -> Stains | None:
 
 
 def _torchstain(name: str) -> Any:  # noqa: ANN401
-    try:
+    with required("torchstain", "pathology"):
         from torchstain.base import normalizers
-    except ImportError as error:
-        raise MissingExtraError("torchstain", "pathology") from error
     return getattr(normalizers, name)

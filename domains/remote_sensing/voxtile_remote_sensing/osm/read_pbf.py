@@ -13,7 +13,7 @@ import shapely
 from shapely.geometry import LineString, MultiLineString, Point
 from shapely.geometry.base import BaseGeometry
 
-from voxtile.errors import InputError, MissingExtraError
+from voxtile.errors import InputError, required
 from voxtile_remote_sensing.osm.features import Feature, FeatureFile, Keep
 
 _UNSET_BEFORE = datetime(2004, 1, 1, tzinfo=UTC)  # OpenStreetMap began in August 2004; 1970 stands for "not stated"
@@ -37,10 +37,8 @@ def read_pbf(path: Path, keys: Collection[str], keep: Keep | None = None) -> Fea
         InputError: the file is damaged.
         MissingExtraError: pyosmium is not installed.
     """
-    try:
+    with required("osmium", "remote-sensing"):
         import osmium
-    except ImportError as error:
-        raise MissingExtraError("osmium", "remote-sensing") from error
     wanted = osmium.filter.KeyFilter(*sorted(keys))
     try:
         header = osmium.io.Reader(str(path)).header()

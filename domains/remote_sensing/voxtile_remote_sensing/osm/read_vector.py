@@ -18,7 +18,7 @@ from shapely.geometry import shape
 from shapely.geometry.base import BaseGeometry
 
 from voxtile.bounded_text import load_json
-from voxtile.errors import ConfigError, InputError, MissingExtraError
+from voxtile.errors import ConfigError, InputError, required
 from voxtile_remote_sensing.osm.features import Feature, FeatureFile
 from voxtile_remote_sensing.vector_files import check_vector_file
 
@@ -86,11 +86,9 @@ def read_geopackage(path: Path, vector_crs: str | None) -> FeatureFile:
         ConfigError: `vector_crs` contradicts the file.
         MissingExtraError: geopandas is not installed.
     """
-    try:
+    with required("geopandas", "remote-sensing"):
         import geopandas
         import pyogrio
-    except ImportError as error:
-        raise MissingExtraError("geopandas", "remote-sensing") from error
     check_vector_file(path)
     found = FeatureFile(crs="")
     named: set[str] = set()

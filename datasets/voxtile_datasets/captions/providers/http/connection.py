@@ -9,13 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from weakref import WeakKeyDictionary
 
-from voxtile.errors import MissingExtraError
+from voxtile.errors import required
 
-try:
+with required("aiohttp", "llm"):
     import aiohttp
     from aiohttp.client_proto import ResponseHandler
-except ImportError as error:
-    raise MissingExtraError("aiohttp", "llm") from error
 
 from voxtile_datasets.captions.providers.http.refusals import TryError
 

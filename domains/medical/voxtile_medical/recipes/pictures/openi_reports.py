@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from voxtile.errors import InputError, MissingExtraError
+from voxtile.errors import InputError, required
 
 HEADER = ("uid", "image", "mesh", "comparison", "indication", "findings", "impression")
 """Columns of the rows; `mesh` holds headings without their qualifiers, between semicolons."""
@@ -23,11 +23,9 @@ def openi_rows(path: Path, place: str) -> list[tuple[str | None, ...]]:
         InputError: it is no report of Open-i.
         MissingExtraError: defusedxml is not installed.
     """
-    try:
+    with required("defusedxml", "medical"):
         from defusedxml.common import DefusedXmlException
         from defusedxml.ElementTree import ParseError, fromstring
-    except ImportError as error:
-        raise MissingExtraError("defusedxml", "medical") from error
     if path.stat().st_size > _LARGEST:
         raise InputError(f"'{place}' has more than 4 MiB, which no report of Open-i has; download it again")
     try:

@@ -16,7 +16,7 @@ from xml.etree.ElementTree import Element, ParseError
 import numpy as np
 import numpy.typing as npt
 
-from voxtile.errors import MissingExtraError
+from voxtile.errors import required
 from voxtile_medical.verdicts import Verdict
 
 MAX_BYTES = 64 << 20  # the largest has some 2 MB
@@ -95,11 +95,9 @@ def read_nodules(path: Path) -> tuple[int, list[Nodule]]:
 
 
 def _parsed(content: bytes) -> Element:
-    try:
+    with required("defusedxml", "medical"):
         from defusedxml.common import DefusedXmlException
         from defusedxml.ElementTree import fromstring
-    except ImportError as error:
-        raise MissingExtraError("defusedxml", "medical") from error
     try:
         root: Element = fromstring(content)
     except (ParseError, DefusedXmlException, ValueError, LookupError) as error:

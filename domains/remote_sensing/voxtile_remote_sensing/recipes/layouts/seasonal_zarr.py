@@ -13,7 +13,7 @@ from zipfile import BadZipFile
 
 import numpy as np
 
-from voxtile.errors import InputError, MissingExtraError
+from voxtile.errors import InputError, required
 from voxtile.stages.ingest.table import read_table
 from voxtile_datasets.recipes.download import tell_missing
 from voxtile_datasets.recipes.entries import Entry
@@ -127,10 +127,8 @@ class SeasonalZarr:
 
 @lru_cache(maxsize=4)
 def _open(path: str) -> Any:  # noqa: ANN401
-    try:
+    with required("zarr", "remote-sensing"):
         import zarr
-    except ImportError as error:
-        raise MissingExtraError("zarr", "remote-sensing") from error
     try:
         check_zarr_zip(Path(path))
         return zarr.open_group(store=zarr.storage.ZipStore(path, mode="r"), mode="r")

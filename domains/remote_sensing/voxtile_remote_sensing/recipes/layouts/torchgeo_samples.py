@@ -18,7 +18,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from voxtile.corpus.records import Row
-from voxtile.errors import ConfigError, InputError, MissingExtraError
+from voxtile.errors import ConfigError, InputError, required
 from voxtile.stages.ingest.picture import PictureError
 from voxtile.stages.ingest.text import caption_rows, check_texts
 from voxtile_datasets.recipes.download import some_of, tell
@@ -179,10 +179,8 @@ def dataset_class(name: str) -> Callable[..., Any]:
         MissingExtraError: torchgeo is not installed.
     """
     refuse_unknown_dataset(name)
-    try:
+    with required("torchgeo", "remote-sensing"):
         import torchgeo.datasets as library
-    except ImportError as error:
-        raise MissingExtraError("torchgeo", "remote-sensing") from error
     chosen: Callable[..., Any] | None = getattr(library, name, None)
     if chosen is None:
         raise ConfigError(f"torchgeo has no dataset '{name}'; see torchgeo.datasets for the names")

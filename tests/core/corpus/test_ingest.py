@@ -155,6 +155,7 @@ def test_unwanted_texts_and_members_are_named_and_the_rest_is_unharmed(tmp_path)
             ("6.jpg", b"<html>404</html>"), ("6.txt", b"not a picture"),
             ("7.jpg", picture(7)[:300]), ("7.txt", b"cut"),
             ("8.jpg", picture(8)), ("8.json", b"[" * 100_000),
+            ("9.jpg", picture(9)), ("9.json", '{"caption": "caf\u00e9"}'.encode("latin-1")),
         ],
     )  # fmt: skip
     root = tmp_path / "corpus"
@@ -164,7 +165,8 @@ def test_unwanted_texts_and_members_are_named_and_the_rest_is_unharmed(tmp_path)
     _, _, ledger = tables(root)
     assert {source.removeprefix("a.tar/"): reason for source, (_, reason) in ledger.items()} == {
         "0": None, "1": "caption-too-long", "2": "caption-not-utf8", "3": "caption-empty", "4": "no-caption",
-        "5": "no-image", "6": "not-a-picture", "7": "decode-error", "8": "no-caption",
+        "5": "no-image", "6": "not-a-picture", "7": "decode-error",
+        "8": "caption-unreadable", "9": "caption-unreadable",
     }  # fmt: skip
     assert texts_by_source(root) == {"a.tar/0": ["nul and bell"]}
 

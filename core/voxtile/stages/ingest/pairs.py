@@ -115,7 +115,7 @@ class PairTask(ABC):
         """
 
     @abstractmethod
-    def texts(self, where: Mapping[str, Any]) -> list[str | bytes]:
+    def texts(self, where: Mapping[str, Any]) -> Sequence[str | bytes | None]:
         """Read the texts of a pair."""
 
     def class_of(self, where: Mapping[str, Any]) -> tuple[str, Sequence[str]] | None:

@@ -29,15 +29,18 @@ class Texts:
     refused: tuple[tuple[str, str], ...]
 
 
-def check_texts(texts: Iterable[str | bytes]) -> Texts:
+def check_texts(texts: Iterable[str | bytes | None]) -> Texts:
     """Clean and check texts: NUL and other control characters are removed, what cannot be a caption is refused by name.
 
     Args:
-        texts: as read; bytes must be UTF-8.
+        texts: as read; bytes must be UTF-8, and None stands for what could not be read.
     """
     accepted: list[str] = []
     refused: list[tuple[str, str]] = []
     for raw in texts:
+        if raw is None:
+            refused.append(("caption-unreadable", "the JSON of a caption is damaged or not UTF-8; write it again"))
+            continue
         try:
             text = raw.decode("utf-8-sig") if isinstance(raw, bytes) else raw
         except UnicodeDecodeError as error:

@@ -61,9 +61,9 @@ class WdsTask(PairTask):
             raise PictureError(NO_IMAGE, f"no jpg, png or webp member (there is: {', '.join(where['members'])})")
         return read_range(self._path(where), *where["image"])
 
-    def texts(self, where: Mapping[str, Any]) -> list[str | bytes]:
+    def texts(self, where: Mapping[str, Any]) -> list[str | bytes | None]:
         """The `txt` members, else the caption fields of the `json` members; each line where the set says retrieval."""
-        found: list[str | bytes] = []
+        found: list[str | bytes | None] = []
         for kind, offset, nbytes in where["texts"]:
             data = read_range(self._path(where), offset, min(nbytes, _LONGEST_TEXT))
             if kind != "txt":
@@ -116,12 +116,12 @@ def _words_of_set(folder: str, name: str) -> tuple[str, ...] | None:
     return None
 
 
-def texts_in_json(data: bytes) -> list[str | bytes]:
-    """The caption or captions in a JSON member; none when it is damaged or has no such field."""
+def texts_in_json(data: bytes) -> list[str | None]:
+    """The caption or captions in a JSON member; none where it has no such field, and one None where it is damaged."""
     try:
         record = load_json(data)
     except ValueError:
-        return []
+        return [None]
     if not isinstance(record, dict):
         return []
     value = next((record[key] for key in _TEXT_KEYS if record.get(key)), None)

@@ -13,6 +13,7 @@ from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
 from voxtile.errors import ConfigError, InputError
 from voxtile_remote_sensing.footprints.command import facts_from_places
+from voxtile_remote_sensing.footprints.layer import read_layer
 from voxtile_remote_sensing.osm.read_vector import read_geopackage
 
 LEFT, TOP, SIDE = 420_000, 5_280_000, 600  # a 3 × 3 grid of tiles in UTM 32N
@@ -90,6 +91,20 @@ def test_texts_and_several_labels_of_geojson(corpus, tmp_path):
     assert labels(corpus) == {4: {"lake", "river"}}
     captions = Corpus(corpus).table("captions").to_pylist()
     assert [(int(c["uid"], 16), c["text"]) for c in captions] == [(4, "A lake."), (4, "Water here.")]
+
+
+@pytest.mark.parametrize(
+    ("cells", "expected"),
+    [
+        ([3, None], [("3",), ()]),
+        ([2.5, 3.0], [("2.5",), ("3",)]),
+        (["['lake', \"old mill's pond\"]", "['lake']"], [("lake", "old mill's pond"), ("lake",)]),
+        (['["lake", "river"]', "[lake"], [("lake", "river"), ("[lake",)]),
+    ],
+)
+def test_a_class_is_written_as_in_the_table(tmp_path, cells, expected):
+    path = places(tmp_path / "p.gpkg", [box(0, 0, 1, 1)] * 2, label=cells)
+    assert [place.labels for place in read_layer(path).places] == expected
 
 
 def test_metres_in_a_geojson_without_a_crs_are_refused_until_it_is_given(corpus, tmp_path):

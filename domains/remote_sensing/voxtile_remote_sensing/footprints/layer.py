@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,7 @@ from voxtile.errors import ConfigError, InputError
 from voxtile_remote_sensing.vector_files import check_vector_file
 
 EARTH = "EPSG:4326"
+_LONGEST_LIST = 20_000  # characters
 _CLASS_COLUMNS = ("label", "labels", "class", "category", "landcover", "name")
 _GEOJSON_SUFFIXES = (".geojson", ".json")
 _TEXT_COLUMNS = ("text", "texts", "caption", "captions", "description")
@@ -139,24 +141,28 @@ def _column(path: Path, columns: Sequence[str], wanted: str | None, usual: Seque
 
 
 def _strings(value: Any, separator: str | None) -> tuple[str, ...]:  # noqa: ANN401 - a cell of any type
-    """A cell as texts: nothing, one, a list (also as a JSON array, which GeoJSON drivers give), or joined ones."""
+    """A cell as texts: nothing, one, a list (also as JSON or Python write it), or joined ones.
+
+    A whole number is written without a point: a column of numbers with one blank cell is read as floats.
+    """
     if value is None or (isinstance(value, float) and value != value):
         return ()
-    if isinstance(value, str) and separator:
-        value = value.split(separator)
-    elif isinstance(value, str):
-        value = _listed(value)
+    if isinstance(value, str):
+        value = _listed(value) or (value.split(separator) if separator else [value])
+    elif isinstance(value, float) and value.is_integer():
+        value = [int(value)]
     elif not hasattr(value, "__iter__"):
         value = [value]
     texts = (" ".join(str(part).split()) for part in value)
     return tuple(dict.fromkeys(text for text in texts if text))
 
 
-def _listed(text: str) -> list[Any]:
-    if text.startswith("["):
-        try:
-            value = load_json(text)
-        except ValueError:
-            return [text]
-        return value if isinstance(value, list) else [text]
-    return [text]
+def _listed(text: str) -> list[Any] | None:
+    """The entries of a text that is a list; None where it is none."""
+    if not (text.startswith("[") and text.endswith("]") and len(text) < _LONGEST_LIST):
+        return None
+    try:
+        value = ast.literal_eval(text) if "'" in text else load_json(text)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        return None
+    return value if isinstance(value, list) else None

@@ -19,6 +19,7 @@ from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
 from voxtile.errors import ConfigError, InputError
 from voxtile_remote_sensing.osm.command import facts_from_osm
+from voxtile_remote_sensing.osm.read_vector import read_geopackage
 
 
 def write_tiles(root, tiles):
@@ -259,6 +260,14 @@ def test_geojson_with_a_bow_tie_and_empty_features(tmp_path, capsys):
     (again,) = facts_of(other, "count")
     assert (again["value"], again["osm_ids"]) == (1, ["way/5"])
     np.testing.assert_allclose(facts_of(other, "object")[0]["value"], 1200, rtol=1e-6)
+
+
+def test_a_tag_that_is_a_whole_number_has_no_point_beside_a_blank_one(tmp_path):
+    path = tmp_path / "map.gpkg"
+    road = shapely.LineString([(0, 0), (1, 1)])
+    geopandas.GeoDataFrame({"highway": "primary", "lanes": [2, None]}, geometry=[road] * 2, crs=4326).to_file(path)
+    first, second = read_geopackage(path, None).features
+    assert (first.tags, second.tags) == ({"highway": "primary", "lanes": "2"}, {"highway": "primary"})
 
 
 def test_tiles_outside_the_extract_get_no_scope(tmp_path):

@@ -100,6 +100,7 @@ def test_texts_and_several_labels_of_geojson(corpus, tmp_path):
         ([2.5, 3.0], [("2.5",), ("3",)]),
         (["['lake', \"old mill's pond\"]", "['lake']"], [("lake", "old mill's pond"), ("lake",)]),
         (['["lake", "river"]', "[lake"], [("lake", "river"), ("[lake",)]),
+        (["[]", "lake"], [(), ("lake",)]),
     ],
 )
 def test_a_class_is_written_as_in_the_table(tmp_path, cells, expected):

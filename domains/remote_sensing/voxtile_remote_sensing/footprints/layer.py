@@ -14,6 +14,7 @@ from shapely.geometry.base import BaseGeometry
 
 from voxtile.bounded_text import load_json
 from voxtile.errors import ConfigError, InputError
+from voxtile.stages.ingest.table import as_text
 from voxtile_remote_sensing.vector_files import check_vector_file
 
 EARTH = "EPSG:4326"
@@ -141,19 +142,13 @@ def _column(path: Path, columns: Sequence[str], wanted: str | None, usual: Seque
 
 
 def _strings(value: Any, separator: str | None) -> tuple[str, ...]:  # noqa: ANN401 - a cell of any type
-    """A cell as texts: nothing, one, a list (also as JSON or Python write it), or joined ones.
-
-    A whole number is written without a point: a column of numbers with one blank cell is read as floats.
-    """
-    if value is None or (isinstance(value, float) and value != value):
-        return ()
+    """A cell as texts: nothing, one, a list (also as JSON or Python write it), or joined ones."""
     if isinstance(value, str):
-        value = _listed(value) or (value.split(separator) if separator else [value])
-    elif isinstance(value, float) and value.is_integer():
-        value = [int(value)]
+        listed = _listed(value)
+        value = listed if listed is not None else value.split(separator) if separator else [value]
     elif not hasattr(value, "__iter__"):
         value = [value]
-    texts = (" ".join(str(part).split()) for part in value)
+    texts = (" ".join((as_text(part) or "").split()) for part in value)
     return tuple(dict.fromkeys(text for text in texts if text))
 
 

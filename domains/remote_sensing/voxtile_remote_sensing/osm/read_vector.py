@@ -19,6 +19,7 @@ from shapely.geometry.base import BaseGeometry
 
 from voxtile.bounded_text import load_json
 from voxtile.errors import ConfigError, InputError, required
+from voxtile.stages.ingest.table import as_text
 from voxtile_remote_sensing.osm.features import Feature, FeatureFile
 from voxtile_remote_sensing.vector_files import check_vector_file
 
@@ -177,9 +178,9 @@ def _tags(properties: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         if key in _TAG_TEXTS and isinstance(value, str) and "=>" in value:
             nested |= {k.replace('\\"', '"'): v.replace('\\"', '"') for k, v in _HSTORE.findall(value)}
         elif key in _TAG_TEXTS and isinstance(value, dict):
-            nested |= {str(k): str(v) for k, v in value.items()}
+            nested |= {str(k): as_text(v) or "" for k, v in value.items()}
         elif key not in (*_ID_KEYS, *_DATE_KEYS):
-            yield _CUT_KEYS.get(key, key), str(value)
+            yield _CUT_KEYS.get(key, key), as_text(value) or ""
     yield from nested.items()
 
 

@@ -67,7 +67,7 @@ class OsmTask:
     @property
     def version(self) -> str:
         """Bumped whenever the output for the same input changes."""
-        return "2"
+        return "3"
 
     def config(self) -> Mapping[str, Any]:
         """Settings that change the output, and whose map it is."""

@@ -1,10 +1,10 @@
 """The checker on sentences written for this test: claims, polarity, details, relations, identity, scopes."""
 
-import json
 import time
 
 import pytest
 import yaml
+from caption_sentences import fact
 
 from voxtile.domain import discover
 from voxtile.errors import ConfigError
@@ -15,11 +15,6 @@ from voxtile_datasets.captions.checker.vocabulary import Vocabulary, installed_v
 
 VOCABULARIES = installed_vocabularies()
 RAISED = {"contradicted", "unsupported"}
-
-
-def fact(concept, polarity="present", value=None, unit=None, **attributes):
-    row = {"concept": concept, "polarity": polarity, "value": value, "unit": unit}
-    return row | {"attributes": json.dumps(attributes)}
 
 
 def closed(*concepts):

@@ -1,27 +1,13 @@
 """The checker on forms that other writers use, written for this test: answers, notes, names that no list has."""
 
-import json
-
 import pytest
+from caption_sentences import closed, fact, left_open
 
 from voxtile_datasets.captions.checker.check import Known, check
 from voxtile_datasets.captions.checker.vocabulary import installed_vocabularies
 
 VOCABULARIES = installed_vocabularies()
 RAISED = ("contradicted", "unsupported")
-
-
-def fact(concept, polarity="present", value=None, unit=None, **attributes):
-    row = {"concept": concept, "polarity": polarity, "value": value, "unit": unit}
-    return row | {"attributes": json.dumps(attributes) if attributes else None}
-
-
-def closed(*concepts):
-    return [{"vocabulary": "v", "closed": True, "concepts": list(concepts)}]
-
-
-def left_open(*concepts):
-    return [{"vocabulary": "v", "closed": False, "concepts": list(concepts)}]
 
 
 KIDNEY = Known([fact("papillary_carcinoma"), fact("necrosis", "absent")], left_open("blood", "metastasis"))

@@ -1,23 +1,13 @@
 """The checker on sentences of people about bodies and tissue, written for this test: truths pass, faults are found."""
 
-import json
-
 import pytest
+from caption_sentences import closed, fact
 
 from voxtile_datasets.captions.checker.check import Known, check
 from voxtile_datasets.captions.checker.vocabulary import installed_vocabularies
 
 VOCABULARIES = installed_vocabularies()
 RAISED = ("contradicted", "unsupported")
-
-
-def fact(concept, polarity="present", value=None, unit=None, **attributes):
-    row = {"concept": concept, "polarity": polarity, "value": value, "unit": unit}
-    return row | {"attributes": json.dumps(attributes) if attributes else None}
-
-
-def closed(*concepts):
-    return [{"vocabulary": "v", "closed": True, "concepts": list(concepts)}]
 
 
 CHEST = Known(

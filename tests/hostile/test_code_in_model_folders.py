@@ -4,6 +4,7 @@ import json
 
 import pytest
 import torch
+from harm import Harm
 
 from voxtile.errors import VoxtileError
 from voxtile.inference.load import load_model
@@ -38,16 +39,6 @@ CLIP = {
 }
 PREPROCESSING = {"size": [16, 16], "mean": [0.5] * 3, "std": [0.5] * 3, "interpolation": "bicubic",
                  "resize_mode": "shortest", "fill_color": 0}  # fmt: skip
-
-
-class Harm:
-    """Creates a file when unpickled."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return (open, (str(self.path), "w"))
 
 
 @pytest.fixture

@@ -1,18 +1,12 @@
 """The checker of captions on scenes seen from above: sentences written for this test, by what they claim."""
 
-import json
-
 import pytest
+from caption_sentences import fact
 
 from voxtile_datasets.captions.checker.check import Known, check
 from voxtile_datasets.captions.checker.vocabulary import installed_vocabularies
 
 VOCABULARY = installed_vocabularies()["remote_sensing"]
-
-
-def fact(concept, polarity="present", value=None, unit=None, **attributes):
-    row = {"concept": concept, "polarity": polarity, "value": value, "unit": unit}
-    return row | {"attributes": json.dumps(attributes)}
 
 
 def judge(text, facts, concepts=None):

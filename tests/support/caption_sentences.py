@@ -13,6 +13,22 @@ WANTED = {"T": ("supported", "unknown"), "F": ("contradicted", "unsupported"), "
 """Verdicts that are right for a true, a false and an open sentence."""
 
 
+def fact(concept, polarity="present", value=None, unit=None, **attributes):
+    """A row of the facts table, as the checker reads it."""
+    row = {"concept": concept, "polarity": polarity, "value": value, "unit": unit}
+    return row | {"attributes": json.dumps(attributes) if attributes else None}
+
+
+def closed(*concepts):
+    """The scopes of a sample of which these concepts were looked for, and nothing else of them is there."""
+    return [{"vocabulary": "v", "closed": True, "concepts": list(concepts)}]
+
+
+def left_open(*concepts):
+    """The scopes of a sample of which nobody says whether more of these concepts is there."""
+    return [{"vocabulary": "v", "closed": False, "concepts": list(concepts)}]
+
+
 def read_sentences(folder):
     """Rows of (scene, truth, fault, text)."""
     with (folder / "sentences.tsv").open(encoding="utf-8", newline="") as file:

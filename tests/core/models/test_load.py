@@ -6,6 +6,7 @@ import numpy as np
 import open_clip
 import pytest
 import torch
+from harm import Harm
 from PIL import Image
 
 from voxtile.errors import CheckpointError, ConfigError
@@ -98,11 +99,7 @@ def test_unknown_models_are_refused(weights, spec, message):
 def test_weights_that_hold_code_are_refused(weights, tmp_path):
     import pickle
 
-    class Harm:
-        def __reduce__(self):
-            return (open, (str(tmp_path / "harm"), "w"))
-
-    (tmp_path / "bad.pt").write_bytes(pickle.dumps({"state_dict": Harm()}))
+    (tmp_path / "bad.pt").write_bytes(pickle.dumps({"state_dict": Harm(tmp_path / "harm")}))
     with pytest.raises(CheckpointError, match="cannot be loaded"):
         load_model(f"open_clip:{NAME}/{tmp_path / 'bad.pt'}")
     assert not (tmp_path / "harm").exists()

@@ -5,21 +5,12 @@ import pickle
 import pytest
 import safetensors.torch
 import torch
+from harm import Harm
 from torch import nn
 
 from voxtile.errors import CheckpointError
 from voxtile.models.hub.safe_loading import load_failure, load_tensors
 from voxtile.models.hub.weights import read_weights
-
-
-class Harm:
-    """Makes a file when it is unpickled in the ordinary way."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return (open, (str(self.path), "w"))
 
 
 def said(path):

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 import torch
+from harm import Harm
 
 from voxtile.errors import CheckpointError
 from voxtile.inference.load import from_module
@@ -40,16 +41,6 @@ PRESET = {
     "class_path": "voxtile.data.ImagePreset",
     "init_args": {"size": [8, 8], "channels": 1, "mean": [0.5], "std": [0.5]},
 }
-
-
-class Harm:
-    """Creates a file when unpickled."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return (open, (str(self.path), "w"))
 
 
 def trained():

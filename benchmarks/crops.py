@@ -9,7 +9,6 @@ import argparse
 import statistics
 import sys
 import tempfile
-import time
 from pathlib import Path
 
 import nibabel
@@ -25,6 +24,7 @@ from voxtile.data.presets.volume import VolumePreset
 
 sys.path.append(str(Path(__file__).parent))
 from bench.recording import installed, record
+from commands import timed
 
 SHAPE, CROP = (160, 224, 224), (64, 96, 96)
 
@@ -81,13 +81,6 @@ def main() -> None:
             unit="ms",
             aim=15,
         )
-
-
-def timed(work):
-    """The result, and seconds of wall and of CPU time."""
-    wall, cpu = time.perf_counter(), time.process_time()
-    result = work()
-    return result, (time.perf_counter() - wall, time.process_time() - cpu)
 
 
 if __name__ == "__main__":

@@ -10,17 +10,16 @@ python benchmarks/dicom_conversion.py --peer PEER/bin/python [--studies 300] [--
 """
 
 import argparse
-import json
 import os
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 sys.path.append(str(Path(__file__).parent))
 from bench.recording import record
+from commands import measure
 
 REAL = ("ibsi_sts_008/dicom/CT/image", "ibsi_sts_008/dicom/MR_T1/image", "ibsi_sts_008/dicom/PET/image")
 JPEG_2000 = "totalseg_ct_mr_labels/example_ct_dicom"
@@ -72,16 +71,6 @@ def write_series(folder: Path, studies: int, repeats: int) -> None:
                 dataset.StudyInstanceUID = f"1.2.4.{number}.{repeat}"
                 dataset.SOPClassUID = dataset.SOPClassUID or dataset.file_meta.MediaStorageSOPClassUID
                 dataset.save_as(target / path.name)
-
-
-def measure(python: str, program: str, *arguments: str) -> dict[str, float]:
-    """Run one side in a process of its own, writing to a folder that is thrown away."""
-    with tempfile.TemporaryDirectory() as out:
-        command = [python, "-c", program, arguments[0], out, *arguments[1:]]
-        done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(done.stderr)
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 def main() -> None:

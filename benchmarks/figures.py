@@ -9,10 +9,8 @@ python benchmarks/figures.py [--peer PEER/bin/python] [--articles 120] [--rounds
 
 import argparse
 import io
-import json
 import os
 import statistics
-import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -22,6 +20,7 @@ from PIL import Image
 
 sys.path.append(str(Path(__file__).parent))
 from bench.recording import record
+from commands import measure
 
 OURS = """
 import json, resource, sys, time, pathlib
@@ -89,16 +88,6 @@ def write_packages(folder: Path, articles: int) -> int:
         (folder / f"{pmcid}.tar.gz").write_bytes(data)
         nbytes += len(data)
     return nbytes
-
-
-def measure(python: str, program: str, *arguments: str) -> dict[str, float]:
-    """Run one side in a process of its own, writing to a folder that is thrown away."""
-    with tempfile.TemporaryDirectory() as out:
-        command = [python, "-c", program, arguments[0], out, *arguments[1:]]
-        done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise SystemExit(done.stderr)
-    return json.loads(done.stdout.splitlines()[-1])
 
 
 def main() -> None:

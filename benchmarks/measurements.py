@@ -13,7 +13,6 @@ import argparse
 import contextlib
 import statistics
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -28,6 +27,7 @@ from voxtile_medical.measurements.shape import shape_of_mask
 
 sys.path.append(str(Path(__file__).parent))
 from bench.recording import installed, record
+from commands import timed
 
 FULL, SMALL = (300, 512, 512), (75, 128, 128)
 STEPS = np.array([1.5, 0.8, 0.8])  # z, y, x mm
@@ -104,13 +104,6 @@ def check(mine, peer):
         more = np.subtract(measured[2:4], peer[number][2:4])
         assert (more > 0).all(), (number, measured, peer[number])
         assert (more <= STEPS[[1, 0]] / 2 + 1e-9).all(), (number, measured, peer[number])
-
-
-def timed(work):
-    """What the work gives, and its wall and CPU seconds."""
-    wall, cpu = time.perf_counter(), time.process_time()
-    result = work()
-    return result, (time.perf_counter() - wall, time.process_time() - cpu)
 
 
 def main() -> None:

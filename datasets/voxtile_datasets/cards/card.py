@@ -69,9 +69,10 @@ class Card:
         gaps: what is missing.
         examples: some captions.
         keeps_texts: the licence keeps captions from being shown.
-        regions, boxes, masks: numbers.
+        regions: how many, how many of them have a box, and how many a mask.
         scores: (name, producer, samples) of stored scores.
         synthetic: some samples are a phantom.
+        modalities: (modality, samples).
         reviews: what people said of captions, facts and regions; None where nobody did.
     """
 

@@ -40,7 +40,7 @@ def keys(node):
 EXAMPLES = [found for block in BLOCKS for found in mappings(yaml.compose(block))]
 
 
-@pytest.mark.parametrize("path", sorted(set(re.findall(r"`(voxtile\.\w+\.\w+\.\w+)", PAGE))))
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"voxtile\.\w+\.[A-Z]\w+", PAGE))))
 def test_every_class_exists(path):
     assert inspect.isclass(named(path))
 

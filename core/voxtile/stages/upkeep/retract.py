@@ -22,12 +22,13 @@ from voxtile.corpus.records import Hashes
 from voxtile.corpus.remote.address import refuse_remote
 from voxtile.corpus.schema import TABLES
 from voxtile.corpus.storage import storage_errors, sync, temporary_path
-from voxtile.engine.commit import DONE, files_of, read_done, remove_leftovers, sha256_of
+from voxtile.engine.commit import DONE, files_of, read_done, remove_leftovers
 from voxtile.engine.lock import corpus_lock
 from voxtile.engine.manifest import FOLDER as MANIFESTS
 from voxtile.engine.manifest import compose_manifest
 from voxtile.engine.plan import DoneJob, TaskIdentity
 from voxtile.errors import ConfigError, CorpusError
+from voxtile.file_edges import file_sha256
 from voxtile.stages.upkeep.packing import Pack, packed_name, write_packed
 
 NAME, VERSION = "retract", "1"
@@ -247,7 +248,7 @@ def _exchange(
     own = [path for job in gone.jobs for path in files_of(root, job.stem) if path.is_file()]
     removed = [path.relative_to(root).as_posix() for path in (*records, *packed, *own)]
     moved = {draft: target.relative_to(root).as_posix() for draft, target in ready.items()}
-    files: Hashes = {name: (sha256_of(draft), draft.stat().st_size) for draft, name in moved.items()}
+    files: Hashes = {name: (file_sha256(draft), draft.stat().st_size) for draft, name in moved.items()}
     name, text = compose_manifest(
         root,
         TaskIdentity(NAME, VERSION, "{}"),

@@ -302,7 +302,8 @@ def join_facts(
         raise ConfigError(_no_such_source(connection, source))
     if unknown and len(unknown) == len(set(closed)):
         raise ConfigError(
-            f"closed_facts names no fact of the corpus: {', '.join(unknown)}; there are {', '.join(concepts) or 'none'}"
+            f"closed_facts names no fact of the corpus: {', '.join(unknown)}; there are "
+            f"{', '.join(concepts) or 'none'}: set data.closed_facts to those that a report would mention, or to []"
         )
     if unknown:
         note(

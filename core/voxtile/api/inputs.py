@@ -26,6 +26,7 @@ MOST_IMAGES = 4096  # of one file; more belong into a corpus
 _OF_ARRAYS = ("spacing_mm", "units", "gsd_m")
 _OF_VOLUMES = ("spacing_mm", "units", "modality")
 _OF_FILES = ("mpp", "patch_px", "assume_mpp")
+_UNITS = {name.lower(): name for name in ("HU", "SUVbw", "SUVlbm", "SUVibw", "SUVbsa", "reflectance", "dB")}
 _FINEST = 1e4  # times finer than what the model reads; beyond it is a slip of the units, and takes all memory
 
 
@@ -34,7 +35,7 @@ class Given(TypedDict, total=False):
 
     Attributes:
         spacing_mm: of an array: size of a voxel in mm, (z, y, x).
-        units: of an array: HU, SUVbw, reflectance, …; the values are taken to be in them.
+        units: of an array: HU, SUVbw, reflectance, …, in any letter case; the values are taken to be in them.
         gsd_m: of an array: metres a pixel on the ground.
         modality: of an array or a NIfTI file: CT, MR, …; where the model reads one alone, that is taken.
         bands: of an array: names of its channels; of a raster for a model of pictures: which are red, green and blue.
@@ -222,9 +223,10 @@ def _described(values: npt.NDArray[Any], preset: Preset, given: Given) -> dict[s
             f"{spacing!r:.80}"
         )
     read = tuple(getattr(preset, "modalities", ()) or ())
+    units = given.get("units")
     return {
         "uid": "array", "kind": kind, "axes": axes, "shape": list(values.shape), "dtype": str(values.dtype),
-        "codec": "b2nd", "units": given.get("units"), "gsd_m": given.get("gsd_m"),
+        "codec": "b2nd", "units": units and _UNITS.get(str(units).lower(), units), "gsd_m": given.get("gsd_m"),
         "modality": given.get("modality") or (read[0] if len(read) == 1 else None),
         "spacing": None if spacing is None else [float(size) for size in spacing],
         "channels": None if bands is None else [{"name": str(name)} for name in bands],

@@ -110,11 +110,10 @@ class Model:
             raise ConfigError("a tensor is taken as preprocess gives it: give it to encode_image, or an array here")
         is_file = isinstance(image, str | os.PathLike)
         check_given(given, is_file=is_file)
-        if is_file:
-            with said_in_python():
+        with said_in_python():
+            if is_file:
                 return self._of_file(cast("str | os.PathLike[str]", image), given)
-        sample = as_sample(image, self.preset, given)
-        return self._prepared([sample], Flattening())
+            return self._prepared([as_sample(image, self.preset, given)], Flattening())
 
     def _of_file(self, path: str | os.PathLike[str], given: Given) -> Tensor:
         bands = given.get("bands")

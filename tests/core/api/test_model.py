@@ -123,6 +123,9 @@ def test_a_model_of_pictures_reads_slices_of_a_volume_and_bands_of_a_tile(open_c
     each = torch.cat([model.encode_image(images[:, :, k]) for k in range(16)]).mean(0, keepdim=True)
     expected = torch.nn.functional.normalize(each, dim=1)
     torch.testing.assert_close(model.encode_image(images), expected, rtol=1e-4, atol=1e-5)
+    assert torch.equal(model.preprocess(scan.image, units="hu"), images), "units are known in any letter case"
+    with pytest.raises(PresetError, match=r"name three of them with bands$"):
+        model.preprocess(np.zeros((2, 8, 8)), bands=["nir", "swir16"], units="reflectance")
 
 
 ZEROS = np.zeros((6, 12, 10), np.int16)

@@ -349,6 +349,7 @@ def test_wrong_inputs_are_one_sentence(tmp_path, model, capsys):
         ([str(tmp_path / "head.nii"), "box", "  "], "a phrase is empty"),
         ([str(tmp_path / "head.nii"), "box", "--boxes", "rotated"], "goes with rasters"),
         ([str(tmp_path / "head.nii"), "box", "--threshold", "2"], "between 0 and 1"),
+        ([str(tmp_path / "head.nii"), "box", "--presence", "1"], "--presence must be at least 0 and below 1, not 1.0"),
         ([str(tmp_path / "head.nii"), "box", "--overlap", "1"], "below 1"),
     ):
         assert main(["ground", "any", *arguments, "--out", out]) == 2

@@ -123,7 +123,7 @@ def test_a_raster_and_a_picture_of_the_same_pixels_are_answered_alike(tmp_path, 
     Image.fromarray(pixels).save(tmp_path / "plain.png")
     raster = scene(tmp_path / "scene.tif", pixels)
     for image in ("plain.png", raster):
-        line = ["ground", str(open_clip_folder), str(tmp_path / image), "a field", "water", "--presence", "0.01"]
+        line = ["ground", str(open_clip_folder), str(tmp_path / image), "a field", "water", "--presence", "0"]
         assert main([*line, "--method", "maskclip", "--out", str(tmp_path / "found")]) == 0
     plain = json.loads((tmp_path / "found" / "plain.geojson").read_text())["features"]
     in_pixels = {one["properties"]["classification"]["name"]: shape(one["geometry"]) for one in plain}

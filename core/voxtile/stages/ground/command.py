@@ -96,7 +96,7 @@ def ground(
         out: folder to write to; made if it does not exist.
         to: dicom-seg, nifti, geojson or geopackage; auto takes the one of the image's own field.
         threshold: probability from which a voxel belongs to the target.
-        presence: probability from which there is a target at all.
+        presence: probability from which there is a target at all; 0 shows every phrase.
         overlap: share that neighbouring windows have in common, where the image is larger than the model's grid.
         method: decoder (trained with the Grounding objective), or by similarity: regions (trained with RegionContrast),
             tokens (TokenWise or LocalAlignment), concepts (ConceptPatch), attributes (RegionAttribute; the phrases are
@@ -125,11 +125,11 @@ def ground(
         )
     if not all(phrase.strip() for phrase in phrases):
         raise ConfigError("a phrase is empty; name what to look for")
-    for name, value in (("threshold", threshold), ("presence", presence)):
-        if not 0 < value < 1:
-            raise ConfigError(f"--{name} must lie between 0 and 1, not {value}")
-    if not 0 <= overlap < 1:
-        raise ConfigError(f"--overlap must be at least 0 and below 1, not {overlap}")
+    if not 0 < threshold < 1:
+        raise ConfigError(f"--threshold must lie between 0 and 1, not {threshold}")
+    for name, value in (("presence", presence), ("overlap", overlap)):
+        if not 0 <= value < 1:
+            raise ConfigError(f"--{name} must be at least 0 and below 1, not {value}")
     flattening = Flattening(bands=tuple(part.strip() for part in bands.split(","))) if bands else Flattening()
     kind = kind_of(image)
     loaded = load_model(model, trust_package)

@@ -52,11 +52,11 @@ class Places:
     overlap: float = 0.5
 
     def __post_init__(self) -> None:
-        for name, value in (("threshold", self.threshold), ("presence", self.presence)):
-            if not 0 < value < 1:
-                raise ConfigError(f"--{name} must lie between 0 and 1, not {value}")
-        if not 0 <= self.overlap < 1:
-            raise ConfigError(f"--overlap must be at least 0 and below 1, not {self.overlap}")
+        if not 0 < self.threshold < 1:
+            raise ConfigError(f"--threshold must lie between 0 and 1, not {self.threshold}")
+        for name, value in (("presence", self.presence), ("overlap", self.overlap)):
+            if not 0 <= value < 1:
+                raise ConfigError(f"--{name} must be at least 0 and below 1, not {value}")
 
 
 def places_of(

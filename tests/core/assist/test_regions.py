@@ -13,7 +13,7 @@ from PIL import Image
 
 from voxtile.assist.connector import Connector
 from voxtile.assist.phrase_queries import PhraseQueries
-from voxtile.assist.places import point_of
+from voxtile.assist.places import Places, point_of
 from voxtile.assist.region_inputs import Marked, region_on_grid
 from voxtile.assist.region_tokens import covered
 from voxtile.assist.regions import GroundedAnswering
@@ -312,3 +312,9 @@ def test_files_that_mark_nothing_are_named(pictures, tmp_path, name, content, se
     marked = Marked(outline=path) if name.endswith("geojson") else Marked(mask=path)
     with pytest.raises(InputError, match=sentence):
         region_on_grid(pictures, UID, PRESET, marked)
+
+
+def test_a_presence_of_0_shows_every_place_as_in_ground():
+    assert Places(presence=0.0).presence == 0
+    with pytest.raises(ConfigError, match="--presence must be at least 0 and below 1, not 1"):
+        Places(presence=1.0)

@@ -107,7 +107,7 @@ def test_what_has_left_the_corpus_is_said_and_the_next_one_comes(page, address):
 
 NEXT = {
     "item": {"kind": "caption", "target": "j9", "uid": VOLUME, "origin": "template", "words": "Another.", "claims": [],
-             "region_id": None},
+             "region_id": None, "hangs": True},
     "judged": 0,
 }  # fmt: skip
 

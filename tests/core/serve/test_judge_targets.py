@@ -81,6 +81,12 @@ def test_a_region_is_shown_where_it_is(judge, uid, region):
     assert (rows, columns) == pytest.approx(wanted, abs=1.0)
 
 
+def test_of_planes_it_is_said_how_they_hang(judge):
+    for uid, region, hangs in ((VOLUME, "r1", True), (PATCH, "r2", False)):
+        found = judge.get("/api/judge/item", params={"kind": "region", "uid": uid, "target": region}).json()
+        assert found["hangs"] is hangs
+
+
 def test_a_region_s_picture_has_the_shape_of_its_millimetres(root):
     from voxtile.serve.judging.region_picture import region_picture
 

@@ -8,6 +8,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from voxtile.formats.pictures.planes import is_volume
 from voxtile.serve.explored import Explored
 from voxtile.serve.reviews.claims import claims_of
 from voxtile.serve.reviews.targets import TARGETS
@@ -22,6 +23,7 @@ class Item(BaseModel):
         words: a caption's text, what a fact says, or a region's phrase.
         claims: parts of a caption that can be judged for themselves.
         region_id: of the region to be shown.
+        hangs: its picture is of planes that hang as radiologists hang them.
     """
 
     kind: Kind
@@ -31,6 +33,7 @@ class Item(BaseModel):
     words: str
     claims: list[str]
     region_id: str | None
+    hangs: bool
 
 
 def item(explored: Explored, kind: Kind, uid: str, target: str) -> tuple[Item, int] | None:
@@ -48,7 +51,16 @@ def item(explored: Explored, kind: Kind, uid: str, target: str) -> tuple[Item, i
     row = found[0]
     words = {"caption": _caption, "fact": _fact, "region": _region}[kind](row)
     claims = claims_of(words, _details(explored, target)) if kind == "caption" else []
-    shown = {"kind": kind, "target": target, "uid": uid, "origin": row["origin"], "region_id": row.get("region_id")}
+    sample = explored.row(uid)
+    hangs = is_volume(sample) and bool(sample.get("affine"))
+    shown = {
+        "kind": kind,
+        "target": target,
+        "uid": uid,
+        "origin": row["origin"],
+        "region_id": row.get("region_id"),
+        "hangs": hangs,
+    }
     return Item(words=words, claims=claims, **shown), int(row["corpus"])
 
 

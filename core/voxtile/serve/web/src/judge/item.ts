@@ -14,6 +14,8 @@ export interface Item {
   words: string;
   claims: string[];
   region_id: string | null;
+  /** Its picture is of planes as radiologists hang them. */
+  hangs: boolean;
 }
 
 export const VERDICTS = [
@@ -38,7 +40,8 @@ export function itemView(shown: Shown, give: (verdict: string) => void, choose: 
   const { item } = shown;
   const address = picture(item);
   return html`<section class="card judged" aria-label=${`This ${item.kind}`}>
-    <a href=${lookAddress(item.uid)} aria-label="look at the sample">${keyed(address, html`<img src=${address} alt=${item.region_id === null ? "the sample" : "the region in its sample"} @load=${see} @error=${see} />`)}</a>
+    <div><a href=${lookAddress(item.uid)} aria-label="look at the sample">${keyed(address, html`<img src=${address} alt=${item.region_id === null ? "the sample" : "the region in its sample"} @load=${see} @error=${see} />`)}</a>
+      ${item.hangs ? html`<small>The patient’s right is at the left${item.region_id === null ? "; of the sagittal plane, the front" : nothing}.</small>` : nothing}</div>
     <div>
       <small>${[item.kind, item.origin].filter((one) => one !== "–").join(" · ")} · ${shown.judged.toLocaleString("en")} judged by you</small>
       <p class="caption" aria-live="polite">${item.words}</p>

@@ -7,6 +7,7 @@ before it is read, aliases at their full size.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
@@ -14,10 +15,12 @@ from pathlib import Path
 from typing import Any
 
 from voxtile.errors import ConfigError, cause_of
+from voxtile.file_edges import open_ordinary
 
 DEEPEST = 100  # levels; hand-written files have under ten, and the parsers of both formats stop near a thousand
 MOST_VALUES = 500_000  # that a YAML file may stand for, aliases followed; its reader takes some hundred bytes for each
 LONGEST = 16 * 2**20  # characters of YAML
+LARGEST_RECORD = 1 << 28  # bytes of a JSON file of a corpus; a manifest of a million jobs has some 70 MB
 
 
 class BoundsError(ValueError):
@@ -156,6 +159,20 @@ def load_json(text: str | bytes) -> Any:  # noqa: ANN401 - whatever it holds
     if isinstance(value, dict | list):
         _check_depth(value)
     return value
+
+
+def read_json(path: Path) -> Any:  # noqa: ANN401 - whatever it holds
+    """Plain values of a JSON file that a folder from elsewhere holds, such as a corpus's record of a run.
+
+    Raises:
+        BoundsError: it is nested too deeply, or larger than `LARGEST_RECORD`.
+        json.JSONDecodeError: it is no JSON.
+        OSError: it cannot be read, or is no ordinary file.
+    """
+    with open_ordinary(path) as file:
+        if os.fstat(file.fileno()).st_size > LARGEST_RECORD:
+            raise BoundsError(f"'{path.name}' has more than {LARGEST_RECORD >> 20} MiB")
+        return load_json(file.read(LARGEST_RECORD))
 
 
 def check_plain(value: object, most: int) -> None:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
+import os
+import stat
 from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import BinaryIO
 
 EDGE = 4096  # bytes; the tail of a PNG holds the checksum of all its pixels, that of a JPEG its last entropy-coded rows
 PROBES = 16
@@ -18,6 +22,19 @@ def file_sha256(path: Path) -> str:
     """Hash of all that a file holds (hex)."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def open_ordinary(path: str | os.PathLike[str]) -> BinaryIO:
+    """A file to be read, of a folder from elsewhere.
+
+    Raises:
+        OSError: it cannot be read, or is a pipe or a device, which would be waited for, or read, without end.
+    """
+    file = os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb")
+    if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+        file.close()
+        raise OSError(errno.EINVAL, "it is no ordinary file", os.fspath(path))
+    return file
 
 
 def edge_digest(nbytes: int, head: bytes, tail: bytes) -> str:

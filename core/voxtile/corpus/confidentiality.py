@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from voxtile.bounded_text import load_json
+from voxtile.bounded_text import read_json
 from voxtile.corpus.records import record_paths
 from voxtile.errors import CorpusError
 
@@ -103,7 +103,7 @@ def _runs(root: Path) -> Iterable[tuple[frozenset[str], bool, Confidentiality]]:
     """Of each manifest: its files, whether it brought samples, and what it says."""
     for path in record_paths(root)[1]:
         try:
-            content: dict[str, Any] = dict(load_json(path.read_bytes()))
+            content: dict[str, Any] = dict(read_json(path))
             files = frozenset(content.get("files") or ())
             yield files, bool((content.get("counts") or {}).get("samples")), stated_in(content)
         except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:

@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from voxtile.bounded_text import load_json
+from voxtile.bounded_text import read_json
 from voxtile.errors import CorpusError
 
 FORGOTTEN_FILE = "forgotten.json"
@@ -42,7 +42,7 @@ class ForgottenSubjects:
         """
         path = root / FORGOTTEN_FILE
         try:
-            content = load_json(path.read_bytes())
+            content = read_json(path)
             return cls(bytes.fromhex(content["salt"]), frozenset(map(str, content["subjects"])))
         except (FileNotFoundError, NotADirectoryError):
             return cls()

@@ -6,7 +6,7 @@ import json
 import os
 from pathlib import Path
 
-from voxtile.bounded_text import load_json
+from voxtile.bounded_text import read_json
 from voxtile.corpus.remote.address import draft_marker, parse_address, refuse_remote
 from voxtile.corpus.schema import NEWEST_VERSION, SCHEMA_VERSION
 from voxtile.corpus.storage import storage_errors, write_atomically
@@ -61,7 +61,7 @@ def corpus_version(root: Path) -> str:
         CorpusError: it is no corpus, or was made by a newer version.
     """
     check_corpus(root)
-    return str(load_json((root / CORPUS_FILE).read_text("utf-8"))["schema"])
+    return str(read_json(root / CORPUS_FILE)["schema"])
 
 
 def check_corpus(root: Path) -> None:
@@ -72,7 +72,7 @@ def check_corpus(root: Path) -> None:
     """
     path = root / CORPUS_FILE
     try:
-        header = load_json(path.read_text("utf-8"))
+        header = read_json(path)
         version = str(header["schema"])
         if header["format"] != _FORMAT:
             raise ValueError(header["format"])

@@ -11,7 +11,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from voxtile.bounded_text import load_json
+from voxtile.bounded_text import read_json
 from voxtile.corpus.parts import uncommitted_stems
 from voxtile.errors import CorpusError
 
@@ -117,7 +117,7 @@ def read_record(root: Path, path: Path) -> Record:
     """
     name = path.relative_to(root).as_posix()
     try:
-        content: dict[str, Any] = load_json(path.read_bytes())
+        content: dict[str, Any] = read_json(path)
         files = {file: (str(entry["sha256"]), int(entry["bytes"])) for file, entry in content["files"].items()}
         gone = frozenset(map(str, content.get(REMOVED, ())))
         return Record(name, files, frozenset(content.get("jobs", ())), gone)

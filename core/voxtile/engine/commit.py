@@ -23,7 +23,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from voxtile.bounded_text import load_json
+from voxtile.bounded_text import read_json
 from voxtile.corpus.drafts import TEMPORARY_SUFFIX, is_same_file, remove_dead_drafts, try_lock
 from voxtile.corpus.header import CORPUS_FILE
 from voxtile.corpus.packing.exchange import EXCHANGE_FILE
@@ -140,7 +140,7 @@ def read_done(root: Path, task: str | None = None) -> Iterator[DoneJob]:
     """
     for path in sorted((root / DONE).glob("*.json")):
         try:
-            done = _from_json(load_json(path.read_bytes()))
+            done = _from_json(read_json(path))
         except (ValueError, KeyError, TypeError, AttributeError):
             raise CorpusError(
                 f"'{path}' is damaged; delete it to convert its inputs again, then run 'voxtile verify'"

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Required, TypedDict, Unpack
 
 import voxtile
-from voxtile.bounded_text import load_json
+from voxtile.bounded_text import read_json
 from voxtile.corpus.confidentiality import FIELD
 from voxtile.corpus.records import REMOVED
 from voxtile.corpus.schema import SCHEMA_VERSION
@@ -43,7 +43,7 @@ def jobs_in_manifests(root: Path) -> set[str]:
     covered: set[str] = set()
     for path in sorted((root / FOLDER).glob("*.json")):
         try:
-            covered.update(map(str, load_json(path.read_bytes()).get("jobs", [])))
+            covered.update(map(str, read_json(path).get("jobs", [])))
         except (ValueError, TypeError, AttributeError) as error:
             raise CorpusError(f"the manifest '{path}' is damaged; run 'voxtile verify' on the corpus") from error
     return covered

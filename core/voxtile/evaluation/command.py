@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Literal
 
 from rich.console import Console
 
-from voxtile.bounded_text import load_json
+from voxtile.bounded_text import read_json
 from voxtile.console import output, print_json
 from voxtile.corpus.remote.address import parse_address
 from voxtile.errors import ConfigError
@@ -126,7 +126,7 @@ def evaluate(
 
     results = report(evaluations[0], out, console, *evaluations[1:], references=references)
     if json:
-        print_json({"out": str(out), **load_json(results.read_bytes())})
+        print_json({"out": str(out), **read_json(results)})
 
 
 def _evaluated(

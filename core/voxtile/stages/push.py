@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from voxtile.bounded_text import load_json
+from voxtile.bounded_text import read_json
 from voxtile.console import note, output, print_json
 from voxtile.corpus.forgotten import FORGOTTEN_FILE
 from voxtile.corpus.header import CORPUS_FILE, check_corpus, corpus_root, new_corpus
@@ -328,7 +328,7 @@ class _Push(Pushed):
             )
 
     def _announce(self, record: Record) -> None:
-        stem = str(load_json((self.root / record.name).read_bytes())["stem"])
+        stem = str(read_json(self.root / record.name)["stem"])
         with tempfile.NamedTemporaryFile() as announcement:
             announcement.write(stem.encode())
             announcement.flush()

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from voxtile.bounded_text import load_json
+from voxtile.bounded_text import read_json
 from voxtile.corpus.storage import storage_errors, sync, write_atomically
 from voxtile.errors import CorpusError
 
@@ -90,7 +90,7 @@ def _sync_folders(root: Path, names: Iterable[str]) -> None:
 def _read(root: Path) -> Exchange:
     path = root / EXCHANGE_FILE
     try:
-        content = load_json(path.read_bytes())
+        content = read_json(path)
         first, moved, then = (dict(content[name]) for name in ("first", "moved", "then"))
         found = Exchange(first, moved, then, list(content["removed"]))
         for name in (*found.first, *found.then, *found.moved, *found.moved.values(), *found.removed):

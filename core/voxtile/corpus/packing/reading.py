@@ -23,6 +23,7 @@ from pyarrow.fs import LocalFileSystem
 
 from voxtile.bounded_text import load_json
 from voxtile.errors import CorpusError
+from voxtile.file_edges import open_ordinary
 
 if TYPE_CHECKING:
     import pyarrow.dataset as ds
@@ -111,6 +112,7 @@ def locate(part: Path) -> Located:
 
     Raises:
         CorpusError: a packed file is damaged.
+        OSError: it is a pipe or a device.
     """
     if part.is_file():
         return Located(part)
@@ -118,6 +120,8 @@ def locate(part: Path) -> Located:
         member = packed.members.get(part.stem)
         if member is not None:
             return Located(packed.path, member)
+    if part.exists():
+        open_ordinary(part).close()
     return Located(part)
 
 

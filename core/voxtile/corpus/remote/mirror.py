@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from voxtile.bounded_text import load_json
+from voxtile.bounded_text import read_json
 from voxtile.corpus.remote.address import Address, marker
 from voxtile.corpus.remote.block_cache import cache_root
 from voxtile.corpus.remote.objects import Identity
@@ -59,7 +59,7 @@ class Mirror:
             CorpusError: its state is damaged.
         """
         try:
-            state = load_json(marker(root).read_bytes())
+            state = read_json(marker(root))
             shards, small = (
                 {str(name): Identity(int(size), str(tag)) for name, (size, tag) in state[kind].items()}
                 for kind in ("shards", "small")

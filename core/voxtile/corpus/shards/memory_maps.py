@@ -9,6 +9,7 @@ from pathlib import Path
 from threading import Lock
 
 from voxtile.errors import CorpusError
+from voxtile.file_edges import open_ordinary
 
 MAX_OPEN = 128  # each map holds a file descriptor; the usual limit is 1,024 a process
 
@@ -26,7 +27,7 @@ class _Maps:
         with self._lock:
             held = self._maps.get(path)
             if held is None or held[0] != identity:
-                with open(path, "rb") as file:
+                with open_ordinary(path) as file:
                     mapped = memoryview(mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ))
                 held = self._maps[path] = (identity, mapped)
                 while len(self._maps) > MAX_OPEN:

@@ -16,7 +16,7 @@ from typing import Any
 
 import duckdb
 
-from voxtile.bounded_text import load_json
+from voxtile.bounded_text import read_json
 from voxtile.corpus.storage import publish_all
 from voxtile.errors import ConfigError, CorpusError
 
@@ -43,7 +43,7 @@ class Selection:
             CorpusError: the file is damaged.
         """
         try:
-            about: dict[str, Any] = load_json((self.folder / ABOUT).read_text("utf-8"))
+            about: dict[str, Any] = read_json(self.folder / ABOUT)
             if not isinstance(about.get("of_samples", 0), int | None):
                 raise TypeError("of_samples")
             return {"scheme": about["scheme"], "weighted": about["weighted"], "sha256": about["sha256"], **about}

@@ -12,7 +12,7 @@ from typing import Any
 
 import xxhash
 
-from voxtile.bounded_text import load_json
+from voxtile.bounded_text import read_json
 
 ABOUT = "view.json"
 CHECKED_BYTES = 1 << 26  # at most so much is read when a view is opened, which takes milliseconds; verify reads all
@@ -41,7 +41,7 @@ def damage(folder: Path, *, at_most: int | None = CHECKED_BYTES) -> str | None:
         at_most: bytes that are read, of the smallest files first; the sizes of all are compared. None reads all.
     """
     try:
-        about = load_json((folder / ABOUT).read_text("utf-8"))
+        about = read_json(folder / ABOUT)
         if about.get(_OWN) != _own_sum({name: value for name, value in about.items() if name != _OWN}):
             return f"{ABOUT} differs from what was written"
         for name, (size, found) in sorted(about[_FILES].items(), key=lambda item: item[1][0]):

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from voxtile.bounded_text import load_json
+from voxtile.bounded_text import read_json
 from voxtile.console import note
 from voxtile.corpus.drafts import wait_for_lock
 from voxtile.corpus.parts import part_paths, part_rows
@@ -81,7 +81,7 @@ class CompiledView:
     """
 
     def __init__(self, folder: Path, roots: Sequence[Path]) -> None:
-        about = load_json((folder / "view.json").read_text())
+        about = read_json(folder / "view.json")
         self.folder = folder
         self.roots = tuple(roots)
         self.key: str = about["key"]
@@ -97,7 +97,7 @@ class CompiledView:
         self._metas = MappedBatches(folder / "metas.arrow", rows)
         self._facts: npt.NDArray[np.int8] = mapped_array(folder / "facts.npy")
         self._evidence = mapped_array(folder / HASHES), mapped_array(folder / FACTS)
-        if load_json((folder / "view.json").read_text())["key"] != self.key:
+        if read_json(folder / "view.json")["key"] != self.key:
             raise _made_again(folder)
         self._meta_of = lru_cache(maxsize=4096)(self._read_meta)
 
@@ -372,7 +372,7 @@ def view_label(roots: Sequence[Path], name: str) -> str:
 
 def _recorded(folder: Path, name: str, field: str) -> object:
     try:
-        value: object = load_json((folder / name).read_text())[field]
+        value: object = read_json(folder / name)[field]
     except (FileNotFoundError, ValueError, KeyError):
         return None
     return value

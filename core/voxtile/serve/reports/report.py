@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from voxtile.bounded_text import load_json
+from voxtile.bounded_text import read_json
 from voxtile.errors import ConfigError, EvaluationError
 from voxtile.evaluation.comparison.scores_file import read_scores
 
@@ -73,7 +73,7 @@ class Report:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         try:
-            content = load_json((folder / _RESULTS).read_text("utf-8"))
+            content = read_json(folder / _RESULTS)
             self.figures = _figures(content["rows"])
         except (OSError, json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
             raise ConfigError(

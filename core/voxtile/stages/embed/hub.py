@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from voxtile.bounded_text import load_json
+from voxtile.bounded_text import read_json
 from voxtile.errors import CheckpointError, ConfigError
 from voxtile.models.hub.reachable import hub_answers
 from voxtile.stages.embed.clip_model import open_clip_extractor
@@ -56,7 +56,7 @@ def folder_extractor(folder: str | Path) -> Extractor:
 
 def _is_timm(config: Path) -> bool:
     try:
-        content: Any = load_json(config.read_text("utf-8"))
+        content: Any = read_json(config)
     except ValueError as error:
         raise CheckpointError(f"'{config}' is no JSON; download the model again") from error
     return isinstance(content, dict) and "architecture" in content and "model_type" not in content

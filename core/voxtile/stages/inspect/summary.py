@@ -9,7 +9,7 @@ from typing import Any
 
 import duckdb
 
-from voxtile.bounded_text import load_json
+from voxtile.bounded_text import read_json
 from voxtile.corpus.confidentiality import Confidentiality, shared_by, stated_in, told_codes
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.schema import OVERVIEW
@@ -291,7 +291,7 @@ def _reasons(connection: duckdb.DuckDBPyConnection) -> list[Reason]:
 def _runs(root: Path) -> list[Run]:
     runs = []
     for path in sorted((root / "manifests").glob("*.json")):
-        content = load_json(path.read_text("utf-8"))
+        content = read_json(path)
         runs.append(
             Run(
                 task=str(content.get("task", "?")),

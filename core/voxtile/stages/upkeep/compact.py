@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from voxtile.bounded_text import load_json
+from voxtile.bounded_text import read_json
 from voxtile.console import output
 from voxtile.corpus.header import CORPUS_FILE, check_corpus, corpus_version, header_bytes
 from voxtile.corpus.packing.exchange import Exchange, begin_exchange, finish_exchange
@@ -210,7 +210,7 @@ def _waiting(root: Path) -> Iterator[str]:
     covered = jobs_in_manifests(root)
     for path in sorted((root / DONE).glob("*.json")):
         if path.stem not in covered:
-            yield str(load_json(path.read_bytes()).get("stem"))
+            yield str(read_json(path).get("stem"))
 
 
 def _sha256(content: bytes) -> str:

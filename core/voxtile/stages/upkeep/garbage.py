@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from voxtile.bounded_text import load_json
+from voxtile.bounded_text import read_json
 from voxtile.console import output
 from voxtile.corpus.drafts import BUILDING_SUFFIX, TEMPORARY_SUFFIX, remove_dead_draft, remove_dead_folder
 from voxtile.corpus.header import check_corpus
@@ -173,7 +173,7 @@ def _outdated_views(root: Path) -> Iterator[tuple[Path, str]]:
 
 def _why_outdated(root: Path, view: Path) -> str | None:
     try:
-        about: dict[str, Any] = load_json((view / "view.json").read_text("utf-8"))
+        about: dict[str, Any] = read_json(view / "view.json")
         if (about["view_version"], about["layout"]) != (VIEW_VERSION, LAYOUT):
             return "a compiled view of another version"
         if "@" in view.name:  # of several corpora, which are not here

@@ -16,7 +16,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from voxtile.bounded_text import load_json
+from voxtile.bounded_text import read_json
 from voxtile.console import output
 from voxtile.corpus.drafts import draft_folder
 from voxtile.corpus.header import CORPUS_FILE, check_corpus, corpus_version, header_bytes
@@ -240,7 +240,7 @@ def _moved_part(old: Path, new: Path, changes: _Changes) -> bool:
 def _done_again(root: Path, target: Path, changes: _Changes) -> None:
     """Done files, which state hashes of what was written again."""
     for path in sorted((root / DONE).glob("*.json")):
-        content: dict[str, Any] = load_json(path.read_bytes())
+        content: dict[str, Any] = read_json(path)
         files = dict(content["files"])
         for name in files.keys() & changes.files.keys():
             files[name] = dict(zip(("sha256", "bytes"), changes.files[name], strict=True))

@@ -12,7 +12,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from voxtile.bounded_text import load_json
+from voxtile.bounded_text import read_json
 from voxtile.console import output
 from voxtile.corpus.header import check_corpus
 from voxtile.corpus.packing.exchange import Exchange, begin_exchange, finish_exchange
@@ -124,7 +124,7 @@ def find_runs(root: Path) -> list[Run]:
     done, found = {job.id: job for job in read_done(root)}, []
     for path in sorted((root / MANIFESTS).glob("*.json"), key=lambda path: (len(path.stem), path.stem)):
         try:
-            content = load_json(path.read_bytes())
+            content = read_json(path)
             jobs = [done.pop(str(name)) for name in content["jobs"] if name in done]
             run = Run(int(path.stem), str(content["task"]), str(content["created"]), tuple(jobs))
         except (OSError, ValueError, KeyError, TypeError) as error:

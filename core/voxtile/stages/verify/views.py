@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from voxtile.bounded_text import load_json
+from voxtile.bounded_text import read_json
 from voxtile.corpus.view.key import LAYOUT
 from voxtile.corpus.view.selection import SUFFIX, Selection
 from voxtile.corpus.view.sums import ABOUT, damage
@@ -29,6 +29,6 @@ def check_views(root: Path) -> Iterator[Problem]:
 
 def _is_older(folder: Path) -> bool:
     try:
-        return bool(load_json((folder / ABOUT).read_text("utf-8"))["layout"] < LAYOUT)
+        return bool(read_json(folder / ABOUT)["layout"] < LAYOUT)
     except (OSError, ValueError, KeyError, TypeError):
         return False

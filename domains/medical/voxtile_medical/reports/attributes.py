@@ -13,8 +13,11 @@ from voxtile_medical.reports.assertion.statements import Statement
 from voxtile_medical.reports.changes import CHANGE, is_gone, said_of_what_is_there
 from voxtile_medical.reports.lexicon import Concept
 from voxtile_medical.reports.mentions import Mention
+from voxtile_medical.reports.quantities.counts import count_of
 from voxtile_medical.reports.quantities.levels import DISCS, is_level, levels
+from voxtile_medical.reports.quantities.one_by_one import segments
 from voxtile_medical.reports.quantities.sizes import Size
+from voxtile_medical.reports.sides import displaced_to, is_of_displacement, taken_back
 
 _PREPOSITIONS = frozenset(["in", "on", "of", "at", "within", "measuring", "near", "along", "throughout", "is", "are"])
 # "Apical pneumothorax" says where it is; "diffuse" in the name of a disease says nothing of it.
@@ -23,19 +26,10 @@ _SAME_SIDE = "same side"  # weaker than a side that is named
 _ALL_ON = frozenset([("all", "on", "the"), ("all", "in", "the"), ("both", "on", "the")])
 _NEAR_NAME = 4  # words from "consistent with" to the other name
 _LONGEST_LABEL = 6  # words
-_BEFORE_SIDE = frozenset(["on", "in", "at", "of", "to", "the", "its", "from"])  # between "not" and the side it denies
 _SIDED = ("laterality", LOBE_SIDE)
 _WITHIN_NAMES = frozenset([*_SIDED, "location"])
 _LISTED = frozenset([",", "and", "&", "/", "of", "the", "appearance", "stable", "level", "to", "through", "-", "–"])
 _BORDERLINE = ("severity", "borderline")
-_PLURALS = ("s", "i", "ae")
-_FURTHEST_NUMBER, _DIGITS = 12, 3  # words before the name; digits of a number that counts nothing
-_PARTING = frozenset([",", ";", ":", "(", ")", "and", "or", "/", "no", "not"])
-_ORDINALS = frozenset(["th", "st", "nd", "rd", "%", "percent"])
-# "Segment 4 lesions", "grade 2 changes", "series 4 nodules", "1 of 3": numbers that count nothing.
-_NUMBERED = frozenset(
-    ["segment", "grade", "stage", "level", "series", "image", "slice", "type", "lobe", "station", "figure", "class"]
-) | {"number", "category", "rads", "zone", "phase", "x", "×", "by", "to", "of", "than", "-", "–", "/", "."}
 
 
 @dataclass(frozen=True)
@@ -48,6 +42,7 @@ class Attributes:
         severity, change, number: values of english.yaml.
         size_mm: one to three dimensions in millimetres, as said.
         count: how many there are, where a number of two or more is said.
+        each: of several that a sentence lists with a size and a place each, those of every one.
     """
 
     laterality: str | None = None
@@ -57,6 +52,7 @@ class Attributes:
     change: str | None = None
     number: str | None = None
     count: int | None = None
+    each: tuple[Attributes, ...] = ()
 
     def values(self) -> tuple[str | tuple[float, ...] | int | None, ...]:
         """The attributes in order."""
@@ -108,7 +104,9 @@ class Attributes:
         )
 
     def by_level(self) -> tuple[Attributes, ...]:
-        """One for each vertebra or rib that is named; these where other places are, or none."""
+        """One for each that is listed, else for each vertebra or rib; these alone where other places are, or none."""
+        if self.each:
+            return self.each
         places = (self.location or "").split(" and ")
         if len(places) < 2 or not all(is_level(place) for place in places):
             return (self,)
@@ -148,6 +146,7 @@ def attributes_of(
     territories = dict(zip(anchors, _territories(statement, anchors), strict=True))
     found = []
     adrift, common = _adrift(statement, anchors, sizes), _common(statement, modifiers)
+    moved = displaced_to(statement)
     for mention in mentions:
         territory = territories.get((mention.start, mention.end))
         if mention.is_closed or territory is None:
@@ -156,10 +155,37 @@ def attributes_of(
         known = there if mention.polarity != "absent" else modifiers
         own = [m for m in known if territory[0] <= m.start < territory[1]]
         own = [m for m in own if m.end <= mention.start or m.start >= mention.end or _within_name(m, statement)]
+        if not is_of_displacement(statement, mention.start, mention.end):
+            own = [m for m in own if m.start not in moved]
         within = [s for s in sizes if territory[0] <= _word_at(statement, s.start) < territory[1]]
         within = within or adrift.get((mention.start, mention.end), [])
-        found.append(_chosen(statement, mention, own, within, concepts[mention.concept], common))
+        whole = _chosen(statement, mention, own, within, concepts[mention.concept], common)
+        found.append(replace(whole, each=_each(statement, mention, territory[1], own, within, concepts, whole)))
     return _renamed(statement, mentions, found, concepts)
+
+
+def _each(
+    statement: Statement,
+    mention: Mention,
+    end: int,
+    modifiers: Sequence[Match[Modifier]],
+    sizes: Sequence[Size],
+    concepts: Mapping[str, Concept],
+    whole: Attributes,
+) -> tuple[Attributes, ...]:
+    """Each of several findings: "three nodules: 4 mm RUL, 6 mm lingula and 9 mm LLL"; empty where none are listed."""
+    at = [_word_at(statement, size.start) for size in sizes]
+    placed = [m.start for m in modifiers if m.payload[0] in _WITHIN_NAMES and m.start >= mention.end]
+    concept, side = concepts[mention.concept], whole.laterality if whole.laterality in _OTHER_SIDE else None
+    if mention.polarity != "present" or not concept.has_size:
+        return ()
+    found = []
+    for first, last in segments(statement.words.words, mention.end, end, at, placed):
+        own = [m for m in modifiers if first <= m.start < last]
+        lengths = [size for size, position in zip(sizes, at, strict=True) if first <= position < last]
+        one = _chosen(statement, mention, own, lengths, concept, _Common(side, ()))
+        found.append(replace(one, severity=whole.severity, change=one.change or whole.change, number=None, count=None))
+    return tuple(found) if whole.count in (None, len(found)) else ()
 
 
 def _adrift(
@@ -237,12 +263,12 @@ def _modifiers(statement: Statement, side_before: str | None) -> list[Match[Modi
     """What a sentence says of sides, places and the rest, each vertebra and rib one by one."""
     found: list[Match[Modifier]] = []
     side = side_before
-    taken_back = _taken_back(statement)
+    gone = taken_back(statement)
     for match in statement.modifiers:
         kind, value = match.payload
         if kind in _SIDED:
             side = value if value in _OTHER_SIDE else side
-            if match.start in taken_back:
+            if match.start in gone:
                 continue
         elif kind == RELATIVE_SIDE:
             if side is None:
@@ -251,20 +277,6 @@ def _modifiers(statement: Statement, side_before: str | None) -> list[Match[Modi
             match = Match(match.start, match.end, (_SAME_SIDE if value == "same" else "laterality", there))
         found.append(match)
     return [*found, *levels(statement.words)]
-
-
-def _taken_back(statement: Statement) -> set[int]:
-    """Words whose side is taken back: "described on the left is in fact on the right", "not the left"."""
-    words, clauses = statement.words.words, statement.clauses
-    gone: set[int] = set()
-    for match in statement.grammar.correcting.find(words):
-        same = [i for i in range(len(words)) if clauses[i] == clauses[match.start]]
-        if words[match.start] in ("not", "rather"):
-            last = next((i for i in range(match.end, len(words)) if words[i] not in _BEFORE_SIDE), len(words))
-            gone |= {i for i in same if match.end <= i <= last}
-        else:
-            gone |= {i for i in same if i < match.start}
-    return gone
 
 
 def _chosen(
@@ -289,7 +301,7 @@ def _chosen(
         side = None  # "no effusion on either side" denies it altogether
     places = _places([value for _, value in values["location"]] or common.places, concept)
     size = min(sizes, key=lambda s: abs(_word_at(statement, s.start) - mention.start), default=None)
-    count = _count(statement, mention, sizes) if mention.polarity != "absent" else None
+    count = count_of(statement, mention.start, mention.end, sizes) if mention.polarity != "absent" else None
     return Attributes(
         laterality=side,
         location=" and ".join(places) or None,
@@ -299,25 +311,6 @@ def _chosen(
         number=_closest(values["number"]) or ("multiple" if count else None),
         count=count,
     )
-
-
-def _count(statement: Statement, mention: Mention, sizes: Sequence[Size]) -> int | None:
-    """The number in the noun phrase of a plural: "three liver lesions", "2 small stones"; None where there is none."""
-    words, grammar = statement.words, statement.grammar
-    head = words.text[words.starts[mention.end - 1] : words.ends[mention.end - 1]].lower()
-    if head == words.words[mention.end - 1] or not head.endswith(_PLURALS):
-        return None
-    for position in range(mention.start - 1, max(-1, mention.start - _FURTHEST_NUMBER), -1):
-        word = words.words[position]
-        if any(size.start <= words.starts[position] < size.end for size in sizes):
-            continue
-        if word in grammar.verbs or word in _PREPOSITIONS or word in _PARTING:
-            return None
-        number = grammar.numbers.get(word) or (int(word) if word.isdecimal() and len(word) < _DIGITS else 0)
-        before = words.words[position - 1] if position else ""
-        if number and before not in _NUMBERED and words.words[position + 1] not in _ORDINALS:
-            return number if number > 1 else None
-    return None
 
 
 def _same_size(one: tuple[float, ...], two: tuple[float, ...]) -> bool:

@@ -84,6 +84,8 @@ def _is_denied(statement: Statement, match: Match[Modifier]) -> bool:
         return True  # an effusion that is there and "no longer large" has not gone
     if any(start < match.start < end for start, end in _no_changes(statement)):
         return True
+    if match.start and statement.words.words[match.start - 1] in statement.grammar.auxiliaries:
+        return statement.is_denied_before(match.start)  # "the nodes are smaller and the ascites has resolved"
     return statement.polarity(match.start, match.end) == "absent" and match.payload[1] != "resolved"
 
 

@@ -134,6 +134,11 @@ def subject_of(statement: Statement, lexicon: Lexicon) -> str | None:
     return place.payload if is_said else None
 
 
+def is_fragment(statement: Statement) -> bool:
+    """Whether a sentence has no verb, so that it goes on about what the one before named: "12 mm cyst, left."."""
+    return not any(word in statement.grammar.verbs for word in statement.words.words)
+
+
 def _is_within(place: Match[str], other: Match[str]) -> bool:
     return other.start <= place.start and place.end <= other.end and other.end - other.start > place.end - place.start
 
@@ -163,6 +168,9 @@ def _narrowed(
     kind = table.narrows.get(mention.concept)
     if mention.is_closed:
         return mention
+    if kind in table.of_findings:
+        head = table.kinds.longest_at(statement.words.words, mention.end - 1)
+        kind = head[1][0] if head is not None and head[0] == mention.end else kind  # "enhancing lesion" of the liver
     if kind is None:
         return _of_its_place(mention, statement, places, lexicon)
     change = Match(mention.start, mention.end, kind)
@@ -209,6 +217,9 @@ def _made(
     if polarity is None or not (near or is_of_finding):
         return
     concepts = [table.concept(place.payload, change.payload) for place in near]
+    if not any(name in lexicon.concepts for name in concepts):  # "Bladder: polypoid lesion at the left VUJ"
+        label = [place for place in places if statement.words.words[place.end : place.end + 1] == (":",)]
+        concepts = [table.concept(place.payload, change.payload) for place in label]
     concept = next((name for name in concepts if name in lexicon.concepts), table.anywhere.get(change.payload))
     if concept is not None and concept in lexicon.concepts:
         yield Mention(concept, polarity, change.start, change.end)

@@ -11,7 +11,7 @@ from voxtile_medical.reports.assertion.grammar import load_grammar
 from voxtile_medical.reports.assertion.statements import Polarity, Statement
 from voxtile_medical.reports.attributes import NONE, Attributes, attributes_of, last_side
 from voxtile_medical.reports.body_region import BodyRegions
-from voxtile_medical.reports.composition import composed, subject_of
+from voxtile_medical.reports.composition import composed, is_fragment, places_of, subject_of
 from voxtile_medical.reports.facts import ReportFact as ReportFact
 from voxtile_medical.reports.facts import corrected, counted, elsewhere
 from voxtile_medical.reports.facts import firmest as firmest
@@ -192,7 +192,8 @@ class _Reader:
         self._measured.extend(organs)
         self._closed.update(closed)
         self._side = last_side(statement, self._side)
-        self._place = None if organs else subject_of(statement, lexicon)
+        if not (is_fragment(statement) and not organs and not places_of(statement, lexicon)):
+            self._place = None if organs else subject_of(statement, lexicon)
         return bool(named or organs or closed or is_more or lexicon.normal.find(statement.words.words))
 
     def _facts(

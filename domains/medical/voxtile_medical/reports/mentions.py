@@ -17,6 +17,8 @@ _OF_NO_ORGAN = frozenset(["calcification", "mass", "cystic_lesion", "hypodensity
     "edema", "laceration", "malignancy", "wall_thickening", "stricture", "calculus"
 }  # fmt: skip
 _UNLESS_WORDS = 4
+# An organ of which these alone are normal can still hold a stone or a cyst.
+_OF_ONE_QUALITY = frozenset(["enhancement", "perfusion", "uptake", "excretion", "nephrogram"])
 # "No acute abnormality" says nothing of what is old.
 _PLACING = frozenset(["on", "in", "at", "of", "measuring", "being", ",", "within", "decreased", "increased", "now"])
 _NONE_THERE = frozenset(["none", "not", "nil", "no", "negative", "clear"])
@@ -257,7 +259,7 @@ def _of_normality(
     for match in lexicon.normal.find(words):
         following = words[match.end] if match.end < len(words) else ""
         denied = any(word in ("not", "nor", "cannot", "than") for word in words[max(0, match.start - 3) : match.start])
-        if denied or following in ("of", "from", "for"):
+        if denied or following in ("of", "from", "for") or following in _OF_ONE_QUALITY:
             continue
         for organ in organs_said_of(statement, organs, match, lexicon, named):
             for concept in lexicon.closes.get(organ.payload, {}).get(match.payload, ()):

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from voxtile.words.phrases import Match, Phrases
 from voxtile_medical.reports.assertion.grammar import Modifier
 from voxtile_medical.reports.lexicon import Lexicon
+from voxtile_medical.reports.quantities.levels import is_sequence
 
 SIDES = frozenset(["left", "right"])
 _OF_TIME = frozenset(["acute", "subacute", "chronic", "old", "fresh", "recent"])
@@ -18,7 +19,7 @@ _MOST_BEFORE_SIDE = 3  # words of a name before the side that stands within it
 
 def organs_of(words: Sequence[str], lexicon: Lexicon) -> list[Match[str]]:
     """The organs that words name; a pole is the kidney's only where no other organ is named that has one."""
-    found = lexicon.organs.find(words)
+    found = [organ for organ in lexicon.organs.find(words) if not is_sequence(words, organ.start)]
     if not any(organ.payload in _WITH_POLES for organ in found):
         return found
     return [organ for organ in found if words[organ.end - 1] != "pole" or organ.payload in _WITH_POLES]

@@ -50,6 +50,7 @@ _FINDERS = frozenset({"no", "nothing", "without", "not", "never", "hardly", "sca
 _CONTRASTS = frozenset({"but", "however", "although", "though", "while", "whereas", "yet"})
 _INVERTED_CONDITIONS = frozenset({"should", "were"})
 _FURTHEST_TO, _FURTHEST_BEING = 8, 6
+_JOINING = frozenset({"and", "with", "has", "have", "shows", "show"})
 _TO_SUGGEST = frozenset({"to", "that", "which", "would", "might", "could"})
 _BE = frozenset({"is", "are", "was", "were"})
 _DUMMIES = frozenset({"there", "we", "i", "one"})
@@ -120,20 +121,24 @@ class Statement:
             return "uncertain"
         return "present"
 
+    def is_denied_before(self, position: int) -> bool:
+        """Whether a denial that stands before a word is said of it."""
+        return any(after <= position < reach and kind in DENIES for after, reach, kind in self._scopes)
+
     def _has_gone(self, start: int) -> bool:
         """Whether a noun of what has gone denies what follows: "resolution of the"."""
         cues = [c for c in self.cues if c.payload == "negation_before" and c.end <= start]
         return bool(cues) and not _NOUNS_OF_DENIAL.isdisjoint(self.words.words[cues[-1].start : cues[-1].end])
 
     def _is_normal(self, start: int, end: int) -> bool:
-        """Whether the words are said to be as they should be: "normal lung markings", "cord signal remains normal"."""
+        """Whether the words are said to be as they should be: "normal markings", "cord signal [remains] normal"."""
         words = self.words.words
         if start and words[start - 1] in _NORMAL and (start < 2 or words[start - 2] not in _NOT_NORMAL):
             return True
         position = end
         while position < len(words) and (words[position] in self.grammar.auxiliaries or words[position] in _LINKING):
             position += 1
-        is_said = position > end and position < len(words) and words[position] in _NORMAL
+        is_said = position < len(words) and words[position] in _NORMAL
         return is_said and self._clauses.ends(position + 1)
 
     def _stays(self, start: int, end: int, kinds: set[str]) -> bool:
@@ -333,6 +338,8 @@ class Statement:
         if cue.payload == "condition" and self.parts[number + 1 : number + 2]:
             alternatives = self.parts[number + 1]
             return alternatives.end if alternatives.separator == "or" else part.end
+        if self.words.words[cue.start] == "absent" and self.words.words[max(cue.start - 1, 0)] in _JOINING:
+            return part.end  # "collaterals and absent flow, thrombosis"
         if cue.payload == "condition" or self.words.words[cue.start] in NEAR or self.words.words[cue.start] == "query":
             return part.end
         return self._clauses.last_listed(number)

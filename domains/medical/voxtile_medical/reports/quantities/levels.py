@@ -18,6 +18,12 @@ RIBS = tuple(f"rib {number}" for number in range(1, 13))
 _PLACE = {name.lower(): index for index, name in enumerate(VERTEBRAE)}
 _THROUGH = frozenset({"through", "thru", "to", "till", "until"})
 _LISTING = frozenset({",", "and", "&", "/", "or"})
+# What T1 and T2 are followed by where they are sequences of MR and no vertebrae.
+_WEIGHTINGS = frozenset({"t1", "t2"})
+_OF_SEQUENCES = frozenset(
+    {"dark", "bright", "high", "low", "intermediate", "signal", "shortening", "prolongation", "flair", "fat", "fs",
+     "star", "shine", "relaxation", "image", "imaging", "sequence", "w", "wi", "stir", "postcontrast", "contrast"}
+)  # fmt: skip
 _ENDINGS = frozenset({"th", "st", "nd", "rd"})
 _ORDINALS = ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth", "eleventh")
 _ORDINAL = {word: number for number, word in enumerate((*_ORDINALS, "twelfth"), start=1)}
@@ -33,6 +39,13 @@ def levels(words: Words) -> list[Match[Modifier]]:
     return found
 
 
+def is_sequence(words: Sequence[str], position: int) -> bool:
+    """Whether "T1" or "T2" says how the picture was weighted, and names no vertebra: "T2 dark lesion"."""
+    following = words[position + 1] if position + 1 < len(words) else ""
+    is_said = following in _OF_SEQUENCES or following.startswith(("hyper", "hypo", "iso", "weight"))
+    return is_said and words[position] in _WEIGHTINGS
+
+
 def is_level(place: str) -> bool:
     """Whether a place is one vertebra, one disc or one rib."""
     return place in _LEVELS
@@ -41,7 +54,7 @@ def is_level(place: str) -> bool:
 def _vertebrae(words: Words) -> Iterator[Match[Modifier]]:
     previous: tuple[int, int] | None = None  # index among VERTEBRAE, and the word after it
     for position, word in enumerate(words.words):
-        index = _PLACE.get(word)
+        index = None if is_sequence(words.words, position) else _PLACE.get(word)
         if index is None and previous is not None and _is_number(words, position):
             same_part = f"{VERTEBRAE[previous[0]][0].lower()}{word}"
             index = _PLACE.get(same_part) if _links(words, previous[1], position) else None

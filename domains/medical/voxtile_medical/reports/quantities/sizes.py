@@ -44,7 +44,7 @@ _EARLIER = re.compile(
     re.IGNORECASE,
 )
 _EARLIER_AFTER = re.compile(
-    r"^[\s,(]{0,2}(?:(?:which (?:it )?)?(?:was|were) )?(?:at baseline|yesterday"
+    r"^\s{0,2}(?:-{1,2}>|=>|→)|^[\s,(]{0,2}(?:(?:which (?:it )?)?(?:was|were) )?(?:at baseline|yesterday"
     r"|on (?:the )?(?:prior|previous|last|earlier)|in (?:\w+ )?(?:19|20)\d\d"
     r"|last (?:week|month|year|time)|on admission|(?:\w+ ){1,2}ago"
     r"|(?:previously|before|earlier|formerly|initially|originally)"

@@ -1,0 +1,44 @@
+"""Sides that a sentence names and that are of no finding: taken back, or to which something is displaced."""
+
+from __future__ import annotations
+
+from voxtile_medical.reports.assertion.statements import Statement
+
+_BEFORE_SIDE = frozenset(["on", "in", "at", "of", "to", "the", "its", "from"])  # between "not" and the side it denies
+_SIDES = frozenset(["left", "right"])
+_TOWARDS = frozenset([("to", "the"), ("toward", "the"), ("towards", "the")])
+_DISPLACED = ("displac", "deviat", "shift", "bow", "push", "tilt")
+_FURTHEST = 8  # words from what displaces to the side
+
+
+def taken_back(statement: Statement) -> set[int]:
+    """Words whose side is taken back: "described on the left is in fact on the right", "not the left"."""
+    words, clauses = statement.words.words, statement.clauses
+    gone: set[int] = set()
+    for match in statement.grammar.correcting.find(words):
+        same = [i for i in range(len(words)) if clauses[i] == clauses[match.start]]
+        if words[match.start] in ("not", "rather"):
+            last = next((i for i in range(match.end, len(words)) if words[i] not in _BEFORE_SIDE), len(words))
+            gone |= {i for i in same if match.end <= i <= last}
+        else:
+            gone |= {i for i in same if i < match.start}
+    return gone
+
+
+def displaced_to(statement: Statement) -> frozenset[int]:
+    """Words that say to which side something is displaced: "deviation of the stalk to the left"."""
+    words, clauses = statement.words.words, statement.clauses
+    return frozenset(
+        i
+        for i, word in enumerate(words)
+        if word in _SIDES
+        and words[max(0, i - 2) : i] in _TOWARDS
+        and any(
+            words[j].startswith(_DISPLACED) and clauses[j] == clauses[i] for j in range(max(0, i - _FURTHEST), i - 2)
+        )
+    )
+
+
+def is_of_displacement(statement: Statement, start: int, end: int) -> bool:
+    """Whether words [start, end) name a displacement, whose side is the one to which it goes: "midline shift"."""
+    return any(word.startswith(_DISPLACED) for word in statement.words.words[start:end])

@@ -75,6 +75,7 @@ def read_slide_report(report: str, lexicon: Lexicon) -> Reading:
     found: list[SlideFact] = []
     problems: list[Problem] = []
     header = ""
+    size_before: Clause | None = None  # a line of its size that stands before the line that names the tumour
     told: dict[str, bool] = {}  # sentence → whether anything in it was understood
     for clause in clauses_of(report, lexicon):
         of_header = _of_header(clause.header, clause, lexicon) if clause.header != header else []
@@ -83,9 +84,11 @@ def read_slide_report(report: str, lexicon: Lexicon) -> Reading:
         if any(fact.polarity == "present" for fact in facts):
             of_header = [fact for fact in of_header if fact.concept not in _TAKEN]
         found += [_placed(fact, clause) for fact in of_header]
-        if is_size_label(clause):
-            _give_size(found, clause, lexicon)
+        if is_size_label(clause) and not _give_size(found, clause, lexicon):
+            size_before = clause
         found += [_placed(fact, clause) for fact in facts]
+        if size_before is not None and _give_size(found, size_before, lexicon):
+            size_before = None
         problems += unread
         if clause.section == "findings":
             names_specimen = clause.header in (clause.text.rstrip(" .:"), clause.label)
@@ -263,14 +266,15 @@ def _of_no_tumour(clause: Clause, lexicon: Lexicon) -> list[tuple[int, int]]:
     ]
 
 
-def _give_size(found: list[SlideFact], clause: Clause, lexicon: Lexicon) -> None:
-    """The size of a line of its own belongs to the last tumour that has none."""
+def _give_size(found: list[SlideFact], clause: Clause, lexicon: Lexicon) -> bool:
+    """Give the size of a line of its own to the last tumour that has none; whether there is one."""
     size = sizes(clause.text)[0][2]
     for index in range(len(found) - 1, -1, -1):
         fact = found[index]
         if fact.polarity == "present" and lexicon.is_kind_of(fact.concept, _TUMOURS) and not fact.attributes.size_mm:
             found[index] = replace(fact, attributes=replace(fact.attributes, size_mm=size))
-            return
+            return True
+    return False
 
 
 def _placed(fact: SlideFact, clause: Clause) -> SlideFact:

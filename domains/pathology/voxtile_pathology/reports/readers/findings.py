@@ -345,11 +345,7 @@ def _with_amounts(
             fact = replace(fact, polarity="absent")
     grade = _AFTER_NAME.match(after)
     if grade is not None:
-        said = (
-            grade["grade"].split()[-1]
-            if " " in grade["grade"]
-            else re.sub(r"(?i)grade|stage|score|[:=]", "", grade["grade"])
-        )
+        said = re.sub(r"(?i)grade|stage|score|[:=\s]|\s*(?:out )?of\s*\d$", "", grade["grade"])
         fact = fact.detailed(grade=said)
         if re.fullmatch(r"[A-Za-z]?0", said):
             fact = replace(fact, polarity="present" if fact.concept in _BEST_IS_NOUGHT else "absent")

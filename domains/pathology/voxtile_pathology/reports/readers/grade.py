@@ -44,6 +44,8 @@ _GROUP = re.compile(
     r"|score)){0,2})\s*(?:\(ISUP\))?\s*[:=]?\s*(?P<group>[1-5])\b(?:\s*(?:of|/)\s*5)?",
     re.IGNORECASE,
 )
+_GROUP_LABEL = re.compile(r"\bgrade\s+group\s*$", re.IGNORECASE)
+_BARE_GROUP = re.compile(r"\s*(?P<group>[1-5])\b(?!\s*(?:\+|\.\d))(?:\s*(?:of|/)\s*5)?")
 _SYSTEM = (
     r"(?:(?:CNS|WHO|ISUP|Nottingham|Fuhrman|FNCLCC|FIGO|SBR|Bloom|Richardson|Elston|Ellis|modified"
     r"|combined|overall|histologic(?:al)?|nuclear|nucleolar|tumou?r|cytologic(?:al)?|final|architectural"
@@ -89,7 +91,7 @@ _DIFFERENTIATED = re.compile(
     re.IGNORECASE,
 )
 _NAMES_OF_ENTITIES = re.compile(
-    r"neuroendocrine|\bNET\b|liposarcoma|hepatocellular|thyroid|papillary mesothelioma|sertoli", re.IGNORECASE
+    r"neuroendocrine|\bNET\b|liposarcoma|thyroid|papillary mesothelioma|sertoli", re.IGNORECASE
 )
 _GRADED = re.compile(r"carcinoma|cancer|\bSCC\b|\bca\b|malignan", re.IGNORECASE)
 _UNGRADED = re.compile(
@@ -154,6 +156,8 @@ def _fact(concept: str, polarity: Polarity, clause: Clause, match: re.Match[str]
 
 
 def _gleason(clause: Clause) -> Iterator[SlideFact]:
+    if _GROUP_LABEL.search(clause.label) and (match := _BARE_GROUP.match(clause.rest)):
+        yield _fact("grade_group", "present", clause, match).detailed(grade=match["group"])
     for match in _GROUP.finditer(clause.rest):
         yield _fact("grade_group", "present", clause, match).detailed(grade=match["group"])
     for match in _GLEASON.finditer(clause.rest):

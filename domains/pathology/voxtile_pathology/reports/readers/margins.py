@@ -99,6 +99,9 @@ _LESION = re.compile(
     re.IGNORECASE,
 )
 _SAID_FREE = re.compile(r"\b(?:clear|free|negative|uninvolved|not|no|R0)\b", re.IGNORECASE)
+# "Clear cell carcinoma, margins involved" has no clear margins.
+_CLEAR_CELLS = re.compile(r"\bclear(?=[\s-]cells?\b)", re.IGNORECASE)
+_PARTED = re.compile(r"[,;]")
 _FURTHEST = 300  # characters in which what is said of a margin stands
 
 
@@ -121,7 +124,7 @@ def margins(clause: Clause) -> Iterator[SlideFact]:
     elif in_label or in_text:
         label = _where(clause.label) if in_label else None
         where = label
-        for segment in _segments(clause.rest, has_margin=in_label):
+        for segment in _segments(_without_clear_cells(clause.rest), has_margin=in_label):
             fact, where = _read(clause, segment, where or label)
             if fact is not None:
                 yield fact
@@ -214,7 +217,7 @@ def _firm(positive: re.Match[str] | None, close: re.Match[str]) -> bool:
 
 def _read(clause: Clause, segment: _Segment, where: str | None) -> tuple[SlideFact | None, str | None]:
     """What a segment says of margins, and the place that it names, or the one that was named before it."""
-    text = clause.rest[segment.start : segment.end]
+    text = _without_clear_cells(clause.rest)[segment.start : segment.end]
     state = _state(text) or (_state(clause.label) if BARE.search(text) else None)
     if state is None and BARE.search(clause.label):
         state = _of_lesion(text)
@@ -238,7 +241,9 @@ def _read(clause: Clause, segment: _Segment, where: str | None) -> tuple[SlideFa
     starts += [_named_from(found)] if found is not None else []
     first = min(starts, default=0)
     start = segment.start + first
-    lengths = [size for a, _, size in sizes(text) if a >= first - 12]
+    lengths = [
+        size for a, b, size in sizes(text) if a >= first or (a >= first - 12 and not _PARTED.search(text, b, first))
+    ]
     end = segment.end
     if state == "positive" and BARE.search(clause.label) and not BARE.search(text) and _of_lesion(text) == state:
         return _fact(clause, state, f"{clause.label}: {clause.text}", where, ()), where
@@ -247,6 +252,11 @@ def _read(clause: Clause, segment: _Segment, where: str | None) -> tuple[SlideFa
     words = clause.take(start, end)
     extent = lengths[0] if lengths else ()
     return _fact(clause, state, words, place, extent), place
+
+
+def _without_clear_cells(text: str) -> str:
+    """A text in which the name of clear cells says nothing of a margin; as long as before."""
+    return _CLEAR_CELLS.sub(lambda match: match.group()[0] + "x" * (len(match.group()) - 1), text)
 
 
 def _of_lesion(text: str) -> str | None:

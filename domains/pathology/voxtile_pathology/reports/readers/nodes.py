@@ -26,7 +26,8 @@ _NODE_NEGATIVE = re.compile(
 _NUMBERS = "|".join(NUMBER_WORDS)
 _FRACTION = re.compile(
     rf"(?<![\d./+-])\b(?P<a>\d{{1,3}}|{_NUMBERS}|none|no)\s*(?:\(?\+\)?\s*)?(?:(?P<slash>/)"
-    rf"|(?:nodes?\s+)?(?:out\s+)?of(?:\s+the|\s+a total of)?(?:\s+(?P<adj>regional|sampled|examined"
+    rf"|(?:(?:(?:positive|involved|regional|pelvic|axillary|sentinel|lymph)\s+)*nodes?\s+)?"
+    rf"(?:out\s+)?of(?:\s+the|\s+a total of)?(?:\s+(?P<adj>regional|sampled|examined"
     rf"|sentinel|pelvic|axillary))?)\s*(?P<b>\d{{1,3}}|{_NUMBERS})\b(?!\s*(?:[/%.]\d|HPF|mm|cm|%|/"
     rf"|o['’]?clock)|\d)(?!\s+(?:cores?|glomerul\w+|fragments?|slices?|blocks?|sections?|biops\w+"
     rf"|margins?|quadrants?|fields?|cells|points|slides?|specimens?|tissue|fingers|levels?|polyps?))",

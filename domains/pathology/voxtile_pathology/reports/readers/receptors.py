@@ -32,6 +32,15 @@ _SAME = re.compile(
     re.IGNORECASE,
 )
 _TRIPLE_NEGATIVE = re.compile(r"\b(?:triple|3x|3)[\s-]*negative\b", re.IGNORECASE)
+_HER2 = re.compile(r"\bHER[\s-]?2\b", re.IGNORECASE)
+# The margin at the superior mesenteric artery, no smooth muscle actin.
+_OF_MARGIN = re.compile(r"\bSMA\b(?=[^.;:]*\bmargins?\b)")
+_IN_SITU = re.compile(r"\W*(?:(?:by|on|reflex)\s+)?(?:[CS]|DD|D-?)?(?:F?ISH)\b")
+_AMPLIFIED = re.compile(
+    r"\b(?:(?P<no>(?:not|non)[\s-]?amplified|unamplified|no\s+(?:gene\s+)?amplification|negative)|amplified|amplification"
+    r"|positive)\b",
+    re.IGNORECASE,
+)
 _FUSED = re.compile(r"rearrange|fusion|translocation", re.IGNORECASE)
 
 
@@ -41,8 +50,10 @@ def results(clause: Clause, lexicon: Lexicon) -> tuple[list[SlideFact], list[Pro
     if clause.label and (lexicon.markers_in(words_in(clause.label)) or _RESULT_LABEL.fullmatch(clause.label)):
         text, offset = clause.with_label()
     words = words_in(text)
-    markers = _not_in_findings(lexicon.markers_in(words), words, lexicon)
-    facts: list[SlideFact] = list(_triple_negative(clause, lexicon))
+    facts: list[SlideFact] = [*_triple_negative(clause, lexicon), *_in_situ(clause, lexicon)]
+    markers = [] if clause.rest.isspace() else _not_in_findings(lexicon.markers_in(words), words, lexicon)
+    arteries = [match.start() for match in _OF_MARGIN.finditer(text)]
+    markers = [named for named in markers if words.starts[named.start] not in arteries]
     if not markers:
         return facts, []
     problems: list[Problem] = []
@@ -79,6 +90,17 @@ def results(clause: Clause, lexicon: Lexicon) -> tuple[list[SlideFact], list[Pro
     for start, end in spans:
         clause.take(max(0, start - offset), max(0, end - offset))
     return [*facts, *repair(facts, lexicon)], problems
+
+
+def _in_situ(clause: Clause, lexicon: Lexicon) -> Iterator[SlideFact]:
+    """A test of amplification behind the stain of the same sentence: "HER2 2+; FISH: not amplified"."""
+    is_meant = _HER2.search(clause.evidence) and "her2_amplification" in lexicon.concepts
+    said = _AMPLIFIED.search(clause.rest) if is_meant and _IN_SITU.match(clause.whole) else None
+    if said is not None:
+        name = "not amplified" if said["no"] else "amplified"
+        result = Result(name, said.group(), said.end(), clause.rest[said.end() :])
+        yield from facts_of("her2_amplification", "FISH", result, clause, lexicon, clause.rest)
+        clause.take(said.start(), len(clause.rest))
 
 
 def _not_in_findings(markers: list[Named], words: Words, lexicon: Lexicon) -> list[Named]:

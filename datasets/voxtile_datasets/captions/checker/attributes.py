@@ -21,6 +21,7 @@ Row: TypeAlias = Mapping[str, Any]
 _UNIT_NAMES = {"1": "fraction", "fraction": "fraction", "SUVbw": "SUV", "count": COUNT, "degrees": "degree", "": ""}
 # Ends of keys that are no unit's own name.
 _KEY_UNITS = {"pct": "percent", "deg": "degree", "hu": "HU", "years": "year", "yrs": "year", "suv": "SUV"}
+_PERCENT = frozenset(["percent", "pct"])
 _COUNTING = frozenset(["count", "number", "n", "num", "quantity", "counts"])
 _NOT_COUNTING = frozenset(["slice", "slices", "series", "image", "frames", "pixels"])
 _VALUES = ("value", "measured", "amount")
@@ -103,7 +104,7 @@ def _unit_of_key(name: str) -> tuple[str, float] | None:
         return "uptake", 1.0
     if _COUNTING & set(words) and not _NOT_COUNTING & set(words):
         return COUNT, 1.0
-    if len(words) < 2:
+    if len(words) < 2 and words[0] not in _PERCENT:
         return None
     return dimension_of(_KEY_UNITS.get(words[-1], words[-1]))
 

@@ -23,6 +23,8 @@ from voxtile_datasets.captions.checker.judging.alternatives import left_open
 from voxtile_datasets.captions.checker.judging.fact_lookup import Facts
 from voxtile_datasets.captions.checker.judging.judge import judge
 from voxtile_datasets.captions.checker.judging.neighbours import of_neighbours
+from voxtile_datasets.captions.checker.judging.restricted import of_what_is_denied
+from voxtile_datasets.captions.checker.judging.results import names_of_tests, with_margins_and_nodes, with_results
 from voxtile_datasets.captions.checker.judging.substitutes import in_place_of_another
 from voxtile_datasets.captions.checker.judging.unseen import stories
 from voxtile_datasets.captions.checker.verdict import ORDER, Fault, Verdict, worst
@@ -76,8 +78,9 @@ def check(text: str, known: Known, vocabulary: Vocabulary) -> Verdict:
         identifiers=known.identifiers,
         is_english=not known.languages or "en" in known.languages,
         allowed=frozenset(facts.words),
-        extra=_names(frozenset(facts.unknown_names)),
+        extra=_names(frozenset(facts.unknown_names), id(vocabulary), vocabulary),
     )
+    claims = with_results(claims, text, known.facts, vocabulary)
     faults: list[Fault] = []
     of_birth = is_of_birth(text)
     for claim in claims:
@@ -85,10 +88,13 @@ def check(text: str, known: Known, vocabulary: Vocabulary) -> Verdict:
     faults = left_open(faults, claims, text)
     faults = [in_place_of_another(fault, claims, facts) for fault in faults]
     faults = [fault for fault in faults if not _is_of_unnamed(fault, text, claims, facts)]
+    if vocabulary.is_about_patients:
+        faults = of_what_is_denied(faults, text, claims, facts)
     if vocabulary.natural:
         faults = stories(faults, text)
         faults = [of_neighbours(fault, text, claims, facts) for fault in faults]
-    if not claims:
+    faults, is_of_specimen = with_margins_and_nodes(faults, text, known.facts)
+    if not claims and not is_of_specimen:
         why = "The text says nothing that can be checked in English: no word of it is in the vocabulary."
         fault = Fault("nothing-said", "unknown", text[:80], 0, len(text), why)
         nothing = completeness((), facts)
@@ -143,9 +149,10 @@ def _is_far(detail: Detail, claims: Sequence[Claim]) -> bool:
 
 
 @lru_cache(maxsize=1000)
-def _names(concepts: frozenset[str]) -> Phrases[str] | None:
-    """Phrases of concepts that only the facts know, by their own names."""
+def _names(concepts: frozenset[str], _: int, vocabulary: Vocabulary) -> Phrases[str] | None:
+    """Phrases of concepts that only the facts know, by their own names, and of stains by their short ones."""
     named = [(name.replace("_", " ").translate(_BRACKETS), name) for name in sorted(concepts)]
+    named += names_of_tests(sorted(concepts), vocabulary)
     return Phrases((phrase, name) for phrase, name in named if phrase.strip()) if named else None
 
 

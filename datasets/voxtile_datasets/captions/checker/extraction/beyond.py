@@ -130,7 +130,8 @@ def _is_place_name(statement: Statement, position: int) -> bool:
 def _directions(statement: Statement, match: Match[str]) -> tuple[str, ...]:
     """Whether the words around those for another day say that something grew, shrank or stayed."""
     words = statement.words.words
-    near = words[max(0, match.start - _BESIDE) : match.end + _BESIDE]
+    end = next((i for i in range(match.end, len(words)) if words[i] in (",", ";")), len(words))
+    near = words[max(0, match.start - _BESIDE) : min(end, match.end + _BESIDE)]
     near = tuple(w for i, w in enumerate(near) if statement.clause_of(max(0, match.start - _BESIDE) + i) >= 0)
     is_denied = bool({"not", "no", "hardly", "neither"} & set(near))
     named = {"increased": _MORE & set(near), "decreased": _LESS & set(near)}

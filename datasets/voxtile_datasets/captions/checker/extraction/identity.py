@@ -28,6 +28,10 @@ _STREET = re.compile(
 )
 # 0031-BX, B-20-11873, ACC-2019-44871, S-014: three digits or more, and a letter or a hyphen.
 _CODE = re.compile(r"\b(?=[\w/-]*\d)(?:[A-Za-z]{1,6}[-/_]?\d[\w]*|\d[\w]*)(?:[-/_][\w]+)+\b|\b[A-Za-z]{1,4}\d{4,}\b")
+# Counts a field or an area, arms of chromosomes, ratios of genes: "11/mm2", "1p/19q-codeleted", "HER2/CEP17".
+_OF_TESTS = re.compile(
+    r"\d+/\d*(?:mm2|hpfs?)|\d{1,2}[pq](?:[-/]\d{1,2}[pq])+(?:-\w+)?|HER-?2/C[EH][PR]-?17", re.IGNORECASE
+)
 _DIGITS = re.compile(r"\d")
 _NUMBERED = re.compile(
     r"\b([^\W\d_]+)\b\.?\s*(?:(?:number|no\.?|nr\.?|id|code|#|:|=)\s*){0,3}([A-Za-z]{0,4}[-/]?\d[\w/-]*)", re.IGNORECASE
@@ -188,7 +192,7 @@ def _numbers(text: str) -> Iterator[Leak]:
 
 def _is_code(code: str, after: str) -> bool:
     """Whether letters, digits and hyphens are the number of a record, and no range, size, sequence or instrument."""
-    if len(_DIGITS.findall(code)) < _LONG_NUMBER or _has_unit(after):
+    if len(_DIGITS.findall(code)) < _LONG_NUMBER or _has_unit(after) or _OF_TESTS.fullmatch(code):
         return False
     head = re.split(r"[-/_\d]", code)[0].lower()
     if head in load_grammar().capitals:

@@ -15,7 +15,7 @@ from voxtile_datasets.captions.checker.extraction.numbers.amount import COUNT, S
 from voxtile_datasets.captions.checker.extraction.scenes.owners import owner_in_scene
 from voxtile_datasets.captions.checker.extraction.share_owners import is_of_unnamed, share_owner, sole_owner
 from voxtile_datasets.captions.checker.extraction.statements import Statement
-from voxtile_datasets.captions.checker.extraction.telegraphic import head_of_compound, owner_of_short_form
+from voxtile_datasets.captions.checker.extraction.telegraphic import head_of_compound, level_behind, owner_of_short_form
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 
 _JOINING = frozenset(["and", "or", ",", "nor", "/", "&", "+", ":", "(", ")"])
@@ -175,6 +175,8 @@ def _owner(statement: Statement, item: Found, mentions: Sequence[Mention], vocab
         whose = next((i for i in inside if mentions[i].end == item.start - 1), None)
         if whose is not None:
             return whose  # a plant of 1.25 hectares and some grass
+    if item.detail.kind == "place" and (named := level_behind(statement, item, mentions, inside)) is not None:
+        return named
     following = next((i for i in inside if mentions[i].start > item.start and mentions[i].end > item.end), None)
     before = next((i for i in reversed(inside) if mentions[i].end <= item.start), None)
     if item.detail.kind == "number" and before is not None and _is_set_off(statement, item, mentions[before]):

@@ -1,7 +1,8 @@
-"""Counts and colours in the short forms of notes and of writers from other languages: "airplane 10", "pond two, …"."""
+"""Counts, colours and levels in the short forms of notes, and of writers from other languages: "airplane 10"."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from voxtile_datasets.captions.checker.extraction.details import Found
@@ -13,6 +14,8 @@ _COUNTERS = frozenset(["piece", "unit", "set", "place", "pc", "no", "number", "i
 _CLOSING = frozenset([",", ";", ".", ")", "!", "|", "/", "•", "and"])
 _PATCHES = frozenset(["patch", "spot", "area", "bit", "part", "thing", "field", "shape", "region", "zone", "stripe"])
 _BE = frozenset(["is", "are", "was", "were"])
+_LEVEL = re.compile(r"[ctls]\d{1,2}|\d|[-–/]").fullmatch
+_ENDING = _CLOSING | {":", "(", "with"}
 
 
 def owner_of_short_form(statement: Statement, item: Found, mentions: Sequence[Mention]) -> int | None:
@@ -41,3 +44,15 @@ def head_of_compound(mentions: Sequence[Mention], index: int) -> int:
     while index + 1 < len(mentions) and mentions[index + 1].start == mentions[index].end:
         index += 1
     return index
+
+
+def level_behind(statement: Statement, item: Found, mentions: Sequence[Mention], inside: Sequence[int]) -> int | None:
+    """The mention right behind which levels stand that end its part: "spinal stenosis L4-L5, left herniation L5-S1"."""
+    words = statement.words.words
+    last = next((i for i in range(item.end, len(words)) if not _LEVEL(words[i])), len(words))
+    if last < len(words) and words[last] not in _ENDING:
+        return None
+    behind = (
+        i for i in inside if mentions[i].end <= item.start and all(map(_LEVEL, words[mentions[i].end : item.start]))
+    )
+    return next(behind, None) if _LEVEL(words[item.start]) else None

@@ -328,8 +328,9 @@ def number_of(text: str) -> float:
 
 
 def _follows_level(words: Words, position: int) -> bool:
-    """Whether a number is the second half of "L4-5"."""
-    if not position:
+    """Whether a number is the second half of "L4-5" or "L4/5"."""
+    position -= words.words[position - 1 : position] == ("/",)
+    if position < 1:
         return False
     before = words.words[position - 1]
     return len(before) in (2, 3) and before[0] in "ctl" and before[1:].isdecimal()

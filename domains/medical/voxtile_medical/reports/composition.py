@@ -28,6 +28,8 @@ _MARKS, _LISTING = frozenset([";", "."]), frozenset(["and", "or", ",", "/"])
 _PARTING = _LINKS | {",", "and", "or", ":", "(", ")", "with", "without", "by", "but", "as", "-"}
 # Changes that go on about the place of the sentence before: "The common duct is wide. Stone at its lower end."
 _GOING_ON = frozenset(["stone", "thickened", "stenotic", "occluded", "thrombosed"])
+# "Type B dissection from the subclavian artery" is the aorta's.
+_TYPES = frozenset(["type", "stanford", "debakey", "aortic", "aorta", "lumen"])
 _NO_PLACE = frozenset(["idiom"])
 # Between a level of the spine and what of it is meant: "C5/6 and C6/7 foramina".
 _OF_LEVELS = frozenset(["/", "to", "and", ","])
@@ -166,10 +168,12 @@ def _narrowed(
     """A mention as the finding of the place beside it, if it is one of no place yet."""
     table = load_composition()
     kind = table.narrows.get(mention.concept)
-    if mention.is_closed:
+    words = statement.words.words
+    is_typed = kind == "dissected" and not _TYPES.isdisjoint(words[max(0, mention.start - 3) : mention.end])
+    if mention.is_closed or is_typed:
         return mention
     if kind in table.of_findings:
-        head = table.kinds.longest_at(statement.words.words, mention.end - 1)
+        head = table.kinds.longest_at(words, mention.end - 1)
         kind = head[1][0] if head is not None and head[0] == mention.end else kind  # "enhancing lesion" of the liver
     if kind is None:
         return _of_its_place(mention, statement, places, lexicon)

@@ -18,7 +18,7 @@ _MORE = frozenset(
     ["new", "additional", "further", "enlarging", "growing", "progressive", "worsening", "increasing", "newly"]
 )
 _SOME = frozenset(["acute", "recent", "suspicious", "aggressive", "displaced"])
-_REMOVED = re.compile(r"\b(?:absent|removed|loss|lost)\b", re.IGNORECASE)
+_REMOVED = re.compile(r"\b(?:absent|removed)\b", re.IGNORECASE)
 _NONE_LARGER = re.compile(
     r"[^.;]{0,60}\bnone\s+(?:of\s+(?:them|which|these)\s+)?(?:(?:is|are|being|was|were)\s+)?"
     r"(?:larger|bigger|greater|over|above|exceed\w*|more|measur\w+|suspicious|new|enlarg\w+|growing)\b",
@@ -50,9 +50,10 @@ def _judged(fault: Fault, text: str, claims: Sequence[Claim], facts: Facts) -> F
     claim = next((c for c in claims if (c.start, c.end) == (fault.start, fault.end) and c.polarity == "absent"), None)
     if fault.kind != "polarity" or claim is None:
         return fault
-    if _REMOVED.search(fault.words) or _NONE_LARGER.match(text, fault.end):
+    if _NONE_LARGER.match(text, fault.end):
         return None
-    if _PRESENT_BETWEEN.match(text, fault.end) and not _DENIAL.search(text, max(0, fault.start - 80), fault.start):
+    is_told = _REMOVED.search(fault.words) or _PRESENT_BETWEEN.match(text, fault.end)
+    if is_told and not _DENIAL.search(text, max(0, fault.start - 80), fault.start):
         return None
     before = _DENIED.search(text, max(0, fault.start - 60), fault.start)
     which = frozenset(re.findall(r"[\w-]+", before["which"].lower())) if before is not None else frozenset()

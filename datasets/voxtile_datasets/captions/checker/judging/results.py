@@ -14,11 +14,12 @@ from typing import Any
 
 from voxtile.words.phrases import Phrases
 from voxtile.words.tokens import words_of
-from voxtile_datasets.captions.checker.attributes import Row, attributes_of
+from voxtile_datasets.captions.checker.attributes import Row
 from voxtile_datasets.captions.checker.extraction.claims import Claim, Polarity
 from voxtile_datasets.captions.checker.extraction.numbers.amount import SHARE
 from voxtile_datasets.captions.checker.verdict import Fault
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary
+from voxtile_datasets.captions.stated_facts import mapping_of
 
 MARKER = "marker"  # the aspect that knows the names of stains
 # Findings that have a result as stains have: "Helicobacter negative", "PNI-"; with their short names.
@@ -152,7 +153,7 @@ def with_margins_and_nodes(faults: Sequence[Fault], text: str, facts: Sequence[R
 
 def _tests(facts: Sequence[Row], vocabulary: Vocabulary) -> tuple[str, ...]:
     """The concepts of facts that are results of tests."""
-    concepts = {row["concept"]: attributes_of(row.get("attributes")) for row in facts}
+    concepts = {row["concept"]: mapping_of(row.get("attributes")) for row in facts}
     return tuple(
         sorted(
             name
@@ -244,7 +245,7 @@ def _margin(match: re.Match[str]) -> tuple[frozenset[str], bool] | None:
 
 def _is_other_margin(where: frozenset[str], is_involved: bool, rows: Sequence[Row]) -> str | None:
     """What the facts say of a margin, where that is another thing than a text says; None where it is not."""
-    places = [str(attributes_of(row.get("attributes")).get("location") or "").lower().split() for row in rows]
+    places = [str(mapping_of(row.get("attributes")).get("location") or "").lower().split() for row in rows]
     of_it = [row for row, place in zip(rows, places, strict=True) if where and where & set(place)]
     general = [row for row, place in zip(rows, places, strict=True) if not set(place) - _NO_PLACES]
     meant = of_it or (general if where else list(rows))
@@ -257,7 +258,7 @@ def _is_other_margin(where: frozenset[str], is_involved: bool, rows: Sequence[Ro
 
 
 def _counted(row: Row) -> tuple[float, float] | None:
-    attributes = attributes_of(row.get("attributes"))
+    attributes = mapping_of(row.get("attributes"))
     if not {"positive", "examined"} <= attributes.keys() or "implied_by" in attributes:
         return None
     return float(attributes["positive"]), float(attributes["examined"])

@@ -153,7 +153,10 @@ def opened(path: str, root: Path, options: SceneOptions) -> DatasetReader:
     with fenced_gdal(options), warnings.catch_warnings():
         # That a raster has no place is said in our own words, where it matters.
         warnings.simplefilter("ignore", NotGeoreferencedWarning)
-        dataset = DatasetReader(path, driver=list(drivers))  # rasterio.open takes one driver only
+        try:
+            dataset = DatasetReader(path, driver=list(drivers))  # rasterio.open takes one driver only
+        except UnicodeDecodeError as error:  # in what GDAL says of it
+            raise SceneError(f"{_name(Path(path), root)}: the file is damaged; copy it from its source") from error
         try:
             _check_overviews(dataset, path, root, options)
         except BaseException:

@@ -206,6 +206,25 @@ def check_recorded_parts(root: Path, tables: Sequence[str], *, contents: bool = 
         check_parts(root, tables, now, contents=contents)
 
 
+def require_as_written(root: Path, name: str, files: Hashes, what: str) -> None:
+    """Refuse to write again what is not as it was written: its damage would get a valid hash.
+
+    Args:
+        root: the corpus.
+        name: path of the file, relative to it.
+        files: of `recorded_files`; what is not among them is taken as it is.
+        what: has not been done to it, such as `packed`.
+
+    Raises:
+        CorpusError: it differs.
+    """
+    if name in files and files[name] != _hashed(root / name):
+        raise CorpusError(
+            f"'{root / name}' is not as it was written, and nothing was {what}; run 'voxtile verify {root}', which "
+            "says how to get it back"
+        )
+
+
 def missing_parts(root: Path, files: Hashes) -> Iterator[str]:
     """Recorded parts of tables and of the ledger that are not there."""
     for name in sorted(files):

@@ -14,9 +14,9 @@ from voxtile.bounded_text import read_json
 from voxtile.console import output
 from voxtile.corpus.header import CORPUS_FILE, check_corpus, corpus_version, header_bytes
 from voxtile.corpus.packing.exchange import Exchange, begin_exchange, finish_exchange
-from voxtile.corpus.packing.reading import Located, PackedFile, locate, packed_files
+from voxtile.corpus.packing.reading import PackedFile, locate, packed_files
 from voxtile.corpus.parts import part_bytes, part_paths, table_folder
-from voxtile.corpus.records import Hashes, recorded_files
+from voxtile.corpus.records import Hashes, recorded_files, require_as_written
 from voxtile.corpus.remote.address import refuse_remote
 from voxtile.corpus.schema import PACKED_VERSION, TABLES
 from voxtile.corpus.storage import storage_errors, sync, temporary_path
@@ -24,7 +24,7 @@ from voxtile.engine.commit import DONE, remove_leftovers
 from voxtile.engine.lock import corpus_lock
 from voxtile.engine.manifest import compose_manifest, jobs_in_manifests
 from voxtile.engine.plan import TaskIdentity
-from voxtile.errors import ConfigError, CorpusError
+from voxtile.errors import ConfigError
 from voxtile.file_edges import file_sha256
 from voxtile.stages.upkeep.packing import Pack, can_be_packed, group_parts, write_packed
 
@@ -189,13 +189,7 @@ def _is_sound(root: Path, table: str, part: Path, known: Hashes) -> bool:
     Raises:
         CorpusError: it is damaged.
     """
-    place: Located = locate(part)
-    name = place.path.relative_to(root).as_posix()
-    if name in known and known[name] != (file_sha256(place.path), place.path.stat().st_size):
-        raise CorpusError(
-            f"'{place.path}' is not as it was written, and nothing was packed; run 'voxtile verify {root}', which says "
-            "how to get it back"
-        )
+    require_as_written(root, locate(part).path.relative_to(root).as_posix(), known, "packed")
     return can_be_packed(table, part)
 
 

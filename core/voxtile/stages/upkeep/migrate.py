@@ -30,7 +30,7 @@ from voxtile.corpus.packing.whole_folder import (
     put_back,
     sync_folder,
 )
-from voxtile.corpus.records import Hashes, recorded_files
+from voxtile.corpus.records import Hashes, recorded_files, require_as_written
 from voxtile.corpus.remote.address import refuse_remote
 from voxtile.corpus.schema import SCHEMA_VERSION, VERSION_KEY
 from voxtile.corpus.shards.codecs import array_in, encode_array
@@ -153,26 +153,17 @@ def _build(root: Path, target: Path) -> _Changes:
 def _written_again(root: Path, target: Path, name: str, known: Hashes, changes: _Changes) -> bool:
     folder, _, file = name.rpartition("/")
     if folder == "shards" and file.endswith(".tar") and _has_bare_arrays(root / name):
-        _check_as_recorded(root, name, known)
+        require_as_written(root, name, known, "migrated")
         changes.places[name] = _sealed_shard(root / name, target / name)
         changes.arrays += sum(1 for place in changes.places[name].values() if place[2])
     elif folder in ("tables/samples", "tables/regions") and file.endswith(".parquet"):
-        _check_as_recorded(root, name, known)
+        require_as_written(root, name, known, "migrated")
         if not _moved_part(root / name, target / name, changes):
             return False
     else:
         return False
     _note(target, name, changes)
     return True
-
-
-def _check_as_recorded(root: Path, name: str, known: Hashes) -> None:
-    """What is not as it was written must not get a new hash."""
-    if name in known and known[name] != (file_sha256(root / name), (root / name).stat().st_size):
-        raise CorpusError(
-            f"'{root / name}' is not as it was written, and nothing was migrated; run 'voxtile verify {root}', which "
-            "says how to get it back"
-        )
 
 
 def _has_bare_arrays(shard: Path) -> bool:

@@ -18,7 +18,7 @@ from voxtile.corpus.header import check_corpus
 from voxtile.corpus.packing.exchange import Exchange, begin_exchange, finish_exchange
 from voxtile.corpus.packing.reading import packed_files
 from voxtile.corpus.parts import part_paths, part_rows, read_parts, table_folder, table_schema
-from voxtile.corpus.records import Hashes
+from voxtile.corpus.records import Hashes, recorded_files, require_as_written
 from voxtile.corpus.remote.address import refuse_remote
 from voxtile.corpus.schema import TABLES
 from voxtile.corpus.storage import storage_errors, sync, temporary_path
@@ -267,7 +267,9 @@ def _packed_again(root: Path, table: str, stems: Collection[str], ready: dict[Pa
     """Packed files of a table that hold some parts; what else they hold is packed anew, draft → path in `ready`."""
     folder = table_folder(root, table)
     found = [packed for packed in packed_files(folder) if packed.members.keys() & stems]
+    known = recorded_files(root) if found else {}
     for packed in found:
+        require_as_written(root, packed.path.relative_to(root).as_posix(), known, "taken back")
         if parts := tuple(folder / f"{stem}.parquet" for stem in packed.members if stem not in stems):
             target = folder / packed_name(parts)
             draft = temporary_path(target)

@@ -111,6 +111,21 @@ def test_the_last_run_of_a_stage_goes_alone_and_an_earlier_one_does_not(root, ca
     assert "what later runs made of it stays: score;" in capsys.readouterr().out
 
 
+def test_a_packed_file_that_is_damaged_does_not_get_a_valid_hash(root):
+    run(labels("present", "absent"), root)
+    compact_corpus(root)
+    [packed] = (root / "tables" / "facts").glob("packed-*.parquet")
+    content = packed.read_bytes()
+    packed.write_bytes(content.replace(b"odd", b"odt"))
+    before = sorted(path.name for path in root.rglob("*"))
+    with pytest.raises(CorpusError, match="is not as it was written, and nothing was taken back"):
+        retract_runs(root, stage=("labels",))
+    packed.write_bytes(content)
+    assert sorted(path.name for path in root.rglob("*")) == before
+    retract_runs(root, stage=("labels",))
+    assert facts_of(root) == {}
+
+
 def test_jobs_of_a_run_that_was_killed_before_its_manifest_are_of_its_stage(root):
     run(labels("present"), root)
     run(labels("absent"), root)

@@ -75,7 +75,7 @@ def checked(done: Done) -> str:
         return _figures(done)
     is_shown = (command == "inspect" and "--html" not in words) or (command == "config" and ">" not in words)
     is_shown |= words[1:3] == ["caption", "sign"] and "--by" not in words  # who signed what; nobody signs now
-    is_shown |= words[1:3] == ["subjects", "find"]
+    is_shown |= words[1:3] == ["subjects", "find"] or (command == "retract" and len(words) == 3)
     if is_shown or command in ("verify", "domains", "doctor", "plan"):
         return _said(done)
     return _written(done, words)
@@ -130,6 +130,8 @@ def _written(done: Done, words: list[str]) -> str:
     files = {name for name in done.changed if (done.folder / name).stat().st_size}
     if not files and words[1] == "ground" and "nothing was found; no file was written" in done.said:
         return "nothing was found, and it says so"
+    if not files and re.search(r"nothing to (remove|migrate)", done.said):
+        return "there was nothing to do, and it says so"
     assert files, "it wrote nothing"
     read = words[words.index("--identifiers") + 1] if "--identifiers" in words else None
     for word in words[4:] if words[1] == "ground" else words[2:]:  # `ground MODEL IMAGE` reads its first two

@@ -182,7 +182,11 @@ DOCS = {
     ),
     ("docs/clusters.md", "Corpora and evaluations on Ray"): Scene(given={"phantom": Phantom("ct", 24)}),
     ("docs/corpus-life.md", "What was wrong"): Scene(
-        given={"corpus": CT_CORPUS, "labels.csv": Phantom("ct", 100, "labels.csv")},
+        given={
+            "corpus": CT_CORPUS,
+            "corpus.sources.parquet": From(CT, "corpus.sources.parquet"),
+            "labels.csv": Phantom("ct", 100, "labels.csv"),
+        },
         before={r"retract corpus$": "voxtile facts corpus --from labels --labels labels.csv"},
     ),
     ("docs/corpus-life.md", "Many small parts"): Scene(given={"corpus": CT_CORPUS}),

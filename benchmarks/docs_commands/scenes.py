@@ -287,10 +287,11 @@ DOCS = {
         given={
             "scan": SCAN,
             "chest.dcm": Shell("made chest"),
-            "slides": Phantom("he", 24, "slides"),
-            "drawn": Phantom("he", 24, "annotations"),
-            "corpus": Shell("voxtile convert wsi slides corpus --annotations drawn --split-fractions 0.3,0.1,0.6"),
-            "facts": Shell("voxtile facts corpus --from annotations --annotations drawn"),
+            "more": Shell("voxtile phantom he more --n 24 --seed 7"),  # the model was trained on those of seed 0
+            "corpus": Shell(
+                "voxtile convert wsi more/slides corpus --annotations more/annotations --split-fractions 0.3,0.1,0.6"
+            ),
+            "facts": Shell("voxtile facts corpus --from annotations --annotations more/annotations"),
             "ct.ckpt": CT_MODEL,
             "slide.ckpt": SLIDE_MODEL,
             "tokens.ckpt": From(TOKENS, "last.ckpt"),

@@ -6,7 +6,6 @@ import hashlib
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,14 +18,14 @@ from voxtile.corpus.parts import part_bytes, part_paths, table_folder
 from voxtile.corpus.records import Hashes, recorded_files, require_as_written
 from voxtile.corpus.remote.address import refuse_remote
 from voxtile.corpus.schema import PACKED_VERSION, TABLES
-from voxtile.corpus.storage import storage_errors, sync, temporary_path
+from voxtile.corpus.storage import storage_errors
 from voxtile.engine.commit import DONE, remove_leftovers
 from voxtile.engine.lock import corpus_lock
 from voxtile.engine.manifest import compose_manifest, jobs_in_manifests
 from voxtile.engine.plan import TaskIdentity
 from voxtile.errors import ConfigError
 from voxtile.file_edges import file_sha256
-from voxtile.stages.upkeep.packing import Pack, can_be_packed, group_parts, write_packed
+from voxtile.stages.upkeep.packing import Pack, can_be_packed, draft_packed, exchange_drafts, group_parts
 
 NAME, VERSION = "compact", "1"
 _MIB = 2**20
@@ -110,22 +109,10 @@ def compact(root: Path, plan: Plan, identity: TaskIdentity | None = None) -> Non
         CorpusError: a part is damaged, or the corpus cannot be written to; nothing has changed.
     """
     started = time.monotonic()
-    ready: dict[Path, Path] = {}
-    try:
+    with exchange_drafts() as ready:
         for pack in plan.packs:
-            target = table_folder(root, pack.table) / pack.name
-            draft = temporary_path(target)
-            ready[draft] = target
-            with storage_errors(target):
-                write_packed(draft, pack)
-                sync(draft)
-        exchange = _exchange(root, plan, ready, identity, started)
-        begin_exchange(root, exchange)
-    except BaseException:
-        for draft in ready:
-            with suppress(OSError):
-                draft.unlink(missing_ok=True)
-        raise
+            draft_packed(root, pack, ready)
+        begin_exchange(root, _exchange(root, plan, ready, identity, started))
     finish_exchange(root)
 
 

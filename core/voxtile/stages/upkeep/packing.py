@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -12,8 +13,9 @@ import pyarrow.parquet as pq
 
 from voxtile.corpus.geoparquet import GEO_KEY, GeometryColumn
 from voxtile.corpus.packing.reading import PREFIX, Member, locate, members_metadata, read_members
-from voxtile.corpus.parts import check_part, part_bytes, part_rows, part_sha256, part_table, table_schema
+from voxtile.corpus.parts import check_part, part_bytes, part_rows, part_sha256, part_table, table_folder, table_schema
 from voxtile.corpus.schema import PACKED_VERSION, VERSION_KEY
+from voxtile.corpus.storage import storage_errors, sync, temporary_path
 from voxtile.corpus.view.key import part_fingerprint
 from voxtile.errors import CorpusError
 
@@ -77,6 +79,33 @@ def can_be_packed(table: str, part: Path) -> bool:
     if locate(part).member is not None:
         return True
     return bool(pq.read_schema(part).remove_metadata().equals(schema.remove_metadata()))
+
+
+@contextmanager
+def exchange_drafts() -> Iterator[dict[Path, Path]]:
+    """Files that are ready → the names that an exchange gives them; they go where it is not begun."""
+    ready: dict[Path, Path] = {}
+    try:
+        yield ready
+    except BaseException:
+        for draft in ready:
+            with suppress(OSError):
+                draft.unlink(missing_ok=True)
+        raise
+
+
+def draft_packed(root: Path, pack: Pack, ready: dict[Path, Path]) -> None:
+    """Write a packed file beside its place, and note it in `ready`.
+
+    Raises:
+        CorpusError: a part is damaged, or the file cannot be written.
+    """
+    target = table_folder(root, pack.table) / pack.name
+    draft = temporary_path(target)
+    ready[draft] = target
+    with storage_errors(target):
+        write_packed(draft, pack)
+        sync(draft)
 
 
 def write_packed(target: Path, pack: Pack) -> list[Member]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,7 +20,7 @@ from voxtile.corpus.parts import part_paths, part_rows, read_parts, table_folder
 from voxtile.corpus.records import Hashes, recorded_files, require_as_written
 from voxtile.corpus.remote.address import refuse_remote
 from voxtile.corpus.schema import TABLES
-from voxtile.corpus.storage import storage_errors, sync, temporary_path
+from voxtile.corpus.storage import storage_errors
 from voxtile.engine.commit import DONE, files_of, read_done, remove_leftovers
 from voxtile.engine.lock import corpus_lock
 from voxtile.engine.manifest import FOLDER as MANIFESTS
@@ -29,7 +28,7 @@ from voxtile.engine.manifest import compose_manifest
 from voxtile.engine.plan import DoneJob, TaskIdentity
 from voxtile.errors import ConfigError, CorpusError
 from voxtile.file_edges import file_sha256
-from voxtile.stages.upkeep.packing import Pack, packed_name, write_packed
+from voxtile.stages.upkeep.packing import Pack, draft_packed, exchange_drafts, packed_name
 
 NAME, VERSION = "retract", "1"
 _KEPT = ("samples", "splits")
@@ -227,15 +226,9 @@ def _refuse_left_behind(root: Path, stems: Collection[str]) -> None:
 
 def _take_back(root: Path, gone: Retracted) -> None:
     started = time.monotonic()
-    ready: dict[Path, Path] = {}
-    try:
+    with exchange_drafts() as ready:
         packed = [old for table in ("ledger", *TABLES) for old in _packed_again(root, table, gone.stems, ready)]
         begin_exchange(root, _exchange(root, gone, ready, packed, started))
-    except BaseException:
-        for draft in ready:
-            with suppress(OSError):
-                draft.unlink(missing_ok=True)
-        raise
     finish_exchange(root)
 
 
@@ -271,11 +264,7 @@ def _packed_again(root: Path, table: str, stems: Collection[str], ready: dict[Pa
     for packed in found:
         require_as_written(root, packed.path.relative_to(root).as_posix(), known, "taken back")
         if parts := tuple(folder / f"{stem}.parquet" for stem in packed.members if stem not in stems):
-            target = folder / packed_name(parts)
-            draft = temporary_path(target)
-            ready[draft] = target
-            write_packed(draft, Pack(table, parts, target.name))
-            sync(draft)
+            draft_packed(root, Pack(table, parts, packed_name(parts)), ready)
     return [packed.path for packed in found]
 
 

@@ -8,7 +8,7 @@ import sys
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from browsing import NEEDED, SCRIPTED, chromium, serious, serving, tab, too_wide, unharmed, until
+from browsing import NEEDED, SCRIPTED, chromium, say, serious, serving, tab, too_wide, unharmed, until
 from PIL import Image
 from serve_corpus import PATCH, SCENE, SCRIPT, VOLUME, write_served_corpus
 
@@ -110,17 +110,17 @@ def test_two_readers_judge_by_keys_and_curate_sees_it(page, address, served_corp
     assert serious(page) == []
     page.keyboard.press("1")
     page.locator(".claim[aria-pressed=true]").wait_for()
-    page.keyboard.press("r")
+    say(page, "r")
     page.locator(".claim b", has_text="right").wait_for()
     page.keyboard.press("m")
     page.keyboard.type(f"no: {SCRIPT}")
     page.keyboard.press("Escape")
     page.keyboard.press("0")
-    page.keyboard.press("w")
+    say(page, "w")
     page.get_by_text("All of these captions are judged.").wait_for()
     page.get_by_text("100.0 %").first.wait_for()
     begin_as(page, "Bob", "caption")
-    page.keyboard.press("r")
+    say(page, "r")
     page.locator(".differences").wait_for()
     assert serious(page) == []
     told = page.locator(".differences").inner_text()
@@ -130,10 +130,10 @@ def test_two_readers_judge_by_keys_and_curate_sees_it(page, address, served_corp
     again.focus()
     page.keyboard.press("Enter")
     caption.wait_for()
-    page.keyboard.press("w")
+    say(page, "w")
     page.get_by_text("0 differ").wait_for()
     begin_as(page, "Bob", "fact")
-    page.keyboard.press("c")
+    say(page, "c")
     page.get_by_text("1 judged by you").or_(page.get_by_text("2 judged by you")).first.wait_for()
     begin_as(page, "Bob", "region")
     until(page, "[...document.querySelectorAll('.judged img')].every(i => i.complete && i.naturalWidth)")

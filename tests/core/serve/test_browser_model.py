@@ -96,6 +96,22 @@ def test_a_phrase_over_a_volume_by_niivue_and_its_mask_to_take_away(browser, add
         unharmed(page, addresses["ct"])
 
 
+def test_a_map_that_comes_after_its_page_was_left_is_not_drawn(browser, addresses):
+    held = []
+    with tab(browser) as page:
+        page.goto(f"{addresses['ct']}#/sample/{VOLUME}")
+        page.get_by_label("View").wait_for()
+        page.route("**/phrase/map.nii*", lambda route: held.append(route))
+        ask_phrase(page, addresses["ct"], VOLUME)
+        assert until(page, lambda: held)
+        page.goto(f"{addresses['ct']}#/judge")
+        page.get_by_label("Reader").wait_for()
+        with page.expect_response("**/phrase/map.nii*"):
+            held[-1].continue_()
+        page.wait_for_timeout(500)  # what is drawn on a canvas that is gone complains within a frame or two
+        assert page.complaints == []
+
+
 def test_a_phrase_without_webgl_is_shown_in_the_planes(browser, addresses):
     with tab(browser, width=390, scheme="dark") as page:
         page.add_init_script(

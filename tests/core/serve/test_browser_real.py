@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 import torch
-from browsing import NEEDED, at_an_address, chromium, serious, serving, tab, too_wide, unharmed, until
+from browsing import NEEDED, at_an_address, chromium, say, serious, serving, tab, too_wide, unharmed, until
 from PIL import Image
 from small_checkpoints import write_checkpoint
 
@@ -207,14 +207,14 @@ def _judge_until(page, address, name):
         words = caption.inner_text()
         if words.startswith(f"A {name}."):
             break
-        page.keyboard.press("c")
+        say(page, "c")
         until(page, "words => document.querySelector('.caption')?.innerText !== words", words)
     page.keyboard.press("2")
     page.locator(".claim[aria-pressed=true]").wait_for()
-    page.keyboard.press("w")
+    say(page, "w")
     page.locator(".claim b", has_text="wrong").wait_for()
     uid = page.locator(".judged a").get_attribute("href").rpartition("/")[2]
-    page.keyboard.press("w")
+    say(page, "w")
     until(page, "words => document.querySelector('.caption')?.innerText !== words", words)
     return uid
 

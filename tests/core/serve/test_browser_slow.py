@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from browsing import NEEDED, at_an_address, chromium, tab, until
+from browsing import NEEDED, at_an_address, chromium, say, tab, until
 from judging import copied, stored
 from serve_corpus import PATCH, SCENE, VOLUME
 
@@ -53,7 +53,7 @@ def test_a_caption_waits_for_its_own_picture_and_a_held_key_judges_once(page, ad
     page.route("**/thumbnail", lambda route: held.append(route))
     for _ in range(12):  # until a caption of another sample comes
         before = page.locator(".caption").inner_text()
-        page.keyboard.press("r")
+        say(page, "r")
         until(page, "text => document.querySelector('.caption').innerText !== text", before)
         if page.locator(".judged img").get_attribute("src") != first:
             break
@@ -100,7 +100,7 @@ def test_what_has_left_the_corpus_is_said_and_the_next_one_comes(page, address):
     body = '{"error": "this is no longer in the corpus"}'
     page.route("**/judge/verdicts", lambda route: route.fulfill(status=404, body=body))
     page.route("**/judge/next*", lambda route: (page.unroute("**/judge/next*"), route.fulfill(json=NEXT)))
-    page.keyboard.press("r")
+    say(page, "r")
     page.get_by_text("no longer in the corpus").wait_for()
     assert page.locator(".caption").inner_text() == "Another." != before
 

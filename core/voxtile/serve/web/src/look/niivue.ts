@@ -104,7 +104,11 @@ export async function openNiivue(canvas: HTMLCanvasElement, known: Known, shown:
     lay,
     fuse,
     showRegions: (on) => labels && nv.setOpacity(1, on ? OPACITY : 0),
-    close: () => nv.gl.getExtension("WEBGL_lose_context")?.loseContext(),
+    close: () => {
+      last++; // what is still on its way is not drawn: the canvas is gone
+      lastFused++;
+      nv.gl.getExtension("WEBGL_lose_context")?.loseContext();
+    },
   };
 }
 

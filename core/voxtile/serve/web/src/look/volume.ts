@@ -103,7 +103,7 @@ export async function showVolume(place: HTMLElement, known: Known, shown: Shown)
         state.said = "";
         draw(); // the canvas needs its size before NiiVue draws
       });
-      if (left) opened.close();
+      if (left) return opened.close();
       viewer = opened;
       await Promise.all([opened.lay(state.over), opened.fuse(state.fused)]);
       draw();

@@ -15,6 +15,7 @@ import rasterio
 import shapely
 import yaml
 from affine import Affine
+from pyproj import Geod
 from rasterio.crs import CRS
 from rasterio.enums import Resampling
 from rasterio.vrt import WarpedVRT
@@ -343,6 +344,18 @@ def test_a_scene_stays_in_its_own_system_unless_asked(tmp_path):
     rows = [row for row, _ in tiles_of(tmp_path / "c")]
     assert {row["crs"] for row in rows} == {"EPSG:4326"}
     assert all(row["gsd_m"] == pytest.approx(11.132 * np.cos(np.radians(46)) ** 0.5, rel=0.01) for row in rows)
+
+
+@pytest.mark.parametrize(("crs", "left", "top"), [("EPSG:3857", 1_200_000, 9_000_000), ("EPSG:3413", 0, -3_000_000)])
+def test_resolution_is_that_on_the_ground_where_a_projection_stretches(tmp_path, crs, left, top):
+    """Web Mercator at 62.7° north shows 4.6 m as 10; the truth is the geodesic area of the footprint."""
+    write_raster(tmp_path / "in/scene.tif", landscape((200, 200)), left=left, top=top, crs=crs)
+    convert_geotiff(tmp_path / "in", tmp_path / "c", size="100px", split_by="none", **FAST)
+    rows = [row for row, _ in tiles_of(tmp_path / "c")]
+    assert len(rows) == 4
+    for row in rows:
+        area, _ = Geod(ellps="WGS84").geometry_area_perimeter(shapely.from_wkb(row["geometry"]))
+        assert row["gsd_m"] == pytest.approx(np.sqrt(abs(area)) / 100, rel=0.005)
 
 
 def test_references_give_the_same_pixels_as_stored_tiles(tmp_path):

@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import overload
 
 from affine import Affine
+from pyproj import Proj
 from rasterio.crs import CRS
 from rasterio.windows import Window
 
@@ -23,6 +24,7 @@ from voxtile_remote_sensing.scenes.protocol import Grid, SceneError
 
 METRES_PER_DEGREE = 111_320.0  # of longitude at the equator, WGS 84
 MAX_TILES = 4_000_000  # of one scene: a Sentinel-2 scene has 1,849 of 256 pixels
+_AREA_TOLERANCE = 0.01  # UTM is off by 0.2 % at most
 _TOLERANCE_PX = 1e-3  # half-pixel offsets between sensors must round one way on every tile
 _LENGTH = re.compile(r"\s*([0-9]*\.?[0-9]+)\s*(px|km|m)?\s*")
 
@@ -73,6 +75,25 @@ def metres_per_unit(crs: CRS) -> float:
     if crs.is_geographic:
         return METRES_PER_DEGREE
     return float(crs.linear_units_factor[1])
+
+
+def ground_sampling_distance(grid: Grid, longitude: float, latitude: float) -> float:
+    """Side of a pixel on the ground in metres at a place in degrees; the geometric mean of both where they differ.
+
+    A projection whose areas are true to 1 % (UTM) is taken at its word; Web Mercator stretches pixels to the north.
+    """
+    width, height = grid.pixel_size
+    side = math.sqrt(width * height) * metres_per_unit(grid.crs)
+    if grid.crs.is_geographic:
+        return side * math.sqrt(max(1e-6, math.cos(math.radians(latitude))))
+    area_scale = _projection(grid.crs_text).get_factors(longitude, latitude).areal_scale
+    is_true = not math.isfinite(area_scale) or abs(area_scale - 1) < _AREA_TOLERANCE
+    return side if is_true else side / math.sqrt(area_scale)
+
+
+@lru_cache(maxsize=64)
+def _projection(crs: str) -> Proj:
+    return Proj(crs)
 
 
 def crs_name(crs: CRS) -> str:

@@ -8,14 +8,13 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import numpy.typing as npt
 
 from voxtile.corpus.identity import sample_uid
 from voxtile.corpus.records import Row
 from voxtile_remote_sensing.scenes.protocol import Scene
 from voxtile_remote_sensing.tiles.band_groups import Group, fill_value
-from voxtile_remote_sensing.tiles.grid import METRES_PER_DEGREE, corners_of, is_within, metres_per_unit, transform_of
+from voxtile_remote_sensing.tiles.grid import corners_of, ground_sampling_distance, is_within, transform_of
 from voxtile_remote_sensing.tiles.placement import Placement
 from voxtile_remote_sensing.tiles.settings import TileSettings
 
@@ -84,20 +83,12 @@ class RowMaker:
             "study": cell.name,
             "transform": [float(v) for v in tuple(transform_of(window, self._grid))[:6]],
             "bounds": [float(v) for v in (min(xs), min(ys), max(xs), max(ys))],
-            "gsd_m": self._gsd(outline.centre[1]),
+            "gsd_m": ground_sampling_distance(self._grid, *outline.centre),
             "valid_fraction": valid,
             "geometry": outline.wkb,
             "attributes": attributes.replace(_PLACE, cell.name),
             "sha256": digest,
         }
-
-    def _gsd(self, latitude: float) -> float:
-        """Side of a pixel in metres; the geometric mean of both where they differ."""
-        width, height = self._grid.pixel_size
-        if self._grid.crs.is_geographic:
-            width *= max(1e-6, math.cos(math.radians(latitude)))
-            return float(np.sqrt(width * height) * METRES_PER_DEGREE)
-        return float(np.sqrt(width * height) * metres_per_unit(self._grid.crs))
 
 
 def _json(attributes: Mapping[str, Any]) -> str:

@@ -354,6 +354,34 @@ def test_brats_the_number_4_depends_on_the_year(tmp_path):
     assert described(contrast) == ["t1", "contrast"]
 
 
+def test_every_volume_of_a_download_is_read_or_in_the_ledger(tmp_path, capfd):
+    root = tmp_path / "in"
+    VOLUME_LAYOUTS["totalsegmentator"][0](root)
+    vertebra = root / "s0001/segmentations/vertebrae_L1.nii.gz"
+    vertebra.write_bytes((root / "s0001/segmentations/liver.nii.gz").read_bytes())
+    (root / "s0001/ct_original.nii.gz").write_bytes((root / "s0001/ct.nii.gz").read_bytes())
+    status, corpus = build("totalsegmentator", root, tmp_path / "corpus")
+    assert status == 0
+    (row,) = [row for row in corpus.table("samples").to_pylist() if row["subject"] == "s0001"]
+    assert set(phrases(corpus, row)) == {"liver", "left kidney", "vertebrae L1"}
+    (left,) = [row for row in corpus.ledger().to_pylist() if row["status"] != "used"]
+    assert (left["source"], left["reason"]) == ("s0001/ct_original.nii.gz", "not-of-the-set")
+    assert "ct_original.nii.gz" in capfd.readouterr().err
+
+
+def test_brats_numbers_of_children_are_given_no_names(tmp_path):
+    root = tmp_path / "in"
+    VOLUME_LAYOUTS["brats"][0](root)
+    for path in sorted(root.glob("BraTS-GLI-02062-100/*")):
+        child = root / "BraTS-PED-00002-000" / path.name.replace("GLI-02062-100", "PED-00002-000")
+        child.parent.mkdir(exist_ok=True)
+        path.rename(child)
+    _, corpus = build("brats", root, tmp_path / "corpus")
+    children = [row for row in corpus.table("samples").to_pylist() if row["subject"] == "BraTS-PED-00002"]
+    assert [phrases(corpus, row) for row in children] == [{}] * 4
+    assert reasons(corpus) == {"not-of-the-set": 1}
+
+
 def test_autopet_reads_the_pet_once_and_marks_lesions_on_it(tmp_path):
     corpus = built("autopet", tmp_path)
     rows = corpus.table("samples").to_pylist()

@@ -19,6 +19,7 @@ from voxtile_medical.segmentations.plan import ToldMask
 
 _PRECEDENCE = ("test", "val", "train")  # a subject in two official splits keeps the one that is not trained on
 _HIDDEN = {"__MACOSX"}
+_VOLUMES = (".nii", ".nii.gz", ".npz", ".mha", ".mhd", ".nrrd")
 
 
 @dataclass(frozen=True)
@@ -67,6 +68,7 @@ def list_volumes(source: Path, held: VolumeSet) -> Listing:
             f"'{source}' holds no volume of {held.title}{still_packed(source)}; give the folder that "
             f"the download is unpacked to ({held.source})"
         )
+    _tell_unread(listing, held)
     for rule in held.tables:
         _read_table(listing, held, rule)
     _place(listing, held)
@@ -109,6 +111,17 @@ def _find_images(listing: Listing, held: VolumeSet) -> None:
                 taken[name] = path
                 word = rule.split.format(**groups)
                 listing.volumes.append(Volume(path, name, subject, study, rule, held.splits[word] if word else None))
+
+
+def _tell_unread(listing: Listing, held: VolumeSet) -> None:
+    """Volumes whose names are those of no image and no label map that is read."""
+    read = {volume.path for volume in listing.volumes} | {left.name for left in listing.left_out}
+    read |= {path for path, _, _ in _matched(listing, held)}
+    unread = [path for path in listing.paths if path.endswith(_VOLUMES) and path not in read]
+    if unread:
+        tell(f"{held.title}: {len(unread)} files of '{listing.root}' are not read ({some_of(unread)}); see the ledger")
+    detail = "no image or label map that is read of this set has such a name"
+    listing.left_out += [LeftOut(path, "not-of-the-set", detail) for path in unread]
 
 
 def _read_table(listing: Listing, held: VolumeSet, rule: TableRule) -> None:

@@ -11,7 +11,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import roc_auc_score
 
 from voxtile.errors import ConfigError, EvaluationError
-from voxtile.evaluation.inputs.units import Units
+from voxtile.evaluation.inputs.embedded import embed_units
+from voxtile.evaluation.inputs.labels import label_source
+from voxtile.evaluation.inputs.units import Units, select_units
 from voxtile.evaluation.kinds.probe.abmil import Bags, fit_attention
 from voxtile.evaluation.kinds.probe.regression import PENALTIES, WITHOUT_VALIDATION, Split, fit_probe
 from voxtile.evaluation.kinds.probe.subsets import share_of_subjects, shots_of_classes
@@ -195,6 +197,47 @@ def test_images_find_their_like_from_pixels_to_the_page(block_corpus, make_model
     assert f"{model['value']:.3f}" in page
     assert f"{model['value']:.3f}" in table
     assert written["provenance"]["tasks"]["probe"]["queries"] == model["n"] < 80, "studies of no finding do not ask"
+
+
+def test_images_that_nobody_labelled_are_no_wrong_neighbours(make_corpus, make_model, task_path, tmp_path):
+    """Those of which nothing is known that the query shows: the figures are those of a corpus without these studies."""
+    silent = {number for number in range(160) if number % 6 == 0}
+    said = {True: "present", False: "absent"}
+    corpus = make_corpus(
+        tmp_path / "corpus", polarity=lambda number, _, truth: None if number in silent else said[truth]
+    )
+    task = {"kind": "image-retrieval", "cutoffs": [1, 5]}
+    whole, _ = evaluated(corpus, make_model(), tmp_path, task_path, **task)
+    others = ", ".join(f"'p{number}'" for number in sorted(silent))
+    without, _ = evaluated(corpus, make_model(), tmp_path, task_path, where=f"subject NOT IN ({others})", **task)
+    figures = [{r.metric: r.value for r in made.rows if r.kind == "model"} for made in (whole, without)]
+    assert figures[0] == pytest.approx(figures[1])
+    assert "27 of 80 have no label" in " ".join(whole.results[0].notes)
+    assert "have no label" not in " ".join(without.results[0].notes)
+
+
+def test_a_finding_that_nobody_looked_for_makes_no_wrong_neighbour(make_corpus, make_model, task_path, tmp_path):
+    """Of a study whose nodules are unknown only the other findings can be held against a query."""
+    corpus = make_corpus(
+        tmp_path / "corpus",
+        polarity=lambda number, name, truth: (
+            None if name == "nodule" and number % 3 == 0 else "present" if truth else "absent"
+        ),
+    )
+    evaluation, path = evaluated(corpus, make_model(), tmp_path, task_path, kind="image-retrieval", cutoffs=[1])
+    task = load_task(str(path))
+    units = select_units(corpus, task)["test"]
+    labels = label_source(corpus, task.of)[1].labels(units)
+    vectors = embed_units(make_model(), corpus, task, units, batch_size=16).embeddings
+    right = []
+    for number, query in enumerate(labels):
+        shown = query == 1
+        gallery = [n for n in range(len(labels)) if n != number and (labels[n, shown] >= 0).any()]
+        if any((labels[n, shown] == 1).any() for n in gallery):
+            nearest = max(gallery, key=lambda n: vectors[n] @ vectors[number])
+            right.append((labels[nearest, shown] == 1).any())
+    figure = next(r for r in evaluation.rows if (r.kind, r.metric) == ("model", "precision@1"))
+    assert (figure.value, figure.n) == (pytest.approx(np.mean(right)), len(right))
 
 
 @pytest.mark.parametrize(

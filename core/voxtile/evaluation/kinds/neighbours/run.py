@@ -124,6 +124,8 @@ class _Search:
         left_out, found = len(self._labels) - len(self.queries), []
         if left_out:
             found.append(f"{left_out} of {len(self._labels)} show no class that another subject shows, and do not ask")
+        if unknown := int((self._labels < 0).all(axis=1).sum()):
+            found.append(f"{unknown} of {len(self._labels)} have no label, and are not in the gallery either")
         if self._few:
             found.append(f"refused, the queries come from only {len(set(self._subjects))} subjects")
         return tuple(found)
@@ -136,7 +138,7 @@ class _Search:
 
     def _strip(self, vectors: Floats, queries: npt.NDArray[np.int64]) -> Floats:
         similarity = np.round(vectors[queries] @ vectors.T, _DECIMALS)
-        similarity[self._owner[queries][:, None] == self._owner[None]] = -np.inf
+        similarity[~self._gallery(queries)] = -np.inf
         order = np.lexsort((np.broadcast_to(self._ties, similarity.shape), -similarity), axis=1)
         gains = self._gains(queries)
         ranked = np.take_along_axis(gains, order, axis=1)
@@ -147,10 +149,15 @@ class _Search:
         return np.stack([*columns, reciprocal_rank(relevant)], axis=1)
 
     def _gains(self, queries: npt.NDArray[np.int64]) -> Floats:
-        """[Q, N] what is shared with each unit; 0 with those of the own subject."""
-        gains = shared_classes(self._labels[queries], self._labels)
-        gains[self._owner[queries][:, None] == self._owner[None]] = 0
-        return gains
+        """[Q, N] what is shared with each unit; 0 with those outside the gallery."""
+        return np.where(self._gallery(queries), shared_classes(self._labels[queries], self._labels), 0)
+
+    def _gallery(self, queries: npt.NDArray[np.int64]) -> npt.NDArray[np.bool_]:
+        """[Q, N] units of other subjects of which some class that the query shows is known, be it absent."""
+        known = (self._labels[queries] == 1).astype(np.float32) @ (self._labels >= 0).astype(np.float32).T
+        others = self._owner[queries][:, None] != self._owner[None]
+        gallery: npt.NDArray[np.bool_] = others & (known > 0)
+        return gallery
 
     @property
     def _few(self) -> bool:

@@ -424,6 +424,27 @@ def test_what_is_wrong_with_a_download_is_in_the_ledger_and_the_docs(build, name
     assert (built.status == 0) == all(row["status"] != "failed" for row in built.corpus.ledger().to_pylist())
 
 
+@pytest.mark.parametrize(
+    ("name", "copied", "stray"),
+    [
+        ("nih-cxr14", "*.png", "00099999_000.png"),
+        ("mimic-cxr-jpg", "*.jpg", "0123abcd.jpg"),
+        ("busi", "*/benign/benign (1).png", "benign (1) copy.png"),
+    ],
+)
+def test_a_picture_that_no_table_names_is_in_the_ledger(build, capsys, name, copied, stray):
+    def add_one(root):
+        picture = next(path for path in sorted(root.rglob(copied)) if "_mask" not in path.name)
+        (picture.parent / stray).write_bytes(picture.read_bytes())
+
+    built = build(name, faults=add_one)
+    (left,) = [row for row in built.corpus.ledger().to_pylist() if row["reason"] == "not-of-the-set"]
+    assert left["source"].endswith(stray)
+    said = capsys.readouterr().err
+    assert "1 pictures of " in said
+    assert stray in said
+
+
 def test_no_patient_is_trained_on_and_tested(build, capsys):
     built = build("mimic-cxr-jpg", faults=PICTURE_FAULTS["mimic-cxr-jpg"])
     said = capsys.readouterr().err

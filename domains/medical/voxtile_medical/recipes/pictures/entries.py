@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,7 @@ from voxtile_medical.recipes.pictures.rows import PictureRow, fill, picture_rows
 from voxtile_medical.recipes.pictures.splits import Placed, official_splits
 from voxtile_medical.recipes.pictures.tables import Fields, read_rows
 
+_PICTURES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".gif", ".dcm", ".dicom")
 _OLDEST = 120  # years; NIH's first release has a patient of 411
 
 
@@ -79,9 +80,10 @@ def list_entries(root: Path, data: PictureSet) -> Iterator[PictureEntry]:
     splits = official_splits(root, data, rows)
     boxes = _boxes_by_key(root, data, rows)
     concepts = concept_names(root, data)
-    pictures, bare = 0, list[PictureRow]()
+    pictures, bare, named = 0, list[PictureRow](), set[str]()
     for row in rows:
         entry = _entry(row, data, names, splits, boxes.get(row.key, []), concepts)
+        named.update(entry.files or [names.find(_paths(row, data), row.folder) or ""])
         if not entry.is_missing and entry.refusal is None:
             pictures += 1
             bare += [] if entry.texts or entry.report else [row]
@@ -96,6 +98,25 @@ def list_entries(root: Path, data: PictureSet) -> Iterator[PictureEntry]:
             f"{data.title}: {len(names.ambiguous)} pictures lie in several folders of '{root}', such as "
             f"{some_of(list(names.ambiguous))}; the first is read, remove the others"
         )
+    yield from _unread(root, data, names, named)
+
+
+def _unread(root: Path, data: PictureSet, names: PictureNames, named: Set[str]) -> Iterator[PictureEntry]:
+    """Pictures of which no table, and no name that the set gives its pictures, says what they show."""
+    unread = [
+        path
+        for path in names.all()
+        if path.lower().endswith(_PICTURES) and path not in named and path.rpartition("/")[2] not in names.ambiguous
+    ]
+    if unread:
+        tell(f"{data.title}: {len(unread)} pictures of '{root}' are not read ({some_of(unread)}); see the ledger")
+    why = "no table of the set speaks of it" if data.table else "no picture of the set is named so"
+    yield from (PictureEntry(path, (), refusal=("not-of-the-set", why)) for path in unread)
+
+
+def _paths(row: PictureRow, data: PictureSet) -> list[str]:
+    """Where its picture may be."""
+    return [path for template in data.picture if (path := fill(template, row.fields))]
 
 
 def _entry(
@@ -115,7 +136,7 @@ def _entry(
     split, refusal = splits.get(key, (None, None))
     if refusal:
         return PictureEntry(key, (), refusal=refusal)
-    paths = [path for template in data.picture if (path := fill(template, fields))]
+    paths = _paths(row, data)
     if not all(is_inside(path.removeprefix("**/")) for path in paths):
         return PictureEntry(key, (), refusal=("unsafe-name", "the table names a file outside the download"))
     found = names.find(paths, row.folder)

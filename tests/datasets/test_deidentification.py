@@ -4,6 +4,7 @@ import hashlib
 import json
 import sys
 import time
+import unicodedata
 from datetime import date
 from pathlib import Path
 
@@ -205,3 +206,27 @@ def test_names_of_headers_are_found_however_they_are_spelt(header, written):
 def test_other_words_are_not_names_of_headers_for_their_letters():
     text = "The mass in the left lobe is less dense; see the aorta, no oedema."
     assert scrub(text, people=["Mas^Lea", "Sée^Ott", "Oed^Lob", "Max-Ada^Léo"]).replace("___", "see") == text
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("Dictated by Dr. Günther Schüßler, MD.", "Dictated by Dr. ___, MD."),
+        ("The patient's wife, Zoë Müller, was told.", "The patient's wife, ___, was told."),
+        ("Discussed with Dr. Hernández-Gómez.", "Discussed with Dr. ___."),
+        ("Discussed with Dr. Her\u00adnan\u200bdez.", "Discussed with Dr. ___."),
+    ],
+)
+def test_a_name_goes_whole_where_its_accents_or_its_breaks_are_signs_of_their_own(text, expected):
+    for form in ("NFC", "NFD"):  # macOS and PDF write e + accent
+        assert deidentified(unicodedata.normalize(form, text)) == expected
+        assert "ndez" not in scrub(unicodedata.normalize(form, text))
+
+
+@pytest.mark.parametrize("person", ["ศรีสุวรรณกุล^พงษ์พัฒน์", "शर्मा^अमिताभ", "קַפּלן^דָּוִד", "Brückenmüller^Käthe"])
+def test_a_surrogate_stands_for_a_whole_name_in_scripts_whose_vowels_are_signs_of_their_own(person):
+    family, given = person.split("^")
+    text = deidentified(f"CT of {given} {family}.", [person], surrogates=Surrogates(KEY, "1"))
+    words = text.removeprefix("CT of ").removesuffix(".").split()
+    assert len(words) == 2
+    assert all(word.isascii() and len(word) > 2 for word in words)

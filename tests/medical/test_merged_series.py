@@ -23,7 +23,7 @@ def sums(converted):
     return sorted(int(sample.payload.sum()) for sample in converted.samples)
 
 
-@pytest.mark.parametrize("shift", [1.1, 4.4])
+@pytest.mark.parametrize("shift", [1.1, 1.5, 4.4])
 def test_acquisitions_that_lie_between_each_other_are_two_volumes(tmp_path, dicom, noise, shift):
     one, other = noise(2, 6, 5, 4)
     add(dicom, tmp_path, one, [[0, 0, 3.0 * k] for k in range(6)], AcquisitionNumber=1)
@@ -33,6 +33,28 @@ def test_acquisitions_that_lie_between_each_other_are_two_volumes(tmp_path, dico
     assert sums(converted) == sorted([int(one.sum()), int(other.sum())])
     keys = [json.loads(sample.row["attributes"])["volume_key"] for sample in converted.samples]
     assert keys == [{"AcquisitionNumber": 1.0}, {"AcquisitionNumber": 2.0}]
+
+
+@pytest.mark.parametrize(
+    "values",
+    [{"ConvolutionKernel": ["B30f", "B70f"]}, {"KVP": [80, 140]}, {"ContrastBolusAgent": ["", "Iopromide 300"]}],
+)
+def test_planes_half_a_step_apart_that_were_made_otherwise_are_no_finer_volume(tmp_path, dicom, noise, values):
+    volumes = noise(2, 6, 5, 4)
+    for v, volume in enumerate(volumes):
+        own = {name: choices[v] for name, choices in values.items() if choices[v]}
+        add(dicom, tmp_path, volume, [[0, 0, 3.0 * k + 1.5 * v] for k in range(6)], start=1 + 6 * v, **own)
+    converted = dicom.convert(tmp_path)
+    assert converted.verdicts == ["used"]
+    assert sums(converted) == sorted(int(volume.sum()) for volume in volumes)
+
+
+def test_an_acquisition_for_each_plane_or_slab_is_one_volume(tmp_path, dicom, noise):
+    volume = noise(12, 5, 4)
+    for name, numbers in (("a", list(range(12))), ("b", [k // 4 for k in range(12)])):
+        for k, number in enumerate(numbers):  # sequential CT, one rotation after the other
+            add(dicom, tmp_path / name, volume[k : k + 1], [[0, 0, 3.0 * k]], start=k + 1, AcquisitionNumber=number)
+        assert sums(dicom.convert(tmp_path / name)) == [int(volume.sum())]
 
 
 def test_a_volume_that_was_cut_in_two_is_not_two_volumes(tmp_path, dicom, noise):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, timedelta
@@ -12,13 +13,12 @@ from importlib.resources import files
 from voxtile.corpus.identity import KeyedHash
 from voxtile_datasets.deidentification.find import identifiers
 from voxtile_datasets.deidentification.identifier import Identifier, without_overlaps
-from voxtile_datasets.deidentification.scrub import BLANK, spans_of_form, spans_of_header
+from voxtile_datasets.deidentification.scrub import BLANK, composed, spans_of_form, spans_of_header
 from voxtile_datasets.deidentification.vocabulary import report_words
 from voxtile_datasets.deidentification.word_classes import closed, given_names
 
 OLD_AGE = "90+"
 _COMMON = 500  # names that surrogates are drawn from
-_WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 _MONTHS = ["jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec"]
 _LONG_MONTHS = [
     "January",
@@ -53,7 +53,7 @@ class Surrogates:
     def of(self, text: str, kind: str) -> str:
         """What is written for an identifier; a blank where nothing true can be."""
         if kind == "name":
-            return _WORD.sub(lambda match: self._name(match.group()), text)
+            return _words().sub(lambda match: self._name(match.group()), text)
         return (self._date(text) or BLANK) if kind == "date" else BLANK
 
     def _name(self, word: str) -> str:
@@ -98,6 +98,7 @@ def deidentified(
         places: such institutions and addresses.
         surrogates: write made-up names and shifted dates; blanks where it is None. An age over 89 becomes "90+".
     """
+    text = composed(text)
     written, end = [], 0
     for item in without_overlaps(_found(text, people, numbers, places)):
         written.append(text[end : item.start])
@@ -116,6 +117,13 @@ def _found(text: str, people: Iterable[str], numbers: Iterable[str], places: Ite
     titled = {span for span in spans_of_form(text) if span[0] == "name"}
     yield from (Identifier(start, end, kind) for kind, start, end in known if (kind, start, end) not in titled)
     yield from identifiers(text, report_words())
+
+
+@cache
+def _words() -> re.Pattern[str]:
+    """Words with the vowels and tones that are signs of their own (Thai, Devanagari, pointed Hebrew and Arabic)."""
+    signs = "".join(sign for sign in map(chr, range(0x300, 0x10000)) if unicodedata.category(sign)[0] == "M")
+    return re.compile(rf"[^\W\d_](?:[^\W\d_]|[{signs}])*(?:['’](?:[^\W\d_]|[{signs}])+)*")
 
 
 @cache

@@ -72,6 +72,7 @@ _SIGNED = re.compile(
     rf"{_PERSON}(?:,?[^\S\n]+{_DEGREE}(?!\w))?"
 )
 _WITH_DEGREE = re.compile(rf"\b(?:{_GIVEN}[^\S\n]+){{1,3}}[A-Z][\w'’-]+,?[^\S\n]+{_DEGREE}(?!\w)")
+_UNSEEN = re.compile("[\u00ad\u200b\u2060\ufeff]")  # hyphens and breaks that PDF and web pages leave within words
 _CONTROL = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 
 
@@ -84,6 +85,7 @@ def scrub(text: str, people: Iterable[str] = (), numbers: Iterable[str] = (), pl
         numbers: identifiers such as the patient's and the accession number, dates in the headers' form included.
         places: institutions and addresses, removed as whole phrases.
     """
+    text = composed(text)
     for _, pattern in _known(tuple(sorted(set(people))), tuple(sorted(set(numbers))), tuple(sorted(set(places)))):
         text = pattern.sub(BLANK, text)
     text = _DATES.sub(BLANK, text)
@@ -122,6 +124,11 @@ def spans_of_known(text: str, names: Iterable[str]) -> Iterator[tuple[int, int]]
 @lru_cache(maxsize=4096)
 def _whole_names(names: frozenset[str]) -> re.Pattern[str] | None:
     return _any_of(set(names), re.IGNORECASE)
+
+
+def composed(text: str) -> str:
+    """A text whose letters with accents are one sign each: of two, a pattern would read the first as a word's end."""
+    return unicodedata.normalize("NFC", _UNSEEN.sub("", text))
 
 
 def clean_control_characters(text: str) -> str:

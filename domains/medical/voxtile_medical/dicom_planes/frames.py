@@ -69,6 +69,7 @@ CLASSIC_KEYS = (
     "AcquisitionTime",
     "ComplexImageComponent",
     "ContrastBolusAgentPhase",
+    "ContrastBolusAgent",
     "ConvolutionKernel",
     "KVP",
     "FlipAngle",

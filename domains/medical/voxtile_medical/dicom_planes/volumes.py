@@ -63,24 +63,27 @@ def unmerged(volume: VolumeFrames, min_slices: int, choice: GridChoice) -> list[
     """Volumes that were filed as one: stacks of several directions, or acquisitions that lie between each other.
 
     They are parted only where every part is a sound stack of at least three planes, so that a damaged volume does not
-    become a shorter one.
+    become a shorter one. Planes of two acquisitions make a sound stack, too, where one lies half a step from the other.
 
     Args:
         volume: planes that nothing else tells apart.
         min_slices: fewest planes of a volume.
         choice: as of `stack_frames`.
     """
+    whole, found = volume, _between_each_other(volume)
     try:
-        return [replace(volume, stack=stack_frames(volume.frames, min_slices, choice))]
+        whole = replace(volume, stack=stack_frames(volume.frames, min_slices, choice))
     except Verdict as verdict:
         if verdict.reason == "mixed-orientations":
             found = [_by_orientation(volume)]
-        elif verdict.reason in ("unequal-steps", "missing-slice", "duplicates"):
-            names = [name for name in _key_names(volume.frames) if name not in TIME_KEYS]
-            found = [parts for name in names if _lie_between(parts := _by_value(volume, name))]
-        else:
-            found = []
-        return next((parts for parts in found if _are_sound(parts, min_slices, choice)), [volume])
+        elif verdict.reason not in ("unequal-steps", "missing-slice", "duplicates"):
+            return [volume]
+    return next((parts for parts in found if _are_sound(parts, min_slices, choice)), [whole])
+
+
+def _between_each_other(volume: VolumeFrames) -> list[list[VolumeFrames]]:
+    names = [name for name in _key_names(volume.frames) if name not in TIME_KEYS]
+    return [parts for name in names if _lie_between(parts := _by_value(volume, name))]
 
 
 def _by_orientation(volume: VolumeFrames) -> list[VolumeFrames]:

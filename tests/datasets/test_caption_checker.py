@@ -320,3 +320,19 @@ def test_an_organ_in_the_name_of_something_else_does_not_join_a_quality(text, ve
     facts = [fact("pulmonary_nodule", laterality="left"), fact("pleural_effusion", polarity="absent")]
     scope = {"vocabulary": "v", "closed": True, "concepts": ["pulmonary_nodule", "pleural_effusion", "pleural_lesion"]}
     assert check(text, Known(facts, [scope]), VOCABULARIES["medical"]).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    "text", ["Kein Pneumothorax.", "Pneumothorax ausgeschlossen.", "Pas de pneumothorax.", "未见 pneumothorax"]
+)
+@pytest.mark.parametrize("polarity", ["present", "absent"])
+def test_a_denial_in_another_language_is_neither_supported_nor_contradicted(text, polarity):
+    verdict = judge("medical", text, [fact("pneumothorax", polarity)], [closed("pneumothorax")])
+    assert verdict.verdict == "unknown"
+    assert [fault.kind for fault in verdict.faults] == ["language"]
+    beside = judge("medical", f"A small pneumothorax. {text}", [fact("pneumothorax", polarity)])
+    assert beside.verdict == ("unknown" if polarity == "present" else "contradicted")  # the English is judged as ever
+
+
+def test_german_nouns_are_no_names():
+    assert judge("remote_sensing", "Ein Fluss und ein Wald.", [fact("river")]).verdict == "unknown"

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
+from voxtile.words.other_languages import is_of_another
 from voxtile_medical.reports.assertion.grammar import load_grammar
 from voxtile_medical.reports.assertion.statements import Polarity, Statement
 from voxtile_medical.reports.attributes import NONE, Attributes, attributes_of, last_side
@@ -98,7 +99,7 @@ def polarity_at(report: str, start: int, end: int, lexicon: Lexicon | None = Non
 
     Returns:
         present, absent or uncertain; None where the report says nothing of this examination there: history, a
-        question, a condition, or no sentence at all.
+        question, a condition, another language, or no sentence at all.
 
     Example:
         >>> report = "Indication: pneumonia? Findings: No effusion, but a small nodule."
@@ -109,6 +110,8 @@ def polarity_at(report: str, start: int, end: int, lexicon: Lexicon | None = Non
     for sentence in sentences(report):
         spans = (*(() if sentence.is_carried else sentence.context), (sentence.start, sentence.end))
         if sentence.section in NOT_FINDINGS or not any(first < end and start < last for first, last in spans):
+            continue
+        if is_of_another(sentence.whole):
             continue
         for piece in pieces(flat, sentence, speller_of(lexicon)):
             inside = [i for i, at in enumerate(piece.words.starts) if start <= at < end]
@@ -146,8 +149,8 @@ class _Reader:
             if sentence.section == "technique" and (title := _EXAMINED.search(sentence.text)):
                 self._examined = _side_of(title)
             return
-        is_read = False
-        for piece in pieces(self._text, sentence, speller_of(self._lexicon)):
+        is_read, is_english = False, not is_of_another(sentence.whole)
+        for piece in pieces(self._text, sentence, speller_of(self._lexicon)) if is_english else ():
             is_read |= self._read_piece(sentence, piece)
         self._count += 1
         if not is_read:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from voxtile.words.other_languages import is_of_another
 from voxtile_pathology.reports.fact import Problem, SlideFact
 from voxtile_pathology.reports.lexicon import Lexicon, words_in
 from voxtile_pathology.reports.readers.findings import header_findings, is_size_label, named_findings, of_label
@@ -78,6 +79,9 @@ def read_slide_report(report: str, lexicon: Lexicon) -> Reading:
     size_before: Clause | None = None  # a line of its size that stands before the line that names the tumour
     told: dict[str, bool] = {}  # sentence → whether anything in it was understood
     for clause in clauses_of(report, lexicon):
+        if is_of_another(clause.evidence):
+            told.setdefault(clause.evidence, clause.section != "findings")
+            continue
         of_header = _of_header(clause.header, clause, lexicon) if clause.header != header else []
         header = clause.header
         facts, unread = _read(clause, lexicon)

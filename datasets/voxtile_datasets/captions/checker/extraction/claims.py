@@ -7,7 +7,7 @@ from typing import Literal, TypeAlias
 
 Polarity: TypeAlias = Literal["present", "absent", "uncertain"]
 ClaimKind: TypeAlias = Literal[
-    "concept", "normal", "relation", "loose", "date", "identity", "imaging", "beyond", "change"
+    "concept", "normal", "relation", "loose", "date", "identity", "imaging", "beyond", "change", "foreign"
 ]
 DetailKind: TypeAlias = Literal[
     "side", "place", "number", "count", "colour", "severity", "change", "position", "shape", "rank"

@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 
+from voxtile.words.other_languages import is_of_another
 from voxtile.words.phrases import Phrases
 from voxtile.words.tokens import Words, words_of
 from voxtile_datasets.captions.checker.extraction.beyond import beyond_the_picture
@@ -87,6 +88,9 @@ def claims_of(
         extra: names of concepts that only the facts know.
     """
     text = text[:LONGEST_TEXT]
+    strange = [(begin, said.rstrip()) for begin, said in _sentences(text) if is_of_another(said)] if is_english else []
+    of_others = [Claim("foreign", said, begin, begin + len(said)) for begin, said in strange]
+    is_foreign = bool(of_others) and len(of_others) == sum(bool(said.strip()) for _, said in _sentences(text))
     found = [
         Claim("identity", text[leak.start : leak.end], leak.start, leak.end, text=leak.kind)
         for leak in leaks(
@@ -94,13 +98,14 @@ def claims_of(
             vocabulary.known_words,
             allowed,
             identifiers,
-            is_english=is_english,
+            is_english=is_english and not is_foreign,
             of_places=bool(vocabulary.natural),
         )
         if leak.kind != "date" or vocabulary.is_about_patients
     ]
     if not is_english:
         return tuple(found)
+    found += of_others
     masked, questions = spans_of_questions(_masked(text, found))
     masked = with_signs(masked, about_patients=vocabulary.is_about_patients)
     said = [Claim("date", text[d.start : d.end], d.start, d.end, text=d.text) for d in dates(masked)]

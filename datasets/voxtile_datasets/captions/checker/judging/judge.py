@@ -31,6 +31,9 @@ def judge(claim: Claim, facts: Facts, *, about_birth: bool = False) -> list[Faul
     """
     if claim.kind == "identity":
         return [_identity(claim) if facts.vocabulary.is_about_patients or claim.text != "place" else _place(claim)]
+    if claim.kind == "foreign":
+        why = f"'{claim.words}' is not in English, and is not read."
+        return [_fault(claim, "language", "unknown", why)]
     if claim.kind == "date":
         return _date(claim, facts, about_birth=about_birth)
     if claim.kind == "relation":

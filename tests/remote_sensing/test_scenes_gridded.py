@@ -2,6 +2,7 @@
 
 import numpy as np
 import pandas as pd
+import pyproj
 import pytest
 import xarray as xr
 from rasterio.windows import Window
@@ -130,6 +131,92 @@ def test_longitude_and_latitude_need_no_grid_mapping(tmp_path):
     with open_scene(find_scenes(tmp_path)[0]) as scene:
         assert (scene.bands[0].grid.crs_text, scene.bands[0].band.unit) == ("EPSG:4326", "K")
         assert scene.bands[0].grid.bounds == pytest.approx((9.75, 20.25, 34.75, 40.25))
+
+
+def test_packed_axes_of_a_weather_satellite_are_unpacked_to_metres(tmp_path):
+    """GOES-R writes scan angles as int16 with scale_factor and add_offset (Product Definition and Users' Guide)."""
+    mapping = {
+        "grid_mapping_name": "geostationary",
+        "perspective_point_height": 35_786_023.0,
+        "semi_major_axis": 6_378_137.0,
+        "semi_minor_axis": 6_356_752.31414,
+        "longitude_of_projection_origin": -75.0,
+        "latitude_of_projection_origin": 0.0,
+        "sweep_angle_axis": "x",
+    }
+    step = 5.6e-5
+    packed = {"scale_factor": step, "units": "rad"}
+    dataset = xr.Dataset(
+        {
+            "CMI": (("y", "x"), RED, {"grid_mapping": "goes_imager_projection", "units": "1"}),
+            "goes_imager_projection": ((), np.int32(0), mapping),
+        },
+        coords={
+            "y": ("y", np.arange(40, dtype=np.int16), {**packed, "scale_factor": -step, "add_offset": 0.08}),
+            "x": ("x", np.arange(50, dtype=np.int16), {**packed, "add_offset": -0.03}),
+        },
+    )
+    for axis, name in (("x", "projection_x_coordinate"), ("y", "projection_y_coordinate")):
+        dataset[axis].attrs["standard_name"] = name
+    _write(dataset, tmp_path / "goes.nc")
+    with open_scene(find_scenes(tmp_path)[0]) as scene:
+        grid = scene.bands[0].grid
+    change = pyproj.Transformer.from_crs(grid.crs.to_wkt(), "EPSG:4326", always_xy=True)
+    # Scan angles to latitude and longitude by the closed form of the users' guide, section 5.1.2.8.1.
+    x, y = -0.03 + 10 * step, 0.08 - 20 * step
+    a, b, h = 6_378_137.0, 6_356_752.31414, 42_164_160.0
+    quadratic = np.sin(x) ** 2 + np.cos(x) ** 2 * (np.cos(y) ** 2 + (a / b * np.sin(y)) ** 2)
+    linear = -2 * h * np.cos(x) * np.cos(y)
+    radius = (-linear - np.sqrt(linear**2 - 4 * quadratic * (h**2 - a**2))) / (2 * quadratic)
+    sx, sy, sz = radius * np.cos(x) * np.cos(y), -radius * np.sin(x), radius * np.cos(x) * np.sin(y)
+    latitude = np.degrees(np.arctan((a / b) ** 2 * sz / np.hypot(h - sx, sy)))
+    longitude = -75 - np.degrees(np.arctan(sy / (h - sx)))
+    assert change.transform(*(grid.transform @ (10.5, 20.5))) == pytest.approx((longitude, latitude), abs=1e-4)
+
+
+def test_axes_in_kilometres_lie_where_they_say(tmp_path):
+    dataset = _dataset({"ice": (("y", "x"), RED)}).assign_coords(x=X / 1000, y=Y / 1000)
+    for axis in "xy":
+        dataset[axis].attrs = {"units": "km", "standard_name": f"projection_{axis}_coordinate"}
+    _write(dataset, tmp_path / "a.nc")
+    with open_scene(find_scenes(tmp_path)[0]) as scene:
+        assert tuple(scene.bands[0].grid.transform)[:6] == pytest.approx((10, 0, 600000, 0, -10, 5000040))
+    dataset["x"].attrs["units"] = "furlong"
+    _write(dataset, tmp_path / "a.nc")
+    with pytest.raises(SceneError, match="axis x is in 'furlong'"):
+        open_scene(find_scenes(tmp_path)[0])
+
+
+def test_unsigned_integers_of_classic_netcdf_are_unsigned(tmp_path):
+    values = RNG.integers(30_000, 40_000, (40, 50)).astype(np.uint16)
+    values[0, 0] = 65_535
+    attributes = {"_Unsigned": "true", "_FillValue": np.int16(-1), "scale_factor": 0.5}
+    dataset = _dataset({"CMI": (("y", "x"), values.view(np.int16), attributes)})
+    _write(dataset, tmp_path / "a.nc", engine="scipy", format="NETCDF3_CLASSIC")
+    with open_scene(find_scenes(tmp_path)[0]) as scene:
+        stored, band = scene.read(["CMI"])[0], scene.bands[0]
+    assert (band.dtype, band.nodata, stored.dtype) == ("uint16", 65_535, np.uint16)
+    physical = np.where(stored == 65_535, np.nan, stored * band.scale)
+    with xr.open_dataset(tmp_path / "a.nc", engine="scipy") as expected:
+        assert np.array_equal(physical, expected["CMI"].values, equal_nan=True)
+
+
+def test_a_sidecar_describes_the_variables_of_a_dataset(tmp_path):
+    _write(_dataset({"r": (("y", "x"), RED), "n": (("y", "x"), RED)}), tmp_path / "a.nc")
+    (tmp_path / "bands.yaml").write_text("bands: [{name: n, common_name: nir, wavelength_nm: 840}]\n")
+    with open_scene(find_scenes(tmp_path)[0]) as scene:
+        bands = {band.name: band.band for band in scene.bands}
+    assert (bands["n"].common_name, bands["n"].wavelength_nm, bands["r"].wavelength_nm) == ("nir", 840, None)
+
+
+def test_a_sensors_scale_is_not_laid_on_floats(tmp_path):
+    _write(_dataset({"B04": (("y", "x"), RED.astype(np.float32) / 10_000)}), tmp_path / "a.nc")
+    (tmp_path / "a.yaml").write_text("sensor: sentinel-2-msi\n")
+    with pytest.raises(SceneError, match="state 'scale' in the sidecar: 1 where values are reflectance already"):
+        open_scene(find_scenes(tmp_path)[0])
+    (tmp_path / "a.yaml").write_text("sensor: sentinel-2-msi\nscale: 1\n")
+    with open_scene(find_scenes(tmp_path)[0]) as scene:
+        assert (scene.bands[0].scale, scene.bands[0].band.wavelength_nm) == (1.0, 664.6)
 
 
 @pytest.mark.parametrize("content", [b"", b"CDF\x01" + b"\xff" * 50, b"\x89HDF\r\n\x1a\n" + b"\x00" * 99, b"hello"])

@@ -205,9 +205,34 @@ def test_envi_wavelengths_name_and_scale_the_bands(tmp_path, make_raster):
         assert scene.datetime == "2021-07-01T10:20:30Z"
 
 
+WAVELENGTHS = "wavelength = {450, 550, 650, 850, 1600}\nwavelength units = nm\n"
+
+
+@pytest.mark.parametrize("offset", [0, 512])
+def test_an_envi_file_that_ends_early_is_refused(tmp_path, make_raster, offset):
+    """GDAL reads zeros where a raw file has ended."""
+    _envi(tmp_path / "cube.img", make_raster, WAVELENGTHS + f"header offset = {offset}\n")
+    whole = (tmp_path / "cube.img").read_bytes()
+    (tmp_path / "cube.img").write_bytes(bytes(offset) + whole)
+    open_scene(find_scenes(tmp_path)[0]).close()
+    (tmp_path / "cube.img").write_bytes((bytes(offset) + whole)[:-2])
+    with pytest.raises(SceneError, match=f"{len(whole):,} bytes, but the file has only {len(whole) + offset - 2:,}"):
+        open_scene(find_scenes(tmp_path)[0])
+
+
+def test_bands_that_an_envi_header_calls_bad_are_left_out(tmp_path, make_raster):
+    dn = _envi(tmp_path / "cube.img", make_raster, WAVELENGTHS + "bbl = {1, 0, 1, 1, 0}\n")
+    with open_scene(find_scenes(tmp_path)[0]) as scene:
+        assert [b.band.wavelength_nm for b in scene.bands] == [450, 650, 850]
+        assert np.array_equal(scene.read(scene.bands), dn[[0, 2, 3]])
+        with pytest.raises(SceneError, match="B002 is bad by the header's 'bbl'"):
+            scene.band("B002")
+
+
 @pytest.mark.parametrize(
     ("extra", "message"),
     [
+        (WAVELENGTHS + "bbl = {0, 0, 0, 0, 0}\n", "'bbl' calls all 5 bands bad"),
         ("", "neither 'wavelength' nor distinct 'band names'"),
         ("wavelength = {1, 2}\nwavelength units = nm\n", "'wavelength' has 2 values for 5 bands"),
         ("wavelength = {450, 550, 650, 850, 1600}\n", "'wavelength units' is 'missing'"),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from voxtile_remote_sensing.bands.registry import Band, modality_of
 from voxtile_remote_sensing.scenes.listing import Found, Listing
-from voxtile_remote_sensing.scenes.protocol import Scene, SceneError, SceneRef
+from voxtile_remote_sensing.scenes.protocol import MissingBand, Scene, SceneError, SceneRef
 from voxtile_remote_sensing.scenes.raster import RasterPixels, read_header
 from voxtile_remote_sensing.scenes.sidecar import iso_utc_text
 
@@ -55,6 +55,9 @@ class EnviReader:
         values = read_envi_header(ref.root / path, path)
         header = read_header(str(ref.location), ref.root, ref.options)
         bands = _bands(values, len(header.dtypes), path)
+        good = _numbers(values, "bbl", len(bands), path) or [1.0] * len(bands)
+        if not any(good):
+            raise SceneError(f"{path}: 'bbl' calls all {len(bands)} bands bad; mend or remove it")
         return Scene(
             ref=ref,
             sensor=_text(values, "sensor type") or "unknown",
@@ -62,7 +65,8 @@ class EnviReader:
             product="",
             platform=None,
             datetime=iso_utc_text(_text(values, "acquisition time"), path),
-            bands=tuple(header.band(band, index) for index, band in enumerate(bands, start=1)),
+            bands=tuple(header.band(band, index) for index, band in enumerate(bands, start=1) if good[index - 1]),
+            missing=tuple(_bad(band, path) for band, is_good in zip(bands, good, strict=True) if not is_good),
             pixels=RasterPixels(ref.root, ref.options),
         )
 
@@ -116,6 +120,11 @@ def _bands(values: dict[str, list[str]], count: int, where: str) -> list[Band]:
         )
         for n in range(count)
     ]
+
+
+def _bad(band: Band, where: str) -> MissingBand:
+    reason = f"{where}: band {band.name} is bad by the header's 'bbl'; set it to 1 there if it shall be used"
+    return MissingBand(band, reason, required=False)
 
 
 def _numbers(values: dict[str, list[str]], key: str, count: int, where: str) -> list[float] | None:

@@ -21,7 +21,7 @@ from voxtile_remote_sensing.bands.registry import COMMON_NAMES, Band, Sensor, lo
 from voxtile_remote_sensing.scenes.access import inside
 from voxtile_remote_sensing.scenes.listing import Found, Listing
 from voxtile_remote_sensing.scenes.protocol import Scene, SceneBand, SceneError, SceneMask, SceneRef
-from voxtile_remote_sensing.scenes.raster import RasterHeader, RasterPixels, read_header
+from voxtile_remote_sensing.scenes.raster import RasterHeader, RasterPixels, check_integers, read_header
 from voxtile_remote_sensing.scenes.sidecar import Sidecar, SidecarMask, read_sidecar, sidecar_of
 
 SUFFIXES = (".tif", ".tiff", ".jp2", ".vrt")
@@ -204,7 +204,7 @@ def _filled(band: Band, header: RasterHeader, index: int, sidecar: Sidecar) -> B
     if not {"scale", "offset"} & stated and (header.scales[index - 1], header.offsets[index - 1]) != (1.0, 0.0):
         values |= {"scale": header.scales[index - 1], "offset": header.offsets[index - 1]}
     elif not {"scale", "offset"} & stated and sidecar.sensor is not None:
-        header.check_integers(band, index - 1, sidecar.where, "'scale' in the sidecar")
+        check_integers(band, header.dtypes[index - 1], sidecar.where, "'scale' in the sidecar")
     if "unit" not in stated and band.unit == "1" and header.units[index - 1]:
         values["unit"] = header.units[index - 1]
     return replace(band, **values)

@@ -96,25 +96,6 @@ class RasterHeader:
             band, Layer(self.path, index), grid or self.on_ground(where), self.dtypes[index - 1], self.block
         )
 
-    def check_integers(self, band: Band, index: int, where: str, how: str) -> None:
-        """Refuse a sensor's scale, which is for the product's integers, where a file has floats and states none.
-
-        Args:
-            band: as the registry has it.
-            index: of the file's band, from 0.
-            where: what is read.
-            how: where a scale is stated.
-
-        Raises:
-            SceneError: nothing says whether the scale is applied already.
-        """
-        if np.dtype(self.dtypes[index]).kind == "f" and (band.scale, band.offset) != (1.0, 0.0):
-            raise SceneError(
-                f"{where}: band {band.name} holds {self.dtypes[index]}, and the sensor's scale of {band.scale:g} is "
-                f"for integers; state {how}: 1 where values are {band.unit} already, {band.scale:g} where they are the "
-                "product's numbers, with the offset"
-            )
-
     def mask(self, name: str, kind: str, index: int = 1, *, nodata: float | None = None) -> SceneMask:
         """A scene's mask layer from one band of the file (from 1).
 
@@ -126,6 +107,26 @@ class RasterHeader:
             raise SceneError(f"{where}: band {index} is asked for, but the file has {len(self.dtypes)}")
         layer = Layer(self.path, index)
         return SceneMask(name, kind, layer, self.on_ground(where), self.dtypes[index - 1], nodata, self.block)
+
+
+def check_integers(band: Band, dtype: npt.DTypeLike, where: str, how: str) -> None:
+    """Refuse a sensor's scale, which is for the product's integers, where a file has floats and states none.
+
+    Args:
+        band: as the registry has it.
+        dtype: of the file's values.
+        where: what is read.
+        how: where a scale is stated.
+
+    Raises:
+        SceneError: nothing says whether the scale is applied already.
+    """
+    if np.dtype(dtype).kind == "f" and (band.scale, band.offset) != (1.0, 0.0):
+        raise SceneError(
+            f"{where}: band {band.name} holds {dtype}, and the sensor's scale of {band.scale:g} is for integers; "
+            f"state {how}: 1 where values are {band.unit} already, {band.scale:g} where they are the product's "
+            "numbers, with the offset"
+        )
 
 
 def check_nodata(nodata: float | None, dtype: str, where: str) -> None:
@@ -328,10 +329,24 @@ def _check_size(dataset: DatasetReader, path: str) -> None:
         _check_blocks(dataset, path)
     claimed = math.prod(dataset.shape) * dataset.count * itemsize
     held = Path(path).stat().st_size
+    if dataset.driver == "ENVI":
+        _check_raw(dataset, path, held)
     if claimed > UNCHECKED_BYTES and claimed > held * MAX_EXPANSION:
         raise SceneError(
             f"{name}: the header claims {dataset.height}×{dataset.width} pixels in {dataset.count} bands "
             f"({claimed / 2**30:,.0f} GiB), but the file has only {held:,} bytes; copy it again from its source"
+        )
+
+
+def _check_raw(dataset: DatasetReader, path: str, held: int) -> None:
+    """Raw values: GDAL reads zeros where the file has ended."""
+    tags = dataset.tags(ns="ENVI")
+    start = tags.get("header_offset", "")
+    needed = sum(np.dtype(d).itemsize for d in _dtypes(dataset)) * math.prod(dataset.shape)
+    if tags.get("file_compression", "0") == "0" and held < needed + (int(start) if start.isdecimal() else 0):
+        raise SceneError(
+            f"{Path(path).name}: the header says {dataset.height}×{dataset.width} pixels in {dataset.count} bands, "
+            f"{needed:,} bytes, but the file has only {held:,}; copy it again from its source"
         )
 
 

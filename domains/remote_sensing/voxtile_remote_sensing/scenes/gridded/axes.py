@@ -18,6 +18,10 @@ _X_STANDARD = ("projection_x_coordinate", "longitude", "grid_longitude")
 _Y_STANDARD = ("projection_y_coordinate", "latitude", "grid_latitude")
 _X_NAMES, _Y_NAMES = ("x", "lon", "longitude", "easting"), ("y", "lat", "latitude", "northing")
 REGULAR = 1e-3  # of a pixel
+_METRES = {"m": 1.0, "metre": 1.0, "meter": 1.0, "metres": 1.0, "meters": 1.0, "1": 1.0} | dict.fromkeys(
+    ("km", "kilometre", "kilometer", "kilometres", "kilometers"), 1e3
+)
+_RADIANS = ("rad", "radian", "radians")
 
 
 @dataclass(frozen=True)
@@ -63,16 +67,16 @@ def find_axes(dataset: xr.Dataset, where: str, *, crs: CRS | None) -> Axes:
             f"{where}: no one-dimensional x and y (or lon and lat) axes with coordinates, so its place is unknown; "
             f"resample it to a map grid first"
         )
-    xs, ys = (np.asarray(dataset.coords[axis].values, dtype=np.float64) for axis in (x, y))
-    step_x, step_y = _step(xs, x, where), _step(ys, y, where)
-    if step_x < 0:
-        raise SceneError(f"{where}: its axis {x} runs west; turn it round first")
     known = _crs(dataset, x, where) or crs
     if known is None:
         raise SceneError(
             f"{where}: the dataset has no coordinate reference system, so its place is unknown; state it with "
             f"'crs: EPSG:…' in a sidecar YAML, or with a grid_mapping variable"
         )
+    xs, ys = (_places(dataset.coords[axis], known, where) for axis in (x, y))
+    step_x, step_y = _step(xs, x, where), _step(ys, y, where)
+    if step_x < 0:
+        raise SceneError(f"{where}: its axis {x} runs west; turn it round first")
     top = max(ys[0], ys[-1]) + abs(step_y) / 2
     transform = Affine(step_x, 0.0, xs[0] - step_x / 2, 0.0, -abs(step_y), top)
     grid = Grid(known, transform, (len(ys), len(xs)))
@@ -85,6 +89,23 @@ def _axis(dataset: xr.Dataset, standard: tuple[str, ...], names: tuple[str, ...]
         if dataset.coords[axis].attrs.get("standard_name") in standard:
             return axis
     return next((axis for axis in axes if axis.lower() in names), None)
+
+
+def _places(axis: xr.DataArray, crs: CRS, where: str) -> npt.NDArray[np.float64]:
+    """An axis in the crs's units: unpacked (CF 1.11, section 8.1), of kilometres or a satellite's scan angles."""
+    held = {**axis.encoding, **axis.attrs}
+    values = np.asarray(axis.values, np.float64) * float(held.get("scale_factor", 1)) + float(held.get("add_offset", 0))
+    units = str(held.get("units", "")).strip().lower()
+    if not units or crs.is_geographic or units.replace("_", " ") == crs.linear_units.lower():
+        return values
+    height = crs.to_dict().get("h") if units in _RADIANS else None  # PROJ, geos: metres = angle · height
+    metres = float(height) if height else _METRES.get(units)
+    if metres is None:
+        raise SceneError(
+            f"{where}: its axis {axis.name} is in '{units}', which its coordinate reference system does not know; "
+            f"write it in metres, or correct the grid_mapping"
+        )
+    return values * (metres / float(crs.linear_units_factor[1]))
 
 
 def _step(values: npt.NDArray[np.float64], axis: str, where: str) -> float:
@@ -103,7 +124,7 @@ def _crs(dataset: xr.Dataset, x: str, where: str) -> CRS | None:
     except (CRSError, ValueError, KeyError) as error:
         raise SceneError(f"{where}: its grid_mapping is not a coordinate reference system; mend it") from error
     if found is not None:
-        return CRS(found)
+        return CRS.from_user_input(found)  # CRS(found) goes by PROJ4, which loses a satellite's sweep and datums
     if str(dataset.coords[x].attrs.get("units", "")).startswith("degree") and x.lower() in ("lon", "longitude"):
         return CRS.from_epsg(4326)  # CF 1.11, section 5.6: latitude and longitude need no grid mapping
     return None

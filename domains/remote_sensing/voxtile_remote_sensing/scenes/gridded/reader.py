@@ -25,7 +25,7 @@ from voxtile_remote_sensing.scenes.gridded.axes import Axes, find_axes
 from voxtile_remote_sensing.scenes.gridded.safety import check_hdf5, check_zarr
 from voxtile_remote_sensing.scenes.listing import Found, Listing
 from voxtile_remote_sensing.scenes.protocol import Layer, Scene, SceneBand, SceneError, SceneRef
-from voxtile_remote_sensing.scenes.raster import MAX_BLOCK_BYTES, check_nodata
+from voxtile_remote_sensing.scenes.raster import MAX_BLOCK_BYTES, check_integers, check_nodata
 from voxtile_remote_sensing.scenes.sidecar import Sidecar, read_sidecar, sidecar_of
 
 SUFFIXES = (".nc", ".nc4", ".cdf")
@@ -128,6 +128,7 @@ class GriddedPixels:
                     f"{self.ref.id}: {layer.variable} at row {window.row_off} cannot be read, so the file is truncated "
                     f"or damaged; copy it again from its source"
                 ) from error
+            values = values.view(_stored_type(self._dataset[layer.variable]))
             arrays.append(values[::-1] if self.axes.south_first else values)
         return np.stack(arrays)
 
@@ -193,6 +194,7 @@ def _bands(ref: SceneRef, dataset: xr.Dataset, axes: Axes, sidecar: Sidecar) -> 
             )
         if array.dtype.kind not in "iuf" or array.dtype.itemsize > 8:
             raise SceneError(f"{ref.id}: variable '{name}' holds {array.dtype}; integers and real numbers are read")
+        dtype = str(_stored_type(array))
         labels = [str(name)] if not other else _labels(ref, dataset, array, str(other[0]), sidecar)
         block = _block(array, axes)
         if block[0] * block[1] * array.dtype.itemsize > MAX_BLOCK_BYTES:
@@ -204,15 +206,23 @@ def _bands(ref: SceneRef, dataset: xr.Dataset, axes: Axes, sidecar: Sidecar) -> 
             wavelength = _wavelength(dataset, str(other[0]), index - 1) if other else None
             if wavelength is not None:
                 band = replace(band, wavelength_nm=wavelength)
-            check_nodata(band.nodata, str(array.dtype), f"{ref.id}: {label}")
+            check_nodata(band.nodata, dtype, f"{ref.id}: {label}")
             layer = Layer(str(ref.location), index, str(name))
-            yield SceneBand(band, layer, axes.grid, str(array.dtype), block)
+            yield SceneBand(band, layer, axes.grid, dtype, block)
+
+
+def _stored_type(array: xr.DataArray) -> np.dtype[Any]:
+    """The type of the values: NetCDF-3 has no unsigned integers, and `_Unsigned` (NetCDF Users Guide) tells."""
+    stated = str({**array.encoding, **array.attrs}.get("_Unsigned", "")).lower()
+    kind = {"true": "u", "false": "i"}.get(stated, array.dtype.kind)
+    return np.dtype(f"{array.dtype.byteorder}{kind}{array.dtype.itemsize}") if array.dtype.kind in "iu" else array.dtype
 
 
 def _named(sidecar: Sidecar, label: str, ref: SceneRef) -> Band:
     """The sensor's band of this name, or a band that is only a name."""
     if sidecar.sensor is None:
-        return replace(sidecar.named(label), source="the dataset's variables")
+        described = {e["name"]: e for e in sidecar.bands or () if isinstance(e, Mapping) and "name" in e}
+        return replace(sidecar.named(described.get(label, label)), source="the dataset's variables")
     try:
         return load_sensor(sidecar.sensor).band(label, sidecar.product, platform=sidecar.platform)
     except ConfigError as error:
@@ -226,9 +236,13 @@ def _described(band: Band, array: xr.DataArray, sidecar: Sidecar) -> Band:
     if "scale_factor" in held or "add_offset" in held:
         values["scale"] = float(np.asarray(held.get("scale_factor", 1)).item())
         values["offset"] = float(np.asarray(held.get("add_offset", 0)).item())
+    elif "scale" not in sidecar.common and sidecar.sensor is not None:
+        check_integers(band, array.dtype, sidecar.where, "'scale' in the sidecar")
     fill = held.get("_FillValue", held.get("missing_value"))
     if fill is not None:
-        values["nodata"] = float(np.asarray(fill).ravel()[0])
+        value = np.asarray(fill).ravel()[:1]
+        same = value.dtype.kind in "iu" and value.dtype.itemsize == array.dtype.itemsize
+        values["nodata"] = float((value.view(_stored_type(array)) if same else value)[0])
     if "units" in held and band.unit == "1":
         values["unit"] = str(held["units"])
     return replace(band, **{k: v for k, v in values.items() if k not in sidecar.common}, **sidecar.common)

@@ -18,7 +18,7 @@ from voxtile.errors import ConfigError
 from voxtile_remote_sensing.bands.registry import COMMON_NAMES, Band, Sensor, load_sensor
 from voxtile_remote_sensing.scenes.landsat_level import level_1_band, level_of
 from voxtile_remote_sensing.scenes.protocol import MissingBand, SceneBand, SceneError
-from voxtile_remote_sensing.scenes.raster import RasterHeader
+from voxtile_remote_sensing.scenes.raster import RasterHeader, check_integers
 from voxtile_remote_sensing.scenes.stac.assets import base_name
 
 # Platform or constellation → sensor of the registry.
@@ -158,7 +158,7 @@ def _scaled(
     elif (header.scales[index], header.offsets[index]) != (1.0, 0.0):
         stated = header.scales[index], header.offsets[index]
     elif product.sensor is not None:
-        header.check_integers(band, index, product.where, "the band's 'raster:scale'")
+        check_integers(band, header.dtypes[index], product.where, "the band's 'raster:scale'")
     if product.is_landsat:
         return _landsat(band, stated, unit, product)
     band = band if stated is None else replace(band, scale=stated[0], offset=stated[1])

@@ -11,7 +11,7 @@ from io import StringIO
 from numbers import Integral, Real
 from pathlib import Path
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, get_args, get_type_hints
+from typing import TYPE_CHECKING, Any, Literal, get_args, get_origin, get_type_hints
 
 import pyarrow as pa
 
@@ -121,9 +121,12 @@ def _converter(kind: str) -> Command:
 def _check_options(function: Callable[..., Any], kind: str, options: Mapping[str, Any]) -> None:
     parameters = inspect.signature(function).parameters.values()
     known = {p.name: str(p.annotation) for p in parameters if p.kind is p.KEYWORD_ONLY}
+    hints = get_type_hints(function)
     for p in parameters:
         if p.kind is p.VAR_KEYWORD:
-            known = {field.name: str(field.type) for field in fields(_shared_options(function, p))} | known
+            shared = _shared_options(function, p)
+            known = {field.name: str(field.type) for field in fields(shared)} | known
+            hints = get_type_hints(shared) | hints
     for name, value in options.items():
         if name not in known:
             raise ConfigError(f"the converter '{kind}' has no option '{name}'{nearest(name, known)}")
@@ -131,6 +134,18 @@ def _check_options(function: Callable[..., Any], kind: str, options: Mapping[str
         if set(types) <= _PLAIN.keys() and not any(isinstance(value, _PLAIN[one][0]) for one in types):
             wanted = " or ".join(_PLAIN[one][1] for one in types)
             raise ConfigError(f"the option '{name}' of the converter '{kind}' is {wanted}, not {value!r:.80}")
+        if wanted := _other_choices(hints[name], value):
+            raise ConfigError(f"the option '{name}' of the converter '{kind}' is {wanted}, not {value!r:.80}")
+
+
+def _other_choices(hint: object, value: object) -> str:
+    """What an option with a closed list of values may be, in words, where the value is none of it; else nothing."""
+    parts = [hint] if get_origin(hint) is Literal else get_args(hint)
+    choices = [choice for part in parts if get_origin(part) is Literal for choice in get_args(part)]
+    types = [_PLAIN[name] for part in parts if (name := getattr(part, "__name__", "")) in _PLAIN]
+    if not choices or value in choices or any(isinstance(value, kind) for kind, _ in types):
+        return ""
+    return " or ".join([*(repr(choice) for choice in choices), *(words for _, words in types)])
 
 
 def _shared_options(function: Callable[..., Any], parameter: inspect.Parameter) -> type:

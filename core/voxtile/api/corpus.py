@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -85,6 +86,8 @@ class Fact:
         value, unit: of a measurement, else None.
         region_id: the region that it is of, else None.
         source: the rule that found it.
+        attributes: what else it says: `laterality`, `lobe`, `stage`, …; as in the table.
+        code: of an ontology, else None.
     """
 
     concept: str
@@ -93,6 +96,8 @@ class Fact:
     unit: str | None
     region_id: str | None
     source: str | None
+    attributes: Mapping[str, Any] = field(default_factory=dict)
+    code: str | None = None
 
 
 class Sample:
@@ -182,8 +187,11 @@ class Sample:
     def facts(self) -> list[Fact]:
         """All facts, by concept; present, absent and uncertain ones of every source."""
         rows = self._corpus._facts.rows(self.meta)
-        names = ("concept", "polarity", "value", "unit", "region_id", "source")
-        return [Fact(*(row[name] for name in names)) for row in rows]
+        names = ("concept", "polarity", "value", "unit", "region_id", "source", "code")
+        return [
+            Fact(attributes=json.loads(row["attributes"] or "{}"), **{name: row[name] for name in names})
+            for row in rows
+        ]
 
     @property
     def captions(self) -> list[Caption]:
@@ -225,6 +233,13 @@ class OpenedCorpus(Corpus):
             CorpusError: no sample or more than one has it.
         """
         return Sample(self, self.row(uid))
+
+    def __contains__(self, sample: object) -> bool:
+        """Whether there is a sample of this uid."""
+        import pyarrow.compute as pc
+
+        uid = sample.uid if isinstance(sample, Sample) else sample
+        return isinstance(uid, str) and pc.index(self.table("samples", columns=["uid"])["uid"], uid).as_py() >= 0
 
     def dataset(
         self,

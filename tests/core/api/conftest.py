@@ -89,7 +89,8 @@ def ct_corpus(tmp_path_factory):
         for k, text in enumerate(texts):
             writer.add_rows("captions", [{"caption_id": f"c{n}-{k}", "uid": uid, "text": text, "kind": "raw"}])
         polarity = "present" if n % 2 else "absent"
-        writer.add_rows("facts", [{"uid": uid, "concept": "nodule", "polarity": polarity, "source": "labels@1"}])
+        fact = {"uid": uid, "concept": "nodule", "polarity": polarity, "source": "labels@1"}
+        writer.add_rows("facts", [fact | {"attributes": json.dumps({"laterality": "left"}), "code": "SCT:1"}])
         split = ("train", "val", "test")[n % 3]
         writer.add_rows("splits", [{"scheme": "default", "subject": f"s{n}", "split": split}])
     for version, verdict in (("1.9", "supported"), ("1.10", "contradicted")):

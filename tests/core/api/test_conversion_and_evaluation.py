@@ -66,6 +66,34 @@ def converter_of_ones_own(source: Path, corpus: Path, **options: Annotated[Any, 
     (corpus.parent / "given").write_text(f"{source.name} {OwnOptions(**options).block} {options['workers']}")
 
 
+@pytest.mark.parametrize(
+    ("kind", "option", "value"),
+    [
+        ("dicom", "find_text", True),  # it kept ultrasound as it was
+        ("dicom", "find_text", "Blank"),
+        ("dicom", "suv", "lbmm"),
+        ("dicom", "tilted", "Shear"),
+        ("nifti", "no_affine", "assumed"),
+        ("wsi", "mpp", "nativ"),
+        ("geotiff", "calibration", "sigma"),
+        ("image", "class_folders", True),
+    ],
+)
+def test_a_value_that_an_option_does_not_know_is_refused_before_anything_is_written(tmp_path, kind, option, value):
+    (tmp_path / "in").mkdir()
+    with pytest.raises(
+        ConfigError, match=f"the option '{option}' of the converter '{kind}' is '.*' or .*, not {value!r}"
+    ):
+        voxtile.convert(kind, tmp_path / "in", tmp_path / "corpus", **{option: value})
+    assert not (tmp_path / "corpus").exists()
+
+
+def test_an_option_of_a_number_or_a_word_takes_both(folder, tmp_path):
+    for mpp in (0.5, 1, "native"):
+        with pytest.raises(InputError):  # pictures are no slides
+            voxtile.convert("wsi", tmp_path / "nothing", tmp_path / "corpus", mpp=mpp)
+
+
 def test_options_that_the_converters_of_a_plugin_share_are_taken(tmp_path, monkeypatch):
     own = Command(f"{__name__}:converter_of_ones_own", "stacks")
     plugin = Domain("em", "stacks", converters={"stack": own})

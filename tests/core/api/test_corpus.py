@@ -25,6 +25,11 @@ def test_samples_have_physical_values_geometry_facts_and_captions(ct_corpus):
         assert sample.geometry.shape == (6, 12, 10)
         assert [(f.concept, f.polarity) for f in sample.facts] == [("nodule", "present" if n % 2 else "absent")]
         assert [c.text for c in sample.captions] == [f"nodule of subject {n}", f"no effusion in {n}"]
+        assert [(f.attributes, f.code) for f in sample.facts] == [({"laterality": "left"}, "SCT:1")]
+        assert sample.uid in corpus
+        assert sample in corpus
+    assert sample_uid("ct 6") not in corpus
+    assert 0 not in corpus
     judged = samples[sample_uid("ct 2")].captions[1]
     assert judged.verdict == "contradicted"  # by version 1.10, which is newer than 1.9
     assert corpus[judged_uid := sample_uid("ct 2")].uid == judged_uid

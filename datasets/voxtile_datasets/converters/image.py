@@ -125,10 +125,10 @@ class ImageTask:
             **self._labels(uid, about["classes"]),
             "captions": caption_rows(uid, texts.accepted, source=item.source),
         }
-        detail = "; ".join(sentence for _, sentence in texts.refused) or None
+        parts = texts.left_out(uid)
         if "first" in item.inputs:
             detail = f"the same picture as {item.inputs['first']}, which got its labels and texts"
-            return Outcome("dropped", "duplicate", detail, tables=tables)
+            return Outcome("dropped", "duplicate", detail, tables=tables, parts=parts)
         row: Row = {
             "uid": uid,
             "subject": about["subject"],
@@ -141,8 +141,7 @@ class ImageTask:
             "attributes": json.dumps({"body_part": self.body_part}) if self.body_part else None,
         }
         tables["splits"] = [{"scheme": "default", "subject": about["subject"], "split": about["split"]}]
-        detail = "; ".join(sentence for _, sentence in texts.refused) or None
-        return Outcome("used", detail=detail, samples=(Sample(row, picture.payload, picture.preview),), tables=tables)
+        return Outcome("used", samples=(Sample(row, picture.payload, picture.preview),), tables=tables, parts=parts)
 
     def hidden(self, kind: str, value: str) -> str:
         """The value, or its keyed hash where de-identification is on."""

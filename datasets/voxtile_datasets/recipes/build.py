@@ -64,7 +64,6 @@ class RecipeTask:
         samples: list[Sample] = []
         parts: list[Part] = []
         masks: list[Mask] = []
-        refused: list[str] = []
         tables: dict[str, list[Row]] = {}
         try:
             for record in self.recipe.records(Path(self.root), item):
@@ -74,7 +73,7 @@ class RecipeTask:
                 samples.append(self._sample(record))
                 masks += record.masks
                 texts = check_texts(record.texts)
-                refused += [sentence for _, sentence in texts.refused]
+                parts += texts.left_out(record.uid)
                 for name, rows in self._tables(record, texts.accepted).items():
                     tables.setdefault(name, []).extend(rows)
         except DroppedError as error:
@@ -88,7 +87,6 @@ class RecipeTask:
         tables["splits"] = list({row["subject"]: row for row in tables["splits"]}.values())
         return Outcome(
             "used",
-            detail="; ".join(refused) or None,
             samples=tuple(samples),
             tables={name: rows for name, rows in tables.items() if rows},
             masks=tuple(masks),

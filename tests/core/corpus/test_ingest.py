@@ -171,6 +171,20 @@ def test_unwanted_texts_and_members_are_named_and_the_rest_is_unharmed(tmp_path)
     assert texts_by_source(root) == {"a.tar/0": ["nul and bell"]}
 
 
+def test_a_refused_text_beside_a_good_one_is_named_in_the_ledger_and_in_the_summary(tmp_path, capsys):
+    (tmp_path / "a.jpg").write_bytes(picture(0))
+    rows = [("a.jpg", "good"), ("a.jpg", "y" * 1_000_000), ("a.jpg", ""), ("a.jpg", "z" * 200_000)]
+    (tmp_path / "pairs.csv").write_text("image,caption\n" + "".join(f"{name},{text}\n" for name, text in rows))
+    import_csv(tmp_path / "pairs.csv", tmp_path / "corpus", engine="inline")
+    assert texts_by_source(tmp_path / "corpus") == {"a.jpg": ["good"]}
+    ledger = [row for part in (tmp_path / "corpus/ledger").iterdir() for row in pq.read_table(part).to_pylist()]
+    assert sorted((row["status"], row["reason"]) for row in ledger) == [
+        ("dropped", "caption-too-long"), ("dropped", "caption-too-long"), ("used", None),
+    ]  # fmt: skip
+    assert len({row["uid"] for row in ledger}) == 3
+    assert "caption-too-long" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("damage", ["cut in a member", "cut in a header", "flipped header", "gzip", "no tar"])
 def test_a_damaged_tar_costs_one_sentence_and_what_follows(tmp_path, damage):
     source = tmp_path / "in"

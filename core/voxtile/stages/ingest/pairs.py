@@ -166,15 +166,15 @@ class PairTask(ABC):
         captions = caption_rows(uid, texts.accepted, source=item.source)
         told = ({"captions": captions} if captions else {}) | _class_rows(uid, named)
         if "first" in item.inputs:
-            return self._duplicate(item, told)
+            return replace(self._duplicate(item, told), parts=texts.left_out(uid))
         if not told:
             return _refusal(item.source, texts)
         row, split = self._rows(uid, picture, item)
         return Outcome(
             "used",
-            detail="; ".join(sentence for _, sentence in texts.refused) or None,
             samples=(Sample(row, picture.payload, picture.preview),),
             tables={**told, "splits": [split]},
+            parts=texts.left_out(uid),
         )
 
     def _told(self, where: Mapping[str, Any]) -> Texts:

@@ -8,10 +8,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from voxtile.corpus import schema
+from voxtile.corpus.identity import sample_uid
 from voxtile.corpus.records import Row
+from voxtile.engine.task import Part
 
 # The longest radiology and pathology reports have about 20,000 characters; more is a wrong column or a dumped file.
 MAX_CHARACTERS = 100_000
+_EMPTY = "caption-empty"
 _KEPT_CONTROLS = frozenset("\t\n\r")
 
 
@@ -27,6 +30,18 @@ class Texts:
 
     accepted: tuple[str, ...]
     refused: tuple[tuple[str, str], ...]
+
+    def left_out(self, uid: str) -> tuple[Part, ...]:
+        """The refused texts as parts of an input of which the rest is stored; an empty one loses nothing, and is none.
+
+        Args:
+            uid: of the sample that they would have been texts of.
+        """
+        return tuple(
+            Part(sample_uid(uid, f"text {number}"), "dropped", reason, sentence)
+            for number, (reason, sentence) in enumerate(self.refused)
+            if reason != _EMPTY
+        )
 
 
 def check_texts(texts: Iterable[str | bytes | None]) -> Texts:
@@ -58,7 +73,7 @@ def check_texts(texts: Iterable[str | bytes | None]) -> Texts:
         if clean:
             accepted.append(clean)
         else:
-            refused.append(("caption-empty", "a caption is empty"))
+            refused.append((_EMPTY, "a caption is empty"))
     return Texts(tuple(accepted), tuple(refused))
 
 

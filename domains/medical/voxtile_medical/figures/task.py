@@ -144,7 +144,6 @@ class FigureTask:
         subject = article.pmcid or item.source
         captions: list[Row] = []
         samples: list[Sample] = []
-        refused: list[str] = []
         for one in kept:
             uid = sample_uid(one.sha256, f"{subject}#{one.key}")
             row: Row = {
@@ -162,13 +161,12 @@ class FigureTask:
             texts = {"raw": (one.text,), MENTION: one.figure.mentions if self.mentions else ()}
             for kind, given in texts.items():
                 checked = check_texts(given)
-                refused += [sentence for _, sentence in checked.refused]
+                parts += checked.left_out(sample_uid(uid, kind))
                 rows = caption_rows(uid, checked.accepted, source=f"{item.source}#{one.key}", kind=kind)
                 captions += [{**row, "lang": one.figure.language or None} for row in rows]
         split = {"scheme": "default", "subject": subject, "split": split_of(subject, self.fractions)}
         return Outcome(
             "used",
-            detail="; ".join(refused) or None,
             samples=tuple(samples),
             tables={"captions": captions, "splits": [split]},
             parts=parts,

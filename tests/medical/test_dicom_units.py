@@ -75,6 +75,30 @@ def test_what_says_something_else_is_not_hu(tmp_path, dicom, elements):
 
 
 @pytest.mark.parametrize(
+    ("dtype", "intercept", "damage"),
+    [
+        ("int16", 0, lambda stored: stored.view(np.uint16)),  # PixelRepresentation says unsigned
+        ("int16", 0, lambda stored: stored.view(np.uint16).astype(np.float32)),
+        ("uint16", -1024, lambda stored: stored.byteswap()),
+        ("uint16", -1024, lambda stored: stored - np.uint16(100) * (stored < 80)),  # air below -1024 went round
+    ],
+)
+def test_values_above_all_ct_numbers_are_not_hu(dtype, intercept, damage):
+    stored = (np.maximum(body(), -1024) - intercept).astype(dtype)
+    assert ct_numbers(stored, Scale(1, intercept)).fault is None
+    assert "above 32767 HU" in ct_numbers(damage(stored), Scale(1, intercept)).fault
+    stored.flat[0] = 32_000  # a speck of metal in an extended scale
+    assert ct_numbers(stored, Scale(1, intercept)).fault is None
+
+
+def test_fill_above_all_ct_numbers_that_the_header_names_is_no_value():
+    stored = np.maximum(body() + 1024, 0).astype("uint16")
+    stored[:, :3] = 65_535
+    assert ct_numbers(stored, Scale(1, -1024)).fault
+    assert ct_numbers(stored, Scale(1, -1024), stored == 65_535).fault is None
+
+
+@pytest.mark.parametrize(
     "image_type", [["DERIVED", "SECONDARY", "MPR"], ["ORIGINAL", "PRIMARY", "AXIAL", "CT_SOM5 SPI"]]
 )
 def test_reformats_are_hu(tmp_path, dicom, image_type):
@@ -128,7 +152,7 @@ def test_a_real_ct_and_its_shifts(test_data):
 
 @pytest.mark.parametrize(("rescale_type", "unit"), [("HU", "HU"), ("US", "a.u."), (None, "HU")])
 def test_enhanced_ct_by_the_type_of_its_frames(tmp_path, dicom, rescale_type, unit):
-    stored = (body() + 1024).astype("uint16")
+    stored = np.maximum(body() + 1024, 0).astype("uint16")
     made = enhanced(stored, [[0, 0, 2.0 * k] for k in range(len(stored))])
     if rescale_type:
         made.SharedFunctionalGroupsSequence[0].PixelValueTransformationSequence[0].RescaleType = rescale_type

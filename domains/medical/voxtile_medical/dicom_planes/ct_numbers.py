@@ -20,6 +20,8 @@ from voxtile_medical.dicom_planes.stored import Scale
 BANDS: Mapping[str, tuple[float, float]] = {"air": (-1060, -940), "fat": (-140, -60), "water": (-30, 90)}
 LOWEST_AIR_HU = -1100.0
 HIGHEST_PEAK_HU = 600.0  # cortical bone is higher, and too uneven for a peak
+HIGHEST_HU = 32_767.0  # the extended scales of scanners end at 30,710
+_MOST_BEYOND = 1e-4  # of the voxels
 _TISSUE = (-150.0, 150.0)
 _RANGE = 4096  # HU that the histogram reaches to either side
 _SMOOTH_HU = 8.0
@@ -58,7 +60,10 @@ def ct_numbers(planes: PixelArray, scale: Scale, padding: npt.NDArray[np.bool_] 
     stored = planes[::every]
     if padding is not None:
         stored = stored[~padding[::every]]
-    counts = _histogram(stored.ravel(), scale)
+    counts, beyond = _histogram(stored.ravel(), scale)
+    if beyond > _MOST_BEYOND * stored.size:
+        share = f"{beyond / stored.size:.2%} of the voxels are above {HIGHEST_HU:.0f} HU"
+        return CtNumbers(fault=f"{share}, which no CT gives: the header may call signed values unsigned")
     if counts.sum() < _LEAST_VOXELS:
         return CtNumbers()
     spikes = _take_spikes(counts, max(1, round(abs(scale.slope))))
@@ -70,8 +75,11 @@ def ct_numbers(planes: PixelArray, scale: Scale, padding: npt.NDArray[np.bool_] 
     return CtNumbers({} if fault else named, fault)
 
 
-def _histogram(stored: PixelArray, scale: Scale) -> npt.NDArray[np.float64]:
-    """Number of voxels at each whole HU from −4096 to 4096; of integers, each value that occurs is scaled once."""
+def _histogram(stored: PixelArray, scale: Scale) -> tuple[npt.NDArray[np.float64], int]:
+    """Number of voxels at each whole HU from −4096 to 4096, and of those above all HU.
+
+    Of integers, each value that occurs is scaled once.
+    """
     frequencies: npt.NDArray[np.int64] | None = None
     if stored.dtype.kind in "iu" and stored.dtype.itemsize <= 2 and stored.size:
         least = int(stored.min())
@@ -83,7 +91,9 @@ def _histogram(stored: PixelArray, scale: Scale) -> npt.NDArray[np.float64]:
     near = np.abs(values) < _RANGE
     bins = np.rint(values[near]).astype(np.int64) + _RANGE
     weights = None if frequencies is None else frequencies[near]
-    return np.bincount(bins, weights, minlength=2 * _RANGE + 1).astype(np.float64)
+    high = values > HIGHEST_HU
+    beyond = int(high.sum() if frequencies is None else frequencies[high].sum())
+    return np.bincount(bins, weights, minlength=2 * _RANGE + 1).astype(np.float64), beyond
 
 
 def _take_spikes(counts: npt.NDArray[np.float64], step: int) -> list[float]:

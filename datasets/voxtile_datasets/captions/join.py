@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from voxtile.corpus.identity import KeyMap, key_map_path
 from voxtile.corpus.parts import read_parts, table_schema
 from voxtile.corpus.reader import Corpus
+from voxtile.stages.ingest.table import composed, file_key
 from voxtile_datasets.captions.label_table import Labels, Polarity, merge
 
 _COLUMNS = ("uid", "subject", "study", "source")
@@ -126,7 +127,7 @@ def _index(samples: _Samples, key: str, key_map: KeyMap | None) -> Mapping[str, 
     if key != "source":
         for row in samples.rows:
             if row[column]:
-                index[row[column] or ""].append(row[0])
+                index[composed(row[column] or "")].append(row[0])
         return index
     paths: dict[str, list[str]] = defaultdict(list)
     for uid, _, _, source in samples.rows:
@@ -138,10 +139,11 @@ def _index(samples: _Samples, key: str, key_map: KeyMap | None) -> Mapping[str, 
     for path, uids in paths.items():
         pure = PurePosixPath(path)
         if stems[pure.stem] == 1:
-            index.setdefault(pure.stem, uids)
+            index.setdefault(composed(pure.stem), uids)
         if names[pure.name] == 1:
-            index.setdefault(pure.name, uids)
+            index.setdefault(composed(pure.name), uids)
         index.setdefault(path, uids)
+        index.setdefault(composed(path), uids)
     return index
 
 
@@ -150,8 +152,7 @@ def _matches(index: Mapping[str, Sequence[str]], value: str | None, key: str, ke
         return ()
     if value in index:
         return index[value]
-    if key == "source":
-        return index.get(value.replace("\\", "/").removeprefix("./"), ())
-    if key_map is not None and key != "uid":
-        return index.get(key_map.hash(key, value), ())
-    return ()
+    plain = file_key(value) if key == "source" else composed(value)
+    if plain in index or key in ("source", "uid") or key_map is None:
+        return index.get(plain, ())
+    return index.get(key_map.hash(key, value)) or index.get(key_map.hash(key, plain), ())

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
 from voxtile.errors import ConfigError, InputError
-from voxtile.stages.ingest.table import Table, column_key
+from voxtile.stages.ingest.table import Table, column_key, composed, is_missing
 
 Polarity: TypeAlias = Literal["present", "absent", "uncertain"]
 
@@ -16,7 +18,12 @@ VALUES: Mapping[str, Polarity] = {
     "1": "present", "true": "present", "yes": "present", "positive": "present",
     "0": "absent", "false": "absent", "no": "absent", "negative": "absent",
     "-1": "uncertain", "uncertain": "uncertain",
+    # TRUE and FALSE of spreadsheets in other languages, and their yes and no.
+    **dict.fromkeys(["wahr", "vrai", "verdadero", "verdadeiro", "vero", "waar"], "present"),
+    **dict.fromkeys(["ja", "oui", "sí", "si", "sim"], "present"),
+    **dict.fromkeys(["falsch", "faux", "falso", "onwaar", "nein", "non", "nee", "não", "nao"], "absent"),
 }  # fmt: skip
+_WHOLE = re.compile(r"^([-−]?\d+)[.,]0+$")  # of a number as spreadsheets write it: 1.0, in many languages 1,00
 KEYS: Mapping[str, tuple[str, ...]] = {
     "uid": ("uid",),
     "source": (
@@ -27,6 +34,7 @@ KEYS: Mapping[str, tuple[str, ...]] = {
     "subject": ("subject", "subject_id", "patient", "patient_id", "case", "case_id"),
 }  # fmt: skip
 CLASS_COLUMNS = ("label", "labels", "class", "category", "finding_labels", "diagnosis")
+_DOUBTFUL = frozenset({"none", "-", "–", "?", "unknown", "unbekannt", "inconnu", "keine angabe", "k.a.", "n.d."})
 _STRENGTH: Mapping[Polarity, int] = {"absent": 0, "uncertain": 1, "present": 2}
 
 
@@ -40,6 +48,7 @@ class Labels:
         concepts: what was looked for, in the table's order.
         is_class: the labels come from one column of classes.
         ignored: columns that are neither key nor label.
+        doubtful: classes whose names say that nothing is known.
     """
 
     keys: Mapping[str, Sequence[str | None]]
@@ -47,6 +56,7 @@ class Labels:
     concepts: tuple[str, ...]
     is_class: bool
     ignored: tuple[str, ...]
+    doubtful: tuple[str, ...] = ()
 
 
 def read_labels(
@@ -68,7 +78,7 @@ def read_labels(
 
     Raises:
         ConfigError: a column does not exist, or numbered classes have no names.
-        InputError: no key, or no label.
+        InputError: no key, no label, or a column that stands twice.
     """
     keys = {key: column for key, names in KEYS.items() if (column := table.find(names))}
     if not keys:
@@ -79,11 +89,22 @@ def read_labels(
     for name in (*columns, *([class_column] if class_column else [])):
         if name not in table.columns:
             raise ConfigError(f"'{table.path}' has no column '{name}'; {table.told_header}")
-    key_values = {key: table.column(column) for key, column in keys.items()}
+    key_values = {key: _known(table.column(column)) for key, column in keys.items()}
     chosen = class_column or (None if columns else table.find(CLASS_COLUMNS))
     if chosen is not None:
         return _by_class(table, key_values, frozenset(keys.values()), chosen, tuple(class_names), separator)
     return _by_column(table, key_values, frozenset(keys.values()), tuple(columns))
+
+
+def _known(values: Sequence[str | None]) -> list[str | None]:
+    return [None if is_missing(value) else value for value in values]
+
+
+def _polarities(values: Sequence[str | None]) -> tuple[list[Polarity | None], int | None]:
+    """What a column says, and the row of the file at which it says something else; None for none."""
+    plain = [value and _WHOLE.sub(r"\1", composed(value).casefold()).replace("−", "-") for value in _known(values)]
+    strange = next((row for row, value in enumerate(plain, start=2) if value and value not in VALUES), None)
+    return [VALUES.get(value) if value else None for value in plain], strange
 
 
 def merge(labels: Sequence[Mapping[str, Polarity]]) -> tuple[dict[str, Polarity], int]:
@@ -107,27 +128,37 @@ def _by_column(
     table: Table, keys: Mapping[str, Sequence[str | None]], taken: frozenset[str], wanted: tuple[str, ...]
 ) -> Labels:
     known_keys = {column_key(name) for names in KEYS.values() for name in names} | {"split"}
-    candidates = wanted or tuple(c for c in table.columns if c not in taken and column_key(c) not in known_keys)
+    candidates = wanted or tuple(c for c in table.columns if c and c not in taken and column_key(c) not in known_keys)
     parsed: dict[str, list[Polarity | None]] = {}
+    others: dict[str, str] = {}
     for column in candidates:
-        values = [value and value.casefold().removesuffix(".0") for value in table.column(column)]
-        strange = next((row for row, value in enumerate(values, start=2) if value and value not in VALUES), None)
-        if strange is None and any(values):
-            parsed[column] = [VALUES[value] if value else None for value in values]
-        elif wanted:
-            what = f"something else in row {strange}" if strange else "nothing"
-            raise InputError(f"column '{column}' of '{table.path}' holds {what}; labels are 1, 0, -1 or blank")
+        if table.columns.count(column) > 1:
+            raise InputError(f"'{table.path}' has the column '{column}' more than once; remove all but one")
+        found, strange = _polarities(table.column(column))
+        if strange is None and any(found):
+            parsed[column] = found
+        else:
+            others[column] = f"something else in row {strange}" if strange else "nothing"
+            if wanted:
+                raise InputError(
+                    f"column '{column}' of '{table.path}' holds {others[column]}; labels are 1, 0, -1 or blank"
+                )
     if not parsed:
+        nearest = "".join(f" (column '{column}' holds {what})" for column, what in list(others.items())[:1])
         raise InputError(
-            f"'{table.path}' has no label column (1, 0, -1 or blank) and none of classes ({', '.join(CLASS_COLUMNS)}); "
-            "name it with --columns or --class-column"
+            f"'{table.path}' has no label column (1, 0, -1 or blank) and none of classes ({', '.join(CLASS_COLUMNS)})"
+            f"{nearest}; name it with --columns or --class-column"
         )
     rows: list[dict[str, Polarity]] = [{} for _ in table.rows]
     for column, polarities in parsed.items():
         for row, polarity in zip(rows, polarities, strict=True):
             if polarity is not None:
                 row[column] = polarity
-    ignored = tuple(c for c in table.columns if c not in parsed and c not in taken)
+    ignored = tuple(
+        f"{c or 'a column without a name'}{f' (it holds {others[c]})' if c in others else ''}"
+        for c in table.columns
+        if c not in parsed and c not in taken
+    )
     return Labels(keys, rows, tuple(parsed), is_class=False, ignored=ignored)
 
 
@@ -143,19 +174,31 @@ def _by_class(
     rows: list[dict[str, Polarity]] = []
     for value in table.column(column):
         row: dict[str, Polarity] = {}
-        for part in (value or "").split(separator):
-            if part.strip():
-                row[_class_name(part.strip(), class_names, table, column)] = "present"
+        for part in classes_in(value or "", separator):
+            row[_class_name(part, class_names, table, column)] = "present"
         names |= dict.fromkeys(row)
         rows.append(row)
     if not names:
         raise InputError(f"the class column '{column}' of '{table.path}' is empty; name another with --class-column")
     concepts = tuple(names) if class_names else tuple(sorted(names))
     ignored = tuple(c for c in table.columns if c != column and c not in taken)
-    return Labels(keys, rows, concepts, is_class=True, ignored=ignored)
+    doubtful = tuple(name for name in concepts if name.casefold() in _DOUBTFUL)
+    return Labels(keys, rows, concepts, is_class=True, ignored=ignored, doubtful=doubtful)
+
+
+def classes_in(cell: str, separator: str) -> list[str]:
+    """Names in a cell: joined by the separator, or a list as Python and Parquet write it."""
+    listed = re.fullmatch(r"\[(?:'.*'|\".*\")?\]", cell, re.DOTALL)
+    try:
+        parts = [str(part) for part in ast.literal_eval(cell)] if listed else cell.split(separator)
+    except (ValueError, SyntaxError, MemoryError, RecursionError):
+        parts = cell.split(separator)
+    named = [" ".join(composed(part).split()) for part in parts]
+    return [name for name in named if name.casefold() == "none" or not is_missing(name)]
 
 
 def _class_name(value: str, class_names: Sequence[str], table: Table, column: str) -> str:
+    value = _WHOLE.sub(r"\1", value)
     if not value.lstrip("-").isdecimal():
         return value
     if not class_names:

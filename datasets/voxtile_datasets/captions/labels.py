@@ -19,9 +19,9 @@ from voxtile.corpus.records import Row
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.engine.task import Item, Outcome
 from voxtile.errors import ConfigError, InputError
-from voxtile.stages.ingest.table import read_table
 from voxtile_datasets.captions.join import Join, join_labels
 from voxtile_datasets.captions.label_table import Labels, Polarity, read_labels
+from voxtile_datasets.intake.tables import read_side_table
 
 RULE = "labels@1"
 
@@ -115,7 +115,8 @@ def facts_from_labels(
 
     Args:
         corpus: the corpus to add to.
-        labels: CSV or Parquet with a column uid, source (or file, slide), study or subject (or case), and the labels.
+        labels: CSV, XLSX or Parquet with a column uid, source (or file, slide), study or subject (or case), and the
+            labels.
         by: which of these joins; auto takes the most specific one that matches anything.
         columns: label columns, separated by commas; by default all that hold nothing but 1, 0, -1 and blanks.
         class_column: column with the class; found by its name (label, class, …) if not given.
@@ -132,7 +133,7 @@ def facts_from_labels(
     store = Corpus(corpus)
     chosen = _split(columns)
     read = read_labels(
-        read_table(labels),
+        read_side_table(labels),
         columns=chosen,
         class_column=class_column,
         class_names=_split(class_names),
@@ -192,6 +193,11 @@ def _report(console: Console, read: Labels, join: Join) -> None:
         else "",
         f"columns that are no labels: {', '.join(read.ignored)}" if read.ignored else "",
     ]
+    if read.doubtful:
+        lines.append(
+            f"read as classes like others: {', '.join(map(repr, read.doubtful))}; leave a cell blank where nothing "
+            "is known"
+        )
     empty = [concept for concept in read.concepts if not counts["present"][concept]]
     if empty:
         what = "class has no sample" if read.is_class else "column has no positive"

@@ -9,7 +9,8 @@ from pathlib import Path, PurePosixPath
 
 from voxtile.corpus.splits import SPLIT_NAMES
 from voxtile.errors import ConfigError, InputError
-from voxtile.stages.ingest.table import Table
+from voxtile.stages.ingest.table import Table, composed, file_key, is_missing
+from voxtile_datasets.captions.label_table import classes_in
 from voxtile_datasets.intake.subject_pattern import subject_finder
 from voxtile_datasets.intake.walk import walk
 
@@ -148,12 +149,20 @@ def apply_table(
     columns = {key: table.columns.index(name) for key, name in found.items() if name}
     files = table.columns.index(file_column)
     matched, told = 0, set()
+    given: dict[tuple[str, str], str] = {}
     for number, row in enumerate(table.rows, start=2):
-        picture = index.get((row[files] or "").replace("\\", "/").removeprefix("./"))
+        picture = index.get(file_key(row[files] or ""))
         if picture is not None:
             matched += 1
             told.add(picture.path)
-            _apply_row(picture, {key: row[column] for key, column in columns.items()}, separator, f"row {number}")
+            values = {key: row[column] or "" for key, column in columns.items() if not is_missing(row[column])}
+            for key in values.keys() & {"subject", "study", "split"}:
+                if given.setdefault((picture.path, key), values[key]) != values[key]:
+                    raise InputError(
+                        f"'{table.path}' gives the picture of row {number} another {key} than an earlier row; give it "
+                        "one in all its rows"
+                    )
+            _apply_row(picture, values, separator, f"row {number}")
     if not matched:
         raise InputError(f"no row of '{table.path}' names a picture of the folder; its column '{file_column}' was used")
     said = None
@@ -185,40 +194,59 @@ def apply_reports(pictures: Sequence[Picture], table: Table) -> int:
         attribute = "study" if key == table.find(STUDY_COLUMNS) else "subject"
         grouped: dict[str, list[Picture]] = defaultdict(list)
         for picture in pictures:
-            grouped[getattr(picture, attribute) or ""].append(picture)
+            grouped[composed(getattr(picture, attribute) or "")].append(picture)
         owners = grouped
     unmatched = 0
     for value, text in zip(table.column(key), [row[text_column] for row in table.rows], strict=True):
-        holders = owners.get(value or "", []) if value else []
+        name = "" if is_missing(value) else value or ""
+        holders = owners.get(composed(name)) or owners.get(file_key(name), []) if name else []
         unmatched += not holders
         for picture in holders:
-            if text:
+            if text and not is_missing(text):
                 picture.texts.append(text)
     return unmatched
 
 
-def apply_splits(pictures: Sequence[Picture], table: Table) -> None:
+def apply_splits(pictures: Sequence[Picture], table: Table) -> str | None:
     """Read splits by subject or file.
 
+    Returns:
+        A sentence on rows that name nothing of the folder and pictures that no row names, if there are any.
+
     Raises:
-        InputError: a column is missing, or a split has another name.
+        InputError: a column is missing, a split has another name, or no row names anything of the folder.
     """
     split_column = table.need(("split",), "split")
     key = table.need((*SUBJECT_COLUMNS, *FILE_COLUMNS), "subject or file")
     by_subject = key == table.find(SUBJECT_COLUMNS)
-    index = {} if by_subject else _index(pictures)
-    given: dict[str | None, str] = {}
+    owners: dict[str, list[Picture]] = defaultdict(list)
+    if by_subject:
+        for picture in pictures:
+            owners[composed(picture.subject or picture.path)].append(picture)
+    else:
+        owners |= {name: [picture] for name, picture in _index(pictures).items()}
+    stated: dict[str, str] = {}
+    given: dict[str, str] = {}
+    lost: list[int] = []
     for number, (value, split) in enumerate(zip(table.column(key), table.column(split_column), strict=True), start=2):
         name = SPLIT_NAMES.get((split or "").lower())
         if name is None:
             raise InputError(f"'{table.path}' names another split in row {number}; use train, val or test")
-        if given.setdefault(value, name) != name:
+        owner = composed(value or "") if by_subject else file_key(value or "")
+        held = owners.get(owner, [])
+        if stated.setdefault(owner, name) != name or any(given.setdefault(p.path, name) != name for p in held):
             raise InputError(f"'{table.path}' puts what row {number} names into two splits; give it one")
-        if value in index:
-            index[value].split = name
-    if by_subject:
-        for picture in pictures:
-            picture.split = given.get(picture.subject or picture.path, picture.split)
+        for picture in held:
+            picture.split = name
+        lost += [] if held else [number]
+    if not given:
+        raise InputError(f"no row of '{table.path}' names a picture of the folder; its column '{key}' was used")
+    without = sum(picture.split is None for picture in pictures)
+    if not (lost or without):
+        return None
+    rows = f"{len(lost)} of {len(table.rows)} rows of '{table.path}' name no picture of the folder"
+    first = f" (row {lost[0]} is the first)" if lost else ""
+    return f"{rows}{first}, and {without} of {len(pictures)} pictures get their split by --split-fractions"
 
 
 def check_splits(pictures: Sequence[Picture]) -> None:
@@ -236,13 +264,13 @@ def check_splits(pictures: Sequence[Picture]) -> None:
             )
 
 
-def _apply_row(picture: Picture, values: Mapping[str, str | None], separator: str, where: str) -> None:
+def _apply_row(picture: Picture, values: Mapping[str, str], separator: str, where: str) -> None:
     if label := values.get("label"):
         labels = picture.classes.setdefault("labels", [])
-        labels += [part for part in (p.strip() for p in label.split(separator)) if part and part not in labels]
+        labels += [name for name in classes_in(label, separator) if name not in labels]
     if text := values.get("text"):
         picture.texts.append(text)
-    picture.subject = values.get("subject") or picture.subject
+    picture.subject = composed(values.get("subject") or "") or picture.subject
     picture.study = values.get("study") or picture.study
     if split := values.get("split"):
         if split.lower() not in SPLIT_NAMES:
@@ -258,10 +286,10 @@ def _index(pictures: Sequence[Picture]) -> dict[str, Picture]:
     for picture in pictures:
         path = PurePosixPath(picture.path)
         if stems[path.stem] == 1:
-            index[path.stem] = picture
+            index[composed(path.stem)] = picture
         if names[path.name] == 1:
-            index[path.name] = picture
-    return index | {picture.path: picture for picture in pictures}
+            index[composed(path.name)] = picture
+    return index | {composed(picture.path): picture for picture in pictures}
 
 
 def list_files(root: Path) -> list[str]:

@@ -26,13 +26,13 @@ from voxtile.errors import InputError
 from voxtile.file_edges import file_sha256
 from voxtile.stages.ingest.duplicates import Duplicates, First
 from voxtile.stages.ingest.picture import PictureError, read_picture
-from voxtile.stages.ingest.table import read_table
 from voxtile.stages.ingest.text import caption_rows, check_texts
 from voxtile_datasets.converters import folders
 from voxtile_datasets.converters.metadata import without_metadata
 from voxtile_datasets.converters.modalities import note_unknown
 from voxtile_datasets.deidentification.replace import deidentified
 from voxtile_datasets.intake.deidentify import OtherNames, key_map_of
+from voxtile_datasets.intake.tables import read_side_table
 from voxtile_datasets.recipes.download import packed_among, tell_packed
 
 READ_SUFFIXES = frozenset({".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".webp"})
@@ -209,14 +209,14 @@ def convert_image(
     Args:
         source: the folder.
         corpus: the corpus to add to; made if it does not exist.
-        labels: CSV or Parquet with a column `file` and any of `label`, `text`, `subject`, `study`, `split`.
+        labels: CSV, XLSX or Parquet with a column `file` and any of `label`, `text`, `subject`, `study`, `split`.
         label_separator: between several labels in one cell.
         class_folders: whether folder names are classes; auto decides by their number.
-        reports: CSV or Parquet with a column `text` and one of `file`, `study`, `subject`.
+        reports: CSV, XLSX or Parquet with a column `text` and one of `file`, `study`, `subject`.
         subject_column: column of `labels` with the subject (patient, slide, place), the unit of splitting.
         subject_pattern: regular expression that finds the subject in a file's relative path, e.g. '(\d+)_'. Without a
             subject every picture is its own.
-        splits: CSV or Parquet with the columns `subject` or `file`, and `split`.
+        splits: CSV, XLSX or Parquet with the columns `subject` or `file`, and `split`.
         split_fractions: shares of train, val and test, for subjects without a given split.
         licence: of the pictures, e.g. "CC BY 4.0".
         modality: what the pictures are: RGB, MSI, HSI, SAR, or a term of DICOM such as CR, DX, US, OP, SM, OT (other).
@@ -253,16 +253,16 @@ def convert_image(
             "with the columns file and text as --labels"
         )
     if labels is not None:
-        table = read_table(labels)
+        table = read_side_table(labels)
         found, said = folders.apply_table(pictures, table, subject_column=subject_column, separator=label_separator)
         vocabularies |= found
         if said:
             console.print(said, highlight=False, markup=False, soft_wrap=True)
     if subject_pattern is not None:
         folders.apply_subject_pattern(pictures, subject_pattern)
-    if splits is not None:
-        folders.apply_splits(pictures, read_table(splits))
-    if reports is not None and (unmatched := folders.apply_reports(pictures, read_table(reports))):
+    if splits is not None and (said := folders.apply_splits(pictures, read_side_table(splits))):
+        console.print(said, highlight=False, markup=False, soft_wrap=True)
+    if reports is not None and (unmatched := folders.apply_reports(pictures, read_side_table(reports))):
         console.print(f"{unmatched} texts of '{reports}' belong to no picture", highlight=False, markup=False)
     folders.check_splits(pictures)
     for name, classes in vocabularies.items():

@@ -200,7 +200,7 @@ def read_reports(path: Path, reader: PlanReader | None = None) -> Reports:
     """
     # Late: workers take no more of this module than `raw_captions`.
     from voxtile_datasets.deidentification.scrub import clean_control_characters
-    from voxtile_datasets.intake.tables import read_table
+    from voxtile_datasets.intake.tables import check_cells, read_table
 
     table = read_table(path, reader)
     by, whose = _column(table, STUDY_COLUMNS), _column(table, SUBJECT_COLUMNS)
@@ -210,6 +210,7 @@ def read_reports(path: Path, reader: PlanReader | None = None) -> Reports:
             f"({_told_columns(table, _KNOWN)})"
         )
     texts = _texts(table, path)
+    check_cells(texts.values, path)
     study, subject = (None if found is None else found.values for found in (by, whose))
     torn = frozenset().union(*(found.torn for found in (by, whose, texts) if found is not None))
     by_study: dict[str, list[Report]] = defaultdict(list)
@@ -284,18 +285,21 @@ class _Column:
 
 def _column(table: pa.Table, names: Sequence[str]) -> _Column | None:
     """A column by any of its names; one that stands twice counts once where its values agree or one is blank."""
+    from voxtile.stages.ingest.table import is_missing  # late, as in `read_reports`
+
     places: dict[str, list[int]] = defaultdict(list)
     for place, name in enumerate(table.column_names):
         places[name.strip().lower()].append(place)
     found = next((places[name.lower()] for name in names if name.lower() in places), None)
     if found is None:
         return None
-    columns = [["" if value is None else str(value).strip() for value in table.column(i).to_pylist()] for i in found]
+    told = [[str(value).strip() for value in table.column(i).to_pylist()] for i in found]
+    columns = [["" if is_missing(value) else value for value in column] for column in told]
     if len(columns) == 1:
         return _Column(columns[0])
-    told = [list(dict.fromkeys(filter(None, row))) for row in zip(*columns, strict=True)]
-    torn = frozenset(row for row, values in enumerate(told) if len(values) > 1)
-    return _Column([values[0] if values else "" for values in told], torn)
+    said = [list(dict.fromkeys(filter(None, row))) for row in zip(*columns, strict=True)]
+    torn = frozenset(row for row, values in enumerate(said) if len(values) > 1)
+    return _Column([values[0] if values else "" for values in said], torn)
 
 
 def _texts(table: pa.Table, path: Path) -> _Column:

@@ -6,9 +6,10 @@ header.
 
 from __future__ import annotations
 
-import codecs
-from collections.abc import Callable, Iterable
+import re
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -18,13 +19,17 @@ from voxtile.engine.failure import LOST, Failure, how_lost
 from voxtile.engine.parallel import DEFAULT_LIMITS, PlanReader
 from voxtile.errors import InputError
 from voxtile.stages.ingest.outside_parquet import read_outside_parquet
-from voxtile.stages.ingest.table import as_text, numbered_rows
+from voxtile.stages.ingest.table import Table, as_text, encoding_of, numbered_rows
+from voxtile.stages.ingest.table import read_table as read_texts
 
 DELIMITERS = ",;\t|"
 _BLOCK_BYTES = 64 << 20
 _EXACT = 2.0**53  # whole numbers below it are exact in a float
 _SHEETS = frozenset({".xlsx", ".xlsm"})
 _OLD_SHEET = ".xls"
+_ZEROS = re.compile("0{2,}")  # the format of a cell that shows 7 as 007
+# Of a text that begins with "=", "+" or "-" spreadsheets make a formula, and of that an error.
+_ERRORS = frozenset({"#NAME?", "#VALUE!", "#REF!", "#DIV/0!", "#NUM!", "#NULL!"})
 
 
 def read_table(path: Path, reader: PlanReader | None = None) -> pa.Table:
@@ -70,9 +75,37 @@ def read_table(path: Path, reader: PlanReader | None = None) -> pa.Table:
         ) from error
 
 
+def read_side_table(path: Path) -> Table:
+    """A table of labels, texts or splits: CSV or Parquet as the core reads them, or the first sheet of a workbook.
+
+    Raises:
+        InputError: it does not exist or cannot be read.
+        ImportError: it is a workbook, and openpyxl (or python-calamine, for XLS) is not installed.
+    """
+    if path.suffix.lower() not in _SHEETS | {_OLD_SHEET}:
+        return read_texts(path)
+    sheet = read_table(path)
+    for column in sheet.columns:
+        check_cells(column.to_pylist(), path)
+    rows = zip(*(column.to_pylist() for column in sheet.columns), strict=True)
+    return Table(path, tuple(sheet.column_names), tuple(tuple(cell or None for cell in row) for row in rows))
+
+
+def check_cells(values: Sequence[str], path: Path) -> None:
+    """Raise InputError where a cell is an error of the spreadsheet, so that what it held is lost."""
+    row = next((row for row, value in enumerate(values, start=1) if value in _ERRORS), None)
+    if row is not None:
+        raise InputError(
+            f"'{path}' row {row} below the header holds the spreadsheet's error {values[row - 1]}; format the cell as "
+            "text and enter again what it held"
+        )
+
+
 def _with_whole_numbers(table: pa.Table) -> pa.Table:
-    """Columns of whole numbers as such: where a cell is blank, pandas writes the number 12345 as 12345.0."""
+    """Columns of whole numbers as such: where a cell is blank, pandas writes 12345 as 12345.0. Bytes as their text."""
     for place, column in enumerate(table.columns):
+        if pa.types.is_binary(column.type) or pa.types.is_large_binary(column.type):
+            table = table.set_column(place, table.column_names[place], column.cast(pa.string()))
         if not pa.types.is_floating(column.type):
             continue
         values = column.to_numpy().astype(np.float64)  # of a blank cell NaN
@@ -91,23 +124,12 @@ def told_columns(table: pa.Table, known: Iterable[str]) -> str:
     return f"of its {table.num_columns} columns, {', '.join(found) or 'none'} can be used; its first line names them"
 
 
-def _encoding(path: Path) -> str:
-    """UTF-16 by its mark, or by the zero bytes of its first two characters; else UTF-8."""
-    with path.open("rb") as file:
-        head = file.read(4)
-    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
-        return "utf-16"
-    if len(head) == 4 and head[1] == head[3] == 0 != head[0]:
-        return "utf-16-le"
-    return "utf-16-be" if len(head) == 4 and head[0] == head[2] == 0 != head[1] else "utf-8-sig"
-
-
 def _read_csv(path: Path) -> pa.Table:
-    encoding = _encoding(path)
+    encoding = encoding_of(path)
     with path.open(encoding=encoding, newline="") as file:
         first = file.readline()
     delimiter = max(DELIMITERS, key=first.count)
-    _check_rows(path, delimiter, encoding)
+    _check_rows(path, delimiter)
     parse = pc.ParseOptions(newlines_in_values=True, delimiter=delimiter)
     read = pc.ReadOptions(block_size=_BLOCK_BYTES, encoding="utf8" if encoding == "utf-8-sig" else encoding)
     with path.open("rb") as stream:
@@ -116,9 +138,9 @@ def _read_csv(path: Path) -> pa.Table:
     return pc.read_csv(path, read_options=read, parse_options=parse, convert_options=as_texts)
 
 
-def _check_rows(path: Path, delimiter: str, encoding: str) -> None:
+def _check_rows(path: Path, delimiter: str) -> None:
     """Raise InputError where a cell is not closed or a row has another number of cells than the header."""
-    rows = numbered_rows(path, delimiters=delimiter, encoding=encoding)
+    rows = numbered_rows(path, delimiters=delimiter)
     wanted = len(next(rows, (1, []))[1])
     held = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}[delimiter]
     for line, row in rows:
@@ -144,10 +166,17 @@ def _sheet(path: Path) -> pa.Table:
 
     book = openpyxl.load_workbook(path, read_only=True, data_only=True, keep_links=False)
     try:
-        rows = [[as_text(value) or "" for value in row] for row in book.worksheets[0].iter_rows(values_only=True)]
+        rows = [[_shown(cell) for cell in row] for row in book.worksheets[0].iter_rows()]
     finally:
         book.close()
     return _of_rows(rows)
+
+
+def _shown(cell: Any) -> str:  # noqa: ANN401 - openpyxl has a class for each kind
+    """A cell's text; a whole number of the format `000` with the zeros that it is shown with."""
+    text = as_text(cell.value) or ""
+    zeros = isinstance(cell.value, int | float) and _ZEROS.fullmatch(cell.number_format or "")
+    return text.zfill(len(cell.number_format)) if zeros and text.isdecimal() else text
 
 
 def _old_sheet(path: Path) -> pa.Table:

@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from voxtile.corpus.identity import file_edges
+from voxtile.corpus.splits import SPLIT_NAMES
 from voxtile.errors import InputError
 from voxtile.file_edges import file_sha256
 from voxtile.stages.ingest.pairs import Pair, PairTask
 from voxtile.stages.ingest.paths import local_file
 from voxtile.stages.ingest.picture import PictureError
 from voxtile.stages.ingest.rows import PATH_COLUMNS, TEXT_COLUMNS
-from voxtile.stages.ingest.table import Table, delimited_rows
+from voxtile.stages.ingest.table import Table, composed, delimited_rows, is_missing
 
 _SUBJECT_COLUMNS = ("subject", "patient", "subject_id", "patient_id")
-_SPLITS = frozenset({"train", "val", "test"})
 
 
 @dataclass(frozen=True)
@@ -90,12 +90,14 @@ class CsvTask(PairTask):
             where["texts"].append(_json_able(row[text]))
             for key, column in extra.items():
                 value = dict(zip(header.columns, row, strict=False)).get(column or "", "").strip()
+                value = "" if is_missing(value) else composed(value)
+                value = SPLIT_NAMES.get(value.lower(), value) if key == "split" else value
                 if value and where.setdefault(key, value) != value:
                     raise InputError(
                         f"'{self.table}' gives the image of row {number} another {key} than an earlier row; "
                         "give it one in all its rows"
                     )
-            if where.get("split", "train") not in _SPLITS:
+            if where.get("split", "train") not in SPLIT_NAMES.values():
                 raise InputError(f"'{self.table}' names another split in row {number}; use train, val or test")
             subject, split = where.get("subject"), where.get("split")
             if subject and split and splits.setdefault(subject, split) != split:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import unicodedata
 from pathlib import Path
 
 from voxtile.stages.ingest.picture import PictureError
@@ -19,6 +20,10 @@ def local_file(root: Path, name: str) -> Path:
     """
     try:
         path = (root / name).resolve()
+        if not path.is_file():  # another system wrote the table: \ for /, or accents as signs of their own
+            plain = name.replace("\\", "/")
+            others = ((root / unicodedata.normalize(form, plain)).resolve() for form in ("NFC", "NFD"))
+            path = next((other for other in others if other.is_file()), path)
     except (ValueError, OSError, RuntimeError) as error:  # a NUL in it, or a link that points to itself
         raise PictureError("unreadable-name", f"no file can have the name {name!r}; mend the table") from error
     if not path.is_relative_to(root.resolve()):

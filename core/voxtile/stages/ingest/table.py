@@ -6,8 +6,10 @@ of a file without a header.
 
 from __future__ import annotations
 
+import codecs
 import csv
 import math
+import unicodedata
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +22,8 @@ from voxtile.stages.ingest.outside_parquet import read_outside_parquet
 
 _LONGEST_FIELD = 64 * 2**20  # bytes; longer fields are a broken quote, which would otherwise swallow the file
 _PARQUET_SUFFIXES = frozenset({".parquet", ".pq"})
+# How R, pandas, databases and spreadsheets (in English and German) write that nothing is known.
+_MISSING = frozenset({"na", "n/a", "n.a.", "#n/a", "#nv", "nan", "null", "<na>", "none"})
 
 
 @dataclass(frozen=True)
@@ -74,6 +78,38 @@ def column_key(name: str) -> str:
     return "".join(c for c in name.casefold() if c not in " _-")
 
 
+def is_missing(text: str | None) -> bool:
+    """Whether a cell is blank or says that nothing is known: `NA`, `NaN`, `None`, …."""
+    return not text or text.strip().casefold() in _MISSING
+
+
+def composed(name: str) -> str:
+    """A name with accents as macOS and others write them made one: "Mu" + "¨" as "ü", Unicode's form NFC."""
+    return name if name.isascii() else unicodedata.normalize("NFC", name)
+
+
+def file_key(name: str) -> str:
+    """A file's path in a table, as paths of a folder are compared with it."""
+    return composed(name.replace("\\", "/").removeprefix("./"))
+
+
+def encoding_of(path: Path) -> str:
+    """UTF-16 by its mark, or by the zero bytes of its first two characters; else UTF-8.
+
+    Raises:
+        InputError: it is a workbook, which no text is.
+    """
+    with path.open("rb") as file:
+        head = file.read(4)
+    if head == b"PK\x03\x04":
+        raise InputError(f"'{path}' is a workbook (or zip) and no text; save its sheet as CSV (Excel: 'CSV UTF-8')")
+    if head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        return "utf-16"
+    if len(head) == 4 and head[1] == head[3] == 0 != head[0]:
+        return "utf-16-le"
+    return "utf-16-be" if len(head) == 4 and head[0] == head[2] == 0 != head[1] else "utf-8-sig"
+
+
 def read_table(path: Path) -> Table:
     """Read a CSV, TSV or Parquet file.
 
@@ -82,7 +118,7 @@ def read_table(path: Path) -> Table:
             or bar) that the header line has most of.
 
     Raises:
-        InputError: the file is missing, empty, damaged or not UTF-8.
+        InputError: the file is missing, empty, damaged or neither UTF-8 nor UTF-16.
     """
     if not path.is_file():
         raise InputError(f"the table '{path}' does not exist; give the path of a CSV or Parquet file")
@@ -91,7 +127,9 @@ def read_table(path: Path) -> Table:
     except (pa.ArrowException, csv.Error, OSError) as error:
         raise InputError(f"the table '{path}' cannot be read ({_one_line(error)}); write it again") from error
     except UnicodeDecodeError as error:
-        raise InputError(f"the table '{path}' is not UTF-8 (byte {error.start}); convert it to UTF-8") from error
+        raise InputError(
+            f"the table '{path}' is not UTF-8 (byte {error.start}); save it as UTF-8 (Excel: 'CSV UTF-8')"
+        ) from error
 
 
 def numbered_rows(
@@ -100,7 +138,6 @@ def numbered_rows(
     errors: Literal["strict", "surrogateescape"] = "strict",
     closed: bool = True,
     delimiters: str = ",\t;|",
-    encoding: str = "utf-8-sig",
 ) -> Iterator[tuple[int, list[str]]]:
     """Rows of a delimited file with the number of the line that each begins in, the header first.
 
@@ -113,13 +150,12 @@ def numbered_rows(
         closed: refuse cells whose quotation marks are not closed, or stand inside them undoubled; otherwise only where
             such a cell would take in the lines that follow.
         delimiters: to choose from.
-        encoding: of the file.
 
     Raises:
         InputError: a cell is not closed.
     """
     csv.field_size_limit(_LONGEST_FIELD)
-    with path.open(encoding=encoding, errors=errors, newline="") as file:
+    with path.open(encoding=encoding_of(path), errors=errors, newline="") as file:
         header = file.readline()
         delimiter = max(delimiters, key=header.count)
         file.seek(0)
@@ -193,7 +229,8 @@ def _read_delimited(path: Path) -> Table:
 
 def _read_parquet(path: Path) -> Table:
     table = read_outside_parquet(path)
-    columns = [[as_text(value) for value in column.to_pylist()] for column in table.columns]
+    cells = [column.to_pylist() for column in table.columns]
+    columns = [[as_text(v.decode() if isinstance(v, bytes) else v) for v in column] for column in cells]
     return Table(path, tuple(table.column_names), tuple(zip(*columns, strict=True)))
 
 

@@ -11,6 +11,7 @@ from voxtile.corpus import schema
 from voxtile.corpus.identity import sample_uid
 from voxtile.corpus.records import Row
 from voxtile.engine.task import Part
+from voxtile.stages.ingest.table import is_missing
 
 # The longest radiology and pathology reports have about 20,000 characters; more is a wrong column or a dumped file.
 MAX_CHARACTERS = 100_000
@@ -70,10 +71,11 @@ def check_texts(texts: Iterable[str | bytes | None]) -> Texts:
             )
             continue
         clean = _without_controls(text).strip()
-        if clean:
-            accepted.append(clean)
+        if is_missing(clean):
+            told = f"a caption is '{clean}', which says that there is none" if clean else "a caption is empty"
+            refused.append((_EMPTY, told))
         else:
-            refused.append((_EMPTY, "a caption is empty"))
+            accepted.append(clean)
     return Texts(tuple(accepted), tuple(refused))
 
 

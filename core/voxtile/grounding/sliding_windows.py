@@ -17,7 +17,9 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from voxtile.data.presets import picture
 from voxtile.data.presets.base import PlacingPreset, Preset, SampleSource
+from voxtile.data.presets.image import ImagePreset
 from voxtile.data.presets.resample import axis_order, plan_axis, resample
 from voxtile.data.presets.tile import TilePreset
 from voxtile.data.presets.volume import VolumePreset
@@ -88,6 +90,21 @@ def _(preset: VolumePreset, source: SampleSource, overlap: float) -> Iterator[Wi
     axes = [_starts(n, size, overlap) for n, size in zip(geometry.source, extent, strict=True)]
     for origin in product(*axes):
         yield Window(preset.image_at(source, origin), tuple(geometry.source), tuple(geometry.ratio), origin)
+
+
+@windows.register
+def _(preset: ImagePreset, source: SampleSource, overlap: float) -> Iterator[Window]:
+    """Windows along the longer side of a picture that the preset would cut to its middle."""
+    shape = spatial_shape(source.meta)
+    ratio, _ = preset.placed(shape)
+    if all(n < size * r + 0.5 for n, size, r in zip(shape, preset.size, ratio, strict=True)):
+        yield _whole(preset, preset(source, None), source)
+        return
+    whole = preset.whole(source)
+    axes = [_starts(n, size, overlap) for n, size in zip(whole.shape[1:], preset.size, strict=True)]
+    for y, x in product(*axes):
+        box = picture.Box(round(y), round(x), *preset.size)
+        yield Window(picture.crop(whole, box), shape, ratio, (box.top * ratio[0], box.left * ratio[1]))
 
 
 @windows.register

@@ -156,11 +156,9 @@ class ImagePreset(BasePreset):
             Pixels of the picture a pixel of the grid (y, x), and where its lower edges lie in pixels of the picture.
         """
         size = (int(shape[0]), int(shape[1]))
-        target, start = self.size, [0, 0]
-        if self.resize != "squash":
-            target = (picture.shortest_size if self.resize == "shortest" else picture.longest_size)(size, self.size)
-            # Cut or padded about the centre, rounded as `centre_crop_or_pad` does.
-            start = [round((t - n) / 2) if t >= n else -((n - t) // 2) for t, n in zip(target, self.size, strict=True)]
+        target = self._scale(size)
+        # Cut or padded about the centre, rounded as `centre_crop_or_pad` does.
+        start = [round((t - n) / 2) if t >= n else -((n - t) // 2) for t, n in zip(target, self.size, strict=True)]
         ratio = size[0] / target[0], size[1] / target[1]
         return ratio, (start[0] * ratio[0], start[1] * ratio[1])
 
@@ -187,6 +185,10 @@ class ImagePreset(BasePreset):
         else:
             out = self._finished(self._evaluated(self._load(source)), rng)
         return out.expand(self.channels, -1, -1)
+
+    def whole(self, source: SampleSource) -> Tensor:
+        """What `__call__` cuts the model's grid out of: the whole picture at that scale, [C, Y, X] float32."""
+        return self.unpack(self._scaled(self._load(source)).expand(self.channels, -1, -1)[None])[0]
 
     @property
     def cacheable(self) -> bool:
@@ -273,12 +275,16 @@ class ImagePreset(BasePreset):
         return low, max(high, low + 1e-6)
 
     def _evaluated(self, image: Tensor) -> Tensor:
-        size = (image.shape[1], image.shape[2])
+        return picture.centre_crop_or_pad(self._scaled(image), self.size, self.fill)
+
+    def _scaled(self, image: Tensor) -> Tensor:
+        return picture.resize_as_pillow(image, self._scale((image.shape[1], image.shape[2])), self.interpolation)
+
+    def _scale(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Pixels that a picture of a size is brought to before it is cut or padded."""
         if self.resize == "squash":
-            return picture.resize_as_pillow(image, self.size, self.interpolation)
-        target = (picture.shortest_size if self.resize == "shortest" else picture.longest_size)(size, self.size)
-        resized = picture.resize_as_pillow(image, target, self.interpolation)
-        return picture.centre_crop_or_pad(resized, self.size, self.fill)
+            return self.size
+        return (picture.shortest_size if self.resize == "shortest" else picture.longest_size)(size, self.size)
 
     def _resized_crop(self, source: SampleSource, rng: np.random.Generator) -> Tensor:
         data = source.encoded() if _is_picture(source) else b""

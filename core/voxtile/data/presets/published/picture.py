@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from voxtile.data.presets import picture
+from voxtile.data.presets.base import SampleSource
 from voxtile.data.presets.image import ImagePreset
 from voxtile.errors import PresetError
 
@@ -57,16 +58,17 @@ class PublishedPicture(ImagePreset):
         """Not where what is resized is no longer of 8 bits."""
         return self.within is None and super().cacheable
 
+    def _load(self, source: SampleSource) -> Tensor:
+        image = super()._load(source)  # the originals read pictures of 8 bits
+        return image if image.dtype == torch.uint8 else image.round().clamp(0, 255).to(torch.uint8)
+
     def _evaluated(self, image: Tensor) -> Tensor:
-        if image.dtype != torch.uint8:  # the originals read pictures of 8 bits
-            image = image.round().clamp(0, 255).to(torch.uint8)
         if self.within is not None:
             return self._fitted(image, self.within)
         if self.resize != "shortest" or self.centre == "round":
             return super()._evaluated(image)
-        target = picture.shortest_size((image.shape[1], image.shape[2]), self.size)
-        resized = picture.resize_as_pillow(image, target, self.interpolation)
-        top, left = ((have - out) // 2 for have, out in zip(target, self.size, strict=True))
+        resized = self._scaled(image)
+        top, left = ((have - out) // 2 for have, out in zip(resized.shape[1:], self.size, strict=True))
         return picture.crop(resized, picture.Box(top, left, *self.size))
 
     def _fitted(self, image: Tensor, side: int) -> Tensor:

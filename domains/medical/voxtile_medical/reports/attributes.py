@@ -17,7 +17,7 @@ from voxtile_medical.reports.quantities.counts import count_of
 from voxtile_medical.reports.quantities.levels import DISCS, is_level, levels
 from voxtile_medical.reports.quantities.one_by_one import segments
 from voxtile_medical.reports.quantities.sizes import Size
-from voxtile_medical.reports.sides import displaced_to, is_of_displacement, taken_back
+from voxtile_medical.reports.sides import displaced_to, ends_at, is_of_displacement, taken_back
 
 _PREPOSITIONS = frozenset(["in", "on", "of", "at", "within", "measuring", "near", "along", "throughout", "is", "are"])
 # "Apical pneumothorax" says where it is; "diffuse" in the name of a disease says nothing of it.
@@ -146,7 +146,7 @@ def attributes_of(
     territories = dict(zip(anchors, _territories(statement, anchors), strict=True))
     found = []
     adrift, common = _adrift(statement, anchors, sizes), _common(statement, modifiers)
-    moved = displaced_to(statement)
+    moved = displaced_to(statement) | ends_at(statement)
     for mention in mentions:
         territory = territories.get((mention.start, mention.end))
         if mention.is_closed or territory is None:

@@ -224,9 +224,21 @@ def _made(
     if not any(name in lexicon.concepts for name in concepts):  # "Bladder: polypoid lesion at the left VUJ"
         label = [place for place in places if statement.words.words[place.end : place.end + 1] == (":",)]
         concepts = [table.concept(place.payload, change.payload) for place in label]
-    concept = next((name for name in concepts if name in lexicon.concepts), table.anywhere.get(change.payload))
+    general = None if _is_of_a_finding(change, statement, named) else table.anywhere.get(change.payload)
+    concept = next((name for name in concepts if name in lexicon.concepts), general)
     if concept is not None and concept in lexicon.concepts:
         yield Mention(concept, polarity, change.start, change.end)
+
+
+def _is_of_a_finding(change: Match[str], statement: Statement, named: Iterable[Mention]) -> bool:
+    """Whether a change is that of a finding, and none by itself: "increase in size of the left effusion"."""
+    words = statement.words.words
+    parting = _PARTING | statement.grammar.verbs
+    return words[change.end : change.end + 1] == ("of",) and any(
+        mention.start > change.end and parting.isdisjoint(words[change.end + 1 : mention.start])
+        for mention in named
+        if not mention.is_closed
+    )
 
 
 def _is_own(place: Match[str], change: Match[str], table: Composition) -> bool:

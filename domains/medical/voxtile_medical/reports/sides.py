@@ -8,6 +8,9 @@ _BEFORE_SIDE = frozenset(["on", "in", "at", "of", "to", "the", "its", "from"])  
 _SIDES = frozenset(["left", "right"])
 _TOWARDS = frozenset([("to", "the"), ("toward", "the"), ("towards", "the")])
 _DISPLACED = ("displac", "deviat", "shift", "bow", "push", "tilt")
+_ENDS = frozenset(["tip", "lead", "terminate", "terminating", "end", "ending"])
+_INTO = frozenset(["in", "at", "within", "into", "near", "over", "to"])
+_EITHER = frozenset([("left",), ("right",)])
 _FURTHEST = 8  # words from what displaces to the side
 
 
@@ -37,6 +40,22 @@ def displaced_to(statement: Statement) -> frozenset[int]:
             words[j].startswith(_DISPLACED) and clauses[j] == clauses[i] for j in range(max(0, i - _FURTHEST), i - 2)
         )
     )
+
+
+def ends_at(statement: Statement) -> frozenset[int]:
+    """Sides of where a device ends, whose own side was named: "left pacemaker with leads in the right atrium"."""
+    words = statement.words.words
+    found: set[int] = set()
+    cue, is_listed = None, False
+    for i, word in enumerate(words):
+        if word in _ENDS and _SIDES & set(words[:i]):
+            cue, is_listed = i, False
+        elif word in ",;:" or (word == "and" and not (is_listed and words[i + 1 : i + 2] in _EITHER)):
+            cue = None
+        elif word in _SIDES and cue is not None and _INTO & set(words[cue + 1 : i]):
+            found.add(i)
+            is_listed = True
+    return frozenset(found)
 
 
 def is_of_displacement(statement: Statement, start: int, end: int) -> bool:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from itertools import pairwise, product
+
 from voxtile.words.phrases import Match
 from voxtile_medical.reports.assertion.clauses import CLAUSE_ENDS, ENDS
 from voxtile_medical.reports.assertion.grammar import Grammar
@@ -14,6 +17,15 @@ _FREE = frozenset(
 _OPEN_CLAUSES = frozenset({"that", "whether", "if", "for", "to"})
 # "Hardly a lobe is free of": as good as none.
 _BARELY = frozenset({"hardly", "scarcely", "barely", "not"})
+# Comparisons of what could be meant, up to "than".
+_WEIGHING = frozenset(
+    product(
+        ("more", "less"),
+        ("consistent", "compatible", "suggestive", "typical", "characteristic", "indicative", "likely", "probable",
+         "suspicious", "concerning", "representative", "in"),
+    )
+)  # fmt: skip
+_FURTHEST_WEIGHED = 8  # words
 # Pronouns that stand for all that a list named: "A, B, C: none of these".
 ALL_OF_IT = frozenset({"none", "neither", "nothing", "not"})
 SHOWING = frozenset({"show", "appear", "exist", "occur"})
@@ -32,7 +44,17 @@ def cues_of(words: tuple[str, ...], grammar: Grammar) -> list[Match[str]]:
 def _found(words: tuple[str, ...], grammar: Grammar) -> list[Match[str]]:
     """The cues of a sentence, found as if adverbs were not there."""
     passed = {position for position, word in enumerate(words) if grammar.is_adverb(word)}
-    return grammar.cues.find_passing(words, passed) if passed else grammar.cues.find(words)
+    found = grammar.cues.find_passing(words, passed) if passed else grammar.cues.find(words)
+    return sorted([*found, *_weighed(words, found)], key=lambda cue: cue.start)
+
+
+def _weighed(words: tuple[str, ...], found: list[Match[str]]) -> Iterator[Match[str]]:
+    """What is weighed against another stays open: "more consistent with atelectasis than pneumonia"."""
+    known = {at for cue in found for at in range(cue.start, cue.end)}
+    for at, word in enumerate(words):
+        before = words[max(0, at - _FURTHEST_WEIGHED) : at]
+        if word == "than" and at not in known and any(pair in _WEIGHING for pair in pairwise(before)):
+            yield Match(at, at + 1, "doubt_before")
 
 
 def _denied_denials(cues: list[Match[str]], words: tuple[str, ...], grammar: Grammar) -> list[Match[str]]:

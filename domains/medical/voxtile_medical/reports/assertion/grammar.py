@@ -112,13 +112,16 @@ def load_grammar(path: Path = ENGLISH, further: Path | None = None) -> Grammar:
 
 
 def _forms(phrase: str, names: Mapping[str, str], adverbs: frozenset[str]) -> Iterator[tuple[str, ...]]:
-    """The forms of a phrase: the words that it names put in, with its adverbs and without."""
+    """The forms of a phrase: the words that it names put in, with its adverbs and without, but for a first one.
+
+    That one is what the phrase says: "rather than", "almost completely resolved".
+    """
     for name, words in names.items():
         phrase = phrase.replace(f"[{name}]", f"[{words}]").replace(name, words)
     for form in dict.fromkeys(expand(phrase)):
         yield form
         bare = tuple(word for word in form if word not in adverbs)
-        if bare and bare != form:
+        if bare != form and form[0] not in adverbs:
             yield bare
 
 

@@ -56,6 +56,12 @@ _WEAKLY_EARLIER = re.compile(
 )
 _WEAKLY_EARLIER_AFTER = re.compile(r"^[\s,(]{0,2}then\b", re.I)
 _NOW = re.compile(r"\b(?:now|currently|today|current|presently|this time)\W{0,2}(?:\w+\W+){0,2}$", re.IGNORECASE)
+# Between two sizes of one finding: "the 8 mm nodule in the right upper lobe now measures 11 mm".
+_NOW_IS = re.compile(
+    r"^(?:(?!\b(?:and|or|while|whereas|but|with|another|second)\b)[^;:.,])*,?\s{0,2}(?:which |has |is )?"
+    r"(?:now|currently|today|presently)\s(?:(?:measur\w+|is|at|up to|has grown to|has increased to)[\s\w]{0,16})?$",
+    re.IGNORECASE,
+)
 _CHANGED = re.compile(r"\bfrom\s*$", re.IGNORECASE)
 _RANGING = re.compile(r"\b(?:rang|var)\w*\s+(?:\w+\s+){0,2}from\s*$", re.IGNORECASE)
 _LOOK_BACK = 48  # characters
@@ -94,6 +100,9 @@ def sizes(sentence: str) -> list[Size]:
         if not size.is_earlier and _is_earlier(sentence, size, _WEAKLY_EARLIER, _WEAKLY_EARLIER_AFTER):
             others = (*marked[:index], *marked[index + 1 :])
             marked[index] = replace(size, is_earlier=any(not other.is_earlier and other.mm for other in others))
+    for index, later in enumerate(marked[1:]):
+        if not marked[index].is_earlier and _NOW_IS.search(sentence[marked[index].end : later.start]):
+            marked[index] = replace(marked[index], is_earlier=True)
     return marked
 
 

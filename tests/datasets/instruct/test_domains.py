@@ -8,6 +8,7 @@ from tests.datasets.instruct.conftest import dialogues, fact, instruct, uid
 
 from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
+from voxtile_datasets.instruct.questions import installed_questions
 
 SLIDES = {"kind": "patch", "modality": "SM", "axes": "YXC"}
 SCENES = {"kind": "tile", "modality": "RGB", "axes": "YXC"}
@@ -36,6 +37,21 @@ def told(root):
         assert not re.search(r"[{}\[\]_]|None|\b(an?|the) (an?|the)\b|scan|radiolog", f"{asked['text']} {said['text']}")
         assert said["verdict"] != "contradicted"
     return found
+
+
+@pytest.mark.parametrize("section", ["presence", "count", "side", "size", "place"])
+def test_whether_the_picture_is_named_does_not_tell_what_is_asked(section):
+    """Else "Is there a pleural effusion?" is answered by its side: only questions of sides did not name it."""
+    for questions in installed_questions().values():
+        asked = questions.patterns[section]["ask"]
+        assert len({"{image}" in pattern for pattern in asked}) == 2, asked
+
+
+def test_the_question_of_the_guide_is_asked(tmp_path):
+    facts = [fact(number, "pleural_effusion", ("present", "absent")[number % 2]) for number in range(60)]
+    root = corpus(tmp_path / "corpus", {"kind": "image", "modality": "DX", "axes": "YXC"}, facts)
+    assert instruct(root, "--kinds", "presence") == 0
+    assert "Is there a pleural effusion?" in {turns[0]["text"] for turns in dialogues(root)}
 
 
 def test_slides_are_asked_about_in_the_words_of_histology(tmp_path):

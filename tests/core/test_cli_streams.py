@@ -69,6 +69,14 @@ def test_letters_that_a_terminal_has_not_are_escapes(tmp_path, variables):
     assert "Usage: voxtile COMMAND \\u2026" in said
 
 
+def test_names_that_are_not_read_as_utf8_are_refused_in_a_sentence(tmp_path):
+    ascii_names = {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    status, said = shell("voxtile verify Körpus", tmp_path, **ascii_names)
+    assert status == 2
+    assert said == "voxtile: error: file names are read as ascii here; set PYTHONUTF8=1, or a locale such as C.UTF-8\n"
+    assert "is not a corpus" in shell("voxtile verify Körpus", tmp_path, **ascii_names | {"PYTHONUTF8": "1"})[1]
+
+
 def test_a_narrow_terminal_leaves_out_no_column(monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
     assert output().width == 80

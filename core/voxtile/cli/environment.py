@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+import sys
+from collections.abc import Iterator, Mapping, Sequence
 
 from voxtile.cli.entries import Entry, Group
 from voxtile.cli.table import COMMANDS
 from voxtile.domain import Command, discover
-from voxtile.errors import VoxtileError, nearest
+from voxtile.errors import ConfigError, VoxtileError, nearest
 
 PREFIX = "VOXTILE_"
 VARIABLES: Mapping[str, str] = {
@@ -28,6 +29,19 @@ VARIABLES: Mapping[str, str] = {
 OWN = frozenset(("VOXTILE_FETCHER", "VOXTILE_THREADS_BY_QUOTA"))
 """Set by voxtile itself for the processes that it starts."""
 _RANKS = ("RANK", "LOCAL_RANK", "SLURM_PROCID")
+
+
+def require_utf8_names(argv: Sequence[str]) -> None:
+    """Refuse to read file names in another encoding: "Müller" would enter a corpus as other letters, or stop a worker.
+
+    In ASCII, where other letters found in a folder are told file by file, only the words of the command matter.
+
+    Raises:
+        ConfigError: says how to have them read as UTF-8.
+    """
+    encoding = sys.getfilesystemencoding().lower()
+    if encoding != "utf-8" and (encoding != "ascii" or not all(word.isascii() for word in argv)):
+        raise ConfigError(f"file names are read as {encoding} here; set PYTHONUTF8=1, or a locale such as C.UTF-8")
 
 
 def note_unread_variables() -> None:

@@ -18,7 +18,7 @@ from contextlib import suppress
 from dataclasses import replace
 
 from voxtile.cli.entries import MODEL, Entry, Group
-from voxtile.cli.environment import note_unread_variables
+from voxtile.cli.environment import note_unread_variables, require_utf8_names
 from voxtile.cli.session import COMPLETE, ERROR, discard, session_of
 from voxtile.cli.table import COMMANDS
 from voxtile.console import harmless
@@ -50,6 +50,7 @@ def _guarded(run: Callable[[list[str]], None], argv: list[str]) -> int:
         limit_threads()
         with session.active():
             if COMPLETE not in os.environ:
+                require_utf8_names(argv)
                 note_unread_variables()
             with panics_caught():
                 run(list(session.words))

@@ -13,7 +13,7 @@ from pydicom.uid import DigitalXRayImageStorageForPresentation, ExplicitVRLittle
 from rasterio.transform import Affine
 from scipy import ndimage
 from shapely import affinity
-from shapely.geometry import box, shape
+from shapely.geometry import Polygon, box, shape
 from tests.core.evaluate.test_models_from_anywhere import _open_clip
 from tests.integration.test_ground import Bright
 
@@ -43,12 +43,14 @@ def smooth(height, width, seed=0):
     return ((blurred - low) / (high - low) * 255).astype(np.uint8)
 
 
-def scene(path, pixels, *, bands=("red", "green", "blue"), **about):
-    """A GeoTIFF of [Y, X, C] pixels at 10 m, on the fixed grid of tiles, whose bands have names."""
+GRID = Affine(10, 0, 500_480.0, 0, -10, 5_000_320.0)
+
+
+def scene(path, pixels, *, bands=("red", "green", "blue"), transform=GRID, crs="EPSG:32631", **about):
+    """A GeoTIFF of [Y, X, C] pixels, at 10 m on the fixed grid of tiles unless said, whose bands have names."""
     height, width, count = pixels.shape
     profile = {"driver": "GTiff", "count": count, "dtype": pixels.dtype, "height": height, "width": width}
-    transform = Affine(10, 0, 500_480.0, 0, -10, 5_000_320.0)
-    with rasterio.open(path, "w", crs="EPSG:32631", transform=transform, **profile) as file:
+    with rasterio.open(path, "w", crs=crs, transform=transform, **profile) as file:
         file.write(np.moveaxis(pixels, -1, 0))
         for number, name in enumerate(bands, start=1):
             file.set_band_description(number, name)
@@ -134,6 +136,30 @@ def test_a_raster_and_a_picture_of_the_same_pixels_are_answered_alike(tmp_path, 
         placed = affinity.affine_transform(own, [10, 0, 0, -10, 500_480.0, 5_000_320.0])
         assert 0 < placed.area < 320 * 320
         assert frame.geometry[phrase].symmetric_difference(placed).area < 1e-6 * placed.area
+
+
+@pytest.mark.parametrize(
+    ("transform", "crs"),
+    [
+        (Affine.translation(500_000, 5_000_000) @ Affine.rotation(25) @ Affine.scale(0.5, -0.5), "EPSG:32631"),
+        (Affine(0.3, 0, 500_000.1, 0, -0.3, 5_000_000.7), "EPSG:32631"),
+        (Affine(1 / 70_000, 0, 11.5, 0, -1 / 70_000, 48.1), "EPSG:4326"),
+    ],
+)
+def test_an_object_on_several_tiles_is_one_wherever_their_edges_lie(tmp_path, monkeypatch, transform, crs):
+    """Edges of turned scenes, and of pixels that are no binary fraction, have other last digits in each tile."""
+    monkeypatch.setattr(load, "load_model", lambda spec, *_: Bright(ImagePreset(size=(32, 32), **PLAIN)))
+    pixels = np.zeros((150, 220, 3), np.uint8)
+    pixels[20:140, 10:180] = 255
+    raster = scene(tmp_path / "scene.tif", pixels, transform=transform, crs=crs)
+    line = ["ground", "any", str(raster), "field", "--out", str(tmp_path / "found")]
+    corners = [transform @ corner for corner in ((10, 20), (180, 20), (180, 140), (10, 140))]
+    for boxes in ("none", "upright"):
+        assert main([*line, "--boxes", boxes]) == 0
+        [found] = geopandas.read_file(tmp_path / "found" / "scene.gpkg").geometry
+        wanted = Polygon(corners) if boxes == "none" else Polygon(corners).envelope
+        assert found.geom_type == "Polygon"
+        assert found.symmetric_difference(wanted).area < 1e-6 * wanted.area
 
 
 def test_bands_are_chosen_and_reflectance_has_its_own_range(tmp_path, monkeypatch):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from voxtile_datasets.intake.planner import Planner
 from voxtile_datasets.recipes.download import tell_packed, tell_unread
 from voxtile_pathology.annotations.model import find_annotations, unused_files
 from voxtile_pathology.convert.cases import Cases, StudyUnit
+from voxtile_pathology.convert.content_id import told_apart
 from voxtile_pathology.convert.settings import WsiSettings
 from voxtile_pathology.convert.survey import Patch, Refusal, Survey, survey_slide
 from voxtile_pathology.coordinates.files import find_coordinates
@@ -88,7 +89,7 @@ def plan_items(inputs: Inputs, settings: WsiSettings, planner: Planner) -> list[
             "give --coords with a folder of files such as slide.h5 or slide_patches.h5 for slide.svs; TRIDENT has one "
             "a scale, such as 20x_256px_0px_overlap"
         )
-    surveys = _surveys(inputs, settings, list(zip(paths, drawn, places, strict=True)))
+    surveys = _told_apart(paths, _surveys(inputs, settings, list(zip(paths, drawn, places, strict=True))))
     items: list[Item] = []
     told: set[str] = set()
     for path, name, annotation, survey in zip(paths, names, drawn, surveys, strict=True):
@@ -158,6 +159,13 @@ def _surveys(
                 found[index] = Refusal(event.cause, sentence)
             progress.update(bar, completed=len(found))
     return [found[index] for index in range(len(slides))]
+
+
+def _told_apart(paths: Sequence[Path], surveys: Sequence[Survey | Refusal]) -> list[Survey | Refusal]:
+    """The surveys, of which no two slides that differ have the same content."""
+    known = [(path, survey.content) for path, survey in zip(paths, surveys, strict=True) if isinstance(survey, Survey)]
+    contents = iter(told_apart(known))
+    return [replace(survey, content=next(contents)) if isinstance(survey, Survey) else survey for survey in surveys]
 
 
 def _no_report(mark: int | None) -> None:

@@ -156,6 +156,22 @@ def test_slides_of_one_size_that_differ_in_the_middle_are_two(slides, stained):
     assert slide_content(first)[1] == first.stat().st_size
 
 
+def test_slides_that_differ_between_the_probes_are_both_converted(slides, stained, tmp_path):
+    other = stained.copy()
+    other[600:620, 600:620] = (90, 40, 120)
+    pixels = {"a.tif": stained, "b.tif": other, "c.tif": other}
+    paths = [slides.pyramid(name, [values], tile=256, photometric="rgb") for name, values in pixels.items()]
+    assert len({slide_content(path) for path in paths}) == 1, "the probes see it, and nothing is tested here"
+    convert_wsi(slides.folder, tmp_path / "corpus", engine="inline", deidentify=False, codec="png", mpp=None)
+    store = Corpus(tmp_path / "corpus")
+    patches = [row for row in store.table("samples").to_pylist() if row["kind"] == "patch"]
+    assert sorted(row["source"] for row in patches) == ["a.tif"] * 25 + ["b.tif"] * 25  # c.tif is a copy of b.tif
+    for row in patches:
+        x0, y0, x1, y1 = row["level0_box"]
+        read = decode_picture(store.source(row).encoded())
+        np.testing.assert_array_equal(read, pixels[row["source"]][y0:y1, x0:x1])
+
+
 def test_every_byte_of_a_small_slide_counts(slides, stained):
     path = slides.jpeg_pyramid("a.tif", [stained[:512, :512]], tile=256)
     data = path.read_bytes()

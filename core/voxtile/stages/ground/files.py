@@ -141,15 +141,15 @@ def _saved(found: Sequence[Found], target: Path, driver: str, crs: str | None, b
 
     rows = []
     for part in found:
-        transform = part.sample.meta.get("transform")
-        if not part.sample.meta.get("crs") or not transform:
+        if not part.sample.meta.get("crs") or not part.sample.meta.get("transform"):
             raise ConfigError("the image has no coordinate reference system; use --to geojson, which then is in pixels")
         if part.mask.any():
-            a, b, c, d, e, f = transform  # x = a·column + b·row + c, y = d·column + e·row + f
-            shape = affine_transform(outline(part.mask), [a, b, d, e, c, f])
+            shape = affine_transform(outline(part.mask), _on_grid(part.sample, found[0].sample))
             rows.append({"phrase": part.phrase, "presence": part.presence, "geometry": shape})
     own = found[0].sample.meta["crs"]
-    frame = geopandas.GeoDataFrame(rows, crs=own).dissolve("phrase", aggfunc={"presence": "max"}).reset_index()
+    frame = geopandas.GeoDataFrame(rows).dissolve("phrase", aggfunc={"presence": "max"}).reset_index()
+    a, b, c, d, e, f = found[0].sample.meta["transform"]  # x = a·column + b·row + c, y = d·column + e·row + f
+    frame = frame.set_geometry(frame.geometry.affine_transform([a, b, d, e, c, f]).set_crs(own))
     if boxes != "none":
         frame = frame.explode(ignore_index=True)
         steps = [tuple(part.sample.meta["transform"]) for part in found]
@@ -160,3 +160,16 @@ def _saved(found: Sequence[Found], target: Path, driver: str, crs: str | None, b
     target.unlink(missing_ok=True)
     (frame.to_crs(crs) if crs else frame).to_file(target, driver=driver)
     return [target]
+
+
+def _on_grid(tile: StoredSample, grid: StoredSample) -> list[float]:
+    """How the pixels of a tile lie on the grid of another one, as shapely takes it.
+
+    Of tiles of one scene these are whole numbers, so that outlines join at the edges of tiles. In coordinates of the
+    CRS an edge that two tiles share would differ in its last digit, and one object be two.
+    """
+    own, other = (np.array(sample.meta["transform"]).reshape(2, 3) for sample in (tile, grid))
+    turn = np.linalg.inv(other[:, :2])
+    pixels = np.hstack([turn @ own[:, :2], turn @ (own[:, 2:] - other[:, 2:])])
+    a, b, c, d, e, f = pixels.round(6).ravel().tolist()
+    return [a, b, d, e, c, f]

@@ -110,3 +110,29 @@ def test_dicom_whose_files_were_written_after_they_were_converted_is_told(kind, 
     for _ in range(2):
         convert_dicom(folder / "3", tmp_path / "other", engine="inline")
     assert "were written" not in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("later", ["grown", "renamed", "same", "another"])
+def test_a_series_that_grew_or_was_exported_again_is_named_and_no_other(later, tmp_path, dicom, noise, capsys):
+    values, corpus = noise(6, 5, 4), tmp_path / "corpus"
+    rows = {"SOPInstanceUID": dicom.each([f"1.2.3.{k}" for k in range(6)])}
+    dicom.write(tmp_path / "in", values, **rows)
+    files = sorted((tmp_path / "in").iterdir())
+    if later == "grown":  # the planes that sort first come last
+        for file in files[:2]:
+            file.rename(tmp_path / file.name)
+    convert_dicom(tmp_path / "in", corpus, workers=1)
+    assert "more than once" not in capsys.readouterr().out
+    if later == "grown":
+        for file in files[:2]:
+            (tmp_path / file.name).rename(file)
+    elif later == "renamed":
+        for k, file in enumerate(files):
+            file.rename(file.with_name(f"{9 - k}.dcm"))
+    elif later == "another":
+        dicom.write(tmp_path / "in" / "next", noise(6, 5, 4, seed=1), SeriesInstanceUID="1.9.9")
+    convert_dicom(tmp_path / "in", corpus, workers=1)
+    is_named = later in ("grown", "renamed")
+    assert ("1 series are in the corpus more than once" in capsys.readouterr().out) == is_named
+    assert main(["inspect", str(corpus)]) == 0
+    assert ("look 1 series are there more than once" in capsys.readouterr().out.replace("\n", " ")) == is_named

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -172,7 +173,10 @@ def convert_dicom(
         profile=chosen,
         grid=GridChoice(tilted, unequal_steps),
     )
+    is_later = any((corpus / "manifests").glob("*.json"))
     summary = run_task(task, corpus, options)
+    if is_later and not options.dry_run:
+        _say_what_repeats(corpus)
     chose = {"tilted": tilted != "refuse", "unequal-steps": unequal_steps != "refuse"}
     _advise(summary, reports, {name for name, is_chosen in chose.items() if is_chosen}, about_text=find_text == "no")
     if masks and tree.masks and options.dry_run:
@@ -211,6 +215,17 @@ def _say_what_stays(tree: DicomTree, source: Path, *, texts: bool, reports: bool
         output().print(_SEVERAL_PEOPLE.format(len(people), people[0]), markup=False, highlight=False, soft_wrap=True)
     if continued := continued_series(tree.usable):
         output().print(_CONTINUED.format(continued), markup=False, highlight=False, soft_wrap=True)
+
+
+def _say_what_repeats(corpus: Path) -> None:
+    """Say how many series an earlier run found other files of."""
+    from voxtile.corpus.reader import Corpus
+    from voxtile.corpus.repeated_series import ADVICE, repeated_series
+
+    with closing(Corpus(corpus).connection()) as connection:
+        if count := repeated_series(connection):
+            told = f"{count} series are in the corpus more than once: {ADVICE}"
+            output().print(told, markup=False, highlight=False, soft_wrap=True)
 
 
 def _advise(summary: RunSummary, reports: Path | None, chosen: set[str], *, about_text: bool) -> None:

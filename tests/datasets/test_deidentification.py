@@ -230,3 +230,16 @@ def test_a_surrogate_stands_for_a_whole_name_in_scripts_whose_vowels_are_signs_o
     words = text.removeprefix("CT of ").removesuffix(".").split()
     assert len(words) == 2
     assert all(word.isascii() and len(word) > 2 for word in words)
+
+
+@pytest.mark.parametrize(
+    "day",
+    ["12 marzo 2020", "3 de março de 2020", "12 maart 2020", "12 Mart 2020", "12 grudnia 2020", "12 марта 2020",
+     "12 févr. 2019", "2020年3月12日", "令和2年3月12日", "3月12日", "2020년 3월 12일"],
+)  # fmt: skip
+def test_days_of_other_languages_go(day):
+    assert deidentified(f"scan of {day}: liver") == "scan of ___: liver"
+
+
+def test_a_name_in_half_width_letters_goes():
+    assert "ヤマダ" not in scrub("患者ヤマダタロウ様", ["ﾔﾏﾀﾞ^ﾀﾛｳ"])

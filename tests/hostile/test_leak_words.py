@@ -71,7 +71,7 @@ def test_bytes_that_are_not_utf_8_print_no_report(pictures, tmp_path, capfd):
     options = ["--reports", str(tmp_path / "reports.csv")]
     assert main(["convert", "image", str(pictures), str(tmp_path / "corpus"), *options]) == 2
     said = capfd.readouterr().err
-    assert "is not UTF-8 (byte 25); convert it" in said
+    assert "is not UTF-8 (byte 25); save it" in said
     assert "Mrs" not in said
 
 

@@ -125,3 +125,11 @@ def test_a_series_that_an_option_stores_names_it_unless_it_was_given(tmp_path, d
     dicom.write(tmp_path / "scans", noise(4, 8, 8), positions=positions)
     convert_dicom(tmp_path / "scans", tmp_path / "corpus", tilted=tilted, engine="inline")
     assert ("--tilted shear or resample" in capsys.readouterr().out) == (tilted == "refuse")
+
+
+def test_reports_in_other_languages_are_counted_and_said(tmp_path, dicom, noise, capsys):
+    study(dicom, noise, tmp_path / "scans", 0, "pA0", "20200301", "A0")
+    table = tmp_path / "reports.csv"
+    table.write_text(f"study,text\nA0,双肺未见气胸。\nA0,{ENGLISH}\n", encoding="utf-8")
+    convert_dicom(tmp_path / "scans", tmp_path / "corpus", reports=table, engine="inline")
+    assert "1 of 2 report texts are in another language than English" in " ".join(capsys.readouterr().err.split())

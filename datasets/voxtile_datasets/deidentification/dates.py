@@ -15,7 +15,11 @@ _LONG_MONTHS = "january|february|march|april|may|june|july|august|september|octo
 _OTHER_MONTHS = (
     "januar|februar|märz|mai|juni|juli|oktober|dezember|janvier|février|mars|avril|juin|juillet|août|septembre|octobre"
     "|novembre|décembre|enero|febrero|marzo|abril|mayo|junio|julio|agosto|septiembre|setiembre|octubre|noviembre"
-    "|diciembre"
+    "|diciembre|gennaio|febbraio|aprile|maggio|giugno|luglio|settembre|ottobre|dicembre|janeiro|fevereiro|março|maio"
+    "|junho|julho|setembro|outubro|novembro|dezembro|januari|februari|maart|mei|augusti|augustus|maj|marts|ocak|şubat"
+    "|mart|nisan|mayıs|haziran|temmuz|ağustos|eylül|ekim|kasım|aralık|stycznia|lutego|marca|kwietnia|maja|czerwca|lipca"
+    "|sierpnia|września|października|listopada|grudnia|января|февраля|марта|апреля|мая|июня|июля|августа|сентября"
+    r"|октября|ноября|декабря|(?:janv|févr|fevr|avr|juil|déc|ene|abr|ago|dic|gen|mag|giu|lug|set|ott|dez|okt|mrt)\b\.?"
 )
 MONTH = rf"(?:{_LONG_MONTHS}|(?:jan|feb|mar|apr|jun|jul|aug|sept?|oct|nov|dec)\b\.?|{_OTHER_MONTHS})"
 _DAY_NAME = r"(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?s?\b\.?"
@@ -44,6 +48,11 @@ _CERTAIN = re.compile(
     re.IGNORECASE,
 )
 _COMPACT = re.compile(rf"\b{_DAY}(?:jan|feb|mar|apr|may|jun|jul|aug|sep|oct|nov|dec)(?:19|20)?\d{{2}}\b", re.IGNORECASE)
+# 2020年3月12日, 令和2年3月, 3月12日, 2020년 3월 12일; digits of any script.
+_EAST_ASIAN = re.compile(
+    r"(?:(?:\d{2,4}|(?:令和|平成|昭和|民國|民国)\s?(?:\d{1,3}|元))\s?[年년]\s?)?\d{1,2}\s?[月월]\s?\d{1,2}\s?[日号號일]"
+    r"|(?:\d{4}|(?:令和|平成|昭和|民國|民国)\s?(?:\d{1,3}|元))\s?[年년]\s?\d{1,2}\s?[月월]"
+)
 _WEEKDAY = re.compile(
     rf"\b(?:{_FULL_DAY})s?\b|(?:(?<=\bon )|(?<=\blast )|(?<=\bnext )|(?<=\bthis ))(?:mon|tue|wed|thu|fri|sat"
     rf"|sun)(?:s?day)?\b"
@@ -112,7 +121,7 @@ _AGES = re.compile(
 def dates(text: str) -> Iterator[Identifier]:
     """Where a text says a day, a month of a year, or a month or day of the week alone."""
     numbered = any(character.isdigit() for character in text)
-    for pattern in (_CERTAIN, _COMPACT, _WEEKDAY) if numbered else (_WEEKDAY,):
+    for pattern in (_CERTAIN, _COMPACT, _EAST_ASIAN, _WEEKDAY) if numbered else (_WEEKDAY,):
         for match in pattern.finditer(text):
             start, end = _trimmed(match)
             beside = _TIME.match(text, end)

@@ -58,7 +58,7 @@ def spelling(word: str) -> str:
     """
     word = unicodedata.normalize("NFC", word).lower()
     if stands_without_spaces(word):
-        return "|".join(dict.fromkeys(re.escape(unicodedata.normalize(form, word)) for form in ("NFC", "NFD")))
+        return "|".join(dict.fromkeys(re.escape(unicodedata.normalize(form, word)) for form in ("NFC", "NFD", "NFKC")))
     found, at = [], 0
     while at < len(word):
         one = next((one for one, two in _AS_TWO.items() if word.startswith(two, at)), "")

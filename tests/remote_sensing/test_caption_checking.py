@@ -1,9 +1,11 @@
 """The checker of captions on scenes seen from above: sentences written for this test, by what they claim."""
 
 import pytest
+import shapely
 from caption_sentences import fact
 
 from voxtile_datasets.captions.checker.check import Known, check
+from voxtile_datasets.captions.checker.judging.metadata import metadata_of
 from voxtile_datasets.captions.checker.vocabulary import installed_vocabularies
 
 VOCABULARY = installed_vocabularies()["remote_sensing"]
@@ -320,3 +322,22 @@ def test_what_cannot_be_seen_from_above_is_never_supported(text):
 def test_what_can_be_seen_from_above_is_not(text):
     facts = [fact("river"), fact("bridge"), fact("house"), fact("car"), fact("tree")]
     assert judge(text, facts).verdict in ("supported", "unknown")
+
+
+@pytest.mark.parametrize(
+    ("latitude", "month", "season", "wanted"),
+    [
+        (-33.9, "01", "summer", "supported"),
+        (-33.9, "01", "winter", "contradicted"),
+        (-33.9, "07", "winter", "supported"),
+        (-33.9, "03", "summer", "supported"),  # the 15th, before the equinox
+        (48.2, "01", "winter", "supported"),
+        (48.2, "01", "summer", "contradicted"),
+        (-3.1, "01", "summer", "unsupported"),  # no four seasons on the Amazon
+    ],
+)
+def test_the_season_of_a_month_is_that_of_the_hemisphere(latitude, month, season, wanted):
+    footprint = shapely.box(151.0, latitude - 0.01, 151.02, latitude + 0.01).wkb
+    row = metadata_of({"modality": "MSI", "datetime": f"2023-{month}-15T00:10:00Z", "geometry": footprint})
+    known = Known([fact("forest", value=0.7, unit="1")], [], metadata=row)
+    assert check(f"A forest in {season}.", known, VOCABULARY).verdict == wanted

@@ -32,6 +32,7 @@ Judged: TypeAlias = tuple[Row, Known, Verdict]  # a caption, what is known of it
 _CAPTIONS = ("caption_id", "uid", "text", "lang", "kind")
 _SAMPLES = (
     "uid", "subject", "study", "modality", "source", "sha256", "datetime", "gsd_m", "mpp", "spacing", "attributes",
+    "geometry",
 )  # fmt: skip
 _SCOPES = ("uid", "vocabulary", "closed", "concepts")
 

@@ -31,6 +31,7 @@ _DATE = re.compile(r"(?:19|20)\d\d-\d\d(?:-\d\d)?(?=$|[T ])")
 _NAMED = ("name", "country", "city", "region", "state", "county", "place")
 _KINDS = ("kind", "type", "subtype", "diagnosis", "histology", "entity")  # attributes that may name a concept
 _EQUINOX = 22  # day of the month by which astronomical seasons begin
+_TROPIC_DEG = 23.44
 _SEASONS = ("winter", "spring", "summer", "autumn")
 
 
@@ -67,15 +68,22 @@ class Facts:
         self._implied = frozenset(part for c in self.present() if c in concepts for part in concepts[c].has)
 
     def _of_season(self, metadata: Row) -> list[Row]:
-        """The season of the sample's row as a fact: by its name, else by the month, taken as north of the equator."""
+        """The season of the sample's row as a fact: by its name, else by the month and the side of the equator.
+
+        Where no latitude is known the month is taken as one north of it; between the tropics there are no four seasons.
+        """
         if self.vocabulary.is_about_patients:
             return []
         seasons = {str(metadata.get("season") or "").lower()} - {""}
-        months = [date[5:7] for date in sorted(self.dates) if date[:4].isdecimal()]
+        stated = metadata.get("latitude")
+        latitude = stated if isinstance(stated, int | float) else _TROPIC_DEG
+        turned = 6 if latitude < 0 else 0
+        months = [date[5:7] for date in sorted(self.dates) if date[:4].isdecimal() and abs(latitude) >= _TROPIC_DEG]
         if not seasons or len(months) > 1:
-            seasons |= {_SEASONS[int(month) % 12 // 3] for month in months if month.isdecimal()}
+            seasons |= {_SEASONS[(int(month) + turned) % 12 // 3] for month in months if month.isdecimal()}
         late = {int(date[5:7]) for date in self.dates if date[8:10].isdecimal() and int(date[8:10]) <= _EQUINOX}
-        seasons |= {_SEASONS[(month - 1) % 12 // 3] for month in late if not month % 3}  # of 3 September summer, too
+        late = late if months else set()
+        seasons |= {_SEASONS[(month - 1 + turned) % 12 // 3] for month in late if not month % 3}  # 3 September: summer
         return [{"concept": s, "polarity": "present"} for s in sorted(seasons) if s in self.vocabulary.concepts]
 
     @property

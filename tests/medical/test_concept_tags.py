@@ -31,6 +31,7 @@ x,C0000001,Letter,None
 """
 CAPTION = (
     "Axial CT shows pleural effusions and no pneumothorax. A tumor shows us the mass. Possible nodule in the left lobe."
+    " Im US kein Befund."  # of another language, in which the rules know no denial
 )
 
 

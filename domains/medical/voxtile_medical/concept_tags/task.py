@@ -13,6 +13,7 @@ from voxtile.corpus.parts import part_bytes, part_paths, read_parts, table_schem
 from voxtile.corpus.records import Row
 from voxtile.data.sentences import split_sentences
 from voxtile.engine.task import Item, Outcome
+from voxtile.words.other_languages import is_of_another
 from voxtile_medical.concept_tags.vocabulary import Term, Vocabulary
 from voxtile_medical.reports.assertion.english import English
 
@@ -80,6 +81,8 @@ class ConceptTask:
 
     def _read(self, row: Mapping[str, Any], found: dict[tuple[str, str], Row]) -> None:
         for sentence in split_sentences(row["text"]):
+            if is_of_another(sentence):
+                continue
             statement = self._english.statement(sentence)
             for match in self.vocabulary.find(statement.words):
                 polarity = statement.polarity(match.start, match.end)

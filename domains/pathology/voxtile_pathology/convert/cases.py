@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal, TypeAlias
 
 from voxtile.errors import InputError
+from voxtile.stages.ingest.table import composed, file_key
 from voxtile_datasets.intake.reports_file import STUDY_COLUMNS, SUBJECT_COLUMNS, text_column
 from voxtile_datasets.intake.tables import read_table
 
@@ -45,7 +46,10 @@ class Cases:
     def __init__(self, slides: Sequence[str], unit: StudyUnit, table: Path | None) -> None:
         self._unit = unit
         self._names = _short_names(slides)
-        self._table = _read(table) if table else {}
+        self._path, self._table = table, _read(table) if table else {}
+        self._used = {slide: key for slide in slides if (key := self._key(slide)) is not None}
+        if self._table and not self._used:
+            raise InputError(f"no row of '{table}' names a slide; write the file names, with or without their suffix")
 
     def name_of(self, slide: str) -> str:
         """Short name of a slide: its file name without suffix, or its path where several share that."""
@@ -54,13 +58,29 @@ class Cases:
     def of(self, slide: str) -> SlideCase:
         """Case of a slide, by its path relative to the folder."""
         name = self._names[slide]
-        path = PurePosixPath(slide)
-        row = next((self._table[key] for key in (slide, path.name, path.stem, name) if key in self._table), None)
-        if row is not None:
+        if slide in self._used:
+            row = self._table[self._used[slide]]
             return SlideCase(row.subject, row.study or self._study(row.subject, name))
-        barcode = _TCGA_CASE.match(path.name)
+        barcode = _TCGA_CASE.match(PurePosixPath(slide).name)
         subject = barcode[1].upper() if barcode else name
         return SlideCase(subject, self._study(subject, name))
+
+    def what_does_not_match(self) -> str:
+        """One sentence on rows that name no slide and slides that no row names; empty for none."""
+        idle = len(self._table.keys() - set(self._used.values()))
+        without = len(self._names) - len(self._used)
+        if not self._table or not (idle or without):
+            return ""
+        return (
+            f"{idle} of the {len(self._table)} slides that '{self._path}' names are not there, and {without} of "
+            f"{len(self._names)} slides have no row, so that each is its own subject (or of its TCGA barcode)"
+        )
+
+    def _key(self, slide: str) -> str | None:
+        """By which of its names the table knows a slide; None for none."""
+        path = PurePosixPath(slide)
+        names = (slide, path.name, path.stem, self._names[slide])
+        return next((key for name in names if (key := composed(name)) in self._table), None)
 
     def _study(self, subject: str, name: str) -> str:
         return subject if self._unit == "case" else name
@@ -86,6 +106,6 @@ def _read(path: Path) -> Mapping[str, SlideCase]:
         if not slide or not subject:
             raise InputError(f"'{path}' row {row} lacks its slide or its subject; fill it in or remove the row")
         case = SlideCase(subject, study)
-        if found.setdefault(slide.replace("\\", "/").removeprefix("./"), case) != case:
+        if found.setdefault(file_key(slide), case) != case:
             raise InputError(f"'{path}' gives the slide of row {row} two cases; keep one of the rows")
     return found

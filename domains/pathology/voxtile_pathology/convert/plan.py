@@ -74,6 +74,8 @@ def plan_items(inputs: Inputs, settings: WsiSettings, planner: Planner) -> list[
     _tell_unread(inputs.source, paths, others)
     names = [path.relative_to(inputs.root).as_posix() for path in paths]
     cases = Cases(names, inputs.unit, inputs.cases)
+    if unmatched := cases.what_does_not_match():
+        note(unmatched)
     drawn = [_annotation_file(inputs.annotations, path, len(paths)) for path in paths]
     if inputs.annotations is not None and not any(drawn):
         raise InputError(

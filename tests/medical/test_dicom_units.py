@@ -91,6 +91,15 @@ def test_values_above_all_ct_numbers_are_not_hu(dtype, intercept, damage):
     assert ct_numbers(stored, Scale(1, intercept)).fault is None
 
 
+@pytest.mark.parametrize("scaled", [lambda hu: (hu + 1000) / 2000, lambda hu: (hu - hu.mean()) / hu.std(), np.tanh])
+def test_values_that_were_scaled_to_a_range_are_not_hu(scaled):
+    values = scaled(np.clip(body(), -1000, 1000)).astype(np.float32)
+    assert "within" in ct_numbers(values, Scale(1, 0)).fault
+    stored = np.rint(values * 1000).astype(np.int16)
+    assert "within" in ct_numbers(stored, Scale(1e-3, 0)).fault
+    assert ct_numbers(stored - stored, Scale(1, 0)).fault is None  # one value throughout says nothing
+
+
 def test_fill_above_all_ct_numbers_that_the_header_names_is_no_value():
     stored = np.maximum(body() + 1024, 0).astype("uint16")
     stored[:, :3] = 65_535

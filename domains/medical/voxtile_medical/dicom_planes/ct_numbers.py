@@ -22,6 +22,7 @@ LOWEST_AIR_HU = -1100.0
 HIGHEST_PEAK_HU = 600.0  # cortical bone is higher, and too uneven for a peak
 HIGHEST_HU = 32_767.0  # the extended scales of scanners end at 30,710
 _MOST_BEYOND = 1e-4  # of the voxels
+_LEAST_SPAN_HU = 10.0  # from the lowest to the highest value; the noise of a CT is as wide
 _TISSUE = (-150.0, 150.0)
 _RANGE = 4096  # HU that the histogram reaches to either side
 _SMOOTH_HU = 8.0
@@ -66,6 +67,9 @@ def ct_numbers(planes: PixelArray, scale: Scale, padding: npt.NDArray[np.bool_] 
         return CtNumbers(fault=f"{share}, which no CT gives: the header may call signed values unsigned")
     if counts.sum() < _LEAST_VOXELS:
         return CtNumbers()
+    span = float(stored.max() - np.float64(stored.min())) * abs(scale.slope)
+    if 0 < span < _LEAST_SPAN_HU:
+        return CtNumbers(fault=f"all values lie within {span:.3g} HU: they may be scaled to a range, such as 0 to 1")
     spikes = _take_spikes(counts, max(1, round(abs(scale.slope))))
     peaks = _peaks(counts)
     named = {name: hu for name, (low, high) in BANDS.items() if (hu := _nearest(peaks, low, high)) is not None}

@@ -18,6 +18,7 @@ OTHER = Command("voxtile_datasets.captions.language:is_other_language", "tells l
 LANGUAGE = Command("voxtile_datasets.captions.language:language_of", "names the language of a text")
 _WORD = re.compile(r"[^\W\d_]+")
 _KNOWN = 0.5  # share of the words from which on a question is one that the model may read
+_SPANISH = set("¿¡")
 _TOLD_BY = 4000  # letters of training questions that tell their language
 
 
@@ -35,14 +36,14 @@ def require_language(question: str, trained: Sequence[str]) -> None:
     Raises:
         OtherLanguageError: names the language where that is known.
     """
-    words = [word.casefold() for word in _WORD.findall(question)]
+    words = [word.casefold() for word in _WORD.findall(unicodedata.normalize("NFC", question))]
     if not trained or not words:
         return
     known, scripts, text = _read(tuple(trained))
     if sum(word in known for word in words) >= _KNOWN * len(words):
         return
     strange = {_script(letter) for word in words for letter in word} - scripts
-    found = next(iter(sorted(strange)), None) or _other(question, text)
+    found = next(iter(sorted(strange)), None) or _by_marks(question, words, known) or _other(question, text)
     if found:
         raise OtherLanguageError(
             f"the question is in another language ({found}) than this model was trained on; ask as it was asked in "
@@ -60,6 +61,16 @@ def _read(trained: tuple[str, ...]) -> tuple[frozenset[str], frozenset[str], str
 def _script(letter: str) -> str:
     """LATIN, CYRILLIC, CJK, ARABIC, …: how Unicode names letters."""
     return unicodedata.name(letter, "UNKNOWN").split()[0].split("-")[0]
+
+
+def _by_marks(question: str, words: Sequence[str], known: frozenset[str]) -> str | None:
+    """What marks and accents of a short question say that no question of the training has."""
+    if _SPANISH & set(question):
+        return "es"
+    if len(words) < 2 or not known.isdisjoint(words):  # a name alone ("Sjögren?") is of any language
+        return None
+    accents = [letter for letter in "".join(words) if not letter.isascii()]
+    return f"letters such as {accents[0]}" if accents and "".join(known).isascii() else None
 
 
 def _other(question: str, trained: str) -> str | None:

@@ -17,6 +17,9 @@ GERMAN = ("Gibt es einen Pleuraerguss?", "Auf welcher Seite liegt der Pneumothor
     [
         ("Gibt es auf der linken Seite einen Pleuraerguss?", ENGLISH, "de"),
         ("¿Hay un derrame pleural en el lado izquierdo del paciente?", ENGLISH, "es"),
+        ("¿Hay derrame pleural?", ENGLISH, "es"),
+        ("Há pneumotórax?", ENGLISH, "letters such as á"),
+        ("Pnömotoraks var mı?", ENGLISH, "letters such as ö"),
         ("Y a-t-il un épanchement pleural du côté gauche ?", ENGLISH, "fr"),
         ("Есть ли плевральный выпот?", ENGLISH, "CYRILLIC"),
         ("有胸腔积液吗？", ENGLISH, "CJK"),
@@ -37,6 +40,9 @@ def test_another_language_is_named_and_refused(question, trained, language):
         ("Status post CABG", ENGLISH),
         ("Is there a Lungenentzündung?", ENGLISH),  # one foreign word
         ("8 mm?", ENGLISH),
+        ("Sjögren?", ENGLISH),  # a name alone
+        ("Is this a Köhler bone?", ENGLISH),
+        ("Größere Läsion?", GERMAN),
         ("Wo sitzt die Raumforderung genau?", GERMAN),
         ("Есть ли выпот?", ()),  # nothing is known of the training
     ],

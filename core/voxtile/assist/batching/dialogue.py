@@ -8,6 +8,7 @@ from voxtile.assist.answering import Answering
 from voxtile.assist.sequences import check_question
 from voxtile.errors import ConfigError
 from voxtile.types import Turn
+from voxtile.words.question_language import require_language
 
 
 def dialogue_tokens(answering: Answering, turns: Sequence[Turn], question: str) -> list[int]:
@@ -20,7 +21,9 @@ def dialogue_tokens(answering: Answering, turns: Sequence[Turn], question: str) 
 
     Raises:
         ConfigError: as `check_question`, or it asks more than a report of a checkpoint that never saw a question.
+        OtherLanguageError: the question is in a language that it was not trained on.
     """
+    require_language(question, answering.training_questions)
     check_question(answering.words, question)
     reports = {answering.findings_question, *answering.report_questions, *answering.captions.questions.values()}
     if not answering.answers_questions and question.strip() not in reports:

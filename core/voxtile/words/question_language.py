@@ -43,7 +43,7 @@ def require_language(question: str, trained: Sequence[str]) -> None:
     if sum(word in known for word in words) >= _KNOWN * len(words):
         return
     strange = {_script(letter) for word in words for letter in word} - scripts
-    found = next(iter(sorted(strange)), None) or _by_marks(question, words, known) or _other(question, text)
+    found = next(iter(sorted(strange)), None) or _by_marks(question, words, trained) or _other(question, text)
     if found:
         raise OtherLanguageError(
             f"the question is in another language ({found}) than this model was trained on; ask as it was asked in "
@@ -63,14 +63,15 @@ def _script(letter: str) -> str:
     return unicodedata.name(letter, "UNKNOWN").split()[0].split("-")[0]
 
 
-def _by_marks(question: str, words: Sequence[str], known: frozenset[str]) -> str | None:
+def _by_marks(question: str, words: Sequence[str], trained: Sequence[str]) -> str | None:
     """What marks and accents of a short question say that no question of the training has."""
     if _SPANISH & set(question):
         return "es"
+    known, _, _ = _read(tuple(trained))
     if len(words) < 2 or not known.isdisjoint(words):  # a name alone ("Sjögren?") is of any language
         return None
     accents = [letter for letter in "".join(words) if not letter.isascii()]
-    return f"letters such as {accents[0]}" if accents and "".join(known).isascii() else None
+    return f"letters such as {accents[0]}" if accents and all(map(str.isascii, trained)) else None
 
 
 def _other(question: str, trained: str) -> str | None:

@@ -83,6 +83,42 @@ def test_another_result_is_found(facts: list[tuple[str, str, dict[str, Any]]], t
     assert _verdict("pathology", facts, text) in WRONG
 
 
+FREE: list[tuple[str, str, dict[str, Any]]] = [
+    ("adenocarcinoma", "present", {}),
+    ("lymph_node_metastasis", "absent", {}),
+    ("margin_involvement", "absent", {"margin": "negative"}),
+    ("lymphovascular_invasion", "absent", {}),
+    ("perineural_invasion", "present", {}),
+]
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        ("The margins are free of tumour.", "supported"),
+        ("Lymph nodes are free of tumour.", "supported"),
+        ("All lymph nodes are negative for carcinoma.", "supported"),
+        ("No tumour is seen in the lymph nodes.", "supported"),
+        ("Vessels are free of tumour.", "supported"),
+        ("No invasion of vascular spaces.", "supported"),
+        ("The tumour tracks along nerves.", "supported"),
+        ("The nerves contain no tumour.", "contradicted"),
+        ("There is no invasion of nerves.", "contradicted"),
+        ("There is invasion of vessels.", "contradicted"),
+        ("Tumour lies within lymphatic channels.", "contradicted"),
+        ("Tumour is present at the margin.", "contradicted"),
+        ("The tissue is free of tumour.", "contradicted"),
+    ],
+)
+def test_what_lies_beside_a_tumour_is_free_of_it(text: str, verdict: str) -> None:
+    assert _verdict("pathology", FREE, text) == verdict
+
+
+@pytest.mark.parametrize("text", ["Midline structures are central.", "The midline structures are undisplaced."])
+def test_the_midline_is_no_shift_of_it(text: str) -> None:
+    assert _verdict("medical", [("midline_shift", "absent", {})], text) not in WRONG
+
+
 NODULE: list[tuple[str, str, dict[str, Any]]] = [
     ("pulmonary_nodule", "present", {"size_mm": [5], "value": 5.0, "unit": "mm", "change": "stable"}),
     ("nephrectomy", "present", {"laterality": "right"}),

@@ -33,6 +33,14 @@ def _read(text: str) -> set[tuple[str, str]]:
         ("Recurrence at the anastomosis is not pointed out.", "recurrence", "absent"),
         ("An osteoma appears the most probable.", "benign_bone_tumor", "uncertain"),
         ("The left hemidiaphragm is tented.", "diaphragm_elevation", "present"),
+        ("The ulnar styloid is torn off.", "fracture", "present"),
+        ("SUBQ EMPHYSEMA R CHEST WALL.", "subcutaneous_emphysema", "present"),
+        ("SQ emphysema has grown.", "subcutaneous_emphysema", "present"),
+        ("NONOBSTRUCTIVE BOWEL GAS PATTERN.", "bowel_obstruction", "absent"),
+        ("Bony calvarium intact.", "skull_fracture", "absent"),
+        ("Left zygomaticomaxillary complex fracture.", "facial_fracture", "present"),
+        ("Fractured collar bone.", "clavicle_fracture", "present"),
+        ("Linear dystelectasis at the left base.", "atelectasis", "present"),
     ],
 )
 def test_it_is_read_as_it_is_meant(text: str, concept: str, polarity: str) -> None:
@@ -48,7 +56,31 @@ def test_it_is_read_as_it_is_meant(text: str, concept: str, polarity: str) -> No
         ("Positive family anamnesis for aortic aneurysm.", "aortic_aneurysm"),
         ("Clinical profile: post COVID cough, pneumonia?\nFindings: Clear lungs.", "covid"),
         ("Given the patient's recent pneumonia, the node is reactive.", "pneumonia"),
+        ("PORT CXR. No effusion.", "port"),
+        ("SUBQ EMPHYSEMA R CHEST WALL.", "emphysema"),
+        ("Skull intact. Left rib fracture.", "fracture"),
     ],
 )
 def test_what_is_not_meant_is_not_read(text: str, concept: str) -> None:
     assert concept not in {name for name, _ in _read(text)}
+
+
+@pytest.mark.parametrize(
+    ("text", "concept", "size_mm"),
+    [
+        ("The common bile duct is 12 mm with a stone at its lower end.", "choledocholithiasis", ()),
+        ("The aorta measures 4.5 cm in diameter and contains mural thrombus.", "mural_thrombus", ()),
+        ("The appendix measures 11 mm and contains an appendicolith of 5 mm.", "appendicolith", (5.0,)),
+        ("The aneurysm is 6 cm with mural thrombus.", "aneurysm_any", (60.0,)),
+    ],
+)
+def test_the_size_of_an_organ_is_none_of_what_it_holds(text: str, concept: str, size_mm: tuple[float, ...]) -> None:
+    sizes = {fact.concept: fact.attributes.size_mm for fact in facts_of_report(text, load_lexicon())}
+    assert sizes.get(concept, size_mm) == size_mm
+    assert sum(len(size) for size in sizes.values()) == len(size_mm)
+
+
+def test_names_of_two_words_are_written_out_and_point_to_both() -> None:
+    text = "Fracture of the left shoulder blade."
+    (fact,) = facts_of_report(text, load_lexicon())
+    assert (fact.attributes.location, fact.attributes.laterality) == ("scapula", "left")

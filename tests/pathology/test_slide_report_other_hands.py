@@ -22,10 +22,18 @@ def _read(text: str) -> set[tuple[str, str]]:
         ("C/F: neck swelling, ?lymphoma\nFNAC: caseous necrosis.", "caseous_necrosis", "present"),
         ("PTEN is lost in the tumor cells.", "pten_loss", "present"),
         ("The glands lie back to back.", "gland_crowding", "present"),
+        ("The stroma is markedly desmoplastic.", "desmoplasia", "present"),
+        ("No gland formation or keratin is seen.", "keratinisation", "absent"),
+        ("Keratin positive tumour cells.", "cytokeratin", "present"),
     ],
 )
 def test_it_is_read_as_it_is_meant(text: str, concept: str, polarity: str) -> None:
     assert (concept, polarity) in _read(text)
+
+
+@pytest.mark.parametrize("text", ["No gland formation or keratin is seen.", "Keratin pearls are present."])
+def test_keratin_that_is_seen_is_no_stain(text: str) -> None:
+    assert "cytokeratin" not in {name for name, _ in _read(text)}
 
 
 def test_the_stage_of_a_fibrosis_is_no_stage_of_a_tumour() -> None:

@@ -20,6 +20,7 @@ from voxtile_medical.reports.lexicon import Lexicon, load_lexicon
 from voxtile_medical.reports.mentions import Mention, closed_concepts, mentions
 from voxtile_medical.reports.quantities.measures import Measurement, measurements
 from voxtile_medical.reports.quantities.numbered import which_of_several
+from voxtile_medical.reports.quantities.of_organs import without_those_of_organs
 from voxtile_medical.reports.quantities.sizes import Size, current, sizes
 from voxtile_medical.reports.text.lines import Span
 from voxtile_medical.reports.text.sections import Sentence, flattened, sentences
@@ -186,7 +187,9 @@ class _Reader:
         named = self._regions.placed(named, statement.words.words)
         if sentence.is_carried:
             named = [mention for mention in named if mention.start >= piece.under]
-        facts = list(self._facts(statement, named, lengths, sentence))
+        there = {place for mention in named for place in range(mention.start, mention.end)}
+        own = without_those_of_organs(statement.words, lexicon.organs, there, lengths)
+        facts = list(self._facts(statement, named, own, sentence))
         target = self._added if sentence.section == "addendum" else self._found
         is_more = not named and not organs and bool(lengths) and _GOES_ON.match(sentence.text) is not None
         if is_more:

@@ -100,8 +100,9 @@ class Lexicon:
         return concept in kinds or not kinds.isdisjoint(self.ancestors(concept))
 
     def markers_in(self, words: Words) -> list[Named]:
-        """Stains and tests in a text, in reading order."""
-        return _named(words, self._markers, self._abbreviations.get("markers"))
+        """Stains and tests in a text, in reading order; no keratin that is seen as such and not stained for."""
+        found = _named(words, self._markers, self._abbreviations.get("markers"))
+        return [named for named in found if self._holds(words, named)]
 
     def findings_in(self, words: Words) -> tuple[Named, ...]:
         """Concepts that a text names, in reading order; not those of which a word beside them makes something else."""

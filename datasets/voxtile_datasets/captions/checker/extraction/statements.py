@@ -165,16 +165,17 @@ class Statement:
         found = ((cue.start, cue.end) for cue in self._cues if cue.payload == "denies")
         return [span for span in found if not self._covered.intersection(range(*span))]
 
-    def is_denied_within(self, position: int) -> bool:
-        """Whether a denial of the same part of the enumeration, or of a row of "nor", reaches a word."""
+    def is_denied_within(self, position: int, end: int) -> bool:
+        """Whether a denial of the same part of the enumeration, or of a row of "nor", reaches words from outside."""
         number = self._item_at[position]
         while number > 0 and self.items[number].separator == "or":
             number -= 1
         if number < 0:
             return True
         item = self.items[number]
-        before = any(c.payload in ("denies", "denies_clause") and item.start <= c.start < position for c in self._cues)
-        return before or any(c.payload == "denied" and c.start >= position for c in self._cues)
+        outside = [c for c in self._cues if c.end <= position or c.start >= position]  # "are negative for tumour"
+        before = any(c.payload in ("denies", "denies_clause") and item.start <= c.start < position for c in outside)
+        return before or any(c.payload == "denied" and c.start >= end for c in outside)
 
     def _split(self, breaks: list[Match[str]]) -> list[Item]:
         words, ends = self.words.words, {cue.start: cue.end for cue in breaks}

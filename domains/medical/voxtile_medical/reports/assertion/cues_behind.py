@@ -16,6 +16,9 @@ AFTER = frozenset(
     {"negation_after", "doubt_after", "doubt_reply", "doubt_colon", "open_after", "history_after", "affirm_after"}
 )
 PLACED = frozenset({"on", "in", "at", "elsewhere", "within", "along"})
+# "The tip is torn off" and "the fracture is set out" are no replies.
+_PARTICLES = frozenset({"off", "out"})
+_IRREGULAR_PARTICIPLES = frozenset({"torn", "broken", "cut", "split", "come", "worn", "taken", "set", "thrown", "put"})
 _REPLIES = frozenset({"no", "neither", "nil", "negative", "absent", "excluded", "out", "off", "n", "zero", "ø", "∅"})
 # "A versus B" doubts both, but only what stands beside it.
 NEAR = {"versus": 3, "vs": 3, "?": 2}
@@ -55,6 +58,9 @@ class CuesBehind:
         if cue.payload not in ("negation_before", "none_of", "negation_reply") or cue.start == 0:
             return False
         if cue.end - cue.start > 1 or not (words[cue.start] in _REPLIES or cue.payload == "none_of"):
+            return False
+        before = words[cue.start - 1]
+        if words[cue.start] in _PARTICLES and (before in _IRREGULAR_PARTICIPLES or before.endswith("ed")):
             return False
         return (
             cue.end >= len(words)

@@ -109,9 +109,8 @@ def _at(
         return position + 1, Meaning(("query",))
     if pieces[position] in table.first or lowered[position] in table.first:
         for end in range(min(position + _LONGEST, len(pieces)), position, -1):
-            if any(not _is_joined(words, i) for i in range(position, end - 1)):
-                continue
-            meanings = table.exact.get(tuple(pieces[position:end])) or table.plain.get(tuple(lowered[position:end]), ())
+            exact, plain = (_spaced(words, some, position, end) for some in (pieces, lowered))
+            meanings = table.exact.get(exact) or table.plain.get(plain, ())
             for meaning in meanings:
                 if _fits(meaning, words, pieces, position, end, beside):
                     return end, meaning
@@ -143,9 +142,16 @@ def _is_joined(words: Words, position: int) -> bool:
     return position + 1 < len(words) and words.ends[position] == words.starts[position + 1]
 
 
+def _spaced(words: Words, pieces: Sequence[str], start: int, end: int) -> tuple[str, ...]:
+    """Pieces with what stands between those that are not joined: "w/o" is not "w / o", and "knee cap" has a space."""
+    gaps = (words.text[words.ends[i] : words.starts[i + 1]] for i in range(start, end - 1))
+    return tuple(part for pair in zip(pieces[start:end], (*gaps, ""), strict=True) for part in pair)
+
+
 def _pieces(name: str) -> tuple[str, ...]:
     words = words_of(name)
-    return tuple(name[a:b] for a, b in zip(words.starts, words.ends, strict=True))
+    pieces = [name[a:b] for a, b in zip(words.starts, words.ends, strict=True)]
+    return _spaced(words, pieces, 0, len(pieces))
 
 
 def _meaning(entry: Mapping[str, Any]) -> Meaning:

@@ -84,6 +84,9 @@ class Finder:
             if all_normal := nothing_but(mention, self.words, self.vocabulary):
                 found.setdefault((all_normal.start, all_normal.concepts), all_normal)
         for mention in Normality(self.statement, self.vocabulary, self.structures).find():
+            if mention.denies:  # "the nodes are free of tumour" denies one of the nodes, and none elsewhere
+                within = [key for key, m in found.items() if mention.start < m.start and m.end <= mention.end]
+                found = {key: m for key, m in found.items() if key not in within}
             found.setdefault((mention.start, mention.denies or mention.concepts), mention)
         is_general = bool(self.vocabulary.natural) and "can" in self.words
         told = (self._within_structure(mention) for mention in self._most_telling(found.values()))

@@ -117,7 +117,7 @@ class Normality:
         if self.words[max(0, normal.start - 2) : normal.start] == _FAR_FROM:
             return "absent"
         is_asked = ANSWER in self.words[normal.end :]
-        if polarity == "absent" and not is_asked and not self.statement.is_denied_within(normal.start):
+        if polarity == "absent" and not is_asked and not self.statement.is_denied_within(normal.start, normal.end):
             return "present"
         return polarity
 

@@ -88,6 +88,15 @@ def test_names_match_however_their_accents_are_written(pictures):
     assert found == {APART: {"Bär": "present"}, "001.png": {"Bär": "present"}}
 
 
+def test_class_folders_are_called_as_a_table_calls_them(pictures):
+    for name, letters in zip(FILES, ("Ba\u0308r", "Bär", "Hund", "Hund"), strict=True):
+        (pictures / letters).mkdir(exist_ok=True)
+        (pictures / name).rename(pictures / letters / name)
+    convert_image(pictures, pictures.parent / "classes", engine="inline")
+    facts = Corpus(pictures.parent / "classes").table("facts").to_pylist()
+    assert sorted(row["concept"] for row in facts) == ["Bär", "Bär", "Hund", "Hund"]
+
+
 def test_a_workbook_and_lists_of_parquet_are_read(pictures):
     assert labelled(pictures, sheet(pictures, [["file", "a"], ["001.png", 1], ["002.png", 0]])) == {
         "001.png": {"a": "present"},

@@ -99,6 +99,7 @@ def test_texts_and_several_labels_of_geojson(corpus, tmp_path):
         ([3, None], [("3",), ()]),
         ([2.5, 3.0], [("2.5",), ("3",)]),
         (["['lake', \"old mill's pond\"]", "['lake']"], [("lake", "old mill's pond"), ("lake",)]),
+        (["Gewa\u0308sser|NA", "nan"], [("Gewässer",), ()]),
         (['["lake", "river"]', "[lake"], [("lake", "river"), ("[lake",)]),
         (["[]", "lake"], [(), ("lake",)]),
     ],

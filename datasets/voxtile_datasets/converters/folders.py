@@ -75,7 +75,7 @@ def apply_folders(pictures: Sequence[Picture], *, class_folders: str) -> dict[st
         ConfigError: `yes`, but some pictures lie in no folder.
     """
     has_splits = split_folders([picture.path for picture in pictures])
-    folders = [PurePosixPath(picture.path).parts[has_splits:-1] for picture in pictures]
+    folders = [PurePosixPath(composed(picture.path)).parts[has_splits:-1] for picture in pictures]
     if has_splits:
         for picture in pictures:
             picture.split = SPLIT_NAMES[picture.path.split("/", 1)[0].lower()]

@@ -14,7 +14,7 @@ from shapely.geometry.base import BaseGeometry
 
 from voxtile.bounded_text import load_json
 from voxtile.errors import ConfigError, InputError
-from voxtile.stages.ingest.table import as_text
+from voxtile.stages.ingest.table import as_text, composed, is_missing
 from voxtile_remote_sensing.vector_files import check_vector_file
 
 EARTH = "EPSG:4326"
@@ -148,8 +148,8 @@ def _strings(value: Any, separator: str | None) -> tuple[str, ...]:  # noqa: ANN
         value = listed if listed is not None else value.split(separator) if separator else [value]
     elif not hasattr(value, "__iter__"):
         value = [value]
-    texts = (" ".join((as_text(part) or "").split()) for part in value)
-    return tuple(dict.fromkeys(text for text in texts if text))
+    texts = (" ".join(composed(as_text(part) or "").split()) for part in value)
+    return tuple(dict.fromkeys(text for text in texts if text.casefold() == "none" or not is_missing(text)))
 
 
 def _listed(text: str) -> list[Any] | None:

@@ -153,3 +153,49 @@ def test_values_that_are_declared_masked_or_merely_extreme_are_not_spoken_of(tmp
     float_raster(source / "other.tif", 1e30, np.s_[:8, :8])
     (line,), _ = told(source, tmp_path / "c2", capsys)
     assert line.startswith("note: one.tif height: 1 pixel of -9999 (and 1 more, which the ledger names)")
+
+
+@pytest.mark.parametrize("kind", ["inside", "msk", "alpha", "naip"])
+def test_pixels_that_a_file_masks_out_are_not_valid(tmp_path, kind):
+    """JPEG can hold no nodata value: a mask in the TIFF, a `.msk` beside it or alpha says what an orthophoto shows."""
+    rng = np.random.default_rng(3)
+    values = rng.integers(1, 255, (3, 100, 120), np.uint8)
+    seen = np.full((100, 120), 255, np.uint8)
+    seen[:30] = 0
+    name = "m_3807708_sw_18_060_20210618" if kind == "naip" else "photo"
+    bands = [*values, seen] if kind == "alpha" else values
+    profile = {"driver": "GTiff", "width": 120, "height": 100, "count": len(bands), "dtype": "uint8", "alpha": "YES"}
+    profile |= {"crs": "EPSG:32633", "transform": Affine(1, 0, 500_000, 0, -1, 5_000_000), "photometric": "RGB"}
+    (tmp_path / "in").mkdir()
+    env = rasterio.Env(GDAL_TIFF_INTERNAL_MASK=kind != "msk")
+    with env, rasterio.open(tmp_path / f"in/{name}.tif", "w", **profile) as file:
+        file.write(np.stack(bands))
+        if kind != "alpha":
+            file.write_mask(seen)
+    if kind != "naip":
+        colours = ["red", "green", "blue"] + [None] * (kind == "alpha")
+        (tmp_path / "in/photo.yaml").write_text(json.dumps({"bands": colours}))
+    corpus = converted(tmp_path / "in", tmp_path / "c", "200px")
+    (row,) = corpus.table("samples").to_pylist()
+    assert row["valid_fraction"] == pytest.approx(0.7)
+    assert np.array_equal(corpus.source(row).array(), values)
+    (region,) = [r for r in corpus.table("regions").to_pylist() if r["phrase"] is None]
+    assert np.array_equal(corpus.mask(region).squeeze(), seen == 0)
+    low = tmp_path / "low"
+    convert_geotiff(tmp_path / "in", low, resolution="2", min_valid=0.0, split_by="none", workers=1, engine="inline")
+    assert Corpus(low).table("samples")["valid_fraction"].to_pylist() == [pytest.approx(0.7, abs=0.01)]
+
+
+def test_near_infrared_that_a_writer_called_alpha_is_no_mask(tmp_path):
+    """GDAL calls the fourth of four bytes alpha; water is 0 there."""
+    values = np.random.default_rng(4).integers(1, 255, (4, 60, 60), np.uint8)
+    values[3, :30] = 0
+    profile = {"driver": "GTiff", "width": 60, "height": 60, "count": 4, "dtype": "uint8", "alpha": "YES"}
+    profile |= {"photometric": "RGB", "crs": "EPSG:32633", "transform": Affine(1, 0, 500_000, 0, -1, 5_000_000)}
+    (tmp_path / "in").mkdir()
+    with rasterio.open(tmp_path / "in/photo.tif", "w", **profile) as file:
+        file.write(values)
+        assert file.colorinterp[3] == rasterio.enums.ColorInterp.alpha
+    (tmp_path / "in/photo.yaml").write_text("bands: [red, green, blue, nir]\n")
+    (row,) = converted(tmp_path / "in", tmp_path / "c", "100px").table("samples").to_pylist()
+    assert row["valid_fraction"] == 1

@@ -60,6 +60,7 @@ class GeoTiffReader:
         header = read_header(str(ref.location), ref.root, ref.options, crs=sidecar.crs)
         sensor = load_sensor(sidecar.sensor) if sidecar.sensor else None
         bands = _bands(ref, header, sidecar)
+        used = {band.layer.index for band in bands} | {mask.band for mask in sidecar.masks if not mask.file}
         return Scene(
             ref=ref,
             sensor=sidecar.sensor or "unknown",
@@ -70,7 +71,7 @@ class GeoTiffReader:
             datetime=sidecar.datetime or _tiff_datetime(header),
             bands=bands,
             pixels=RasterPixels(ref.root, ref.options),
-            masks=tuple(_mask(ref, header, mask) for mask in sidecar.masks),
+            masks=(*(_mask(ref, header, mask) for mask in sidecar.masks), *header.own_masks(used)),
             attributes={SYNTHETIC: sidecar.synthetic},
             licence=sidecar.licence or (sensor.licence if sensor else None),
         )

@@ -117,13 +117,16 @@ class Grid:
         return min(xs), min(ys), max(xs), max(ys)
 
 
+MASK = 0
+
+
 @dataclass(frozen=True)
 class Layer:
     """Where one band's pixels are stored.
 
     Attributes:
         path: file or store, absolute.
-        index: band in the file, from 1.
+        index: band in the file, from 1; `MASK` is the file's own mask of what was measured.
         variable: of a NetCDF, HDF5 or Zarr store, or the calibration that is applied on reading; empty for rasters
             that are read as they are.
     """

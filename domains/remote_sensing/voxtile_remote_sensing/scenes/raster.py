@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
-from rasterio.enums import ColorInterp
+from rasterio.enums import ColorInterp, MaskFlags
 from rasterio.errors import RasterioError
 from rasterio.io import DatasetReader
 from rasterio.windows import Window
@@ -21,7 +21,7 @@ from rasterio.windows import Window
 from voxtile_remote_sensing.bands.registry import Band
 from voxtile_remote_sensing.scenes.access import fenced_gdal, opened
 from voxtile_remote_sensing.scenes.plausible import ImplausibleSceneError
-from voxtile_remote_sensing.scenes.protocol import Grid, Layer, SceneBand, SceneError, SceneMask, SceneOptions
+from voxtile_remote_sensing.scenes.protocol import MASK, Grid, Layer, SceneBand, SceneError, SceneMask, SceneOptions
 from voxtile_remote_sensing.scenes.stated_nodata import stated_nodata
 from voxtile_remote_sensing.scenes.tiff_directory import block_bytes
 
@@ -50,6 +50,7 @@ class RasterHeader:
         photometric: TIFF's photometric interpretation or colour space, lower case; empty where unknown.
         tags: the file's own.
         gcps: ground control points and their system, for images that are not on a map grid.
+        has_mask: the file has a mask of its own beside its bands (inside a TIFF, or as `.msk`).
     """
 
     path: str
@@ -68,6 +69,7 @@ class RasterHeader:
     tags: Mapping[str, str]
     gcps: tuple[GroundControlPoint, ...] = ()
     gcp_crs: CRS | None = None
+    has_mask: bool = False
 
     def on_ground(self, where: str) -> Grid:
         """The grid.
@@ -107,6 +109,17 @@ class RasterHeader:
             raise SceneError(f"{where}: band {index} is asked for, but the file has {len(self.dtypes)}")
         layer = Layer(self.path, index)
         return SceneMask(name, kind, layer, self.on_ground(where), self.dtypes[index - 1], nodata, self.block)
+
+    def own_masks(self, used: Collection[int]) -> tuple[SceneMask, ...]:
+        """What the file itself says of where it was measured: its mask, or an alpha band that is none of those used.
+
+        Args:
+            used: bands from 1; writers call the fourth of four bytes alpha, which may be the near infrared.
+        """
+        if self.has_mask:
+            return (replace(self.mask("mask", "valid"), layer=Layer(self.path, MASK), dtype="uint8"),)
+        alphas = [n for n, colour in enumerate(self.colours, start=1) if colour == ColorInterp.alpha and n not in used]
+        return tuple(self.mask("alpha", "valid", n) for n in alphas[:1])
 
 
 def check_integers(band: Band, dtype: npt.DTypeLike, where: str, how: str) -> None:
@@ -190,6 +203,7 @@ def _header(dataset: DatasetReader, path: str, crs: CRS | None) -> RasterHeader:
         tags=dict(dataset.tags()),
         gcps=tuple(gcps),
         gcp_crs=gcp_crs,
+        has_mask=any(flags == [MaskFlags.per_dataset] for flags in dataset.mask_flag_enums),
     )
 
 
@@ -276,6 +290,9 @@ class RasterPixels:
         dataset = self._dataset(path)
         try:
             with fenced_gdal(self.options):
+                if indexes == [MASK]:
+                    mask: npt.NDArray[Any] = dataset.dataset_mask(window=window)
+                    return mask[None]
                 array: npt.NDArray[Any] = dataset.read(indexes, window=window)
         except (RasterioError, OSError) as error:
             raise SceneError(

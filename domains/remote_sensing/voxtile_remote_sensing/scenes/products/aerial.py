@@ -60,5 +60,6 @@ class NaipReader:
             datetime=f"{day[:4]}-{day[4:6]}-{day[6:]}",
             bands=tuple(bands),
             pixels=RasterPixels(ref.root, ref.options),
+            masks=header.own_masks(range(1, len(bands) + 1)),
             licence=sensor.licence,
         )

@@ -28,7 +28,8 @@ def custom_model(spec: str, device: torch.device) -> EvaluationModel:
         device: where it shall run.
 
     Raises:
-        ConfigError: there is no such class, it cannot be made, or it lacks what evaluation calls.
+        ConfigError: there is no such class, it cannot be made, it lacks what evaluation calls, or gives no vector
+            for each image and each text.
         CheckpointError: transformers cannot load it.
     """
     path, _, argument = spec.partition(":")
@@ -51,6 +52,7 @@ def custom_model(spec: str, device: torch.device) -> EvaluationModel:
     for name, value in (("name", f"{CUSTOM}{spec}"), ("fact_names", ())):
         if not hasattr(model, name):
             setattr(model, name, value)
+    _try(cast(EvaluationModel, model), path)
     return cast(EvaluationModel, model)
 
 
@@ -82,3 +84,22 @@ def _require(model: object, path: str) -> None:
         )
     if not hasattr(cast(EvaluationModel, model).preset, "to_config"):
         raise ConfigError(f"the preset of {path} is no voxtile preset; use e.g. voxtile.data.ImagePreset")
+
+
+def _try(model: EvaluationModel, path: str) -> None:
+    """Refuse a model that does not give two images and two texts four vectors of one width."""
+    try:
+        with torch.inference_mode():
+            images = model.encode_images(torch.zeros(2, model.preset.channels, *model.preset.grid))
+            found = [list(part.shape) for part in (images, model.encode_texts(["a", "b"]))]
+    except Exception as error:  # the user's own code raises anything
+        reason = " ".join(f"{type(error).__name__}: {error}".split())[:300]
+        raise ConfigError(
+            f"{path} cannot encode two black images and two texts ({reason}); try encode_images and encode_texts in "
+            "Python"
+        ) from error
+    if not (found[0] == found[1] and len(found[0]) == 2 and found[0][0] == 2):
+        raise ConfigError(
+            f"{path} gives two images vectors of shape {found[0]} and two texts those of shape {found[1]}; give one "
+            "vector of the same width for each image and each text"
+        )

@@ -40,6 +40,18 @@ class Broken:
     def encode_texts(self, texts):
         return texts
 
+class Wide(Mean):
+    def encode_texts(self, texts):
+        return torch.ones(len(texts), 5)
+
+class Few(Mean):
+    def encode_images(self, images):
+        return super().encode_images(images)[1:]
+
+class Fails(Mean):
+    def encode_texts(self, texts):
+        return self.tokens(texts)
+
 number = 3
 """
 
@@ -71,6 +83,9 @@ def test_a_class_of_transformers_gives_what_its_folder_gives(tmp_path):
     [
         ("class:own_models.Deaf", "was not called, since it lacks encode_texts; give it"),
         ("class:own_models.Broken", "no weights at hand"),
+        ("class:own_models.Wide", r"two images vectors of shape \[2, 3\] and two texts those of shape \[2, 5\]; give"),
+        ("class:own_models.Few", r"of shape \[1, 3\] and"),
+        ("class:own_models.Fails", "cannot encode two black images and two texts .*no attribute 'tokens'"),
         ("class:own_models.number", "is no class"),
         ("class:own_models.Nothing", "cannot be imported"),
         ("class:not_here.Nothing", "install its package"),

@@ -97,14 +97,14 @@ def test_versions_and_addenda(tmp_path):
 
 def test_what_is_not_read_is_named_without_a_word_of_it(tmp_path):
     secret = section("", "Secretword")
-    pdf = "<nonXMLBody><text mediaType='application/rtf' representation='B64'>e1xydGY=</text></nonXMLBody>"
+    word = "<nonXMLBody><text mediaType='application/msword' representation='B64'>0M8R4KGxGuE=</text></nonXMLBody>"
     bomb = "<?xml version='1.0'?><!DOCTYPE l [<!ENTITY a 'Secretword'>]><ClinicalDocument xmlns='urn:hl7-org:v3'>&a;"
     told = {
         "unsigned": (document(secret, signed=""), "not-final"),
         "cut": (document(secret)[:-40], "unreadable-report"),
         "bomb": (bomb + "</ClinicalDocument>", "unreadable-report"),
         "empty": (document(), "no-text"),
-        "rtf": (document(body=pdf), "unsupported-form"),
+        "word": (document(body=word), "unsupported-form"),
         "stranger": (document(secret, study="1.2.3.4.5", accession="B7"), "no-study"),
         "other": ("<?xml version='1.0'?><ClinicalDocument><a/></ClinicalDocument>", "not-a-report"),
     }

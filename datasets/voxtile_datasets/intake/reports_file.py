@@ -200,6 +200,7 @@ def read_reports(path: Path, reader: PlanReader | None = None) -> Reports:
     """
     # Late: workers take no more of this module than `raw_captions`.
     from voxtile_datasets.deidentification.scrub import clean_control_characters
+    from voxtile_datasets.intake.plain_text import plain_text
     from voxtile_datasets.intake.tables import check_cells, read_table
 
     table = read_table(path, reader)
@@ -220,7 +221,7 @@ def read_reports(path: Path, reader: PlanReader | None = None) -> Reports:
     for index, text in enumerate(texts.values):
         if index in torn:
             continue
-        cleaned = clean_control_characters(text).strip()
+        cleaned = plain_text(clean_control_characters(text)).strip()
         if len(cleaned) > MAX_TEXT:
             too_long.append(index + 1)
             continue
@@ -303,6 +304,8 @@ def _column(table: pa.Table, names: Sequence[str]) -> _Column | None:
 
 
 def _texts(table: pa.Table, path: Path) -> _Column:
+    from voxtile_datasets.intake.plain_text import plain_text  # late, as in `read_reports`
+
     whole = _column(table, TEXT_COLUMNS)
     if whole is not None:
         return whole
@@ -311,5 +314,8 @@ def _texts(table: pa.Table, path: Path) -> _Column:
         raise InputError(
             f"'{path}' has no column 'text' (nor 'findings' and 'impression'); {_told_columns(table, _KNOWN)}"
         )
-    joined = ["\n".join(part for part in parts if part) for parts in zip(*(s.values for s in sections), strict=True)]
+    joined = [
+        "\n".join(plain_text(part) for part in parts if part)
+        for parts in zip(*(s.values for s in sections), strict=True)
+    ]
     return _Column(joined, frozenset().union(*(section.torn for section in sections)))

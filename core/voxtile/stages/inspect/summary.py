@@ -12,9 +12,9 @@ import duckdb
 from voxtile.bounded_text import read_json
 from voxtile.corpus.confidentiality import Confidentiality, shared_by, stated_in, told_codes
 from voxtile.corpus.reader import Corpus
-from voxtile.corpus.repeated_series import ADVICE, repeated_series
 from voxtile.corpus.schema import OVERVIEW
 from voxtile.corpus.shards.memory_maps import shard_sizes
+from voxtile.stages.inspect.repeated_series import ADVICE, repeated_series
 
 SPLIT_ORDER = ("train", "val", "test")
 TEXTS_KEEP = "identifiers are masked in texts by rules, which miss a few (docs/de-identification.md)"
@@ -353,12 +353,9 @@ def _checks(connection: duckdb.DuckDBPyConnection) -> list[Check]:
     checks = [
         Check(not count, f"{count:,} {problem}; {advice}" if count else fine) for count, problem, advice, fine in found
     ]
+    checks = [*checks, *_of_several_people(connection)]
     again = repeated_series(connection)
-    return [
-        *checks,
-        *_of_several_people(connection),
-        *([Check(False, f"{again:,} series are there more than once: {ADVICE}")] if again else []),
-    ]
+    return [*checks, Check(False, f"{again:,} series are there more than once: {ADVICE}")] if again else checks
 
 
 def _of_several_people(connection: duckdb.DuckDBPyConnection) -> list[Check]:

@@ -220,7 +220,7 @@ def _say_what_stays(tree: DicomTree, source: Path, *, texts: bool, reports: bool
 def _say_what_repeats(corpus: Path) -> None:
     """Say how many series an earlier run found other files of."""
     from voxtile.corpus.reader import Corpus
-    from voxtile.corpus.repeated_series import ADVICE, repeated_series
+    from voxtile.stages.inspect.repeated_series import ADVICE, repeated_series
 
     with closing(Corpus(corpus).connection()) as connection:
         if count := repeated_series(connection):

@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element, ParseError
 
+from voxtile_datasets.intake.plain_text import RTF, plain_text
 from voxtile_medical.report_files.document import Document, NotReadError, Status, digits, said
 from voxtile_medical.report_files.pdf import text_of_pdf
 
@@ -154,11 +155,13 @@ def _lines(text: Element) -> str:
 
 
 def _other(text: Element) -> str:
-    """A body that is no XML: plain text, or base64 of a PDF or of text."""
+    """A body that is no XML: plain text, or base64 of a PDF, of RTF or of text."""
     kind, content = str(text.get("mediaType") or "text/plain").casefold(), "".join(text.itertext())
     if text.get("representation") != "B64":
         if kind != "text/plain":
-            raise NotReadError("unsupported-form", "the body of the clinical document is neither plain text nor PDF")
+            raise NotReadError(
+                "unsupported-form", "the body of the clinical document is neither plain text, RTF nor PDF"
+            )
         return content.strip()
     try:
         raw = base64.b64decode(content, validate=False)
@@ -166,9 +169,9 @@ def _other(text: Element) -> str:
         raise NotReadError("unreadable-report", "the base64 of the document is damaged; export it again") from error
     if raw.startswith(b"%PDF"):
         return text_of_pdf(raw)
-    if kind == "text/plain":
-        return raw.decode("utf-8", "replace").strip()
-    raise NotReadError("unsupported-form", "the body of the clinical document is neither plain text nor PDF")
+    if raw.startswith(RTF) or kind == "text/plain":
+        return plain_text(raw.decode("utf-8", "replace")).strip()
+    raise NotReadError("unsupported-form", "the body of the clinical document is neither plain text, RTF nor PDF")
 
 
 def _code(element: Element) -> str:

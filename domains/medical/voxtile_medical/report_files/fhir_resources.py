@@ -6,10 +6,10 @@ import base64
 import binascii
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from html.parser import HTMLParser
 from typing import Any, TypeAlias
 
 from voxtile.bounded_text import load_json
+from voxtile_datasets.intake.plain_text import RTF, plain_text, without_html
 from voxtile_medical.report_files.document import Document, NotReadError, Status, digits, said
 from voxtile_medical.report_files.pdf import text_of_pdf
 
@@ -24,7 +24,6 @@ _STATUS: dict[str, Status] = {
     "cancelled": "void",
     "entered-in-error": "void",
 }
-_BLOCKS = frozenset({"br", "div", "h1", "h2", "h3", "h4", "h5", "h6", "li", "p", "table", "tr", "ul", "ol"})
 
 
 def fhir_reports(content: bytes) -> Iterator[Document | NotReadError]:
@@ -200,12 +199,14 @@ def _attached(attachment: Resource) -> str:
         ) from error
     if content.startswith(b"%PDF"):
         text = text_of_pdf(content)
+    elif content.startswith(RTF):
+        text = plain_text(_decoded(content))
     elif kind in ("text/html", "application/xhtml+xml"):
-        text = _without_markup(_decoded(content))
+        text = without_html(_decoded(content))
     elif kind.startswith("text/") and kind != "text/rtf":
         text = _decoded(content)
     else:
-        raise NotReadError("unsupported-form", "the presented form is neither plain text, HTML nor PDF")
+        raise NotReadError("unsupported-form", "the presented form is neither plain text, HTML, RTF nor PDF")
     if not text.strip():
         raise NotReadError("no-text", "the presented form holds no text")
     return text.strip()
@@ -216,33 +217,3 @@ def _decoded(content: bytes) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
         return content.decode("cp1252", "replace")
-
-
-class _Lines(HTMLParser):
-    """The text of a page, with a line for each block."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.parts: list[str] = []
-        self._hidden = 0
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        """A block begins a line."""
-        self._hidden += tag in ("script", "style", "head")
-        self.parts += ["\n"] if tag in _BLOCKS else []
-
-    def handle_endtag(self, tag: str) -> None:
-        """So does what follows it."""
-        self._hidden -= tag in ("script", "style", "head")
-        self.parts += ["\n"] if tag in _BLOCKS else []
-
-    def handle_data(self, data: str) -> None:
-        """Text, unless no browser shows it."""
-        self.parts += [] if self._hidden > 0 else [data]
-
-
-def _without_markup(page: str) -> str:
-    lines = _Lines()
-    lines.feed(page)
-    lines.close()
-    return "\n".join(filter(None, (" ".join(line.split()) for line in "".join(lines.parts).split("\n"))))

@@ -10,6 +10,7 @@ from typing import Any
 
 import hl7
 
+from voxtile_datasets.intake.plain_text import RTF, plain_text
 from voxtile_medical.report_files.document import Document, NotReadError, Status, digits, said
 from voxtile_medical.report_files.pdf import text_of_pdf
 
@@ -153,7 +154,7 @@ def _texts(message: Any, observations: list[Any]) -> tuple[str, str]:  # noqa: A
         if not sections or sections[-1][0] != heading:
             sections.append((heading, []))
         sections[-1][1].append(line)
-    parts = [(heading, "\n".join(lines)) for heading, lines in sections]
+    parts = [(heading, plain_text("\n".join(lines))) for heading, lines in sections]
     body = "\n\n".join(f"{heading}:\n{text}" if heading else text for heading, text in parts if heading != "Addendum")
     return body, "\n".join(text for heading, text in parts if heading == "Addendum")
 
@@ -183,7 +184,7 @@ def _value(message: Any, observation: Any) -> str:  # noqa: ANN401
 
 
 def _encapsulated(value: str) -> str:
-    """Text of an encapsulated document (data type ED): base64 of a PDF or of plain text."""
+    """Text of an encapsulated document (data type ED): base64 of a PDF, of RTF or of plain text."""
     parts = (value.split("^") + [""] * 5)[:5]
     what = f"{parts[1]} {parts[2]}".casefold()
     if parts[3].casefold() != "base64":
@@ -194,9 +195,9 @@ def _encapsulated(value: str) -> str:
         raise NotReadError("unreadable-report", "the base64 of the HL7 message is damaged; export it again") from error
     if content.startswith(b"%PDF"):
         return text_of_pdf(content)
-    if "plain" in what or "text" in what:
+    if content.startswith(RTF) or "plain" in what or "text" in what:
         return content.decode("utf-8", "replace").strip()
-    raise NotReadError("unsupported-form", "a document in an HL7 message that is neither PDF nor plain text")
+    raise NotReadError("unsupported-form", "a document in an HL7 message that is neither PDF, RTF nor plain text")
 
 
 def _decoded(raw: bytes) -> str:

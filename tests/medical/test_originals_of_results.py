@@ -1,5 +1,6 @@
 """`extract --to dicom-sr|dicom-seg --originals`: results never go into the study of another patient."""
 
+import json
 import shutil
 
 import pydicom
@@ -57,3 +58,42 @@ def test_pixels_that_were_changed_are_known_by_the_key_alone(archive, tmp_path):
     shutil.move(corpus.with_name("corpus.sources.parquet"), tmp_path / "vault.parquet")
     with pytest.raises(InputError, match="have the key map beside the corpus"):
         extract_sample(corpus, samples["0"], to="dicom-sr", out=tmp_path / "again.dcm", originals=scans / "0")
+
+
+@pytest.fixture
+def films(tmp_path):
+    """Three radiographs of a size, of which two are of one series, converted, and a finding of each."""
+    assert main(["phantom", "cxr", str(tmp_path / "phantom"), "--n", "3", "--seed", "8"]) == 0
+    first, second, third = sorted((tmp_path / "phantom" / "dicom").glob("*.dcm"))
+    lateral = pydicom.dcmread(first)
+    lateral.SOPInstanceUID = lateral.file_meta.MediaStorageSOPInstanceUID = f"{lateral.SOPInstanceUID}.2"
+    lateral.PhotometricInterpretation = "MONOCHROME1"
+    lateral.save_as(second)
+    corpus = tmp_path / "films"
+    assert main(["convert", "dicom", str(first.parent), str(corpus), *INLINE]) == 0
+    rows = Corpus(corpus).table("samples").to_pylist()
+    finding = {"concept": "pneumothorax", "polarity": "present", "source": "reports@1"}
+    append_rows(corpus, "facts", "found", [{"uid": row["uid"], **finding} for row in rows])
+    keys = KeyMap.for_corpus(corpus)
+    marks = {keys.hash("instance", pydicom.dcmread(path).SOPInstanceUID): path for path in (first, second, third)}
+    return corpus, {marks[json.loads(row["attributes"])["instance"]]: row["uid"] for row in rows}
+
+
+def test_a_report_of_a_radiograph_refers_to_that_picture_alone(films, tmp_path):
+    corpus, samples = films
+    assert len(samples) == 3
+    for path, uid in samples.items():
+        out = tmp_path / f"{uid}.dcm"
+        extract_sample(corpus, uid, to="dicom-sr", out=out, originals=path.parent)
+        report, film = pydicom.dcmread(out), pydicom.dcmread(path)
+        [series] = report.CurrentRequestedProcedureEvidenceSequence[0].ReferencedSeriesSequence
+        assert [item.ReferencedSOPInstanceUID for item in series.ReferencedSOPSequence] == [film.SOPInstanceUID]
+        assert (report.PatientID, report.StudyInstanceUID) == (film.PatientID, film.StudyInstanceUID)
+
+
+def test_another_patients_radiograph_is_refused(films, tmp_path):
+    corpus, samples = films
+    (first, uid), *others = sorted(samples.items())
+    first.unlink()
+    with pytest.raises(InputError, match=r"2 pictures of 64 × 88 pixels, of which 0 .* of the one picture"):
+        extract_sample(corpus, uid, to="dicom-sr", out=tmp_path / "sr.dcm", originals=others[0][0].parent)

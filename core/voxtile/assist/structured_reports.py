@@ -86,7 +86,7 @@ class StructuredReports:
     ) -> tuple[dict[int, tuple[Path, int]], list[Path]]:
         """Segments of claims by their number, and the files that hold them."""
         shown = {n: place for n, place in enumerate(places) if place is not None and place.mask.any()}
-        if not shown:
+        if not shown or "Z" not in sample.meta["axes"]:  # a picture has no frame of reference to draw in
             return {}, []
         drawn = {"algorithm": "AUTOMATIC", "software": f"voxtile {voxtile.__version__}"}
         segments = [

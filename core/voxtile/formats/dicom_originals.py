@@ -1,4 +1,4 @@
-"""The DICOM series that a sample was converted from, among the files of a folder."""
+"""The DICOM series, or the one picture, that a sample was converted from, among the files of a folder."""
 
 from __future__ import annotations
 
@@ -42,16 +42,19 @@ def original_series(folder: Path, sample: StoredSample, root: Path) -> list[Data
     Raises:
         InputError: the series is not there, or several are.
     """
-    series = _series_in(folder)
-    sizes = sorted(sample.meta["shape"])
-    fitting = {uid: s for uid, s in series.items() if sorted([_planes(s), int(s[0].Rows), int(s[0].Columns)]) == sizes}
+    is_picture = "Z" not in sample.meta["axes"]
+    series = _pictures_in(folder) if is_picture else _series_in(folder)
+    sizes = sorted(size for axis, size in zip(sample.meta["axes"], sample.meta["shape"], strict=True) if axis in "ZYX")
+    fitting = {uid: s for uid, s in series.items() if _sizes(s, is_picture) == sizes}
     own = [s for uid, s in fitting.items() if _is_marked(uid, s, sample, root)]
     own = own or [s for s in fitting.values() if _has_pixels_of(s, sample)]
     if len(own) != 1:
         raise InputError(
-            f"'{folder}' holds {len(fitting)} series of {' × '.join(map(str, sizes))} voxels, of which {len(own)} "
-            f"have the pixels of sample {sample.meta['uid']}; give the folder of the one series that it was converted "
-            "from, and have the key map beside the corpus where its pixels were changed"
+            f"'{folder}' holds {len(fitting)} {'pictures' if is_picture else 'series'} of "
+            f"{' × '.join(map(str, sizes))} {'pixels' if is_picture else 'voxels'}, of which {len(own)} "
+            f"have the pixels of sample {sample.meta['uid']}; give the folder of the one "
+            f"{'picture' if is_picture else 'series'} that it was converted from, and have the key map beside the "
+            "corpus where its pixels were changed"
         )
     for original in own[0]:
         missing = [name for name in _IDENTIFIERS if not original.get(name)]
@@ -69,18 +72,33 @@ def original_series(folder: Path, sample: StoredSample, root: Path) -> list[Data
 
 
 def _series_in(folder: Path) -> dict[str, list[Dataset]]:
+    series: dict[str, list[Dataset]] = defaultdict(list)
+    for dataset in _images_in(folder):
+        if "ImagePositionPatient" in dataset or "SharedFunctionalGroupsSequence" in dataset:
+            series[str(dataset.get("SeriesInstanceUID", ""))].append(dataset)
+    return series
+
+
+def _pictures_in(folder: Path) -> dict[str, list[Dataset]]:
+    """Radiographs and the like, which are a sample each: by the UID of the instance."""
+    return {str(dataset.get("SOPInstanceUID") or dataset.filename): [dataset] for dataset in _images_in(folder)}
+
+
+def _images_in(folder: Path) -> Iterator[Dataset]:
     import pydicom
     from pydicom.errors import InvalidDicomError
 
-    series: dict[str, list[Dataset]] = defaultdict(list)
     for path in sorted(p for p in folder.rglob("*") if p.is_file()):
         try:
             dataset = pydicom.dcmread(path, stop_before_pixels=True)
         except (InvalidDicomError, OSError):
             continue
-        if "Rows" in dataset and ("ImagePositionPatient" in dataset or "SharedFunctionalGroupsSequence" in dataset):
-            series[str(dataset.get("SeriesInstanceUID", ""))].append(dataset)
-    return series
+        if "Rows" in dataset:
+            yield dataset
+
+
+def _sizes(series: Sequence[Dataset], is_picture: bool) -> list[int]:
+    return sorted([*([] if is_picture else [_planes(series)]), int(series[0].Rows), int(series[0].Columns)])
 
 
 def _planes(series: Sequence[Dataset]) -> int:
@@ -89,11 +107,15 @@ def _planes(series: Sequence[Dataset]) -> int:
 
 
 def _is_marked(uid: str, series: Sequence[Dataset], sample: StoredSample, root: Path) -> bool:
-    """Whether the mark of a sample's series is made of this UID (and, where patients share it, of the patient)."""
-    mark = json.loads(sample.meta.get("attributes") or "{}").get("series")
+    """Whether a sample's mark of its series is made of this UID (and, where patients share it, of the patient).
+
+    That of a picture is of its instance, since a series may hold several.
+    """
+    kind = "series" if "Z" in sample.meta["axes"] else "instance"
+    mark = json.loads(sample.meta.get("attributes") or "{}").get(kind)
     names = (uid, f"{uid}\0{series[0].get('PatientID', '')}")
     keys = key_map_path(root)
-    hashed = [KeyMap(keys).hash("series", name) for name in names] if keys.is_file() else []
+    hashed = [KeyMap(keys).hash(kind, name) for name in names] if keys.is_file() else []
     return bool(uid) and mark in (*names, *hashed)
 
 

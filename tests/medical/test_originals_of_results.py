@@ -67,7 +67,7 @@ def films(tmp_path):
     first, second, third = sorted((tmp_path / "phantom" / "dicom").glob("*.dcm"))
     lateral = pydicom.dcmread(first)
     lateral.SOPInstanceUID = lateral.file_meta.MediaStorageSOPInstanceUID = f"{lateral.SOPInstanceUID}.2"
-    lateral.PhotometricInterpretation = "MONOCHROME1"
+    lateral.PhotometricInterpretation, lateral.PixelData = "MONOCHROME1", (lateral.pixel_array // 2).tobytes()
     lateral.save_as(second)
     corpus = tmp_path / "films"
     assert main(["convert", "dicom", str(first.parent), str(corpus), *INLINE]) == 0

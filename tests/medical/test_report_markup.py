@@ -46,6 +46,7 @@ PAGE = "<p>FINDINGS:<br>No effusion.<br>5&nbsp;mm nodule.</p><p>Seen by Dr. M&uu
         ("FINDINGS:\nNo effusion.<br>IMPRESSION:\nNone, <5 mm.", "FINDINGS:\nNo effusion.\nIMPRESSION:\nNone, <5 mm."),
         ("<table><tr><td>Lung</td><td>clear</td></tr></table>", "Lung clear"),
         ("M&uuml;ller, &lt;5 mm", "Müller, <5 mm"),
+        (r"No effusion.\r\nKaputnik was told.\nNone.", "No effusion.\nKaputnik was told.\nNone."),
         (r"No effusion.\.br\No mass.", "No effusion.\nNo mass."),
     ],
 )
@@ -53,7 +54,9 @@ def test_markup_becomes_plain_text(text, expected):
     assert plain_text(text) == expected
 
 
-@pytest.mark.parametrize("text", ["p<0.05, 3>2; a<b and c>d", "R & D; AT&T", "{not rtf}", "size < p > 5", "a\n\n  b"])
+@pytest.mark.parametrize(
+    "text", ["p<0.05, 3>2; a<b and c>d", "R & D; AT&T", "{not rtf}", "size < p > 5", "a\n\n  b", "1\n\\not a break"]
+)
 def test_other_texts_stay_as_they_are(text):
     assert plain_text(text) == text
 

@@ -19,6 +19,7 @@ _TAGS = re.compile(
 )
 _BREAKS_ALONE = re.compile(r"<(?!/?(?:br|b|i|u|strong|em|font|span|sup|sub)\b)/?[a-z]", re.IGNORECASE)
 _ENTITY = re.compile(r"&(?:[a-z]{2,8}\d?|#\d{2,6}|#x[0-9a-f]{2,5});", re.IGNORECASE)
+_WRITTEN_BREAK = re.compile(r"(?:\\r)?\\n")  # two signs, as programs print text; `nSmith` would be a word
 _HL7_BREAK = re.compile(r"\\\.br\\", re.IGNORECASE)
 
 _RTF = re.compile(
@@ -55,10 +56,12 @@ RTF = b"{\\rtf"  # how such a document begins
 
 
 def plain_text(text: str) -> str:
-    """A report's text without RTF, HTML and line breaks of HL7; any other text as it is."""
+    """A report's text without RTF, HTML and line breaks that are written as signs; any other text as it is."""
     start = text.find("{\\rtf")
     if start >= 0:
         return f"{text[:start]}{_without_rtf(text[start:])}".strip()
+    if "\n" not in text:
+        text = _WRITTEN_BREAK.sub("\n", text)
     if _TAGS.search(text):
         return without_html(text if _BREAKS_ALONE.search(text) else text.replace("\n", "<br>"))
     text = _HL7_BREAK.sub("\n", text)

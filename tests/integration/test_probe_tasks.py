@@ -131,7 +131,7 @@ LONG = "medical/ct-findings-few-shot"
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.sweep if n == LONG else ()) for n in TASKS])
 def test_it_runs_from_pixels_to_rows(name, corpora, monkeypatch):
     kind = TASKS[name]
-    monkeypatch.setattr(command, "load_task", lambda name: lighter(load_task(name)))
+    monkeypatch.setattr(command, "load_tasks", lambda names: [lighter(load_task(name)) for name in names])
     evaluation = evaluate_model(Eight(kind), "eight", corpora[kind], [name], Options(replicates=100))
     task, result = load_task(name), evaluation.results[0]
     assert {row.kind for row in result.rows} == {"model", "trivial", "shuffled"}

@@ -22,7 +22,7 @@ from voxtile.evaluation.options import checked_options
 from voxtile.evaluation.results import Evaluation, prepare_folder
 from voxtile.evaluation.run import evaluate_model, report
 from voxtile.evaluation.tasks.choices import checked_changes, checked_protocols, checked_scorers
-from voxtile.evaluation.tasks.file import load_task
+from voxtile.evaluation.tasks.file import load_tasks
 from voxtile.evaluation.terminal import print_evaluation
 
 if TYPE_CHECKING:
@@ -150,8 +150,7 @@ def evaluate(
             scorers=checked_scorers(_listed("scorers", scorers)),
             allow_leakage=allow_leakage,
         )
-        for name in tasks:
-            load_task(name)  # a typing error should not cost the time to load a model
+        load_tasks(tasks)  # a typing error should not cost the time to load a model
         if not isinstance(corpus, Corpus | str | os.PathLike):
             raise ConfigError(f"corpus is a folder, or what voxtile.open_corpus gives, not {corpus!r:.80}")
         opened = corpus if isinstance(corpus, Corpus) else open_corpus(corpus)

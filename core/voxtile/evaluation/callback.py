@@ -13,7 +13,7 @@ from voxtile.errors import ConfigError
 from voxtile.evaluation.options import checked_options
 from voxtile.evaluation.results import Evaluation, prepare_folder
 from voxtile.evaluation.run import evaluate_model, report
-from voxtile.evaluation.tasks.file import load_task
+from voxtile.evaluation.tasks.file import load_tasks
 from voxtile.inference.load import from_module
 from voxtile.training.module import ContrastiveModule
 
@@ -56,8 +56,7 @@ class EvaluateCallback(pl.Callback):
 
     def _evaluate(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         if getattr(trainer, "fast_dev_run", False):
-            for task in self.tasks:
-                load_task(task)
+            load_tasks(self.tasks)
             return
         out = Path(self.out) if self.out else Path(trainer.log_dir or trainer.default_root_dir) / "evaluate"
         prepare_folder(out)

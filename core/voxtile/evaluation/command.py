@@ -16,7 +16,7 @@ from voxtile.corpus.remote.address import parse_address
 from voxtile.errors import ConfigError
 from voxtile.evaluation.options import Options, checked_options
 from voxtile.evaluation.tasks.choices import RERANK, checked_changes, checked_protocols, checked_scorers
-from voxtile.evaluation.tasks.file import load_task
+from voxtile.evaluation.tasks.file import load_tasks
 from voxtile.inference.names import check_model_name
 from voxtile.models.flattening import RED_GREEN_BLUE, SLICES, Flattening
 
@@ -110,8 +110,7 @@ def evaluate(
         raise ConfigError(
             "no task was named; for example: voxtile evaluate MODEL medical/ct-findings --corpus … --out …"
         )
-    for task in tasks:
-        load_task(task)  # a typing error should not cost the time to load a model
+    load_tasks(tasks)  # a typing error should not cost the time to load a model
     console = Console(quiet=True) if json else output()
     specs = [model, *_listed(also)]
     with ExitStack() as held:

@@ -21,7 +21,7 @@ from voxtile.evaluation.report.tables import latex, rows_csv
 from voxtile.evaluation.result import Result
 from voxtile.evaluation.results import Evaluation, joined, write_results, write_text
 from voxtile.evaluation.tasks.choices import PROTOCOLS
-from voxtile.evaluation.tasks.file import load_task
+from voxtile.evaluation.tasks.file import load_tasks
 from voxtile.evaluation.tasks.kind import task_kind
 from voxtile.evaluation.tasks.task import Task
 from voxtile.evaluation.terminal import print_evaluation, print_summary
@@ -43,7 +43,7 @@ def evaluate_model(
         tasks: names or paths.
         options: how.
     """
-    results = tuple(_completed(load_task(task), model, corpus, options) for task in tasks)
+    results = tuple(_completed(task, model, corpus, options) for task in load_tasks(tasks))
     leakage = check_leakage(model, corpus, results, allowed=options.allow_leakage)
     return Evaluation(
         model=model.name,

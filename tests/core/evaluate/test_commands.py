@@ -33,6 +33,22 @@ def arguments(corpus: Corpus, task: Path, out: Path, *more: str) -> list[str]:
     return ["evaluate", "m.ckpt", str(task), "--corpus", str(corpus.roots[0]), "--out", str(out), *more]
 
 
+def test_two_tasks_of_one_name_are_refused_before_a_model_is_loaded(offered, block_corpus, task_path, tmp_path, capsys):
+    """Their figures would stand under one name, and `voxtile compare` would take them for one."""
+    (tmp_path / "other").mkdir()
+    other = tmp_path / "other" / task_path.name
+    other.write_text("title: Others\n" + task_path.read_text())
+    for second in (task_path, other):
+        assert main(arguments(block_corpus, task_path, tmp_path / "out", str(second))) == 2
+        said = " ".join(capsys.readouterr().err.split())
+        assert "two tasks of one report are called 'blocks'; name each task once, and give files of one name" in said
+    assert not offered
+    other.write_text("name: others\n" + task_path.read_text())
+    assert main(arguments(block_corpus, task_path, tmp_path / "out", str(other), "--bootstrap", "100")) == 0
+    rows = json.loads((tmp_path / "out" / "results.json").read_text())["rows"]
+    assert {row["task"] for row in rows} == {"blocks", "others"}
+
+
 def test_the_command_writes_the_report(offered, block_corpus, task_path, tmp_path, capsys):
     options = ("--bootstrap", "100", "--batch-size", "16", "--seed", "3")
     assert main(arguments(block_corpus, task_path, tmp_path / "new" / "report", *options)) == 0

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +27,22 @@ def load_task(name: str) -> Task:
     path = resolve(name, kind="task")
     content = _read(path, "task file")
     return parse_task(content, where=Place(str(path)), name=path.stem if path == Path(name) else name)
+
+
+def load_tasks(names: Sequence[str]) -> tuple[Task, ...]:
+    """Read several tasks for one report, whose rows say by name which is which.
+
+    Raises:
+        ConfigError: as `load_task`, or two tasks of one name.
+    """
+    tasks = tuple(load_task(name) for name in names)
+    told = [task.name for task in tasks]
+    if again := next((name for name in told if told.count(name) > 1), None):
+        raise ConfigError(
+            f"two tasks of one report are called '{again}'; name each task once, and give files of one name a 'name' "
+            "of their own"
+        )
+    return tasks
 
 
 def parse_task(content: object, *, where: Place | str, name: str) -> Task:

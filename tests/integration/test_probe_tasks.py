@@ -14,7 +14,7 @@ from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
 from voxtile.data.presets.image import ImagePreset
 from voxtile.data.presets.volume import VolumePreset
-from voxtile.evaluation import command
+from voxtile.evaluation import run
 from voxtile.evaluation.kinds.probe.task import ProbeTask
 from voxtile.evaluation.options import Options
 from voxtile.evaluation.run import evaluate_model
@@ -131,7 +131,7 @@ LONG = "medical/ct-findings-few-shot"
 @pytest.mark.parametrize("name", [pytest.param(n, marks=pytest.mark.sweep if n == LONG else ()) for n in TASKS])
 def test_it_runs_from_pixels_to_rows(name, corpora, monkeypatch):
     kind = TASKS[name]
-    monkeypatch.setattr(command, "load_tasks", lambda names: [lighter(load_task(name)) for name in names])
+    monkeypatch.setattr(run, "load_tasks", lambda names: [lighter(load_task(name)) for name in names])
     evaluation = evaluate_model(Eight(kind), "eight", corpora[kind], [name], Options(replicates=100))
     task, result = load_task(name), evaluation.results[0]
     assert {row.kind for row in result.rows} == {"model", "trivial", "shuffled"}

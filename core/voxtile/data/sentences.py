@@ -7,8 +7,9 @@ from collections.abc import Iterator
 
 # After these a full stop never ends a sentence.
 _TITLES = frozenset(
-    ["dr", "mr", "mrs", "ms", "prof", "st", "vs", "e.g", "i.e", "cf", "approx", "aprox", "ca", "fig", "figs", "resp"]
-)
+    ["dr", "mr", "mrs", "ms", "prof", "st", "vs", "e.g", "i.e", "cf", "approx", "aprox", "ca", "fig", "figs", "resp",
+     "bzw", "evtl", "ggf", "inkl", "insb", "vgl", "sra", "dhr"]
+)  # fmt: skip
 _NUMBERED = frozenset(["no", "nr", "min", "max", "avg", "ver", "vol"])  # abbreviations only before a number
 # Abbreviations only before a lower-case letter.
 _SHORTENED = re.compile(
@@ -25,7 +26,9 @@ _KNOWN_TITLE = re.compile(
     re.MULTILINE | re.IGNORECASE,
 )
 _BULLET = re.compile(r"^[ \t]*(?:[-*•·–]|\(?\d{1,2}[.)])[ \t]+", re.MULTILINE)
-_STOP = re.compile(r"([.!?]+)([\"')\]]*)(\s+|$)|\n[ \t]*\n|;\s*\n")
+# Stops of Arabic, Urdu and Hindi; those of Chinese and Japanese need no space behind them.
+_STOP = re.compile(r"([.!?؟۔।]+)([\"')\]]*)(\s+|$)|[。！？｡]+[」』”’）]*\s*|\n[ \t]*\n|;\s*\n")
+_GERMAN_MONTH = re.compile(r"(?:Jan|Feb|Mär|Apr|Mai\b|Jun|Jul|Aug|Sep|Okt|Nov|Dez)\w*\b")  # "am 3. März 2020"
 _LETTER = re.compile(r"[^\W\d_]")
 
 
@@ -75,7 +78,18 @@ def _ends_sentence(text: str, stop: re.Match[str]) -> bool:
     word = words[-1].lstrip("([\"'").lower() if words else ""
     if word in _TITLES or (word in _NUMBERED and following.isdigit()) or _is_initial(words):
         return False
+    if word.isdecimal() and _GERMAN_MONTH.match(text, stop.end()):
+        return False
+    if len(word) == 1 and word.isalpha() and _is_of_letters(words, text[stop.end() : stop.end() + 2]):
+        return False
     return not (following.islower() and _SHORTENED.fullmatch(word))
+
+
+def _is_of_letters(words: list[str], following: str) -> bool:
+    """Whether a letter is of an abbreviation of several, as German has them: "V. a.", "Z. n.", "z. B."."""
+    before = words[-2] if len(words) > 1 else ""
+    pair = len(before) == 2 and before[0].isalpha() and before[1] == "."
+    return pair or (following[:1].isalpha() and following[1:] == ".")
 
 
 def _is_initial(words: list[str]) -> bool:

@@ -20,6 +20,14 @@ from voxtile.data.sentences import split_sentences
         ("the ant. mediastinum is clear. no mass", ["the ant. mediastinum is clear.", "no mass"]),
         ("Dr. J. R. Smith read it. Done.", ["Dr. J. R. Smith read it.", "Done."]),
         (
+            "Kein Erguss. V. a. Pneumonie. Z. n. OP am 3. März 2020.",
+            ["Kein Erguss.", "V. a. Pneumonie.", "Z. n. OP am 3. März 2020."],
+        ),
+        ("双肺清晰。未见气胸！有积液？（无）", ["双肺清晰。", "未见气胸！", "有积液？", "（无）"]),
+        ("気胸なし｡胸水なし。", ["気胸なし｡", "胸水なし。"]),
+        ("هل يوجد انصباب؟ لا.", ["هل يوجد انصباب؟", "لا."]),
+        ("A cyst in segment 3. May be a. benign cyst.", ["A cyst in segment 3.", "May be a.", "benign cyst."]),
+        (
             "Image No. 5 shows it. Is there a mass? No. Clear.",
             ["Image No. 5 shows it.", "Is there a mass?", "No.", "Clear."],
         ),

@@ -23,6 +23,10 @@ def _facts(text: str) -> dict[str, ReportFact]:
         ("Atelectasis rather than pneumonia.", {"atelectasis": "present", "pneumonia": "absent"}),
         ("Pneumothorax completely resolved.", {"pneumothorax": "absent"}),
         ("The effusion has almost resolved.", {"pleural_effusion": "present"}),
+        ("Interval resection of the right upper lobe nodule.", {"pulmonary_nodule": "absent"}),
+        ("Status post resection of the renal mass.", {"renal_mass": "absent"}),
+        ("Subtotal resection of the meningioma.", {"meningioma": "present"}),
+        ("Right renal mass, planned for resection of the mass.", {"renal_mass": "present"}),
         ("The effusion is almost completely resolved.", {"pleural_effusion": "present"}),
     ],
 )

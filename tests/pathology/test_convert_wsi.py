@@ -272,6 +272,16 @@ def test_a_slide_of_bare_glass_is_dropped_with_a_reason(slides, capsys):
     capsys.readouterr()
 
 
+@pytest.mark.parametrize("sampling", ["random", "annotations"])
+def test_a_large_slide_of_which_no_place_is_wanted_is_not_called_small(slides, tmp_path, sampling):
+    glass = np.clip(np.random.default_rng(0).normal(243, 2, (600, 600, 3)), 0, 255).astype(np.uint8)
+    slides.pyramid("a.tif", [glass], mpp=0.5, photometric="rgb")
+    empty = {"type": "FeatureCollection", "features": []}
+    (tmp_path / "a.geojson").write_text(json.dumps(empty))
+    store = convert(slides, sampling=sampling, annotations=tmp_path if sampling == "annotations" else None)
+    assert [row["reason"] for row in store.ledger().to_pylist()] == ["no-tissue"]
+
+
 def test_patches_under_ink_and_out_of_focus_can_be_left_out(slides):
     picture = tissue_picture().copy()
     picture[480:510, 250:1150] = (30, 50, 170)

@@ -45,6 +45,17 @@ def test_clams_patches_are_those_of_openslide(slide, tmp_path):
             assert pixels.shape == (200, 200, 3)
 
 
+@pytest.mark.parametrize("none", [np.empty((0, 2), np.int64), np.empty(0)], ids=["no rows", "no shape"])
+def test_a_file_that_names_no_patch_gives_none(slide, tmp_path, none, capsys):
+    write_coordinates(
+        tmp_path / f"{NAME}.h5", none, trident_attributes(name=NAME, patch_px=128, level0_px=256, mpp=1.0)
+    )
+    _, corpus, rows = convert(slide, tmp_path, "--sampling", "coords", "--coords", str(tmp_path))
+    assert rows == []
+    assert [row["reason"] for row in Corpus(corpus).ledger().to_pylist()] == ["no-coordinates"]
+    capsys.readouterr()
+
+
 def test_tridents_patches_are_resampled_from_their_level_0_size(slide, tmp_path):
     attributes = trident_attributes(name=NAME, patch_px=128, level0_px=256, mpp=1.0)
     write_coordinates(tmp_path / f"{NAME}_patches.h5", CORNERS[:3], attributes)

@@ -131,10 +131,8 @@ def survey_slide(
             reason = "unreadable-slide"
             tissue = map_tissue(slide, mpp, settings.tissue.build(), settings.tissue_mpp)
             patches, counts = _patches(settings, slide, scale, tissue, drawn, content, given)
-            if not counts.places:
-                return Refusal("smaller-than-a-patch", _too_small(slide, scale), failed=False)
             if not patches:
-                return Refusal("no-tissue", _nothing_kept(slide, counts, settings), failed=False)
+                return _nothing(slide, scale, counts, settings)
             order = in_blocks(np.array([(p.x, p.y) for p in patches], np.int64), scale, settings.overlap)
             return Survey(
                 content=content,
@@ -232,13 +230,13 @@ def _patches(
 ) -> tuple[list[Patch], Counts]:
     factor = tissue.thumbnail.factor
     stained = Coverage(tissue.tissue, factor)
-    corners = unique_corners(given) if given else _corners(settings, slide, scale, stained, drawn, content)
+    corners = unique_corners(given) if given is not None else _corners(settings, slide, scale, stained, drawn, content)
     areas = boxes(corners, scale)
     covered = [stained.of(areas), *(Coverage(mask, factor).of(areas) for mask in (tissue.pen, tissue.folds))]
     shares = np.round(np.stack(covered, axis=1), SHARE_DIGITS)
     # Where somebody drew, that says more than the mask does; a list of places is taken as it is.
     little = shares[:, 0] < (0 if settings.sampling in ("annotations", "coords") else settings.min_tissue)
-    most_pen, most_fold = (1.0, 1.0) if given else (settings.max_pen, settings.max_fold)
+    most_pen, most_fold = (1.0, 1.0) if given is not None else (settings.max_pen, settings.max_fold)
     inked, folded = shares[:, 1] > most_pen, shares[:, 2] > most_fold
     kept = ~(little | inked | folded)
     rows = zip(corners[kept].tolist(), shares[kept].tolist(), strict=True)
@@ -282,6 +280,14 @@ def _is_tiled(slide: Slide, scale: PatchScale, patches: Sequence[Patch]) -> bool
     )
 
 
+def _nothing(slide: Slide, scale: PatchScale, counts: Counts, settings: WsiSettings) -> Refusal:
+    if settings.sampling == "coords":
+        return Refusal("no-coordinates", f"the coordinates file of {slide.path.name} names no patch", failed=False)
+    if not len(grid_corners(slide, scale, 0)):
+        return Refusal("smaller-than-a-patch", _too_small(slide, scale), failed=False)
+    return Refusal("no-tissue", _nothing_kept(slide, counts, settings), failed=False)
+
+
 def _too_small(slide: Slide, scale: PatchScale) -> str:
     width, height = slide.levels[0].size
     return (
@@ -295,6 +301,8 @@ def _nothing_kept(slide: Slide, counts: Counts, settings: WsiSettings) -> str:
         return (
             f"{slide.path.name} has no annotation that fills a patch; lower --min-annotated or choose --sampling grid"
         )
+    if settings.sampling == "random" and not counts.places:
+        return f"{slide.path.name} has no place with enough tissue; lower --min-tissue if that is wrong"
     return (
         f"{slide.path.name} has no patch to keep: of {counts.places} places {counts.little_tissue} have too little "
         f"tissue, {counts.pen} ink and {counts.fold} folds; lower --min-tissue if that is wrong"

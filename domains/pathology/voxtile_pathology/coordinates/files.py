@@ -32,7 +32,7 @@ def read_coordinates(path: Path) -> Coordinates:
     try:
         with h5py.File(path, "r") as file:
             dataset = _dataset(file, h5py, path)
-            corners = np.asarray(dataset[:])
+            corners = np.asarray(dataset[:]) if dataset.size else np.empty((0, 2), np.int64)
             attributes = {str(key): _plain(value) for key, value in dataset.attrs.items()}
     except CoordinatesError:
         raise
@@ -107,7 +107,7 @@ def _dataset(file: Any, h5py: Any, path: Path) -> Any:  # noqa: ANN401
     if not isinstance(dataset, h5py.Dataset) or dataset.external or dataset.is_virtual:
         raise CoordinatesError(f"'{path}' keeps '{DATASET}' in another file, which is not followed; copy it in")
     shape, dtype = dataset.shape, dataset.dtype
-    if len(shape) != 2 or shape[1] != 2 or dtype.kind not in "iu":
+    if dataset.size and (len(shape) != 2 or shape[1] != 2 or dtype.kind not in "iu"):  # of no patch it is (0,) floats
         raise CoordinatesError(f"'{path}' has {DATASET} of shape {shape} and type {dtype}; it needs N × 2 integers")
     if shape[0] > MAX_PATCHES:
         raise CoordinatesError(f"'{path}' claims {shape[0]} patches; a slide has at most {MAX_PATCHES}")

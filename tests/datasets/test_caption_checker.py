@@ -331,6 +331,8 @@ def test_a_denial_in_another_language_is_neither_supported_nor_contradicted(text
     assert verdict.verdict == "unknown"
     assert [fault.kind for fault in verdict.faults] == ["language"]
     beside = judge("medical", f"A small pneumothorax. {text}", [fact("pneumothorax", polarity)])
+    fault = next(fault for fault in beside.faults if fault.kind == "language")
+    assert fault.words == f"A small pneumothorax. {text}"[fault.start : fault.end] == text
     assert beside.verdict == ("unknown" if polarity == "present" else "contradicted")  # the English is judged as ever
 
 

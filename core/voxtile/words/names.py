@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from functools import lru_cache
 
 from voxtile.words.tokens import words_of
@@ -33,12 +34,14 @@ _SPELLING = tuple(
 
 @lru_cache(maxsize=100_000)
 def spelling_key(name: str) -> str:
-    """What all spellings of a phrase have in common: letter case, British or American, spaces, `_` and hyphens.
+    r"""What all spellings of a phrase have in common: case, British or American, spaces, `_`, hyphens, accents apart.
 
     >>> spelling_key("Normal  epithelium"), spelling_key("Tumour"), spelling_key("the Tumours")
     ('normal epithelium', 'tumor', 'the tumors')
+    >>> spelling_key("Ba\u0308r") == spelling_key("B\xe4r")
+    True
     """
-    text = " ".join(re.sub(r"[_\-−]+", " ", name.casefold()).split())
+    text = " ".join(re.sub(r"[_\-−]+", " ", unicodedata.normalize("NFC", name.casefold())).split())
     for british, american in _SPELLING:
         text = british.sub(american, text)
     return f"{text} -" if _NEGATIVE.search(name.strip()) else text

@@ -88,8 +88,7 @@ def claims_of(
         extra: names of concepts that only the facts know.
     """
     text = text[:LONGEST_TEXT]
-    strange = [(begin, said.rstrip()) for begin, said in _sentences(text) if is_of_another(said)] if is_english else []
-    of_others = [Claim("foreign", said, begin, begin + len(said)) for begin, said in strange]
+    of_others = list(_of_others(text)) if is_english else []
     is_foreign = bool(of_others) and len(of_others) == sum(bool(said.strip()) for _, said in _sentences(text))
     found = [
         Claim("identity", text[leak.start : leak.end], leak.start, leak.end, text=leak.kind)
@@ -203,6 +202,14 @@ def _sentences(text: str) -> Iterator[tuple[int, str]]:
             yield begin, text[begin:end]
             begin = end
         yield begin, text[begin : match.end()]
+
+
+def _of_others(text: str) -> Iterator[Claim]:
+    """Sentences in another language, of which nothing is read."""
+    for begin, sentence in _sentences(text):
+        if is_of_another(sentence):
+            start = begin + len(sentence) - len(sentence.lstrip())
+            yield Claim("foreign", sentence.strip(), start, start + len(sentence.strip()))
 
 
 def _masked(text: str, claims: Sequence[Claim]) -> str:

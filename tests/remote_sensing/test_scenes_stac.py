@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pystac
 import pytest
 
 from voxtile_remote_sensing.scenes.open import find_scenes, open_scene
@@ -163,3 +164,23 @@ def test_an_item_becomes_tiles_with_its_mask(tmp_path, make_raster, convert):
     assert {channel["name"] for row in rows for channel in row["channels"]} == {"B04"}
     assert min(row["valid_fraction"] for row in rows) == 0
     assert max(row["valid_fraction"] for row in rows) > 0
+
+
+def test_the_saved_answer_of_a_search_is_a_scene_for_each_item_that_is_here(tmp_path, make_raster):
+    """`pystac.ItemCollection.save_object` writes all items of a search into one file; hrefs may climb to a sibling."""
+    arrays = {}
+    items = []
+    for name in ("one", "two", "elsewhere"):
+        if name != "elsewhere":
+            arrays[name] = _raster(make_raster, tmp_path / f"data/{name}.tif")
+        _item(tmp_path, {"B04": _asset(f"../data/{name}.tif", **EO, **RASTER)}, **SENTINEL)
+        items.append(pystac.Item.from_dict(json.loads((tmp_path / "scene.json").read_text())))
+        items[-1].id = name
+        (tmp_path / "scene.json").unlink()
+    (tmp_path / "search").mkdir()
+    pystac.ItemCollection(items).save_object(str(tmp_path / "search/items.json"))
+    refs = find_scenes(tmp_path)
+    assert [ref.id for ref in refs] == ["search/items.json#00000", "search/items.json#00001"]
+    for ref, expected in zip(refs, arrays.values(), strict=True):
+        with open_scene(ref) as scene:
+            assert np.array_equal(scene.read(scene.bands), expected)

@@ -1,13 +1,15 @@
 """STAC items on disk: assets are bands, with the item's own names, wavelengths and scaling.
 
 Extensions: `eo` and `raster` as of STAC 1.0, the common `bands` of STAC 1.1. Catalogues and collections are not walked:
-every item file of the input folder is a scene. Hrefs are relative to the item; those that leave the folder are refused
+every item file of the input folder is a scene, and so is every item of a collection of items, as searches are saved
+(of those with a local asset). Hrefs are relative to the item; those that leave the folder are refused
 unless allowed. A raster on the network is left out by name, so that an item of a catalogue whose red band alone was
 downloaded is a scene with a red band.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -41,21 +43,19 @@ class StacReader:
     name = "stac"
 
     def find(self, listing: Listing) -> Found:
-        """JSON files that are STAC items, with their local assets."""
+        """JSON files that are STAC items or hold several (what a search answers), with their local assets."""
         refs, taken = [], set()
         for path in listing.sizes:
             if PurePosixPath(path).suffix not in (".json", ".geojson") or listing.sizes[path] > MAX_BYTES:
                 continue
-            item = _json(listing.root / path)
-            if item is None:
-                continue
-            folder = PurePosixPath(path).parent
-            assets = item.get("assets")
-            described = assets.values() if isinstance(assets, dict) else ()
-            hrefs = [str(asset.get("href", "")) for asset in described if isinstance(asset, dict)]
-            local = {(folder / h).as_posix() for h in hrefs if not is_remote(h)} & set(listing.sizes)
-            refs.append(listing.ref(self.name, path, [path, *local]))
-            taken |= {path, *local}
+            items, is_search = _json(listing.root / path)
+            for number, item in enumerate(items):
+                local = _local(item, PurePosixPath(path).parent) & set(listing.sizes)
+                if is_search and not local and not listing.options.network:
+                    continue  # of a search's answer the user has downloaded some
+                part = f"{number:05d}" if is_search else ""
+                refs.append(listing.ref(self.name, path, [path, *local], part=part))
+                taken |= {path, *local}
         return Found(tuple(refs), frozenset(taken))
 
     def open(self, ref: SceneRef) -> Scene:
@@ -113,10 +113,10 @@ class StacReader:
 
 
 def _item(ref: SceneRef) -> pystac.Item:
-    value = _json(ref.location)
+    items, _ = _json(ref.location)
     try:
-        return pystac.Item.from_dict(value or {}, preserve_dict=True)
-    except (STACError, KeyError, ValueError, TypeError, AttributeError) as error:
+        return pystac.Item.from_dict(items[int(ref.part or 0)], preserve_dict=True)
+    except (STACError, IndexError, KeyError, ValueError, TypeError, AttributeError) as error:
         raise SceneError(f"{ref.id}: not a valid STAC item ({error}); validate it with pystac") from error
 
 
@@ -146,11 +146,22 @@ def _check(ref: SceneRef, bands: list[SceneBand], missing: list[MissingBand]) ->
         raise SceneError(f"{ref.id}: two assets call a band the same ({', '.join(sorted(names))}); name them apart")
 
 
-def _json(path: Path) -> dict[str, Any] | None:
-    """The item, or None where the file is something else."""
+def _local(item: dict[str, Any], folder: PurePosixPath) -> set[str]:
+    """Files that an item's assets name, relative to the input folder."""
+    assets = item.get("assets")
+    described = assets.values() if isinstance(assets, dict) else ()
+    hrefs = [str(asset.get("href", "")) for asset in described if isinstance(asset, dict)]
+    return {os.path.normpath(folder / href) for href in hrefs if not is_remote(href)}
+
+
+def _json(path: Path) -> tuple[list[dict[str, Any]], bool]:
+    """The item of a file or the items of a collection of them, and whether it is one; none of any other file."""
     try:
         value = load_json(path.read_text("utf-8"))
     except (ValueError, OSError):
-        return None
-    is_item = isinstance(value, dict) and value.get("type") == "Feature" and "stac_version" in value
-    return value if is_item else None
+        return [], False
+    is_search = isinstance(value, dict) and value.get("type") == "FeatureCollection"
+    features = value.get("features") if is_search else [value]
+    items = features if isinstance(features, list) else []
+    are_items = all(isinstance(i, dict) and i.get("type") == "Feature" and "stac_version" in i for i in items)
+    return (items, is_search) if are_items else ([], False)

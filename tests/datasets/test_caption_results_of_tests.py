@@ -114,6 +114,34 @@ def test_what_lies_beside_a_tumour_is_free_of_it(text: str, verdict: str) -> Non
     assert _verdict("pathology", FREE, text) == verdict
 
 
+TISSUE: list[tuple[str, str, dict[str, Any]]] = [
+    ("tumour", "present", {"value": 0.7, "unit": "fraction"}),
+    ("stroma", "present", {"value": 0.2, "unit": "fraction"}),
+    ("necrosis", "present", {"value": 0.1, "unit": "fraction"}),
+]
+
+
+@pytest.mark.parametrize(
+    ("domain", "facts", "text", "verdict"),
+    [
+        ("medical", [("endotracheal_tube", "present", {})], "The patient has not been intubated.", "contradicted"),
+        ("medical", [("fracture", "absent", {})], "The bone has not been fractured.", "supported"),
+        ("medical", [("pleural_effusion", "present", {})], "Free fluid is present in the abdomen.", "unknown"),
+        ("pathology", TISSUE, "Tumour and stroma are equally represented.", "contradicted"),
+        ("pathology", TISSUE, "Equal parts of tumour and necrosis.", "contradicted"),
+        ("pathology", [*TISSUE[1:], ("tumour", "present", {"value": 0.22, "unit": "fraction"})],
+         "Tumour and stroma share the field equally.", "supported"),
+        ("pathology", TISSUE, "Completely necrotic tissue.", "contradicted"),
+        ("pathology", [("necrosis", "present", {"value": 0.95, "unit": "fraction"})], "Completely necrotic tissue.",
+         "supported"),
+    ],
+)  # fmt: skip
+def test_how_much_and_whether_at_all(
+    domain: str, facts: list[tuple[str, str, dict[str, Any]]], text: str, verdict: str
+) -> None:
+    assert _verdict(domain, facts, text) == verdict
+
+
 @pytest.mark.parametrize("text", ["Midline structures are central.", "The midline structures are undisplaced."])
 def test_the_midline_is_no_shift_of_it(text: str) -> None:
     assert _verdict("medical", [("midline_shift", "absent", {})], text) not in WRONG

@@ -341,3 +341,20 @@ def test_the_season_of_a_month_is_that_of_the_hemisphere(latitude, month, season
     row = metadata_of({"modality": "MSI", "datetime": f"2023-{month}-15T00:10:00Z", "geometry": footprint})
     known = Known([fact("forest", value=0.7, unit="1")], [], metadata=row)
     assert check(f"A forest in {season}.", known, VOCABULARY).verdict == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        ("A road crosses a river.", "supported"),
+        ("The houses are brick red.", "contradicted"),
+        ("White houses by the road.", "supported"),
+        ("The roads meet.", "unknown"),
+    ],
+)
+def test_what_a_road_does_is_no_crossroads_and_brick_red_a_colour(text, verdict):
+    facts = [
+        fact("road"), fact("river"), fact("house", colour="white"),
+        fact("road", kind="relation", relation="crossing", other="river"),
+    ]  # fmt: skip
+    assert judge(text, facts).verdict == verdict

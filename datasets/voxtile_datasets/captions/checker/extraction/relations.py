@@ -30,6 +30,12 @@ PARTS_OF_AREAS = frozenset(
 _THAN = frozenset(["than", "as"])
 # "four times as much A as B"
 _FACTORS = {"time": "more", "fold": "more", "twice": "more", "thrice": "more", "half": "less"}
+# "A and B are equally represented", "equal parts of A and B".
+_EQUALLY = frozenset(["equally", "evenly", "equal"])
+_SHARING = frozenset(
+    ["represented", "common", "abundant", "extensive", "large", "big", "distributed", "divided", "split", "part",
+     "share", "amount", "proportion", "area", "measure", ".", "among"]
+)  # fmt: skip
 _ADJECTIVES = frozenset(["more", "larger", "greater", "bigger", "double"])
 _POINTING = frozenset(["it", "them", "this", "that", "these", "those"])
 _SPATIAL = frozenset(["above", "below", "underneath", "beneath"])
@@ -79,6 +85,7 @@ def relations(statement: Statement, mentions: Sequence[Mention], *, in_bodies: b
     found += _between_names(statement, mentions)
     found += _fronted(statement, mentions)
     found += _compared(statement, mentions)
+    found += _in_equal_parts(statement, mentions)
     return found
 
 
@@ -99,6 +106,21 @@ def _compared(statement: Statement, mentions: Sequence[Mention]) -> Iterator[Rel
         if other is not None and subject is not None and subject != other:
             factor = words[match.start - 1] if match.start and match.payload == "equal" else ""
             yield Relation(subject, (other,), _FACTORS.get(factor, match.payload), match.start, match.end)
+
+
+def _in_equal_parts(statement: Statement, mentions: Sequence[Mention]) -> Iterator[Relation]:
+    """Two things that are said to have as much as each other: "A and B share the field equally"."""
+    words = statement.words.words
+    for at, word in enumerate(words):
+        if word not in _EQUALLY or not set(words[at + 1 : at + 2] or (".",)) & _SHARING:
+            continue
+        for one in range(len(mentions) - 1):
+            first, second = mentions[one], mentions[one + 1]
+            between = words[first.end : second.start]
+            is_joined = "and" in between and set(between) <= {"and", "the"}
+            is_near = 0 <= at - second.end <= _FURTHEST or 0 <= first.start - at <= _FURTHEST
+            if is_joined and is_near and statement.polarity(at, at + 1) == "present":
+                yield Relation(one, (one + 1,), "equal", at, at + 1)
 
 
 def _is_number(words: tuple[str, ...], position: int, numbers: Mapping[str, int]) -> bool:

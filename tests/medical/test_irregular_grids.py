@@ -130,6 +130,24 @@ def test_the_narrow_step_between_two_parts_of_a_scan_does_not_decide(tmp_path, d
     check_field(sample, least_share=0.99)
 
 
+def test_a_narrow_step_of_which_the_others_are_multiples_is_no_sign_of_missing_planes(tmp_path, dicom):
+    heights = [0, 2.5, 5, 7.5, 8, 10.5, 13, 15.5]
+    write(dicom, tmp_path / "parts", places_of(0, heights), SliceThickness=2.5)
+    assert dicom.convert(tmp_path / "parts").verdicts == ["unequal-steps"]
+    (sample,) = dicom.convert(tmp_path / "parts", grid=GridChoice(unequal="resample")).samples
+    check_field(sample, 0.99)
+    write(dicom, tmp_path / "gaps", places_of(0, heights), SliceThickness=0.5)  # here slices would lie apart
+    write(dicom, tmp_path / "gap", places_of(0, [0, 2.5, 5, 5.5, 8, 10.5, 15.5, 18]), SliceThickness=2.5)
+    for name in ("gaps", "gap"):
+        assert dicom.convert(tmp_path / name, grid=GridChoice(unequal="resample")).verdicts == ["missing-slice"]
+
+
+def test_a_stack_that_jumps_aside_is_not_tilted(tmp_path, dicom):
+    places = places_of(0, 2.5 * np.arange(10))
+    write(dicom, tmp_path, [place + TURNED[0] * 10 * (k > 4) for k, place in enumerate(places)])
+    assert dicom.convert(tmp_path).verdicts == ["unequal-steps"]
+
+
 def test_a_gap_is_not_filled_with_many_planes(tmp_path, dicom):
     write(dicom, tmp_path, places_of(0, np.array([0, 3.0, 6.5, 9.5, 100.3, 103.3, 106.3, 109.8, 112.8])))
     (outcome,) = dicom.convert(tmp_path, grid=GridChoice(unequal="resample")).outcomes

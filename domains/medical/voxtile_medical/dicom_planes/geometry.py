@@ -94,8 +94,8 @@ def stack_frames(frames: Sequence[Frame], min_slices: int, choice: GridChoice = 
     unequal = _check_steps(steps, thickness, _rounding(positions), choice.unequal)
     alone = normal * (frames[0].thickness or 1.0)  # a single plane is as thick as it says
     step = (positions[-1] - positions[0]) / (len(positions) - 1) if len(positions) > 1 else alone
-    tilt = _check_tilt(positions, step, normal, choice.tilted)
     unequal |= _check_grid(positions, step, choice.unequal if not unequal else "resample")
+    tilt = _check_tilt(positions, step, normal, choice.tilted)
     lps = np.eye(4)
     lps[:3, 0] = columns_to * frames[0].spacing[1]
     lps[:3, 1] = rows_to * frames[0].spacing[0]
@@ -161,8 +161,11 @@ def _check_steps(steps: Points, thickness: Points, rounding: float, unequal: Une
             f"slices are {np.nanmin(thickness):.4g} to {np.nanmax(thickness):.4g} mm thick, and the step between them "
             f"varies from {steps.min():.4g} to {steps.max():.4g} mm; --unequal-steps resample makes them equal",
         )
+    usual = float(np.median(steps))
+    # Slices lie side by side, and a step is tiny: the second part of a scan begins there, and nothing is missing.
+    are_beside = usual <= (1 + STEP_TOLERANCE) * thickness.min() and steps.max() < (2 - STEP_TOLERANCE) * usual
     in_steps = steps / steps.min()
-    if np.abs(in_steps - np.round(in_steps)).max() <= STEP_TOLERANCE:
+    if not (are_beside and steps.min() < usual / 2) and np.abs(in_steps - np.round(in_steps)).max() <= STEP_TOLERANCE:
         missing = int(np.round(in_steps).sum() - len(steps))
         raise Verdict(
             "missing-slice",

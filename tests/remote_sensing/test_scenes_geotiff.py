@@ -2,10 +2,12 @@
 
 import re
 import shutil
+import warnings
 
 import numpy as np
 import pytest
 import rasterio
+from rasterio.control import GroundControlPoint
 from rasterio.enums import ColorInterp
 from rasterio.transform import Affine
 from rasterio.windows import Window
@@ -242,6 +244,19 @@ def test_no_crs_is_refused_unless_a_sidecar_states_it(tmp_path, make_raster):
     (tmp_path / "bands.yaml").write_text("bands: [a, b, c]\ncrs: EPSG:32633\n")
     with _only(tmp_path) as scene:
         assert scene.bands[0].grid.crs_text == "EPSG:32633"
+
+
+def test_what_a_file_without_a_grid_lacks_is_said(tmp_path, make_raster):
+    (tmp_path / "bands.yaml").write_text("bands: [a, b, c]\ncrs: EPSG:32633\n")
+    corners = [GroundControlPoint(row, col, 10 + col / 1e4, 45 - row / 1e4) for row in (0, 30) for col in (0, 40)]
+    make_raster(tmp_path / "a.tif", PIXELS, crs="EPSG:4326", transform=None, gcps=corners)
+    with pytest.raises(SceneError, match="no map grid but ground control points; bring it onto one with gdalwarp"):
+        _only(tmp_path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", rasterio.errors.NotGeoreferencedWarning)
+        make_raster(tmp_path / "a.tif", PIXELS, transform=None)
+    with pytest.raises(SceneError, match="no transform that places it; put its world file beside it"):
+        _only(tmp_path)
 
 
 def test_a_rotated_and_sheared_transform_is_kept(tmp_path, make_raster):

@@ -51,6 +51,7 @@ class RasterHeader:
         tags: the file's own.
         gcps: ground control points and their system, for images that are not on a map grid.
         has_mask: the file has a mask of its own beside its bands (inside a TIFF, or as `.msk`).
+        has_crs: its coordinate reference system is known, whether it has a transform or not.
     """
 
     path: str
@@ -70,18 +71,21 @@ class RasterHeader:
     gcps: tuple[GroundControlPoint, ...] = ()
     gcp_crs: CRS | None = None
     has_mask: bool = False
+    has_crs: bool = False
 
     def on_ground(self, where: str) -> Grid:
         """The grid.
 
         Raises:
-            SceneError: the file has no coordinate reference system.
+            SceneError: the file has no coordinate reference system, or no transform.
         """
         if self.grid is None:
-            raise SceneError(
-                f"{where}: the file has no coordinate reference system, so its place is unknown; state it with "
-                f"'crs: EPSG:…' in a sidecar YAML, or with gdal_edit.py -a_srs"
-            )
+            lost = "coordinate reference system; state it with 'crs: EPSG:…' in a sidecar YAML or gdal_edit.py -a_srs"
+            if self.gcps:
+                lost = "map grid but ground control points; bring it onto one with gdalwarp -t_srs EPSG:… IN OUT"
+            elif self.has_crs:
+                lost = "transform that places it; put its world file beside it, or use gdal_edit.py -a_ullr"
+            raise SceneError(f"{where}: the file has no {lost}")
         return self.grid
 
     def band(self, band: Band, index: int = 1, *, grid: Grid | None = None) -> SceneBand:
@@ -203,6 +207,7 @@ def _header(dataset: DatasetReader, path: str, crs: CRS | None) -> RasterHeader:
         tags=dict(dataset.tags()),
         gcps=tuple(gcps),
         gcp_crs=gcp_crs,
+        has_crs=known is not None,
         has_mask=any(flags == [MaskFlags.per_dataset] for flags in dataset.mask_flag_enums),
     )
 

@@ -125,6 +125,24 @@ def evaluated(model, corpus, task, tmp_path):
     return figure
 
 
+@pytest.mark.parametrize("shape", [(12, 16, 2), (12, 3, 16)])
+def test_a_target_that_is_nowhere_on_the_grid_is_no_phrase_without_one(corpus, task, tmp_path, shape):
+    """A grid that is smaller than the volumes: silence about what lies beside it was counted as right."""
+
+    def counted(preset):
+        model = Knowing()
+        model.preset = preset
+        rows = evaluate_model(model, "spec", corpus, [task], checked_options(None, 8, 100, 0)).rows
+        return {(r.metric, r.class_name): r.n for r in rows if r.kind == "model" and r.class_name is not None}
+
+    whole, part = counted(Knowing.preset), counted(VolumePreset(shape=shape, windows=((0.0, 400.0),)))
+    absent = {name: n for name, n in whole.items() if name[0] == "n_acc"}
+    assert {name: n for name, n in part.items() if name[0] == "n_acc"} == absent
+    assert sum(part["dice", name] for name in NAMES) < sum(whole["dice", name] for name in NAMES)
+    for name in NAMES:
+        assert part["giou", name] == part["dice", name] + part["n_acc", name]
+
+
 def test_crumbs_are_seen_on_validation_and_swept_away(corpus, task, tmp_path):
     """A model that adds two short streaks to every mask: with one lesion a phrase its F1 would be a half."""
 

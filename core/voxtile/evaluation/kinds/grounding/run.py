@@ -202,6 +202,17 @@ class _Grounder:
         rows = [row for phrase in self._phrases[k] for row in found.get(phrase, ())]
         return self._placed(uids, rows)
 
+    def truths(self, uids: Sequence[str], labels: npt.NDArray[np.int8]) -> Iterator[tuple[int, Mask]]:
+        """Each phrase of which the truth is known, with it; not those whose target is nowhere on the model's grid.
+
+        What lies beside the grid, or is smaller than half a voxel, is there all the same: silence about it is not
+        right.
+        """
+        for k in np.flatnonzero(labels >= 0).tolist():
+            target = self.target(uids, k)
+            if labels[k] == 0 or target.any():
+                yield k, target
+
     def _proposals(self, uids: Sequence[str]) -> list[Mask]:
         """Every region by itself, whatever it is called; those that vanish on the model's grid are left out."""
         masks = [self._placed(uids, [row]) for rows in self._table.of(uids).values() for row in rows]
@@ -351,8 +362,7 @@ def _counted(
     shown: dict[int, list[Shown]] = {k: [] for k in range(classes)}
     for n, masks, presence, unheard in grounder.answers(part.units):
         blind = unheard, presence.mean()
-        for k in np.flatnonzero(part.labels[n] >= 0).tolist():
-            target = grounder.target(members[n], k)
+        for k, target in grounder.truths(members[n], part.labels[n]):
             other = (k + 1 + n % (classes - 1)) % classes
             _add_points(sums, (n, k), target, task)
             heard = {"model": (k, masks[k], presence[k]), "blind": (k, *blind)}
@@ -369,8 +379,8 @@ def _judged(grounder: _Grounder, part: _Part) -> Iterator[Judged]:
     """Every answer of which the truth is known."""
     members = list(part.units.members().values())
     for n, masks, presence, _ in grounder.answers(part.units):
-        for k in np.flatnonzero(part.labels[n] >= 0).tolist():
-            yield Judged(k, masks[k], float(presence[k]), grounder.target(members[n], k))
+        for k, target in grounder.truths(members[n], part.labels[n]):
+            yield Judged(k, masks[k], float(presence[k]), target)
 
 
 def _add_points(sums: Mapping[str, _Sums], at: tuple[int, int], target: Mask, task: GroundingTask) -> None:

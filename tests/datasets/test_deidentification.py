@@ -215,6 +215,7 @@ def test_other_words_are_not_names_of_headers_for_their_letters():
         ("The patient's wife, Zoë Müller, was told.", "The patient's wife, ___, was told."),
         ("Discussed with Dr. Hernández-Gómez.", "Discussed with Dr. ___."),
         ("Discussed with Dr. Her\u00adnan\u200bdez.", "Discussed with Dr. ___."),
+        ("<p>Discussed with Dr. M&uuml;ller.</p>", "Discussed with Dr. ___."),
     ],
 )
 def test_a_name_goes_whole_where_its_accents_or_its_breaks_are_signs_of_their_own(text, expected):

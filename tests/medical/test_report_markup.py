@@ -11,8 +11,8 @@ import pytest
 from tests.medical.test_report_cda import document
 
 from voxtile.corpus.reader import Corpus
-from voxtile_datasets.intake.plain_text import plain_text
 from voxtile_datasets.intake.reports_file import read_reports
+from voxtile_datasets.plain_text import plain_text
 from voxtile_medical.convert.dicom import convert_dicom
 from voxtile_medical.report_files.cda_documents import cda_report
 from voxtile_medical.report_files.fhir_resources import fhir_reports

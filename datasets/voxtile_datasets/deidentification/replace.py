@@ -16,6 +16,7 @@ from voxtile_datasets.deidentification.identifier import Identifier, without_ove
 from voxtile_datasets.deidentification.scrub import BLANK, composed, spans_of_form, spans_of_header
 from voxtile_datasets.deidentification.vocabulary import report_words
 from voxtile_datasets.deidentification.word_classes import closed, given_names
+from voxtile_datasets.plain_text import plain_text
 
 OLD_AGE = "90+"
 _COMMON = 500  # names that surrogates are drawn from
@@ -92,13 +93,13 @@ def deidentified(
     """A report's text without what identifies.
 
     Args:
-        text: of a report.
+        text: of a report; markup of RTF and HTML is taken off, since letters are codes in it.
         people: names that the study's own headers hold, as `scrub` takes them.
         numbers: such numbers and dates.
         places: such institutions and addresses.
         surrogates: write made-up names and shifted dates; blanks where it is None. An age over 89 becomes "90+".
     """
-    text = composed(text)
+    text = composed(plain_text(text))
     written, end = [], 0
     for item in without_overlaps(_found(text, people, numbers, places)):
         written.append(text[end : item.start])

@@ -200,8 +200,8 @@ def read_reports(path: Path, reader: PlanReader | None = None) -> Reports:
     """
     # Late: workers take no more of this module than `raw_captions`.
     from voxtile_datasets.deidentification.scrub import clean_control_characters
-    from voxtile_datasets.intake.plain_text import plain_text
     from voxtile_datasets.intake.tables import check_cells, read_table
+    from voxtile_datasets.plain_text import plain_text
 
     table = read_table(path, reader)
     by, whose = _column(table, STUDY_COLUMNS), _column(table, SUBJECT_COLUMNS)
@@ -304,7 +304,7 @@ def _column(table: pa.Table, names: Sequence[str]) -> _Column | None:
 
 
 def _texts(table: pa.Table, path: Path) -> _Column:
-    from voxtile_datasets.intake.plain_text import plain_text  # late, as in `read_reports`
+    from voxtile_datasets.plain_text import plain_text  # late, as in `read_reports`
 
     whole = _column(table, TEXT_COLUMNS)
     if whole is not None:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from xml.etree.ElementTree import Element, ParseError
 
-from voxtile_datasets.intake.plain_text import RTF, plain_text
+from voxtile_datasets.plain_text import RTF, plain_text
 from voxtile_medical.report_files.document import Document, NotReadError, Status, digits, said
 from voxtile_medical.report_files.pdf import text_of_pdf
 

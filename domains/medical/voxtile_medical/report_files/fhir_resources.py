@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 from voxtile.bounded_text import load_json
-from voxtile_datasets.intake.plain_text import RTF, plain_text, without_html
+from voxtile_datasets.plain_text import RTF, plain_text, without_html
 from voxtile_medical.report_files.document import Document, NotReadError, Status, digits, said
 from voxtile_medical.report_files.pdf import text_of_pdf
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import hl7
 
-from voxtile_datasets.intake.plain_text import RTF, plain_text
+from voxtile_datasets.plain_text import RTF, plain_text
 from voxtile_medical.report_files.document import Document, NotReadError, Status, digits, said
 from voxtile_medical.report_files.pdf import text_of_pdf
 

@@ -65,6 +65,32 @@ def test_pairs_of_values_and_slices_go_in_order_and_decimals_are_the_tolerance()
 
 
 @pytest.mark.parametrize(
+    ("sentence", "expected"),
+    [
+        (
+            "New uptake in L3 (SUVmax: 11.2, se 4 im 77) and in the left iliac bone (SUVmax 7.9, se 4 im 120).",
+            [("New uptake in L3", 11.2, None), ("left iliac bone", 7.9, "left")],
+        ),
+        (
+            "SUVmax 3.1 (image 4) in the right upper lobe; SUVmax 4.0 (image 6) in the left lower lobe.",
+            [("right upper lobe", 3.1, "right"), ("left lower lobe", 4.0, "left")],
+        ),
+        (
+            "Nodules in the right lung with SUVmax 3.1 (image 4) and SUVmax 5.2 (image 9).",
+            [("Nodules in the right lung", 3.1, "right"), ("Nodules in the right lung", 5.2, "right")],
+        ),
+        (
+            "Uptake decreased from SUVmax 9.1 to 4.2 in the left femur (4/88).",
+            [("Uptake decreased, left femur", 4.2, "left")],
+        ),
+        ("Uptake fell from an SUVmax of 7.0 to SUVmax 3.5 in the spleen (4/88).", [("Uptake fell, spleen", 3.5, None)]),
+    ],
+)
+def test_each_lesion_of_a_sentence_has_its_own_name_side_and_value_of_today(sentence, expected):
+    assert [(m.phrase, m.suv, m.side) for m in mentions_in(sentence)] == expected
+
+
+@pytest.mark.parametrize(
     ("sentence", "reason"),
     [
         ("No uptake above SUVmax 2.5 on image 3.", "denied"),

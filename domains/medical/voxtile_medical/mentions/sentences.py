@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Literal, TypeAlias
 
 from voxtile_medical.reports.text.sections import sentences
@@ -13,14 +14,17 @@ Picture: TypeAlias = Literal["PT", "CT"]
 _NOT_FINDINGS = frozenset({"indication", "comparison", "technique"})
 
 _NUMBER = r"(?P<value>\d{1,3}(?:[.,]\d{1,2})?)(?![\d.,]*\d)(?!\s*(?:mm|cm|%))"
+# "from 9.1 to 4.2": the later of the two is today's.
+_LATER = r"(?:\s+to\s+(?:SUV[-_ ]?max\s+)?(?P<later>\d{1,3}(?:[.,]\d{1,2})?)(?![\d.,]*\d)(?!\s*(?:mm|cm|%)))?"
 _SUV = re.compile(
     r"(?<!peak )(?<!mean )(?:(?P<max>max(?:imum|imal)?)\.?\s+)?"
     r"\b(?:SUV|standardi[sz]ed uptake values?)(?![ -]?(?:mean|avg|average|peak|ratio))"
     r"[-_ ]?\(?(?P<max2>max(?:imum)?\b|max)?\)?"
     r"(?:\s*(?:values?|of|is|was|at|up to|approximately|about|measures|measuring|now|currently)\b|\s*[:=~≈])*"
-    r"\s*(?:(?:de|in)creased|changed|rose|fell)?\s*(?:from\s+\d{1,3}(?:[.,]\d{1,2})?\s+to\s+)?" + _NUMBER,
+    r"\s*(?:(?:de|in)creased|changed|rose|fell)?\s*(?:from\s+\d{1,3}(?:[.,]\d{1,2})?\s+to\s+)?" + _NUMBER + _LATER,
     re.IGNORECASE,
 )
+_FROM = re.compile(r"\bfrom\s+(?:an?\s+)?$", re.IGNORECASE)
 _EARLIER = re.compile(
     r"(?:prior|previous|previously|earlier|formerly|compared (?:to|with)|versus|vs\.?|last)"
     r"\s*(?:an?|the|its|study)?\s*$",
@@ -48,6 +52,7 @@ _SIDE = re.compile(r"\b(left|right)\b", re.IGNORECASE)
 _SIZE = re.compile(
     r"(?P<size>\d{1,3}(?:\.\d)?)(?:\s*(?:mm|cm)?\s*[x×]\s*\d{1,3}(?:\.\d)?){0,2}\s*(?P<unit>mm|cm)\b", re.IGNORECASE
 )
+_PARTING = (re.compile(";"), re.compile(r"\band\b|\bas well as\b|\bwhile\b", re.IGNORECASE), re.compile(","))
 _MOST_SUV = 150.0  # a bladder reaches that; no lesion more
 
 
@@ -123,22 +128,47 @@ def mentions_in(sentence: str) -> Iterator[Mention | Unusable]:
         why = f"the sentence names {len(values)} SUV and {len(places)} slices, and not which goes with which"
         yield Unusable(sentence, "unclear-pairing", why)
     else:
-        for value, (_, place) in zip(values, places, strict=True):
-            yield _mention(sentence, value, place, [span for span, _ in places], values)
+        own = _parts(
+            sentence, [(min(v.start(), a), max(v.end(), b)) for v, ((a, b), _) in zip(values, places, strict=True)]
+        )
+        for value, (_, place), part in zip(values, places, own, strict=True):
+            yield _mention(sentence, value, place, [span for span, _ in places], values, part)
+
+
+def _parts(sentence: str, pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """The part of a sentence about each of its pairs of a value and a place; all of it where they interleave."""
+    ends = []
+    for (_, end), (start, _) in pairwise(pairs):
+        if start < end:
+            return [(0, len(sentence))] * len(pairs)
+        mark = next((m for mark in _PARTING if (m := mark.search(sentence, end, start))), None)
+        ends.append(end if mark is None else mark.start())
+    return list(zip([0, *ends], [*ends, len(sentence)], strict=True))
 
 
 def _mention(
-    sentence: str, value: re.Match[str], place: SlicePlace, spans: list[tuple[int, int]], values: list[re.Match[str]]
+    sentence: str,
+    value: re.Match[str],
+    place: SlicePlace,
+    spans: list[tuple[int, int]],
+    values: list[re.Match[str]],
+    part: tuple[int, int],
 ) -> Mention | Unusable:
-    text = value["value"].replace(",", ".")
+    later = value["later"] if _FROM.search(sentence[: value.start()]) else None
+    text = (later or value["value"]).replace(",", ".")
     suv, decimals = float(text), len(text.partition(".")[2])
     if not 0 < suv <= _MOST_SUV:
         return Unusable(sentence, "implausible-suv", f"an SUV of {text} is not plausible")
     if place.last < place.first:
         return Unusable(sentence, "no-such-slice", f"images {place.first} to {place.last} are no range")
-    sides = {side.lower() for side in _SIDE.findall(sentence)}
-    size = _SIZE.search(sentence)
-    phrase = phrase_of(sentence, [*spans, *(v.span() for v in values)])
+    taken = [*spans, *(v.span() for v in values)]
+    first, last = part
+    own = sentence[first:last]
+    phrase = phrase_of(own, [(a - first, b - first) for a, b in taken if first <= a and b <= last])
+    if not phrase:  # "nodules with SUVmax 3.1 (image 4) and SUVmax 5.2 (image 9)"
+        own, phrase = sentence, phrase_of(sentence, taken)
+    sides = {side.lower() for side in _SIDE.findall(own)}
+    size = _SIZE.search(own)
     if not phrase:
         return Unusable(sentence, "no-name", "the sentence does not say what has that SUV")
     return Mention(
@@ -174,9 +204,10 @@ def _place(match: re.Match[str]) -> SlicePlace:
 
 
 _FILLERS = re.compile(
-    r"^(?:there (?:is|are)|is|are|an?|the|again|also|noted is)\s+|^[\s,;:.)-]+|[\s,;:.(-]+$|"
+    r"^(?:there (?:is|are)|is|are|an?|the|again|also|noted is|and|in(?= the\b)|as well as|another(?= in\b))\s+|"
+    r"^[\s,;:.)-]+|[\s,;:.(-]+$|"
     r"[\s,;:(]*\b(?:with|on|at|of|in|to|and|is seen|are seen|now|now has|"
-    r"measuring|measures|demonstrates?|shows?|has|having|up to|a|an|the|axial|fused)$",
+    r"measuring|measures|demonstrates?|shows?|has|having|up to|from|a|an|the|axial|fused)$",
     re.IGNORECASE,
 )
 _EARLIER_VALUE = re.compile(

@@ -256,6 +256,8 @@ def _check_needs(preset: Preset, meta: Mapping[str, Any], given: Given) -> None:
             f"spacing_mm says {fine[0][0]:g} mm, but this model reads voxels of {fine[0][1]:g} mm; give the size of a "
             "voxel in mm"
         )
+    if meta["modality"] == "CT" and meta["units"] not in (None, "HU", "a.u."):
+        raise PresetError(f"units of CT are HU, or a.u. where they are not, and not {meta['units']!r:.80}")
     if units and given.get("units") is None:
         raise PresetError(f"this model reads values in {units}, which an array does not say; give units='{units}'")
     if read and meta["modality"] is None:

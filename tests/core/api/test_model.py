@@ -124,6 +124,9 @@ def test_a_model_of_pictures_reads_slices_of_a_volume_and_bands_of_a_tile(open_c
     expected = torch.nn.functional.normalize(each, dim=1)
     torch.testing.assert_close(model.encode_image(images), expected, rtol=1e-4, atol=1e-5)
     assert torch.equal(model.preprocess(scan.image, units="hu"), images), "units are known in any letter case"
+    with pytest.raises(PresetError, match=r"units of CT are HU, or a\.u\. where they are not, and not 'hounsfield'"):
+        model.preprocess(scan.image, units="hounsfield", modality="CT")  # it would be spread by its range
+    assert model.preprocess(scan.image, units="a.u.", modality="CT").shape == images.shape
     with pytest.raises(PresetError, match=r"name three of them with bands$"):
         model.preprocess(np.zeros((2, 8, 8)), bands=["nir", "swir16"], units="reflectance")
 

@@ -40,6 +40,10 @@ def _read(text: str) -> set[tuple[str, str]]:
         ("Bony calvarium intact.", "skull_fracture", "absent"),
         ("Left zygomaticomaxillary complex fracture.", "facial_fracture", "present"),
         ("Fractured collar bone.", "clavicle_fracture", "present"),
+        ("The previously reported 'nodule' is a vessel seen end on.", "pulmonary_nodule", "absent"),
+        ("The nodule is near a vessel.", "pulmonary_nodule", "present"),
+        ("Sternotomy wires, small LPE.", "pleural_effusion", "present"),
+        ("Brain CT: diffuse oedema. No herniation yet.", "brain_herniation", "absent"),
         ("Linear dystelectasis at the left base.", "atelectasis", "present"),
     ],
 )

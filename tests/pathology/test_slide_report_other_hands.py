@@ -25,6 +25,7 @@ def _read(text: str) -> set[tuple[str, str]]:
         ("The stroma is markedly desmoplastic.", "desmoplasia", "present"),
         ("No gland formation or keratin is seen.", "keratinisation", "absent"),
         ("Keratin positive tumour cells.", "cytokeratin", "present"),
+        ("Dysplasia is indefinite.", "dysplasia", "uncertain"),
     ],
 )
 def test_it_is_read_as_it_is_meant(text: str, concept: str, polarity: str) -> None:

@@ -62,6 +62,9 @@ def test_a_query_in_its_own_gallery_answers_itself():
     assert first.honest == pytest.approx(np.mean(pairs), abs=0.08)
     own_fifth = _agreement_at(embeddings, labels, 5)
     assert fifth.published == pytest.approx((first.published + own_fifth) / 2)  # figures of several k run together
+    unlabelled = np.concatenate([labels, np.full_like(labels[:30], -1)]), np.concatenate([embeddings, -embeddings[:30]])
+    again = ct_clip.retrieval_flattery(unlabelled[1], unlabelled[0], (1, 5))
+    assert again == [first, fifth], "scans of which nothing is known do not ask"
 
 
 def _jaccard(one, other):

@@ -104,10 +104,12 @@ def retrieval_flattery(embeddings: Floats, labels: npt.NDArray[np.int8], cutoffs
 
     Args:
         embeddings: [N, D] normalised.
-        labels: [N, K]; unknown counts as absent, as the published labels have no such value.
+        labels: [N, K]; unknown counts as absent, as the published labels have no such value. Scans of which nothing is
+            known are left out.
         cutoffs: the k.
     """
-    findings = labels == 1
+    labelled = (labels >= 0).any(axis=1)
+    embeddings, findings = embeddings[labelled], labels[labelled] == 1
     gallery = np.flatnonzero(findings.any(axis=1))
     similarity = embeddings @ embeddings[gallery].T
     own = np.arange(len(embeddings))[:, None] == gallery

@@ -13,6 +13,7 @@ from PIL import Image
 from voxtile.corpus.reader import Corpus
 from voxtile.errors import ConfigError, InputError
 from voxtile.stages.ingest.command import import_csv
+from voxtile.stages.inspect.summary import summarise
 from voxtile_datasets.captions.labels import facts_from_labels
 from voxtile_datasets.converters.image import convert_image
 from voxtile_datasets.intake.reports_file import read_reports
@@ -177,3 +178,12 @@ def test_reports_of_a_workbook_keep_zeros_and_tell_lost_texts(pictures):
     table = pictures.parent / "bytes.parquet"
     pq.write_table(pa.table({"study": [b"7"], "text": ["größer".encode()]}), table)
     assert [report.text for report in read_reports(table).of(("7",), "")] == ["größer"]
+
+
+@pytest.mark.parametrize(("other", "is_told"), [("p1", True), ("00P1", True), ("P2", False)])
+def test_subjects_that_are_written_twice_are_told(pictures, other, is_told):
+    table = write(pictures, f"file,subject,split\n001.png,P1,train\n002.png,{other},test\n")
+    splits_of(pictures, labels=table)
+    said = " ".join(check.sentence for check in summarise(Corpus(pictures.parent / "split")).checks)
+    names = " and ".join(sorted(("P1", other)))
+    assert (f"1 subjects are in two splits under names that are all but the same ({names})" in said) == is_told

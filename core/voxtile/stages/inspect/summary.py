@@ -354,6 +354,7 @@ def _checks(connection: duckdb.DuckDBPyConnection) -> list[Check]:
         Check(not count, f"{count:,} {problem}; {advice}" if count else fine) for count, problem, advice, fine in found
     ]
     checks = [*checks, *_of_several_people(connection)]
+    checks += _written_twice(connection)
     again = repeated_series(connection)
     return [*checks, Check(False, f"{again:,} series are there more than once: {ADVICE}")] if again else checks
 
@@ -373,6 +374,19 @@ def _of_several_people(connection: duckdb.DuckDBPyConnection) -> list[Check]:
     told = f"{count:,} subjects have two sexes, or ages that no one has at their dates; do two people share an ID?"
     advice = "give each their own in the files, and convert them into a new corpus"
     return [Check(False, f"{told} {advice}")] if count else []
+
+
+def _written_twice(connection: duckdb.DuckDBPyConnection) -> list[Check]:
+    """A check of subjects in two splits that only letter case, zeros before a number or accents tell apart."""
+    count, first = _one(
+        connection,
+        """SELECT count(*), min(names) FROM (
+        SELECT array_to_string(list_sort(list(DISTINCT subject))[:2], ' and ') AS names
+        FROM splits WHERE scheme = 'default' GROUP BY regexp_replace(lower(nfc_normalize(subject)), '^0+', '')
+        HAVING count(DISTINCT subject) > 1 AND count(DISTINCT split) > 1)""",
+    )
+    told = f"{count:,} subjects are in two splits under names that are all but the same ({first}); if each is one,"
+    return [Check(False, f"{told} name them alike and convert into a new corpus")] if count else []
 
 
 def _examples(connection: duckdb.DuckDBPyConnection) -> list[Example]:

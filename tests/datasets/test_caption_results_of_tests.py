@@ -125,6 +125,12 @@ TISSUE: list[tuple[str, str, dict[str, Any]]] = [
     ("domain", "facts", "text", "verdict"),
     [
         ("medical", [("endotracheal_tube", "present", {})], "The patient has not been intubated.", "contradicted"),
+        ("medical", [("pleural_effusion", "present", {}), ("metastasis", "absent", {})], "Secondary signs of effusion.",
+         "supported"),
+        ("medical", [("metastasis", "absent", {})], "Multiple secondaries are seen.", "contradicted"),
+        ("medical", [("metastasis", "present", {})], "No secondaries are seen.", "contradicted"),
+        ("pathology", [("metastasis", "absent", {}), ("inflammation", "present", {})], "Secondary inflammation.",
+         "supported"),
         ("medical", [("fracture", "absent", {})], "The bone has not been fractured.", "supported"),
         ("medical", [("pleural_effusion", "present", {})], "Free fluid is present in the abdomen.", "unknown"),
         ("pathology", TISSUE, "Tumour and stroma are equally represented.", "contradicted"),

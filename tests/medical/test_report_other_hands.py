@@ -43,7 +43,8 @@ def _read(text: str) -> set[tuple[str, str]]:
         ("The previously reported 'nodule' is a vessel seen end on.", "pulmonary_nodule", "absent"),
         ("The nodule is near a vessel.", "pulmonary_nodule", "present"),
         ("Sternotomy wires, small LPE.", "pleural_effusion", "present"),
-        ("Brain CT: diffuse oedema. No herniation yet.", "brain_herniation", "absent"),
+        ("Diffuse cerebral oedema. No herniation yet.", "brain_herniation", "absent"),
+        ("Bony secondaries.", "bone_metastasis", "present"),
         ("Linear dystelectasis at the left base.", "atelectasis", "present"),
     ],
 )
@@ -88,3 +89,17 @@ def test_names_of_two_words_are_written_out_and_point_to_both() -> None:
     text = "Fracture of the left shoulder blade."
     (fact,) = facts_of_report(text, load_lexicon())
     assert (fact.attributes.location, fact.attributes.laterality) == ("scapula", "left")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Anterolisthesis secondary to pars defects.",
+        "Compression fracture of L1 secondary to osteoporosis.",
+        "Pleural effusion 2/2 heart failure.",
+        "Secondary signs of appendicitis.",
+        "Secondary pulmonary lobules are prominent.",
+    ],
+)
+def test_what_is_secondary_to_something_is_no_metastasis(text: str) -> None:
+    assert not any("metastasis" in name or name == "pleural_lesion" for name, _ in _read(text))

@@ -350,11 +350,12 @@ def test_the_season_of_a_month_is_that_of_the_hemisphere(latitude, month, season
         ("The houses are brick red.", "contradicted"),
         ("White houses by the road.", "supported"),
         ("The roads meet.", "unknown"),
+        ("Three helicopters stand by the road.", "contradicted"),
     ],
 )
 def test_what_a_road_does_is_no_crossroads_and_brick_red_a_colour(text, verdict):
     facts = [
         fact("road"), fact("river"), fact("house", colour="white"),
-        fact("road", kind="relation", relation="crossing", other="river"),
+        fact("road", kind="relation", relation="crossing", other="river"), fact("helicopter", "absent"),
     ]  # fmt: skip
     assert judge(text, facts).verdict == verdict

@@ -16,6 +16,7 @@ from voxtile.data.seen_samples import KEY as MARKS
 from voxtile.data.seen_samples import TrainingMarks
 from voxtile.errors import CheckpointError, ConfigError, VoxtileError
 from voxtile.listed_classes import public_path, with_current_names
+from voxtile.models.hub.safe_loading import weights_to_come
 from voxtile.models.tower import HUBS
 from voxtile.objectives.base import Objective
 from voxtile.short_class_names import full_name, nearest_class
@@ -108,7 +109,8 @@ def module_from_checkpoint(
 
 def _made(kind: type[ContrastiveModule], config: dict[str, Any], path: str | os.PathLike[str]) -> ContrastiveModule:
     try:
-        return module_from_config(kind, config)
+        with weights_to_come():
+            return module_from_config(kind, config)
     except VoxtileError:
         raise
     except Exception as error:  # jsonargparse and constructors raise many types

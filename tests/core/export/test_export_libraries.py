@@ -18,6 +18,7 @@ from voxtile.export.command import export_hugging_face, export_open_clip
 from voxtile.export.folder import unfinished
 from voxtile.export.source import read_probes
 from voxtile.inference.load import load_model
+from voxtile.training.module import ContrastiveModule
 
 EITHER = ["open_clip", pytest.param("huggingface", marks=pytest.mark.sweep)]
 EXPORTS = {"open_clip": export_open_clip, "huggingface": export_hugging_face}
@@ -52,6 +53,15 @@ def test_a_picture_model_answers_as_its_checkpoint_in_the_other_library(
     card = (tmp_path / "out" / "README.md").read_text()
     assert found["source"]["sha256"] in card
     assert "## Preprocessing" in card
+
+
+def test_a_checkpoint_that_is_opened_is_not_called_random(save, clip_towers, picture_preset, caplog):
+    """open_clip warns so of a model without weights, also of one whose weights come next."""
+    checkpoint = save(*clip_towers(), picture_preset)
+    assert "initialized randomly" in caplog.text, "as of a model that is to be trained"
+    caplog.clear()
+    ContrastiveModule.load_from_checkpoint(checkpoint)
+    assert not caplog.records
 
 
 @pytest.mark.sweep

@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -21,6 +18,7 @@ from voxtile.inference.published.weights import LEFT_OUT, Pair, load_pair, refus
 from voxtile.models.dual import DualEncoder
 from voxtile.models.hub.openclip import OpenClipImage, OpenClipText
 from voxtile.models.hub.reachable import hub_answers
+from voxtile.models.hub.safe_loading import weights_to_come
 from voxtile.models.hub.weights import load_report, read_weights
 from voxtile.models.protocol import EvaluationModel
 
@@ -63,24 +61,13 @@ def published_model(spec: str, device: torch.device) -> EvaluationModel:
         return _named(open_clip_pair(f"hf-hub:{model.hub}"), model, place, device)
     file = place or downloaded(model)
     architecture = str(model.tower["architecture"])
-    with _without_warnings():  # of open_clip, that the weights are random until they are loaded
+    with weights_to_come():
         image, text = OpenClipImage(name=architecture), OpenClipText(name=architecture)
     pair = Pair(image.visual, text.text)
     note(str(load_pair(pair, file, layout=model.layout, title=f"{model.title} ({architecture})")))
     text.pair_scale = float(pair.logit_scale.detach().double().exp())
     encoder = DualEncoder(image=image, text=text, embed_dim=image.width, project=False, logit_scale="pretrained")
     return EncoderModel(called(model, place), encoder.to(device), published_preset(model.name))
-
-
-@contextmanager
-def _without_warnings() -> Iterator[None]:
-    root = logging.getLogger()
-    level = root.level
-    root.setLevel(logging.ERROR)
-    try:
-        yield
-    finally:
-        root.setLevel(level)
 
 
 def called(model: PublishedModel, place: str | None) -> str:

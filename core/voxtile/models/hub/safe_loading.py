@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 import pickle
 import re
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,18 @@ from voxtile.errors import CheckpointError, cause_of
 _FORBIDDEN = re.compile(r"(?:GLOBAL|[Gg]lobal:? GLOBAL) ([\w.]+)")
 _POINTER = b"version https://git-lfs"
 _SHOWN = 200
+
+
+@contextmanager
+def weights_to_come() -> Iterator[None]:
+    """Without the warnings of open_clip that a model is random, which it is until its weights are loaded."""
+    root = logging.getLogger()
+    level = root.level
+    root.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        root.setLevel(level)
 
 
 def load_tensors(path: Path, what: str, instead: str, *, mapped: bool = False) -> Any:  # noqa: ANN401 - whatever was saved

@@ -97,3 +97,16 @@ def test_an_organ_that_is_not_enlarged_may_hold_a_lesion(text: str, denied: set[
     found = _facts(text)
     assert set(found) == denied
     assert all(fact.polarity == "absent" for fact in found.values())
+
+
+@pytest.mark.parametrize(
+    ("text", "grades"),
+    [
+        ("Moderate central canal stenosis at L3-L4 and mild at L4-L5.", {"L3-L4": "moderate", "L4-L5": "mild"}),
+        ("Spinal stenosis, severe at L4-L5 and mild at L3-L4.", {"L3-L4": "mild", "L4-L5": "severe"}),
+        ("Moderate spinal stenosis at L2-L3 and L3-L4.", {"L2-L3": "moderate", "L3-L4": "moderate"}),
+    ],
+)
+def test_each_level_has_the_grade_that_is_said_of_it(text: str, grades: dict[str, str]) -> None:
+    found = facts_of_report(text, load_lexicon())
+    assert {f.attributes.location: f.attributes.severity for f in found if f.concept == "spinal_stenosis"} == grades

@@ -160,7 +160,9 @@ def attributes_of(
         within = [s for s in sizes if territory[0] <= _word_at(statement, s.start) < territory[1]]
         within = within or adrift.get((mention.start, mention.end), [])
         whole = _chosen(statement, mention, own, within, concepts[mention.concept], common)
-        found.append(replace(whole, each=_each(statement, mention, territory[1], own, within, concepts, whole)))
+        listed = _each(statement, mention, territory[1], own, within, concepts, whole)
+        each = listed or _graded(mention, own, whole)
+        found.append(replace(whole, each=each))
     return _renamed(statement, mentions, found, concepts)
 
 
@@ -186,6 +188,18 @@ def _each(
         one = _chosen(statement, mention, own, lengths, concept, _Common(side, ()))
         found.append(replace(one, severity=whole.severity, change=one.change or whole.change, number=None, count=None))
     return tuple(found) if whole.count in (None, len(found)) else ()
+
+
+def _graded(mention: Mention, modifiers: Sequence[Match[Modifier]], whole: Attributes) -> tuple[Attributes, ...]:
+    """Each of several levels with its own grade: "moderate at L3-L4 and mild at L4-L5"; empty where one is of all."""
+    named, found = set((whole.location or "").split(" and ")), {}
+    for match in sorted(modifiers, key=lambda m: m.start):
+        if match.payload[0] == "severity":
+            whole = replace(whole, severity=match.payload[1])
+        elif match.start >= mention.end and match.payload[1] in named and is_level(match.payload[1]):
+            found[match.payload[1]] = replace(whole, location=match.payload[1])
+    is_listed = found.keys() == named and len({one.severity for one in found.values()}) > 1
+    return tuple(found.values()) if is_listed else ()
 
 
 def _adrift(

@@ -62,6 +62,8 @@ def test_it_is_read_as_it_is_meant(text: str, concept: str, polarity: str) -> No
         ("Clinical profile: post COVID cough, pneumonia?\nFindings: Clear lungs.", "covid"),
         ("Given the patient's recent pneumonia, the node is reactive.", "pneumonia"),
         ("PORT CXR. No effusion.", "port"),
+        ("The hepatic veins drain normally.", "drainage_catheter"),
+        ("The bowel loops cast a shadow.", "cast"),
         ("SUBQ EMPHYSEMA R CHEST WALL.", "emphysema"),
         ("Skull intact. Left rib fracture.", "fracture"),
     ],

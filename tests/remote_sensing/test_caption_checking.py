@@ -349,6 +349,7 @@ def test_the_season_of_a_month_is_that_of_the_hemisphere(latitude, month, season
         ("A road crosses a river.", "supported"),
         ("The houses are brick red.", "contradicted"),
         ("White houses by the road.", "supported"),
+        ("Houses ring a river.", "supported"),
         ("The roads meet.", "unknown"),
         ("Three helicopters stand by the road.", "contradicted"),
     ],

@@ -13,6 +13,7 @@ import yaml
 from PIL import Image
 
 from voxtile.assist import Assistant
+from voxtile.assist.batching.dialogue import dialogue_tokens
 from voxtile.assist.speaking.replies import CANNOT_BE_TOLD, WARNING
 from voxtile.assist.writing import write
 from voxtile.cli.main import lightning_main, main
@@ -22,6 +23,7 @@ from voxtile.errors import ConfigError
 from voxtile.stages.ground.sources import own_corpus
 from voxtile.training.checkpoint import read_checkpoint
 from voxtile.training.config_bases import read_config
+from voxtile.types import Turn
 
 CONFIG = Path(__file__).with_name("tiny.yaml")
 ANSWERING = {
@@ -248,6 +250,34 @@ def test_later_questions_are_answered_in_the_light_of_earlier_ones(trained):
     assistant._answering.answers_questions = False  # as of one that was trained on reports
     with pytest.raises(ConfigError, match="trained on reports and captions alone and answers no questions"):
         assistant.ask(image, "Where?")
+
+
+def test_a_model_of_single_questions_answers_each_by_itself(
+    trained, xray_corpus, picture, tmp_path, monkeypatch, capsys
+):
+    corpus = tmp_path / "corpus"
+    shutil.copytree(xray_corpus, corpus)
+    writer = JobWriter(corpus, "dialogues")
+    for uid in Corpus(corpus).table("samples", columns=["uid"])["uid"].to_pylist():
+        for kind, question, answer in (("presence", "Is there pneumonia?", "No."), ("side", "Where?", "Nowhere.")):
+            about = {"dialogue_id": f"{kind}-{uid}", "uids": [uid], "kind": kind}
+            said = [("user", question), ("assistant", answer)]
+            writer.add_rows("dialogues", [about | {"turn": n, "role": r, "text": t} for n, (r, t) in enumerate(said)])
+    writer.publish()
+    monkeypatch.chdir(tmp_path)
+    assert fit(tmp_path / "run", assist_config(corpus, trained["tower"], images=1)) == 0
+    (model,) = tmp_path.rglob("last.ckpt")
+    assistant, image = Assistant(str(model)), torch.zeros(1, 28, 28)
+    talk = assistant.talk(image, longest=4)
+    talk.ask("Is there pneumonia?")
+    assert talk.ask("Where?").confidence == assistant.ask(image, "Where?", longest=4).confidence
+    before = [Turn("Is there pneumonia?", "No.")]
+    assert dialogue_tokens(assistant.answering, before, "Where?") == dialogue_tokens(assistant.answering, [], "Where?")
+    monkeypatch.setattr("sys.stdin", io.StringIO("Where?\n"))
+    assert main(["chat", str(picture), "--model", str(model), "--longest", "4"]) == 0
+    assert "each is answered by itself" in capsys.readouterr().out
+    talks = Assistant(str(trained["whole"])).answering  # it learned dialogues of two questions
+    assert dialogue_tokens(talks, before, "Where?") != dialogue_tokens(talks, [], "Where?")
 
 
 @pytest.mark.parametrize(

@@ -209,6 +209,9 @@ def chat(
         _warn(console)
         said = f"of {_named(shown)}: ask, one question a line; an empty line ends"
         console.print(said, markup=False, highlight=False)
+        if not assistant.answering.holds_talks:
+            alone = "this model learned single questions: each is answered by itself, not in the light of those before"
+            console.print(alone, markup=False, highlight=False, soft_wrap=True)
         talk = assistant.talk(_given(shown), longest=longest, names=shown.names)
         for line in sys.stdin:
             if not line.strip():

@@ -201,6 +201,13 @@ class DrawDataset(BatchDataset):
                 yield from self._supervision.turns_of(self._entries(item))
 
     @property
+    def has_talks(self) -> bool:
+        """Whether any item has a dialogue of several questions that may be drawn."""
+        return self.dialogues is not None and any(
+            self._supervision.has_talks(self._entries(item)) for item in range(len(self))
+        )
+
+    @property
     def has_preferences(self) -> bool:
         """Whether any item has a pair of answers that may be drawn."""
         return self.preferences is not None and any(

@@ -43,6 +43,11 @@ class TrainingContents(ABC):
         return list(self._dataset("train").turns())
 
     @property
+    def has_talks(self) -> bool:
+        """Whether the training split has a dialogue of several questions that `data.dialogues` may draw."""
+        return self._dataset("train").has_talks
+
+    @property
     def has_preferences(self) -> bool:
         """Whether the training split has a pair of answers that `data.preferences` may draw."""
         return self._dataset("train").has_preferences

@@ -142,6 +142,7 @@ class Answering(VisionLanguageObjective):
         self.report_questions: tuple[str, ...] = ()
         self.training_questions: tuple[str, ...] = ()  # questions of its training
         self.answers_questions = self.draws_reports = self.shows_several = False
+        self.holds_talks = True  # of several questions; else each is answered by itself
 
     @property
     def markers(self) -> tuple[str, ...]:
@@ -166,6 +167,7 @@ class Answering(VisionLanguageObjective):
         self._note_unnamed(found)
         state: dict[str, Any] = {"template": TEMPLATE, "language": self.language.sha256, "words": None, "allowed": None}
         state |= found.kept() | {"draws_reports": bool(getattr(data, "draws_reports", True))}
+        state["holds_talks"] = bool(getattr(data, "has_talks", True))
         if self.scratch is not None:
             texts = [*answers, *found.read(), *self.captions.asked(), BEFORE_IMAGE]
             state["words"] = self.scratch.train_words(texts, self.markers).to_json()
@@ -200,6 +202,7 @@ class Answering(VisionLanguageObjective):
         self.answers_questions = bool(state.get("answers_questions"))
         self.shows_several = bool(state.get("shows_several"))
         self.draws_reports = bool(state.get("draws_reports"))
+        self.holds_talks = bool(state.get("holds_talks", True))  # earlier checkpoints do not say
 
     def state(self) -> dict[str, Any]:
         """The same for a checkpoint."""
@@ -214,6 +217,7 @@ class Answering(VisionLanguageObjective):
             "answers_questions": self.answers_questions,
             "shows_several": self.shows_several,
             "draws_reports": self.draws_reports,
+            "holds_talks": self.holds_talks,
         }
 
     # The loss

@@ -31,4 +31,5 @@ def dialogue_tokens(answering: Answering, turns: Sequence[Turn], question: str) 
             "the model was trained on reports and captions alone and answers no questions; ask "
             f"'{answering.findings_question}', or train one on dialogues (data.dialogues, docs/assist.md)"
         )
-    return [*answering.sequence(turns).tokens, *answering.question_tokens(question, first=not turns)]
+    before = turns if answering.holds_talks else ()  # one that learned single questions knows no others before it
+    return [*answering.sequence(before).tokens, *answering.question_tokens(question, first=not before)]

@@ -21,6 +21,8 @@ from voxtile.words.question_language import require_language
 class Talk:
     """A dialogue about one image, in which later questions are answered in the light of earlier ones.
 
+    Of a model that learned no dialogues of several questions each is answered by itself.
+
     Attributes:
         speaker: who answers.
         image: [1, K, W], from the connector.
@@ -57,6 +59,8 @@ class Talk:
         speaker, answering = self.speaker, self.speaker.answering
         require_language(question, answering.training_questions)  # it names the language, where it can
         check_question(answering.words, question)
+        if not answering.holds_talks:
+            self._said, self._marked = [], {}
         first, start = not self._said, len(self._said)
         if regions:
             assert self.tower is not None

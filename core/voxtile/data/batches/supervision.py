@@ -122,6 +122,11 @@ class Supervision:
             for dialogue in self.dialogues.of(_uids(entries), self._rows_of_others):
                 yield from dialogue
 
+    def has_talks(self, entries: Sequence[Entry]) -> bool:
+        """Whether an item has a dialogue of several questions that may be drawn."""
+        dialogues = () if self.dialogues is None else self.dialogues.of(_uids(entries), self._rows_of_others)
+        return any(len(dialogue) > 1 for dialogue in dialogues)
+
     def has_pairs(self, entries: Sequence[Entry]) -> bool:
         """Whether an item has a pair of answers that may be drawn."""
         return self.preferences is not None and bool(self.preferences.of(_uids(entries)))

@@ -116,6 +116,11 @@ class MixtureDataset(BatchDataset):
             yield from part.turns()
 
     @property
+    def has_talks(self) -> bool:
+        """Whether any item has a dialogue of several questions that may be drawn."""
+        return any(part.has_talks for part in self._parts)
+
+    @property
     def has_preferences(self) -> bool:
         """Whether any item has a pair of answers that may be drawn."""
         return any(part.has_preferences for part in self._parts)

@@ -259,7 +259,10 @@ class CorpusDataModule(TrainingContents, pl.LightningDataModule):
         dataset = self._dataset("train")
         rank, ranks = self._place()
         if self.batch_size % ranks:
-            raise ConfigError(f"batch_size: {self.batch_size} items cannot be shared equally by {ranks} ranks")
+            raise ConfigError(
+                f"data.batch_size: {self.batch_size} items cannot be shared equally by {ranks} processes; set it to a "
+                f"multiple, e.g. {-(-self.batch_size // ranks) * ranks}, or change trainer.devices"
+            )
         self._fit_batch()
         if self._mixed is not None:
             self._mixed.check_ranks(ranks)

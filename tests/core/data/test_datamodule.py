@@ -105,6 +105,15 @@ def test_ranks_share_the_same_global_batch(volume_corpus, monkeypatch):
             assert [text for part in parts for text in part[number].texts] == batch.texts
 
 
+def test_a_batch_that_processes_cannot_share_says_which_they_could(volume_corpus, monkeypatch):
+    data = module(volume_corpus, batch_size=8)
+    monkeypatch.setattr(data, "_place", lambda: (0, 3))
+    with pytest.raises(
+        ConfigError, match=r"data\.batch_size: 8 items .* by 3 processes; set it to a multiple, e\.g\. 9,"
+    ):
+        data.train_dataloader()
+
+
 def test_a_sample_drawn_again_differs(volume_corpus):
     batches = stream(module(volume_corpus), 10)
     first = {uid: image for b in batches[:5] for uid, image in zip(b.uids, b.images, strict=True)}

@@ -90,6 +90,17 @@ def test_class_folders(tmp_path, name, folder, table, suffix):
     assert manifest["licence"] == next(iter(found.values()))[0]["licence"]
 
 
+def test_pictures_of_other_formats_in_class_folders_are_said(tmp_path, capsys):
+    folder = tmp_path / "data/RSSCN7/aGrass"
+    write(folder / "a001.jpg", picture(1))
+    write(folder / "a002.BMP", picture(2, "BMP"))
+    write(folder / "notes.txt", "of the camera")
+    assert len(stored(build("rsscn7", tmp_path / "data", tmp_path / "corpus"))) == 1
+    said = capsys.readouterr().err
+    assert "1 file in " in said
+    assert "not read ('RSSCN7/aGrass/a002.BMP'); convert them to PNG" in said
+
+
 KARPATHY = [
     ("rsicd", "dataset_rsicd.json", "RSICD_images", "airport_1.jpg", ["airport"]),
     ("rsitmd", "dataset_RSITMD.json", "images", "denseresidential_12.tif", ["dense residential area"]),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from voxtile.errors import InputError
-from voxtile_datasets.recipes.download import spelling_key
+from voxtile_datasets.recipes.download import spelling_key, tell_unread
 from voxtile_datasets.recipes.entries import Entry
 from voxtile_remote_sensing.bands.registry import load_sensor
 from voxtile_remote_sensing.recipes.dataset import SPLITS, Pixels
@@ -16,6 +16,7 @@ from voxtile_remote_sensing.recipes.layouts.pixels import band_row, colour_previ
 from voxtile_remote_sensing.recipes.layouts.reading import read_lines
 
 _SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".tif", ".tiff"})
+_UNREAD = (".bmp", ".gif", ".jp2", ".webp", ".heic")
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,8 @@ class ClassFolders:
                 f"'{root}' has no class folders such as '{next(iter(self.classes))}', nor below "
                 f"{', '.join(repr(f) for f in self.folders)}; give the folder that the download is unpacked to"
             )
+        below = [f.relative_to(root).as_posix() for path in folders for f in path.iterdir()]
+        tell_unread(root, below, _UNREAD, "convert them to PNG")
         for path in folders:
             files = [f for f in sorted(path.iterdir()) if f.suffix.lower() in _SUFFIXES and not f.name.startswith(".")]
             if files:

@@ -2,6 +2,7 @@ r"""Texts of reports without the markup of word processors and web pages, as hos
 
 In RTF and HTML a letter with an accent is a code (``M\'fcller``, ``M&uuml;ller``), at which a name would end for the
 rules of de-identification. RTF 1.9.1: groups, destinations, code pages, Unicode.
+striprtf 0.0.35 is not used: its pattern of font tables takes time without end on a table that is not closed.
 """
 
 from __future__ import annotations

@@ -123,6 +123,9 @@ def test_options_that_contradict_each_other_and_a_missing_extra_are_a_sentence(t
     save(dicom, tmp_path / "in", radiograph(noise), **CR)
     with pytest.raises(InputError, match="give one of them"):
         convert_dicom(tmp_path / "in", tmp_path / "out", allow_burned_in=True, find_text="blank")
+    for name in ("min_slices", "film_frames"):
+        with pytest.raises(InputError, match=f"--{name.replace('_', '-')} is 0; give 1 or more"):
+            convert_dicom(tmp_path / "in", tmp_path / "out", **{name: 0})
     with monkeypatch.context() as patched:
         patched.setattr(importlib.util, "find_spec", lambda name: None)
         with pytest.raises(MissingExtraError, match="ocr"):

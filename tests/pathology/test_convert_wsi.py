@@ -263,13 +263,14 @@ def test_label_and_macro_stay_out_unless_asked_for(slides):
     assert {row["source"] for row in rows_of(asked)} == {"patient-jones.svs"}
 
 
-def test_a_slide_of_bare_glass_is_dropped_with_a_reason(slides, capsys):
+def test_a_slide_of_bare_glass_is_dropped_with_a_reason(slides, tmp_path, capsys):
     glass = np.clip(np.random.default_rng(0).normal(243, 2, (600, 600, 3)), 0, 255).astype(np.uint8)
     slides.pyramid("a.tif", [glass], mpp=0.5, photometric="rgb")
     slides.pyramid("b.tif", [tissue_picture()[400:500, 400:500]], mpp=0.5, photometric="rgb")
     store = convert(slides)
     assert sorted(row["reason"] for row in store.ledger().to_pylist()) == ["no-tissue", "smaller-than-a-patch"]
-    capsys.readouterr()
+    assert "no-tissue: 1 slides" in capsys.readouterr().out
+    assert len(rows_of(convert(slides, tmp_path / "all", min_tissue=0.0))) == 4, "as is said, every place"
 
 
 @pytest.mark.parametrize("sampling", ["random", "annotations"])

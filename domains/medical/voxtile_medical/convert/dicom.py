@@ -137,6 +137,9 @@ def convert_dicom(
         raise ConfigError("--profile says what de-identification keeps; leave --no-deidentify out, or --profile")
     if surrogates and chosen.dates == "full":
         raise ConfigError("--surrogates moves the days of texts and full-dates keeps those of headers; leave one out")
+    for name, value in (("--min-slices", min_slices), ("--film-frames", film_frames)):
+        if value < 1:
+            raise InputError(f"{name} is {value}; give 1 or more")
     fetched = _fetched(source, corpus, query, downloads, dry_run=options.dry_run)
     if fetched is not None and options.dry_run:
         output().print(f"{fetched.series} series would be retrieved into '{fetched.folder}'", markup=False)
@@ -155,8 +158,6 @@ def convert_dicom(
         from voxtile_medical.burned_in.finder import require_finder
 
         require_finder()
-    if film_frames < 1:
-        raise InputError(f"--film-frames is {film_frames}; give 1 or more")
     task = DicomTask(
         source,
         min_slices=min_slices,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
+from voxtile.console import output
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.engine.worker_process import Limits
 from voxtile.errors import ConfigError
@@ -17,6 +18,11 @@ from voxtile_pathology.convert.plan import Inputs
 from voxtile_pathology.convert.settings import MPP_TOLERANCE, Codec, Icc, Sampling, WsiSettings
 from voxtile_pathology.convert.task import WsiTask
 from voxtile_pathology.tissue.mask import OTSU, tissue_spec
+
+_NO_TISSUE = (
+    "no-tissue: {} slides show too little that is coloured, as unstained, fluorescent and grey ones do; --min-tissue 0 "
+    "keeps every place, --tissue takes another detector"
+)
 
 
 def convert_wsi(
@@ -147,6 +153,8 @@ def convert_wsi(
     )
     try:
         summary = run_task(WsiTask(settings, inputs, planner), corpus, options)
+        if sampling == "grid" and (empty := summary.reasons["dropped"].get("no-tissue")):
+            output().print(_NO_TISSUE.format(empty), markup=False, highlight=False, soft_wrap=True)
         if reports is not None:
             print_report_advice(summary)
         summary.raise_if_failed()

@@ -14,11 +14,12 @@ CT_CORPUS := $(OUT)/corpus
 # are compiled once, also where the environment asks for no bytecode.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help ct test test-rest coverage flaky lint docs bench fuzz fuzz-parsers chaos sbom audit docs-commands mutants pages serve clean
+.PHONY: help ct test test-rest test-lowest coverage flaky lint docs bench fuzz fuzz-parsers chaos sbom audit docs-commands mutants pages serve clean
 help:
 	@echo "make ct     phantom CT in DICOM -> corpus -> training -> zero-shot report ($(OUT)/report/index.html), 10 to 25 minutes on 2 cores"
 	@echo "make test   the whole test suite, in JOBS processes (3)"
 	@echo "make test-rest  what the suite has one of and CI runs all of: the other configs, domains, widths and cases"
+	@echo "make test-lowest  make test with the oldest libraries that the bounds of pyproject.toml allow (10 GB of disk)"
 	@echo "make coverage  the same as make test, and which lines and branches of the core it runs"
 	@echo "make flaky  the suite RUNS times (50, hours): is there a test that fails now and then?"
 	@echo "make lint   ruff, the order of layers (import-linter) and mypy --strict"
@@ -61,6 +62,16 @@ test: $(VENV)/.dev
 
 test-rest: $(VENV)/.dev
 	$(BIN)/python -P -m pytest -m "sweep(ci=True)" -n $(JOBS) --dist loadfile --no-loadscope-reorder
+
+LOWEST := $(VENV)-lowest/bin
+test-lowest:
+	$(PYTHON) -m venv $(VENV)-lowest
+	@mkdir -p build
+	$(LOWEST)/python -m pip install --quiet uv
+	$(LOWEST)/uv pip compile --quiet --resolution lowest-direct --python $(LOWEST)/python --extra all --extra dev pyproject.toml -o build/lowest.txt
+	$(LOWEST)/uv pip install --quiet --python $(LOWEST)/python -r build/lowest.txt
+	$(LOWEST)/uv pip install --quiet --python $(LOWEST)/python --no-deps -e .
+	$(LOWEST)/python -P -m pytest -m "not sweep" -n $(JOBS) --dist loadfile --no-loadscope-reorder
 
 coverage: $(VENV)/.dev
 	@rm -rf build/coverage && mkdir -p build/coverage

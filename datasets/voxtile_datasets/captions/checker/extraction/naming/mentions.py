@@ -85,13 +85,23 @@ class Finder:
                 found.setdefault((all_normal.start, all_normal.concepts), all_normal)
         for mention in Normality(self.statement, self.vocabulary, self.structures).find():
             if mention.denies:  # "the nodes are free of tumour" denies one of the nodes, and none elsewhere
-                within = [key for key, m in found.items() if mention.start < m.start and m.end <= mention.end]
+                own = self._findings_of(mention.structure)
+                within = [
+                    key
+                    for key, m in found.items()
+                    if mention.start < m.start and m.end <= mention.end and own.isdisjoint(m.concepts)
+                ]
                 found = {key: m for key, m in found.items() if key not in within}
             found.setdefault((mention.start, mention.denies or mention.concepts), mention)
         is_general = bool(self.vocabulary.natural) and "can" in self.words
         told = (self._within_structure(mention) for mention in self._most_telling(found.values()))
         found_here = (m for m in told if m is not None and not (is_general and self._is_recorded(m)))
         return sorted(found_here, key=lambda m: (m.start, m.end))
+
+    def _findings_of(self, structure: tuple[int, int] | None) -> set[str]:
+        """What words that say how a structure is can deny: "not dilated" of a kidney its hydronephrosis."""
+        named = [s.payload for s in self.structures.all if (s.start, s.end) == structure]
+        return {c for name in named for denied in self.vocabulary.closes.get(name, {}).values() for c in denied}
 
     def _is_recorded(self, mention: Mention) -> bool:
         """Whether a name is of a season or an hour, which of what something can do is not said: "sees in the dark"."""

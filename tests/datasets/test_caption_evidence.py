@@ -83,7 +83,14 @@ BODIES = [
     (STONES, (), "A stone in the right kidney; the collecting system is not dilated.", "supported"),
     (STONES, (), "There is no sign that urine is backing up.", "supported"),
     (PANCREAS, ["pancreatic_lesion", "biliary_dilatation", "liver_lesion"], "The liver is normal.", "supported"),
-    ([fact("thyroid_nodule", 16, "mm")], (), "The thyroid is of ordinary size, with a nodule of 16 mm.", "supported"),
+    # A size denies a goitre, of which these facts say nothing, and no nodule.
+    ([fact("thyroid_nodule", 16, "mm")], (), "The thyroid is of ordinary size, with a nodule of 16 mm.", "unknown"),
+    (
+        [fact("thyroid_nodule", 16, "mm"), fact("goiter", polarity="absent")],
+        (),
+        "The thyroid is of ordinary size, with a nodule of 16 mm.",
+        "supported",
+    ),
     (STONES, ["renal_stone", "bladder_stone"], "A right renal stone; the bladder holds no stone.", "supported"),
     (STONES, ["renal_stone", "bladder_stone"], "The kidneys hold no stone.", "contradicted"),
     (EFFUSION, (), "Pleural fluid on one side only.", "contradicted"),

@@ -96,6 +96,9 @@ FREE: list[tuple[str, str, dict[str, Any]]] = [
     ("text", "verdict"),
     [
         ("The margins are free of tumour.", "supported"),
+        ("There is no positive margin.", "supported"),
+        ("No evidence of a positive margin.", "supported"),
+        ("There is a positive margin.", "contradicted"),
         ("Lymph nodes are free of tumour.", "supported"),
         ("All lymph nodes are negative for carcinoma.", "supported"),
         ("No tumour is seen in the lymph nodes.", "supported"),

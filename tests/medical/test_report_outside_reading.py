@@ -110,3 +110,17 @@ def test_an_organ_that_is_not_enlarged_may_hold_a_lesion(text: str, denied: set[
 def test_each_level_has_the_grade_that_is_said_of_it(text: str, grades: dict[str, str]) -> None:
     found = facts_of_report(text, load_lexicon())
     assert {f.attributes.location: f.attributes.severity for f in found if f.concept == "spinal_stenosis"} == grades
+
+
+@pytest.mark.parametrize(
+    ("text", "denied"),
+    [
+        ("The kidneys are nondilated.", {"hydronephrosis"}),
+        ("The collecting systems are decompressed.", {"hydronephrosis"}),
+        ("The aorta is undilated.", {"aortic_aneurysm"}),
+        ("Bowel loops are decompressed.", {"bowel_obstruction"}),
+        ("The kidneys are of normal size.", {"nephromegaly", "small_kidneys"}),
+    ],
+)
+def test_what_is_not_dilated_denies_its_dilatation_alone(text: str, denied: set[str]) -> None:
+    assert {fact.concept for fact in _facts(text).values() if fact.polarity == "absent"} == denied

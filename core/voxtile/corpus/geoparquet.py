@@ -95,6 +95,16 @@ def outlines(wkb: bytes) -> list[Ring]:
     return _scan(wkb)[1]
 
 
+def latitude_of(wkb: bytes) -> float | None:
+    """Latitude halfway between the northernmost and southernmost points of a footprint, degrees; None of an empty one.
+
+    Raises:
+        ValueError: the value is not two-dimensional WKB.
+    """
+    latitudes = [y for ring in outlines(wkb) for _, y in ring]
+    return (min(latitudes) + max(latitudes)) / 2 if latitudes else None
+
+
 def _scan(wkb: bytes) -> tuple[str, list[Ring]]:
     rings: list[Ring] = []
     kind, end = _walk(wkb, 0, rings)

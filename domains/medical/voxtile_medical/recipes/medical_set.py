@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,11 +38,17 @@ class MedicalSet(DataSet):
         access: what has to be done or agreed to before it can be downloaded.
         layout: where its layout is documented.
         unverified: what of the layout no code or page could be found for; empty where all was seen.
+        unread: regular expression of the paths of images that come with it and are not read.
     """
 
     access: str
     layout: tuple[LayoutSource, ...]
     unverified: str = ""
+    unread: str = ""
+
+    def is_unread(self, path: str) -> bool:
+        """Whether an image that is not read comes with the set, so that nothing need be said of it."""
+        return bool(self.unread) and re.fullmatch(self.unread, path) is not None
 
     def announce(self) -> None:
         """Say its licence and terms on standard error, before anything is read."""

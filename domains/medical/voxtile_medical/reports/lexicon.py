@@ -275,9 +275,12 @@ def _concept(name: str, entry: Mapping[str, Any]) -> Concept:
 
 
 def _closes(entry: Mapping[str, list[str]]) -> dict[str, tuple[str, ...]]:
-    """What each kind of normality denies; a normal size denies what `normal` does, unless the organ says otherwise."""
+    """What each kind of normality denies; sizes and no dilatation are kinds of it unless the organ says otherwise."""
     closes = {kind: tuple(concepts) for kind, concepts in entry.items()}
-    return {"normal_size": closes["normal"], **closes} if "normal" in closes else closes
+    for kind, general in (("normal_size", "normal"), ("undilated", "normal_size")):
+        if general in closes:
+            closes.setdefault(kind, closes[general])
+    return closes
 
 
 def _measures(table: Mapping[str, Mapping[str, Any]]) -> Phrases[Measure]:

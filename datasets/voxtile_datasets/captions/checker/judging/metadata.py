@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import suppress
 from functools import cached_property, lru_cache
 from typing import Any
 
+from voxtile.corpus.geoparquet import latitude_of
 from voxtile.words.phrases import Phrases
 from voxtile.words.tokens import words_of
 from voxtile_datasets.captions.checker.aspects import Aspect
@@ -39,11 +39,8 @@ def metadata_of(row: Row) -> dict[str, Any]:
         row: of the samples table.
     """
     kept = {name: value for name, value in mapping_of(row.get("attributes")).items() if name not in _KEPT_BACK}
-    with suppress(ImportError):  # shapely comes with the extra of the domain that has footprints
-        import shapely
-
-        if row.get("geometry"):
-            kept["latitude"] = round(float(shapely.from_wkb(row["geometry"]).centroid.y), 1)
+    if row.get("geometry") and (latitude := latitude_of(row["geometry"])) is not None:
+        kept["latitude"] = round(latitude, 1)
     return kept | {name: row[name] for name in _OF_ROW if row.get(name) is not None}
 
 

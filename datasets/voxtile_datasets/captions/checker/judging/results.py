@@ -66,6 +66,7 @@ _MARGIN = re.compile(
     r"|(?P<out>(?:in)?complete(?:ly)? (?:excised|resected|excision|resection))|\b(?P<r>R[01])\b",
     re.IGNORECASE,
 )
+_DENIED = re.compile(r"\b(?:no|without|neither)\s+(?:(?:evidence|signs?)\s+of\s+)?(?:(?:an?|any)\s+)?$", re.IGNORECASE)
 _NO_PLACES = frozenset(
     ["the", "a", "all", "of", "with", "and", "its", "surgical", "resection", "excision", "any", "both", "margin"]
 ) | {"margins", "has", "have", "is", "are", "no", "other"}
@@ -240,7 +241,8 @@ def _margin(match: re.Match[str]) -> tuple[frozenset[str], bool] | None:
         return frozenset(), match["r"] == "R1" or bool(match["out"] and match["out"].lower().startswith("in"))
     where = (match["where"] or match["where2"] or "").lower().split()
     said = (match["said"] or match["said2"]).lower()
-    return frozenset(where) - _NO_PLACES, said in ("positive", "involved")
+    is_denied = where[:1] == ["no"] or _DENIED.search(match.string[: match.start()]) is not None
+    return frozenset(where) - _NO_PLACES, (said in ("positive", "involved")) != is_denied
 
 
 def _is_other_margin(where: frozenset[str], is_involved: bool, rows: Sequence[Row]) -> str | None:

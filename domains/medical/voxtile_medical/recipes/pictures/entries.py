@@ -98,15 +98,19 @@ def list_entries(root: Path, data: PictureSet) -> Iterator[PictureEntry]:
             f"{data.title}: {len(names.ambiguous)} pictures lie in several folders of '{root}', such as "
             f"{some_of(list(names.ambiguous))}; the first is read, remove the others"
         )
-    yield from _unread(root, data, names, named)
+    if pictures:  # else it is another download
+        yield from _unread(root, data, names, named)
 
 
 def _unread(root: Path, data: PictureSet, names: PictureNames, named: Set[str]) -> Iterator[PictureEntry]:
-    """Pictures of which no table, and no name that the set gives its pictures, says what they show."""
+    """Pictures of which no table, and no name that the set gives its pictures, says what they show or are."""
     unread = [
         path
         for path in names.all()
-        if path.lower().endswith(_PICTURES) and path not in named and path.rpartition("/")[2] not in names.ambiguous
+        if path.lower().endswith(_PICTURES)
+        and path not in named
+        and path.rpartition("/")[2] not in names.ambiguous
+        and not data.is_unread(path)
     ]
     if unread:
         tell(f"{data.title}: {len(unread)} pictures of '{root}' are not read ({some_of(unread)}); see the ledger")

@@ -117,7 +117,8 @@ def _tell_unread(listing: Listing, held: VolumeSet) -> None:
     """Volumes whose names are those of no image and no label map that is read."""
     read = {volume.path for volume in listing.volumes} | {left.name for left in listing.left_out}
     read |= {path for path, _, _ in _matched(listing, held)}
-    unread = [path for path in listing.paths if path.endswith(_VOLUMES) and path not in read]
+    others = (path for path in listing.paths if path.endswith(_VOLUMES) and not held.is_unread(path))
+    unread = [path for path in others if path not in read]
     if unread:
         tell(f"{held.title}: {len(unread)} files of '{listing.root}' are not read ({some_of(unread)}); see the ledger")
     detail = "no image or label map that is read of this set has such a name"

@@ -172,10 +172,9 @@ class Statement:
             number -= 1
         if number < 0:
             return True
-        item = self.items[number]
-        outside = [c for c in self._cues if c.end <= position or c.start >= position]  # "are negative for tumour"
-        before = any(c.payload in ("denies", "denies_clause") and item.start <= c.start < position for c in outside)
-        return before or any(c.payload == "denied" and c.start >= end for c in outside)
+        start, cues = self.items[number].start, self._cues
+        before = any(c.payload in ("denies", "denies_clause") and start <= c.start and c.end <= position for c in cues)
+        return before or any(c.payload == "denied" and c.start >= end for c in cues)
 
     def _split(self, breaks: list[Match[str]]) -> list[Item]:
         words, ends = self.words.words, {cue.start: cue.end for cue in breaks}

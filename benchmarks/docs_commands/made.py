@@ -172,7 +172,7 @@ def few(corpus: str) -> None:
 
 
 def volumes() -> None:
-    """A CT in NIfTI with a label map beside it."""
+    """A CT in NIfTI with a label map beside it, and a data list of both."""
     import nibabel
     import numpy as np
 
@@ -183,6 +183,9 @@ def volumes() -> None:
     affine = np.diag([3.0, 3.0, 3.0, 1.0])
     nibabel.save(nibabel.Nifti1Image(image, affine), "volumes/case.nii.gz")
     nibabel.save(nibabel.Nifti1Image(label, affine), "volumes/case_seg.nii.gz")
+    entry = {"image": "case.nii.gz", "label": "case_seg.nii.gz", "fold": 0}
+    listed = {"training": [entry], "modality": {"0": "CT"}, "labels": {"1": "liver"}}
+    Path("volumes/dataset_0.json").write_text(json.dumps(listed), encoding="utf-8")
 
 
 def vision_model() -> None:

@@ -311,7 +311,10 @@ DOCS = {
             "volumes": Shell("made volumes"),
             "of-segmentations": Phantom("ct", 100, "README.txt"),
         },
-        run_as={r"convert nifti SOURCE corpus": "convert nifti volumes nifti-corpus"},
+        run_as={
+            r"convert nifti SOURCE corpus": "convert nifti volumes nifti-corpus",
+            r"convert nifti FOLDER corpus --datalist ": "convert nifti volumes listed-corpus --datalist volumes/",
+        },
     ),
     ("docs/de-identification.md", "What is kept of a DICOM header"): Scene(
         given={"corpus": CT_CORPUS},

@@ -24,7 +24,7 @@ from voxtile_medical.figures.file_list import read_file_list, read_metadata
 from voxtile_medical.figures.formulae import tex_text
 from voxtile_medical.figures.jats import is_jats, parse_xml, read_jats
 from voxtile_medical.nifti.header import read_nifti_header
-from voxtile_medical.nifti.task import read_volumes
+from voxtile_medical.nifti.values import read_volumes
 from voxtile_medical.report_files.read import read_documents
 from voxtile_medical.segmentations.label_names import names_of_extensions, parse_names
 from voxtile_medical.verdicts import Verdict

@@ -8,19 +8,22 @@ from typing import Any, Literal
 from voxtile.console import note, output
 from voxtile.corpus.records import Row
 from voxtile.engine.run import RunOptions, run_task
+from voxtile.errors import ConfigError, InputError
 from voxtile.folders import OutputFile
 from voxtile_datasets.converters.modalities import note_unknown
 from voxtile_datasets.intake.planner import IntakeOptions, Planner
 from voxtile_datasets.intake.report_advice import print_report_advice
 from voxtile_datasets.recipes.download import tell_unread
+from voxtile_medical.dicom_header.scan import root_of
+from voxtile_medical.nifti.datalist import Datalist, layout_of, read_datalist
 from voxtile_medical.nifti.files import is_label_name, is_nifti_name, nifti_tree
-from voxtile_medical.nifti.layouts import read_layout
 from voxtile_medical.nifti.task import LABELS, LABELS_ADVICE, UNKNOWN, NiftiTask, find_label_maps
 from voxtile_medical.nifti.units import NOT_HU, NOT_HU_ADVICE
 from voxtile_medical.report_files.read import read_report_files
 from voxtile_medical.segmentations.attach import run_masks
 from voxtile_medical.segmentations.label_names import read_names
-from voxtile_medical.segmentations.samples import MaskNames
+from voxtile_medical.segmentations.plan import ToldMask
+from voxtile_medical.segmentations.samples import Images, MaskNames
 from voxtile_medical.segmentations.task import MaskTask
 
 _OTHER_FORMATS = (".nrrd", ".nhdr", ".mha", ".mhd", ".mgz", ".mgh", ".img", ".mnc")  # of volumes
@@ -47,6 +50,8 @@ def convert_nifti(
     label_pattern: str = "*seg*,*label*,*mask*",
     no_affine: Literal["refuse", "assume"] = "refuse",
     subject_pattern: str | None = None,
+    datalist: Path | None = None,
+    fold: int | None = None,
     deface: bool = False,
     licence: str | None = None,
     masks: bool = True,
@@ -84,6 +89,10 @@ def convert_nifti(
         no_affine: what to do where neither sform nor qform is set: refuse, or assume that axes run right, front, up.
         subject_pattern: regular expression that finds the subject in a file's relative path, e.g. '^(\w+?)_', where
             several files are of one patient and neither folders nor names say so.
+        datalist: JSON data list of MONAI or the Decathlon ({"training": [{"image": …, "label": …}], "validation": …});
+            its paths are relative to SOURCE. Only its files are converted; it says which are label maps, of which
+            image, and the splits. --splits goes before it.
+        fold: number of the data list's fold that is the validation; without it folds are left aside.
         deface: take the face off heads in CT and MR; volumes of which it is not certain whether they show one, or what
             they are, are left out (head-unsure). PET is not looked at.
         licence: licence to note with every sample.
@@ -99,9 +108,10 @@ def convert_nifti(
         read_names(label_names)
     intake = IntakeOptions(deidentify, key_file, reports, splits, split_fractions, surrogates, subject_table)
     planner = Planner.open(corpus, options, intake, read_report_files)
-    patterns = tuple(pattern.strip() for pattern in label_pattern.split(",") if pattern.strip())
+    listed = _read_list(source, datalist, fold)
+    patterns = tuple(pattern.strip() for pattern in label_pattern.split(",") if pattern.strip() and listed is None)
     told = (patterns, modality, units, no_affine, licence, deidentify, masks, subject_pattern)
-    task = NiftiTask(source, *told, planner, deface)
+    task = NiftiTask(source, *told, planner, deface, listed)
     summary = run_task(task, corpus, options)
     if reports is not None:
         print_report_advice(summary)
@@ -113,8 +123,7 @@ def convert_nifti(
         _say_what_is_stored(corpus, asked=modality != UNKNOWN)
     root, found, _ = nifti_tree(source, options.plan_reader)
     tell_unread(source, found, _OTHER_FORMATS, "convert them to NIfTI first")
-    paths = list(filter(is_nifti_name, found))
-    layout = read_layout(root, paths)
+    layout, paths, _ = layout_of(root, list(filter(is_nifti_name, found)), listed)
     images = [path for path in paths if not is_label_name(path, patterns)]
     if subject_pattern is None and (alike := layout.alike(images)):
         output().print(_ALIKE.format(alike), markup=False, highlight=False, soft_wrap=True)
@@ -122,9 +131,36 @@ def convert_nifti(
         label_maps = tuple(find_label_maps(root, paths, patterns, layout))
         names = MaskNames(planner.names, planner.key_map)
         if label_maps:
-            attached = MaskTask(source, corpus, names, deidentify, label_names, pairs, label_maps=label_maps)
+            told_masks = _told_masks(corpus, names, listed) if listed and pairs is None else {}
+            if listed is not None and listed.names_labels and label_names is None:
+                label_names = listed.path
+            attached = MaskTask(
+                source, corpus, names, deidentify, label_names, pairs, label_maps=label_maps, told=told_masks
+            )
             run_masks(attached, options).raise_if_failed()
     summary.raise_if_failed()
+
+
+def _read_list(source: Path, datalist: Path | None, fold: int | None) -> Datalist | None:
+    if datalist is None and source.suffix.lower() == ".json":
+        raise InputError(f"'{source}' is no folder; give the folder of its files as SOURCE, and the list as --datalist")
+    if datalist is None and fold is not None:
+        raise ConfigError("--fold is of a data list; give it with --datalist")
+    if datalist is None:
+        return None
+    listed = read_datalist(datalist, root_of(source), fold)
+    for sentence in listed.sentences():
+        note(sentence)
+    return listed
+
+
+def _told_masks(corpus: Path, names: MaskNames, listed: Datalist) -> dict[str, ToldMask]:
+    """Of which samples each label map of a data list is."""
+    by_path = Images.of(corpus, names).by_path
+    return {
+        label: ToldMask(tuple(grid.uid for path in paths for grid in by_path[path]))
+        for label, paths in listed.labels.items()
+    }
 
 
 def _say_what_is_stored(corpus: Path, *, asked: bool) -> None:

@@ -152,7 +152,7 @@ def read_layout(root: Path, paths: Collection[str]) -> Layout:
         for path in images:
             match = _CHANNEL.fullmatch(stem_of(path)) if with_channels else None
             cases[path] = (match[1], int(match[2])) if match else (stem_of(path), None)
-            modality = _modality(described, cases[path][1])
+            modality = modality_of_channel(described, cases[path][1])
             if modality:
                 modalities[path] = modality
     images_alone = set(paths) - labels - set(cases)
@@ -286,14 +286,18 @@ def _described(path: Path) -> Mapping[str, Any]:
             content = load_json(file.read(_LARGEST_JSON + 1).decode("utf-8-sig")) if file.size <= _LARGEST_JSON else {}
     except (OSError, ValueError, Verdict):
         return {}
-    if not isinstance(content, dict):
-        return {}
+    return channels_of(content) if isinstance(content, dict) else {}
+
+
+def channels_of(content: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Number → name of the channels that a dataset.json or a data list gives."""
     channels = content.get("channel_names") or content.get("modality") or {}
+    channels = {"0": channels} if isinstance(channels, str) else channels
     return channels if isinstance(channels, dict) else {}
 
 
-def _modality(channels: Mapping[str, Any], number: int | None) -> str | None:
+def modality_of_channel(channels: Mapping[str, Any], number: int | None) -> str | None:
     """Modality of one channel; of a file without a channel, that of all of them where they are one."""
-    names = channels.values() if number is None else [channels.get(str(number))]
+    names = channels.values() if number is None or len(channels) == 1 else [channels.get(str(number))]
     found = {_MODALITIES.get(str(name).strip().lower()) for name in names}
     return found.pop() if len(found) == 1 else None

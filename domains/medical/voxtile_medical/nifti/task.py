@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import json
-import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
@@ -27,17 +25,18 @@ from voxtile_medical.archives.stored import stored_size, stream_of, telling
 from voxtile_medical.dicom_header.attributes import attributes_of
 from voxtile_medical.dicom_header.scan import ODD_NAME, root_of
 from voxtile_medical.nifti.bids import Sidecars
+from voxtile_medical.nifti.datalist import ABSENT, Datalist, layout_of
 from voxtile_medical.nifti.files import is_label_name, is_nifti_name, modality_of, nifti_tree, stem_of
-from voxtile_medical.nifti.header import NiftiHeader, NoAffine, read_nifti_header, unpacked
-from voxtile_medical.nifti.layouts import Layout, check_splits, read_layout
+from voxtile_medical.nifti.header import NiftiHeader, NoAffine, read_nifti_header
+from voxtile_medical.nifti.layouts import Layout, check_splits
 from voxtile_medical.nifti.units import parts_of, units_of
+from voxtile_medical.nifti.values import read_volumes
 from voxtile_medical.orientation import spacing_zyx, to_nearest_ras
 from voxtile_medical.plausible import check_position, check_scale, check_spacing
 from voxtile_medical.preview import volume_preview
 from voxtile_medical.series_roles.facts import role_facts
 from voxtile_medical.verdicts import Verdict
 
-MAX_TRAILING_BLOCKS = 16  # MiB after the last value that are read to reach the checksum
 LABELS = "looks-like-labels"
 LABELS_ADVICE = (
     f"{LABELS}: a few whole numbers from 0 on are labels and no CT in HU; name label maps with --label-pattern, or say "
@@ -63,7 +62,10 @@ class NiftiTask(PlannedTask):
         subject_pattern: finds the subject in a file's path, in place of what folders and names say.
         planner: None in workers, which get the plan only.
         deface: the face is taken off heads in CT and MR.
+        datalist: the files to convert and what they are; None for all of the folder, and in workers.
     """
+
+    stays: ClassVar[tuple[str, ...]] = ("planner", "datalist")
 
     source: Path
     label_patterns: tuple[str, ...]
@@ -76,6 +78,7 @@ class NiftiTask(PlannedTask):
     subject_pattern: str | None = None
     planner: Planner | None = field(default=None, compare=False, repr=False)
     deface: bool = False
+    datalist: Datalist | None = field(default=None, compare=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -112,7 +115,7 @@ class NiftiTask(PlannedTask):
             raise InputError(
                 f"'{self.source}' holds no file that ends in .nii or .nii.gz; give a folder or archive of NIfTI files"
             )
-        layout = read_layout(root, paths)
+        layout, paths, absent = layout_of(root, paths, self.datalist)
         sidecars = Sidecars.of_tree(root, found)
         left = set(find_label_maps(root, paths, self.label_patterns, layout)) if self.leave_masks else set()
         named = [path for path in paths if path == printable(path) and path not in left]
@@ -127,6 +130,7 @@ class NiftiTask(PlannedTask):
         items += [planner.note(one.path, max(one.size, 0), one.reason, one.detail) for one in refused]
         odd = [printable(path) for path in paths if path != printable(path)]
         items += [planner.note(path, 0, "unreadable-name", ODD_NAME) for path in odd]
+        items += [planner.note(path, 0, "missing-file", ABSENT) for path in absent]
         items += planner.report_notes()
         planner.save(items)
         return items
@@ -356,41 +360,9 @@ def _says_labels(path: Path) -> bool:
         return False
 
 
-def read_volumes(path: Path, header: NiftiHeader) -> list[npt.NDArray[Any]]:
-    """Stored values of every volume, [Z, Y, X] in native byte order.
-
-    Raises:
-        Verdict: `truncated`, the file ends before its last value.
-    """
-    try:
-        with unpacked(path) as stream:
-            stream.seek(header.offset)
-            volumes = [_read_volume(stream, header) for _ in range(header.volumes)]
-            _read_checksum(stream)
-            return volumes
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise Verdict("truncated", "the file ends before its last value; copy it again from its source") from error
-
-
-def _read_checksum(stream: BinaryIO) -> None:
-    """Read to the end, where gzip keeps its checksum; what follows the values is small in honest files."""
-    for _ in range(MAX_TRAILING_BLOCKS):
-        if not stream.read(1 << 20):
-            return
-
-
 def _sha256(path: Path) -> str:
     with stream_of(path) as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
-
-
-def _read_volume(stream: BinaryIO, header: NiftiHeader) -> npt.NDArray[Any]:
-    x, y, z = header.shape[:3]
-    data = stream.read(header.volume_bytes)
-    if len(data) < header.volume_bytes:
-        raise Verdict("truncated", "the file ends before its last value; copy it again from its source")
-    values = np.frombuffer(data, dtype=header.dtype).reshape(z, y, x)
-    return values.astype(header.dtype.newbyteorder("="), copy=False)
 
 
 def valid_fraction(array: npt.NDArray[Any]) -> float:

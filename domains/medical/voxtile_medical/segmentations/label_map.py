@@ -13,7 +13,7 @@ import numpy as np
 from nibabel.spatialimages import HeaderDataError
 
 from voxtile_medical.nifti.header import NiftiHeader, read_nifti_header, unpacked
-from voxtile_medical.nifti.task import read_volumes
+from voxtile_medical.nifti.values import read_volumes
 from voxtile_medical.orientation import Affine
 from voxtile_medical.segmentations.label_names import Names, names_of_extensions
 from voxtile_medical.segmentations.names import Identifiers, Structure, laterality_of, phrase_of

@@ -3,9 +3,9 @@
 Lightning takes two base classes of torchmetrics, whose package imports every metric there is; they import transformers,
 torchvision and scipy.signal where those are installed: half of the seconds that importing Lightning takes. The base
 classes themselves import matplotlib for types of plots: a quarter of what is left. It also takes a class of PyTorch's
-compiler for a check of types, and each optimiser, checkpointed block and fake tensor asks the compiler to keep away: as
-many seconds as PyTorch itself, where seldom anything is compiled. Rasterio imports boto3 where that is installed, for
-scenes in S3: a third of a second before any scene is read.
+compiler for a check of types, torchvision a function of it, and each optimiser, checkpointed block and fake tensor asks
+the compiler to keep away: as many seconds as PyTorch itself, where seldom anything is compiled. Rasterio imports boto3
+where that is installed, for scenes in S3: a third of a second before any scene is read.
 """
 
 from __future__ import annotations
@@ -51,6 +51,16 @@ def _plot_later() -> Callable[..., Any]:
 _PLOTS = "torchmetrics.utilities.plot"
 _COMPILER = "torch._dynamo"
 _SETTINGS = f"{_COMPILER}.config"  # the one part that does without the others
+_QUESTIONS = f"{_COMPILER}.utils"
+
+
+def _supported_later() -> Callable[..., Any]:
+    def is_compile_supported(device_type: Any) -> Any:  # noqa: ANN401 - of PyTorch
+        module = importlib.import_module(_QUESTIONS)
+        module.counters  # noqa: B018 - not had without: now all of it is there
+        return vars(module)["is_compile_supported"](device_type)
+
+    return is_compile_supported
 
 
 def _of_compiler(name: str) -> Any:  # noqa: ANN401 - of PyTorch
@@ -107,6 +117,7 @@ _PACKAGES: Mapping[str, Mapping[str, Callable[[], Any]]] = {
         "disable": lambda: _not_traced,
         "graph_break": lambda: lambda *args, **options: None,
     },
+    _QUESTIONS: {"is_compile_supported": _supported_later},
 }
 
 
@@ -124,7 +135,7 @@ class _Finder(MetaPathFinder):
         self, name: str, path: Sequence[str] | None, target: ModuleType | None = None, /
     ) -> ModuleSpec | None:
         """See `importlib.abc.MetaPathFinder`."""
-        if name.startswith(f"{_COMPILER}.") and name != _SETTINGS:
+        if name.startswith(f"{_COMPILER}.") and name not in (_SETTINGS, _QUESTIONS):
             getattr(sys.modules[_COMPILER], "__all__", None)  # its parts are a circle that begins there
             if (part := sys.modules.get(name)) is not None:
                 part.__spec__ = ModuleSpec(name, _Imported(part))  # which Python takes, and not what is returned
@@ -172,10 +183,13 @@ class _LazyLoader(Loader):
     def exec_module(self, module: ModuleType) -> None:
         """Give the module its names when they are asked for."""
         names, lock, began = vars(module), threading.RLock(), threading.Event()
+        package = module.__name__.rpartition(".")[0]
 
         def wanted(name: str) -> Any:  # noqa: ANN401 - whatever the package has
             if name in _ASKED_OF_ANYTHING:
                 raise AttributeError(name)
+            if not began.is_set() and name not in self._had:
+                getattr(sys.modules.get(package), "__all__", None)  # a part may belong to a circle that begins there
             with lock:  # other threads wait until all of it is there
                 if not began.is_set() and name in self._had:
                     return self._had[name]()

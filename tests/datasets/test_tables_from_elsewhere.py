@@ -144,6 +144,26 @@ def test_splits_that_name_a_part_say_so(pictures, capsys):
     assert "(row 4 is the first), and 2 of 4 pictures get their split by --split-fractions" in said
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        ",train,val,test\n0,001.png,002.png,./003.png\n1,,,größe.png\n",
+        ",Train,Val,Test\n001,True,False,False\n002,False,True,False\n003,False,False,True\ngröße,False,False,True\n",
+        ",file,training,validation,test\n0,001,1,0,\n1,002.png,0,1,0\n2,003,0,0,1\n3,größe,,,1.0\n",
+    ],
+)
+def test_splits_a_column_each_are_read(pictures, text):
+    found = splits_of(pictures, splits=write(pictures, text.replace("größe.png", COMPOSED).replace("größe", COMPOSED)))
+    assert found == {"001.png": "train", "002.png": "val", "003.png": "test", APART: "test"}
+
+
+def test_splits_a_column_each_that_cannot_be_followed_are_refused(pictures):
+    with pytest.raises(InputError, match="puts what row 2 names under test into two splits"):
+        splits_of(pictures, splits=write(pictures, ",train,test\n0,001,002\n1,003,001\n"))
+    with pytest.raises(InputError, match=r"no row of .* names a picture"):  # CLAM's counts of classes
+        splits_of(pictures, splits=write(pictures, ",train,val,test\nnormal,10,2,3\ntumour,20,4,5\n"))
+
+
 @pytest.mark.parametrize("column", ["subject", "study", "split"])
 def test_a_picture_of_two_rows_that_disagree_is_refused(pictures, column):
     table = write(pictures, f"file,{column}\n001.png,train\n001.png,test\n")

@@ -4,8 +4,10 @@ import unicodedata
 
 import pytest
 
+from voxtile.corpus.reader import Corpus
 from voxtile.errors import InputError
 from voxtile_pathology.convert.cases import Cases
+from voxtile_pathology.convert.convert import convert_wsi
 
 SLIDES = ("a/001.svs", "a/002.svs", unicodedata.normalize("NFD", "Präparat.svs"))
 
@@ -28,3 +30,47 @@ def test_what_does_not_match_is_counted(tmp_path):
     assert "1 of 3 slides have no row" in said
     assert cases(tmp_path, "a\\001.svs,P1\n002,P1\nPräparat,P2\n").what_does_not_match() == ""
     assert Cases(SLIDES, "slide", None).what_does_not_match() == ""
+
+
+def splits_of(slide_writer, texture, text):
+    """Subject → split of three slides, two of them of one patient, with a table as CLAM writes it."""
+    folder = slide_writer.folder = slide_writer.folder / "slides"
+    folder.mkdir()
+    for number, name in enumerate(("TCGA-AA-0001-DX1.svs", "TCGA-AA-0001-DX2.svs", "b.svs"), start=1):
+        slide_writer.svs(name, texture(64 * number, 64)[:1], tile=64, mpp=0.5, objective=20)
+    (folder.parent / "splits_0.csv").write_text(text)
+    corpus = folder.parent / "corpus"
+    options = {
+        "mpp": "native",
+        "patch_px": 64,
+        "min_tissue": 0.0,
+        "max_pen": 1.0,
+        "deidentify": False,
+        "engine": "inline",
+    }
+    convert_wsi(folder, corpus, splits=folder.parent / "splits_0.csv", split_fractions="0,1,0", **options)
+    return {row["subject"]: row["split"] for row in Corpus(corpus).table("splits").to_pylist()}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        ",train,val,test\n0,b,,TCGA-AA-0001-DX2\n",
+        ",train,val,test\nb,True,False,False\nTCGA-AA-0001-DX2,False,False,True\n",
+        "slide_id,split\nb.svs,train\nTCGA-AA-0001-DX2,test\n",
+    ],
+)
+def test_slides_of_a_split_table_give_their_subject_the_split(slide_writer, slide_texture, text):
+    assert splits_of(slide_writer, slide_texture, text) == {"TCGA-AA-0001": "test", "b": "train"}
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        (",train,test\n0,TCGA-AA-0001-DX1,TCGA-AA-0001-DX2\n", "row 1 puts a file into t.* one of the same subject"),
+        (",train,val,test\nnormal,10,2,3\ntumour,20,4,5\n", "no cell .* names a subject or file"),
+    ],
+)
+def test_a_split_table_that_cannot_be_followed_is_refused(slide_writer, slide_texture, text, sentence):
+    with pytest.raises(InputError, match=sentence):
+        splits_of(slide_writer, slide_texture, text)

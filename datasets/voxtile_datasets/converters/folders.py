@@ -11,6 +11,7 @@ from voxtile.corpus.splits import SPLIT_NAMES
 from voxtile.errors import ConfigError, InputError
 from voxtile.stages.ingest.table import Table, composed, file_key, is_missing
 from voxtile_datasets.captions.label_table import classes_in
+from voxtile_datasets.intake.splits_file import splits_by_column
 from voxtile_datasets.intake.subject_pattern import subject_finder
 from voxtile_datasets.intake.walk import walk
 
@@ -208,7 +209,7 @@ def apply_reports(pictures: Sequence[Picture], table: Table) -> int:
 
 
 def apply_splits(pictures: Sequence[Picture], table: Table) -> str | None:
-    """Read splits by subject or file.
+    """Read splits by subject or file; a table may have a column a split, see `splits_by_column`.
 
     Returns:
         A sentence on rows that name nothing of the folder and pictures that no row names, if there are any.
@@ -216,9 +217,16 @@ def apply_splits(pictures: Sequence[Picture], table: Table) -> str | None:
     Raises:
         InputError: a column is missing, a split has another name, or no row names anything of the folder.
     """
-    split_column = table.need(("split",), "split")
-    key = table.need((*SUBJECT_COLUMNS, *FILE_COLUMNS), "subject or file")
-    by_subject = key == table.find(SUBJECT_COLUMNS)
+    by_column = splits_by_column(table.path, [(name, table.column(name)) for name in table.columns])
+    if by_column is None:
+        key = table.need((*SUBJECT_COLUMNS, *FILE_COLUMNS), "subject or file")
+        by_subject = key == table.find(SUBJECT_COLUMNS)
+        columns = table.column(key), table.column(table.need(("split",), "split"))
+        stated_rows = [(number, *cells) for number, cells in enumerate(zip(*columns, strict=True), start=2)]
+    else:
+        key, files = "of each split", _index(pictures)
+        by_subject = not any(row.name in files for row in by_column)
+        stated_rows = [(row.row + 1, row.name, row.split) for row in by_column]
     owners: dict[str, list[Picture]] = defaultdict(list)
     if by_subject:
         for picture in pictures:
@@ -228,7 +236,7 @@ def apply_splits(pictures: Sequence[Picture], table: Table) -> str | None:
     stated: dict[str, str] = {}
     given: dict[str, str] = {}
     lost: list[int] = []
-    for number, (value, split) in enumerate(zip(table.column(key), table.column(split_column), strict=True), start=2):
+    for number, value, split in stated_rows:
         name = SPLIT_NAMES.get((split or "").lower())
         if name is None:
             raise InputError(f"'{table.path}' names another split in row {number}; use train, val or test")
@@ -244,7 +252,7 @@ def apply_splits(pictures: Sequence[Picture], table: Table) -> str | None:
     without = sum(picture.split is None for picture in pictures)
     if not (lost or without):
         return None
-    rows = f"{len(lost)} of {len(table.rows)} rows of '{table.path}' name no picture of the folder"
+    rows = f"{len(lost)} of {len(stated_rows)} rows of '{table.path}' name no picture of the folder"
     first = f" (row {lost[0]} is the first)" if lost else ""
     return f"{rows}{first}, and {without} of {len(pictures)} pictures get their split by --split-fractions"
 

@@ -216,7 +216,8 @@ def convert_image(
         subject_column: column of `labels` with the subject (patient, slide, place), the unit of splitting.
         subject_pattern: regular expression that finds the subject in a file's relative path, e.g. '(\d+)_'. Without a
             subject every picture is its own.
-        splits: CSV, XLSX or Parquet with the columns `subject` or `file`, and `split`.
+        splits: CSV, XLSX or Parquet with the columns `subject` or `file`, and `split`; or with the columns `train`,
+            `val` and `test`, which hold names, or true and false beside them.
         split_fractions: shares of train, val and test, for subjects without a given split.
         licence: of the pictures, e.g. "CC BY 4.0".
         modality: what the pictures are: RGB, MSI, HSI, SAR, or a term of DICOM such as CR, DX, US, OP, SM, OT (other).

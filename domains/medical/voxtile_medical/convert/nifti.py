@@ -78,8 +78,8 @@ def convert_nifti(
         key_file: where the key and the map of sources are kept; default beside the corpus, CORPUS.sources.parquet.
         subject_table: file to write who stands behind each subject (mode 0600, apart from the key); read it with:
             voxtile subjects find FILE SUBJECT.
-        splits: CSV or Parquet with the columns subject and split (train, val or test). Goes before folders that are
-            named after splits (imagesTr and imagesTs; train, val, test), which are followed else.
+        splits: CSV or Parquet with the columns subject or file, and split (train, val or test). Goes before folders
+            that are named after splits (imagesTr and imagesTs; train, val, test), which are followed else.
         split_fractions: shares of train, val and test for subjects that no file and no folder places; without a folder
             of validation those of train and val hold for training folders.
         modality: DICOM modality (CT, MR, PT, …) of files whose name or dataset.json does not say.

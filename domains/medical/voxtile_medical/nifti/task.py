@@ -119,9 +119,13 @@ class NiftiTask(PlannedTask):
         sidecars = Sidecars.of_tree(root, found)
         left = set(find_label_maps(root, paths, self.label_patterns, layout)) if self.leave_masks else set()
         named = [path for path in paths if path == printable(path) and path not in left]
+        owners = {path: self._owner(path, layout) for path in named}
+        for path in named:
+            planner.splits.add_files(owners[path], (path, path.rpartition("/")[2], stem_of(path)))
         probes = probe_digests(root / path for path in named)
         items = [
-            self._item(planner, root, path, layout, sidecars, probe) for path, probe in zip(named, probes, strict=True)
+            self._item(planner, root, path, owners[path], layout, sidecars, probe)
+            for path, probe in zip(named, probes, strict=True)
         ]
         check_splits(items)
         items += [
@@ -135,13 +139,25 @@ class NiftiTask(PlannedTask):
         planner.save(items)
         return items
 
+    def _is_label_map(self, path: str, layout: Layout) -> bool:
+        return path in layout.labels or is_label_name(path, self.label_patterns)
+
+    def _owner(self, path: str, layout: Layout) -> str:
+        if self.subject_pattern is not None and not self._is_label_map(path, layout):
+            return subject_finder(self.subject_pattern)(path)
+        return layout.subject_of(path)
+
     def _item(
-        self, planner: Planner, root: Path, path: str, layout: Layout, sidecars: Sidecars, probe: str | None
+        self,
+        planner: Planner,
+        root: Path,
+        path: str,
+        subject: str,
+        layout: Layout,
+        sidecars: Sidecars,
+        probe: str | None,
     ) -> Item:
-        subject, study = layout.subject_of(path), layout.study_of(path)
-        is_label_map = path in layout.labels or is_label_name(path, self.label_patterns)
-        if self.subject_pattern is not None and not is_label_map:
-            subject = subject_finder(self.subject_pattern)(path)
+        study, is_label_map = layout.study_of(path), self._is_label_map(path, layout)
         size, probe = stored_size(root / path), probe or telling(root / path)
         inputs = {
             "kind": "file",

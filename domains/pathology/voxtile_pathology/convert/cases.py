@@ -76,11 +76,14 @@ class Cases:
             f"{len(self._names)} slides have no row, so that each is its own subject (or of its TCGA barcode)"
         )
 
+    def names_of(self, slide: str) -> tuple[str, ...]:
+        """What a table may call a slide: its path, its file name with and without suffix, its short name."""
+        path = PurePosixPath(slide)
+        return slide, path.name, path.stem, self._names[slide]
+
     def _key(self, slide: str) -> str | None:
         """By which of its names the table knows a slide; None for none."""
-        path = PurePosixPath(slide)
-        names = (slide, path.name, path.stem, self._names[slide])
-        return next((key for name in names if (key := composed(name)) in self._table), None)
+        return next((key for name in self.names_of(slide) if (key := composed(name)) in self._table), None)
 
     def _study(self, subject: str, name: str) -> str:
         return subject if self._unit == "case" else name

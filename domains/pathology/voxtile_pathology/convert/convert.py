@@ -110,7 +110,8 @@ def convert_wsi(
         key_file: where the key and the map of sources are kept; default beside the corpus, CORPUS.sources.parquet.
         subject_table: file to write who stands behind each subject (mode 0600, apart from the key); read it with:
             voxtile subjects find FILE SUBJECT.
-        splits: CSV or Parquet with the columns subject and split (train, val or test).
+        splits: CSV or Parquet with the columns subject or slide, and split (train, val or test); or with the columns
+            train, val and test, which hold names of slides, or true and false beside them, as CLAM writes it.
         split_fractions: shares of train, val and test for subjects that no file places.
         licence: licence to note with every sample.
         run: how to run: workers, retry, dry_run, …

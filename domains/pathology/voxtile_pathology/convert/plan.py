@@ -76,6 +76,8 @@ def plan_items(inputs: Inputs, settings: WsiSettings, planner: Planner) -> list[
     cases = Cases(names, inputs.unit, inputs.cases)
     if unmatched := cases.what_does_not_match():
         note(unmatched)
+    for name in names:
+        planner.splits.add_files(cases.of(name).subject, cases.names_of(name))
     drawn = [_annotation_file(inputs.annotations, path, len(paths)) for path in paths]
     if inputs.annotations is not None and not any(drawn):
         raise InputError(

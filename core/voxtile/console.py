@@ -1,13 +1,15 @@
-"""Where commands print their answers."""
+"""Where commands print their answers, and how much libraries say beside them."""
 
 from __future__ import annotations
 
 import json
+import logging
 import math
 import os
 import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -64,3 +66,15 @@ def _plain(value: object) -> object:
     if isinstance(value, list | tuple | set | frozenset):
         return [_plain(one) for one in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
+
+
+@contextmanager
+def logging_level(level: int, logger: str | None = None) -> Iterator[None]:
+    """Messages below `level` of a logger, the root logger by default, are dropped within."""
+    at = logging.getLogger(logger)
+    before = at.level
+    at.setLevel(level)
+    try:
+        yield
+    finally:
+        at.setLevel(before)

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from voxtile.assist.planning.language_sizes import PUBLISHED
+from voxtile.console import logging_level
 from voxtile.errors import ConfigError, MissingExtraError, required
 from voxtile.models.tower import full_precision
 from voxtile.packaged_models import GEMMA, PackagedModel
@@ -275,13 +276,11 @@ def _quiet() -> Iterator[None]:
     """Without the library's notes and bars."""
     from transformers.utils import logging as notes
 
-    logger = logging.getLogger("transformers")
-    level, bars = logger.level, notes.is_progress_bar_enabled()
-    logger.setLevel(logging.ERROR)
+    bars = notes.is_progress_bar_enabled()
     notes.disable_progress_bar()
     try:
-        yield
+        with logging_level(logging.ERROR, "transformers"):
+            yield
     finally:
-        logger.setLevel(level)
         if bars:
             notes.enable_progress_bar()

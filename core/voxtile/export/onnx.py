@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from torch import Tensor, nn
 
+from voxtile.console import logging_level
 from voxtile.errors import ExportError
 from voxtile.export.source import Embedded, Probes, Source
 from voxtile.inference.onnx_pair import EMBEDDINGS, FACTS, IMAGE, INT8, TEXT, require_onnx, session
@@ -164,12 +165,6 @@ def _fixed_length(source: Source) -> bool:
 @contextmanager
 def _quiet() -> Iterator[None]:
     """Without the exporter's running commentary."""
-    root = logging.getLogger()
-    level = root.level
-    root.setLevel(logging.ERROR)
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")
-            yield
-    finally:
-        root.setLevel(level)
+    with logging_level(logging.ERROR), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield

@@ -13,6 +13,7 @@ from typing import Any
 
 import torch
 
+from voxtile.console import logging_level
 from voxtile.errors import CheckpointError, cause_of
 
 _FORBIDDEN = re.compile(r"(?:GLOBAL|[Gg]lobal:? GLOBAL) ([\w.]+)")
@@ -23,13 +24,8 @@ _SHOWN = 200
 @contextmanager
 def weights_to_come() -> Iterator[None]:
     """Without the warnings of open_clip that a model is random, which it is until its weights are loaded."""
-    root = logging.getLogger()
-    level = root.level
-    root.setLevel(logging.ERROR)
-    try:
+    with logging_level(logging.ERROR):
         yield
-    finally:
-        root.setLevel(level)
 
 
 def load_tensors(path: Path, what: str, instead: str, *, mapped: bool = False) -> Any:  # noqa: ANN401 - whatever was saved

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from io import BytesIO
 
+from voxtile.console import logging_level
 from voxtile_medical.report_files.document import NotReadError
 
 MAX_PAGES = 200
@@ -20,24 +21,20 @@ def text_of_pdf(content: bytes) -> str:
     from pypdf import PdfReader  # takes a third of a second, so only reports in this form pay
     from pypdf.errors import PyPdfError
 
-    logger = logging.getLogger("pypdf")
-    level = logger.level
-    logger.setLevel(logging.CRITICAL)  # what it warns of may quote the report
     try:
-        reader = PdfReader(BytesIO(content))
-        if reader.is_encrypted:
-            raise NotReadError("encrypted-report", "the PDF is encrypted; give it without a password")
-        if len(reader.pages) > MAX_PAGES:
-            raise NotReadError("text-too-long", f"the PDF has more than {MAX_PAGES} pages; give the report alone")
-        pages = [(page.extract_text().strip(), _has_picture(page)) for page in reader.pages]
+        with logging_level(logging.CRITICAL, "pypdf"):  # what it warns of may quote the report
+            reader = PdfReader(BytesIO(content))
+            if reader.is_encrypted:
+                raise NotReadError("encrypted-report", "the PDF is encrypted; give it without a password")
+            if len(reader.pages) > MAX_PAGES:
+                raise NotReadError("text-too-long", f"the PDF has more than {MAX_PAGES} pages; give the report alone")
+            pages = [(page.extract_text().strip(), _has_picture(page)) for page in reader.pages]
     except (NotReadError, MemoryError):
         raise
     except (PyPdfError, Exception) as error:  # a parser on bytes from outside; what it says may quote the report
         raise NotReadError(
             "unreadable-report", f"the PDF cannot be parsed ({type(error).__name__}); export it again"
         ) from error
-    finally:
-        logger.setLevel(level)
     if any(picture and sum(map(str.isalpha, text)) < _FEWEST_LETTERS for text, picture in pages):
         raise NotReadError(
             "scanned-report", "a page of the PDF is a picture without a text layer; give the report as text"

@@ -34,8 +34,8 @@ _UNFREE = re.compile(
     r"|Affero|non-?commercial|CC-BY-NC|academic use|research (?:use )?only|\bSSPL|BUSL",
     re.IGNORECASE,
 )
-# Licences that the metadata tell wrongly or not, each looked up in the package's own files.
-STATED: Mapping[str, str] = {}
+# Licences that the metadata tell wrongly or not, each looked up where its maker states it.
+STATED: Mapping[str, str] = {"cuda-toolkit": "NVIDIA Proprietary Software"}
 
 
 def name_of(name: str) -> str:

@@ -183,7 +183,7 @@ def test_a_folder_is_told_from_another_in_its_place_also_where_names_come_back(t
 
 
 def test_a_lock_file_that_was_replaced_keeps_nobody_out_of_the_one_that_counts(tmp_path, monkeypatch):
-    monkeypatch.setattr("voxtile.engine.lock.PATIENCE_S", 0.0)
+    monkeypatch.setattr("voxtile.corpus.drafts.WRITER_PATIENCE_S", 0.0)
     looks = []
 
     def replaced(handle, path):
@@ -199,7 +199,7 @@ def test_a_lock_file_that_was_replaced_keeps_nobody_out_of_the_one_that_counts(t
 
 
 def test_an_export_that_is_refused_takes_nothing_from_the_one_that_runs(root, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("voxtile.engine.lock.PATIENCE_S", 0.0)
+    monkeypatch.setattr("voxtile.corpus.drafts.WRITER_PATIENCE_S", 0.0)
     out, real = tmp_path / "pairs", wds.write_split
     again = ["export-wds", str(root), str(out)]
 

@@ -24,6 +24,7 @@ VARIABLES: Mapping[str, str] = {
     "VOXTILE_REMOTE_CACHE_GB": "most gigabytes of remote corpora that are kept in the cache",
     "VOXTILE_REMOTE_PATIENCE_S": "seconds for which a store that has answered before may be away",
     "VOXTILE_TEST_DATA": "folder of real files for the tests of voxtile",
+    "VOXTILE_WRITER_WAIT_S": "seconds for which a command waits for another that writes the same corpus; 60",
 }
 """Variable: what it says. Those of options, of training and of domains are beside them."""
 OWN = frozenset(("VOXTILE_FETCHER", "VOXTILE_THREADS_BY_QUOTA"))

@@ -22,6 +22,8 @@ TEMPORARY_SUFFIX = ".tmp"
 BUILDING_SUFFIX = ".building"
 _MOMENT_S = 2.0  # of waiting, of which nothing is said
 PATIENCE_S = 60.0  # for another process that writes the same file
+WRITER_VARIABLE = "VOXTILE_WRITER_WAIT_S"
+WRITER_PATIENCE_S = 60.0  # for another run that writes the same corpus
 
 
 @contextmanager
@@ -134,13 +136,44 @@ def wait_for_lock(handle: int, said: str) -> None:
 
     Where the file system knows no locks there is none.
     """
-    moment = time.monotonic() + _MOMENT_S
+    if not locked_within(handle, _MOMENT_S):
+        note(said)
+        fcntl.flock(handle, fcntl.LOCK_EX)
+
+
+def locked_within(handle: int, seconds: float) -> bool:
+    """Whether an open file is locked for us by then."""
+    deadline = time.monotonic() + seconds
     while not try_lock(handle):
-        if time.monotonic() > moment:
-            note(said)
-            fcntl.flock(handle, fcntl.LOCK_EX)
-            return
+        if time.monotonic() >= deadline:
+            return False
         time.sleep(0.01)
+    return True
+
+
+def seconds_given(variable: str, default: float) -> float:
+    """Seconds for which something is waited for, as a variable of the environment says.
+
+    Raises:
+        ConfigError: the variable is no number from 0 on.
+    """
+    text = os.environ.get(variable) or str(default)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = -1.0
+    if not 0 <= seconds < float("inf"):
+        raise ConfigError(f"{variable} is '{text}', which is no number of seconds from 0 on")
+    return seconds
+
+
+def writer_patience() -> float:
+    """Seconds for which a run waits for another one that writes the same corpus.
+
+    Raises:
+        ConfigError: the environment holds no number of them.
+    """
+    return seconds_given(WRITER_VARIABLE, WRITER_PATIENCE_S)
 
 
 def is_same_file(handle: int, path: Path) -> bool:

@@ -110,9 +110,14 @@ def announce(root: Path, job: Job) -> None:
 
     That is what a killed run left, or the job's own earlier files where it is done again without duplicates.
     """
-    write_atomically(root / DONE / f"{job.id}.pending", job.stem.encode())
-    (root / DONE / f"{job.id}.json").unlink(missing_ok=True)
-    remove_files_of(root, job.stem)
+    withdraw(root, job.id, job.stem)
+
+
+def withdraw(root: Path, job: str, stem: str) -> None:
+    """Have a job count as one that was announced and not done, without files."""
+    write_atomically(root / DONE / f"{job}.pending", stem.encode())
+    (root / DONE / f"{job}.json").unlink(missing_ok=True)
+    remove_files_of(root, stem)
 
 
 def commit(root: Path, identity: TaskIdentity, job: Job, items: list[DoneItem], files: list[Path]) -> DoneJob:

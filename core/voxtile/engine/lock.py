@@ -11,14 +11,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from voxtile.corpus.drafts import is_same_file
+from voxtile.console import note
+from voxtile.corpus.drafts import WRITER_VARIABLE, is_same_file, writer_patience
 from voxtile.corpus.packing.exchange import finish_exchange
 from voxtile.corpus.packing.same_folder import require_same_folder
 from voxtile.errors import CorpusError
 
 LOCK = ".lock"
-PATIENCE_S = 2.0  # the workers of a run that was just killed need a moment to notice
-GONE_PATIENCE_S = 60.0  # the same on a busy machine, where the run itself is seen to be gone
+GONE_PATIENCE_S = 60.0  # at least, for workers that have not noticed yet that their run was killed
+_MOMENT_S = 2.0  # of waiting, of which nothing is said
 
 
 @contextmanager
@@ -45,7 +46,7 @@ def corpus_lock(root: Path) -> Iterator[None]:
 
 def _acquired(root: Path) -> int:
     """The open lock file, locked; it is the one that has the name now, which others wait for."""
-    started = time.monotonic()
+    started, patience, is_said = time.monotonic(), writer_patience(), False
     while True:
         handle = os.open(root / LOCK, os.O_RDWR | os.O_CREAT, 0o644)
         try:
@@ -56,8 +57,15 @@ def _acquired(root: Path) -> int:
         except BlockingIOError:
             holder = os.pread(handle, 200, 0).decode(errors="replace") or "another process"
             os.close(handle)
-            if time.monotonic() - started > (GONE_PATIENCE_S if _is_gone(holder) else PATIENCE_S):
-                raise CorpusError(f"the corpus '{root}' is being written by {holder}; wait until it ends") from None
+            waited, longest = time.monotonic() - started, max(patience, GONE_PATIENCE_S * _is_gone(holder))
+            if waited > longest:
+                raise CorpusError(
+                    f"the corpus '{root}' is being written by {holder}; wait until it ends, or have this command wait "
+                    f"longer than {longest:g} s by {WRITER_VARIABLE}"
+                ) from None
+            if waited > _MOMENT_S and not is_said:
+                note(f"the corpus '{root}' is being written by {holder}; waiting for it, {longest:g} s at most")
+                is_said = True
             time.sleep(0.1)
         except BaseException:
             os.close(handle)

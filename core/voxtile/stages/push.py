@@ -1,9 +1,9 @@
 """`voxtile push CORPUS ADDRESS`: a local corpus into a store, so that several machines may add to one there.
 
 Every file is put on the condition that there is none of its name (`If-None-Match: *`), in the order in which a run
-commits: a job is announced, its files follow, its done file makes it count, and manifests come last. So a reader sees
-whole jobs, a push that was stopped goes on, and of two machines that write one name the second finds the other's file:
-an equal one is taken for its own, another one ends the push.
+commits: samples are claimed (`voxtile.stages.claims`), a job is announced, its files follow, its done file makes it
+count, and manifests come last. So a reader sees whole jobs, a push that was stopped goes on, and of two machines that
+write one name the second finds the other's file: an equal one is taken for its own, another one ends the push.
 """
 
 from __future__ import annotations
@@ -15,12 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from voxtile.bounded_text import read_json
-from voxtile.console import note, output, print_json
+from voxtile.console import output, print_json
 from voxtile.corpus.forgotten import FORGOTTEN_FILE
 from voxtile.corpus.header import CORPUS_FILE, check_corpus, corpus_root, new_corpus
 from voxtile.corpus.packing.reading import packed_files
-from voxtile.corpus.parts import part_paths, part_table, table_folder
-from voxtile.corpus.reader import Corpus
+from voxtile.corpus.parts import table_folder
 from voxtile.corpus.records import Record, read_record, record_paths
 from voxtile.corpus.remote.address import Address, draft_marker, parse_address, refuse_remote
 from voxtile.corpus.remote.client import create, stored_digest, stored_names
@@ -29,9 +28,11 @@ from voxtile.corpus.remote.mirror import Mirror
 from voxtile.corpus.remote.objects import is_wanted, removed_files
 from voxtile.corpus.schema import TABLES
 from voxtile.corpus.view.selection import ABOUT, SUFFIX
+from voxtile.engine.commit import withdraw
 from voxtile.engine.lock import corpus_lock
 from voxtile.errors import ConfigError, CorpusError
 from voxtile.file_edges import file_sha256
+from voxtile.stages.claims import ClashError, claim
 from voxtile.stages.pushed_references import notes_on_references
 
 _MOST_PUT = 5 << 30  # bytes; https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html
@@ -170,9 +171,9 @@ class _Push(Pushed):
         records = sorted((read_record(self.root, path) for path in done), key=_adds_to_others)
         self._check_sizes()
         fresh = [record for record in records if not self._has(record)]
-        self._check_samples({name for record in records if record not in fresh for name in record.files})
         self._put(CORPUS_FILE)
         self.check_conditions()
+        self._claim(fresh, {name for record in records if record not in fresh for name in record.files})
         if (self.root / FORGOTTEN_FILE).is_file():
             self._put(FORGOTTEN_FILE)
         packed = self._packed()
@@ -190,8 +191,6 @@ class _Push(Pushed):
         self.put_views()
         for path in manifests:
             self._put_manifest(path)
-        if not self.dry_run and not all(map(_adds_to_others, fresh)):
-            self._tell_of_newcomers()
 
     def put_views(self) -> None:
         """Copy curated views, what says how each was made last."""
@@ -253,38 +252,17 @@ class _Push(Pushed):
             )
         return True
 
-    def _check_samples(self, shared: set[str]) -> None:
-        """A sample must not come from two runs: its uid would stand for both."""
-        if not any(name.startswith("tables/samples/") for name in self.there):
-            return
-        parts = [path for path in part_paths(self.root, "samples") if f"tables/samples/{path.name}" not in shared]
-        new = {
-            path.name: part_table(path, ["uid"])["uid"].to_pylist()
-            for path in parts
-            if f"tables/samples/{path.name}" not in self.same
-        }
-        if not new:
-            return
-        stored = Corpus(self.target.url)
-        others = [path for path in stored.parts("samples") if path.name not in new]
-        known = {uid for path in others for uid in part_table(path, ["uid"])["uid"].to_pylist()}
-        twice = sorted(known.intersection(uid for uids in new.values() for uid in uids))
-        if twice:
-            raise CorpusError(
-                f"'{self.target.url}' has {len(twice)} samples of '{self.root}' from another run, such as {twice[0]}; "
-                "convert each input on one machine, or push to a new prefix"
-            )
-
-    def _tell_of_newcomers(self) -> None:
-        """Say where another machine put samples meanwhile: neither push saw those of the other before its own."""
-        own = {f"tables/samples/{path.name}" for path in part_paths(self.root, "samples")}
-        came = stored_names(self.target) - self.there - own
-        if any(name.startswith("tables/samples/") for name in came):
-            url = self.target.url
-            note(
-                f"another machine put samples into '{url}' while these were put, so that nobody has compared the two; "
-                f"run 'voxtile verify {url}', which finds those that are there twice"
-            )
+    def _claim(self, records: Iterable[Record], settled: set[str]) -> None:
+        """Claim what is new of samples and splits; of a draft, jobs that clash with others count as never done."""
+        try:
+            claim(self.root, self.target, self.there, settled | self.same, dry_run=self.dry_run)
+        except ClashError as clash:
+            if not draft_marker(self.root).is_file():
+                raise CorpusError(f"{clash}; convert each input on one machine, or push to a new prefix") from None
+            for record in records:
+                if clash.parts.intersection(record.files):
+                    withdraw(self.root, Path(record.name).stem, str(read_json(self.root / record.name)["stem"]))
+            raise CorpusError(f"{clash}. {self._advice}") from None
 
     def _put_job(self, record: Record, within: set[str]) -> None:
         """Announce a job, which hides its files, put them, and let the job count.

@@ -57,7 +57,7 @@ def test_a_lock_of_a_run_that_is_gone_is_waited_for_and_one_of_a_run_that_lives_
     here = socket.gethostname()
     handle = os.open(tmp_path / LOCK, os.O_RDWR | os.O_CREAT)
     fcntl.flock(handle, fcntl.LOCK_EX)
-    monkeypatch.setattr("voxtile.engine.lock.PATIENCE_S", 0.0)
+    monkeypatch.setattr("voxtile.corpus.drafts.WRITER_PATIENCE_S", 0.0)
     for holder in (f"process {os.getpid()} on {here}", f"process {gone.pid} on another-{here}", ""):
         os.ftruncate(handle, 0)
         os.pwrite(handle, holder.encode(), 0)

@@ -187,11 +187,25 @@ def test_a_dry_run_prints_the_plan_and_writes_nothing(tmp_path, capsys):
 
 
 def test_two_runs_into_one_corpus_are_refused_by_name(tmp_path, monkeypatch):
-    monkeypatch.setattr("voxtile.engine.lock.PATIENCE_S", 0.1)
+    monkeypatch.setattr("voxtile.corpus.drafts.WRITER_PATIENCE_S", 0.1)
     run_task(FaultTask(("ok-1",)), tmp_path, INLINE)
     with corpus_lock(tmp_path), pytest.raises(CorpusError, match=r"being written by process \d+ on .*wait"):
         run_task(FaultTask(("ok-2",)), tmp_path, INLINE)
     assert run_task(FaultTask(("ok-2",)), tmp_path, INLINE).used == 1
+
+
+def test_a_run_waits_for_another_one_that_writes_and_says_so(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("voxtile.engine.lock._MOMENT_S", 0.0)
+    monkeypatch.setenv("VOXTILE_WRITER_WAIT_S", "50")
+    run_task(FaultTask(("ok-1",)), tmp_path, INLINE)
+    other = corpus_lock(tmp_path)
+    other.__enter__()
+    monkeypatch.setattr("voxtile.engine.lock.time.sleep", lambda _: other.__exit__(None, None, None))
+    assert run_task(FaultTask(("ok-2",)), tmp_path, INLINE).used == 1
+    assert capsys.readouterr().err.count("waiting for it, 50 s at most") == 1
+    monkeypatch.setenv("VOXTILE_WRITER_WAIT_S", "soon")
+    with pytest.raises(ConfigError, match="VOXTILE_WRITER_WAIT_S is 'soon', which is no number"):
+        run_task(FaultTask(("ok-3",)), tmp_path, INLINE)
 
 
 def test_the_manifest_says_what_was_made_of_what(undisturbed):

@@ -41,13 +41,13 @@ def fetch_header(address: Address) -> Path:
     return Path(str(_ask({"do": "header", "url": address.url})["root"]))
 
 
-def synchronise(address: Address) -> Path:
-    """Have all tables and records of a remote corpus in its mirror; once a run.
+def synchronise(address: Address, *, anew: bool = False) -> Path:
+    """Have all tables and records of a remote corpus in its mirror; once a run, or as they are now.
 
     Raises:
         StoreError: the corpus cannot be reached, or is damaged.
     """
-    return Path(str(_ask({"do": "open", "url": address.url})["root"]))
+    return Path(str(_ask({"do": "open", "url": address.url, "anew": anew})["root"]))
 
 
 def fetch_view(root: Path, names: Sequence[str]) -> None:

@@ -6,14 +6,16 @@ there. What the store has counts where both have a file of one name.
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from voxtile.console import note
+from voxtile.corpus.drafts import WRITER_VARIABLE, locked_within, writer_patience
 from voxtile.corpus.remote.address import Address, draft_marker, marker
+from voxtile.corpus.remote.client import synchronise
 from voxtile.corpus.remote.mirror import Mirror
 from voxtile.corpus.remote.objects import recorded_in
 from voxtile.errors import CorpusError
@@ -31,8 +33,10 @@ def draft_of(mirror_root: Path) -> Iterator[Path]:
     """
     root = mirror_root.with_name(f"{mirror_root.name}.draft")
     mirror = Mirror.read(mirror_root)
-    root.mkdir(mode=0o700, exist_ok=True)
-    with _held(root.with_name(f".{root.name}.lock"), mirror.address):
+    with _held(root.with_name(f".{root.name}.lock"), mirror.address) as has_waited:
+        if has_waited:
+            mirror = Mirror.read(synchronise(mirror.address, anew=True))
+        root.mkdir(mode=0o700, exist_ok=True)
         _take_over(mirror, root)
         yield root
 
@@ -86,12 +90,19 @@ def _same_file(first: Path, second: Path) -> bool:
 
 
 @contextmanager
-def _held(path: Path, address: Address) -> Iterator[None]:
-    handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o600)
+def _held(path: Path, address: Address) -> Iterator[bool]:
+    """Hold the draft, and say whether another run held it before."""
+    handle, patience = os.open(path, os.O_RDWR | os.O_CREAT, 0o600), writer_patience()
     try:
-        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        yield
-    except BlockingIOError:
-        raise CorpusError(f"another run on this machine writes to '{address.url}'; wait until it ends") from None
+        is_free = locked_within(handle, 0.0)
+        if not is_free:
+            said = f"another run on this machine writes to '{address.url}'"
+            note(f"{said}; waiting for it, {patience:g} s at most")
+            if not locked_within(handle, patience):
+                raise CorpusError(
+                    f"{said}; wait until it ends, or have this command wait longer than {patience:g} s by "
+                    f"{WRITER_VARIABLE}"
+                )
+        yield not is_free
     finally:
         os.close(handle)

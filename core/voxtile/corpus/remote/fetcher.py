@@ -51,6 +51,8 @@ class Fetcher:
                 await fetch_header(self._store(address), Mirror.empty(address))
             return {"root": str(Mirror.folder(address))}
         if request["do"] == "open":
+            if request["anew"]:
+                self._opening.pop(request["url"], None)
             return {"root": str((await self._opened(Address(request["url"]))).root)}
         if request["do"] == "view":
             mirror = Mirror.read(Path(request["root"]))

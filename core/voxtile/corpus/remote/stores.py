@@ -16,6 +16,7 @@ import obstore
 from obstore import exceptions
 from obstore.store import GCSStore, HTTPStore, S3Store
 
+from voxtile.corpus.drafts import seconds_given
 from voxtile.corpus.remote.address import LOOPBACK, Address, endpoint_of, endpoint_variables
 from voxtile.corpus.remote.objects import Identity, identity_of, identity_unknown
 from voxtile.errors import CorpusError
@@ -277,7 +278,8 @@ class Store:
                 "header Range), and shards are read in parts; let it obey Range, as web servers do by default, or copy "
                 "the corpus to a folder"
             ) from error
-        if attempt + 1 >= ATTEMPTS and (self._is_lasting(said) or time.monotonic() - began > _patience()):
+        is_long = time.monotonic() - began > seconds_given(PATIENCE_VARIABLE, _PATIENCE_S)
+        if attempt + 1 >= ATTEMPTS and (is_long or self._is_lasting(said)):
             raise CorpusError(
                 f"'{where}' cannot be {purpose} ({_short(error)}); check the network and the address{advice}"
             ) from error
@@ -288,22 +290,6 @@ class Store:
         return not self._has_answered or (
             any(word in said for word in _LASTING) and not any(word in said for word in _PASSING)
         )
-
-
-def _patience() -> float:
-    """Seconds for which a store that has answered before may be away.
-
-    Raises:
-        CorpusError: the environment holds no number from 0 on.
-    """
-    text = os.environ.get(PATIENCE_VARIABLE) or str(_PATIENCE_S)
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = -1.0
-    if not 0 <= seconds < float("inf"):
-        raise CorpusError(f"{PATIENCE_VARIABLE} is '{text}', which is no number of seconds from 0 on")
-    return seconds
 
 
 def _open(address: Address, options: Any) -> Any:  # noqa: ANN401 - one of obstore's classes

@@ -137,7 +137,7 @@ def test_a_verdict_that_a_server_writes_just_now_stays(root):
 def test_a_corpus_that_a_run_holds_is_left_alone(root, monkeypatch, capsys):
     littered(root)
     before = everything(root)
-    monkeypatch.setattr(lock, "PATIENCE_S", 0.0)
+    monkeypatch.setattr("voxtile.corpus.drafts.WRITER_PATIENCE_S", 0.0)
     with lock.corpus_lock(root):
         for command in ("gc", "compact"):
             assert main([command, str(root)]) == 2

@@ -1,8 +1,10 @@
 """`voxtile push`: what two machines write into one corpus is all there once, or the second one is told."""
 
 import csv
+import fcntl
 import hashlib
 import json
+import os
 import shutil
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,7 +15,9 @@ from commands_here import run_here
 from object_stores import BUCKET, proxy
 from PIL import Image
 
+from voxtile.corpus.header import corpus_root
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.remote.address import draft_marker
 from voxtile.corpus.remote.payloads import see_anew
 from voxtile.corpus.schema import TABLES
 from voxtile.corpus.writer import JobWriter
@@ -141,8 +145,9 @@ def test_a_sample_that_another_run_has_stored_is_refused(address, made, tmp_path
     assert_holds(address, made / "one")
 
 
-def test_samples_that_another_machine_puts_at_the_same_time_are_told_of(address, made, monkeypatch, capsys):
-    real, others = push._Push.check_conditions, [made / "two"]
+def pushed_meanwhile(monkeypatch, corpus, address):
+    """Another machine pushes all of its corpus when the next push has listed what is there."""
+    real, others = push._Push.check_conditions, [corpus]
 
     def late(self):
         if others:
@@ -150,13 +155,75 @@ def test_samples_that_another_machine_puts_at_the_same_time_are_told_of(address,
         real(self)
 
     monkeypatch.setattr(push._Push, "check_conditions", late)
+
+
+def test_pushes_of_different_samples_at_once_are_all_there(address, made, monkeypatch):
+    pushed_meanwhile(monkeypatch, made / "two", address)
     push_corpus(made / "one", address)
-    said = capsys.readouterr().err
-    assert said.count("another machine put samples into") == 1
-    assert f"run 'voxtile verify {address}'" in said
     push_corpus(made / "one", address)
-    assert "another machine" not in capsys.readouterr().err
     assert_holds(address, made / "one", made / "two")
+
+
+@pytest.mark.cases(1)
+@pytest.mark.parametrize("before", [[], ["two"]])
+def test_of_pushes_of_the_same_samples_at_once_one_is_refused(address, made, monkeypatch, tmp_path, before):
+    source, other = shutil.copytree(made / "one-pictures", tmp_path / "again"), tmp_path / "other"
+    imported(source, other, "--licence", "CC0-1.0")
+    for name in before:
+        push_corpus(made / name, address)
+    pushed_meanwhile(monkeypatch, made / "one", address)
+    with pytest.raises(CorpusError, match=r"(has|given) 4 samples of '.*other' from another run"):
+        push_corpus(other, address)
+    assert_holds(address, made / "one", *(made / name for name in before))
+
+
+def test_what_a_push_claims_nobody_else_puts_until_it_goes_on(servers, place, made, tmp_path):
+    server, other = servers("moto"), tmp_path / "other"
+    imported(shutil.copytree(made / "one-pictures", tmp_path / "again"), other, "--licence", "CC0-1.0")
+    with proxy(server) as network:
+        address = place(server, f"{tmp_path.name}/corpus", network)
+        refused_after(network, 5)  # header, its condition, what it brings, the claim, the announcement
+        with pytest.raises(CorpusError, match="have expired"):
+            push_corpus(made / "one", address)
+        network.answer_put = lambda: None
+        with pytest.raises(CorpusError, match=r"is just now given 4 samples of '.*other' from another run"):
+            push_corpus(other, address)
+        push_corpus(made / "one", address)
+        assert_holds(address, made / "one")
+
+
+def test_a_subject_that_another_run_has_in_another_split_is_refused(address, made, tmp_path):
+    for name, split in (("one", "train"), ("two", "test")):
+        source = shutil.copytree(made / f"{name}-pictures", tmp_path / f"{name}-pictures")
+        table = list(csv.reader((source / "texts.csv").open()))
+        table = [[*row, *(("subject", "split") if row[0] == "path" else ("Q1", split))] for row in table]
+        with (source / "texts.csv").open("w", newline="") as stream:
+            csv.writer(stream).writerows(table)
+        imported(source, tmp_path / name)
+    push_corpus(tmp_path / "one", address)
+    with pytest.raises(CorpusError, match=r"has 1 subjects of '.*' in another split by another run, such as 'Q1'"):
+        push_corpus(tmp_path / "two", address)
+    assert_holds(address, tmp_path / "one")
+
+
+def test_a_conversion_into_a_store_that_lost_a_race_is_completed_by_the_same_command(
+    address, made, monkeypatch, tmp_path
+):
+    source = shutil.copytree(made / "one-pictures", tmp_path / "again")
+    for name in ("4.png", "5.png"):
+        shutil.copy(made / "two-pictures" / name, source)
+    with (source / "texts.csv").open("a", newline="") as stream:
+        csv.writer(stream).writerows([[f"{n}.png", f"Noise number {n}."] for n in (4, 5)])
+    pushed_meanwhile(monkeypatch, made / "one", address)
+    ran = run_here("import", "csv", source / "texts.csv", address, "--image-column", "path", "--engine", "inline",
+                   "--text-column", "text")  # fmt: skip
+    assert (ran.returncode, "Run the same command again" in " ".join(ran.stderr.split())) == (2, True), ran.stderr
+    see_anew()
+    imported(source, address)
+    see_anew()
+    uids = Corpus(address).table("samples")["uid"].to_pylist()
+    assert (len(uids), len(set(uids))) == (6, 6)
+    verify_corpus(Path(address))
 
 
 def imported(source, corpus, *options, engine="inline"):
@@ -200,6 +267,24 @@ def test_a_conversion_into_a_store_is_what_one_into_a_folder_is(address, made, s
     assert "0 jobs" in imported(made / "two-pictures", address)
     after = server.client.list_objects_v2(Bucket=BUCKET, Prefix=prefix)["Contents"]
     assert [one["ETag"] for one in after] == [one["ETag"] for one in before], "nothing is put twice"
+
+
+def test_a_second_command_of_this_machine_waits_for_the_first_and_sees_what_it_put(address, made, monkeypatch):
+    push_corpus(made / "one", address)
+    root = draft_marker(Path(f"{corpus_root(address)}.draft")).parent
+    handle = os.open(root.with_name(f".{root.name}.lock"), os.O_RDWR | os.O_CREAT)
+    fcntl.flock(handle, fcntl.LOCK_EX)
+    said = []
+
+    def first_ends(sentence):
+        said.append(sentence)
+        push_corpus(made / "two", address)
+        os.close(handle)
+
+    monkeypatch.setattr("voxtile.corpus.remote.draft.note", first_ends)
+    imported(made / "two-pictures", address, "--licence", "CC0-1.0")  # jobs of another name, with the same samples
+    assert "waiting for it, 60 s at most" in said[0]
+    assert_holds(address, made / "one", made / "two")
 
 
 @pytest.mark.sweep

@@ -18,7 +18,7 @@ from voxtile.corpus.remote import stores
 from voxtile.corpus.remote.address import Address
 from voxtile.corpus.remote.objects import identity_unknown
 from voxtile.corpus.remote.stores import Store
-from voxtile.errors import CorpusError
+from voxtile.errors import ConfigError, CorpusError
 
 AWAY = answer(b"503 Slow Down", b"")
 
@@ -119,7 +119,7 @@ def test_a_patience_that_is_none_is_refused(any_server, place, uploaded, quick, 
     with proxy(any_server, answer=lambda path: AWAY) as gone:
         store = Store(Address(place(any_server, uploaded(any_server), gone)))
         store._has_answered = True
-        with pytest.raises(CorpusError, match="no number of seconds"):
+        with pytest.raises(ConfigError, match="no number of seconds"):
             header(store)
 
 

@@ -95,6 +95,12 @@ WRONG = {
     "fit -c medical/ct --ranks.end_after=soon": "'ranks.end_after' cannot be soon; it must be float",
     "fit -c medical/ct --trainer.fast_dev_run maybe": "cannot be maybe; it must be int or true or false",
     "fit -c medical/ct --print_config --model.encoder.embed_dim wide": "'model.encoder.embed_dim' cannot be wide",
+    "fit -c medical/ct --data.unit stduy": "'data.unit' cannot be stduy; it must be one of sample, study; did you mean",
+    "fit -c medical/ct --trainer.precision bf16-mixd": "did you mean 'bf16-mixed'?",
+    "fit -c medical/ct --model.objectives.contrastive.kind x": "it must be one of softmax, sigmoid",
+    "fit -c medical/ct --model.encoder.image voxtile.models.VitTower": "did you mean 'voxtile.models.ViTTower'",
+    "fit -c medical/ct --model.encoder.text.class_path voxtile.modles.TextBag": "no class 'voxtile.modles.TextBag'",
+    "fit -c medical/ct --data.corpus corpus --data.view nowhere": "there is no curated view 'nowhere'",
     "fit -c wrong.yaml": "'model.recompute' cannot be perhaps; it must be true or false",
     "fit -c medical/ct --data.corpus corpus --ckpt_path nowhere.ckpt": "checkpoint 'nowhere.ckpt' does not exist",
 }

@@ -86,7 +86,7 @@ model:
     text: {class_path: TextBag, init_args: {width: 8}}
   objectives:
     contrastive: {class_path: voxtile.objectives.Contrastive}
-    heads: {class_path: voxtile.objectives.GroundedAnswering, init_args: {anything: 1}}
+    heads: {class_path: mine.Heads, init_args: {anything: 1}}
   optimizer: {lr: 0.1}
 trainer:
   callbacks:
@@ -122,6 +122,15 @@ def check(tmp_path, words):
         (("--data.captions.per_itm", "1"), "did you mean 'data.captions.per_item'"),
         (("--model.checkpointing", "true"), "'model.checkpointing' any more; take model.recompute: true"),
         (("--trainer.max_epoch", "1"), "did you mean 'trainer.max_epochs'"),
+        (("--data.unit", "17"), r"'data\.unit' cannot be 17; it must be one of sample, study$"),
+        (
+            ("--trainer.precision", "17"),
+            r"'trainer\.precision' cannot be 17; it must be one of 64, 32, 16, .*, bf16-mixed",
+        ),
+        (
+            (f"--{IMAGE}.class_path", "voxtile.models.hub.clip.NoTower"),
+            "there is no class 'voxtile.models.hub.clip.NoTower'",
+        ),
     ],
 )
 def test_what_a_class_does_not_take_is_refused_before_it_is_imported(tmp_path, words, sentence):
@@ -148,6 +157,12 @@ def test_what_a_class_does_not_take_is_refused_before_it_is_imported(tmp_path, w
         ("--model.objectives.heads", "null"),
         ("--model.objectives.mine", "FactHead"),
         ("--data.captions.kinds.raw", "2"),
+        ("--data.unit", "'study'"),
+        ("--trainer.precision", "016"),
+        ("--trainer.precision", "16-mixed"),
+        ("--trainer.inference_mode", "false"),
+        ("--trainer.strategy", "mine"),
+        (f"--{IMAGE}", "voxtile.data.presets.StudyMasks"),
     ],
 )
 def test_what_only_the_parser_knows_is_left_to_it(tmp_path, words):

@@ -6,14 +6,15 @@ how to read, is left to the parser, which says the same.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any
 
-from voxtile.cli.source.classes import Argument, constructor_of
-from voxtile.cli.source.names import UnreadableError
+from voxtile.cli.source.classes import Argument, choices_of, constructor_of
+from voxtile.cli.source.names import UnreadableError, names_of
 from voxtile.errors import ConfigError, nearest
 from voxtile.old_class_names import OLD_CLASS_NAMES
-from voxtile.short_class_names import full_name
+from voxtile.short_class_names import full_name, nearest_class
 
 GONE: Mapping[str, str] = {"checkpointing": "model.recompute: true"}
 """Options of earlier versions, and what does the same now."""
@@ -21,6 +22,7 @@ _NESTED = {"model.encoder": "voxtile.models:DualEncoder"}
 _TERMS = "model.objectives"  # each of a class of its own
 _OF_A_CLASS = frozenset(("class_path", "init_args"))
 _TRUTHS = frozenset(("true", "false", "yes", "no", "on", "off", "y", "n", "1", "0"))
+_PLAIN = re.compile(r"[A-Za-z][\w.+-]*|[1-9]\d*")  # what YAML takes for nothing else
 _TYPES = {"N": "int", "X": "float", "true|false": "true or false"}
 
 
@@ -32,7 +34,7 @@ def check_values(settings: Mapping[str, Any], sections: Mapping[str, str]) -> No
         sections: "module:Class" whose arguments each section holds.
 
     Raises:
-        ConfigError: a class has no such argument, or a value cannot be of its type.
+        ConfigError: there is no such class, it has no such argument, or a value cannot be of its type.
     """
     for section, target in sections.items():
         _check_part(section, settings.get(section), target)
@@ -67,7 +69,10 @@ def _check_part(name: str, part: Any, target: str | None) -> None:  # noqa: ANN4
         return
     if name == _TERMS:
         _refuse_terms_without_class(name, part)
-    known = _arguments(_class_of(part) if "class_path" in part else target)
+    if "class_path" in part:
+        target = _class_of(part)
+        _refuse_no_class(part["class_path"], target)
+    known = _arguments(target)
     given = part.get("init_args")
     inner = {f"{name}.{key}": (key, value) for key, value in part.items() if key not in _OF_A_CLASS}
     if isinstance(given, Mapping):
@@ -78,6 +83,9 @@ def _check_part(name: str, part: Any, target: str | None) -> None:  # noqa: ANN4
             raise ConfigError(no_option(full, known))
         if argument is not None:
             _check(full, argument.hint, value)
+            _check_choice(full, choices_of(target or "", key), value)
+            if argument.hint == "{…}" and str(value).startswith("voxtile."):  # a class without arguments
+                _refuse_no_class(value, _class_of({"class_path": value}))
         _check_part(full, value, _NESTED.get(full, argument.record if argument is not None else None))
 
 
@@ -101,6 +109,19 @@ def _class_of(part: Mapping[str, Any]) -> str | None:
     return f"{module}:{name}" if module else None
 
 
+def _refuse_no_class(path: object, target: str | None) -> None:
+    """Refuse a class of ours that there is not; those of other packages are the parser's matter."""
+    module, _, name = (target or "").partition(":")
+    if module.partition(".")[0] != "voxtile":
+        return
+    try:
+        is_there = names_of(module).may_offer(name)
+    except UnreadableError:  # no such module
+        is_there = False
+    if not is_there:
+        raise ConfigError(f"there is no class '{path}'{nearest_class(name)}")
+
+
 def _arguments(target: str | None) -> Mapping[str, Argument]:
     """What a class takes, by name; nothing where its text does not tell."""
     if target is None:
@@ -120,6 +141,16 @@ def _check(name: str, hint: str, value: object) -> None:
     if not any(test is not None and test(value) for test in can_be):
         wanted = " or ".join(_TYPES["true|false" if kind == "truth" else kind] for kind in kinds)
         raise ConfigError(f"'{name}' cannot be {value}; it must be {wanted}")
+
+
+def _check_choice(name: str, choices: Sequence[Any], value: object) -> None:
+    """Refuse a plain word or number that is none of the choices."""
+    said = str(value)
+    if not choices or not isinstance(value, str | int) or isinstance(value, bool) or said.lower() in ("null", *_TRUTHS):
+        return
+    if _PLAIN.fullmatch(said) and said not in map(str, choices):
+        close = nearest(said, map(str, choices))
+        raise ConfigError(f"'{name}' cannot be {said}; it must be one of {', '.join(map(str, choices))}{close}")
 
 
 def _is_number(value: object) -> bool:

@@ -15,6 +15,7 @@ from voxtile.training.config_file import FLAGS, config_path
 from voxtile.written_by import KEY, refuse_newer
 
 _ANEW = "last"  # the newest checkpoint of the run, or none
+_EVERYTHING = "all"  # no curated view
 
 
 def require_checkpoint(path: Path) -> None:
@@ -28,13 +29,13 @@ def require_checkpoint(path: Path) -> None:
 
 
 def check_named_inputs(settings: Mapping[str, Any]) -> None:
-    """Refuse a corpus or a checkpoint that is not there.
+    """Refuse a corpus, a curated view or a checkpoint that is not there.
 
     Args:
         settings: what `given_settings` gives.
 
     Raises:
-        ConfigError: a newer voxtile wrote the config, or the corpus has an empty name.
+        ConfigError: a newer voxtile wrote the config, the corpus has an empty name, or no such view.
         CorpusError: `data.corpus` is a folder that is no corpus.
         CheckpointError: `ckpt_path` is the path of nothing.
     """
@@ -46,9 +47,21 @@ def check_named_inputs(settings: Mapping[str, Any]) -> None:
             raise ConfigError("data.corpus must be the folder of a corpus, not ''")
         if isinstance(folder, str) and _is_plain(folder) and parse_address(folder) is None:
             check_corpus(Path(folder))
+            if folder == corpus:
+                _check_view(Path(folder) / "views", data)
     checkpoint = settings.get("ckpt_path")
     if isinstance(checkpoint, str) and _is_plain(checkpoint) and checkpoint != _ANEW:
         require_checkpoint(Path(checkpoint))
+
+
+def _check_view(views: Path, data: Mapping[str, Any]) -> None:
+    """Refuse a view that is in no folder of views; a condition makes one."""
+    view, folder = data.get("view", _EVERYTHING), data.get("view_folder")
+    settled = (folder is None or (isinstance(folder, str) and _is_plain(folder))) and data.get("where") is None
+    if settled and view != _EVERYTHING and isinstance(view, str) and _is_plain(view) and "/" not in view:
+        from voxtile.corpus.view.selection import find_selection  # late: it imports DuckDB, and most take everything
+
+        find_selection([*([Path(folder)] if folder else []), views], view, view, None)
 
 
 def given_settings(argv: Sequence[str]) -> Mapping[str, Any]:

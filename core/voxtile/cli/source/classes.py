@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import types
+import typing
 from collections.abc import Iterable, Iterator, Mapping
 from functools import cache
 from typing import Any, NamedTuple
@@ -50,6 +52,34 @@ def constructor_of(target: str) -> tuple[Argument, ...]:
     module, _, name = target.partition(":")
     names, node = names_of(module).class_named(name)
     return tuple(_with_help(names, node, _taken(names, node)))
+
+
+@cache
+def choices_of(target: str, name: str) -> tuple[Any, ...]:
+    """The values beside None that an argument is one of; none where its type takes more, or cannot be read.
+
+    Args:
+        target: "module:Class", as for `constructor_of`.
+        name: of the argument.
+    """
+    module, _, kind = target.partition(":")
+    try:
+        names, node = names_of(module).class_named(kind)
+        annotation = next(annotation for one, annotation, _ in _taken(names, node) if one == name)
+        return () if annotation is None else tuple(dict.fromkeys(_literals(names.hint(annotation))))
+    except UnreadableError:
+        return ()
+
+
+def _literals(hint: Any) -> Iterator[Any]:  # noqa: ANN401 - types have none of their own
+    origin, inner = typing.get_origin(hint), typing.get_args(hint)
+    if origin is typing.Literal:
+        yield from inner
+    elif origin in (typing.Union, types.UnionType):
+        for one in inner:
+            yield from _literals(one)
+    elif hint is not type(None):
+        raise UnreadableError(str(hint))
 
 
 def arguments_said(docstring: str) -> Mapping[str, str]:

@@ -59,6 +59,11 @@ class Names(dict[str, Any]):
             raise UnreadableError(name)
         return self, node
 
+    def may_offer(self, name: str) -> bool:
+        """Whether the module has a name, as far as its text tells: what is computed there may have any."""
+        bound = any(self.definition(one) is not None for one in (name, "*", "__getattr__"))
+        return bound or self._offered(name) is not None
+
     def shown(self, node: ast.expr) -> str:
         """A default as a text: its value, or its own words where that is not known without running code."""
         try:

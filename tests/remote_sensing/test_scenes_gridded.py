@@ -245,3 +245,52 @@ def test_dates_of_a_gridded_dataset_become_tiles_of_one_study(tmp_path, convert,
     assert {row["datetime"] for row in rows} == {"2020-06-01T10:00:00Z", "2020-06-11T10:00:00Z"}
     studies = {row["study"] for row in rows}
     assert len(rows) == 2 * len(studies)
+
+
+FILL = {"_FillValue": np.int16(-1)}
+NARROW, WIDE = np.array([0.01, 0.8], np.float32), np.array([100, 8000], np.int16)
+RANGES = {
+    "range": (np.int16, {"valid_range": WIDE, **FILL}, (100, 8000), -1),
+    "least": (np.int16, {"valid_min": np.int16(100), **FILL}, (100, 32767), -1),
+    "no fill": (np.uint16, {"valid_max": np.uint16(8000)}, (0, 8000), 65535),
+    "unpacked": (np.int16, {"valid_range": [0.01, 0.8], "scale_factor": 1e-4, **FILL}, (100, 8000), -1),
+    "float32": (np.int16, {"valid_range": NARROW, "scale_factor": np.float32(1e-4)}, (100, 8000), 32767),
+    "negative": (np.int16, {"valid_range": [-0.8, -0.01], "scale_factor": -1e-4}, (100, 8000), 32767),
+    "floats": (np.float32, {"valid_range": WIDE.astype(np.float32)}, (100, 8000), np.nan),
+    "unsigned": (
+        np.int16,
+        {"_Unsigned": "true", "valid_range": (WIDE.astype("u2") * 5).view("i2")},
+        (500, 40000),
+        65535,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", RANGES)
+@pytest.mark.parametrize("container", ["a.nc", "classic.nc", "a.zarr"])
+def test_values_outside_the_valid_range_are_no_values(tmp_path, name, container):
+    dtype, attributes, (low, high), nodata = RANGES[name]
+    if container == "classic.nc" and dtype == np.uint16:
+        return  # NetCDF-3 has none
+    stored = RNG.integers(0, 60000 if name == "unsigned" else 9000, (40, 50)).astype(np.uint16).astype(dtype)
+    meant = stored.view(np.uint16) if name == "unsigned" else stored
+    meant.flat[:4] = low, high, low - (low > 0), min(high + 1, np.iinfo(np.uint16).max) if high < 32767 else low
+    _write(_dataset({"red": (("y", "x"), stored, attributes)}), tmp_path / container, **_options(container))
+    with open_scene(find_scenes(tmp_path)[0]) as scene:
+        (band,) = scene.bands
+        assert band.nodata == pytest.approx(nodata, nan_ok=True)
+        read = scene.read([band])[0]
+        within = (meant >= low) & (meant <= high)
+        assert np.array_equal(read, np.where(within, meant, nodata), equal_nan=True)
+        assert within.flat[:2].all()
+        assert not within.all()
+
+
+@pytest.mark.parametrize(
+    "attributes", [{"valid_range": "0 to 1"}, {"valid_range": [5]}, {"valid_min": np.nan}, {"valid_range": [3, 3]}]
+)
+def test_a_range_that_is_none_is_passed_over(tmp_path, attributes):
+    _write(_dataset({"red": (("y", "x"), RED, attributes)}), tmp_path / "a.zarr")
+    with open_scene(find_scenes(tmp_path)[0]) as scene:
+        assert scene.bands[0].nodata is None
+        assert np.array_equal(scene.read(["red"])[0], RED)

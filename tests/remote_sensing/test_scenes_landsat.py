@@ -297,3 +297,13 @@ def test_a_sun_below_the_horizon_gives_no_reflectance(tmp_path, make_raster):
     (tmp_path / "a.yaml").write_text("{sensor: landsat-8-9-oli-tirs, product: L1, sun_elevation: -3, bands: [B4]}")
     with pytest.raises(SceneError, match="sun's elevation is '-3"):
         open_scene(find_scenes(tmp_path)[0])
+
+
+def test_an_mtl_alone_is_its_scene_and_no_other(tmp_path, make_raster):
+    arrays = _collection_2_level_2(tmp_path, make_raster)
+    make_raster(tmp_path / "LC08_L2SP_193027_20200617_20200824_02_T1_SR_B1.TIF", arrays["SR_B1"], metres=30)
+    (ref,) = find_scenes(tmp_path / f"{C2}_MTL.txt")
+    assert len(ref.files) == 10
+    with open_scene(ref) as scene:
+        assert np.array_equal(scene.read(["red"])[0], arrays["SR_B4"])
+        assert [mask.kind for mask in scene.masks] == ["QA_PIXEL"]

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pystac
 import pytest
+import rasterio
 
 from voxtile_remote_sensing.scenes.open import find_scenes, open_scene
 from voxtile_remote_sensing.scenes.protocol import SceneError
@@ -184,3 +185,23 @@ def test_the_saved_answer_of_a_search_is_a_scene_for_each_item_that_is_here(tmp_
     for ref, expected in zip(refs, arrays.values(), strict=True):
         with open_scene(ref) as scene:
             assert np.array_equal(scene.read(scene.bands), expected)
+
+
+def test_the_mask_of_an_asset_says_where_it_was_measured(tmp_path, make_raster):
+    """Items of orthophotos: an internal mask, or an alpha band that the item does not list."""
+    seen = np.full((40, 50), 255, np.uint8)
+    seen[:10] = 0
+    values = RNG.integers(1, 255, (4, 40, 50), np.uint8)
+    values[3] = seen
+    bands = [{"name": name, "eo:common_name": name} for name in ("red", "green", "blue")]
+    make_raster(tmp_path / "a.tif", values, photometric="RGB", alpha="YES")
+    _item(tmp_path, {"image": _asset("a.tif", bands=[*bands, {"name": "alpha"}])}, version="1.1.0")
+    with open_scene(find_scenes(tmp_path)[0]) as scene:
+        assert scene.masks == ()  # the item calls it a band
+    make_raster(tmp_path / "a.tif", values[:3], photometric="RGB")
+    with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.open(tmp_path / "a.tif", "r+") as file:
+        file.write_mask(seen)
+    _item(tmp_path, {"image": _asset("a.tif", bands=bands)}, version="1.1.0")
+    with open_scene(find_scenes(tmp_path)[0]) as scene:
+        assert [(m.name, m.kind) for m in scene.masks] == [("image mask", "valid")]
+        assert np.array_equal(scene.read_mask("image mask"), seen)

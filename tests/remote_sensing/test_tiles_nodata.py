@@ -199,3 +199,34 @@ def test_near_infrared_that_a_writer_called_alpha_is_no_mask(tmp_path):
     (tmp_path / "in/photo.yaml").write_text("bands: [red, green, blue, nir]\n")
     (row,) = converted(tmp_path / "in", tmp_path / "c", "100px").table("samples").to_pylist()
     assert row["valid_fraction"] == 1
+
+
+@pytest.mark.parametrize("how", [{}, {"resolution": "10"}, {"resolution": "20"}, {"reproject": "EPSG:32633"}])
+def test_blocks_that_were_never_written_are_no_values_at_any_resolution(tmp_path, how):
+    """GDAL gives zeros for them, which are dark ground to whoever does not ask."""
+    place = {"crs": "EPSG:32632", "transform": Affine(10, 0, 600_000, 0, -10, 5_000_000)}
+    place |= {"tiled": True, "blockxsize": 64, "blockysize": 64, "SPARSE_OK": True}
+    for name, metres in (("a", 10), ("b", 20)):
+        own = place | {"transform": Affine(metres, 0, 600_000, 0, -metres, 5_000_000)}
+        with rasterio.open(tmp_path / f"{name}.tif", "w", "GTiff", 128, 128, 1, dtype="uint16", **own) as file:
+            file.descriptions = ["red"]
+            file.write(np.full((64, 128), 3000, np.uint16), 1, window=rasterio.windows.Window(0, 0, 128, 64))
+    folder = tmp_path / "c"
+    convert_geotiff(
+        tmp_path,
+        folder,
+        size="4000m",
+        min_valid=0.0,
+        split_by="none",
+        workers=1,
+        engine="inline",
+        resampling="cubic",
+        **how,
+    )
+    for row in (rows := Corpus(folder).table("samples").to_pylist()):
+        values = Corpus(folder).source(row).array()[0]
+        (region,) = [r for r in Corpus(folder).table("regions").to_pylist() if r["uid"] == row["uid"]]
+        empty = Corpus(folder).mask(region).squeeze()
+        assert set(np.unique(values[~empty])) == {3000}
+        assert np.count_nonzero(values[empty] == 3000) <= 4 * empty.shape[1]
+    assert len(rows) >= 2

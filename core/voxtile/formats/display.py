@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -51,6 +52,21 @@ def windows_of(units: str | None, sampled: npt.NDArray[np.floating[Any]]) -> lis
     return [Window("0.5th to 99.5th percentile", float(low), float(high))]
 
 
+def stretch_of(meta: Mapping[str, Any], channel: int) -> tuple[float, float] | None:
+    """What is black and white of a channel over the whole scene, in its unit; None where the converter noted none.
+
+    Args:
+        meta: row of the sample, or what a view holds of it.
+        channel: position.
+    """
+    held = meta if "stretch" in meta else json.loads(meta.get("attributes") or "{}")
+    noted = held.get("stretch") if isinstance(held, Mapping) else None
+    ends = noted[channel] if isinstance(noted, Sequence) and channel < len(noted) else None
+    if not isinstance(ends, Sequence) or len(ends) != 2 or not all(isinstance(end, int | float) for end in ends):
+        return None
+    return float(ends[0]), float(ends[1])
+
+
 @dataclass(frozen=True)
 class BandPicture:
     """Bands of a scene as a picture: three as red, green and blue, one as grey, or the index of two.
@@ -60,12 +76,21 @@ class BandPicture:
         channels: positions of the bands in the stored array; two mean the index (a − b) / (a + b).
         low, high: what is black and what is white, in the bands' units; None stretches from the 2nd to the 98th
             percentile.
+        limits: the same for each of the channels, in place of both.
     """
 
     name: str
     channels: tuple[int, ...]
     low: float | None = None
     high: float | None = None
+    limits: tuple[tuple[float, float], ...] = ()
+
+    @property
+    def stated_limits(self) -> tuple[tuple[float, float], ...]:
+        """What is black and white of each colour; empty where the values at hand say it."""
+        if self.limits or self.low is None or self.high is None:
+            return self.limits
+        return ((self.low, self.high),) * (1 if len(self.channels) < 3 else 3)
 
     def planes(self, bands: Sequence[npt.NDArray[np.float32]]) -> npt.NDArray[np.float32]:
         """[1 or 3, Y, X] of the bands' values [Y, X]; NaN stays, and an index has none where its sum is 0."""

@@ -15,6 +15,7 @@ from voxtile.corpus.shards.codecs import decode_picture
 from voxtile.corpus.source import StoredSample
 from voxtile.corpus.storage import write_atomically
 from voxtile.errors import CorpusError
+from voxtile.formats.display import stretch_of
 from voxtile.formats.geometry import physical
 
 SUFFIX = ".png"
@@ -35,7 +36,8 @@ def write_png(sample: StoredSample, out: Path, window: tuple[float, float] | Non
         sample: any sample.
         out: the file.
         window: (low, high) in the sample's units that become black and white; by default −1,000 to 1,000 HU, the whole
-            range for 8 bits, and the 1st to the 99th percentile for other units.
+            range for 8 bits, for bands that of their scene where the converter noted it, and else the 1st to the 99th
+            percentile.
 
     Raises:
         CorpusError: the sample has axes that make no picture.
@@ -74,7 +76,7 @@ def render(sample: StoredSample, window: tuple[float, float] | None = None) -> P
     if axes in {"CYX", "YXC"}:
         bands = array if axes == "CYX" else np.moveaxis(array, -1, 0)
         chosen = _display_bands(row, len(bands))
-        planes = [_windowed(physical(bands[band], row, band), row, window) for band in chosen]
+        planes = [_windowed(physical(bands[band], row, band), row, window or stretch_of(row, band)) for band in chosen]
         return planes[0] if len(planes) == 1 else np.stack(planes, axis=-1)
     raise CorpusError(f"the sample {row['uid']} has axes {axes}, of which no picture can be made; use another format")
 

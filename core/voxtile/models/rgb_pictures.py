@@ -3,8 +3,8 @@
 A volume becomes axial slices at the middles of equal parts of its height, seen as on a viewer (from the feet, the
 patient's right on the left), windowed to 8 bits. Each slice goes through the model's own preprocessing and tower; a
 volume's embedding is the mean of the normalised ones, normalised again. A tile becomes red, green and blue by the names
-of its bands: 8 bits as they are, reflectance of 0 to 0.3 over 8 bits, other units by the tile's own 2nd and 98th
-percentiles.
+of its bands: 8 bits as they are, reflectance of 0 to 0.3 over 8 bits, other units by the 2nd and 98th percentiles of
+its scene, or its own where the converter noted none.
 """
 
 from __future__ import annotations
@@ -21,8 +21,9 @@ from torch.nn import functional
 
 from voxtile.data.presets.base import BasePreset, Preset, SampleSource, described, rescale_of
 from voxtile.data.presets.image import ImagePreset
-from voxtile.data.presets.tile import band_names
+from voxtile.data.presets.tile import band_names, nodata_value
 from voxtile.errors import ConfigError, PresetError
+from voxtile.formats.display import stretch_of
 from voxtile.models.flattening import Flattening
 from voxtile.models.protocol import EvaluationModel
 
@@ -163,6 +164,11 @@ class BandsPreset(_PicturesOf):
     """
 
     @property
+    def version(self) -> str:
+        """Version of the code."""
+        return "2"
+
+    @property
     def grid(self) -> tuple[int, ...]:
         """(Y, X)."""
         return self.picture.size
@@ -184,17 +190,16 @@ class BandsPreset(_PicturesOf):
         if stored.dtype == np.uint8:
             seen = np.stack([stored[self._place(meta, band)] for band in self.how.bands], axis=-1)
             return self.picture(_Picture(meta, seen), None)
+        places = [self._place(meta, band) for band in self.how.bands]
         planes = []
-        for band in self.how.bands:
-            place = self._place(meta, band)
+        for place in places:
             scale, offset = rescale_of({"channels": (meta.get("channels") or [])[place : place + 1] or [{}]})
-            planes.append(stored[place].astype(np.float32) * np.float32(scale) + np.float32(offset))
+            physical = stored[place].astype(np.float32) * np.float32(scale) + np.float32(offset)
+            nodata = nodata_value(meta, place)
+            planes.append(physical if nodata is None else np.where(stored[place] == nodata, np.nan, physical))
         values = np.stack(planes, axis=-1)
-        known = values[np.isfinite(values)]  # NaN is where a tile has no value
-        low, high = REFLECTANCE
-        if meta.get("units") != "reflectance":
-            low, high = np.percentile(known, _SPREAD).tolist() if known.size else [0.0, 1.0]
-        return self.picture(_Picture(meta, _eight_bits(values, float(low), float(high))), None)
+        low, high = REFLECTANCE if meta.get("units") == "reflectance" else _ends(values, meta, places)
+        return self.picture(_Picture(meta, _eight_bits(values, low, high)), None)
 
     def _place(self, meta: Mapping[str, Any], band: str) -> int:
         names = [name.casefold() for name in band_names(meta)]
@@ -274,6 +279,16 @@ class _Picture:
 
     def encoded(self) -> bytes:
         raise PresetError("these pixels are no file")
+
+
+def _ends(values: npt.NDArray[np.float32], meta: Mapping[str, Any], places: Sequence[int]) -> tuple[float, float]:
+    """Black and white of three bands together: over their scene, so that tiles can be compared, else of the tile."""
+    limits = [ends for place in places if (ends := stretch_of(meta, place)) is not None]
+    if len(limits) == len(places):
+        return min(low for low, _ in limits), max(high for _, high in limits)
+    known = values[np.isfinite(values)]  # NaN is where a tile has no value
+    low, high = np.percentile(known, _SPREAD).tolist() if known.size else (0.0, 1.0)
+    return float(low), float(high)
 
 
 def _eight_bits(values: npt.NDArray[np.float32], low: float, high: float) -> npt.NDArray[np.uint8]:

@@ -22,7 +22,7 @@ UNKNOWN, ABSENT, PRESENT = -1, 0, 1  # values of the facts matrix
 META_COLUMNS = (
     "kind", "modality", "axes", "shape", "dtype", "units", "channels", "affine", "spacing", "mpp", "gsd_m", "codec"
 )  # fmt: skip
-_ATTRIBUTES = ("window", "nodata")  # of the JSON in `attributes`
+_ATTRIBUTES = ("window", "nodata", "stretch")  # of the JSON in `attributes`
 
 
 def connect(

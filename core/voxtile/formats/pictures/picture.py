@@ -130,8 +130,8 @@ def coloured(
 
 def limits_of(source: StoredSample, shown: BandPicture) -> Limits:
     """What is black and white over a whole scene, so that all its tiles are shown alike."""
-    if shown.low is not None and shown.high is not None:
-        return [(shown.low, shown.high)] * (1 if len(shown.channels) < 3 else 3)
+    if stated := shown.stated_limits:
+        return stated
     rows, columns = grid_of(source.meta)
     step = max(1, max(rows, columns) // _SEEN_PX)
     parts = []
@@ -145,8 +145,8 @@ def limits_of(source: StoredSample, shown: BandPicture) -> Limits:
 
 
 def _limits(planes: npt.NDArray[np.float32], seen: npt.NDArray[np.bool_], shown: BandPicture) -> Limits:
-    if shown.low is not None and shown.high is not None:
-        return [(shown.low, shown.high)] * len(planes)
+    if stated := shown.stated_limits:
+        return stated
     found = []
     for values in planes:
         known = values[seen]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from voxtile.formats.display import BandPicture
+from voxtile.formats.display import BandPicture, stretch_of
 
 # Centre wavelengths, nm, of the common names of STAC's eo extension (github.com/stac-extensions/eo, version 1.1).
 _RANGES = {
@@ -56,6 +56,7 @@ def band_pictures(row: Mapping[str, Any]) -> list[BandPicture]:
             name,
             tuple(found[band] for band in bands),
             *((0.0, top) if is_reflectance else (0.0, 255.0) if is_photograph else (None, None)),
+            () if is_reflectance or is_photograph else _of_scene(row, [found[band] for band in bands]),
         )
         for name, bands, top in _COLOURS
         if all(band in found for band in bands)
@@ -66,7 +67,15 @@ def band_pictures(row: Mapping[str, Any]) -> list[BandPicture]:
             for name, bands in _INDICES
             if all(band in found for band in bands)
         ]
-    return pictures + [BandPicture(str(channel["name"]), (n,)) for n, channel in enumerate(channels)]
+    return pictures + [
+        BandPicture(str(channel["name"]), (n,), limits=_of_scene(row, [n])) for n, channel in enumerate(channels)
+    ]
+
+
+def _of_scene(row: Mapping[str, Any], channels: Sequence[int]) -> tuple[tuple[float, float], ...]:
+    """Black and white of channels over the whole scene, so that its tiles can be compared; empty where one has none."""
+    limits = [stretch_of(row, channel) for channel in channels]
+    return tuple(ends for ends in limits if ends) if all(limits) else ()
 
 
 def _by_common_name(channels: list[Mapping[str, Any]]) -> dict[str, int]:

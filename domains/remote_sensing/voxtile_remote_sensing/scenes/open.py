@@ -137,6 +137,9 @@ def list_files(source: Path, options: SceneOptions) -> Listing:
     sizes: dict[str, int] = {}
     if source.is_file():
         beside = [source, source.with_suffix(".yaml"), source.with_suffix(".hdr"), source.parent / "bands.yaml"]
+        if source.name.endswith("_MTL.txt"):  # it names the rasters of its scene, which are beside it
+            prefix = source.name.removesuffix("MTL.txt")
+            beside += [path for path in source.parent.iterdir() if path.name.startswith(prefix) and path != source]
         sizes = {path.name: path.stat().st_size for path in beside if path.is_file()}
     else:
         for folder, names, files in walk(source):

@@ -28,6 +28,7 @@ from voxtile_remote_sensing.tiles.warping import EDGE_POINTS, source_window, tra
 
 _HALF_TURN = 180.0
 _SAME_PX = 1e-6
+_NO_PART = 1e-6  # of a pixel's value: rounding
 _WARPED_ROWS = 1024
 _PLACED_PX = 1 << 20  # whose places are computed at a time
 
@@ -110,6 +111,8 @@ class ResampledGroup:
             bands = [self.bands[n] for n in places]
             if source == self.grid:
                 out[places] = self.scene.read(bands, window)
+                if (gaps := self.scene.absent(bands, window)) is not None:
+                    missing |= gaps
                 continue
             covering = source_window(self.grid, window, source)
             if covering is None:
@@ -117,10 +120,21 @@ class ResampledGroup:
                 missing[:] = True
                 continue
             values = self.scene.read(bands, covering)
+            gaps = self.scene.absent(bands, covering)
             for n, stored in zip(places, values, strict=True):
                 out[n] = self._warped(stored, self.bands[n], self.kernels[n], source, covering, window)
+                if gaps is not None:
+                    missing |= self._touched(gaps, self.kernels[n], source, covering, window)
             missing |= ~self._reached(source, window)
         return out, missing if missing.any() else None
+
+    def _touched(
+        self, gaps: npt.NDArray[np.bool_], kernel: Resampling, source: Grid, covering: Window, window: Window
+    ) -> npt.NDArray[np.bool_]:
+        """Target pixels of whose value a part comes from pixels that were never written."""
+        share = np.zeros((window.height, window.width), np.float32)
+        warp(gaps.astype(np.float32), source, covering, share, self.grid, window, kernel, nodata=None)
+        return np.asarray(np.abs(share) > _NO_PART)
 
     def _warped(
         self,

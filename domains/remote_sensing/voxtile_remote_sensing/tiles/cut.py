@@ -23,6 +23,7 @@ from voxtile_remote_sensing.tiles.reading import GroupReader, readers_of
 from voxtile_remote_sensing.tiles.reference import ReferenceMaker
 from voxtile_remote_sensing.tiles.sample_rows import RowMaker
 from voxtile_remote_sensing.tiles.settings import TileSettings
+from voxtile_remote_sensing.tiles.stretch import scene_stretch
 from voxtile_remote_sensing.tiles.undeclared_nodata import parts_of
 
 SPLIT_SCHEME = "default"
@@ -65,7 +66,8 @@ def cut(
     tables: dict[str, list[Row]] = {"splits": [], "scores": []}
     quality = QualityLayers(scene)
     readers = readers_of(groups, [placement.windows for placement in placed], quality)
-    makers = [RowMaker(scene, group, settings, licence) for group in groups]
+    stretches = [scene_stretch(scene, group.bands) if placed else [] for group in groups]
+    makers = [RowMaker(scene, group, settings, licence, own) for group, own in zip(groups, stretches, strict=True)]
     references = [ReferenceMaker(group, corpus) for group in groups] if settings.coords_only else None
     blocks: dict[str, str] = {}
     for placement in placed:
@@ -81,7 +83,9 @@ def cut(
             values, flags = reader.values(window), reader.flags(window)
             row = maker.row(placement, n, values, _share_without(flags, UNUSABLE))
             samples.append(
-                references[n].sample(row, values, window) if references else _stored(row, values, group, settings)
+                references[n].sample(row, values, window)
+                if references
+                else _stored(row, values, preview_of(values, group.bands, stretches[n]) if settings.previews else None)
             )
             tables["scores"] += _score_rows(row["uid"], flags, has_masks=bool(scene.masks), producer=producer)
             masks += _masks(row["uid"], flags, quality.source or "nodata", producer)
@@ -127,11 +131,11 @@ def _share_without(flags: Flags, which: int) -> float:
     return float(np.count_nonzero(flags & which == 0)) / flags.size
 
 
-def _stored(row: Row, values: npt.NDArray[Any], group: Group, settings: TileSettings) -> Sample:
+def _stored(row: Row, values: npt.NDArray[Any], preview: npt.NDArray[np.uint8] | None) -> Sample:
     """A sample that is compressed at once, so that a strip's pixels need not be held."""
     from voxtile.corpus.shards.codecs import compress  # late: a fifth of a second, and plans compress nothing
 
-    return Sample(row, compress(values), preview_of(values, group.bands) if settings.previews else None)
+    return Sample(row, compress(values), preview)
 
 
 def _score_rows(uid: str, flags: Flags, *, has_masks: bool, producer: str) -> list[Row]:

@@ -22,17 +22,21 @@ _SHARES = (0.02, 0.98)
 _SAMPLED_PX = 64  # a side: 4,096 pixels place a percentile to within half a percent
 
 
-def preview_of(tile: npt.NDArray[Any], bands: Sequence[SceneBand]) -> npt.NDArray[np.uint8]:
+def preview_of(
+    tile: npt.NDArray[Any], bands: Sequence[SceneBand], stretch: Sequence[Sequence[float] | None] | None = None
+) -> npt.NDArray[np.uint8]:
     """A picture of a tile.
 
     Args:
         tile: stored values [C, Y, X].
         bands: of the channels.
+        stretch: what is black and white of each, as `scene_stretch` gives it.
 
     Returns:
         [Y, X, 3], or [Y, X] where no three bands make a colour picture, with at most `LARGEST_PX` pixels a side.
-        Reflectance has a fixed scale, 0 to 0.3 in natural colours, so that tiles can be compared; other values are
-        stretched from the 2nd to the 98th percentile. Complex numbers are shown by their intensity in decibels.
+        Reflectance has a fixed scale, 0 to 0.3 in natural colours, so that tiles can be compared; other values have
+        that of the scene, and where there is none, and of radar, that of the tile: its 2nd and 98th percentile.
+        Complex numbers are shown by their intensity in decibels.
     """
     step = -(-max(tile.shape[1:]) // LARGEST_PX)
     chosen, top = _choose(bands)
@@ -45,7 +49,9 @@ def preview_of(tile: npt.NDArray[Any], bands: Sequence[SceneBand]) -> npt.NDArra
         planes, shown = _radar(planes, bands, chosen), [None] * 3
     stretched = np.empty((len(planes), *planes[0].shape), np.uint8)
     for n, plane in enumerate(planes):
-        low, factor = _stretch(plane, shown[n], top)
+        band = shown[n]
+        ends = stretch[chosen[n]] if stretch and band is not None else None
+        low, factor = _stretch(plane, band, top) if band is None or ends is None else _stated(ends, band)
         with np.errstate(invalid="ignore", over="ignore"):  # the least number of a type becomes black
             values = np.subtract(plane, low, dtype=np.float32)
             values *= factor
@@ -78,6 +84,12 @@ def _radar(
 
 def _decibels(power: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
     return 10 * np.log10(np.maximum(power, np.float32(1e-6)))
+
+
+def _stated(ends: Sequence[float], band: SceneBand) -> tuple[float, float]:
+    """Stored value that is black, and grey levels a stored unit, of ends in the band's unit."""
+    low, high = ((end - band.offset) / band.scale for end in ends)
+    return low, 255 / (high - low or 1e-9)
 
 
 def _stretch(plane: npt.NDArray[Any], band: SceneBand | None, top: float) -> tuple[float, float]:

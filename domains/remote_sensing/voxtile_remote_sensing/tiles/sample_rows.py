@@ -29,9 +29,17 @@ class RowMaker:
         group: its bands on one grid.
         settings: of the conversion.
         licence: to note instead of the scene's own.
+        stretch: what is black and white of each band over the scene.
     """
 
-    def __init__(self, scene: Scene, group: Group, settings: TileSettings, licence: str | None) -> None:
+    def __init__(
+        self,
+        scene: Scene,
+        group: Group,
+        settings: TileSettings,
+        licence: str | None,
+        stretch: Sequence[Sequence[float] | None],
+    ) -> None:
         units = {band.band.unit for band in group.bands}
         unit = units.pop() if len(units) == 1 else "mixed"
         self._grid = group.grid
@@ -58,6 +66,7 @@ class RowMaker:
             "product": scene.product or None,
             "scene": scene.id,
             "place": _PLACE,
+            "stretch": stretch if any(stretch) else None,
         }
         self._attributes = _json(attributes | {"nodata": _nodata([band.nodata for band in group.bands])})
         fill = _nodata([fill_value(band, group.dtype) for band in group.bands])

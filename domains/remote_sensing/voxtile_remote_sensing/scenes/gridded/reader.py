@@ -22,6 +22,7 @@ from voxtile.errors import ConfigError
 from voxtile_remote_sensing.bands.registry import Band, load_sensor, modality_of
 from voxtile_remote_sensing.scenes.access import check_inside
 from voxtile_remote_sensing.scenes.gridded.axes import Axes, find_axes
+from voxtile_remote_sensing.scenes.gridded.measured import Limits, beyond, stored_range, stored_type
 from voxtile_remote_sensing.scenes.gridded.safety import check_hdf5, check_zarr
 from voxtile_remote_sensing.scenes.listing import Found, Listing
 from voxtile_remote_sensing.scenes.protocol import Layer, Scene, SceneBand, SceneError, SceneRef
@@ -66,6 +67,11 @@ class GriddedReader:
         with opened(ref) as dataset:
             axes = find_axes(dataset, ref.id, crs=sidecar.crs)
             bands = tuple(_bands(ref, dataset, axes, sidecar))
+            limits = {
+                band.layer: Limits(*ends, band.nodata)
+                for band in bands
+                if (ends := stored_range(dataset[band.layer.variable])) is not None and band.nodata is not None
+            }
             moment = _moment(dataset, step)
             attributes = {
                 key: str(dataset.attrs[key]) for key in ("title", "source", "Conventions") if key in dataset.attrs
@@ -83,7 +89,7 @@ class GriddedReader:
             platform=sidecar.platform or (None if platform is None else str(platform)),
             datetime=sidecar.datetime or moment,
             bands=bands,
-            pixels=GriddedPixels(ref, axes, step),
+            pixels=GriddedPixels(ref, axes, step, limits),
             attributes=attributes,
             licence=sidecar.licence or (sensor.licence if sensor else None),
         )
@@ -97,11 +103,13 @@ class GriddedPixels:
         ref: the scene.
         axes: names and order of the axes.
         step: index on the time axis.
+        limits: values that count as measured, of layers that state them.
     """
 
     ref: SceneRef
     axes: Axes
     step: int
+    limits: Mapping[Layer, Limits] = field(default_factory=dict)
     _dataset: Any = field(default=None, repr=False)
 
     def read(self, layers: Sequence[Layer], window: Window) -> npt.NDArray[Any]:
@@ -128,7 +136,9 @@ class GriddedPixels:
                     f"{self.ref.id}: {layer.variable} at row {window.row_off} cannot be read, so the file is truncated "
                     f"or damaged; copy it again from its source"
                 ) from error
-            values = values.view(_stored_type(self._dataset[layer.variable]))
+            values = values.view(stored_type(self._dataset[layer.variable]))
+            if layer in self.limits:
+                values = self.limits[layer].applied(values)
             arrays.append(values[::-1] if self.axes.south_first else values)
         return np.stack(arrays)
 
@@ -194,7 +204,7 @@ def _bands(ref: SceneRef, dataset: xr.Dataset, axes: Axes, sidecar: Sidecar) -> 
             )
         if array.dtype.kind not in "iuf" or array.dtype.itemsize > 8:
             raise SceneError(f"{ref.id}: variable '{name}' holds {array.dtype}; integers and real numbers are read")
-        dtype = str(_stored_type(array))
+        dtype = str(stored_type(array))
         labels = [str(name)] if not other else _labels(ref, dataset, array, str(other[0]), sidecar)
         block = _block(array, axes)
         if block[0] * block[1] * array.dtype.itemsize > MAX_BLOCK_BYTES:
@@ -207,15 +217,10 @@ def _bands(ref: SceneRef, dataset: xr.Dataset, axes: Axes, sidecar: Sidecar) -> 
             if wavelength is not None:
                 band = replace(band, wavelength_nm=wavelength)
             check_nodata(band.nodata, dtype, f"{ref.id}: {label}")
+            if band.nodata is None and (ends := stored_range(array)) is not None:
+                band = replace(band, nodata=beyond(ends, np.dtype(dtype)))
             layer = Layer(str(ref.location), index, str(name))
             yield SceneBand(band, layer, axes.grid, dtype, block)
-
-
-def _stored_type(array: xr.DataArray) -> np.dtype[Any]:
-    """The type of the values: NetCDF-3 has no unsigned integers, and `_Unsigned` (NetCDF Users Guide) tells."""
-    stated = str({**array.encoding, **array.attrs}.get("_Unsigned", "")).lower()
-    kind = {"true": "u", "false": "i"}.get(stated, array.dtype.kind)
-    return np.dtype(f"{array.dtype.byteorder}{kind}{array.dtype.itemsize}") if array.dtype.kind in "iu" else array.dtype
 
 
 def _named(sidecar: Sidecar, label: str, ref: SceneRef) -> Band:
@@ -242,7 +247,7 @@ def _described(band: Band, array: xr.DataArray, sidecar: Sidecar) -> Band:
     if fill is not None:
         value = np.asarray(fill).ravel()[:1]
         same = value.dtype.kind in "iu" and value.dtype.itemsize == array.dtype.itemsize
-        values["nodata"] = float((value.view(_stored_type(array)) if same else value)[0])
+        values["nodata"] = float((value.view(stored_type(array)) if same else value)[0])
     if "units" in held and band.unit == "1":
         values["unit"] = str(held["units"])
     return replace(band, **{k: v for k, v in values.items() if k not in sidecar.common}, **sidecar.common)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
@@ -88,11 +89,12 @@ class StacReader:
             if use.kind:
                 masks.append(header.mask(use.key, use.kind, nodata=header.nodata[0]))
             else:
-                for band in asset_bands(use.key, use.asset, header, product):
-                    if isinstance(band, MissingBand):
-                        missing.append(band)
-                    else:
-                        bands.append(band)
+                found = list(asset_bands(use.key, use.asset, header, product))
+                missing += [band for band in found if isinstance(band, MissingBand)]
+                own = [band for band in found if isinstance(band, SceneBand)]
+                bands += own
+                for mask in header.own_masks([band.layer.index for band in own]) if own else ():
+                    masks.append(replace(mask, name=f"{use.key} {mask.name}"))
         _check(ref, bands, missing)
         properties = item.properties
         sensor = product.sensor

@@ -185,7 +185,7 @@ class SlideWriter:
             write(small, "Label")
         return path
 
-    def jpeg2000_svs(self, name: str, picture: np.ndarray, *, tile: int = 128) -> Path:
+    def jpeg2000_svs(self, name: str, picture: np.ndarray, *, tile: int = 128, code: int = 33005) -> Path:
         """An Aperio slide of lossless JPEG 2000 RGB tiles."""
         path = self.folder / name
         height, width = picture.shape[:2]
@@ -194,7 +194,7 @@ class SlideWriter:
             for y in range(0, height, tile):
                 for x in range(0, width, tile):
                     part = np.ascontiguousarray(picture[y : y + tile, x : x + tile])
-                    yield imagecodecs.jpeg2k_encode(part, level=0, codecformat="j2k", mct=False)
+                    yield imagecodecs.jpeg2k_encode(part, level=0, codecformat="j2k", mct=code == 34712)
 
         with tifffile.TiffWriter(path) as writer:
             writer.write(
@@ -202,7 +202,7 @@ class SlideWriter:
                 shape=picture.shape,
                 dtype="uint8",
                 tile=(tile, tile),
-                compression=33005,
+                compression=code,
                 photometric="rgb",
                 description=APERIO.format(width=width, height=height, tile=tile, mpp=0.25, objective=40),
                 metadata=None,

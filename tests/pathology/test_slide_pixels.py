@@ -129,6 +129,14 @@ def test_jpeg_2000_aperio_tiles_are_read(slide_writer, slide_texture):
         assert np.array_equal(whole(slide, 0), picture)
 
 
+def test_an_aperio_slide_of_the_registered_jpeg_2000_code_is_read(slide_writer, slide_texture):
+    """OpenSlide knows Aperio's own codes alone."""
+    picture = slide_texture(384, 256)[0]
+    with open_slide(slide_writer.jpeg2000_svs("a.svs", picture, code=34712)) as slide:
+        assert (slide.reader, slide.mpp) == ("tiff", (0.25, 0.25))
+        assert np.array_equal(whole(slide, 0), picture)
+
+
 def test_a_stripped_grey_picture_is_a_slide_too(tmp_path):
     import tifffile
 

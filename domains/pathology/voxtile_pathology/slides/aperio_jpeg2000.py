@@ -8,11 +8,12 @@ from pathlib import Path
 from voxtile_pathology.slides.jpeg2000_stream import CodestreamError, check_codestream
 from voxtile_pathology.slides.openslide_reader import OpenSlideReader
 from voxtile_pathology.slides.protocol import Box, Picture, SlideError
-from voxtile_pathology.slides.tiff_image import JPEG_2000, TiffImage
+from voxtile_pathology.slides.tiff_image import JPEG_2000, REGISTERED_JPEG_2000, TiffImage
 from voxtile_pathology.slides.tiff_layout import tiff_layout
 from voxtile_pathology.slides.tiff_open import MAGIC, open_descriptor, tiff_directories
 
 _PRIORITY = 65
+_DECODED = JPEG_2000 - {REGISTERED_JPEG_2000}
 
 
 class AperioJpeg2000Reader(OpenSlideReader):
@@ -44,12 +45,12 @@ class AperioJpeg2000Reader(OpenSlideReader):
 
     @classmethod
     def recognises(cls, path: Path, head: bytes) -> int:
-        """SVS files whose first level is JPEG 2000."""
+        """SVS files whose first level is JPEG 2000 as Aperio has it."""
         if head[:4] not in MAGIC:
             return 0
         try:
             with tiff_directories(path) as file:
-                return _PRIORITY if file.is_svs and int(file.pages.first.compression) in JPEG_2000 else 0
+                return _PRIORITY if file.is_svs and int(file.pages.first.compression) in _DECODED else 0
         except SlideError:
             return 0
 

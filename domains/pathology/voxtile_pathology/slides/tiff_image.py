@@ -19,7 +19,8 @@ from voxtile_pathology.slides.tiles import check_grid
 
 _MAX_ENCODED_BYTES = 1 << 28
 _JPEG = 7
-JPEG_2000 = frozenset({33003, 33004, 33005, 34712})  # Aperio's YCbCr, its lossy, its RGB; the registered code
+REGISTERED_JPEG_2000 = 34712
+JPEG_2000 = frozenset({33003, 33004, 33005, REGISTERED_JPEG_2000})  # Aperio's YCbCr, its lossy, its RGB
 
 
 class TiffImage:
@@ -50,6 +51,11 @@ class TiffImage:
         self._ycbcr = page.photometric == tifffile.PHOTOMETRIC.YCBCR
         self._planes = len(pages) if len(pages) > 1 else (page.samplesperpixel if page.planarconfig == 2 else 1)
         self._segments = [self._checked_segments(page) for page in pages]
+
+    @property
+    def is_plain_jpeg_2000(self) -> bool:
+        """Codestreams of the registered code, whose colours are what they decode to."""
+        return int(self._pages[0].compression) == REGISTERED_JPEG_2000 and not self._ycbcr
 
     @property
     def complete(self) -> bool:

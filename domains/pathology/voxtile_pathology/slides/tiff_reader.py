@@ -77,8 +77,9 @@ class TiffReader(TiledSlide):
     def _describe(self, file: tifffile.TiffFile) -> None:
         layout = tiff_layout(self.path, file)
         self._tiles = [TiffImage(self.path, self._descriptor, pages) for pages in layout.levels]
-        if layout.vendor == "aperio" and not all(image.jpeg and image.complete for image in self._tiles):
-            # JPEG 2000 colour, and tiles that Aperio left out for the reader to derive, are OpenSlide's knowledge.
+        known = all((image.jpeg or image.is_plain_jpeg_2000) and image.complete for image in self._tiles)
+        if layout.vendor == "aperio" and not known:
+            # Aperio's own JPEG 2000, and tiles that it left out for the reader to derive, are OpenSlide's knowledge.
             raise UnsupportedSlideError(f"{self.path.name} holds JPEG 2000 or missing tiles; it is read by OpenSlide")
         self.levels: tuple[Level, ...] = levels_of(self._tiles)
         self._associated = layout.associated

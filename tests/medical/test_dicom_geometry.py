@@ -209,6 +209,13 @@ def test_planes_of_different_size_or_spacing_are_named(tmp_path, dicom, noise):
     assert dicom.convert(tmp_path).verdicts == ["inconsistent-size", "inconsistent-size"]
 
 
+def test_planes_of_two_number_types_are_no_planes_of_two_sizes(tmp_path, dicom, noise):
+    dicom.write(tmp_path / "a", noise(4, 4, 4), PixelRepresentation=dicom.each([0, 0, 1, 1]))
+    dicom.write(tmp_path / "b", noise(4, 4, 4), SeriesInstanceUID="1.2.2", BitsStored=dicom.each([12, 12, 16, 16]),
+                HighBit=dicom.each([11, 11, 15, 15]))  # fmt: skip
+    assert dicom.convert(tmp_path).verdicts == ["inconsistent-type", "inconsistent-type"]
+
+
 def test_a_copied_file_is_named_and_the_series_is_used(tmp_path, dicom, noise):
     paths = dicom.write(tmp_path, noise(4, 3, 3))
     (tmp_path / "copy").write_bytes(paths[1].read_bytes())

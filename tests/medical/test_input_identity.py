@@ -15,6 +15,7 @@ from voxtile.cli.main import main
 from voxtile.corpus.reader import Corpus
 from voxtile_medical.convert.dicom import convert_dicom
 from voxtile_medical.convert.nifti import convert_nifti
+from voxtile_medical.dicom import task
 
 TIME = (2026, 1, 2, 3, 4, 6)
 
@@ -113,7 +114,7 @@ def test_dicom_whose_files_were_written_after_they_were_converted_is_told(kind, 
 
 
 @pytest.mark.parametrize("later", ["grown", "renamed", "same", "another"])
-def test_a_series_that_grew_or_was_exported_again_is_named_and_no_other(later, tmp_path, dicom, noise, capsys):
+def test_a_series_that_grew_is_named_and_no_other(later, tmp_path, dicom, noise, capsys):
     values, corpus = noise(6, 5, 4), tmp_path / "corpus"
     rows = {"SOPInstanceUID": dicom.each([f"1.2.3.{k}" for k in range(6)])}
     dicom.write(tmp_path / "in", values, **rows)
@@ -132,7 +133,36 @@ def test_a_series_that_grew_or_was_exported_again_is_named_and_no_other(later, t
     elif later == "another":
         dicom.write(tmp_path / "in" / "next", noise(6, 5, 4, seed=1), SeriesInstanceUID="1.9.9")
     convert_dicom(tmp_path / "in", corpus, workers=1)
-    is_named = later in ("grown", "renamed")
+    is_named = later == "grown"
+    assert Corpus(corpus).table("samples").num_rows == 1 + (later in ("grown", "another"))
     assert ("1 series are in the corpus more than once" in capsys.readouterr().out) == is_named
     assert main(["inspect", str(corpus)]) == 0
     assert ("look 1 series are there more than once" in capsys.readouterr().out.replace("\n", " ")) == is_named
+
+
+@pytest.mark.parametrize("modality", ["CT", "CR"])
+def test_a_series_is_itself_under_any_names_and_an_older_corpus_keeps_the_uids_that_it_has(
+    modality, tmp_path, dicom, noise, monkeypatch
+):
+    """Earlier versions took files by their paths: `9-k.dcm` is an export whose names run the other way."""
+    values = noise(4, 40, 40)
+    rows = {"SOPInstanceUID": dicom.each([f"1.2.3.{k}" for k in (3, 0, 2, 1)]), "Modality": modality}
+    dicom.write(tmp_path / "in", values, **rows)
+    renamed = tmp_path / "again"
+    renamed.mkdir()
+    for k, file in enumerate(sorted((tmp_path / "in").iterdir())):
+        (renamed / f"{9 - k}.dcm").write_bytes(file.read_bytes())
+
+    def samples(corpus, *sources):
+        for source in sources:
+            convert_dicom(source, corpus, engine="inline", deidentify=False)
+        found = Corpus(corpus)
+        return {row["uid"]: found.source(row).array().tobytes() for row in found.table("samples").to_pylist()}
+
+    now = samples(tmp_path / "a", tmp_path / "in")
+    assert now == samples(tmp_path / "b", renamed) == samples(tmp_path / "a", renamed)
+    with monkeypatch.context() as before:
+        before.setattr(task, "ordered", lambda series, *_: series)
+        old = samples(tmp_path / "old", tmp_path / "in")
+    assert old.keys().isdisjoint(now)
+    assert samples(tmp_path / "old", tmp_path / "in") == old

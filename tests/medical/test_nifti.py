@@ -96,6 +96,20 @@ def test_the_sform_comes_before_the_qform(tmp_path, volume):
     assert found == {"both.nii": ("sform", 1.0), "qform.nii": ("qform", 2.0)}
 
 
+@pytest.mark.parametrize(("moved", "is_told"), [(0.0, False), (0.2, False), (5.0, True)])
+def test_a_qform_that_says_another_place_is_told(tmp_path, volume, capsys, moved, is_told):
+    stored = nib.Nifti1Image(volume, OBLIQUE)
+    stored.set_sform(OBLIQUE, 2)
+    aside = OBLIQUE.copy()
+    aside[0, 3] += moved
+    stored.set_qform(aside, 1)
+    nib.save(stored, tmp_path / "a_mr.nii")
+    convert_nifti(tmp_path, tmp_path / "c", engine="inline")
+    assert ("sform-qform-differ: the sform is taken" in " ".join(capsys.readouterr().out.split())) == is_told
+    ledger = ds.dataset(tmp_path / "c" / "ledger").to_table().to_pylist()
+    assert [row["reason"] for row in ledger].count("sform-qform-differ") == is_told
+
+
 def test_without_an_orientation_it_is_refused_or_assumed(tmp_path, volume):
     data = bytearray(image(volume).to_bytes())
     data[80:92] = np.array([1.5, 2.0, 2.5], "<f4").tobytes()  # pixdim

@@ -16,6 +16,7 @@ from voxtile_datasets.intake.planner import IntakeOptions, Planner
 from voxtile_medical.burned_in.blank import TextChoice
 from voxtile_medical.dicom.patients import several_people
 from voxtile_medical.dicom.series_kinds import PICTURE_MODALITIES
+from voxtile_medical.dicom.series_order import stored_uids
 from voxtile_medical.dicom.split_series import continued_series
 from voxtile_medical.dicom.task import DicomTask
 from voxtile_medical.dicom_header.confidentiality import DEFAULT, Profile
@@ -158,6 +159,7 @@ def convert_dicom(
         from voxtile_medical.burned_in.finder import require_finder
 
         require_finder()
+    is_later = any((corpus / "manifests").glob("*.json"))
     task = DicomTask(
         source,
         min_slices=min_slices,
@@ -173,8 +175,8 @@ def convert_dicom(
         tree=tree,
         profile=chosen,
         grid=GridChoice(tilted, unequal_steps),
+        stored=stored_uids(corpus) if is_later else None,
     )
-    is_later = any((corpus / "manifests").glob("*.json"))
     summary = run_task(task, corpus, options)
     if is_later and not options.dry_run:
         _say_what_repeats(corpus)

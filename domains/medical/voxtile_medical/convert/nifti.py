@@ -18,7 +18,7 @@ from voxtile_medical.dicom_header.scan import root_of
 from voxtile_medical.nifti.datalist import Datalist, layout_of, read_datalist
 from voxtile_medical.nifti.files import is_label_name, is_nifti_name, nifti_tree
 from voxtile_medical.nifti.task import LABELS, LABELS_ADVICE, UNKNOWN, NiftiTask, find_label_maps
-from voxtile_medical.nifti.units import NOT_HU, NOT_HU_ADVICE
+from voxtile_medical.nifti.units import FORMS_DIFFER, FORMS_DIFFER_ADVICE, NOT_HU, NOT_HU_ADVICE
 from voxtile_medical.report_files.read import read_report_files
 from voxtile_medical.segmentations.attach import run_masks
 from voxtile_medical.segmentations.label_names import read_names
@@ -117,8 +117,9 @@ def convert_nifti(
         print_report_advice(summary)
     if summary.reasons["dropped"][LABELS]:
         output().print(LABELS_ADVICE, markup=False, highlight=False, soft_wrap=True)
-    if summary.left_out[NOT_HU]:
-        output().print(NOT_HU_ADVICE, markup=False, highlight=False, soft_wrap=True)
+    for reason, advice in ((NOT_HU, NOT_HU_ADVICE), (FORMS_DIFFER, FORMS_DIFFER_ADVICE)):
+        if summary.left_out[reason]:
+            output().print(advice, markup=False, highlight=False, soft_wrap=True)
     if not options.dry_run:
         _say_what_is_stored(corpus, asked=modality != UNKNOWN)
     root, found, _ = nifti_tree(source, options.plan_reader)

@@ -112,13 +112,13 @@ def _frames(context: SeriesContext) -> tuple[list[PixelLayout], list[Frame]]:
     if first.is_colour:
         raise Verdict("unsupported-pixels", "colour planes do not make a volume of measured values")
     for header, layout in zip(context.headers, layouts, strict=True):
-        if (layout.rows, layout.columns, layout.dtype, layout.bits_stored) != (
-            first.rows,
-            first.columns,
-            first.dtype,
-            first.bits_stored,
-        ):
-            raise Verdict("inconsistent-size", "the planes differ in size or in number type")
+        if (layout.rows, layout.columns) != (first.rows, first.columns):
+            sizes = f"{first.rows} × {first.columns} and {layout.rows} × {layout.columns} pixels"
+            raise Verdict("inconsistent-size", f"the planes differ in size, such as {sizes}")
+        if (layout.dtype, layout.bits_stored) != (first.dtype, first.bits_stored):
+            types = f"{first.dtype} of {first.bits_stored} bits and {layout.dtype} of {layout.bits_stored}"
+            why = f"the planes differ in number type ({types}: PixelRepresentation, BitsAllocated or BitsStored)"
+            raise Verdict("inconsistent-type", f"{why}; write them again alike (dcmdjpeg, gdcmconv or pydicom)")
         check_length(header, layout)
     refuse_if_too_large(sum(layout.nbytes for layout in layouts))
     frames: list[Frame] = []

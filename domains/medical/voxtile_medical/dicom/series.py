@@ -30,7 +30,7 @@ class Series:
     """Files that belong to one series.
 
     Attributes:
-        headers: in order of their paths; copies of an instance are left out.
+        headers: in order of their paths, or of their instances; copies of an instance are left out.
         copies: files that repeat an image of the series, and what their rows say.
         aside: files that are not used, with their verdicts; the rest of the series is.
         refusal: why nothing of the series is used; None where it is.

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -23,6 +24,7 @@ from voxtile_medical.dicom.sample_rows import SeriesContext, as_json
 from voxtile_medical.dicom.samples import volume_samples
 from voxtile_medical.dicom.series import Series, pack, unpack
 from voxtile_medical.dicom.series_kinds import PICTURE_MODALITIES, VOLUME_MODALITIES, kind_of, refuse_burned_in
+from voxtile_medical.dicom.series_order import ordered
 from voxtile_medical.dicom.whole_series import whole_series
 from voxtile_medical.dicom_header.confidentiality import CLEAN_PIXELS, Profile
 from voxtile_medical.dicom_header.headers import FileHeader, NotUsable
@@ -58,9 +60,10 @@ class DicomTask(PlannedTask):
         planner: None in workers, which get the plan only.
         tree: the folder's headers, where they have been read already; None in workers.
         profile: what is kept where identifiers are replaced.
+        stored: uids that the corpus has; None in workers.
     """
 
-    stays: ClassVar[tuple[str, ...]] = ("planner", "tree")
+    stays: ClassVar[tuple[str, ...]] = ("planner", "tree", "stored")
 
     source: Path
     min_slices: int = 3
@@ -76,6 +79,7 @@ class DicomTask(PlannedTask):
     tree: DicomTree | None = field(default=None, compare=False, repr=False)
     profile: Profile = field(default_factory=Profile)
     grid: GridChoice = REFUSE
+    stored: Collection[str] | None = field(default=None, compare=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -152,7 +156,8 @@ class DicomTask(PlannedTask):
         sound = [header for header in series.headers if id(header) not in lost]
         if not bad or (sound and kind_of(series.first) == "picture"):
             # The bad pictures stay in the series: the others keep their uids when these are mended.
-            yield _series_item(planner, series, sound[0].path, self.profile)
+            in_order = ordered(series, self.stored or (), partial(planner.names.name, "content"))
+            yield _series_item(planner, in_order, sound[0].path, self.profile)
         elif sound:
             why = f"{len(bad)} of its {len(series.headers)} files cannot be used, and their rows say why"
             yield _series_note(planner, series.subject, sound, "incomplete-series", why)

@@ -46,6 +46,7 @@ class NiftiHeader:
         affine: [4, 4], voxel (x, y, z, 1) → RAS+ mm.
         affine_from: which rule gave the affine: sform, qform or pixdim.
         is_label_map: the intent code says that values are labels.
+        forms_apart: how far sform and qform put the volume's corners from each other, in mm; 0 where one is not set.
     """
 
     shape: tuple[int, ...]
@@ -56,6 +57,7 @@ class NiftiHeader:
     affine: Affine
     affine_from: str
     is_label_map: bool
+    forms_apart: float = 0.0
 
     @property
     def volume_bytes(self) -> int:
@@ -93,6 +95,7 @@ def read_nifti_header(path: Path, no_affine: NoAffine) -> NiftiHeader:
         affine=affine,
         affine_from=affine_from,
         is_label_map=int(header["intent_code"]) == LABEL_INTENT,
+        forms_apart=_forms_apart(header, shape, affine) if affine_from == "sform" else 0.0,
     )
     _check_size(path, checked)
     return checked
@@ -181,13 +184,31 @@ def _affine(header: nib.Nifti1Header, no_affine: NoAffine) -> tuple[Affine, str]
         raise Verdict(
             "no-orientation", "neither sform nor qform is set; --no-affine assume takes axes as right, front, up"
         )
-    affine[:3] *= _MM_PER_UNIT.get(int(header["xyzt_units"]) & 7, 1.0)
+    affine[:3] *= _mm_per_unit(header)
     if not np.isfinite(affine).all():
         raise Verdict("invalid-affine", f"the {rule} holds NaN or infinite numbers; write the file again")
     lengths = np.linalg.norm(affine[:3, :3], axis=0)
     if lengths.min() <= 0 or abs(np.linalg.det(affine[:3, :3] / lengths)) < 1e-3:
         raise Verdict("invalid-affine", f"the {rule} is singular: voxels have no volume; write the file again")
     return affine, rule
+
+
+def _forms_apart(header: nib.Nifti1Header, shape: tuple[int, ...], sform: Affine) -> float:
+    """The largest distance in mm between a corner by the sform and by the qform, where that is set and can be."""
+    if int(header["qform_code"]) <= 0:
+        return 0.0
+    try:
+        qform = _qform(header)
+    except Verdict:
+        return 0.0
+    qform[:3] *= _mm_per_unit(header)
+    corners = np.array([(x, y, z, 1) for x in (0, shape[0] - 1) for y in (0, shape[1] - 1) for z in (0, shape[2] - 1)])
+    apart = float(np.linalg.norm((corners @ (sform - qform).T)[:, :3], axis=1).max())
+    return apart if math.isfinite(apart) else 0.0
+
+
+def _mm_per_unit(header: nib.Nifti1Header) -> float:
+    return _MM_PER_UNIT.get(int(header["xyzt_units"]) & 7, 1.0)
 
 
 def _matrix(values: npt.ArrayLike) -> Affine:

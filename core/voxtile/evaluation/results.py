@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from voxtile.command_end import at_end
 from voxtile.corpus.drafts import draft
 from voxtile.errors import EvaluationError
 from voxtile.evaluation.figures.rows import Row
@@ -84,12 +86,14 @@ def joined(evaluations: Sequence[Evaluation]) -> dict[str, Any]:
 
 
 def prepare_folder(out: Path) -> None:
-    """Make the report's folder before hours of work, not after.
+    """Make the report's folder before hours of work, not after; a command that ends without a report leaves none.
 
     Raises:
         EvaluationError: it cannot be made or written to.
     """
     probe = out / ".voxtile-writable"
+    new = [folder for folder in (out, *out.parents) if not folder.exists()]
+    at_end(lambda: _remove_empty(new))
     try:
         out.mkdir(parents=True, exist_ok=True)
         probe.write_bytes(b"")
@@ -98,6 +102,12 @@ def prepare_folder(out: Path) -> None:
         raise EvaluationError(
             f"the report folder '{out}' cannot be written ({error.strerror}); choose another with --out"
         ) from error
+
+
+def _remove_empty(folders: Iterable[Path]) -> None:
+    with suppress(OSError):
+        for folder in folders:
+            folder.rmdir()
 
 
 def write_text(path: Path, text: str) -> None:

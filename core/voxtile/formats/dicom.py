@@ -6,6 +6,7 @@ Plane); PS3.5 B.2 (UUID-derived UIDs).
 
 from __future__ import annotations
 
+import errno
 import io
 import uuid
 from collections.abc import Mapping
@@ -17,8 +18,9 @@ import numpy as np
 import numpy.typing as npt
 
 from voxtile.corpus.confidentiality import Confidentiality
+from voxtile.corpus.drafts import draft_folder
 from voxtile.corpus.source import StoredSample
-from voxtile.corpus.storage import publish_all
+from voxtile.corpus.storage import publish_all, storage_errors
 from voxtile.errors import CorpusError
 from voxtile.formats.dicom_identity import state_identity
 from voxtile.formats.dicom_pet import pet_slice, pet_units
@@ -52,17 +54,29 @@ def write_dicom(sample: StoredSample, out: Path, known: Confidentiality = _UNKNO
         known: what was done about the patient's identity.
 
     Raises:
-        CorpusError: the sample is something else, its axes are not at right angles, or it is a PET without units.
+        CorpusError: the sample is something else, its axes are not at right angles, it is a PET without units, or the
+            folder holds something.
         MissingExtraError: pydicom is not installed.
     """
     row, lps, array = _turned(sample)
     narrowed = without_intercept if row["modality"] == "PT" else sixteen_bits
     pixels = narrowed(array, *channel_scaling(row))
-    files = [
-        (out / f"{number + 1:04d}.dcm", partial(_write_slice, row, pixels, lps, number, known))
-        for number in range(len(array))
-    ]
-    return publish_all(files)
+    with storage_errors(out):
+        out.parent.mkdir(parents=True, exist_ok=True)
+        with draft_folder(out) as building:  # another command may write another series there meanwhile
+            files = publish_all(
+                [
+                    (building / f"{number + 1:04d}.dcm", partial(_write_slice, row, pixels, lps, number, known))
+                    for number in range(len(array))
+                ]
+            )
+            try:
+                building.rename(out)
+            except OSError as error:
+                if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+                    raise
+                raise CorpusError(f"another command has written '{out}' meanwhile; name another folder") from None
+    return [out / file.name for file in files]
 
 
 def slice_headers(sample: StoredSample, known: Confidentiality = _UNKNOWN) -> list[Dataset]:

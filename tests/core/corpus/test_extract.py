@@ -15,6 +15,7 @@ from PIL import Image
 from voxtile.corpus.records import Sample
 from voxtile.corpus.writer import JobWriter, new_corpus
 from voxtile.errors import ConfigError, CorpusError, VoxtileError
+from voxtile.formats import dicom
 from voxtile.stages.extract import extract_sample
 
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
@@ -122,6 +123,23 @@ def _index_to_lps(image):
     matrix[:3, :3] = np.asarray(image.GetDirection()).reshape(3, 3) * np.asarray(image.GetSpacing())
     matrix[:3, 3] = image.GetOrigin()
     return matrix
+
+
+def test_two_series_that_are_written_at_once_into_one_folder_do_not_mix(store, monkeypatch, tmp_path):
+    extract, real, others = ct(store, volume(), affine()), dicom.publish_all, [1]
+
+    def overtaken(files):
+        if others:
+            others.pop()
+            extract("dicom", "series")
+            (tmp_path / "series/0005.dcm").rename(tmp_path / "series/0006.dcm")  # as of a longer series
+        return real(files)
+
+    monkeypatch.setattr(dicom, "publish_all", overtaken)
+    with pytest.raises(CorpusError, match=r"another command has written '.*series' meanwhile"):
+        extract("dicom", "series")
+    assert sorted(path.name[:4] for path in (tmp_path / "series").iterdir()) == ["0001", "0002", "0003", "0004", "0006"]
+    assert {path.name for path in tmp_path.iterdir()} == {"corpus", "series"}
 
 
 def test_dicom_headers(store):

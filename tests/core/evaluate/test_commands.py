@@ -135,6 +135,21 @@ def test_preparing_a_folder_leaves_it_empty(tmp_path):
     assert not list((tmp_path / "a" / "b").iterdir())
 
 
+def test_an_evaluation_that_is_refused_leaves_no_folder_and_keeps_one_that_was_there(
+    offered, tmp_path, block_corpus, task_path, monkeypatch
+):
+    def refuse(*_):
+        raise EvaluationError("nothing can be evaluated; name another task")
+
+    monkeypatch.setattr("voxtile.evaluation.run.evaluate_model", refuse)
+    there = tmp_path / "there"
+    there.mkdir()
+    for out in (tmp_path / "a" / "b", there):
+        assert main(arguments(block_corpus, task_path, out)) == 2
+    assert offered, "refused after a model was loaded"
+    assert [path.name for path in tmp_path.iterdir()] == ["there"]
+
+
 @pytest.fixture(autouse=True)
 def _models_as_they_are(monkeypatch):
     monkeypatch.setattr("voxtile.evaluation.callback.from_module", lambda module, name, *_: module.model)

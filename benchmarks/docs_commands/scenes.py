@@ -410,8 +410,13 @@ DOCS = {
             "corpus": SLIDE_CORPUS,
             "corpus.sources.parquet": From(SLIDES, "corpus.sources.parquet"),
             "model": Shell("made vision-model"),
+            "SLIDES": Phantom("he", 24, "slides"),
         },
-        run_as={r"--(features|model) \./model": r'--\1 "$(made embedded corpus)"'},
+        run_as={
+            r"--(features|model) \./model": r'--\1 "$(made embedded corpus)"',
+            r" PATCHES\b": ' "$(echo OUT/*overlap/patches)"',
+            r" FEATURES ": ' "$(echo OUT/*overlap/features_*)" ',
+        },
     ),
     ("docs/pathology.md", "Texts where there are no reports"): Scene(
         given={

@@ -89,6 +89,7 @@ class Domain:
         endings: converter → endings of the names of the files that it reads (`.wav`), for `voxtile ground` and
             `preprocess`, which are given one file: the converter gets it as its SOURCE.
         phantoms: name → command, for `voxtile phantom NAME OUT`.
+        importers: name → command, for `voxtile import NAME SOURCE CORPUS`.
         recipes: name → command, for `voxtile build NAME SOURCE CORPUS`.
         facts: name → command, for `voxtile facts CORPUS --from NAME`.
         scores: name → command, for `voxtile score CORPUS --from NAME`.
@@ -138,6 +139,7 @@ class Domain:
     converters: Mapping[str, Command] = field(default_factory=_nothing)
     endings: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: MappingProxyType({}))
     phantoms: Mapping[str, Command] = field(default_factory=_nothing)
+    importers: Mapping[str, Command] = field(default_factory=_nothing)
     recipes: Mapping[str, Command] = field(default_factory=_nothing)
     facts: Mapping[str, Command] = field(default_factory=_nothing)
     scores: Mapping[str, Command] = field(default_factory=_nothing)
@@ -175,6 +177,7 @@ class Domain:
         return {
             "convert": self.converters,
             "phantom": self.phantoms,
+            "import": self.importers,
             "build": self.recipes,
             "facts --from": self.facts,
             "score --from": self.scores,

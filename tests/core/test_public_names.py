@@ -28,7 +28,7 @@ OTSU = "voxtile_pathology.OtsuTissue", "voxtile_pathology.tissue.mask.OtsuTissue
 def test_a_domains_package_offers_the_functions_of_its_commands_and_its_classes(domain):
     package, offers = importlib.import_module(PACKAGES[domain]), discover()[0][domain]
     kinds = (offers.converters, offers.phantoms, offers.recipes, offers.facts, offers.describers, offers.exports)
-    functions = [command.load() for kind in (*kinds, offers.scores) for command in kind.values()]
+    functions = [command.load() for kind in (*kinds, offers.scores, offers.importers) for command in kind.values()]
     assert functions
     for function in functions:
         assert getattr(package, function.__name__) is function

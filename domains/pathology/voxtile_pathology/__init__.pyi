@@ -1,6 +1,7 @@
 from .convert.convert import convert_wsi as convert_wsi
 from .coordinates.export import export_clam as export_clam
 from .coordinates.export import export_trident as export_trident
+from .coordinates.importing import import_features as import_features
 from .facts.annotations import facts_from_annotations as facts_from_annotations
 from .pathgen.choose import score_representatives as score_representatives
 from .pathgen.command import describe_patches as describe_patches
@@ -61,6 +62,7 @@ __all__ = [
     "export_trident",
     "facts_from_annotations",
     "facts_from_slide_reports",
+    "import_features",
     "score_representatives",
     "score_stain",
     "write_he_phantom",

@@ -15,6 +15,13 @@ domain = Domain(
             "voxtile convert wsi slides corpus --mpp 0.5 --patch-px 256",
         ),
     },
+    importers={
+        "features": Command(
+            "voxtile_pathology.coordinates.importing:import_features",
+            "vectors of patches by TRIDENT or CLAM",
+            "voxtile import features 20x_256px_0px_overlap/features_uni_v1 corpus --model hf:MahmoodLab/UNI",
+        ),
+    },
     readers={"wsi": Command("voxtile_pathology.convert.reference:open_reference", "patches that stay in their slides")},
     slides=Command("voxtile_pathology.slides.open:open_slide", "whole slides for viewers"),
     phantoms={

@@ -40,7 +40,7 @@ MAKING: Mapping[str, Entry | Group] = {
     "import": Group(
         CORPUS,
         "import NAME SOURCE CORPUS",
-        "existing image-text pairs to a corpus; image bytes stay as they are",
+        "existing image-text pairs to a corpus, image bytes as they are; or vectors of its patches",
         "voxtile import wds pairs/ corpus",
         "importer",
         imports,

@@ -51,6 +51,7 @@ def imports() -> Mapping[str, Command]:
             f"{ingest}:import_parquet", "Parquet with image bytes", "voxtile import parquet p.parquet corpus"
         ),
         "csv": Command(f"{ingest}:import_csv", "a CSV of image paths and texts", "voxtile import csv pairs.csv corpus"),
+        **of_domains(lambda domain: domain.importers)(),
     }
 
 

@@ -28,20 +28,19 @@ def read_coordinates(path: Path) -> Coordinates:
         CoordinatesError: the file is missing, damaged, or not a coordinates file.
         MissingExtraError: h5py is not installed.
     """
-    h5py = _h5py()
-    try:
-        with h5py.File(path, "r") as file:
-            dataset = _dataset(file, h5py, path)
-            corners = np.asarray(dataset[:]) if dataset.size else np.empty((0, 2), np.int64)
-            attributes = {str(key): _plain(value) for key, value in dataset.attrs.items()}
-    except CoordinatesError:
-        raise
-    except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
-        reason = "does not exist" if not path.exists() else f"is not a readable HDF5 file ({error})"
-        raise CoordinatesError(f"'{path}' {reason}; give the .h5 that CLAM or TRIDENT wrote for a slide") from error
+    corners, attributes = _read(path)
     layout: Layout = "trident" if "patch_size_level0" in attributes else "clam"
     patch_px, width, height = level0_size(layout, attributes, f"'{path}'")
     return Coordinates(layout, corners, patch_px, (width, height), attributes)
+
+
+def read_corners(path: Path) -> npt.NDArray[np.integer[Any]]:
+    """[N, 2] top left corners of the patches of a slide, also of a file that does not say how large they are.
+
+    Raises:
+        CoordinatesError: as `read_coordinates`.
+    """
+    return _read(path)[0]
 
 
 def write_coordinates(
@@ -62,6 +61,22 @@ def write_coordinates(
     with draft(path) as temporary:
         _fill(temporary, corners, attributes, features)
         temporary.replace(path)
+
+
+def _read(path: Path) -> tuple[npt.NDArray[np.integer[Any]], dict[str, Any]]:
+    """Corners and attributes of the dataset."""
+    h5py = _h5py()
+    try:
+        with h5py.File(path, "r") as file:
+            dataset = _dataset(file, h5py, path)
+            corners = np.asarray(dataset[:]) if dataset.size else np.empty((0, 2), np.int64)
+            attributes = {str(key): _plain(value) for key, value in dataset.attrs.items()}
+    except CoordinatesError:
+        raise
+    except (OSError, KeyError, RuntimeError, ValueError, TypeError) as error:
+        reason = "does not exist" if not path.exists() else f"is not a readable HDF5 file ({error})"
+        raise CoordinatesError(f"'{path}' {reason}; give the .h5 that CLAM or TRIDENT wrote for a slide") from error
+    return corners, attributes
 
 
 def _fill(

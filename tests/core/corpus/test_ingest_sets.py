@@ -11,7 +11,7 @@ from PIL import Image
 
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.splits import splits_of_files
-from voxtile.errors import RunFailedError
+from voxtile.errors import InputError, RunFailedError
 from voxtile.stages.ingest.command import import_parquet, import_wds
 
 
@@ -83,6 +83,20 @@ def test_numbers_of_a_classification_set_are_classes(tmp_path):
     assert {(row["closed"], tuple(row["concepts"])) for row in scopes} == {(True, ("airport", "river bank"))}
     ledger = {row["source"]: row["reason"] for row in Corpus(tmp_path / "corpus").ledger().to_pylist()}
     assert ledger["0.tar/s0000002"] == "unknown-class"
+
+
+@pytest.mark.parametrize("source", ["in", "in/test", "in/test/0.tar"])
+def test_a_set_of_a_test_alone_is_test(tmp_path, source):
+    write_set(tmp_path / "in/test", 0, "cls", [b"1", b"0"] * 4)
+    (tmp_path / "in/test/nshards.txt").write_text("1")
+    (tmp_path / "in/classnames.txt").write_text("airport\nriver bank\n")
+    import_wds(tmp_path / source, tmp_path / "corpus", engine="inline")
+    assert set(splits(tmp_path / "corpus").values()) == {"test"}
+
+
+def test_a_list_of_shards_says_to_give_their_folder(tmp_path):
+    with pytest.raises(InputError, match=r"give the folder '.*pairs', all of which is read"):
+        import_wds(tmp_path / "pairs/{000..012}.tar", tmp_path / "corpus", engine="inline")
 
 
 def test_an_import_of_nothing_says_what_to_do(tmp_path, capsys):

@@ -15,7 +15,7 @@ from typing import Any
 
 from voxtile.corpus.identity import sample_uid
 from voxtile.corpus.records import Row, Sample
-from voxtile.corpus.splits import split_of, splits_of_files
+from voxtile.corpus.splits import split_of
 from voxtile.engine.parallel import PlanReader
 from voxtile.engine.task import Item, Outcome, Status
 from voxtile.errors import InputError
@@ -218,14 +218,13 @@ class PairTask(ABC):
         return row, {"scheme": SPLIT_SCHEME, "subject": subject, "split": split}
 
 
-def placed(pairs: Iterable[Pair], files: Iterable[str]) -> Iterator[Pair]:
-    """Pairs with the splits that names of their files say, see `splits_of_files`.
+def placed(pairs: Iterable[Pair], splits: Mapping[str, str]) -> Iterator[Pair]:
+    """Pairs with the splits of their files.
 
     Args:
         pairs: each with its `file` in `where`.
-        files: all files of the source, relative.
+        splits: file, relative → split.
     """
-    splits = splits_of_files(files)
     for pair in pairs:
         split = splits.get(pair.where["file"])
         yield pair if split is None else replace(pair, where={**pair.where, "split": split})
@@ -241,7 +240,9 @@ def files_under(source: Path, suffixes: frozenset[str]) -> list[Path]:
         return [source]
     wanted = " or ".join(sorted(suffixes))
     if not source.is_dir():
-        raise InputError(f"'{source}' does not exist; give a folder or a file that ends in {wanted}")
+        listed = "{" in source.name or "*" in source.name  # as open_clip and webdataset take shards
+        advice = f"the folder '{source.parent}', all of which is read" if listed else "a folder"
+        raise InputError(f"'{source}' does not exist; give {advice}, or a file that ends in {wanted}")
     found = sorted(p for p in source.rglob("*") if p.suffix.lower() in suffixes and p.is_file())
     if not found:
         raise InputError(f"'{source}' holds no file that ends in {wanted}; check the path and the format")

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from voxtile.corpus.identity import edge_digest
+from voxtile.corpus.splits import splits_of_files
 from voxtile.engine.failure import LOST, Failure, how_lost
 from voxtile.errors import InputError
 from voxtile.stages.ingest.pairs import NO_IMAGE, Pair, PairTask, files_under, placed
@@ -60,7 +61,7 @@ class ParquetTask(PairTask):
         root = Path(self.root)
         files = files_under(root, frozenset({".parquet"}))
         names = [path.name if path == root else path.relative_to(root).as_posix() for path in files]
-        return placed(self._rows_of(files, names), names)
+        return placed(self._rows_of(files, names), splits_of_files(names))
 
     def _rows_of(self, files: Sequence[Path], names: Sequence[str]) -> Iterator[Pair]:
         groups: list[Group] = []

@@ -12,6 +12,7 @@ from typing import Any
 
 from voxtile.bounded_text import load_json
 from voxtile.corpus.identity import EDGE, edge_digest
+from voxtile.corpus.splits import SPLIT_NAMES, splits_of_files
 from voxtile.engine.failure import Failure, how_lost
 from voxtile.stages.ingest.pairs import NO_IMAGE, Pair, PairTask, files_under, placed
 from voxtile.stages.ingest.picture import PictureError
@@ -21,6 +22,7 @@ _IMAGES = ("jpg", "jpeg", "png", "webp")
 _TEXT_KEYS = ("caption", "captions", "text", "texts", "TEXT")
 # CLIP_benchmark's layout (`build_wds_dataset`): what a set is for, and names of its classes, a line each.
 SET_TYPE, CLASS_NAMES, RETRIEVAL = "dataset_type.txt", "classnames.txt", "retrieval"
+_SHARDS = "nshards.txt"  # of that layout, beside the tars of a split
 _LONGEST_NUMBER = 20  # bytes
 _LONGEST_TEXT = 16 * 2**20  # bytes of a txt or json member that are read; more is no caption
 
@@ -41,7 +43,7 @@ class WdsTask(PairTask):
             (path, path.name if path == root else path.relative_to(root).as_posix())
             for path in files_under(root, frozenset({".tar"}))
         ]
-        return placed(self._listed(tars), (name for _, name in tars))
+        return placed(self._listed(tars), _splits_of_sets(tars) | splits_of_files(name for _, name in tars))
 
     def _listed(self, tars: Sequence[tuple[Path, str]]) -> Iterator[Pair]:
         for (path, name), found in zip(tars, self.reader.map(pairs_of, tars, title="listing tars"), strict=True):
@@ -104,6 +106,16 @@ def pairs_of(tar: tuple[Path, str]) -> Iterator[Pair]:
             yield Pair(name, {"file": name, "nbytes": path.stat().st_size}, broken=sentence)
         else:
             yield _pair(path, name, group)
+
+
+def _splits_of_sets(tars: Iterable[tuple[Path, str]]) -> dict[str, str]:
+    """Splits of tars of CLIP_benchmark, whose folder says one, also where a set has its test alone."""
+    folders = {name: path.resolve().parent for path, name in tars}
+    return {
+        name: SPLIT_NAMES[folder.name.lower()]
+        for name, folder in folders.items()
+        if folder.name.lower() in SPLIT_NAMES and (folder / _SHARDS).is_file()
+    }
 
 
 @lru_cache(maxsize=64)

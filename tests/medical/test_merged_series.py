@@ -6,7 +6,8 @@ import json
 
 import numpy as np
 import pytest
-from pydicom.uid import EnhancedMRImageStorage, MRImageStorage, RawDataStorage
+from pydicom.dataset import Dataset
+from pydicom.uid import EnhancedCTImageStorage, EnhancedMRImageStorage, MRImageStorage, RawDataStorage
 
 from voxtile_medical.convert.dicom import convert_dicom
 
@@ -47,6 +48,46 @@ def test_planes_half_a_step_apart_that_were_made_otherwise_are_no_finer_volume(t
     converted = dicom.convert(tmp_path)
     assert converted.verdicts == ["used"]
     assert sums(converted) == sorted(int(volume.sum()) for volume in volumes)
+
+
+@pytest.mark.parametrize(("thickness", "number"), [(3.0, 1), (2.5, 1), (6.0, 2), (None, 2)])
+def test_passes_over_every_other_plane_are_one_volume_unless_planes_lie_in_each_other(
+    tmp_path, dicom, noise, thickness, number
+):
+    volume = noise(8, 5, 4)
+    for k, plane in enumerate(volume):
+        own = {"AcquisitionNumber": 1 + k % 2, "SliceThickness": thickness}
+        add(dicom, tmp_path, plane[None], [[0, 0, 3.0 * k]], start=k + 1, **own)
+    assert len(dicom.convert(tmp_path).samples) == number
+
+
+def macro(name, **elements):
+    inner, item = Dataset(), Dataset()
+    for keyword, value in elements.items():
+        setattr(inner, keyword, value)
+    setattr(item, name, [inner])
+    return item
+
+
+@pytest.mark.parametrize("thickness", [2, 4])
+def test_an_enhanced_volume_whose_scale_alternates_from_plane_to_plane_is_one(tmp_path, dicom, noise, thickness):
+    """Half of its planes would make a sound volume of twice the step."""
+    volume, place = noise(8, 5, 4), {"ImagePositionPatient": None, "ImageOrientationPatient": None}
+    file = dicom.make(volume.reshape(40, 4), SOPClassUID=EnhancedCTImageStorage, NumberOfFrames=8, Rows=5, **place)
+    shared = macro("PixelMeasuresSequence", PixelSpacing=[1, 1], SliceThickness=thickness)
+    shared.update(macro("PlaneOrientationSequence", ImageOrientationPatient=[1, 0, 0, 0, 1, 0]))
+    file.SharedFunctionalGroupsSequence = [shared]
+    file.PerFrameFunctionalGroupsSequence = []
+    for k in range(8):
+        frame = macro("PlanePositionSequence", ImagePositionPatient=[0, 0, 2 * k])
+        frame.update(macro("PixelValueTransformationSequence", RescaleSlope=1 + k % 2, RescaleIntercept=-1024))
+        file.PerFrameFunctionalGroupsSequence.append(frame)
+    file.save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    (sample,) = dicom.convert(tmp_path).samples
+    assert sample.row["spacing"] == [2.0, 1.0, 1.0]
+    meant = volume * (1.0 + np.arange(8) % 2)[:, None, None] - 1024
+    (channel,) = sample.row["channels"]
+    np.testing.assert_allclose(sample.payload * channel["scale"] + channel["offset"], meant[:, ::-1, ::-1], atol=1e-3)
 
 
 def test_an_acquisition_for_each_plane_or_slab_is_one_volume(tmp_path, dicom, noise):

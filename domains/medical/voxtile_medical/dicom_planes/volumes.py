@@ -22,6 +22,9 @@ from voxtile_medical.verdicts import Verdict
 
 _SAVED = "ContentTime"  # when an image was made, which need not be when it was measured
 _FEWEST = 3  # planes of a part of what was filed as one volume
+_SCALE = "Rescale"  # of enhanced files, where it may change from plane to plane
+_PASS = "AcquisitionNumber"  # the passes of one acquisition may have each their own, over every other plane
+_ABUTTING = 0.9  # of the slice thickness: planes that are so far apart do not lie in each other
 
 
 @dataclass(frozen=True)
@@ -63,16 +66,19 @@ def unmerged(volume: VolumeFrames, min_slices: int, choice: GridChoice) -> list[
     """Volumes that were filed as one: stacks of several directions, or acquisitions that lie between each other.
 
     They are parted only where every part is a sound stack of at least three planes, so that a damaged volume does not
-    become a shorter one. Planes of two acquisitions make a sound stack, too, where one lies half a step from the other.
+    become a shorter one. Planes of two acquisitions make a sound stack, too, where one lies half a step from the other;
+    those of two passes of one acquisition lie side by side, and are one volume.
 
     Args:
         volume: planes that nothing else tells apart.
         min_slices: fewest planes of a volume.
         choice: as of `stack_frames`.
     """
-    whole, found = volume, _between_each_other(volume)
+    whole, found = volume, _between_each_other(volume, _SCALE)
     try:
         whole = replace(volume, stack=stack_frames(volume.frames, min_slices, choice))
+        if _side_by_side(whole):
+            found = _between_each_other(volume, _SCALE, _PASS)
     except Verdict as verdict:
         if verdict.reason == "mixed-orientations":
             found = [_by_orientation(volume)]
@@ -81,8 +87,16 @@ def unmerged(volume: VolumeFrames, min_slices: int, choice: GridChoice) -> list[
     return next((parts for parts in found if _are_sound(parts, min_slices, choice)), [whole])
 
 
-def _between_each_other(volume: VolumeFrames) -> list[list[VolumeFrames]]:
-    names = [name for name in _key_names(volume.frames) if name not in TIME_KEYS]
+def _side_by_side(whole: VolumeFrames) -> bool:
+    """No plane of a sound stack reaches into the next, as far as they say how thick they are."""
+    thickness = [frame.thickness for frame in whole.frames]
+    if whole.stack is None or None in thickness:
+        return False
+    return float(np.linalg.norm(whole.stack.affine[:3, 2])) >= _ABUTTING * max(t for t in thickness if t is not None)
+
+
+def _between_each_other(volume: VolumeFrames, *no_reason: str) -> list[list[VolumeFrames]]:
+    names = [name for name in _key_names(volume.frames) if name not in (*TIME_KEYS, *no_reason)]
     return [parts for name in names if _lie_between(parts := _by_value(volume, name))]
 
 

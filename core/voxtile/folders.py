@@ -26,7 +26,8 @@ def cache_folder(name: str) -> Path:
         name: of the folder, e.g. `phantoms`; it is made, and where it cannot be, whoever writes into it says so.
 
     Raises:
-        ConfigError: it belongs to another user, or others can write into it.
+        ConfigError: it belongs to another user than this one and VOXTILE_CACHE_OWNER (which is for containers, where a
+            mounted folder has the number of a user outside), or others can write into it.
     """
     root = os.environ.get("VOXTILE_CACHE") or os.path.join(os.environ.get("XDG_CACHE_HOME") or "~/.cache", "voxtile")
     folder = Path(root).expanduser() / name
@@ -40,10 +41,11 @@ def cache_folder(name: str) -> Path:
 
 
 def _refuse_others(folder: Path, status: os.stat_result) -> None:
-    if status.st_uid not in (os.getuid(), 0):
+    if status.st_uid not in (os.getuid(), 0) and os.environ.get("VOXTILE_CACHE_OWNER") != str(status.st_uid):
         raise ConfigError(
             f"the cache folder '{folder}' belongs to another user, who could put anything there; name one of your own "
-            "by VOXTILE_CACHE"
+            f"by VOXTILE_CACHE or, where that user is you outside this container, set VOXTILE_CACHE_OWNER="
+            f"{status.st_uid}"
         )
     if not stat.S_ISLNK(status.st_mode) and status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
         raise ConfigError(

@@ -41,6 +41,17 @@ def test_a_folder_of_another_user_is_refused(cache, monkeypatch):
         cache_root()
 
 
+def test_a_folder_that_a_container_mounts_is_taken_where_its_user_is_named(cache, monkeypatch):
+    _give_away(cache_root(), monkeypatch)
+    owner = (cache / "remote").stat().st_uid
+    for named in ("", str(owner + 1)):
+        monkeypatch.setenv("VOXTILE_CACHE_OWNER", named)
+        with pytest.raises(ConfigError, match=f"set VOXTILE_CACHE_OWNER={owner}$"):
+            cache_root()
+    monkeypatch.setenv("VOXTILE_CACHE_OWNER", str(owner))
+    assert cache_root() == cache / "remote"
+
+
 def test_a_link_of_another_user_is_refused(cache, tmp_path, monkeypatch):
     (tmp_path / "real").mkdir(mode=0o700)
     cache.mkdir()

@@ -14,7 +14,9 @@ from voxtile.errors import ConfigError
 from voxtile.testing.contract import DomainContract
 from voxtile_datasets.captions.checker import choose as choosing
 from voxtile_datasets.captions.checker.vocabulary import installed_vocabularies, vocabulary_digests
+from voxtile_datasets.captions.context import prompts
 from voxtile_datasets.captions.wordings import bank_for, installed_banks
+from voxtile_datasets.instruct import questions
 
 GENERIC = """
 generic:
@@ -97,3 +99,23 @@ def test_the_contract_of_a_domain_finds_words_that_cannot_be_used(install, tmp_p
     writer.publish()
     with nullcontext() if holds else pytest.raises(AssertionError):
         DomainContract()._check_words(plugin, tmp_path / "corpus")
+
+
+def test_prompts_that_cannot_be_read_stop_those_alone_whom_no_other_file_names(monkeypatch, tmp_path):
+    (tmp_path / "prompt.yaml").write_text("name: em\nversion: [")
+    plugin = Domain("a_em", "stacks", prompts=(tmp_path / "prompt.yaml",))
+    monkeypatch.setattr(prompts, "discover", lambda: ({"a_em": plugin, **discover()[0]}, ()))
+    book = prompts.installed_prompts()
+    assert book.find("rewrite-fact", "CT").modalities >= {"CT"}
+    with pytest.raises(ConfigError, match=r"prompt\.yaml.* \(of the plugin 'a_em'\); mend or remove it, or give"):
+        book.find("rewrite-fact", "EM")
+
+
+def test_questions_that_cannot_be_read_are_said_and_others_are_asked(monkeypatch, tmp_path):
+    (tmp_path / "questions.yaml").write_text("questions: em\n")
+    plugin, said = Domain("a_em", "stacks", questions=(tmp_path / "questions.yaml",)), []
+    before = questions.installed_questions()
+    monkeypatch.setattr(questions, "discover", lambda: ({"a_em": plugin, **discover()[0]}, ()))
+    assert questions.installed_questions(said.append) == before
+    assert len(said) == 1
+    assert said[0].startswith("the plugin 'a_em' words no questions and answers, and the general ones are taken: ")

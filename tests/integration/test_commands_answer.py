@@ -129,6 +129,15 @@ def test_a_batch_size_that_moves_the_schedule_is_refused(here, capsys):
     assert "--data.batch_size 16" in said
 
 
+def test_time_that_earlier_starts_have_used_up_is_said(here, capsys, monkeypatch):
+    timed = ["fit", *here, "--name", "timed", "--trainer.max_time", "00:00:10:00"]
+    assert lightning_main([*timed, "--trainer.max_steps", "2"]) == 0
+    assert "max_time" not in capsys.readouterr().err
+    monkeypatch.setattr("lightning.pytorch.callbacks.Timer.time_elapsed", lambda *_: 601.0)
+    assert lightning_main([*timed, "--ckpt_path", "last", "--trainer.max_steps", "4"]) == 0
+    assert "trainer.max_time counts all starts of a run together" in capsys.readouterr().err
+
+
 def test_another_length_of_the_run_is_said_and_goes_on(here, capsys):
     short = ["fit", *here, "--name", "short"]
     assert lightning_main([*short, "--trainer.max_steps", "4"]) == 0

@@ -14,6 +14,7 @@ from voxtile.errors import ConfigError, VoxtileError, nearest
 PREFIX = "VOXTILE_"
 VARIABLES: Mapping[str, str] = {
     "VOXTILE_CACHE": "folder for what can be made again; `~/.cache/voxtile` where it is not set",
+    "VOXTILE_CACHE_OWNER": "number of another user to whom that folder may belong, as where a container mounts it",
     "VOXTILE_CONFIG": "as `--config`",
     "VOXTILE_KEY_FILE": "key map in which `source:HASH` is looked up, where it does not lie beside the corpus",
     "VOXTILE_LOG_LEVEL": "as `--log-level`",

@@ -88,7 +88,7 @@ def instruct_corpus(
         str(corpus), installed_banks([bank] if bank else []), wanted, variants, absent, most, sources, facts_source,
         seed, key_file, None if size_margin is None else SizeMargin.parse(size_margin),
     )  # fmt: skip
-    installed_questions()  # a malformed file is said before anything is planned
+    installed_questions(note)  # a malformed file is said before anything is planned
     before = _rows(corpus)
     summary = run_task(task, corpus, RunOptions(**run))
     if (added := _rows(corpus) - before) > 0:

@@ -9,7 +9,7 @@ brackets. Beside the fields of the banks: `names` (the plural of the name), `num
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -58,17 +58,21 @@ class Questions:
         return text[0].upper() + text[1:]
 
 
-def installed_questions() -> dict[str, Questions]:
+def installed_questions(say: Callable[[str], None] = lambda _: None) -> dict[str, Questions]:
     """The wordings by the name of the wording bank that they go with; `` for all other banks.
 
-    Raises:
-        ConfigError: a file is missing or malformed.
+    Args:
+        say: is told of a domain's file that is missing or malformed, and left out.
     """
     general = _read(GENERAL)
     found = {"": _questions([general])}
     domains, _ = discover()
-    for file in (Path(path) for domain in domains.values() for path in domain.questions):
-        own = _read(file)
+    for name, file in ((name, Path(path)) for name, domain in domains.items() for path in domain.questions):
+        try:
+            own = _read(file)
+        except ConfigError as error:
+            say(f"the plugin '{name}' words no questions and answers, and the general ones are taken: {error}")
+            continue
         for bank in own.banks:
             found[bank] = _questions([general, own])
     return found

@@ -37,6 +37,16 @@ class Preemption(pl.Callback):
         self._next = 0  # step at whose end the processes ask each other, the same in all
         self._since: tuple[int, float] | None = None  # when they did so last
 
+    def on_fit_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
+        """Say where the time that was granted is over before the first step."""
+        callbacks: list[pl.Callback] = trainer.callbacks  # type: ignore[attr-defined]  # set by Lightning's connector
+        remaining = [timer.time_remaining() for timer in callbacks if isinstance(timer, pl.callbacks.Timer)]
+        if trainer.is_global_zero and any(seconds is not None and seconds <= 0 for seconds in remaining):
+            note(
+                "trainer.max_time counts all starts of a run together, and those before have used it up, so that this "
+                "one makes no step; give a longer one, or none"
+            )
+
     def on_train_start(self, trainer: pl.Trainer, pl_module: pl.LightningModule) -> None:
         """Listen."""
         self._next, self._since = trainer.global_step + 1, None

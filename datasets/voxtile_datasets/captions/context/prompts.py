@@ -43,6 +43,7 @@ class Prompt:
         forbidden: what must not be inferred, a sentence each.
         names: concept (normalised) → names.
         statements: concept (normalised) → polarity → what is said to be present.
+        broken: why an installed file cannot be used, else empty: what it may be for is refused.
     """
 
     name: str
@@ -57,6 +58,7 @@ class Prompt:
     forbidden: tuple[str, ...]
     names: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     statements: Mapping[str, Mapping[str, tuple[str, ...]]] = field(default_factory=dict)
+    broken: str = ""
 
     def filled(self, **values: Any) -> tuple[str | None, str]:  # noqa: ANN401
         """System text and prompt with the values filled in; a value is never read as a template.
@@ -82,9 +84,11 @@ class PromptBook:
         """The first prompt of a strategy's step that applies to a modality.
 
         Raises:
-            ConfigError: there is none.
+            ConfigError: there is none, or a file that cannot be read may be it.
         """
         for prompt in self.prompts:
+            if prompt.broken:
+                raise ConfigError(prompt.broken)
             if prompt.strategy == strategy and (not prompt.modalities or modality in prompt.modalities):
                 return prompt
         raise ConfigError(
@@ -99,19 +103,32 @@ class PromptBook:
 def installed_prompts(folder: Path | None = None) -> PromptBook:
     """The prompts of all installed domains.
 
+    A domain's file that cannot be read is there as a broken prompt: it stops nobody whose modality another names.
+
     Args:
         folder: YAML files that come before the installed ones.
 
     Raises:
-        ConfigError: a file is malformed, or the folder holds none.
+        ConfigError: a file of the folder, or a general one, is malformed, or the folder holds none.
     """
     own = sorted(folder.glob("*.yaml")) if folder else []
     if folder and not own:
         raise ConfigError(f"'{folder}' holds no prompt files (*.yaml)")
     domains, _ = discover()
-    files = [path for name, domain in domains.items() if name != _GENERAL for path in domain.prompts]
+    special = [
+        _prompt_of_domain(name, path) for name, domain in domains.items() if name != _GENERAL for path in domain.prompts
+    ]
+    special.sort(key=lambda prompt: bool(prompt.broken))
     general = domains[_GENERAL].prompts if _GENERAL in domains else ()
-    return PromptBook(tuple(load_prompt(path) for path in (*own, *files, *general)))
+    return PromptBook((*map(load_prompt, own), *special, *map(load_prompt, general)))
+
+
+def _prompt_of_domain(name: str, path: Path) -> Prompt:
+    try:
+        return load_prompt(path)
+    except ConfigError as error:
+        said = f"{error} (of the plugin '{name}'); mend or remove it, or give the prompts with --prompts FOLDER"
+        return Prompt(name, "", name, "", "", frozenset(), None, "", (), (), broken=said)
 
 
 def load_prompt(path: Path) -> Prompt:

@@ -245,3 +245,15 @@ def test_a_damaged_file_between_two_series_is_given_to_the_one_that_lacks_it(tmp
     assert {item.source[-5:]: v for item, v in zip(result.items, result.verdicts, strict=True)} == {
         "IM001": "incomplete-series", "IM005": "used", "IM004": "not-dicom",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("other", ["patient-2", "patient-1"])
+def test_one_scan_under_two_patient_ids_is_told(tmp_path, dicom, noise, capsys, other):
+    """Test data sent twice, or a patient merged at the console: new UIDs, another number, the same pixels."""
+    volume = noise(4, 5, 6)
+    dicom.write(tmp_path / "in" / "a", volume)
+    own = {"StudyInstanceUID": "1.2.9", "SeriesInstanceUID": "1.2.9.1", "PatientID": other}
+    dicom.write(tmp_path / "in" / "b", volume, **own)
+    convert_dicom(tmp_path / "in", tmp_path / "c", engine="inline")
+    said = " ".join(capsys.readouterr().err.split())
+    assert ("note: 1 images have the very pixels of an image of another subject" in said) == (other == "patient-2")

@@ -7,7 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from voxtile.console import output
+from voxtile.console import note, output
+from voxtile.corpus.parts import part_paths, read_parts, table_schema
 from voxtile.engine.run import RunOptions, RunSummary, run_task
 from voxtile.errors import ConfigError, InputError
 from voxtile.folders import OutputFile
@@ -180,6 +181,8 @@ def convert_dicom(
     summary = run_task(task, corpus, options)
     if is_later and not options.dry_run:
         _say_what_repeats(corpus)
+    if not options.dry_run and (is_later or len({header.text("PatientID") for header in tree.usable}) > 1):
+        _say_what_patients_share(corpus)
     chose = {"tilted": tilted != "refuse", "unequal-steps": unequal_steps != "refuse"}
     _advise(summary, reports, {name for name, is_chosen in chose.items() if is_chosen}, about_text=find_text == "no")
     if masks and tree.masks and options.dry_run:
@@ -229,6 +232,21 @@ def _say_what_repeats(corpus: Path) -> None:
         if count := repeated_series(connection):
             told = f"{count} series are in the corpus more than once: {ADVICE}"
             output().print(told, markup=False, highlight=False, soft_wrap=True)
+
+
+def _say_what_patients_share(corpus: Path) -> None:
+    """A note on images that several subjects have: one patient under two numbers, or one number mistaken."""
+    rows = read_parts(part_paths(corpus, "samples"), table_schema("samples"), ["uid", "subject", "sha256"]).to_pylist()
+    owners: dict[str, dict[str, str]] = {}
+    for row in rows:
+        if row["sha256"]:
+            owners.setdefault(row["sha256"], {}).setdefault(row["subject"], row["uid"])
+    if shared := sorted(sorted(uids.values())[:2] for uids in owners.values() if len(uids) > 1):
+        note(
+            f"{len(shared)} images have the very pixels of an image of another subject, such as the samples "
+            f"{shared[0][0]} and {shared[0][1]}: one patient under two PatientIDs may come into training and into "
+            "test; give both one split (--splits), or correct the PatientID, in a new corpus"
+        )
 
 
 def _advise(summary: RunSummary, reports: Path | None, chosen: set[str], *, about_text: bool) -> None:

@@ -1,6 +1,7 @@
 """DICOM segmentations become regions, voxel for voxel as highdicom reads them."""
 
 import json
+import pickle
 import shutil
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from voxtile_medical.convert.nifti import convert_nifti
 from voxtile_medical.orientation import LPS_TO_RAS
 from voxtile_medical.phantom.ct.command import write_ct_phantom
 from voxtile_medical.segmentations.attach import attach_masks
+from voxtile_medical.verdicts import Verdict
 
 FILES = "medical/dicom_seg_sr_highdicom"
 SHAPE = (6, 12, 10)
@@ -456,3 +458,12 @@ def test_the_phantoms_label_map_gives_its_organs_and_findings(tmp_path):
     right_front_up = volume.to_patient_orientation("HAR").array
     for number, mask in by_number.items():
         np.testing.assert_array_equal(mask, right_front_up == number)
+
+
+def test_a_verdict_is_itself_after_the_way_between_processes():
+    """pydicom's rtstruct.dcm has no preamble: reading its references gives a verdict, which ended the command."""
+    verdict = pickle.loads(pickle.dumps(Verdict("unreadable-header", "its references cannot be parsed")))
+    assert (verdict.reason, verdict.detail, str(verdict)) == (
+        "unreadable-header",
+        *["its references cannot be parsed"] * 2,
+    )

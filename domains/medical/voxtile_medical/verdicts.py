@@ -62,6 +62,10 @@ class Verdict(Exception):
         self.reason = reason
         self.detail = detail
 
+    def __reduce__(self) -> tuple[type[Verdict], tuple[str, str]]:
+        """Verdicts come from the processes that read: without it one would end the command."""
+        return type(self), (self.reason, self.detail)
+
     @property
     def status(self) -> Status:
         """`failed` for damaged input, `dropped` for input that is merely not wanted."""

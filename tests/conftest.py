@@ -16,6 +16,7 @@ from nursery import Nursery
 
 from voxtile.lazy_packages import defer_packages
 
+gc.disable()  # until all tests are found: of fifteen seconds in which they are, four
 defer_packages()  # as commands do: half of the seconds in which Lightning is imported
 
 # Tests share the processors with each other's children and with whatever else runs: threads that spin while they wait
@@ -51,6 +52,7 @@ def pytest_collection_finish() -> None:
     """What is there by now stays to the end: no garbage collection has to look through it again."""
     gc.collect()
     gc.freeze()
+    gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)

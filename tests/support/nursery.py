@@ -10,10 +10,12 @@ from pathlib import Path
 # session of its own, so that a signal to its group reaches its workers and nobody else.
 NURSERY = """
 import gc, json, os, sys, traceback
+gc.disable()
 {imports}
 
 gc.collect()
 gc.freeze()  # no child looks through what was imported, and so copies its pages
+gc.enable()
 print("ready", flush=True)
 for line in sys.stdin:
     child = os.fork()

@@ -25,7 +25,7 @@ from voxtile.console import harmless
 from voxtile.domain import Command, discover
 from voxtile.errors import ConfigError, InterruptedRunError, VoxtileError, nearest, own_cause, panics_caught
 from voxtile.lazy_packages import defer_packages
-from voxtile.processors import limit_threads, settle_threads
+from voxtile.processors import limit_threads, nothing_collected, settle_threads
 
 _OPTIONS = ("--help", "--version", "--quiet", "--log-level", "--output-root", "--debug")
 _OF_THE_DISK = {errno.EIO, errno.ENOSPC, errno.EDQUOT}
@@ -169,7 +169,9 @@ def _train(argv: list[str]) -> None:
     check_words(argv)
     settle_threads()
     defer_packages()
-    Command("voxtile.cli.lightning:main", "").load()(argv)
+    with nothing_collected(to_the_end=True):
+        train = Command("voxtile.cli.lightning:main", "").load()
+    train(argv)
 
 
 def _call(

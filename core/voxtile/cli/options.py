@@ -26,6 +26,7 @@ from voxtile.corpus.packing.same_folder import noted_folders
 from voxtile.domain import Command
 from voxtile.errors import ConfigError, nearest
 from voxtile.lazy_packages import defer_packages
+from voxtile.processors import nothing_collected
 from voxtile.without_pandas import spare_pandas
 
 _CONFIG, _PRINT = "config", "print_config"
@@ -94,8 +95,9 @@ def _corpus_in_store(signature: Signature, values: dict[str, Any], *, makes: boo
 
 def _run(command: Command, signature: Signature, values: dict[str, Any]) -> None:
     defer_packages()
-    function, values = command.load(), dict(values)
-    spare_pandas()
+    with nothing_collected(to_the_end=True):
+        function, values = command.load(), dict(values)
+        spare_pandas()
     positional: list[Any] = []
     for parameter in signature.parameters:
         if parameter.role == "argument":

@@ -21,6 +21,7 @@ from pathlib import Path
 
 from voxtile.errors import VoxtileError
 from voxtile.lazy_packages import defer_packages
+from voxtile.processors import nothing_collected
 from voxtile.without_pandas import spare_pandas
 
 PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
@@ -72,7 +73,8 @@ def _load(connection: Connection) -> tuple[object] | None:
     sys.path[:], memory_bytes = pickle.loads(connection.recv_bytes())
     defer_packages()
     try:
-        shared = pickle.loads(connection.recv_bytes())
+        with nothing_collected(to_the_end=True):
+            shared = pickle.loads(connection.recv_bytes())
     except (EOFError, ConnectionError):
         raise
     except Exception as error:  # importing the task's module runs third-party code

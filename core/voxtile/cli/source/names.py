@@ -61,8 +61,8 @@ class Names(dict[str, Any]):
 
     def may_offer(self, name: str) -> bool:
         """Whether the module has a name, as far as its text tells: what is computed there may have any."""
-        bound = any(self.definition(one) is not None for one in (name, "*", "__getattr__"))
-        return bound or self._offered(name) is not None
+        bound = [self.definition(one) for one in (name, "*", "__getattr__")]
+        return any((*bound, self._offered(name)))
 
     def shown(self, node: ast.expr) -> str:
         """A default as a text: its value, or its own words where that is not known without running code."""

@@ -11,6 +11,7 @@ from typing import Any
 
 from voxtile.domain import discover
 from voxtile.errors import ConfigError
+from voxtile.processors import nothing_collected
 from voxtile.words.phrases import Phrases
 from voxtile.words.tokens import words_of
 from voxtile_datasets.captions.checker.aspects import Aspect, compile_aspects
@@ -272,14 +273,16 @@ def _files(extra: Sequence[Path]) -> dict[str, tuple[Path, ...]]:
 
 @lru_cache(maxsize=16)
 def _joined(files: tuple[Path, ...]) -> Joined:
-    return read_files(files)
+    with nothing_collected():
+        return read_files(files)
 
 
 @lru_cache(maxsize=16)
 def _load(files: tuple[Path, ...]) -> Vocabulary:
     joined = _joined(files)
     try:
-        return _compile(joined)
+        with nothing_collected():
+            return _compile(joined)
     except (ValueError, TypeError, KeyError, AttributeError) as error:
         names = ", ".join(str(file) for file in files)
         raise ConfigError(f"the vocabulary of {names} is malformed: {' '.join(str(error).split())}") from error

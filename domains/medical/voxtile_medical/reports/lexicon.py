@@ -22,6 +22,7 @@ import yaml
 
 from voxtile.bounded_text import load_yaml
 from voxtile.errors import InputError
+from voxtile.processors import nothing_collected
 from voxtile.words.phrases import Phrases
 from voxtile_medical.reports.quantities.levels import DISCS, RIBS, VERTEBRAE
 from voxtile_medical.reports.quantities.measures import Measure
@@ -172,7 +173,8 @@ def load_lexicon(path: Path = LEXICON) -> Lexicon:
                 raise ValueError(f"concept '{name}' must have terms, and keys among {', '.join(sorted(_KEYS))}")
         for name, phrases in data.get("wordings", {}).items():
             data["concepts"][name] = {**data["concepts"][name], "terms": [*data["concepts"][name]["terms"], *phrases]}
-        return _compile(data)
+        with nothing_collected():
+            return _compile(data)
     except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise InputError(
             f"lexicon '{path}' cannot be read ({' '.join(str(error).split())}); "

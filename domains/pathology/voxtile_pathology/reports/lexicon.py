@@ -20,6 +20,7 @@ import yaml
 
 from voxtile.bounded_text import load_yaml
 from voxtile.errors import InputError
+from voxtile.processors import nothing_collected
 from voxtile.words.phrases import Phrases, expand
 from voxtile.words.tokens import Words, words_of
 
@@ -219,10 +220,11 @@ def load_lexicon(path: Path = LEXICON) -> Lexicon:
         InputError: it is missing, or not a lexicon of this kind.
     """
     try:
-        version, entries = _read(path)
-        for name, entry in entries.items():
-            _check(name, entry, entries)
-        return _compile(version, entries)
+        with nothing_collected():
+            version, entries = _read(path)
+            for name, entry in entries.items():
+                _check(name, entry, entries)
+            return _compile(version, entries)
     except (OSError, yaml.YAMLError, KeyError, TypeError, AttributeError, ValueError) as error:
         raise InputError(
             f"lexicon '{path}' cannot be read ({' '.join(str(error).split())}); it needs a version and concepts "

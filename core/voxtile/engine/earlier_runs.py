@@ -2,7 +2,8 @@
 
 An input whose files or options have changed is processed again and gives samples that the corpus has. The samples stay
 as they are; rows about them (regions, captions, facts, …) are added where the corpus has none of the same origin. Rows
-are never replaced, so where it has some the new ones are left out, and the summary says so. What arrives later of a
+are not replaced (but texts of reports, where a conversion is told to), so where it has some the new ones are left out,
+and the summary says so. What arrives later of a
 known subject goes into the split that the subject has.
 
 Stages that add facts to samples take nothing back: where a table was corrected the corpus holds both, which is said,
@@ -39,11 +40,12 @@ LEFT_WITH_DUPLICATE = "left-with-duplicate"
 ADVICE: Mapping[str, str] = {
     ADDED: "samples of an earlier run got what is new about them; the rest of them stays as it was stored",
     ADDED_IN_PART: "samples of an earlier run got what is new about them, but where they had outlines, texts or facts "
-    "of the same origin these stay as they were stored; to have the new ones instead, convert into a new corpus",
+    "of the same origin these stay as they were stored; to have the new ones instead, convert into a new corpus "
+    "(reports: --replace-reports)",
     BESIDE_EARLIER: "an earlier run made other samples of the same inputs, of other files or under other options, and "
     "the corpus now holds both; to have the new ones alone, convert into a new corpus",
     STORED_OTHERWISE: "an earlier run stored other outlines, texts or facts of the same origin with these samples, and "
-    "they stay as they are; to have the new ones instead, convert into a new corpus",
+    "they stay as they are; to have the new ones instead, convert into a new corpus (reports: --replace-reports)",
     KEPT_SPLIT: "the corpus has the subjects of these inputs in another split than this run gives them, and they stay "
     "there; to have other splits, convert into a new corpus",
     LEFT_WITH_DUPLICATE: "these inputs repeat samples that the corpus has from other inputs, and the texts, outlines "

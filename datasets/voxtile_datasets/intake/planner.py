@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
@@ -37,6 +38,7 @@ class IntakeOptions:
         split_fractions: shares of train, val and test for subjects that no table places.
         surrogates: report texts have made-up names and shifted dates, and no blanks.
         subject_table: where it is written who the subjects are; None for nowhere.
+        replace_reports: stored texts that the table of reports has otherwise are replaced.
     """
 
     deidentify: bool
@@ -46,6 +48,7 @@ class IntakeOptions:
     split_fractions: str
     surrogates: bool = False
     subject_table: Path | None = None
+    replace_reports: bool = False
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,7 @@ class Planner:
         forgotten: subjects that the corpus has forgotten.
         other_names: what the corpus has under the other kind of name, hashed or not.
         hidden: how much of the report texts is hidden as identifiers.
+        replaces: replaces stored texts that the items of the plan have otherwise; None where they stay.
     """
 
     names: Names
@@ -75,6 +79,7 @@ class Planner:
     forgotten: ForgottenSubjects = field(default_factory=ForgottenSubjects, repr=False)
     other_names: OtherNames = field(default_factory=OtherNames, repr=False)
     hidden: HiddenWords = field(default_factory=HiddenWords, repr=False, compare=False)
+    replaces: Callable[[Iterable[Item]], None] | None = field(default=None, repr=False, compare=False)
 
     @classmethod
     def open(
@@ -100,6 +105,8 @@ class Planner:
             raise ConfigError(
                 "--subject-table says who pseudonyms stand for; leave --no-deidentify out, or --subject-table"
             )
+        if intake.replace_reports and intake.reports is None:
+            raise ConfigError("--replace-reports replaces texts by those of --reports; give the corrected table")
         names, key_map = open_names(corpus, intake.deidentify, intake.key_file)
         return cls(
             names=names,
@@ -111,6 +118,7 @@ class Planner:
             subjects=_table(corpus, intake) if not options.dry_run else None,
             forgotten=ForgottenSubjects.of(corpus),
             other_names=OtherNames.of(corpus, intake.key_file, hides=names.hides),
+            replaces=_replaces(corpus, dry_run=options.dry_run) if intake.replace_reports else None,
         )
 
     def texts(
@@ -227,6 +235,8 @@ class Planner:
         """
         items = list(items)
         self.other_names.refuse_inputs(self._path_of(item.source) for item in items)
+        if self.replaces is not None:
+            self.replaces(items)
         if self.key_map is not None:
             self.key_map.leave_out(item.source for item in items if item.inputs.get("subject") in self.forgotten)
             self.key_map.save()
@@ -246,6 +256,12 @@ def _reports(path: Path, reader: PlanReader, read: ReadReports | None) -> Report
     from voxtile_datasets.intake.reports_file import read_reports
 
     return (read or read_reports)(path, reader)
+
+
+def _replaces(corpus: Path, *, dry_run: bool) -> Callable[[Iterable[Item]], None]:
+    from voxtile_datasets.intake.replaced_reports import replace_reports
+
+    return partial(replace_reports, corpus, dry_run=dry_run)
 
 
 def _table(corpus: Path, intake: IntakeOptions) -> SubjectTable | None:

@@ -68,6 +68,7 @@ def convert_dicom(
     query: tuple[str, ...] = (),
     downloads: Path | None = None,
     reports: Path | None = None,
+    replace_reports: bool = False,
     deidentify: bool = True,
     surrogates: bool = False,
     profile: str = DEFAULT,
@@ -100,6 +101,8 @@ def convert_dicom(
         reports: CSV, XLSX or Parquet of report texts; the columns study (StudyInstanceUID or accession number) and/or
             subject (PatientID), and text. Or a file, folder or archive of DICOM SR, encapsulated PDF, HL7 v2 (ORU) and
             FHIR DiagnosticReport (JSON, NDJSON).
+        replace_reports: replace stored texts of reports that --reports has otherwise by those of the table; texts of
+            studies that it does not name stay. What was made of the old ones has to be taken back first, which is said.
         deidentify: replace identifiers by keyed hashes, shift dates, and remove identifiers from report texts.
         surrogates: write made-up names and shifted dates where report texts name people and days, instead of ___; the
             same for a subject wherever they stand.
@@ -147,7 +150,9 @@ def convert_dicom(
         output().print(f"{fetched.series} series would be retrieved into '{fetched.folder}'", markup=False)
         return
     source = source if fetched is None else fetched.folder
-    intake = IntakeOptions(deidentify, key_file, reports, splits, split_fractions, surrogates, subject_table)
+    intake = IntakeOptions(
+        deidentify, key_file, reports, splits, split_fractions, surrogates, subject_table, replace_reports
+    )
     planner = Planner.open(corpus, options, intake, _read_reports)
     if isinstance(planner.names, HashedNames):
         planner = replace(planner, names=replace(planner.names, dates=chosen.dates))

@@ -39,6 +39,7 @@ def convert_nifti(
     corpus: Path,
     *,
     reports: Path | None = None,
+    replace_reports: bool = False,
     deidentify: bool = True,
     surrogates: bool = False,
     key_file: Path | None = None,
@@ -72,6 +73,8 @@ def convert_nifti(
         corpus: where the corpus is, or will be.
         reports: CSV or Parquet of report texts; the columns study and/or subject, and text. A study is a BIDS
             subject/session, what the folders of a public collection say, or a file name without its suffix.
+        replace_reports: replace stored texts of reports that --reports has otherwise by those of the table; texts of
+            studies that it does not name stay. What was made of the old ones has to be taken back first, which is said.
         deidentify: replace file names and subjects by keyed hashes, and remove identifiers from report texts.
         surrogates: write made-up names and shifted dates where report texts name people and days, instead of ___; the
             same for a subject wherever they stand.
@@ -106,7 +109,9 @@ def convert_nifti(
     note_unknown(modality)
     if label_names is not None:
         read_names(label_names)
-    intake = IntakeOptions(deidentify, key_file, reports, splits, split_fractions, surrogates, subject_table)
+    intake = IntakeOptions(
+        deidentify, key_file, reports, splits, split_fractions, surrogates, subject_table, replace_reports
+    )
     planner = Planner.open(corpus, options, intake, read_report_files)
     listed = _read_list(source, datalist, fold)
     patterns = tuple(pattern.strip() for pattern in label_pattern.split(",") if pattern.strip() and listed is None)

@@ -52,6 +52,7 @@ def convert_wsi(
     coords_only: bool = False,
     icc: Icc = "keep",
     reports: Path | None = None,
+    replace_reports: bool = False,
     cases: Path | None = None,
     study: StudyUnit = "slide",
     associated: str = "",
@@ -99,6 +100,8 @@ def convert_wsi(
             have one. The profile's name is noted in any case.
         reports: CSV or Parquet of report texts; the columns study (or slide) and/or subject (or case), and text. They
             become captions of the study, on its first patch.
+        replace_reports: replace stored texts of reports that --reports has otherwise by those of the table; texts of
+            studies that it does not name stay. What was made of the old ones has to be taken back first, which is said.
         cases: CSV or Parquet with the columns slide and subject, and perhaps study; without it a slide is its own
             subject, or belongs to the case of its TCGA barcode.
         study: what a study is where the table does not say: a slide, or all slides of a case.
@@ -146,7 +149,9 @@ def convert_wsi(
         licence=licence,
         deidentify=deidentify,
     )
-    intake = IntakeOptions(deidentify, key_file, reports, splits, split_fractions, surrogates, subject_table)
+    intake = IntakeOptions(
+        deidentify, key_file, reports, splits, split_fractions, surrogates, subject_table, replace_reports
+    )
     planner = Planner.open(corpus, options, intake)
     limits = Limits(time_s=options.time_limit_s, memory_bytes=int(options.memory_limit_gb * 2**30))
     inputs = Inputs(

@@ -1,0 +1,165 @@
+"""`voxtile convert … --replace-reports`: stored report texts give way to those that a corrected table has."""
+
+from __future__ import annotations
+
+import time
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from voxtile.console import note
+from voxtile.corpus.header import CORPUS_FILE
+from voxtile.corpus.packing.exchange import Exchange, begin_exchange, finish_exchange
+from voxtile.corpus.parts import part_paths, part_table, read_parts, table_schema
+from voxtile.corpus.records import Hashes, Row
+from voxtile.corpus.storage import storage_errors, sync, temporary_path
+from voxtile.corpus.writer import write_part
+from voxtile.engine.commit import read_done, remove_leftovers
+from voxtile.engine.lock import corpus_lock
+from voxtile.engine.manifest import compose_manifest
+from voxtile.engine.plan import TaskIdentity
+from voxtile.engine.task import Item
+from voxtile.errors import CorpusError
+from voxtile.file_edges import file_sha256
+from voxtile.stages.upkeep.packing import exchange_drafts
+from voxtile_datasets.intake.reports_file import raw_captions
+
+NAME = "replace-reports"
+# Table whose rows may be about texts, and the column that says so.
+_ABOUT = (("verdicts", "caption_id"), ("instructions", "caption_id"), ("scores", "uid"), ("captions", "parents"),
+          ("dialogues", "parents"))  # fmt: skip
+_READ_STUDIES = ("mentions",)  # stages whose inputs are studies, with all their texts
+
+
+@dataclass(frozen=True)
+class Outdated:
+    """Texts that the corpus has and the table has otherwise.
+
+    Attributes:
+        ids: of the captions.
+        parts: of the table of captions that hold them.
+        texts: sample → its texts by the table.
+    """
+
+    ids: frozenset[str]
+    parts: tuple[Path, ...]
+    texts: Mapping[str, Collection[str]]
+
+
+def replace_reports(root: Path, items: Iterable[Item], *, dry_run: bool = False) -> None:
+    """Replace the report texts of samples whose inputs have other ones now; samples without a text stay as they are.
+
+    Args:
+        root: the corpus.
+        items: of the conversion's plan, with the texts of each input in `texts`.
+        dry_run: say what would go, and write nothing.
+
+    Raises:
+        CorpusError: facts, verdicts or captions were made of a text that would go, or the corpus is in use, damaged or
+            cannot be written to. Nothing has changed.
+    """
+    if not (root / CORPUS_FILE).exists():
+        return
+    found = _outdated(root, items)
+    if not found.ids:
+        return
+    _refuse_left_behind(root, found)
+    if not dry_run:
+        with storage_errors(root), corpus_lock(root):
+            remove_leftovers(root)
+            _replace(root, found)
+    what = "would be" if dry_run else "are"
+    note(
+        f"report texts of {len(found.texts)} samples {what} replaced by those of the table; views, captions and "
+        "figures that were made of the old ones stay: make them again"
+    )
+
+
+def _outdated(root: Path, items: Iterable[Item]) -> Outdated:
+    now: dict[str, dict[str, None]] = defaultdict(dict)
+    for item in items:
+        now[item.source.partition("#")[0]].update(dict.fromkeys(item.inputs.get("texts") or ()))
+    samples = read_parts(part_paths(root, "samples"), table_schema("samples"), ["uid", "source"])
+    texts = {
+        uid: now[source.partition("#")[0]]
+        for uid, source in zip(samples["uid"].to_pylist(), samples["source"].to_pylist(), strict=True)
+        if source and now.get(source.partition("#")[0])
+    }
+    stored: dict[str, set[str]] = defaultdict(set)
+    rows = [(part, row) for part in part_paths(root, "captions") for row in _reports(part) if row["uid"] in texts]
+    for _, row in rows:
+        stored[row["uid"]].add(row["text"])
+    changed = {uid: tuple(texts[uid]) for uid, found in stored.items() if found != texts[uid].keys()}
+    gone = [(part, row["caption_id"]) for part, row in rows if row["uid"] in changed]
+    return Outdated(frozenset(name for _, name in gone), tuple(dict.fromkeys(part for part, _ in gone)), changed)
+
+
+def _reports(part: Path) -> Iterator[Mapping[str, str]]:
+    for row in part_table(part, ["caption_id", "uid", "text", "kind", "provider"]).to_pylist():
+        if (row["kind"], row["provider"]) == ("raw", "reports"):
+            yield row
+
+
+def _refuse_left_behind(root: Path, found: Outdated) -> None:
+    """Refuse where something that stays was made of a text that would go.
+
+    Raises:
+        CorpusError: names the stage.
+    """
+    stems = {part.stem for part in found.parts}
+    stages = {
+        job.task
+        for job in read_done(root)
+        for item in job.items
+        if job.task in _READ_STUDIES or _part_read(item.source) in stems
+    }
+    ids = pa.array(sorted(found.ids), pa.string())
+    for table, column in _ABOUT:
+        for part in part_paths(root, table):
+            named = read_parts([part], table_schema(table), [column])[column]
+            named = pc.list_flatten(named) if pa.types.is_list(named.type) else named
+            if pc.any(pc.is_in(named, ids)).as_py():
+                stages.add(part.stem.rpartition("-")[0])
+    if stages:
+        words = " ".join(f"--stage {name}" for name in sorted(stages))
+        raise CorpusError(
+            f"texts that would be replaced have been read by {', '.join(sorted(stages))}; take back what these added "
+            f"(voxtile retract {root} {words}), run this again, and then their commands"
+        )
+
+
+def _part_read(source: str) -> str | None:
+    """The part of captions that a reader of reports has as its input: `reports/STEM`, `concepts:…/STEM`."""
+    kind, _, stem = source.partition("#")[0].rpartition("/")
+    return stem if kind == "reports" or kind.startswith("concepts:") else None
+
+
+def _replace(root: Path, found: Outdated) -> None:
+    """Each part is written again, as a file under its name, which goes before the same part in a packed file."""
+    started = time.monotonic()
+    left = dict(found.texts)
+    with exchange_drafts() as ready:
+        files: Hashes = {}
+        for part in found.parts:
+            rows: list[Row] = []
+            for row in part_table(part).to_pylist():
+                if row["caption_id"] not in found.ids:
+                    rows.append(row)
+                else:  # the first of a sample's texts stands for all of them
+                    rows += raw_captions(row["uid"], left.pop(row["uid"], ()))
+            draft = temporary_path(part)
+            ready[draft] = part
+            write_part(draft, table_schema("captions"), rows)
+            sync(draft)
+            files[part.relative_to(root).as_posix()] = file_sha256(draft), draft.stat().st_size
+        identity = TaskIdentity(NAME, "1", "{}")
+        counts = {"captions": len(found.ids)}
+        seconds = time.monotonic() - started
+        name, text = compose_manifest(root, identity, [], counts=counts, reasons={}, files=files, seconds=seconds)
+        moved = {draft.relative_to(root).as_posix(): part.relative_to(root).as_posix() for draft, part in ready.items()}
+        begin_exchange(root, Exchange({}, moved, {name: text}, ()))
+    finish_exchange(root)

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from voxtile.console import note
-from voxtile.corpus.drafts import WRITER_VARIABLE, is_same_file, writer_patience
+from voxtile.corpus.drafts import WRITER_VARIABLE, is_same_file, try_lock, writer_patience
 from voxtile.corpus.packing.exchange import finish_exchange
 from voxtile.corpus.packing.same_folder import require_same_folder
 from voxtile.errors import CorpusError
@@ -40,6 +40,18 @@ def corpus_lock(root: Path) -> Iterator[None]:
             yield
         finally:
             os.ftruncate(handle, 0)
+    finally:
+        os.close(handle)
+
+
+def writer_of(root: Path) -> str:
+    """The process that writes to a corpus just now, as the lock names it; empty where none does."""
+    try:
+        handle = os.open(root / LOCK, os.O_RDONLY)
+    except OSError:
+        return ""
+    try:
+        return "" if try_lock(handle) else os.pread(handle, 200, 0).decode(errors="replace") or "another process"
     finally:
         os.close(handle)
 

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from voxtile.bounded_text import read_json
 from voxtile.corpus.parts import part_paths, part_sha256, part_table
 from voxtile.corpus.reader import Corpus
-from voxtile.corpus.remote.address import Address
+from voxtile.corpus.remote.address import Address, draft_marker
 from voxtile.corpus.remote.client import create, fetch_object, stored_digest, synchronise
 from voxtile.errors import CorpusError
 from voxtile.file_edges import file_sha256
@@ -68,11 +68,13 @@ def claim(root: Path, address: Address, names: Collection[str], settled: Collect
     claims = _Claims(address, names)  # of before the corpus is opened: what counted by then is seen there
     brought = {table: _keys_of(table, paths[table]) for table in _UNIQUE}
 
+    whose = "this run" if draft_marker(root).is_file() else f"'{root}'"
+
     def compare(table: str, others: pa.Table, has: str) -> None:
         count, first, parts = _first_clash(brought[table], others)
-        what = f"samples of '{root}' from another run, such as {first}"
+        what = f"samples of {whose} from another run, such as {first}"
         if table == "splits":
-            what = f"subjects of '{root}' in another split by another run, such as '{first.partition(' ')[2]}'"
+            what = f"subjects of {whose} in another split by another run, such as '{first.partition(' ')[2]}'"
         if count:
             raise ClashError(f"'{address.url}' {has} {count} {what}", parts)
 

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import json
+import re
 import shutil
 
 import numpy as np
@@ -18,10 +19,13 @@ from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Sample
 from voxtile.corpus.schema import SAMPLES
 from voxtile.corpus.writer import JobWriter, append_rows, new_corpus
+from voxtile.engine.lock import corpus_lock
 from voxtile.errors import CorpusError
+from voxtile.stages.verify import command
 from voxtile.stages.verify.command import verify_corpus
 from voxtile.stages.verify.corpus import verify
 from voxtile.stages.verify.files import Recorded, check_file
+from voxtile.stages.verify.verification import Problem, Verification
 
 
 def _jpeg():
@@ -136,6 +140,35 @@ def test_the_command_names_the_flipped_sample_and_says_what_to_do(root, capsys):
     assert "delete 'done/abc.json' and run the same conversion again" in str(caught.value)
     assert caught.value.exit_status == 2
     assert "u2" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("fails", [False, True])
+def test_what_is_missing_while_others_write_is_looked_for_again(root, monkeypatch, capsys, fails):
+    def packed_meanwhile(*_):
+        looks.append(len(looks))
+        if looks == [0]:
+            (root / "done" / "new.pending").write_text("new")
+            if fails:
+                raise RuntimeError("InvalidInputException: No such file or directory")
+            return Verification([Problem("tables/facts/a.parquet", "the file is missing", "restore it")], {}, 0, 0)
+        return Verification([], {}, 0, 0)
+
+    looks = []
+    monkeypatch.setattr(command, "verify_supervised", packed_meanwhile)
+    verify_corpus(root)
+    assert looks == [0, 1]
+    assert "another process wrote to" in capsys.readouterr().err
+
+
+def test_a_problem_beside_a_writer_that_goes_on_is_named_all_the_same(root, monkeypatch, capsys):
+    (root / "shards/job-1.tar").unlink()
+    found = verify(root)
+    monkeypatch.setattr(command, "verify_supervised", lambda *_: found)
+    with corpus_lock(root), pytest.raises(CorpusError, match=r"job-1\.tar.*missing"):
+        verify_corpus(root)
+    said = capsys.readouterr().err
+    assert said.count("it is checked again") == 2
+    assert re.search(r"process \d+ on .* wrote to .* meanwhile, and what is named may be of that", said)
 
 
 def test_a_missing_shard(root):

@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.markup import escape
 from rich.table import Table
 
-from voxtile.console import output, print_json
+from voxtile.console import note, output, print_json
 from voxtile.corpus.header import corpus_name, corpus_root
 from voxtile.corpus.remote.address import refuse_remote
-from voxtile.errors import ConfigError, CorpusError
+from voxtile.engine.lock import writer_of
+from voxtile.errors import ConfigError, CorpusError, VoxtileError
 from voxtile.stages.verify.supervised import verify_supervised
 from voxtile.stages.verify.verification import Verification
 
 _SHOWN = 50
+_TRIES = 2  # further ones, while others write
 
 
 def verify_corpus(
@@ -52,7 +54,7 @@ def verify_corpus(
     gone = _note_removed(corpus) if accept_missing else []
     if accept_missing and not json:
         output().print(f"noted as removed: {', '.join(gone) or 'nothing is missing'}", markup=False, highlight=False)
-    result = verify_supervised(corpus, memory_limit_gb=memory_limit_gb, time_limit_s=time_limit_s)
+    result = _undisturbed(corpus, lambda: verify_supervised(corpus, memory_limit_gb, time_limit_s))
     if json:
         print_json(_answer(name, result, gone))
     else:
@@ -60,6 +62,36 @@ def verify_corpus(
     if result.problems:
         number = len(result.problems)
         raise CorpusError(f"'{name}' has {number} problem{'s' if number > 1 else ''}; {result.problems[0]}")
+
+
+def _undisturbed(corpus: Path, check: Callable[[], Verification]) -> Verification:
+    """What a check finds, made again where others write: files that are written or packed meanwhile are no problem.
+
+    Raises:
+        CorpusError: the check, or others write whenever something cannot be read.
+    """
+    for again in range(_TRIES, -1, -1):
+        before = _written(corpus)
+        found = failure = None
+        try:
+            found = check()
+        except (VoxtileError, RuntimeError) as error:
+            failure = error
+        writer = writer_of(corpus) or ("another process" if _written(corpus) != before else "")
+        if found is not None and not (writer and again and found.problems):
+            if writer and found.problems:
+                note(f"{writer} wrote to '{corpus}' meanwhile, and what is named may be of that; check it again later")
+            return found
+        if failure is not None and not (writer and again):
+            raise failure
+        note(f"{writer} wrote to '{corpus}' while it was checked; it is checked again")
+    raise AssertionError
+
+
+def _written(corpus: Path) -> list[int]:
+    """What changes when somebody adds a file to a corpus or takes one away."""
+    folders = (corpus, *(corpus / name for name in ("done", "manifests", "ledger", "shards")), *corpus.glob("tables/*"))
+    return [folder.stat().st_mtime_ns for folder in folders if folder.is_dir()]
 
 
 def _note_removed(corpus: Path) -> list[str]:

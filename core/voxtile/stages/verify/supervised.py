@@ -20,7 +20,7 @@ def table_files(root: Path) -> list[Path]:
     return [path for name in (*TABLES, "ledger") for path in part_paths(root, name)]
 
 
-def verify_supervised(root: Path, *, memory_limit_gb: float, time_limit_s: float) -> Verification:
+def verify_supervised(root: Path, memory_limit_gb: float, time_limit_s: float) -> Verification:
     """Verify a corpus in a worker process.
 
     A part of a table that outgrows the memory, hangs or kills the process is a problem, and the rest is read again in a

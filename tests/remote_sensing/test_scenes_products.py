@@ -12,7 +12,7 @@ from rasterio.windows import Window
 from voxtile.corpus.reader import Corpus
 from voxtile.errors import RunFailedError
 from voxtile_remote_sensing.scenes.open import find_scenes, open_scene
-from voxtile_remote_sensing.scenes.protocol import SceneError
+from voxtile_remote_sensing.scenes.protocol import SceneError, SceneOptions
 
 RNG = np.random.default_rng(11)
 
@@ -243,6 +243,31 @@ def test_an_envi_header_that_does_not_name_its_bands_is_refused(tmp_path, make_r
     _envi(tmp_path / "cube.img", make_raster, extra)
     with pytest.raises(SceneError, match=message):
         open_scene(find_scenes(tmp_path)[0])
+
+
+@pytest.mark.parametrize("where", ["cube.yaml", "bands.yaml", "given"])
+def test_a_sidecar_names_what_an_envi_header_merely_numbers(tmp_path, make_raster, where):
+    """GDAL writes `band names = {Band 1, …}`, which is a position and no name."""
+    dn = _dn(3)
+    make_raster(tmp_path / "in/cube.img", dn, driver="ENVI", interleave="bil")
+    with pytest.raises(SceneError, match="a position proves nothing"):
+        open_scene(find_scenes(tmp_path / "in")[0])
+    file = tmp_path / "in" / where if where != "given" else tmp_path / "s.yaml"
+    file.write_text("{bands: [red, null, blue], scale: 0.5, nodata: 7}")
+    (ref,) = find_scenes(tmp_path / "in", SceneOptions(sidecar=file if where == "given" else None))
+    with open_scene(ref) as scene:
+        assert [(b.name, b.scale, b.nodata) for b in scene.bands] == [("red", 0.5, 7), ("blue", 0.5, 7)]
+        assert np.array_equal(scene.read(scene.bands), dn[[0, 2]])
+
+
+@pytest.mark.parametrize(("where", "licence"), [("cube.yaml", "CC0"), ("bands.yaml", None)])
+def test_a_sidecar_of_its_own_adds_to_the_wavelengths_of_an_envi_header(tmp_path, make_raster, where, licence):
+    _envi(tmp_path / "cube.img", make_raster, WAVELENGTHS + "reflectance scale factor = 10000\n")
+    (tmp_path / where).write_text("{licence: CC0, nodata: 7}")
+    with open_scene(find_scenes(tmp_path)[0]) as scene:
+        assert [b.band.wavelength_nm for b in scene.bands] == [450, 550, 650, 850, 1600]
+        assert (scene.licence, scene.bands[0].nodata) == (licence, 7 if licence else None)
+        assert scene.bands[0].scale == 1e-4
 
 
 def test_naip_is_named_by_its_file_name(tmp_path, make_raster):

@@ -56,7 +56,7 @@ def band_pictures(row: Mapping[str, Any]) -> list[BandPicture]:
             name,
             tuple(found[band] for band in bands),
             *((0.0, top) if is_reflectance else (0.0, 255.0) if is_photograph else (None, None)),
-            limits=() if is_reflectance or is_photograph else _of_scene(row, [found[band] for band in bands]),
+            *(() if is_reflectance or is_photograph else (_of_scene(row, [found[band] for band in bands]),)),
         )
         for name, bands, top in _COLOURS
         if all(band in found for band in bands)

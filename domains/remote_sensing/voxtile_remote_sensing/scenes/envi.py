@@ -6,15 +6,18 @@ Format: NV5 Geospatial, ENVI Header Files: `key = value` or `key = {list}`.
 from __future__ import annotations
 
 import re
-from pathlib import Path
+from dataclasses import replace
+from pathlib import Path, PurePosixPath
 
 from voxtile_remote_sensing.bands.registry import Band, modality_of
+from voxtile_remote_sensing.scenes.geotiff import open_described
 from voxtile_remote_sensing.scenes.listing import Found, Listing
 from voxtile_remote_sensing.scenes.protocol import MissingBand, Scene, SceneError, SceneRef
 from voxtile_remote_sensing.scenes.raster import RasterPixels, read_header
-from voxtile_remote_sensing.scenes.sidecar import iso_utc_text
+from voxtile_remote_sensing.scenes.sidecar import Sidecar, iso_utc_text, sidecar_of, sidecar_of_scene
 
 MAX_BYTES = 8 << 20
+_NUMBERED = re.compile(r"band[ _]?\d+$", re.IGNORECASE)  # as GDAL calls bands of which it knows nothing
 DATA_SUFFIXES = ("", ".img", ".dat", ".bin", ".bsq", ".bil", ".bip", ".raw")
 NANOMETRES = {
     "nanometers": 1.0,
@@ -41,7 +44,9 @@ class EnviReader:
             stem = path[: -len(".hdr")]
             data = next((stem + s for s in DATA_SUFFIXES if stem + s in listing.sizes), None)
             if data is not None:
-                refs.append(listing.ref(self.name, data, [data, path]))
+                sidecar = sidecar_of(data, listing.sizes, None)
+                files = [data, path] if sidecar is None else [data, path, sidecar]
+                refs.append(listing.ref(self.name, data, files))
                 taken |= {data, path}
         return Found(tuple(refs), frozenset(taken))
 
@@ -52,19 +57,27 @@ class EnviReader:
             SceneError: the header names neither bands nor wavelengths, or disagrees with itself.
         """
         path = next(f for f in ref.files if f.lower().endswith(".hdr"))
-        values = read_envi_header(ref.root / path, path)
-        header = read_header(str(ref.location), ref.root, ref.options)
-        bands = _bands(values, len(header.dtypes), path)
+        values, sidecar = read_envi_header(ref.root / path, path), sidecar_of_scene(ref)
+        is_own = PurePosixPath(ref.path).with_suffix(".yaml").as_posix() in ref.files
+        if "wavelength" in values and not is_own:
+            sidecar = Sidecar()  # one of many files: this file names its bands itself
+        if sidecar.bands is not None or sidecar.sensor is not None:
+            divisor = _numbers(values, "reflectance scale factor", 1, path)
+            scale = {"scale": 1 / divisor[0], "unit": "reflectance"} if divisor else {}
+            return open_described(ref, replace(sidecar, common={**scale, **sidecar.common}))
+        header = read_header(str(ref.location), ref.root, ref.options, crs=sidecar.crs)
+        bands = [replace(band, **sidecar.common) for band in _bands(values, len(header.dtypes), path)]
         good = _numbers(values, "bbl", len(bands), path) or [1.0] * len(bands)
         if not any(good):
             raise SceneError(f"{path}: 'bbl' calls all {len(bands)} bands bad; mend or remove it")
         return Scene(
             ref=ref,
             sensor=_text(values, "sensor type") or "unknown",
-            modality=modality_of(bands, header.dtypes),
-            product="",
-            platform=None,
-            datetime=iso_utc_text(_text(values, "acquisition time"), path),
+            modality=sidecar.modality or modality_of(bands, header.dtypes),
+            product=sidecar.product or "",
+            platform=sidecar.platform,
+            datetime=sidecar.datetime or iso_utc_text(_text(values, "acquisition time"), path),
+            licence=sidecar.licence,
             bands=tuple(header.band(band, index) for index, band in enumerate(bands, start=1) if good[index - 1]),
             missing=tuple(_bad(band, path) for band, is_good in zip(bands, good, strict=True) if not is_good),
             pixels=RasterPixels(ref.root, ref.options),
@@ -94,12 +107,12 @@ def _bands(values: dict[str, list[str]], count: int, where: str) -> list[Band]:
     gains = _numbers(values, "data gain values", count, where)
     offsets = _numbers(values, "data offset values", count, where)
     names = values.get("band names")
-    if names is not None and (len(names) != count or len(set(names)) != count):
+    if names is not None and (len(set(names)) != count or len(names) != count or all(map(_NUMBERED.match, names))):
         names = None
     if names is None and wavelengths is None:
         raise SceneError(
             f"{where}: neither 'wavelength' nor distinct 'band names' for its {count} bands, and a position proves "
-            f"nothing; add one of them to the header"
+            f"nothing; add one of them to the header, or name them in a sidecar YAML beside it ('bands: [red, …]')"
         )
     unit = (_text(values, "wavelength units") or "").lower()
     if wavelengths is not None and unit not in NANOMETRES:

@@ -22,7 +22,7 @@ from voxtile_remote_sensing.scenes.access import inside
 from voxtile_remote_sensing.scenes.listing import Found, Listing
 from voxtile_remote_sensing.scenes.protocol import Scene, SceneBand, SceneError, SceneMask, SceneRef
 from voxtile_remote_sensing.scenes.raster import RasterHeader, RasterPixels, check_integers, read_header
-from voxtile_remote_sensing.scenes.sidecar import Sidecar, SidecarMask, read_sidecar, sidecar_of
+from voxtile_remote_sensing.scenes.sidecar import Sidecar, SidecarMask, read_sidecar, sidecar_of, sidecar_of_scene
 
 SUFFIXES = (".tif", ".tiff", ".jp2", ".vrt")
 _COLOURS = {ColorInterp.red: "red", ColorInterp.green: "green", ColorInterp.blue: "blue"}
@@ -56,25 +56,33 @@ class GeoTiffReader:
         Raises:
             SceneError: damaged, without a place on the ground, or bands without names.
         """
-        sidecar = _sidecar(ref)
-        header = read_header(str(ref.location), ref.root, ref.options, crs=sidecar.crs)
-        sensor = load_sensor(sidecar.sensor) if sidecar.sensor else None
-        bands = _bands(ref, header, sidecar)
-        used = {band.layer.index for band in bands} | {mask.band for mask in sidecar.masks if not mask.file}
-        return Scene(
-            ref=ref,
-            sensor=sidecar.sensor or "unknown",
-            modality=sidecar.modality
-            or (sensor.modality if sensor else modality_of((b.band for b in bands), (b.dtype for b in bands))),
-            product=sidecar.product or (sensor.product(None).name if sensor else ""),
-            platform=sidecar.platform,
-            datetime=sidecar.datetime or _tiff_datetime(header),
-            bands=bands,
-            pixels=RasterPixels(ref.root, ref.options),
-            masks=(*(_mask(ref, header, mask) for mask in sidecar.masks), *header.own_masks(used)),
-            attributes={SYNTHETIC: sidecar.synthetic},
-            licence=sidecar.licence or (sensor.licence if sensor else None),
-        )
+        return open_described(ref, sidecar_of_scene(ref))
+
+
+def open_described(ref: SceneRef, sidecar: Sidecar) -> Scene:
+    """Open one file with what a sidecar says.
+
+    Raises:
+        SceneError: damaged, without a place on the ground, or bands without names.
+    """
+    header = read_header(str(ref.location), ref.root, ref.options, crs=sidecar.crs)
+    sensor = load_sensor(sidecar.sensor) if sidecar.sensor else None
+    bands = _bands(ref, header, sidecar)
+    used = {band.layer.index for band in bands} | {mask.band for mask in sidecar.masks if not mask.file}
+    return Scene(
+        ref=ref,
+        sensor=sidecar.sensor or "unknown",
+        modality=sidecar.modality
+        or (sensor.modality if sensor else modality_of((b.band for b in bands), (b.dtype for b in bands))),
+        product=sidecar.product or (sensor.product(None).name if sensor else ""),
+        platform=sidecar.platform,
+        datetime=sidecar.datetime or _tiff_datetime(header),
+        bands=bands,
+        pixels=RasterPixels(ref.root, ref.options),
+        masks=(*(_mask(ref, header, mask) for mask in sidecar.masks), *header.own_masks(used)),
+        attributes={SYNTHETIC: sidecar.synthetic},
+        licence=sidecar.licence or (sensor.licence if sensor else None),
+    )
 
 
 def names_in_file(header: RasterHeader, sensor: Sensor | None, product: str | None) -> tuple[Band | None, ...] | None:
@@ -226,17 +234,6 @@ def _to_write(ref: SceneRef, header: RasterHeader) -> str:
         f"file's order, for example: 'bands: [{', '.join(['red', 'green', 'blue', 'nir'][:count] or ['red'])}]', or "
         "with a sensor: '{sensor: sentinel-2-msi, product: L2A, bands: [B04, B03, B02]}'"
     )
-
-
-def _sidecar(ref: SceneRef) -> Sidecar:
-    own = next((f for f in ref.files if f.endswith(".yaml")), None)
-    if own is not None:
-        return read_sidecar(ref.root / own, own)
-    if ref.options.sidecar is not None:
-        if not ref.options.sidecar.is_file():
-            raise SceneError(f"the sidecar '{ref.options.sidecar.name}' does not exist")
-        return read_sidecar(ref.options.sidecar, ref.options.sidecar.name)
-    return Sidecar()
 
 
 def _mask(ref: SceneRef, header: RasterHeader, mask: SidecarMask) -> SceneMask:

@@ -146,6 +146,22 @@ def sidecar_of(path: str, files: Mapping[str, int], given: Path | None) -> str |
     return None if given is None else str(given.resolve())
 
 
+def sidecar_of_scene(ref: SceneRef) -> Sidecar:
+    """What the sidecar among a scene's files says, else the one given for all; nothing where there is none.
+
+    Raises:
+        SceneError: it does not exist, or cannot be read.
+    """
+    own = next((f for f in ref.files if f.endswith(".yaml")), None)
+    if own is not None:
+        return read_sidecar(ref.root / own, own)
+    if ref.options.sidecar is not None:
+        if not ref.options.sidecar.is_file():
+            raise SceneError(f"the sidecar '{ref.options.sidecar.name}' does not exist")
+        return read_sidecar(ref.options.sidecar, ref.options.sidecar.name)
+    return Sidecar()
+
+
 def sidecar_digest(ref: SceneRef) -> str | None:
     """SHA-256 (hex) of the sidecar of a scene, so that one which is edited makes another input; None without one."""
     own = next((ref.root / name for name in ref.files if name.endswith(".yaml")), None)

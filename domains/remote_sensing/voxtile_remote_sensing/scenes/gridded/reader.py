@@ -27,7 +27,7 @@ from voxtile_remote_sensing.scenes.gridded.safety import check_hdf5, check_zarr
 from voxtile_remote_sensing.scenes.listing import Found, Listing
 from voxtile_remote_sensing.scenes.protocol import Layer, Scene, SceneBand, SceneError, SceneRef
 from voxtile_remote_sensing.scenes.raster import MAX_BLOCK_BYTES, check_integers, check_nodata
-from voxtile_remote_sensing.scenes.sidecar import Sidecar, read_sidecar, sidecar_of
+from voxtile_remote_sensing.scenes.sidecar import Sidecar, sidecar_of, sidecar_of_scene
 
 SUFFIXES = (".nc", ".nc4", ".cdf")
 NANOMETRES = {"nm": 1.0, "nanometer": 1.0, "nanometre": 1.0, "nanometers": 1.0, "um": 1e3, "µm": 1e3, "micrometer": 1e3}
@@ -62,7 +62,7 @@ class GriddedReader:
         Raises:
             SceneError: damaged, unsafe, without regular axes, or with bands that nobody names.
         """
-        sidecar = _sidecar(ref)
+        sidecar = sidecar_of_scene(ref)
         step = int(ref.part or 0)
         with opened(ref) as dataset:
             axes = find_axes(dataset, ref.id, crs=sidecar.crs)
@@ -308,10 +308,3 @@ def _moment(dataset: xr.Dataset, step: int) -> str | None:
         return None
     value = np.atleast_1d(dataset.coords["time"].values)[step]
     return f"{np.datetime_as_string(value, unit='s')}Z"
-
-
-def _sidecar(ref: SceneRef) -> Sidecar:
-    own = next((f for f in ref.files if f.endswith(".yaml")), None)
-    if own is not None:
-        return read_sidecar(ref.root / own, own)
-    return Sidecar() if ref.options.sidecar is None else read_sidecar(ref.options.sidecar, ref.options.sidecar.name)

@@ -214,3 +214,25 @@ def test_a_volume_under_two_uids_is_named(tmp_path, dicom, noise, capsys, start,
     convert_dicom(tmp_path / "in", tmp_path / "corpus", engine="inline")
     said = " ".join(capsys.readouterr().out.split())
     assert ("1 series begin one step behind the last plane of another" in said) == named
+
+
+@pytest.mark.parametrize(("lost", "stored"), [([9], [0, 2]), ([6], [0, 2]), ([11], [0, 1, 2]), ([7, 8, 9], None)])
+@pytest.mark.parametrize("way", [1, -1])
+def test_a_phase_that_lacks_a_plane_costs_no_other_phase(tmp_path, dicom, noise, lost, stored, way):
+    """Nothing but InstanceNumber tells the phases apart; 6 and 11 are the ends of the second."""
+    volumes = noise(3, 6, 5, 4)
+    for number, plane in enumerate(volumes.reshape(18, 5, 4)):
+        if number not in lost:
+            add(dicom, tmp_path, plane[None], [[0, 0, 2.0 * way * (number % 6)]], start=number + 1)
+    converted = dicom.convert(tmp_path)
+    if stored is None:
+        assert converted.verdicts == ["duplicates"]
+        return
+    found = {sample.payload.shape[0]: 0 for sample in converted.samples}
+    for sample in converted.samples:
+        found[sample.payload.shape[0]] += 1
+    whole = [int(volumes[k].sum()) for k in (0, 2)]
+    assert {int(s.payload.sum()) for s in converted.samples if len(s.payload) == 6} == set(whole)
+    reasons = [part.reason for outcome in converted.outcomes for part in outcome.parts]
+    assert found == ({6: 2} if lost == [9] else {6: 2, 5: 1})
+    assert reasons == (["missing-slice"] if lost == [9] else ["planes-short"])

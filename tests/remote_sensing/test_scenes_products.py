@@ -327,3 +327,15 @@ def test_every_kind_of_product_becomes_tiles_and_the_broken_one_harms_none(tmp_p
     assert {row["modality"] for row in rows} == {"MSI", "HSI"}
     hyper = next(row for row in rows if "PRS_L2D" in row["source"])
     assert [c["wavelength_nm"] for c in hyper["channels"]] == sorted(c["wavelength_nm"] for c in hyper["channels"])
+
+
+def test_rasters_in_other_formats_are_named(tmp_path, make_raster, capsys):
+    """MODIS and VIIRS in HDF, NITF and GRIB beside a scene that is read."""
+    make_raster(tmp_path / "m_3807708_sw_18_060_20210618.tif", _dn(4).astype(np.uint8), metres=0.6)
+    others = ("MOD09GA.A2020001.h18v04.061.hdf", "VNP.h5", "a.ntf", "t2m.grib2")
+    for name in others:
+        (tmp_path / name).write_bytes(b"x")
+    assert len(find_scenes(tmp_path)) == 1
+    told = " ".join("".join(capsys.readouterr()).split())
+    assert "4 files in" in told
+    assert all(name in told for name in others[:3])

@@ -52,13 +52,15 @@ from voxtile_medical.preview import CT_WINDOW, volume_preview
 from voxtile_medical.suv.series import PetValues, pet_values
 from voxtile_medical.verdicts import Verdict
 
+_FEW = 10  # one in so many planes, or a single one, is missing rather than not meant
+
 
 def volume_samples(context: SeriesContext) -> tuple[list[Sample], list[Verdict], list[Part]]:
     """The volumes of a series.
 
     Returns:
         A sample for each volume that is sound, the verdicts on the others, and the rows of what is not as was asked
-        for: volumes that are not stored, values that are no SUV, and CT values that are not HU.
+        for: volumes that are not stored or lack a plane, values that are no SUV, and CT values that are not HU.
 
     Raises:
         Verdict: nothing of the series can be used.
@@ -70,6 +72,7 @@ def volume_samples(context: SeriesContext) -> tuple[list[Sample], list[Verdict],
     verdicts: list[Verdict] = []
     refused: list[Part] = []
     reader = _FileReader(context, layouts)
+    most = max(len(volume.frames) for volume in volumes)
     for number, volume in enumerate(volumes):
         try:
             stack = volume.stack or stack_frames(volume.frames, context.min_slices, context.grid)
@@ -80,8 +83,9 @@ def volume_samples(context: SeriesContext) -> tuple[list[Sample], list[Verdict],
             elif stack.steps is not None:
                 varies = f"the step between planes varies from {stack.steps[0]:.4g} to {stack.steps[1]:.4g} mm"
                 verdicts.append(Verdict("uneven-steps", f"{varies}; the affine has their mean"))
-            if refusal is not None:
-                refused.append(Part(sample.row["uid"], "dropped", refusal.reason, refusal.detail))
+            refused += [
+                Part(sample.row["uid"], "dropped", r.reason, r.detail) for r in (refusal, _short(volume, most)) if r
+            ]
         except Verdict as verdict:
             verdicts.append(verdict)
             uid = volume_uid(context, number, len(volumes))
@@ -91,6 +95,14 @@ def volume_samples(context: SeriesContext) -> tuple[list[Sample], list[Verdict],
     if not samples:
         raise verdicts[0]
     return samples, verdicts, refused
+
+
+def _short(volume: VolumeFrames, most: int) -> Verdict | None:
+    """What to know of a phase that lacks hardly a plane: its first or last did not arrive, or it covers less."""
+    count = len(volume.frames)
+    if not 0 < most - count <= max(1, most // _FEW):
+        return None
+    return Verdict("planes-short", f"it has {count} planes, and another volume of its series {most}; is it whole?")
 
 
 def volume_uid(context: SeriesContext, number: int, count: int, geometry: str = "") -> str:

@@ -21,6 +21,7 @@ from voxtile_medical.dicom_planes.geometry import (
 from voxtile_medical.verdicts import Verdict
 
 _SAVED = "ContentTime"  # when an image was made, which need not be when it was measured
+_NEARLY_WHOLE = 0.75  # of the places: fewer are planes that were taken again, and no volume
 _FEWEST = 3  # planes of a part of what was filed as one volume
 _SCALE = "Rescale"  # of enhanced files, where it may change from plane to plane
 _PASS = "AcquisitionNumber"  # the passes of one acquisition may have each their own, over every other plane
@@ -184,18 +185,36 @@ def _follow(parts: Sequence[Sequence[Frame]]) -> bool:
 def _split_by_number(volume: VolumeFrames, places: list[list[Frame]], most: int) -> list[VolumeFrames]:
     """By instance number, where the numbers run volume after volume, or through all volumes at a place and then on."""
     numbers = [frame.number for frame in volume.frames]
-    if None in numbers or len(set(numbers)) < len(numbers) or any(len(place) != most for place in places):
+    if None in numbers or len(set(numbers)) < len(numbers):
         return [volume]
     place_of = {id(frame): index for index, place in enumerate(places) for frame in place}
     ordered = sorted(volume.frames, key=lambda frame: frame.number or 0.0)
     count = len(places)
-    runs = [ordered[k * count : (k + 1) * count] for k in range(most)]
-    if any(len({place_of[id(frame)] for frame in run}) < count for run in runs):
-        stays = [ordered[k * most : (k + 1) * most] for k in range(count)]
-        if any(len({place_of[id(frame)] for frame in stay}) > 1 for stay in stays):
+    if any(len(place) != most for place in places):
+        runs = _one_way(ordered, [place_of[id(frame)] for frame in ordered])
+        lengths = [len(run) for run in runs]
+        if len(runs) != most or max(lengths) < count or min(lengths) < _NEARLY_WHOLE * count:
             return [volume]
-        runs = [[stay[k] for stay in stays] for k in range(most)]
+    else:
+        runs = [ordered[k * count : (k + 1) * count] for k in range(most)]
+        if any(len({place_of[id(frame)] for frame in run}) < count for run in runs):
+            stays = [ordered[k * most : (k + 1) * most] for k in range(count)]
+            if any(len({place_of[id(frame)] for frame in stay}) > 1 for stay in stays):
+                return [volume]
+            runs = [[stay[k] for stay in stays] for k in range(most)]
     return [VolumeFrames(tuple(run), {**volume.label, "InstanceOrder": k}) for k, run in enumerate(runs)]
+
+
+def _one_way(ordered: Sequence[Frame], places: Sequence[int]) -> list[list[Frame]]:
+    """Frames cut where their places turn back: volume after volume, of which some lack a plane."""
+    steps = [b - a for a, b in pairwise(places)]
+    way = 1 if 2 * sum(step > 0 for step in steps) >= len(steps) else -1
+    runs = [[ordered[0]]]
+    for frame, step in zip(ordered[1:], steps, strict=True):
+        if step * way <= 0:
+            runs.append([])
+        runs[-1].append(frame)
+    return runs
 
 
 def _places(frames: Sequence[Frame]) -> list[list[Frame]]:

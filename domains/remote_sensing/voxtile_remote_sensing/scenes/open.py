@@ -33,7 +33,10 @@ READERS = (
 )
 PRODUCT_FOLDERS = (".safe", ".zarr")
 # Of rasters, where no reader took them.
-_OTHER_FORMATS = (".img", ".ecw", ".sid", ".asc", ".bil", ".hgt", ".grib", ".grb")
+_OTHER_FORMATS = (
+    ".img", ".ecw", ".sid", ".asc", ".bil", ".bip", ".bsq", ".hgt", ".dem", ".dt1", ".dt2", ".grib", ".grb", ".grib2",
+    ".grb2", ".hdf", ".hdf4", ".hdf5", ".h5", ".he5", ".kea", ".ntf", ".nitf", ".pix",
+)  # fmt: skip
 _COPIED_BY_MACOS = "__MACOSX"
 
 

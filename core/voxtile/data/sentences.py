@@ -27,8 +27,9 @@ _KNOWN_TITLE = re.compile(
 )
 _BULLET = re.compile(r"^[ \t]*(?:[-*•·–]|\(?\d{1,2}[.)])[ \t]+", re.MULTILINE)
 # Stops of Arabic, Urdu and Hindi; those of Chinese and Japanese need no space behind them.
-_STOP = re.compile(r"([.!?؟۔।]+)([\"')\]]*)(\s+|$)|[。！？｡]+[」』”’）]*\s*|\n[ \t]*\n|;\s*\n")
+_STOP = re.compile(r"(?<![.!?؟۔।])([.!?؟۔।]++)([\"')\]]*+)(\s+|$)|[。！？｡]+[」』”’）]*\s*|\n[ \t]*\n|;\s*\n")
 _GERMAN_MONTH = re.compile(r"(?:Jan|Feb|Mär|Apr|Mai\b|Jun|Jul|Aug|Sep|Okt|Nov|Dez)\w*\b")  # "am 3. März 2020"
+_LONGEST = 3000  # characters; what is longer is no sentence, and readers compare the words of one with each other
 _LETTER = re.compile(r"[^\W\d_]")
 
 
@@ -62,6 +63,11 @@ def sentence_spans(text: str) -> Iterator[tuple[int, int]]:
 
 
 def _stripped(text: str, start: int, end: int) -> Iterator[tuple[int, int]]:
+    while end - start > _LONGEST:
+        space = text.rfind(" ", start + 1, start + _LONGEST)
+        cut = space if space > 0 else start + _LONGEST
+        yield from _stripped(text, start, cut)
+        start = cut
     sentence = text[start:end]
     if _LETTER.search(sentence):
         yield start + len(sentence) - len(sentence.lstrip()), start + len(sentence.rstrip())

@@ -59,5 +59,5 @@ def test_any_text_loses_no_word_but_titles_and_bullets(text):
 
 def test_a_megabyte_of_text_takes_no_time():
     assert len(split_sentences("The liver is normal. " * 50_000)) == 50_000
-    assert split_sentences("A" * 1_000_000) == ["A" * 1_000_000]
+    assert "".join(split_sentences("A" * 1_000_000)) == "A" * 1_000_000
     assert len(split_sentences(". " * 500_000)) == 0

@@ -6,7 +6,6 @@ sample: `uid` and any of `title`, `alt_text`, `caption`, `text`, each a text or 
 
 from __future__ import annotations
 
-import html
 import json
 import re
 from collections.abc import Mapping
@@ -18,6 +17,7 @@ from voxtile.errors import InputError
 from voxtile_datasets.captions.context.sample import Row
 from voxtile_datasets.captions.context.side_file import side_rows
 from voxtile_datasets.captions.stated_facts import mapping_of
+from voxtile_datasets.plain_text import letters
 
 KINDS: Mapping[str, str] = MappingProxyType(
     {"title": "title of the page", "alt_text": "alternative text", "caption": "caption", "text": "text around it"}
@@ -96,4 +96,4 @@ def _texts(value: Any) -> list[str]:  # noqa: ANN401
 
 def _plain(text: str) -> str:
     """A text without the marks of a page, on one line."""
-    return " ".join(_TAG.sub(" ", html.unescape(text)).split())[:LONGEST]
+    return " ".join(_TAG.sub(" ", letters(text)).split())[:LONGEST]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -13,7 +12,7 @@ from voxtile.errors import required
 from voxtile_datasets.captions.providers.provider import OffSchemaError
 from voxtile_datasets.captions.providers.request import Reply
 
-_FENCED = re.compile(r"```(?:json)?\s*(.*?)\s*```", re.DOTALL)
+_FENCE = "```"
 _LONGEST_JSON = 1 << 20  # characters
 
 
@@ -50,8 +49,8 @@ def checked_against(schema: Mapping[str, Any] | None, reply: Reply) -> Reply:
 
 def unfenced(text: str) -> str:
     """The JSON of a reply without the fence and the words round it that chat models write."""
-    fenced = _FENCED.search(text)
-    return (fenced.group(1) if fenced else text).strip()
+    parts = text.split(_FENCE, 2)
+    return (parts[1].removeprefix("json") if len(parts) == 3 else text).strip()
 
 
 def _start(text: str) -> str:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import csv
 import io
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,7 +25,6 @@ MAX_BYTES = 4 << 20  # a table of names is some kB
 _BACKGROUND = frozenset({"background", "unknown", "clear label", "unlabeled", "unlabelled"})
 _INDEX_COLUMNS = ("index", "label", "value", "labelvalue", "id", "key", "intensity")
 _NAME_COLUMNS = ("name", "labelname", "structure", "region", "roi")
-_COLOUR_LINE = re.compile(r"\s*(\d+)\s+(.+?)\s+\d+\s+\d+\s+\d+(?:\s+\d+)?\s*")
 _NESTED_KEYS = ("labels", "label_map", "LabelMap", "label_names")
 
 
@@ -190,10 +188,14 @@ def _of_table(text: str, delimiter: str) -> Iterator[LabelName]:
 
 
 def _of_colours(text: str) -> Iterator[LabelName]:
+    """Lines of 3D Slicer and ITK-SNAP: a value, a name, red, green, blue and most often alpha."""
     for line in text.splitlines():
-        match = None if line.lstrip().startswith("#") else _COLOUR_LINE.fullmatch(line)
-        if match:
-            yield LabelName((int(match[1]),), match[2])
+        number, *words = line.split() or [""]
+        colours = 4 if len(words) > 4 and words[-4].isdecimal() else 3
+        if number.isdecimal() and len(words) > colours and all(map(str.isdecimal, words[-colours:])):
+            value = _integer(number)
+            if value is not None:
+                yield LabelName((value,), " ".join(words[:-colours]))
 
 
 def _integer(value: Any) -> int | None:  # noqa: ANN401 - whatever a table holds

@@ -27,7 +27,7 @@ _ID_KEYS = ("@id", "osm_id", "osm_way_id", "osmid", "osm_ID", "id")
 _DATE_KEYS = ("@timestamp", "osm_timestamp", "timestamp", "osm_date")
 _TYPE_KEYS = ("@type", "osm_type", "element", "element_type", "type")
 _TAG_TEXTS = ("other_tags", "tags")
-_HSTORE = re.compile(r'"((?:[^"\\]|\\.)*)"=>"((?:[^"\\]|\\.)*)"')
+_HSTORE = re.compile(r'(?<![^,\s])"((?:[^"\\]|\\.)*+)"=>"((?:[^"\\]|\\.)*+)"')
 _KINDS = {"n": "node", "w": "way", "r": "relation", "node": "node", "way": "way", "relation": "relation"}
 # Shapefile-born columns are cut to ten characters (the names of osm2pgsql's default style).
 _CUT_KEYS = {"admin_leve": "admin_level", "constructi": "construction", "denominati": "denomination"} | {

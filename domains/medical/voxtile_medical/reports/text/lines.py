@@ -58,7 +58,8 @@ class Block:
 
 def blocks(report: str, start: int, end: int) -> Iterator[Block]:
     """The sentences of report[start:end] in reading order."""
-    lines = [line for line in _lines(report, start, end)]
+    lines = list(_lines(report, start, end))
+    width = max((last - first for first, last in lines), default=0)
     position = 0
     while position < len(lines):
         table = _table(report, lines, position)
@@ -68,7 +69,7 @@ def blocks(report: str, start: int, end: int) -> Iterator[Block]:
             yield from _of_title(report, title, table) if title else _cells(report, table)
             position += len(table) + (title is not None)
             continue
-        last = _paragraph(report, lines, position)
+        last = _paragraph(report, lines, position, width)
         yield from _of_paragraph(report, lines[position][0], lines[last - 1][1])
         position = last
 
@@ -82,9 +83,8 @@ def _lines(report: str, start: int, end: int) -> Iterator[Span]:
         position = stop + 1
 
 
-def _paragraph(report: str, lines: Sequence[Span], first: int) -> int:
+def _paragraph(report: str, lines: Sequence[Span], first: int, width: int) -> int:
     """The line at which the paragraph ends that begins at a line: lines that only the page's width has broken."""
-    width = max(b - a for a, b in lines)
     last = first + 1
     while last < len(lines) and _goes_on(report, lines[last - 1], lines[last], width):
         last += 1
@@ -110,12 +110,12 @@ def _of_paragraph(report: str, start: int, end: int) -> Iterator[Block]:
     item = _ITEM.match(report, start, end)
     start = item.end() if item else start
     label = _label(report, start, end)
-    text = report[:end].replace("\n", " ") if "\n" in report[start:end] else report
     begin = label[1] if label else start
+    text = report[begin:end].replace("\n", " ")
     context: tuple[Span, ...] = (label[0],) if label else ()
-    found = list(sentence_spans(text[begin:end]))
-    if label and not found and text[begin:end].strip():
-        found = [(0, len(text[begin:end].rstrip()))]  # "Necrosis: 0."
+    found = list(sentence_spans(text))
+    if label and not found and text.strip():
+        found = [(0, len(text.rstrip()))]  # "Necrosis: 0."
     for number, (first, last) in enumerate(found):
         yield from _inner(report, begin + first, begin + last, context, is_carried=number > 0)
 
@@ -143,21 +143,24 @@ def _label(report: str, start: int, end: int) -> tuple[Span, int] | None:
 def _table(report: str, lines: Sequence[Span], first: int) -> list[list[Span]]:
     """The rows of a table that begins at a line, each as its cells; empty where there is none."""
     rows: list[list[Span]] = []
-    for line in lines[first:]:
+    are_named = True
+    for line in map(lines.__getitem__, range(first, len(lines))):
         cells = _row(report, line)
-        if not cells or (rows and not _RULE.match(report[slice(*line)]) and not _is_row_of(report, cells, rows)):
+        if not cells:
+            break
+        are_named = are_named and _is_named(report, cells)
+        # Another row has as many cells as the first, or all have a name.
+        if rows and len(cells) != len(rows[0]) and not are_named and not _RULE.match(report[slice(*line)]):
             break
         rows.append(cells)
     has_columns = len(rows) > 1 and len(rows[0]) > 1
     return rows if has_columns or (rows and "..." in report[slice(*lines[first])] and len(rows[0]) > 1) else []
 
 
-def _is_row_of(report: str, cells: list[Span], rows: Sequence[list[Span]]) -> bool:
-    """Whether cells make another row: as many as the first has, or fewer or more beside a short name without a mark."""
-    if len(cells) == len(rows[0]):
-        return True
-    names = [report[slice(*row[0])] for row in (*rows, cells)]
-    return all(len(name.split()) <= _LONGEST_NAME and name[-1:] not in ".;:" for name in names)
+def _is_named(report: str, row: Sequence[Span]) -> bool:
+    """Whether a row begins with a short name without a mark."""
+    name = report[slice(*row[0])]
+    return len(name.split()) <= _LONGEST_NAME and name[-1:] not in ".;:"
 
 
 def _row(report: str, line: Span) -> list[Span]:

@@ -23,16 +23,16 @@ _SIZE_LABEL = re.compile(
     re.IGNORECASE,
 )
 _AFTER_NAME = re.compile(
-    r"^(?:\s|[,:(]|\bis\b|\bof\b|\bfor\b)*(?:grade|stage|score|class|type)?\s*(?P<grade>(?:grade|stage"
-    r"|score)\s*[:=]?\s*[A-Z]?\d[A-Z]?(?:\s*/\s*\d|\s*(?:of|out of)\s*\d)?)",
+    r"^(?:\s|[,:(]|\bis\b|\bof\b|\bfor\b)*(?:grade|stage|score|class|type)?\s*+(?P<grade>(?:grade|stage"
+    r"|score)\s*+[:=]?\s*+[A-Z]?\d[A-Z]?(?:\s*+/\s*+\d|\s*+(?:of|out of)\s*+\d)?)",
     re.IGNORECASE,
 )
 # "Steatosis 2, ballooning 0".
-_BARE_SCORE = re.compile(r"\s*[:=(]?\s*(?P<score>[0-4])(?=\s*(?:[,;)]|$|/\s*\d|\.\s*$))")
-_BEFORE_NAME = re.compile(r"\b(?:grade|stage)\s*(?P<grade>\d)\s*$", re.IGNORECASE)
-_SCORED = re.compile(r"\b(?:NAS|NAFLD activity score)\s*[:=]?\s*(?P<score>\d)", re.IGNORECASE)
+_BARE_SCORE = re.compile(r"\s*+[:=(]?\s*+(?P<score>[0-4])(?=\s*+(?:[,;)]|$|/\s*+\d|\.\s*+$))")
+_BEFORE_NAME = re.compile(r"\b(?:grade|stage)\s*+(?P<grade>\d)\s*+$", re.IGNORECASE)
+_SCORED = re.compile(r"\b(?:NAS|NAFLD activity score)\s*+[:=]?\s*+(?P<score>\d)", re.IGNORECASE)
 _AMOUNT = re.compile(
-    r"\s*(?:approximately|about|around|up to|ca\.?|less than|more than|in)?\s*[<>≤≥~]?\s*\d", re.IGNORECASE
+    r"\s*+(?:approximately|about|around|up to|ca\.?|less than|more than|in)?\s*+[<>≤≥~]?\s*+\d", re.IGNORECASE
 )
 _NO_EXTENT = re.compile(r"\b(?:from|to|above|below|distal|proximal|deep|apart|away)\b", re.IGNORECASE)
 _POINTING = frozenset(["lesion", "nodule", "mass", "polyp", "cyst"])
@@ -86,8 +86,8 @@ def of_label(clause: Clause, lexicon: Lexicon) -> tuple[list[SlideFact], list[Pr
         polarity = "absent" if percent.is_none else "present"
     elif answer is not None:
         polarity = answer
-    elif re.match(r"\s*(?:[<>≤≥]\s*|[A-Za-z]{1,2}[\s-]?)?\d", clause.rest) or _QUALIFIERS.match(clause.rest.strip()):
-        polarity = "absent" if re.match(r"\s*(?:[A-Za-z]{1,2}[\s-]?)?0(?![.,\d])", clause.rest) else "present"
+    elif re.match(r"\s*+(?:[<>≤≥]\s*+|[A-Za-z]{1,2}[\s-]?)?\d", clause.rest) or _QUALIFIERS.match(clause.rest.strip()):
+        polarity = "absent" if re.match(r"\s*+(?:[A-Za-z]{1,2}[\s-]?)?0(?![.,\d])", clause.rest) else "present"
     else:
         return [], [
             Problem("not-read", f"'{clause.label}: {clause.text[:100]}' is no answer that is known")
@@ -214,7 +214,7 @@ def _of_lists(
     said = list(polarities)
     for last in range(len(found) - 1, 1, -1):
         gaps = [clause.rest[words.ends[found[i].end - 1] : words.starts[found[i + 1].start]] for i in range(last)]
-        ends_list = re.fullmatch(r"\s*,?\s*(?:and|or)\s*", gaps[last - 1], re.IGNORECASE) is not None
+        ends_list = re.fullmatch(r"\s*+,?\s*+(?:and|or)\s*+", gaps[last - 1], re.IGNORECASE) is not None
         if not ends_list or said[last] not in ("absent", "uncertain") or said[last - 1] != said[last]:
             continue
         for index in range(last - 2, -1, -1):
@@ -226,23 +226,23 @@ def _of_lists(
 
 # What stands right behind a name: "EPE -", "LVI (+)", "LVI present, PNI absent".
 _ANSWER = re.compile(
-    r"\s*(?:\(\s*(?P<sign>[-−–]|\++)\s*\)|(?P<bare>[-−–]|\++)(?=\s*(?:$|[.,;)]))"
+    r"\s*+(?:\(\s*+(?P<sign>[-−–]|\++)\s*+\)|(?P<bare>[-−–]|\++)(?=\s*+(?:$|[.,;)]))"
     r"|(?P<score>[1-4])\s?\+(?!\+)|[-–](?P<compound>positive|negative)\b"
     r"|(?P<word>present|absent|not identified|not seen|not present|negative"
-    r"|none)(?=\s*(?:$|[,;.)])))",
+    r"|none)(?=\s*+(?:$|[,;.)])))",
     re.IGNORECASE,
 )
 _SCORED_ITSELF = re.compile(
-    r"\s*[:=(,]?\s*(?:(?:grade|stage|score)\s*[:=]?\s*)?(?:F\s?)?[1-4](?:[a-c]|\s*/\s*\d|\s?\+)?(?=\s*(?:[,;.)]|$))",
+    r"\s*+[:=(,]?\s*+(?:(?:grade|stage|score)\s*+[:=]?\s*+)?(?:F\s?)?[1-4](?:[a-c]|\s*+/\s*+\d|\s?\+)?(?=\s*+(?:[,;.)]|$))",
     re.IGNORECASE,
 )
 # Of these the score is the tumour that is left: 0 is a complete response (CAP, AJCC).
 _BEST_IS_NOUGHT = frozenset(["treatment_effect", "tumor_regression", "therapy_effect"])
-_NOUGHT = re.compile(r"\s*(?:score|grade|category)?\s*0\b", re.IGNORECASE)
+_NOUGHT = re.compile(r"\s*+(?:score|grade|category)?\s*+0\b", re.IGNORECASE)
 _SORTS = ("_deposit", "_staining")
 _STAINED = re.compile(r"\b(?:Ig[AGM]|C3|C1q|C4d|kappa|lambda|fibrinogen|albumin)\b", re.IGNORECASE)
 _DENIED = re.compile(r"\b(?:no|not|without|nor|neither|never|absence|lack)\b", re.IGNORECASE)
-_LISTED = re.compile(r"\s*(?:,|and|or|nor|/|&|\s)*\s*", re.IGNORECASE)
+_LISTED = re.compile(r"\s*+(?:,|and|or|nor|/|&|\s)*\s*+", re.IGNORECASE)
 
 
 def _answers(found: Sequence[Named], text: str, words: Words) -> dict[Named, Polarity]:
@@ -345,7 +345,7 @@ def _with_amounts(
             fact = replace(fact, polarity="absent")
     grade = _AFTER_NAME.match(after)
     if grade is not None:
-        said = re.sub(r"(?i)grade|stage|score|[:=\s]|\s*(?:out )?of\s*\d$", "", grade["grade"])
+        said = re.sub(r"(?i)grade|stage|score|[:=\s]|\s*+(?:out )?of\s*+\d$", "", grade["grade"])
         fact = fact.detailed(grade=said)
         if re.fullmatch(r"[A-Za-z]?0", said):
             fact = replace(fact, polarity="present" if fact.concept in _BEST_IS_NOUGHT else "absent")

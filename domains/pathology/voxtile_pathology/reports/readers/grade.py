@@ -14,80 +14,80 @@ from voxtile_pathology.reports.text.clauses import Clause
 
 # Without one of these there is no grade; the patterns below cost more.
 _GATE = re.compile(
-    r"grad|gleason|\bG\s?[1-4X]\b|FIGO|ISUP|\bGG|\bNHG|nottingham|differentiat|[1-5]\s*\+\s*[1-5]|pattern"
+    r"grad|gleason|\bG\s?[1-4X]\b|FIGO|ISUP|\bGG|\bNHG|nottingham|differentiat|[1-5]\s*+\+\s*+[1-5]|pattern"
     r"|tubul",
     re.IGNORECASE,
 )
 _ROMAN = {"I": "1", "II": "2", "III": "3", "IV": "4"}
 _GLEASON = re.compile(
-    r"\bGleason(?:'s)?\s*(?:combined\s+)?(?:score|sum|grade|patterns?)?\s*(?:[:=(]|is"
-    r"|of|(?:is\s+|of\s+|[:=]\s*)?(?:10"
-    r"|[6-9])\s*[(=:]+)?\s*(?P<a>[1-5])\s*\+\s*(?P<b>[1-5])(?:\s*=\s*\(?(?P<sum>\d{1,2})\)?"
-    r"|\s*\((?P<sum2>\d{1,2})\))?"
-    r"|\b(?P<a2>[3-5])\s*\+\s*(?P<b2>[3-5])\b(?!\s*\+)(?:\s*=\s*(?P<sum3>\d{1,2})\b)?",
+    r"\bGleason(?:'s)?\s*+(?:combined\s++)?(?:score|sum|grade|patterns?)?\s*+(?:[:=(]|is"
+    r"|of|(?:is\s++|of\s++|[:=]\s*+)?(?:10"
+    r"|[6-9])\s*+[(=:]+)?\s*+(?P<a>[1-5])\s*+\+\s*+(?P<b>[1-5])(?:\s*+=\s*+\(?(?P<sum>\d{1,2})\)?"
+    r"|\s*+\((?P<sum2>\d{1,2})\))?"
+    r"|\b(?P<a2>[3-5])\s*+\+\s*+(?P<b2>[3-5])\b(?!\s*+\+)(?:\s*+=\s*+(?P<sum3>\d{1,2})\b)?",
     re.IGNORECASE,
 )
 _GLEASON_SUM = re.compile(
-    r"\bGleason(?:'s)?\s*(?:combined\s+|total\s+)?(?:score|sum|grade)?\s*[:=]?\s*(?P<sum>10"
-    r"|[6-9])\b(?:\s*\((?P<a>[1-5])\s*\+\s*(?P<b>[1-5])\))?",
+    r"\bGleason(?:'s)?\s*+(?:combined\s++|total\s++)?(?:score|sum|grade)?\s*+[:=]?\s*+(?P<sum>10"
+    r"|[6-9])\b(?:\s*+\((?P<a>[1-5])\s*+\+\s*+(?P<b>[1-5])\))?",
     re.IGNORECASE,
 )
 _PATTERN = re.compile(
-    r"\b(?:(?:tertiary|secondary|primary|percent(?:age)?(?: of)?)\s+)?(?:Gleason\s+pattern|(?:tertiary"
-    r"|secondary|primary)\s+pattern"
-    r"|Gleason\s+grade)\s*[:=]?\s*(?P<pattern>[1-5])\b(?:\s*[:,(=]?\s*(?P<percent>\d{1,3})\s*%\)?)?",
+    r"\b(?:(?:tertiary|secondary|primary|percent(?:age)?(?: of)?)\s++)?(?:Gleason\s++pattern|(?:tertiary"
+    r"|secondary|primary)\s++pattern"
+    r"|Gleason\s++grade)\s*+[:=]?\s*+(?P<pattern>[1-5])\b(?:\s*+[:,(=]?\s*+(?P<percent>\d{1,3})\s*+%\)?)?",
     re.IGNORECASE,
 )
 _GROUP = re.compile(
-    r"\b(?:(?:ISUP\s*/?\s*)?(?:WHO\s*/?\s*)?(?:prognostic\s+)?grade\s+group|GG"
-    r"|(?<![/])(?<!WHO )ISUP(?!\s*/\s*WHO)(?:\s*(?:grade|group|GG"
-    r"|score)){0,2})\s*(?:\(ISUP\))?\s*[:=]?\s*(?P<group>[1-5])\b(?:\s*(?:of|/)\s*5)?",
+    r"\b(?:(?:ISUP\s*+/?\s*+)?(?:WHO\s*+/?\s*+)?(?:prognostic\s++)?grade\s++group|GG"
+    r"|(?<![/])(?<!WHO )ISUP(?!\s*+/\s*+WHO)(?:\s*+(?:grade|group|GG"
+    r"|score)){0,2})\s*+(?:\(ISUP\))?\s*+[:=]?\s*+(?P<group>[1-5])\b(?:\s*+(?:of|/)\s*+5)?",
     re.IGNORECASE,
 )
-_GROUP_LABEL = re.compile(r"\bgrade\s+group\s*$", re.IGNORECASE)
-_BARE_GROUP = re.compile(r"\s*(?P<group>[1-5])\b(?!\s*(?:\+|\.\d))(?:\s*(?:of|/)\s*5)?")
+_GROUP_LABEL = re.compile(r"\bgrade\s++group\s*+$", re.IGNORECASE)
+_BARE_GROUP = re.compile(r"\s*+(?P<group>[1-5])\b(?!\s*+(?:\+|\.\d))(?:\s*+(?:of|/)\s*+5)?")
 _SYSTEM = (
     r"(?:(?:CNS|WHO|ISUP|Nottingham|Fuhrman|FNCLCC|FIGO|SBR|Bloom|Richardson|Elston|Ellis|modified"
     r"|combined|overall|histologic(?:al)?|nuclear|nucleolar|tumou?r|cytologic(?:al)?|final|architectural"
-    r"|Edmondson|Steiner|Scarff|French|Federation)\b[\s/–-]*(?:'s\s*)?)*"
+    r"|Edmondson|Steiner|Scarff|French|Federation)\b[\s/–-]*(?:'s\s*+)?)*"
 )
 _GRADE = re.compile(
-    rf"(?P<system>{_SYSTEM})\bgrade\b\s*(?:\(?(?:ISUP|WHO|FIGO|Nottingham|FNCLCC|Fuhrman|AJCC"
-    rf"|CNS WHO)[^):]{{0,20}}\)?)?\s*(?:is|was|of|[:=–-])?\s*"
-    r"(?:G\s?)?(?P<grade>[0-4](?:\s*(?:-|–|to)\s*[1-4])?|IV|I{1,3}|X|(?:low|high"
-    r"|intermediate)\b(?![\s-]*grade)(?!\s*power)|(?:well|moderate(?:ly)?"
+    rf"(?P<system>{_SYSTEM})\bgrade\b\s*+(?:\(?(?:ISUP|WHO|FIGO|Nottingham|FNCLCC|Fuhrman|AJCC"
+    rf"|CNS WHO)[^):]{{0,20}}\)?)?\s*+(?:is|was|of|[:=–-])?\s*+"
+    r"(?:G\s?)?(?P<grade>[0-4](?:\s*+(?:-|–|to)\s*+[1-4])?|IV|I{1,3}|X|(?:low|high"
+    r"|intermediate)\b(?![\s-]*grade)(?!\s*+power)|(?:well|moderate(?:ly)?"
     r"|poor(?:ly)?)[\s-]*(?:to[\s-]*(?:moderately|poorly)[\s-]*)?differentiated|cannot be (?:assessed"
     r"|determined)|not (?:applicable|assessed|graded))(?![\w+]|\.\d)"
-    r"(?:\s*(?:of|/|out of)\s*(?P<of>[34])\b)?",
+    r"(?:\s*+(?:of|/|out of)\s*+(?P<of>[34])\b)?",
     re.IGNORECASE,
 )
 _G = re.compile(
-    r"(?<![A-Za-z0-9])(?:(?P<system>FIGO|WHO|ENETS|UICC)\s*)?(?:(?<=FIGO )|(?<=FIGO)"
+    r"(?<![A-Za-z0-9])(?:(?P<system>FIGO|WHO|ENETS|UICC)\s*+)?(?:(?<=FIGO )|(?<=FIGO)"
     r"|\b)G\s?(?P<grade>[1-4](?:\s?[-–]\s?G?[1-4])?|X)\b(?![\s-]*(?:protein|banding|phase))"
 )
-_FIGO = re.compile(r"\bFIGO\s*(?:grade\s*)?(?P<grade>[1-3])\b", re.IGNORECASE)
+_FIGO = re.compile(r"\bFIGO\s*+(?:grade\s*+)?(?P<grade>[1-3])\b", re.IGNORECASE)
 _NOTTINGHAM = re.compile(
-    r"\b(?:m?Nottingham|NHG|SBR|BRE?)\s*(?:histologic\s*|combined\s*)?(?:score"
-    r"|grade)?\s*[:=]?\s*(?P<score>[3-9])\s*(?:/|of"
-    r"|out of)\s*9|\b(?:total|overall"
-    r"|combined)\s*(?:Nottingham\s*)?score\s*[:=]?\s*(?P<score2>[3-9])(?:\s*/\s*9)?\b"
-    r"|\btotal\s*[:=]?\s*(?P<score3>[3-9])(?:\s*/\s*9)?\b"
-    r"|\b(?P<a>[1-3])\s*\+\s*(?P<b>[1-3])\s*\+\s*(?P<c>[1-3])(?:\s*=\s*(?P<score4>[3-9]))?(?:\s*/\s*9)?",
+    r"\b(?:m?Nottingham|NHG|SBR|BRE?)\s*+(?:histologic\s*+|combined\s*+)?(?:score"
+    r"|grade)?\s*+[:=]?\s*+(?P<score>[3-9])\s*+(?:/|of"
+    r"|out of)\s*+9|\b(?:total|overall"
+    r"|combined)\s*+(?:Nottingham\s*+)?score\s*+[:=]?\s*+(?P<score2>[3-9])(?:\s*+/\s*+9)?\b"
+    r"|\btotal\s*+[:=]?\s*+(?P<score3>[3-9])(?:\s*+/\s*+9)?\b"
+    r"|\b(?P<a>[1-3])\s*+\+\s*+(?P<b>[1-3])\s*+\+\s*+(?P<c>[1-3])(?:\s*+=\s*+(?P<score4>[3-9]))?(?:\s*+/\s*+9)?",
     re.IGNORECASE,
 )
 _COMPONENTS = re.compile(
-    r"\b(?P<name>tub(?:ule|ular)s?(?:\s*(?:formation|differentiation))?|acinar/tubular differentiation"
-    r"|glandular\s*(?:\([^)]*\)\s*)?(?:/\s*tubular\s*)?differentiation|(?:tumou?r\s+)?differentiation"
-    r"|(?:tumou?r\s+)?necrosis"
-    r"|nucle(?:i|ar)(?:\s*(?:pleomorphism|grade|score))?|pleomorphism|mitos[ie]s|mitotic\s*(?:rate|count"
+    r"\b(?P<name>tub(?:ule|ular)s?(?:\s*+(?:formation|differentiation))?|acinar/tubular differentiation"
+    r"|glandular\s*+(?:\([^)]*\)\s*+)?(?:/\s*+tubular\s*+)?differentiation|(?:tumou?r\s++)?differentiation"
+    r"|(?:tumou?r\s++)?necrosis"
+    r"|nucle(?:i|ar)(?:\s*+(?:pleomorphism|grade|score))?|pleomorphism|mitos[ie]s|mitotic\s*+(?:rate|count"
     r"|score|activity))"
-    r"\s*(?:score)?\s*[:=]?\s*(?P<score>[0-3])(?:\s*/\s*3)?(?=\s*(?:[,;.)/+]|and|$))",
+    r"\s*+(?:score)?\s*+[:=]?\s*+(?P<score>[0-3])(?:\s*+/\s*+3)?(?=\s*+(?:[,;.)/+]|and|$))",
     re.IGNORECASE,
 )
 _DIFFERENTIATED = re.compile(
     r"\b(?P<words>(?:well|moderately|poorly)(?:[\s-]+(?:to|and)[\s-]+(?:moderately"
     r"|poorly))?[\s-]+differentiated|(?:well|moderate"
-    r"|poor)\s+differentiation)\b(?P<after>[\s,(:]*(?:\w+[\s-]+){0,3}\w*)",
+    r"|poor)\s++differentiation)\b(?P<after>[\s,(:]*(?:\w+[\s-]+){0,3}\w*)",
     re.IGNORECASE,
 )
 _NAMES_OF_ENTITIES = re.compile(
@@ -100,7 +100,7 @@ _UNGRADED = re.compile(
     re.IGNORECASE,
 )
 _UNGRADABLE = re.compile(
-    r"\bgrad(?:e|ing)\s*:?\s*(?:cannot|could not) be (?:assessed|determined|assigned|given)\b", re.IGNORECASE
+    r"\bgrad(?:e|ing)\s*+:?\s*+(?:cannot|could not) be (?:assessed|determined|assigned|given)\b", re.IGNORECASE
 )
 
 
@@ -165,7 +165,7 @@ def _gleason(clause: Clause) -> Iterator[SlideFact]:
         total = match["sum"] or match["sum2"] or match["sum3"]
         if total is not None and int(first) + int(second) != int(total):
             continue  # the end of "3+2+1=6"
-        if match["a"] is None and re.search(r"\+\s*$", clause.rest[: match.start()]):
+        if match["a"] is None and re.search(r"\+\s*+$", clause.rest[: match.start()]):
             continue
         score = int(first) + int(second)
         fact = _fact("gleason_score", "present", clause, match).detailed(grade=f"{first}+{second}={score}")
@@ -244,13 +244,13 @@ def _graded(match: re.Match[str], clause: Clause) -> SlideFact:
 def _of_label(clause: Clause) -> Iterator[SlideFact]:
     """Grades whose label is cut off: "Histologic grade: 2"."""
     match = re.match(
-        r"\s*(?:G\s?)?(?P<grade>[0-4](?:\s*[-–]\s*[1-4])?|IV|I{1,3}|low|high|intermediate|X|not applicable"
-        r"|not graded|cannot be (?:assessed|determined))(?![\w+]|\.\d)(?:\s*(?:of|/|out of)\s*[1-5])?",
+        r"\s*+(?:G\s?)?(?P<grade>[0-4](?:\s*+[-–]\s*+[1-4])?|IV|I{1,3}|low|high|intermediate|X|not applicable"
+        r"|not graded|cannot be (?:assessed|determined))(?![\w+]|\.\d)(?:\s*+(?:of|/|out of)\s*+[1-5])?",
         clause.rest,
         re.IGNORECASE,
     )
     worded = re.match(
-        r"\s*(?P<words>well|moderate(?:ly)?|poor(?:ly)?)\b(?![\s-]*(?:to|differ))", clause.rest, re.IGNORECASE
+        r"\s*+(?P<words>well|moderate(?:ly)?|poor(?:ly)?)\b(?![\s-]*(?:to|differ))", clause.rest, re.IGNORECASE
     )
     if match is None and worded is not None and "differentiation" in clause.label.lower():
         words = worded["words"].lower().removesuffix("ly")

@@ -10,17 +10,17 @@ from voxtile_pathology.reports.fact import Attributes, Polarity, SlideFact
 from voxtile_pathology.reports.text.clauses import Clause
 
 _REGRESSION = re.compile(
-    r"\b(?P<system>(?:modified\s+)?(?:Mandard|Dworak|Becker|Ryan|Rodel|R[oö]del|AJCC|CAP|NAR|Chevallier"
-    r"|Sataloff|Miller[\s-]Payne|Evans)(?:'s)?|TRG)\s*(?:scheme"
-    r"|system)?\s*[,(]?\s*(?:tumou?r\s+)?(?:regression\s+)?(?:grade|score|TRG"
-    r"|response)?\s*[:=]?\s*(?P<grade>[0-5][ab]?|I{1,3}[ab]?|IV)\b"
-    r"|\b(?:tumou?r\s+)?(?:regression|(?:treatment|therapy|therapeutic)\s+response)\s*(?:grade"
-    r"|score)\s*(?:\((?P<by>[^)]{1,40})\))?\s*[:=,]?\s*(?P<grade2>[0-5][ab]?|I{1,3}|IV)\b",
+    r"\b(?P<system>(?:modified\s++)?(?:Mandard|Dworak|Becker|Ryan|Rodel|R[oö]del|AJCC|CAP|NAR|Chevallier"
+    r"|Sataloff|Miller[\s-]Payne|Evans)(?:'s)?|TRG)\s*+(?:scheme"
+    r"|system)?\s*+[,(]?\s*+(?:tumou?r\s++)?(?:regression\s++)?(?:grade|score|TRG"
+    r"|response)?\s*+[:=]?\s*+(?P<grade>[0-5][ab]?|I{1,3}[ab]?|IV)\b"
+    r"|\b(?:tumou?r\s++)?(?:regression|(?:treatment|therapy|therapeutic)\s++response)\s*+(?:grade"
+    r"|score)\s*+(?:\((?P<by>[^)]{1,40})\))?\s*+[:=,]?\s*+(?P<grade2>[0-5][ab]?|I{1,3}|IV)\b",
     re.IGNORECASE,
 )
 _BURDEN = re.compile(
-    r"\b(?:RCB|residual cancer burden)(?:\s*(?:class|category|index|score))?\s*[-:=]?\s*(?P<grade>0"
-    r"|I{1,3}|[1-3])\b(?:\s*\(?(?:RCB)?\s*(?:index|score)?\s*[:=]?\s*(?P<index>\d\.\d+)\)?)?",
+    r"\b(?:RCB|residual cancer burden)(?:\s*+(?:class|category|index|score))?\s*+[-:=]?\s*+(?P<grade>0"
+    r"|I{1,3}|[1-3])\b(?:\s*+\(?(?:RCB)?\s*+(?:index|score)?\s*+[:=]?\s*+(?P<index>\d\.\d+)\)?)?",
     re.IGNORECASE,
 )
 # Without one of these there is no response; the patterns cost more.
@@ -33,27 +33,27 @@ _GATE = re.compile(
 _LIVER = re.compile(
     r"\bMETAVIR\b[^.;\d]{0,25}?A\s?(?P<activity>[0-3])[\s,/;+-]{0,3}F\s?(?P<fibrosis>[0-4])"
     r"|\b(?:METAVIR|Batts[\s-]Ludwig|Scheuer|Brunt|Kleiner|NASH[\s-]CRN)\b[^.;\d]{0,25}?(?:F|stage)\s?(?P<f2>[0-4])"
-    r"|\b(?:modified\s+)?Ishak\b[^.;\d]{0,25}?(?P<f3>[0-6])(?:\s*/\s*6|\s+of\s+6)?\b",
+    r"|\b(?:modified\s++)?Ishak\b[^.;\d]{0,25}?(?P<f3>[0-6])(?:\s*+/\s*+6|\s++of\s++6)?\b",
     re.IGNORECASE,
 )
-_FIELDS = r"(?:HPFs?|high[\s-]power(?:ed)? fields?|mm\s?[2²]|sq(?:uare)?\.?\s*mm|square millimet(?:er|re)s?)"
+_FIELDS = r"(?:HPFs?|high[\s-]power(?:ed)? fields?|mm\s?[2²]|sq(?:uare)?\.?\s*+mm|square millimet(?:er|re)s?)"
 _MITOSES = re.compile(
-    rf"\b(?:mitotic\s+(?:count|rate|index|activity|figures?|activity index)|mitos[ie]s"
-    rf"|mitotic)\s*(?:\([^)]*\))?\s*(?:[:=,]|is|are|of|was|were|number|count"
-    rf"|amounts? to)*\s*(?:approximately|about|up to|ca\.?"
-    rf"|~)?\s*(?P<sign>[<>≤≥])?\s*(?P<count>\d+(?:\.\d+)?)(?:\s*[-–]\s*\d+)?\s*(?:mitos[ie]s"
-    rf"|mitotic figures|figures)?\s*(?:/|per|in|x)\s*(?P<per>\d+(?:\.\d+)?)?\s*(?P<unit>{_FIELDS})"
-    rf"|(?P<sign2>[<>≤≥])?\s*\b(?P<count2>\d+(?:\.\d+)?)(?:\s*[-–]\s*\d+)?\s*(?:mitos[ie]s"
-    rf"|mitotic figures|MF)\s*(?:/|per|in)\s*(?P<per2>\d+(?:\.\d+)?)?\s*(?P<unit2>{_FIELDS})",
+    rf"\b(?:mitotic\s++(?:count|rate|index|activity|figures?|activity index)|mitos[ie]s"
+    rf"|mitotic)\s*+(?:\([^)]*\))?\s*+(?:[:=,]|is|are|of|was|were|number|count"
+    rf"|amounts? to)*\s*+(?:approximately|about|up to|ca\.?"
+    rf"|~)?\s*+(?P<sign>[<>≤≥])?\s*+(?P<count>\d+(?:\.\d+)?)(?:\s*+[-–]\s*+\d+)?\s*+(?:mitos[ie]s"
+    rf"|mitotic figures|figures)?\s*+(?:/|per|in|x)\s*+(?P<per>\d+(?:\.\d+)?)?\s*+(?P<unit>{_FIELDS})"
+    rf"|(?P<sign2>[<>≤≥])?\s*+\b(?P<count2>\d+(?:\.\d+)?)(?:\s*+[-–]\s*+\d+)?\s*+(?:mitos[ie]s"
+    rf"|mitotic figures|MF)\s*+(?:/|per|in)\s*+(?P<per2>\d+(?:\.\d+)?)?\s*+(?P<unit2>{_FIELDS})",
     re.IGNORECASE,
 )
 _COUNT_LABEL = re.compile(
-    r"^\s*(?P<sign>[<>≤≥])?\s*(?P<count>\d+(?:\.\d+)?)\s*(?:mitos[ie]s)?\s*(?:/|per"
-    r"|in)?\s*(?P<per>\d+(?:\.\d+)?)?\s*(?P<unit>" + _FIELDS + r")?",
+    r"^\s*+(?P<sign>[<>≤≥])?\s*+(?P<count>\d+(?:\.\d+)?)\s*+(?:mitos[ie]s)?\s*+(?:/|per"
+    r"|in)?\s*+(?P<per>\d+(?:\.\d+)?)?\s*+(?P<unit>" + _FIELDS + r")?",
     re.IGNORECASE,
 )
 _WORDED = re.compile(
-    r"\bmitotic\s+(?:count|rate|index)\s*(?:is|:)?\s*(?P<level>low|high|brisk|moderate)\b", re.IGNORECASE
+    r"\bmitotic\s++(?:count|rate|index)\s*+(?:is|:)?\s*+(?P<level>low|high|brisk|moderate)\b", re.IGNORECASE
 )
 
 

@@ -39,14 +39,14 @@ _OXFORD = {
 }
 _LUNG = {"a": "acute_cellular_rejection", "b": "airway_inflammation", "c": "bronchiolitis"}
 _HEART = re.compile(
-    r"\b(?:ISHLT\s*(?:\(?(?:19|20)\d\d\)?)?\s*(?:grade)?\s*[:=]?\s*(?P<grade>[0-3][AB]?R?)\b"
-    r"|(?:grade\s*)?(?P<grade2>[0-3]R)\b(?=\s*(?:$|[,;.()])))|\bp?AMR\s*[:=]?\s*(?P<amr>[0-3])\b",
+    r"\b(?:ISHLT\s*+(?:\(?(?:19|20)\d\d\)?)?\s*+(?:grade)?\s*+[:=]?\s*+(?P<grade>[0-3][AB]?R?)\b"
+    r"|(?:grade\s*+)?(?P<grade2>[0-3]R)\b(?=\s*+(?:$|[,;.()])))|\bp?AMR\s*+[:=]?\s*+(?P<amr>[0-3])\b",
     re.IGNORECASE,
 )
 _LIVER = re.compile(
-    r"\b(?:RAI|rejection\s+activity\s+index)\s*(?:score|of|is)?\s*[:=]?\s*(?P<score>\d)(?:\s*/\s*9)?\b", re.I
+    r"\b(?:RAI|rejection\s++activity\s++index)\s*+(?:score|of|is)?\s*+[:=]?\s*+(?P<score>\d)(?:\s*+/\s*+9)?\b", re.I
 )
-_SEPARATOR = r"(?:\s*[,;/+&]\s*|\s+and\s+|\s+)"
+_SEPARATOR = r"(?:\s*+[,;/+&]\s*+|\s++and\s++|\s++)"
 
 
 def _series(names: list[str], *, least: int) -> re.Pattern[str]:
@@ -54,7 +54,7 @@ def _series(names: list[str], *, least: int) -> re.Pattern[str]:
     name = "|".join(sorted(map(re.escape, names), key=len, reverse=True))
     one = rf"(?:{name})\s?[:=]?\s?[0-3](?![\d.%])"
     return re.compile(
-        rf"(?<![A-Za-z0-9-]){one}(?:{_SEPARATOR}{one}){{{least - 1},}}(?!\s*(?:mm|cm|%|/))", re.IGNORECASE
+        rf"(?<![A-Za-z0-9-]){one}(?:{_SEPARATOR}{one}){{{least - 1},}}(?!\s*+(?:mm|cm|%|/))", re.IGNORECASE
     )
 
 

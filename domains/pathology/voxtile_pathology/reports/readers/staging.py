@@ -27,33 +27,33 @@ _TOKEN = re.compile(
 )
 _GROUP = re.compile(
     r"(?P<system>(?:(?:AJCC|UICC|FIGO|Ann Arbor|Lugano|Masaoka(?:-Koga)?|pathologic(?:al)?|prognostic"
-    r"|anatomic|clinical|overall|tumou?r|final)\s+)*)"
+    r"|anatomic|clinical|overall|tumou?r|final)\s++)*)"
     r"(?<!fibrosis )(?<!olga )(?<!olgim )(?<!marsh )(?<!ishak )(?<!disease )(?<!maternal )(?<!fetal"
-    r" )\bstage(?:\s+group(?:ing)?)?(?:\s*\(?(?:FIGO|AJCC"
-    r"|UICC)[^):]{0,20}\)?)?\s*[:=]?\s*(?P<stage>0|IV[A-C]?\d?|I{1,3}[A-E]?\d?"
-    r"|[1-4][A-C]?\d?)\b(?!\s*(?:fibrosis|/|%))",
+    r" )\bstage(?:\s++group(?:ing)?)?(?:\s*+\(?(?:FIGO|AJCC"
+    r"|UICC)[^):]{0,20}\)?)?\s*+[:=]?\s*+(?P<stage>0|IV[A-C]?\d?|I{1,3}[A-E]?\d?"
+    r"|[1-4][A-C]?\d?)\b(?!\s*+(?:fibrosis|/|%))",
     re.IGNORECASE,
 )
 _FIGO = re.compile(
-    r"\bFIGO\s*(?:\(?20\d\d\)?\s*)?(?:stage)?\s*[:=]?\s*(?P<stage>IV[AB]?|I{1,3}[A-C]?\d?)\b", re.IGNORECASE
+    r"\bFIGO\s*+(?:\(?20\d\d\)?\s*+)?(?:stage)?\s*+[:=]?\s*+(?P<stage>IV[AB]?|I{1,3}[A-C]?\d?)\b", re.IGNORECASE
 )
-_DUKES = re.compile(r"\bDukes'?s?'?\s*(?:stage)?\s*[:=]?\s*(?P<stage>[A-D]\d?)\b", re.IGNORECASE)
+_DUKES = re.compile(r"\bDukes'?s?'?\s*+(?:stage)?\s*+[:=]?\s*+(?P<stage>[A-D]\d?)\b", re.IGNORECASE)
 _NAMED = re.compile(
-    r"\b(?P<system>Ann Arbor|Lugano|Masaoka(?:-Koga)?|Binet|Rai|Enneking|ISS)\s*(?:stage\s*)?[:=]?\s*(?P<stage>0|IV"
+    r"\b(?P<system>Ann Arbor|Lugano|Masaoka(?:-Koga)?|Binet|Rai|Enneking|ISS)\s*+(?:stage\s*+)?[:=]?\s*+(?P<stage>0|IV"
     r"|I{1,3}|[1-4])(?:[A-CES]{1,2})?\b",
     re.IGNORECASE,
 )
 _BRESLOW = re.compile(
-    r"\b(?:Breslow(?:'s)?(?:\s+(?:thickness|depth|index))?|(?:tumou?r|maximum|melanoma"
-    r"|invasive)\s+(?:tumou?r\s+)?thickness)\D{0,25}?(?P<mm>\d+(?:\.\d+)?)\s*mm\b",
+    r"\b(?:Breslow(?:'s)?(?:\s++(?:thickness|depth|index))?|(?:tumou?r|maximum|melanoma"
+    r"|invasive)\s++(?:tumou?r\s++)?thickness)\D{0,25}?(?P<mm>\d+(?:\.\d+)?)\s*+mm\b",
     re.IGNORECASE,
 )
 _DEPTH = re.compile(
     r"\b(?:depth of (?:invasion|stromal invasion)|DOI"
-    r"|invasion depth)\D{0,25}?(?P<value>\d+(?:\.\d+)?)\s*(?P<unit>mm|cm|%)",
+    r"|invasion depth)\D{0,25}?(?P<value>\d+(?:\.\d+)?)\s*+(?P<unit>mm|cm|%)",
     re.IGNORECASE,
 )
-_CLARK = re.compile(r"\bClark(?:'s)?(?:\s+level)?\s*[:=]?\s*(?P<stage>IV|V|I{1,3}|[1-5])\b", re.IGNORECASE)
+_CLARK = re.compile(r"\bClark(?:'s)?(?:\s++level)?\s*+[:=]?\s*+(?P<stage>IV|V|I{1,3}|[1-5])\b", re.IGNORECASE)
 _BESIDE = {"L": "lymphatic_invasion", "V": "venous_invasion", "P": "perineural_invasion", "R": "margin_involvement"}
 _BESIDE_POLARITY: dict[str, Polarity] = {"0": "absent", "1": "present", "2": "present", "X": "uncertain"}
 # Without one of these there is no stage; the patterns above cost more.
@@ -65,7 +65,8 @@ _GATE = re.compile(
 )
 _LABEL = re.compile(r"stage|FIGO|dukes|clark|breslow|thickness|depth|DOI", re.IGNORECASE)
 _LED = re.compile(
-    r"(?<!clinical )(?<!clinically )\b(?:stage|staged(?: as)?|category|classified as|TNM)\s*[:=]?\s*\(?$", re.IGNORECASE
+    r"(?<!clinical )(?<!clinically )\b(?:stage|staged(?: as)?|category|classified as|TNM)\s*+[:=]?\s*+\(?$",
+    re.IGNORECASE,
 )
 # "Fibrosis has progressed from stage 2 to stage 3": the stages are the fibrosis's.
 _OF_FIBROSIS = re.compile(

@@ -48,7 +48,7 @@ _PATTERNS = tuple(
     (
         status,
         re.compile(
-            rf"\s*(?:is|are|was|were)?\s*(?:(?:all|both|each|uniformly|consistently|likewise)\s+)?(?:{pattern})",
+            rf"(?:(?:is|are|was|were)\s*)?(?:(?:all|both|each|uniformly|consistently|likewise)\s+)?(?:{pattern})",
             re.IGNORECASE,
         ),
     )
@@ -58,4 +58,5 @@ _PATTERNS = tuple(
 
 def status_of(value: str) -> Status | None:
     """What a value begins by saying; None where it is no answer but a text."""
-    return next((status for status, pattern in _PATTERNS if pattern.match(value)), None)
+    said = value.lstrip()  # of what other readers took, spaces are left, thousands in a hostile text
+    return next((status for status, pattern in _PATTERNS if pattern.match(said)), None)

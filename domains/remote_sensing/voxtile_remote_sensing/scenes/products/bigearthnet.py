@@ -18,7 +18,7 @@ from voxtile_remote_sensing.scenes.protocol import Scene, SceneBand, SceneError,
 from voxtile_remote_sensing.scenes.raster import RasterPixels, read_header
 
 OPTICAL, RADAR = "sentinel-2-msi", "sentinel-1-sar"
-PATCH = re.compile(r"^S(?P<kind>2[AB]_MSIL2A|1[AB]_[A-Z]{2}_GRDH)\w*_(?P<stamp>\d{8}T\d{5,6})(?:_\w+)*$")
+PATCH = re.compile(r"^S(?P<kind>2[AB]_MSIL2A|1[AB]_[A-Z]{2}_GRDH)\w*_(?P<stamp>\d{8}T\d{5,6})(?:_\w+)?$")
 LABELS = "_labels_metadata.json"
 MAX_JSON = 1 << 20
 

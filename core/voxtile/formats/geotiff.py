@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,8 @@ from voxtile.formats.optional import require
 
 SUFFIX = ".tif"
 _TRANSFORM_NUMBERS = 6
+_WKT = re.compile(r"\s*\w+\s*\[")
+_READ = re.compile(r"\s*(?:[/\\{.~]|file:|dict:)|.*://", re.IGNORECASE | re.DOTALL)
 
 
 def write_geotiff(sample: StoredSample, out: Path) -> list[Path]:
@@ -40,8 +43,8 @@ def write_geotiff(sample: StoredSample, out: Path) -> list[Path]:
     profile = {"driver": "GTiff", "count": len(bands), "height": bands.shape[1], "width": bands.shape[2]}
     try:
         with rasterio.MemoryFile() as memory:
-            options = {"compress": "deflate", "crs": row["crs"], "transform": rasterio.Affine(*row["transform"])}
-            with memory.open(**profile, dtype=bands.dtype.name, **options) as file:
+            place = {"crs": checked_crs(row["crs"]), "transform": rasterio.Affine(*row["transform"])}
+            with memory.open(**profile, **place, dtype=bands.dtype.name, compress="deflate") as file:
                 file.write(bands)
                 file.scales, file.offsets = zip(*(channel_scaling(row, i) for i in range(len(bands))), strict=True)
                 for number, channel in enumerate((row.get("channels") or [])[: len(bands)], start=1):
@@ -52,6 +55,19 @@ def write_geotiff(sample: StoredSample, out: Path) -> list[Path]:
         raise CorpusError(f"the sample {row['uid']} cannot be a GeoTIFF: {error}; use --to png") from error
     write_atomically(out, content)
     return [out]
+
+
+def checked_crs(text: str) -> str:
+    """A coordinate reference system that a corpus or a file names, by a code, a name, as WKT or PROJ.
+
+    An address GDAL (`OSRSetFromUserInput`) asks, a path it reads.
+
+    Raises:
+        CorpusError: it is an address, a path, or JSON, which may hold one.
+    """
+    if _WKT.match(text) is None and _READ.match(text):
+        raise CorpusError(f"'{text[:60]}' is not a coordinate reference system; write e.g. EPSG:32632")
+    return text
 
 
 def _bands(sample: StoredSample) -> npt.NDArray[Any]:

@@ -17,6 +17,7 @@ import numpy.typing as npt
 from voxtile.corpus.source import StoredSample
 from voxtile.errors import ConfigError
 from voxtile.formats.display import BandPicture
+from voxtile.formats.geotiff import checked_crs
 from voxtile.formats.optional import require
 from voxtile.formats.pictures.picture import coloured, grid_of, limits_of, rgb_of
 from voxtile.formats.pictures.values import axes_of, channel_part
@@ -157,4 +158,4 @@ def _placed(meta: Mapping[str, Any]) -> tuple[Affine, str]:
     if not crs or not transform or "Z" in axes_of(meta):
         raise ConfigError("this sample has no coordinate reference system; it has no place on a map")
     found: Affine = require("rasterio", "remote-sensing").Affine(*transform)
-    return found, str(crs)
+    return found, checked_crs(str(crs))

@@ -24,7 +24,8 @@ from rasterio.crs import CRS
 from rasterio.errors import CRSError
 
 from voxtile.bounded_text import load_yaml
-from voxtile.errors import ConfigError
+from voxtile.errors import ConfigError, CorpusError
+from voxtile.formats.geotiff import checked_crs
 from voxtile_remote_sensing.bands.registry import COMMON_NAMES, Band, load_sensor
 from voxtile_remote_sensing.scenes.landsat_level import level_1_without_mtl
 from voxtile_remote_sensing.scenes.protocol import SceneError, SceneRef
@@ -253,8 +254,8 @@ def _crs(value: object, where: str) -> CRS | None:
     if value is None:
         return None
     try:
-        return CRS.from_user_input(value)
-    except CRSError as error:
+        return CRS.from_user_input(value if isinstance(value, int) else checked_crs(str(value)))
+    except (CRSError, CorpusError) as error:
         raise SceneError(f"{where}: '{value}' is not a coordinate reference system; write e.g. EPSG:32632") from error
 
 

@@ -8,9 +8,12 @@ import numpy as np
 import numpy.typing as npt
 import xarray as xr
 from affine import Affine
+from pyproj.exceptions import ProjError
 from rasterio.crs import CRS
 from rasterio.errors import CRSError
 
+from voxtile.errors import CorpusError
+from voxtile.formats.geotiff import checked_crs
 from voxtile_remote_sensing.scenes.protocol import Grid, SceneError
 
 # CF Conventions 1.11, sections 4.1, 4.2 and 5.6: standard names; and the names that are usual without them.
@@ -21,6 +24,7 @@ REGULAR = 1e-3  # of a pixel
 _METRES = {"m": 1.0, "metre": 1.0, "meter": 1.0, "metres": 1.0, "meters": 1.0, "1": 1.0} | dict.fromkeys(
     ("km", "kilometre", "kilometer", "kilometres", "kilometers"), 1e3
 )
+_CRS_ATTRIBUTES = {"crs", "crs_wkt", "spatial_ref"}  # that rioxarray hands to GDAL
 _RADIANS = ("rad", "radian", "radians")
 
 
@@ -120,8 +124,11 @@ def _step(values: npt.NDArray[np.float64], axis: str, where: str) -> float:
 
 def _crs(dataset: xr.Dataset, x: str, where: str) -> CRS | None:
     try:
+        for held in (dataset, *dataset.variables.values()):
+            for name in _CRS_ATTRIBUTES & held.attrs.keys():
+                checked_crs(str(held.attrs[name]))
         found = dataset.rio.crs
-    except (CRSError, ValueError, KeyError) as error:
+    except (CRSError, ProjError, CorpusError, ValueError, KeyError) as error:
         raise SceneError(f"{where}: its grid_mapping is not a coordinate reference system; mend it") from error
     if found is not None:
         return CRS.from_user_input(found)  # CRS(found) goes by PROJ4, which loses a satellite's sweep and datums

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
-from shapely import make_valid
+from shapely import GEOSException, make_valid
 from shapely.geometry.base import BaseGeometry
 
 from voxtile.bounded_text import load_json
@@ -91,12 +91,16 @@ def read_layer(
             f"(it has: {', '.join(columns) or 'none'})"
         )
     places = []
-    for row, geometry in zip(frame.to_dict("records"), frame.geometry, strict=True):
+    for number, (row, geometry) in enumerate(zip(frame.to_dict("records"), frame.geometry, strict=True), start=1):
         if geometry is None or geometry.is_empty:
             continue
+        try:
+            place = geometry if geometry.is_valid else make_valid(geometry)
+        except GEOSException as error:  # a coordinate that is no number among others
+            raise InputError(f"'{path}': the geometry of its feature {number} cannot be used; correct it") from error
         labels = _strings(row.get(chosen[0]), separator) if chosen[0] else ()
         texts = _strings(row.get(chosen[1]), None) if chosen[1] else ()
-        places.append(PlaceLabel(geometry if geometry.is_valid else make_valid(geometry), labels, texts))
+        places.append(PlaceLabel(place, labels, texts))
     if not places:
         raise InputError(f"'{path}' holds no place with a geometry")
     return Layer(tuple(places), tuple(sorted({label for place in places for label in place.labels})), chosen)

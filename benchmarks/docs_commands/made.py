@@ -1,7 +1,7 @@
 """Small inputs that no command of voxtile makes; run by the Python of the environment under test.
 
 made.py uid CORPUS | subject CORPUS | rows CORPUS | embedded CORPUS | xrays | chest | captioner | tokens | volumes |
-        timm | few CORPUS | exportable CORPUS | vision-model | photographs
+        timm | few CORPUS | exportable CORPUS | vision-model | photographs | shards
 """
 
 from __future__ import annotations
@@ -186,6 +186,29 @@ def volumes() -> None:
     entry = {"image": "case.nii.gz", "label": "case_seg.nii.gz", "fold": 0}
     listed = {"training": [entry], "modality": {"0": "CT"}, "labels": {"1": "liver"}}
     Path("volumes/dataset_0.json").write_text(json.dumps(listed), encoding="utf-8")
+
+
+def shards() -> None:
+    """A folder as img2dataset leaves it: a tar of pictures with their texts and what is known of them."""
+    import io
+    import tarfile
+
+    import numpy as np
+    from PIL import Image
+
+    Path("FOLDER").mkdir()
+    rng = np.random.default_rng(0)
+    with tarfile.open("FOLDER/00000.tar", "w") as file:
+        for number in range(8):
+            picture = io.BytesIO()
+            Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(picture, "JPEG")
+            text = f"picture {number}"
+            about = json.dumps({"caption": text, "key": f"{number:06}", "status": "success"})
+            for kind, data in (("jpg", picture.getvalue()), ("txt", text.encode()), ("json", about.encode())):
+                member = tarfile.TarInfo(f"{number:06}.{kind}")
+                member.size = len(data)
+                file.addfile(member, io.BytesIO(data))
+    Path("FOLDER/00000_stats.json").write_text('{"count": 8}', encoding="utf-8")
 
 
 def vision_model() -> None:

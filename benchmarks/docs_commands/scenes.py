@@ -228,6 +228,11 @@ DOCS = {
         given={"corpus": From(("docs/figure-archives.md", "Figures of articles"), "corpus")},
     ),
     ("docs/medical-sources.md", "DICOMweb"): Scene(),
+    ("docs/corpus.md", "What you have from other tools"): Scene(
+        given={"FOLDER": Shell("made shards")},
+        run_as={r"CORPUS$": "imported"},
+        spans=("voxtile import wds FOLDER CORPUS",),
+    ),
     ("docs/corpus.md", "Damage"): Scene(
         given={"corpus": CT_CORPUS},
         before={r"^voxtile verify": 'rm "$(ls corpus/tables/captions/*.parquet | head -n 1)"'},

@@ -21,6 +21,8 @@ from voxtile.corpus.identity import KeyMap, key_map_path
 from voxtile.corpus.parts import part_rows, part_table
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Row
+from voxtile.engine.commit import read_done
+from voxtile.engine.plan import TaskIdentity
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.engine.task import Item, Outcome
 from voxtile.errors import ConfigError, InputError
@@ -157,7 +159,31 @@ def facts_from_annotations(
     )
     summary = run_task(task, corpus, RunOptions(**run))
     _report(corpus, concepts)
+    outdated = Counter({c: n for c, n in _outdated(corpus, task).items() if c not in summary.otherwise})
+    if outdated:  # the engine tells of what the new outlines deny
+        listed = ", ".join(f"{concept} ({count})" for concept, count in sorted(outdated.items()))
+        note(
+            f"patches keep facts of outlines as they were before: {listed}; to have the new ones alone, "
+            f"take the stage's runs back (voxtile retract {corpus} --stage {task.name}) and run this command again"
+        )
     summary.raise_if_failed()
+
+
+def _outdated(corpus: Path, task: AnnotationFactTask) -> Counter[str]:
+    """Concept → patches of the slides whose earlier outlines said it, and whose outlines of today do not."""
+    identity = TaskIdentity.of(task)
+    said: dict[bool, set[tuple[str, str]]] = {True: set(), False: set()}
+    stems = {job.stem: identity.made(job) for job in read_done(corpus) if job.task == task.name}
+    if all(stems.values()):
+        return Counter()
+    opened = Corpus(corpus)
+    for part in opened.parts("facts"):
+        if part.stem in stems:
+            rows = part_table(part, ["uid", "concept"]).to_pylist()
+            said[stems[part.stem]].update((row["uid"], row["concept"]) for row in rows)
+    samples = opened.table("samples", columns=["uid", "source"]).to_pylist()
+    drawn = {row["uid"] for row in samples if row["source"] in task.files}
+    return Counter(concept for uid, concept in said[False] - said[True] if uid in drawn)
 
 
 def _files(corpus: Path, folder: Path, key_file: Path | None) -> dict[str, str]:

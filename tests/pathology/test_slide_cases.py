@@ -74,3 +74,8 @@ def test_slides_of_a_split_table_give_their_subject_the_split(slide_writer, slid
 def test_a_split_table_that_cannot_be_followed_is_refused(slide_writer, slide_texture, text, sentence):
     with pytest.raises(InputError, match=sentence):
         splits_of(slide_writer, slide_texture, text)
+
+
+def test_a_subject_of_the_table_is_no_file(slide_writer, slide_texture):
+    found = splits_of(slide_writer, slide_texture, "subject,split\nb,train\nTCGA-AA-0001-DX1,test\n")
+    assert found == {"TCGA-AA-0001": "val", "b": "train"}  # by --split-fractions, and not that of a slide's name

@@ -14,8 +14,9 @@ import pyarrow.compute as pc
 from voxtile.console import note
 from voxtile.corpus.header import CORPUS_FILE
 from voxtile.corpus.packing.exchange import Exchange, begin_exchange, finish_exchange
+from voxtile.corpus.packing.reading import locate
 from voxtile.corpus.parts import part_paths, part_table, read_parts, table_schema
-from voxtile.corpus.records import Hashes, Row
+from voxtile.corpus.records import Hashes, Row, recorded_files, require_as_written
 from voxtile.corpus.storage import storage_errors, sync, temporary_path
 from voxtile.corpus.writer import write_part
 from voxtile.engine.commit import read_done, remove_leftovers
@@ -64,19 +65,22 @@ def replace_reports(root: Path, items: Iterable[Item], *, dry_run: bool = False)
     """
     if not (root / CORPUS_FILE).exists():
         return
-    found = _outdated(root, items)
-    if not found.ids:
-        return
-    _refuse_left_behind(root, found)
-    if not dry_run:
+    if dry_run:
+        found = _outdated(root, items)
+        _refuse_left_behind(root, found)
+    else:
         with storage_errors(root), corpus_lock(root):
             remove_leftovers(root)
-            _replace(root, found)
-    what = "would be" if dry_run else "are"
-    note(
-        f"report texts of {len(found.texts)} samples {what} replaced by those of the table; views, captions and "
-        "figures that were made of the old ones stay: make them again"
-    )
+            found = _outdated(root, items)
+            _refuse_left_behind(root, found)
+            if found.ids:
+                _replace(root, found)
+    if found.ids:
+        what = "would be" if dry_run else "are"
+        note(
+            f"report texts of {len(found.texts)} samples {what} replaced by those of the table; views, captions and "
+            "figures that were made of the old ones stay: make them again"
+        )
 
 
 def _outdated(root: Path, items: Iterable[Item]) -> Outdated:
@@ -115,7 +119,7 @@ def _refuse_left_behind(root: Path, found: Outdated) -> None:
         job.task
         for job in read_done(root)
         for item in job.items
-        if job.task in _READ_STUDIES or _part_read(item.source) in stems
+        if stems and (job.task in _READ_STUDIES or _part_read(item.source) in stems)
     }
     ids = pa.array(sorted(found.ids), pa.string())
     for table, column in _ABOUT:
@@ -141,10 +145,11 @@ def _part_read(source: str) -> str | None:
 def _replace(root: Path, found: Outdated) -> None:
     """Each part is written again, as a file under its name, which goes before the same part in a packed file."""
     started = time.monotonic()
-    left = dict(found.texts)
+    left, recorded = dict(found.texts), recorded_files(root)
     with exchange_drafts() as ready:
         files: Hashes = {}
         for part in found.parts:
+            require_as_written(root, locate(part).path.relative_to(root).as_posix(), recorded, "replaced")
             rows: list[Row] = []
             for row in part_table(part).to_pylist():
                 if row["caption_id"] not in found.ids:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal, TypeAlias
 
 from voxtile.corpus.splits import SPLIT_NAMES, parse_fractions, split_of
 from voxtile.errors import InputError
@@ -13,6 +14,7 @@ from voxtile_datasets.intake.deidentify import Names
 SPLITS = ("train", "val", "test")
 _FILES = ("slide", "slide_id", "file", "filename", "file_name", "path")
 _NAMES = (*_FILES, "subject", "patient_id", "patient", "subject_id", "case", "case_id")
+Form: TypeAlias = Literal["subject", "file", "splits"]
 _TRUE, _FALSE = {"true", "1", "1.0"}, {"false", "0", "0.0"}
 
 
@@ -41,7 +43,7 @@ class Splits:
     def __init__(self, names: Names, fractions: str, path: Path | None) -> None:
         self._names = names
         self._fractions = parse_fractions(fractions)
-        rows, self._is_by_column = _read(path) if path else ([], False)
+        rows, self._form = _read(path) if path else ([], "subject")
         self._given = {row.name: row.split for row in rows}
         self._rows = {row.name: row.row for row in rows}
         self._path = path
@@ -58,7 +60,7 @@ class Splits:
         Raises:
             InputError: the table puts files of the subject in two splits.
         """
-        if not self._rows:
+        if self._form == "subject":
             return
         from voxtile.stages.ingest.table import file_key  # late: most conversions read no table
 
@@ -95,7 +97,7 @@ class Splits:
         lacking = len(self._asked - self._given.keys())
         if self._path is None or not (rows or lacking):
             return None
-        if self._is_by_column and len(rows) == len(self._rows):
+        if self._form == "splits" and len(rows) == len(self._rows):
             raise InputError(
                 f"no cell of '{self._path}' under train, val and test names a subject or file; give a table of names, "
                 "or with the columns subject and split"
@@ -148,8 +150,8 @@ def splits_by_column(path: Path, columns: Sequence[tuple[str, Sequence[str | Non
     return list(found.values())
 
 
-def _read(path: Path) -> tuple[list[NamedSplit], bool]:
-    """A subject and its split a row; and whether the table has a column a split instead."""
+def _read(path: Path) -> tuple[list[NamedSplit], Form]:
+    """What the table names, and whether it does so by subjects, by files, or by a column a split (either)."""
     from voxtile_datasets.intake.reports_file import SUBJECT_COLUMNS, text_column
     from voxtile_datasets.intake.tables import read_table
 
@@ -157,8 +159,11 @@ def _read(path: Path) -> tuple[list[NamedSplit], bool]:
     texts = [["" if cell is None else str(cell) for cell in column.to_pylist()] for column in table.columns]
     listed = splits_by_column(path, list(zip(table.column_names, texts, strict=True)))
     if listed is not None:
-        return listed, True
-    subjects, splits = text_column(table, (*SUBJECT_COLUMNS, *_FILES), path), text_column(table, ("split",), path)
+        return listed, "splits"
+    known = {name.strip().lower() for name in table.column_names}
+    form: Form = "subject" if known & {name.lower() for name in SUBJECT_COLUMNS} or not known & set(_FILES) else "file"
+    subjects = text_column(table, SUBJECT_COLUMNS if form == "subject" else _FILES, path)
+    splits = text_column(table, ("split",), path)
     found: dict[str, NamedSplit] = {}
     for row, (subject, split) in enumerate(zip(subjects, splits, strict=True), start=1):
         if split not in SPLITS:
@@ -168,4 +173,4 @@ def _read(path: Path) -> tuple[list[NamedSplit], bool]:
             raise InputError(
                 f"'{path}' puts the subject of row {row} in two splits ({first.split} and {split}); keep one"
             )
-    return list(found.values()), False
+    return list(found.values()), form

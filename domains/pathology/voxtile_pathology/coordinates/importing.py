@@ -215,7 +215,9 @@ def import_features(
     slides = _slides(opened, corpus, key_file, known)
     files = _files(source, slides, corpus)
     width = width or _first_width(files.values(), options)
-    used = frozenset(row["source"] for row in opened.ledger().to_pylist() if row["status"] == "used")
+    ledger = opened.ledger()
+    own = pc.and_(pc.starts_with(ledger["source"], f"features:{model}/"), pc.equal(ledger["status"], "used"))
+    used = frozenset(ledger.filter(own)["source"].to_pylist())
     task = FeatureTask(files, {name: slides[name] for name in files}, model, coords, width, used)
     run_task(task, corpus, options).raise_if_failed()
 

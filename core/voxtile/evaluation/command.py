@@ -58,7 +58,8 @@ def evaluate(
 
     Args:
         model: a checkpoint, open_clip:NAME[/PRETRAINED], hf:ID (CLIP or SigLIP), hub:NAME[/FILE] (docs/models.md), a
-            folder of one of these, or class:package.module.Class[:ARGUMENT], a class of your own.
+            folder of one of these, stored:NAME, vectors that the corpus has, or class:package.module.Class[:ARGUMENT],
+            a class of your own.
         tasks: names such as medical/ct-findings, or paths of task files.
         corpus: folder of the corpus.
         out: folder of the report; made if it does not exist.
@@ -149,10 +150,14 @@ def _evaluated(
     from voxtile.evaluation.results import prepare_folder
     from voxtile.evaluation.run import evaluate_model
     from voxtile.inference.load import load_model
+    from voxtile.inference.stored import StoredModel
 
     prepare_folder(out)
     opened = Corpus(corpus)
     models = [load_model(spec, trust_package) for spec in specs]
+    for loaded in models:
+        if isinstance(loaded, StoredModel):
+            loaded.use(corpus)
     called = [loaded.name for loaded in models]
     for loaded, name in zip(models, named_apart(called, specs), strict=True):
         if loaded.name != name:

@@ -12,9 +12,10 @@ from voxtile.errors import ConfigError
 from voxtile.inference.custom import custom_model
 from voxtile.inference.encoder_model import EncoderModel, best_device
 from voxtile.inference.huggingface_pair import CONFIG, huggingface_pair
-from voxtile.inference.names import CUSTOM, EIGHT_BITS, HUB, HUGGING_FACE, OPEN_CLIP, check_model_name
+from voxtile.inference.names import CUSTOM, EIGHT_BITS, HUB, HUGGING_FACE, OPEN_CLIP, STORED, check_model_name
 from voxtile.inference.open_clip_pair import open_clip_pair
 from voxtile.inference.published.load import published_model
+from voxtile.inference.stored import StoredModel
 from voxtile.models.protocol import EvaluationModel
 from voxtile.models.tuning import merge_lora
 from voxtile.trusted_packages import checked_packages
@@ -46,6 +47,8 @@ def load_model(spec: str, trust_packages: Sequence[str] = ()) -> EvaluationModel
         return huggingface_pair(spec.removeprefix(HUGGING_FACE), device=best_device())
     elif spec.startswith(HUB):
         return published_model(spec.removeprefix(HUB), best_device())
+    elif spec.startswith(STORED):
+        return StoredModel(spec.removeprefix(STORED))
     elif spec.startswith(CUSTOM):
         return custom_model(spec.removeprefix(CUSTOM), best_device())
     elif Path(spec.removesuffix(EIGHT_BITS)).is_dir():

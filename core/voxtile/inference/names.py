@@ -8,6 +8,8 @@ from voxtile.errors import ConfigError
 from voxtile.models.hub.names import SCHEMAS, refuse_unknown_open_clip
 
 OPEN_CLIP, HUGGING_FACE, HUB, CUSTOM = "open_clip:", "hf:", "hub:", "class:"
+STORED = "stored:"
+"""Beginning of the name of vectors that the corpus has, `voxtile.inference.stored`."""
 EIGHT_BITS = ":int8"
 """End of the name of an ONNX export's folder: its graphs with 8-bit matrices."""
 
@@ -25,12 +27,13 @@ def check_model_name(spec: str) -> None:
     if spec.startswith(OPEN_CLIP):
         name = spec.removeprefix(OPEN_CLIP)
         refuse_unknown_open_clip(name if name.startswith(SCHEMAS) else name.partition("/")[0])
-    elif spec.startswith((HUGGING_FACE, HUB, CUSTOM)) or Path(spec.removesuffix(EIGHT_BITS)).is_dir():
+    elif spec.startswith((HUGGING_FACE, HUB, CUSTOM, STORED)) or Path(spec.removesuffix(EIGHT_BITS)).is_dir():
         return
     elif not Path(spec).exists() and ":" in spec:
         raise ConfigError(
             f"'{spec}' is no model; give the path of a checkpoint or a folder, {OPEN_CLIP}NAME[/PRETRAINED], "
-            f"{HUGGING_FACE}ID, {HUB}NAME[/FILE] or {CUSTOM}package.module.Class[:ARGUMENT]"
+            f"{HUGGING_FACE}ID, {HUB}NAME[/FILE], {STORED}NAME of vectors of the corpus, or "
+            f"{CUSTOM}package.module.Class[:ARGUMENT]"
         )
     else:
         from voxtile.training.named_inputs import require_checkpoint  # late: it reads corpora by name too

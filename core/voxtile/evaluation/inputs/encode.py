@@ -70,6 +70,14 @@ class DatedModel(Protocol):
         """As `StudyModel.encode_studies`, with the days [S] since the latest sample of the study, NaN if unknown."""
 
 
+@runtime_checkable
+class StoredVectors(Protocol):
+    """A model whose vectors are there already, by sample."""
+
+    def vectors_of(self, uids: Sequence[str]) -> Tensor:
+        """[S, D] vectors of samples."""
+
+
 @dataclass(frozen=True)
 class Encoded:
     """What is known of the units of one split.
@@ -212,6 +220,8 @@ def encode_batches(
         with torch.inference_mode():  # not over a yield, where it would hold for whoever reads
             if studies and isinstance(model, StudyModel):
                 vectors = model.encode_vectors(images)
+            elif isinstance(model, StoredVectors):
+                embedded = model.vectors_of(batch).double().numpy()
             elif model is not None:
                 embedded, logits = _encode(model, images)
                 facts = None if logits is None else _probabilities(logits)

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import pytest
+from PIL import Image
 
 from voxtile.cli import main as cli
 from voxtile.console import output
@@ -50,8 +51,9 @@ def test_a_full_disk_behind_standard_error_leaves_the_status(tmp_path):
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="needs /dev/full")
 @pytest.mark.parametrize("at_once", ["", "1"])
 def test_a_full_disk_behind_the_answer_is_not_the_corpuss_fault(tmp_path, at_once):
-    assert shell("voxtile phantom sentinel2 scenes --n 1", tmp_path)[0] == 0
-    status, said = shell("voxtile convert geotiff scenes corpus >/dev/full", tmp_path, PYTHONUNBUFFERED=at_once)
+    (tmp_path / "pictures").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "pictures" / "one.png")
+    status, said = shell("voxtile convert image pictures corpus >/dev/full", tmp_path, PYTHONUNBUFFERED=at_once)
     assert status == 2
     error = said.splitlines()[-1]
     assert error.startswith("voxtile: error: standard output cannot be written to")

@@ -234,9 +234,9 @@ def test_variants_are_different_texts(corpus):
 def test_more_variants_later_add_what_is_new_of_them(corpus, tmp_path):
     """`voxtile verify` refused the corpus: captions that both runs had worded were stored twice, under one id."""
     at_once = shutil.copytree(corpus, tmp_path / "at once")
-    caption_corpus(corpus)
-    caption_corpus(corpus, variants=3)
-    caption_corpus(at_once, variants=3)
+    caption_corpus(corpus, engine="inline")
+    caption_corpus(corpus, variants=3, engine="inline")
+    caption_corpus(at_once, variants=3, engine="inline")
     for table, key in (("captions", "caption_id"), ("facts", "attributes")):
         found, wanted = (Corpus(root).table(table).to_pylist() for root in (corpus, at_once))
         stored = [json.dumps(row, sort_keys=True, default=str) for row in found]

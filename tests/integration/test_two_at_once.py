@@ -246,11 +246,12 @@ def test_runs_of_one_name_that_start_at_once_have_folders_of_their_own(tmp_path,
 
 def test_a_run_that_fails_before_it_writes_leaves_the_number_to_the_next(tmp_path):
     code = (
-        "import sys; from pathlib import Path; from voxtile.training.run_folder import RunLogger\n"
-        "logger = RunLogger('.', name=sys.argv[1]); assert logger.version == 0\n"
-        "if sys.argv[1] == 'used': Path(logger.log_dir, 'config.yaml').touch()"
+        "from voxtile.lazy_packages import defer_packages; defer_packages()\n"
+        "from pathlib import Path; from voxtile.training.run_folder import RunLogger\n"
+        "failed, used = RunLogger('.', name='failed'), RunLogger('.', name='used')\n"
+        "assert failed.version == used.version == 0 and Path(failed.log_dir).is_dir()\n"
+        "Path(used.log_dir, 'config.yaml').touch()"
     )
-    for name in ("failed", "used"):
-        subprocess.run([sys.executable, "-P", "-c", code, name], cwd=tmp_path, check=True)
+    subprocess.run([sys.executable, "-P", "-c", code], cwd=tmp_path, check=True)
     assert not list((tmp_path / "failed").iterdir())
     assert (tmp_path / "used" / "version_0" / "config.yaml").exists()

@@ -47,7 +47,7 @@ def check_named_inputs(settings: Mapping[str, Any]) -> None:
             raise ConfigError("data.corpus must be the folder of a corpus, not ''")
         if isinstance(folder, str) and _is_plain(folder) and parse_address(folder) is None:
             check_corpus(Path(folder))
-            if folder == corpus:
+            if folder == corpus and isinstance(data, Mapping):
                 _check_view(Path(folder) / "views", data)
     checkpoint = settings.get("ckpt_path")
     if isinstance(checkpoint, str) and _is_plain(checkpoint) and checkpoint != _ANEW:

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
+from hypothesis.internal.conjecture import providers
 from nursery import Nursery
 
 from voxtile.lazy_packages import defer_packages
@@ -31,6 +32,15 @@ for _threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS"):
 settings.register_profile("suite", max_examples=25, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("fuzz", max_examples=100, derandomize=False, print_blob=True)
 settings.load_profile("suite")
+_constants_seen = providers._get_local_constants
+
+
+def _constants_drawn() -> providers.Constants:
+    """Numbers and texts of our modules are drawn, too, but not in the suite: it would hang on what is imported."""
+    return providers._local_constants if settings.default.derandomize else _constants_seen()
+
+
+providers._get_local_constants = _constants_drawn
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -84,3 +84,19 @@ def test_a_model_of_pictures_sees_tiles_of_one_scene_alike(converted):
     for source in empty:
         shown = preset(source, None).numpy()
         assert (shown == 0).mean() > 0.2
+
+
+def test_of_very_many_bands_those_of_pictures_are_noted(tmp_path, make_raster):
+    """A row of each tile has the numbers: 242 bands of EnMAP's radiance would be four kilobytes."""
+    values = RNG.integers(1, 999, (40, 30, 30)).astype(np.int16)
+    make_raster(tmp_path / "in/cube.img", values, driver="ENVI")
+    header = (tmp_path / "in/cube.hdr").read_text()
+    lengths = ", ".join(str(400 + 40 * n) for n in range(40))
+    more = f"wavelength = {{{lengths}}}\nwavelength units = nm\n"
+    (tmp_path / "in/cube.hdr").write_text(header[: header.index("band names")] + more)
+    convert_geotiff(tmp_path / "in", tmp_path / "c", size="30px", split_by="none", workers=1, engine="inline")
+    (row,) = Corpus(tmp_path / "c").table("samples").to_pylist()
+    noted = json.loads(row["attributes"])["stretch"]
+    shown = {channel for picture in band_pictures(row)[:4] for channel in picture.channels}
+    assert {n for n, ends in enumerate(noted) if ends} == shown | {0}
+    assert len(band_pictures(row)[0].limits) == 3

@@ -46,7 +46,7 @@ def band_pictures(row: Mapping[str, Any]) -> list[BandPicture]:
     channels = row.get("channels") or []
     if not channels or not all(channel.get("name") for channel in channels):
         return []
-    found = _by_common_name(channels)
+    found = by_common_name(channels)
     is_reflectance = all((channel.get("unit") or row.get("units")) == _REFLECTANCE for channel in channels)
     is_photograph = row.get("dtype") == "uint8" and all(
         (channel.get("scale"), channel.get("offset")) in ((1, 0), (None, None)) for channel in channels
@@ -78,7 +78,7 @@ def _of_scene(row: Mapping[str, Any], channels: Sequence[int]) -> tuple[tuple[fl
     return tuple(ends for ends in limits if ends) if all(limits) else ()
 
 
-def _by_common_name(channels: list[Mapping[str, Any]]) -> dict[str, int]:
+def by_common_name(channels: Sequence[Mapping[str, Any]]) -> dict[str, int]:
     """Position of the channel of each common name: by its own name, else the one nearest to the middle of the range."""
     own = {str(channel["name"]).lower(): n for n, channel in enumerate(channels)}
     found = {name: own[name] for name in _RANGES if name in own}

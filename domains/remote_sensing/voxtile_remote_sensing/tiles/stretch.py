@@ -6,12 +6,13 @@ Each tile by its own percentiles would make dark water as bright as a roof, and 
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 import numpy as np
 import numpy.typing as npt
 from rasterio.windows import Window
 
+from voxtile_remote_sensing.bands.pictures import by_common_name
 from voxtile_remote_sensing.scenes.protocol import Grid, Scene, SceneBand, SceneError
 from voxtile_remote_sensing.tiles.quality import NODATA, QualityLayers
 
@@ -20,6 +21,7 @@ _WHOLE_PX = 512 * 512  # less is read whole
 _MOST_WINDOWS, _LEAST_WINDOWS, _WINDOW_PX = 8, 3, 48  # a side of the scene, and pixels of a side of each
 _DECODED_BYTES = 64 << 20  # of stored blocks that windows lie in
 _DIGITS = 6
+_MOST_NOTED = 24  # bands: of hyperspectral scenes those that a picture shows, for each tile's row has the numbers
 
 
 def scene_stretch(scene: Scene, bands: Sequence[SceneBand]) -> list[list[float] | None]:
@@ -30,13 +32,15 @@ def scene_stretch(scene: Scene, bands: Sequence[SceneBand]) -> list[list[float] 
         bands: of it.
 
     Returns:
-        [low, high] a band; None where the unit has a fixed scale (reflectance, 8 bits), where numbers are complex, and
-        where nothing was measured. The same from every strip of a scene: windows all over it are read, no tile.
+        [low, high] a band; None where the unit has a fixed scale (reflectance, 8 bits), where numbers are complex,
+        where nothing was measured, and for most of very many bands. The same from every strip of a scene: windows all
+        over it are read, no tile.
     """
     found: list[list[float] | None] = [None] * len(bands)
     places: dict[tuple[Grid, str], list[int]] = {}
+    shown = range(len(bands)) if len(bands) <= _MOST_NOTED else {0, *_in_pictures(bands)}
     for n, band in enumerate(bands):
-        if is_stretched(band):
+        if n in shown and is_stretched(band):
             places.setdefault((band.grid, band.dtype), []).append(n)
     for own in places.values():
         for n, values in zip(own, _sampled(scene, [bands[n] for n in own]), strict=True):
@@ -44,6 +48,10 @@ def scene_stretch(scene: Scene, bands: Sequence[SceneBand]) -> list[list[float] 
                 ends = np.percentile(values, SHARES) * bands[n].scale + bands[n].offset
                 found[n] = [float(f"{v:.{_DIGITS}g}") for v in sorted(ends.tolist())]
     return found
+
+
+def _in_pictures(bands: Sequence[SceneBand]) -> Iterable[int]:
+    return by_common_name([band.channel() for band in bands]).values()
 
 
 def is_stretched(band: SceneBand) -> bool:

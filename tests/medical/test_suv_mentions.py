@@ -318,3 +318,18 @@ def test_regions_that_a_finding_names_lie_in_the_outlines_of_that_name(phantom):
     # A PET blurs: 41 % of the maximum reaches over the lesion's edge.
     assert np.median(inside) > 0.6
     assert min(inside) > 0.3
+
+
+@pytest.mark.parametrize(
+    ("side", "centre", "is_refused"),
+    [
+        ("right", RIGHT, False),
+        ("right", LEFT, True),  # the right lobe of the liver lies to the right of the midline
+        ("left", (20, 25, 34), False),  # the left one reaches over it
+        ("left", (20, 25, 52), True),
+    ],
+)
+def test_a_lobe_of_the_liver_is_refused_where_it_cannot_be(side, centre, is_refused):
+    suv, _ = scene((centre, 4, 9.0))
+    found = found_for(f"Metastasis in the {side} hepatic lobe, SUVmax {peak(suv, centre):.1f} (image 21).", suv)
+    assert isinstance(found, Matched) != is_refused

@@ -17,7 +17,11 @@ LEAST_CONFIDENCE = 0.3
 _NEXT_SLICE, _UNNAMED, _NOT_SAID_MAX = 0.85, 0.85, 0.9
 _MIDLINE_MM = 15.0
 # Words for which left and right name a part of an organ, and not a side of the body.
-_NOT_BODY_SIDES = re.compile(r"\b(?:liver|hepatic|atri(?:um|al)|ventric\w+|thyroid|colon)\b", re.IGNORECASE)
+_NOT_BODY_SIDES = re.compile(r"\b(?:atri(?:um|al)|ventric\w+|thyroid|colon)\b", re.IGNORECASE)
+# The lobes of the liver part along Cantlie's line, from the gallbladder to the inferior vena cava: the right one lies
+# to the right of the midline, the left one crosses it, and ends before the middle of the body's right half.
+_LIVER = re.compile(r"\b(?:liver|hepatic)\b", re.IGNORECASE)
+_LEFT_LOBE_TO = 0.5
 _BODY_SUV = 0.15
 
 
@@ -118,7 +122,7 @@ def _judge(
 
 
 def _contradicts_side(mention: Mention, grown: Grown, suv: SuvVolume, pet: Mapping[str, Any]) -> bool:
-    """The region is clearly on the other side of the body's middle."""
+    """The region is clearly on the other side of the body's middle, or in the liver of where its lobes can part."""
     if mention.side is None or _NOT_BODY_SIDES.search(mention.phrase):
         return False
     z, y, x = grown.seed.index
@@ -127,10 +131,12 @@ def _contradicts_side(mention: Mention, grown: Grown, suv: SuvVolume, pet: Mappi
         return False
     affine = np.array(pet["affine"]).reshape(4, 4)
     middle_y, middle_x = (body.min(axis=0) + body.max(axis=0)) / 2
-    rightward = float(
-        affine[0, :3] @ (np.array([x, y, z]) - np.array([middle_x, middle_y, z]))
-    )  # RAS: x grows to the right
-    return rightward < -_MIDLINE_MM if mention.side == "right" else rightward > _MIDLINE_MM
+    offset = np.array([x - middle_x, y - middle_y, 0.0])
+    rightward = float(affine[0, :3] @ offset)  # RAS: x grows to the right
+    if mention.side == "right":
+        return rightward < -_MIDLINE_MM
+    half_mm = float(np.ptp(body @ affine[0, [1, 0]])) / 2
+    return rightward > (_LEFT_LOBE_TO * half_mm if _LIVER.search(mention.phrase) else _MIDLINE_MM)
 
 
 def _extent_mm(grown: Grown, spacing: Sequence[float]) -> float:

@@ -25,6 +25,7 @@ from voxtile_datasets.captions.checker.judging.judge import judge
 from voxtile_datasets.captions.checker.judging.neighbours import of_neighbours
 from voxtile_datasets.captions.checker.judging.restricted import of_what_is_denied
 from voxtile_datasets.captions.checker.judging.results import names_of_tests, with_margins_and_nodes, with_results
+from voxtile_datasets.captions.checker.judging.sides_compared import wrong_sides
 from voxtile_datasets.captions.checker.judging.substitutes import in_place_of_another
 from voxtile_datasets.captions.checker.judging.unseen import stories
 from voxtile_datasets.captions.checker.verdict import ORDER, Fault, Verdict, worst
@@ -89,7 +90,7 @@ def check(text: str, known: Known, vocabulary: Vocabulary) -> Verdict:
     faults = [in_place_of_another(fault, claims, facts) for fault in faults]
     faults = [fault for fault in faults if not _is_of_unnamed(fault, text, claims, facts)]
     if vocabulary.is_about_patients:
-        faults = of_what_is_denied(faults, text, claims, facts)
+        faults = [*of_what_is_denied(faults, text, claims, facts), *wrong_sides(text, claims, facts)]
     if vocabulary.natural:
         faults = stories(faults, text)
         faults = [of_neighbours(fault, text, claims, facts) for fault in faults]

@@ -115,6 +115,8 @@ def fact_of(row: Row, attributes: Row, vocabulary: Vocabulary) -> Fact:
         sides |= read.sides if not attributes.get("laterality") else frozenset()
         named |= read.places
         positions |= read.positions
+    if not named and row["concept"].endswith("_fracture"):  # a clavicle fracture is of the clavicle
+        named |= _place(row["concept"], vocabulary).places
     if isinstance(attributes.get("position"), str):
         positions.add(direction_of(attributes["position"]))
     return Fact(
@@ -213,7 +215,7 @@ def _counts(row: Row, held: Sequence[Leaf]) -> tuple[tuple[float, float], ...]:
     exact = [(float(v), float(v)) for v in found if isinstance(v, int | float) and not isinstance(v, bool)]
     exact += [(value, value) for leaf in held for dimension, value in measurements(leaf) if dimension == COUNT]
     words = [span for v in found if isinstance(v, str) for span in _amount(v)]
-    return (*dict.fromkeys(exact), *words)
+    return tuple(dict.fromkeys(exact)) or tuple(words)  # beside a count "multiple" says nothing
 
 
 @lru_cache(maxsize=1000)

@@ -31,6 +31,15 @@ _AXES: Mapping[str, Mapping[str, str]] = {
     },
     "lung": {"apex": "apex apical", "base": "base basal basilar"},
 }  # fmt: skip
+# Organs that a place may name; what is in one is not in another.
+_ORGANS: Mapping[str, str] = {
+    "liver": "liver hepatic", "spleen": "spleen splenic", "kidney": "kidney renal", "pancreas": "pancreas pancreatic",
+    "gallbladder": "gallbladder", "adrenal": "adrenal", "thyroid": "thyroid", "prostate": "prostate prostatic",
+    "lung": "lung pulmonary", "stomach": "stomach gastric", "uterus": "uterus uterine", "ovary": "ovary ovarian",
+    "testis": "testis testicular", "brain": "brain",
+}  # fmt: skip
+_WITHIN = frozenset(["in", "of", "within", "inside"])
+_WHICH = frozenset(["the", "a", "an", "left", "right", "both", "her", "his"])
 _NOUNS = frozenset(
     ["part", "portion", "third", "half", "compartment", "aspect", "segment", "wall", "zone", "surface", "section",
      "division", "horn", "layer", "end", "border", "margin", "chamber", "facet", "limb", "root",
@@ -51,6 +60,21 @@ def parts_in(words: Sequence[str]) -> frozenset[tuple[str, str]]:
     return frozenset(part for word in words for part in _table().get(word, ()))
 
 
+def organs_in(words: Sequence[str]) -> frozenset[str]:
+    """The organs that words name, in normal form."""
+    return frozenset(organ for organ, forms in _ORGANS.items() for word in words if word in forms.split())
+
+
+def named_organs(words: tuple[str, ...]) -> Iterator[tuple[int, int]]:
+    """Where words say in which organ something is: "in the left kidney"."""
+    for position in range(1, len(words)):
+        before = position - 1
+        while before and words[before] in _WHICH:
+            before -= 1
+        if words[before] in _WITHIN and organs_in(words[position : position + 1]):
+            yield position, position + 1
+
+
 def are_apart(said: Sequence[str], known: Sequence[str]) -> bool | None:
     """Whether words for a part name another one than other words do; None where neither says so.
 
@@ -58,6 +82,9 @@ def are_apart(said: Sequence[str], known: Sequence[str]) -> bool | None:
         said: words of a text in normal form.
         known: words of a row in normal form.
     """
+    organs, others = organs_in(said), organs_in(known)
+    if organs and others and (organs - others or len(said) == 1):
+        return bool(organs - others)
     there = parts_in(known)
     shared = [(axis, value) for axis, value in parts_in(said) if any(axis == other for other, _ in there)]
     if not shared:

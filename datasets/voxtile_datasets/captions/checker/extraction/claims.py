@@ -16,6 +16,7 @@ DetailKind: TypeAlias = Literal[
 
 AGENT = "by"  # relation of what is said to have been done by somebody or something
 LOCAL = "local"  # text of what is denied of one thing alone
+ELSEWHERE = "elsewhere"  # text of what is denied of all places but those that were named
 PART = "part"  # dimension of a place that is told by words of position alone: "the lateral compartment"
 
 
@@ -32,6 +33,7 @@ class Detail:
         is_vague: a word such as `several`, of which facts may say nothing.
         is_exact: a colour beside which facts state others that are like it.
         is_apart: it stands in another part of the enumeration than the name that it is taken to be said of.
+        is_outside: what is said is not there: "outside the left upper lobe".
         words, start, end: where the text says it, half-open in characters.
     """
 
@@ -45,6 +47,7 @@ class Detail:
     is_vague: bool = False
     is_exact: bool = False
     is_apart: bool = False
+    is_outside: bool = False
 
 
 @dataclass(frozen=True)
@@ -65,7 +68,7 @@ class Claim:
         relation, others: of a relation its kind (`north`, `beside`, `in`, `crossing`, …) and the second concept; of a
             cause the concepts that its words name; of what no picture shows AGENT where it tells who did it.
         text: of `imaging` the aspect, of `beyond` the kind; of a `concept` that is denied "past" where the denial is of
-            an earlier date, "change" where it is of a change, LOCAL where it is of what a pronoun stands for; of a date
+            an earlier date, "change" where it is of a change, LOCAL and ELSEWHERE where a denial is limited; of a date
             in ISO 8601 as far as it is said (`2023-04`), of an identity what kind of one it is.
         words, start, end: where the text says it, half-open in characters.
     """

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 
-from voxtile_datasets.captions.checker.extraction.claims import Claim
+from voxtile_datasets.captions.checker.extraction.claims import ELSEWHERE, Claim
 from voxtile_datasets.captions.checker.extraction.details import Found
+from voxtile_datasets.captions.checker.extraction.naming.mention import Mention
 from voxtile_datasets.captions.checker.extraction.statements import Statement
 
 _KINDS = frozenset(["side", "place", "severity"])
@@ -45,6 +46,12 @@ def is_denied_at(statement: Statement, position: int, passed: Collection[int] = 
         end <= position and all(words[i] in _BETWEEN or i in passed for i in range(end, position))
         for _, end in statement.denials
     )
+
+
+def limit_of(statement: Statement, mention: Mention) -> str | None:
+    """ELSEWHERE where something is denied of other places than those that were named: "no nodules elsewhere"."""
+    rest = statement.words.words[mention.end : statement.item_around(mention.start)[1]]
+    return ELSEWHERE if mention.polarity == "absent" and "elsewhere" in rest else None
 
 
 def denied_details(statement: Statement, details: Sequence[Found]) -> set[tuple[int, int]]:

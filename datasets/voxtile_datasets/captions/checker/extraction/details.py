@@ -7,13 +7,16 @@ from dataclasses import dataclass, replace
 
 from voxtile.words.phrases import Match
 from voxtile_datasets.captions.checker.extraction.claims import PART, Detail, DetailKind
+from voxtile_datasets.captions.checker.extraction.naming.mention import Mention
 from voxtile_datasets.captions.checker.extraction.numbers.amount import COUNT
 from voxtile_datasets.captions.checker.extraction.numbers.stated_numbers import amounts
 from voxtile_datasets.captions.checker.extraction.positions import positions
 from voxtile_datasets.captions.checker.extraction.statements import Statement
-from voxtile_datasets.captions.checker.parts import named_parts
+from voxtile_datasets.captions.checker.parts import named_organs, named_parts, organs_in
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 
+_OUTSIDE = frozenset(["outside", "beyond"])
+_WHICH = frozenset(["the", "of", "this", "that"])
 _ONLY_NEAR = 3
 _ONLY = frozenset(["confined", "limited", "restricted", "only", "solely", "exclusively", "isolated", "unilateral"])
 
@@ -69,13 +72,34 @@ def found_details(statement: Statement, vocabulary: Vocabulary, taken: frozenset
                 start,
                 end,
             )
-            for start, end in named_parts(words.words)
+            for start, end in (*named_parts(words.words), *named_organs(words.words))
             if not named.intersection(range(start, end))
         ]
     if vocabulary.has_grades:
         found += _named(statement, "severity", grammar.grades.find(words.words), used)
         found += _named(statement, "change", grammar.changes.find(words.words), used)
-    return sorted(found, key=lambda item: item.start)
+    return _outside(sorted(found, key=lambda item: item.start), words.words)
+
+
+def _outside(found: Sequence[Found], words: tuple[str, ...]) -> list[Found]:
+    """The details, sides and places marked that something is outside of: "no nodules outside the left upper lobe"."""
+    marked: list[Found] = []
+    end = 0  # after the last one that is marked
+    for item in found:
+        first = item.start - 1
+        while first >= end and words[first] in _WHICH:
+            first -= 1
+        is_outside = first >= 0 and (words[first] in _OUTSIDE or (0 < end == first + 1))
+        if is_outside and item.detail.kind in ("side", "place"):
+            item, end = replace(item, detail=replace(item.detail, is_outside=True)), item.end
+        marked.append(item)
+    return marked
+
+
+def is_of_name(item: Found, mentions: Sequence[Mention]) -> bool:
+    """Whether an organ belongs to the name of a finding, and says nothing beside it: "cyst in the liver"."""
+    is_organ = item.detail.dimension == PART and bool(organs_in((item.detail.value,)))
+    return is_organ and any(item.start in (*range(m.start, m.end), *range(*(m.structure or (0, 0)))) for m in mentions)
 
 
 def _is_of_part(item: Found, found: Sequence[Found], words: tuple[str, ...]) -> bool:

@@ -12,8 +12,8 @@ from voxtile.words.phrases import Phrases
 from voxtile.words.tokens import Words, words_of
 from voxtile_datasets.captions.checker.extraction.beyond import beyond_the_picture
 from voxtile_datasets.captions.checker.extraction.claims import LOCAL, Claim, Detail
-from voxtile_datasets.captions.checker.extraction.denied_details import denied_details, parted
-from voxtile_datasets.captions.checker.extraction.details import Found, found_details
+from voxtile_datasets.captions.checker.extraction.denied_details import denied_details, limit_of, parted
+from voxtile_datasets.captions.checker.extraction.details import Found, found_details, is_of_name
 from voxtile_datasets.captions.checker.extraction.dialogue import (
     affirmed,
     at_answer,
@@ -258,6 +258,7 @@ def _read(sentence: str, vocabulary: Vocabulary, extra: Phrases[str] | None) -> 
         i for item in details if item.detail.dimension not in (None, COUNT) for i in range(item.start, item.end)
     }
     mentions = [m for m in mentions if not measured.issuperset(range(m.start, m.end))]  # "square miles"
+    details = [item for item in details if not is_of_name(item, mentions)]
     owned, loose = given(statement, details, mentions, vocabulary)
     owned = {**owned, **normal_places(statement, details, mentions)}
     changed = list(changes(statement, mentions)) if vocabulary.natural else []
@@ -266,7 +267,7 @@ def _read(sentence: str, vocabulary: Vocabulary, extra: Phrases[str] | None) -> 
     ]
     if vocabulary.has_sides:
         claims = [
-            replace(claim, text=LOCAL) if _is_of_pronoun(words, mention) else claim
+            replace(claim, text=LOCAL if _is_of_pronoun(words, mention) else limit_of(statement, mention) or claim.text)
             for claim, mention in zip(claims, mentions, strict=True)
         ]
     claims = [dated(claim, statement, changed) for claim in claims] if vocabulary.natural else claims

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from voxtile.words.tokens import words_of
-from voxtile_datasets.captions.checker.extraction.claims import Claim, Detail
+from voxtile_datasets.captions.checker.extraction.claims import PART, Claim, Detail
 from voxtile_datasets.captions.checker.extraction.grammar import load_grammar
 from voxtile_datasets.captions.checker.extraction.numbers.amount import SHARE
 from voxtile_datasets.captions.checker.extraction.numbers.imaging_numbers import RESOLUTION
@@ -17,6 +17,7 @@ from voxtile_datasets.captions.checker.fact import Fact
 from voxtile_datasets.captions.checker.judging.agreement import agrees, agrees_with_any
 from voxtile_datasets.captions.checker.judging.fact_lookup import Facts
 from voxtile_datasets.captions.checker.judging.held import is_held
+from voxtile_datasets.captions.checker.parts import organs_in
 from voxtile_datasets.captions.checker.verdict import Fault, Judgement
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 
@@ -41,6 +42,12 @@ def detail_faults(claim: Claim, concept: str, facts: Facts) -> list[Fault]:
     """
     rows = facts.rows(concept) or facts.rows_of_part(concept) or facts.rows_of_wholes(concept)
     stated = frozenset().union(*(row.colours for row in rows))
+    outside = [d for d in claim.details if d.is_outside]
+    if outside and rows and all(agrees(d, row, facts.vocabulary) for d in outside for row in rows):
+        first, last = outside[0], outside[-1]
+        why = f"'{claim.words}' is wrong: the facts say that all of it is there and not outside."
+        return [Fault(first.kind, "contradicted", first.words, first.start, last.end, why)]
+    claim = replace(claim, details=tuple(d for d in claim.details if d not in outside))
     counted = [d for d in claim.details if d.kind == "count" and _is_counted(d, claim, rows, facts.vocabulary)]
     left = [d for d in claim.details if d not in counted]
     details = [replace(d, is_exact=d.kind == "colour" and d.value in stated) for d in left]
@@ -122,6 +129,8 @@ def is_other(claim: Claim, rows: Sequence[Fact], vocabulary: Vocabulary) -> bool
     A grade or share that is part of the name ("the heart is mildly enlarged", "large bowel") limits it only where the
     facts state another.
     """
+    if outside := [d for d in claim.details if d.is_outside]:
+        return bool(rows) and all(agrees(d, row, vocabulary) for d in outside for row in rows)
     limits = [d for d in claim.details if d.kind in ("side", "place", "severity", "number")]
     limits += [d for d in claim.details if d.kind == "position" and not d.is_vague]
     limits = [d for d in limits if d.kind != "severity" or d.value != "0"]  # "not a trace of" denies it all
@@ -197,6 +206,8 @@ def _fault(detail: Detail, rows: Sequence[Fact], concept: str, facts: Facts) -> 
         _said(detail, row) for row in rows if detail.kind != "place" or agrees(detail, row, facts.vocabulary) is False
     ]
     known = list(dict.fromkeys(text for text in said if text))
+    if detail.dimension == PART and organs_in((detail.value,)) and not known:
+        return None  # where facts name no organ, any may be meant
     if detail.kind == "rank":
         known = ["another order of shares"] if facts.share_ranks(concept) else []
     name = concept.replace("_", " ")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 
-from voxtile_datasets.captions.checker.extraction.claims import LOCAL, Claim
+from voxtile_datasets.captions.checker.extraction.claims import ELSEWHERE, LOCAL, Claim
 from voxtile_datasets.captions.checker.extraction.numbers.amount import COUNT, SHARE
 from voxtile_datasets.captions.checker.extraction.relations import OPPOSITE, PASSIVE
 from voxtile_datasets.captions.checker.judging.changes import is_of_change, judge_change
@@ -64,7 +64,12 @@ def judge(claim: Claim, facts: Facts, *, about_birth: bool = False) -> list[Faul
 def _denial_by_name(claim: Claim, facts: Facts) -> list[Fault]:
     """A denial of what a fact states under the same name: "no nodule" where the thyroid has one."""
     row = row_that_is_denied(claim, facts)
-    if row is None or is_other(claim, [row], facts.vocabulary) or (claim.text and facts.is_pair):
+    if (
+        row is None
+        or claim.text == ELSEWHERE
+        or is_other(claim, [row], facts.vocabulary)
+        or (claim.text and facts.is_pair)
+    ):
         return []
     why = f"'{claim.words}' is denied, but the facts say that there is {row.name.replace('_', ' ')}."
     return [_fault(claim, "polarity", "contradicted", why)]
@@ -274,7 +279,7 @@ def _absence(claim: Claim, concept: str, known: str | None, facts: Facts) -> tup
     if known == "present":
         if claim.text == LOCAL and len(facts.vocabulary.below(concept)) > _WIDE_KINDS:
             return "unknown", f"Whether there is '{claim.words}' of that alone is not known."
-        if is_no_mass(claim, concept, facts):
+        if claim.text == ELSEWHERE or is_no_mass(claim, concept, facts):
             return "supported", ""
         if is_other(claim, facts.rows(concept), facts.vocabulary) or is_of_change(claim, concept, facts):
             return "supported", ""

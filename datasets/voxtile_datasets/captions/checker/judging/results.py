@@ -66,7 +66,10 @@ _MARGIN = re.compile(
     r"|(?P<out>(?:in)?complete(?:ly)? (?:excised|resected|excision|resection))|\b(?P<r>R[01])\b",
     re.IGNORECASE,
 )
-_DENIED = re.compile(r"\b(?:no|without|neither)\s+(?:(?:evidence|signs?)\s+of\s+)?(?:(?:an?|any)\s+)?$", re.IGNORECASE)
+_DENIED = re.compile(
+    r"\b(?:no|without|neither)\s+(?:(?:evidence|signs?)\s+of\s+)?(?:(?:an?|any)\s+)?$|\b(?:none|neither)\s+(?:of\s+(?:the\s+)?)?$",
+    re.IGNORECASE,
+)
 _NO_PLACES = frozenset(
     ["the", "a", "all", "of", "with", "and", "its", "surgical", "resection", "excision", "any", "both", "margin"]
 ) | {"margins", "has", "have", "is", "are", "no", "other"}
@@ -137,7 +140,9 @@ def with_margins_and_nodes(faults: Sequence[Fault], text: str, facts: Sequence[R
         kept = [
             f for f in kept if not (f.start < match.end() and match.start() < f.end and "margin" in f.words.lower())
         ]
-        if (said := _margin(match)) is not None and (wrong := _is_other_margin(*said, margins)):
+        said = _margin(match)
+        is_said |= said is not None and _is_known(said[0], margins)
+        if said is not None and (wrong := _is_other_margin(*said, margins)):
             why = f"'{match[0].strip()}' is wrong: the facts say that {wrong}."
             kept.append(Fault("polarity", "contradicted", match[0].strip(), match.start(), match.end(), why))
     counts = [c for row in facts if (c := _counted(row)) is not None]
@@ -245,13 +250,22 @@ def _margin(match: re.Match[str]) -> tuple[frozenset[str], bool] | None:
     return frozenset(where) - _NO_PLACES, (said in ("positive", "involved")) != is_denied
 
 
-def _is_other_margin(where: frozenset[str], is_involved: bool, rows: Sequence[Row]) -> str | None:
-    """What the facts say of a margin, where that is another thing than a text says; None where it is not."""
+def _known_of(where: frozenset[str], rows: Sequence[Row]) -> set[str]:
+    """What the facts say of a margin, of all where no words say which."""
     places = [str(mapping_of(row.get("attributes")).get("location") or "").lower().split() for row in rows]
     of_it = [row for row, place in zip(rows, places, strict=True) if where and where & set(place)]
     general = [row for row, place in zip(rows, places, strict=True) if not set(place) - _NO_PLACES]
-    meant = of_it or (general if where else list(rows))
-    known = {row["polarity"] for row in meant}
+    return {row["polarity"] for row in of_it or (general if where else list(rows))}
+
+
+def _is_known(where: frozenset[str], rows: Sequence[Row]) -> bool:
+    known = _known_of(where, rows)
+    return bool(known) and "uncertain" not in known
+
+
+def _is_other_margin(where: frozenset[str], is_involved: bool, rows: Sequence[Row]) -> str | None:
+    """What the facts say of a margin, where that is another thing than a text says; None where it is not."""
+    known = _known_of(where, rows)
     if not known or "uncertain" in known:
         return None
     if is_involved and "present" not in known:

@@ -20,6 +20,8 @@ _NEAR, _FAR = 10, 14  # words between a quality and the structure after it, befo
 _APART = frozenset(["below", "above", "beneath", "beside", "behind", "near", "between", "beyond", "than"])
 _WITHIN = frozenset(["in", "at", "within", "on", "near", "beside"])
 _GOING_ON = ((",",), ("and",), ("or",), ("nor",), (".",), ())
+_EXCEPTING = (("apart", "from"), ("aside", "from"), ("except", "for"), ("except",), ("besides",), ("save", "for"))
+_EXCEPTING += (("other", "than"), ("exception", "of"))
 _TRIED = 3  # structures before or after a quality of which it may be said
 _MANY = frozenset(["are", "were", "and", "or", "nor", "&", "look", "appear", "all", "have", "show", ":", "=", "both"])
 _OF_THE = 3  # words of "CT of the" between the picture and what it is of
@@ -71,7 +73,16 @@ class Structures:
                     return group
                 if nearest[first].end == quality.start:
                     break  # "bile ducts of normal calibre, belly dry"
-        return []
+        return self._of_what_is_normal(quality, fits)
+
+    def _of_what_is_normal(self, quality: Match[str], fits: Callable[[str, str], bool]) -> list[Match[str]]:
+        """The structures that are normal but for a quality: "kidneys unremarkable apart from two cysts"."""
+        clause = self.statement.clause_of(quality.start)
+        first = next((i for i in range(quality.start) if self.statement.clause_of(i) == clause), 0)
+        if not any(self.words[max(0, first - len(cue)) : first] == cue for cue in _EXCEPTING):
+            return []
+        before = [s for s in self.all if self.statement.clause_of(s.start) == clause - 1]
+        return [s for s in before if fits(s.payload, quality.payload)]
 
     def _is_of_other_name(self, structure: Match[str], quality: Match[str]) -> bool:
         """Whether a structure belongs to a name that the quality is no part of: "nodule … and no pleural effusion"."""

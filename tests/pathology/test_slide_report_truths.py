@@ -113,3 +113,16 @@ def test_radiology_scores_read_alike(text, concept, polarity):
 def test_a_zero_before_further_digits_is_no_score(text, is_zero):
     """A number that was torn apart ("0 5") is not 0."""
     assert is_scored_zero(text.split(), 0, 1) == is_zero
+
+
+@pytest.mark.parametrize(
+    ("text", "polarity"),
+    [
+        ("Negative for CK20 and p40, supporting lung adenocarcinoma.", "present"),
+        ("Tumor cells are negative for CK20, consistent with lung adenocarcinoma.", "present"),
+        ("Negative for CK20, arguing against lung adenocarcinoma.", "absent"),
+        ("Negative for lung adenocarcinoma.", "absent"),
+    ],
+)
+def test_a_diagnosis_is_not_denied_with_the_marker_that_supports_it(text, polarity):
+    assert said(text)["lung_adenocarcinoma"] == polarity

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 # After these a full stop never ends a sentence.
 _TITLES = frozenset(
     ["dr", "mr", "mrs", "ms", "prof", "st", "vs", "e.g", "i.e", "cf", "approx", "aprox", "ca", "fig", "figs", "resp",
-     "bzw", "evtl", "ggf", "inkl", "insb", "vgl", "sra", "dhr"]
+     "bzw", "evtl", "ggf", "inkl", "insb", "vgl", "sra", "dhr", "v.a", "z.n", "z.b"]
 )  # fmt: skip
 _NUMBERED = frozenset(["no", "nr", "min", "max", "avg", "ver", "vol"])  # abbreviations only before a number
 # Abbreviations only before a lower-case letter.

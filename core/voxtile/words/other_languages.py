@@ -10,19 +10,23 @@ from __future__ import annotations
 import re
 import unicodedata
 
-# Denials, doubts and joining words that no English sentence has, without accents. `sans` is English to some, and
+# Denials, doubts, sides and joining words that no English sentence has, without accents. `sans` is English to some, and
 # "Befund:" a heading over English.
 _WORDS = r"""
+    v\.\s?a\.(?=\s?[a-z]) z\.\s?n\.(?=\s?[a-z]) mo(?:e)?glich(?:e[nrs]?|erweise)? wahrscheinlich\w* vereinbar
+    verdachtig\w* rechts(?:seit\w*)? linksseit\w* beidseit\w*
     kein(?:e[mnrs]?|erlei)? ohne nicht nein nachweis ausgeschlossen\w* ausgeschl ausschluss\w* fraglich\w* verdacht
     unauffa(?:e)?llig\w* und eine[mnrs]? sind zustand\snach
     aucune? (?:pas|absence)\sd(?:e|es|u|(?=['’])) non(?=\s*(?:[.;,)]|$)) exclue?s? avec
-    sin(?=\s+[a-z]) ninguna? descarta\w* ausencia
-    senza nessun[ao]? assenza esclus[aoei]
-    nenhuma? nao sem(?=\s+[a-z])
-    geen zonder niet afwezig\w* uitgesloten een
-    yok yoktur saptanmadi saptanmamistir izlenmedi izlenmemistir gorulmedi gorulmemistir degil\w*
-    ingen inga inget inte (?<!orang\s)utan ikke intet uden uten
-    bez brak nie nejsou neni nezjisten\w* nincs nincsen nema nisu ne\svidi
+    droite? gauche evocat(?:eur|rice)s? suspicion\sd(?:e|u|es)
+    sin(?=\s+[a-z]) ninguna? descarta\w* ausencia derech[oa]s? izquierd[oa]s? posibles? sospecha
+    senza nessun[ao]? assenza esclus[aoei] destr[aoe] sinistr[aoei] possibil[ei] probabil[ei] sospett[aoi]
+    nenhuma? nao sem(?=\s+[a-z]) direit[oa]s? esquerd[oa]s? possivel provavel\w* suspeit[oa]s?
+    geen zonder niet afwezig\w* uitgesloten een rechter mogelijke? waarschijnlijk\w* verdenking
+    yok yoktur saptanmadi saptanmamistir izlenmedi izlenmemistir gorulmedi gorulmemistir degil\w* sagda solda supheli\w*
+    ingen inga inget inte (?<!orang\s)utan ikke intet uden uten misstankt\w* mistanke hoger vanster sannolikt muligt?
+    bez brak nie podejrzenie praw(?:y|ej|ego|ym) lew(?:y|ej|ego|ym) mozliw[aey]
+    nejsou neni nezjisten\w* nincs nincsen nema nisu ne\svidi
     fara nu\sse tidak tanpa khong
 """
 _ANY = re.compile(rf"(?<![\w'’-])(?:{'|'.join(_WORDS.split())})(?![\w-])")
@@ -41,7 +45,7 @@ def is_of_another(sentence: str) -> bool:
 
 
 def _folded(text: str) -> str:
-    """Small letters without accents, but "SEM" and "SIN" as they are, which are no words of Spanish and Portuguese."""
-    kept = re.sub(r"\b(?:SEM|SIN)\b", "_", text)
+    """Small letters without accents, but "SEM", "SIN" and "V.A." as they are, which are words of English."""
+    kept = re.sub(r"\b(?:SEM|SIN|[VZ]\. ?[AN](?=\.))\b", "_", text)
     plain = "".join(c for c in unicodedata.normalize("NFKD", kept.casefold()) if not unicodedata.combining(c))
     return plain.replace("ı", "i").replace("\n", " ")

@@ -14,6 +14,7 @@ from voxtile_medical.reports.changes import CHANGE, is_gone, said_of_what_is_the
 from voxtile_medical.reports.lexicon import Concept
 from voxtile_medical.reports.mentions import Mention
 from voxtile_medical.reports.quantities.counts import count_of
+from voxtile_medical.reports.quantities.graded import graded
 from voxtile_medical.reports.quantities.levels import DISCS, is_level, levels
 from voxtile_medical.reports.quantities.one_by_one import segments
 from voxtile_medical.reports.quantities.sizes import Size
@@ -140,7 +141,7 @@ def attributes_of(
     """
     anchors = sorted({(mention.start, mention.end) for mention in mentions if not mention.is_closed})
     if not anchors:
-        return [NONE] * len(mentions)
+        return [replace(NONE, laterality=mention.side) for mention in mentions]
     modifiers = _modifiers(statement, side_before)
     there = said_of_what_is_there(statement, modifiers, {i for start, end in anchors for i in range(start, end)})
     territories = dict(zip(anchors, _territories(statement, anchors), strict=True))
@@ -150,7 +151,7 @@ def attributes_of(
     for mention in mentions:
         territory = territories.get((mention.start, mention.end))
         if mention.is_closed or territory is None:
-            found.append(NONE)
+            found.append(replace(NONE, laterality=mention.side))
             continue
         known = there if mention.polarity != "absent" else modifiers
         own = [m for m in known if territory[0] <= m.start < territory[1]]
@@ -158,10 +159,15 @@ def attributes_of(
         if not is_of_displacement(statement, mention.start, mention.end):
             own = [m for m in own if m.start not in moved]
         within = [s for s in sizes if territory[0] <= _word_at(statement, s.start) < territory[1]]
-        within = within or adrift.get((mention.start, mention.end), [])
+        if mention.polarity == "absent":  # the size of something else: "no stone; the duct measures 5 mm"
+            within = [
+                s for s in within if statement.part_of(_word_at(statement, s.start)) == statement.part_of(mention.start)
+            ]
+        else:
+            within = within or adrift.get((mention.start, mention.end), [])
         whole = _chosen(statement, mention, own, within, concepts[mention.concept], common)
         listed = _each(statement, mention, territory[1], own, within, concepts, whole)
-        each = listed or _graded(mention, own, whole)
+        each = listed or graded(statement.words.words, mention.start, mention.end, own, whole)
         found.append(replace(whole, each=each))
     return _renamed(statement, mentions, found, concepts)
 
@@ -188,18 +194,6 @@ def _each(
         one = _chosen(statement, mention, own, lengths, concept, _Common(side, ()))
         found.append(replace(one, severity=whole.severity, change=one.change or whole.change, number=None, count=None))
     return tuple(found) if whole.count in (None, len(found)) else ()
-
-
-def _graded(mention: Mention, modifiers: Sequence[Match[Modifier]], whole: Attributes) -> tuple[Attributes, ...]:
-    """Each of several levels with its own grade: "moderate at L3-L4 and mild at L4-L5"; empty where one is of all."""
-    named, found = set((whole.location or "").split(" and ")), {}
-    for match in sorted(modifiers, key=lambda m: m.start):
-        if match.payload[0] == "severity":
-            whole = replace(whole, severity=match.payload[1])
-        elif match.start >= mention.end and match.payload[1] in named and is_level(match.payload[1]):
-            found[match.payload[1]] = replace(whole, location=match.payload[1])
-    is_listed = found.keys() == named and len({one.severity for one in found.values()}) > 1
-    return tuple(found.values()) if is_listed else ()
 
 
 def _adrift(

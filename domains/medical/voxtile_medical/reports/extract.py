@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
-from voxtile.words.other_languages import is_of_another
 from voxtile_medical.reports.assertion.grammar import load_grammar
 from voxtile_medical.reports.assertion.statements import Polarity, Statement
 from voxtile_medical.reports.attributes import NONE, Attributes, attributes_of, last_side
@@ -22,6 +21,7 @@ from voxtile_medical.reports.quantities.measures import Measurement, measurement
 from voxtile_medical.reports.quantities.numbered import which_of_several
 from voxtile_medical.reports.quantities.of_organs import without_those_of_organs
 from voxtile_medical.reports.quantities.sizes import Size, current, sizes
+from voxtile_medical.reports.text.language import is_foreign
 from voxtile_medical.reports.text.lines import Span
 from voxtile_medical.reports.text.sections import Sentence, flattened, sentences
 from voxtile_medical.reports.text.spelling import Speller
@@ -112,7 +112,7 @@ def polarity_at(report: str, start: int, end: int, lexicon: Lexicon | None = Non
         spans = (*(() if sentence.is_carried else sentence.context), (sentence.start, sentence.end))
         if sentence.section in NOT_FINDINGS or not any(first < end and start < last for first, last in spans):
             continue
-        if is_of_another(sentence.whole):
+        if is_foreign(sentence.whole, _words_of(lexicon), speller_of(lexicon)):
             continue
         for piece in pieces(flat, sentence, speller_of(lexicon)):
             inside = [i for i, at in enumerate(piece.words.starts) if start <= at < end]
@@ -150,7 +150,7 @@ class _Reader:
             if sentence.section == "technique" and (title := _EXAMINED.search(sentence.text)):
                 self._examined = _side_of(title)
             return
-        is_read, is_english = False, not is_of_another(sentence.whole)
+        is_read, is_english = False, not is_foreign(sentence.whole, _words_of(self._lexicon), speller_of(self._lexicon))
         for piece in pieces(self._text, sentence, speller_of(self._lexicon)) if is_english else ():
             is_read |= self._read_piece(sentence, piece)
         self._count += 1
@@ -248,9 +248,14 @@ def _side_of(title: re.Match[str]) -> str:
 @cache
 def speller_of(lexicon: Lexicon) -> Speller:
     """What corrects slips of the pen towards the words of a lexicon and of the language table."""
+    return Speller(_words_of(lexicon))
+
+
+@cache
+def _words_of(lexicon: Lexicon) -> frozenset[str]:
     grammar = load_grammar()
     tables = (lexicon.terms, lexicon.organs, lexicon.qualities, lexicon.normal, grammar.cues, grammar.modifiers)
-    return Speller(frozenset().union(*(table.words() for table in tables)))
+    return frozenset().union(*(table.words() for table in tables))
 
 
 def _problem(reason: str, piece: str) -> Problem:

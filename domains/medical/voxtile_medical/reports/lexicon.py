@@ -2,10 +2,10 @@
 
 A lexicon file has a `version` and `concepts`. A concept has `terms` (phrases that name it), `pairs` ([organ, quality]:
 both in one clause), `borderline` (pairs that leave it open), `unless` (phrases beside it that make it something else),
-`denies` (concepts that its denial denies too), `elsewhere` (phrases that name another concept in another region),
-`compared` (the concept whose change a phrase tells of where examinations are compared), and which attributes it can
-have. `anatomy`, `normal` and `qualities` are what the pairs are made of; `complete` is said of the whole examination;
-`include` names further files beside it.
+`denies` (concepts that its denial denies too), `elsewhere` (phrases that name another concept in another region, or,
+as `borne`, where the sentence names what has it), `compared` (the concept whose change a phrase tells of where
+examinations are compared), and which attributes it can have. `anatomy`, `normal` and `qualities` are what the pairs are
+made of; `complete` is said of the whole examination; `include` names further files beside it.
 `wordings` lists further phrases by concept: what else the field, letters to patients and learners of English call it.
 """
 
@@ -279,7 +279,7 @@ def _concept(name: str, entry: Mapping[str, Any]) -> Concept:
 def _closes(entry: Mapping[str, list[str]]) -> dict[str, tuple[str, ...]]:
     """What each kind of normality denies; sizes and no dilatation are kinds of it unless the organ says otherwise."""
     closes = {kind: tuple(concepts) for kind, concepts in entry.items()}
-    for kind, general in (("normal_size", "normal"), ("undilated", "normal_size")):
+    for kind, general in (("normal_size", "normal"), ("undilated", "normal_size"), ("unenlarged", "normal_size")):
         if general in closes:
             closes.setdefault(kind, closes[general])
     return closes

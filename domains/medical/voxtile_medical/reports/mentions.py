@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from voxtile.words.phrases import Match
 from voxtile_medical.reports.assertion.statements import Polarity, Statement
@@ -28,6 +28,11 @@ _STILL_THERE = frozenset(
     ["ly", "lie", "lies", "sits", "terminates", "ends", "projects", "linger", "lingers", "persist", "persists",
      "remain", "remains", "stay", "stays", "continues"]
 )  # fmt: skip
+# What a sentence says a sign of, without its name: "the lesion restricts", "it shows restricted diffusion".
+_BEARERS = frozenset(
+    ["it", "this", "these", "they", "which", "lesion", "mass", "tumor", "cyst", "collection", "nodule", "component",
+     "content", "wall", "material", "debris", "node", "marrow"]
+)  # fmt: skip
 _WHOLE = frozenset(["no", "without", "any", "other", "of", "further", "additional", "significant"])
 
 
@@ -41,6 +46,7 @@ class Mention:
         start, end: words that name it, half-open; of an organ and a quality the quality.
         is_closed: denied by a statement of normality and not by name.
         is_part: one of those that were just named: "the largest".
+        side: of the organ that is normal, where one is said.
     """
 
     concept: str
@@ -49,6 +55,7 @@ class Mention:
     end: int
     is_closed: bool = False
     is_part: bool = False
+    side: str | None = None
 
 
 def mentions(statement: Statement, lexicon: Lexicon) -> list[Mention]:
@@ -69,14 +76,16 @@ def mentions(statement: Statement, lexicon: Lexicon) -> list[Mention]:
         quality_there = next((paired[i] for i in range(match.start, match.end) if i in paired), None)
         if quality_there is not None and _is_general(match, quality_there, lexicon):
             continue
-        if (mention := _judged(statement, lexicon, match.payload, match.start, match.end)) is not None:
-            found.setdefault((mention.concept, mention.start), mention)
+        for name in _without_non(match, words, lexicon):
+            if (mention := _judged(statement, lexicon, name.payload, name.start, name.end)) is not None:
+                found.setdefault((mention.concept, mention.start), mention)
     for closing in _of_normality(statement, lexicon, organs, named):
         found.setdefault((closing.concept, closing.start), closing)
     several = (_of_some(statement, found.values(), lexicon), _elsewhere(statement, found.values()))
     for more in (*several[0], *several[1], *_lingering(statement, found.values())):
         found.setdefault((more.concept, more.start), more)
-    return sorted(found.values(), key=lambda named: (named.start, named.concept))
+    said = [_borne(mention, found.values(), words, lexicon) for mention in found.values()]
+    return sorted(said, key=lambda named: (named.start, named.concept))
 
 
 def closed_concepts(statement: Statement, lexicon: Lexicon) -> frozenset[str]:
@@ -96,6 +105,30 @@ def closed_concepts(statement: Statement, lexicon: Lexicon) -> frozenset[str]:
     if not said or (named and not regions):
         return frozenset()
     return frozenset(n for n, c in lexicon.concepts.items() if not regions or c.region in regions)
+
+
+def _without_non(match: Match[str], words: tuple[str, ...], lexicon: Lexicon) -> Iterator[Match[str]]:
+    """A name whose first word "non" denies, as that word and what its noun names: "non-hemorrhagic infarct"."""
+    head = lexicon.terms.longest_at(words, match.start + 1) if match.end - match.start > 1 else None
+    named = head[1] if head is not None and head[0] == match.end else ()
+    if not match.start or words[match.start - 1] != "non" or match.payload in named:
+        yield match
+        return
+    yield Match(match.start, match.start + 1, match.payload)
+    yield from (Match(match.start + 1, match.end, concept) for concept in named)
+
+
+def _borne(mention: Mention, found: Iterable[Mention], words: tuple[str, ...], lexicon: Lexicon) -> Mention:
+    """A sign as that of something else where the sentence names what has it: "the epidermoid restricts diffusion"."""
+    phrases = lexicon.elsewhere.get(mention.concept)
+    match = phrases.longest_at(words, mention.start) if phrases is not None else None
+    other = dict(match[1][0]).get("borne") if match is not None and match[0] == mention.end else None
+    if other is None or mention.polarity == "absent":
+        return mention
+    kind = mention.concept.split("_")[-1]  # a lacunar infarct is one, too
+    beside = [m for m in found if m.polarity != "absent" and m.concept != mention.concept]
+    is_named = all(m.concept.endswith(kind) or words[m.end : mention.start] == ("of",) for m in beside)
+    return mention if is_named and _BEARERS.isdisjoint(words) else replace(mention, concept=other)
 
 
 def _of_some(statement: Statement, found: Iterable[Mention], lexicon: Lexicon) -> Iterator[Mention]:
@@ -261,6 +294,17 @@ def _of_normality(
         denied = any(word in ("not", "nor", "cannot", "than") for word in words[max(0, match.start - 3) : match.start])
         if denied or following in ("of", "from", "for") or following in _OF_ONE_QUALITY:
             continue
-        for organ in organs_said_of(statement, organs, match, lexicon, named):
+        chosen = organs_said_of(statement, organs, match, lexicon, named)
+        side = _side_of(chosen, words)
+        for organ in chosen:
             for concept in lexicon.closes.get(organ.payload, {}).get(match.payload, ()):
-                yield Mention(concept, "absent", match.start, match.end, is_closed=True)
+                own = side if lexicon.concepts[concept].has_side else None
+                yield Mention(concept, "absent", match.start, match.end, is_closed=True, side=own)
+
+
+def _side_of(organs: Iterable[Match[str]], words: tuple[str, ...]) -> str | None:
+    """The one side that organs are said to be of; None of "left and right knees"."""
+    before = {words[max(0, organ.start - 2) : organ.start] for organ in organs}
+    sides = {two[-1] for two in before if two}
+    is_one = len(sides) == 1 and sides <= SIDES and not any({"and", "or", ",", "/"} & set(two) for two in before)
+    return sides.pop() if is_one else None

@@ -17,6 +17,7 @@ CLAUSE_ENDS = frozenset(";()[]|")
 _RANK = {"start": 0, ",": 1, "and": 2, "or": 3, "break": 4}
 BEFORE = frozenset({"negation_before", "doubt_before", "history", "condition"})
 FURTHEST_TREATED = 4
+_OF_SIDES = frozenset(["on", "at", "the", ",", "and"])
 
 
 @dataclass(frozen=True)
@@ -55,16 +56,35 @@ class Clauses:
 
     @cached_property
     def numbers(self) -> list[int]:
-        """Number of the clause of each word; a new one begins at a semicolon and at a strong break ("but")."""
+        """Number of the clause of each word; a new one begins at a semicolon and at a strong break ("but").
+
+        A bracket that holds a grade alone begins none: "stenosis at L3-L4 (mild), L4-L5 (moderate)".
+        """
         numbers, number, position = [], 0, 0
         words = self.words.words
         while position < len(words):
             end = self.breaks.get(position, position + 1)
-            if words[position] in CLAUSE_ENDS or words[position:end] in self.grammar.strong:
+            if (grade := self._bracketed_grade(position)) is not None:
+                end = grade
+            elif words[position] in CLAUSE_ENDS or words[position:end] in self.grammar.strong:
                 number += 1
             numbers.extend([number] * (end - position))
             position = end
         return numbers
+
+    def _bracketed_grade(self, position: int) -> int | None:
+        """The word after a bracket that opens here and holds a grade alone, or one of a side: "(mild on the left)"."""
+        words, modifiers = self.words.words, self.grammar.modifiers
+        found = modifiers.longest_at(words, position + 1) if words[position] == "(" else None
+        if found is None or "severity" not in dict(found[1]):
+            return None
+        end = found[0]
+        while end < len(words) and words[end] != ")":
+            following = modifiers.longest_at(words, end)
+            if following is None and words[end] not in _OF_SIDES:
+                return None
+            end = following[0] if following is not None else end + 1
+        return end + 1 if end < len(words) else None
 
     def is_break(self, position: int) -> bool:
         """Whether a word is a mark or begins a break."""

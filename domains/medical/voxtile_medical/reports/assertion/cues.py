@@ -26,6 +26,8 @@ _WEIGHING = frozenset(
     )
 )  # fmt: skip
 _FURTHEST_WEIGHED = 8  # words
+_INSTEAD = frozenset({("rather", "than"), ("instead", "of")})
+_POSSIBLE = frozenset({"could", "may", "might", "can", "possible", "possibly", "perhaps", "maybe", "conceivably"})
 # Pronouns that stand for all that a list named: "A, B, C: none of these".
 ALL_OF_IT = frozenset({"none", "neither", "nothing", "not"})
 SHOWING = frozenset({"show", "appear", "exist", "occur"})
@@ -72,6 +74,8 @@ def _denied_denials(cues: list[Match[str]], words: tuple[str, ...], grammar: Gra
             is_said = following in grammar.verbs or following in grammar.auxiliaries or grammar.is_adverb(following)
             if not (is_said or following in ENDS | {"", "on", "in", "at"}):
                 cue = Match(cue.start, cue.start + 2, "none_of")  # "none of these nodules is enlarged"
+        elif words[cue.start : cue.end] in _INSTEAD and _is_possible(found, cue, words):
+            cue = Match(cue.start, cue.end, "doubt_before")
         elif cue.payload == "negation_before" and _FREE & set(words[cue.start : cue.end]):
             denied = [c for c in found if c.payload in DENIES and c.end <= cue.start]
             first = denied[-1].end if denied else next((i + 1 for i, w in enumerate(words) if w in _BARELY), cue.start)
@@ -81,6 +85,16 @@ def _denied_denials(cues: list[Match[str]], words: tuple[str, ...], grammar: Gra
                 cue = Match(cue.start, cue.end, "affirm_before")
         found.append(cue)
     return found
+
+
+def _is_possible(before: list[Match[str]], cue: Match[str], words: tuple[str, ...]) -> bool:
+    """Whether what something is weighed against is only possible: "could be artifact rather than a fracture"."""
+    return any(
+        other.payload == "doubt_before"
+        and not _POSSIBLE.isdisjoint(words[other.start : other.end])
+        and CLAUSE_ENDS.isdisjoint(words[other.end : cue.start])
+        for other in before
+    )
 
 
 def _is_said(gap: tuple[str, ...], grammar: Grammar) -> bool:

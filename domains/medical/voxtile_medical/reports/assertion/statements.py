@@ -115,7 +115,7 @@ class Statement:
             return "uncertain"
         if kinds & DENIES or is_scored_zero(self.words.words, start, end):
             return "absent"
-        if self._is_normal(start, end):
+        if self._has_non(start, end) or self._is_normal(start, end):
             return "absent"
         if kinds & _DOUBTS or self._is_question(end) or self._is_alternative(start, end):
             return "uncertain"
@@ -129,6 +129,10 @@ class Statement:
         """Whether a noun of what has gone denies what follows: "resolution of the"."""
         cues = [c for c in self.cues if c.payload == "negation_before" and c.end <= start]
         return bool(cues) and not _NOUNS_OF_DENIAL.isdisjoint(self.words.words[cues[-1].start : cues[-1].end])
+
+    def _has_non(self, start: int, end: int) -> bool:
+        """Whether "non" stands before the one word: "non-cirrhotic"; a "non-occlusive thrombus" is one."""
+        return end - start == 1 and start > 0 and self.words.words[start - 1] == "non"
 
     def _is_normal(self, start: int, end: int) -> bool:
         """Whether the words are said to be as they should be: "normal markings", "cord signal [remains] normal"."""
@@ -326,6 +330,8 @@ class Statement:
         part = self.parts[number] if self.parts else None
         if part is None or end >= len(self.words):
             return cue.end
+        if self.words.words[end] == "," and self.words.words[end - 1] == "for":
+            return cue.end  # of "negative for CK20, supporting adenocarcinoma" a reader took the marker away
         is_clause = end in self._clauses.breaks and self.words.words[end] == "there"
         if any(self._clauses.is_break(i) for i in range(self._clauses.breaks[end] if is_clause else end, part.start)):
             return cue.end

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from functools import cache
 from pathlib import Path
 
 from voxtile.bounded_text import load_yaml
+from voxtile.words.other_languages import is_of_another
 from voxtile.words.tokens import words_of
-from voxtile_medical.reports.text.spelling import english_words
+from voxtile_medical.reports.text.spelling import Speller, english_words
 
 LANGUAGES = Path(__file__).with_name("languages.yaml")
 _FEWEST_WORDS = 6
 _LONG, _FEWEST_LONG = 4, 3  # letters of a long word; fewest words of so many that tell a language
 _MOST_ACCENTED = 2  # words with accents that an English text of no small words may have is one less
 _STRANGE, _STRANGE_BESIDE = 0.5, 0.85  # share of them that neither English nor the field knows; beside words of English
+_LONG_WORD = re.compile(rf"[^\W\d_]{{{_LONG},}}")
 _LAST_LATIN_LETTER = 0x24F
 
 
@@ -52,6 +55,24 @@ def other_language(text: str, known: frozenset[str]) -> str | None:
     scores = {language: sum(counts[word] for word in theirs - small) for language, theirs in others.items()}
     language = max(scores, key=lambda name: scores[name])
     return language if scores[language] > english and scores[language] >= 0.08 * len(words) else None
+
+
+def is_foreign(sentence: str, known: frozenset[str], speller: Speller) -> bool:
+    """Whether a sentence of a report is in another language, though the whole of the report may be in English.
+
+    Args:
+        sentence: one of a report.
+        known: words of the lexicon.
+        speller: corrects slips, which are no words of another language.
+    """
+    if is_of_another(sentence):
+        return True
+    strange = {word for word in _LONG_WORD.findall(sentence.lower()) if _is_strange(word, known)}
+    shortened = {word for word in strange if any(name.startswith(word) for name in known)}  # "chr microvasc isch dz"
+    if strange == shortened:
+        return False
+    corrected = " ".join(speller.corrected(words_of(sentence)).words)
+    return other_language(corrected, known | shortened) is not None
 
 
 def _is_strange(word: str, known: frozenset[str]) -> bool:

@@ -14,7 +14,7 @@ Span: TypeAlias = tuple[int, int]  # characters of the report, half-open
 # "1. ", "2)", "3 - ", "1.2 Liver", "(a) ", "- ", "• ": what numbers or marks an item of a list.
 _ITEM = re.compile(
     r"[ \t]*(?:(?:[-*•·–—▪●>+]|\(?(?:\d{1,2}(?:\.\d{1,2}){0,2}[.)]|[a-h]\)|\([a-h]\)|#\d{1,2}[:.)]?"
-    r"|[ivx]{1,4}[.)]|[IVX]{1,4}[.)]))[ \t]+"
+    r"|[ivx]{1,4}[.)]|[IVX]{1,4}[.)](?! ?a\.)))[ \t]+"
     r"|\d{1,2}[ \t]*[-–—][ \t]+(?=\D)|\d{1,2}(?:\.\d{1,2}){1,2}[ \t]+(?=[A-Z?]))"
 )
 # "LUNGS: Clear." names the organ that the line is about; so do "Right kidney – …" and "Lines = …".

@@ -61,6 +61,8 @@ def said(text: str) -> set[str]:
         ("The left kidney is unremarkable.", {"-hydronephrosis left", "-renal_stone left"}),
         ("Both kidneys are unremarkable.", {"-hydronephrosis", "-renal_stone"}),
         ("Left and right kidneys are unremarkable.", {"-hydronephrosis", "-renal_stone"}),
+        # nor does its blood flow say what is in it
+        ("Normal flow in both testes.", set()),
         # a drain by where it lies
         ("Pigtail drain in the right upper quadrant.", {"+drainage_catheter right"}),
         ("Percutaneous pigtail catheter in the gallbladder fossa.", {"+drainage_catheter"}),

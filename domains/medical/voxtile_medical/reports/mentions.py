@@ -18,7 +18,9 @@ _OF_NO_ORGAN = frozenset(["calcification", "mass", "cystic_lesion", "hypodensity
 }  # fmt: skip
 _UNLESS_WORDS = 4
 # An organ of which these alone are normal can still hold a stone or a cyst.
-_OF_ONE_QUALITY = frozenset(["enhancement", "perfusion", "uptake", "excretion", "nephrogram"])
+_OF_ONE_QUALITY = frozenset(
+    ["enhancement", "perfusion", "uptake", "excretion", "nephrogram", "flow", "vascularity", "waveform"]
+)
 # "No acute abnormality" says nothing of what is old.
 _PLACING = frozenset(["on", "in", "at", "of", "measuring", "being", ",", "within", "decreased", "increased", "now"])
 _NONE_THERE = frozenset(["none", "not", "nil", "no", "negative", "clear"])

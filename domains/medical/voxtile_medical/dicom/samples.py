@@ -52,6 +52,7 @@ from voxtile_medical.preview import CT_WINDOW, volume_preview
 from voxtile_medical.suv.series import PetValues, pet_values
 from voxtile_medical.verdicts import Verdict
 
+_ELSEWHERE = {"Direction", "StackID"}  # stacks of other places have planes of their own
 _FEW = 10  # one in so many planes, or a single one, is missing rather than not meant
 
 
@@ -100,7 +101,7 @@ def volume_samples(context: SeriesContext) -> tuple[list[Sample], list[Verdict],
 def _short(volume: VolumeFrames, most: int) -> Verdict | None:
     """What to know of a phase that lacks hardly a plane: its first or last did not arrive, or it covers less."""
     count = len(volume.frames)
-    if not 0 < most - count <= max(1, most // _FEW):
+    if not 0 < most - count <= max(1, most // _FEW) or _ELSEWHERE & volume.label.keys():
         return None
     return Verdict("planes-short", f"it has {count} planes, and another volume of its series {most}; is it whole?")
 

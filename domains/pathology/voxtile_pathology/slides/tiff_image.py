@@ -161,7 +161,10 @@ class TiffImage:
 def _check_kind(path: Path, pages: list[tifffile.TiffPage]) -> None:
     page = pages[0]
     if page.dtype != np.uint8 or page.bitspersample != 8:
-        raise SlideError(f"{path.name} holds {page.dtype} pixels; only 8-bit grey and RGB slides are read")
+        raise SlideError(
+            f"{path.name} holds {page.dtype} pixels; only 8-bit grey and RGB slides are read: write it as 8 bits "
+            "(QuPath, bfconvert)"
+        )
     samples = page.samplesperpixel if len(pages) == 1 else len(pages)
     known = (tifffile.PHOTOMETRIC.RGB, tifffile.PHOTOMETRIC.YCBCR, tifffile.PHOTOMETRIC.MINISBLACK)
     ycbcr = page.photometric == tifffile.PHOTOMETRIC.YCBCR and int(page.compression) not in {_JPEG, *JPEG_2000}

@@ -53,6 +53,10 @@ UPPER = [fact("pulmonary_nodule", laterality="left", location="upper lobe")]
         (TWELVE, "10 or more pulmonary nodules.", "supported"),
         (TWELVE, "20 or more pulmonary nodules.", "contradicted"),
         (TWELVE, "10 or fewer pulmonary nodules.", "contradicted"),
+        # the vertebra on which another slips, and a sequence that is none
+        ([fact("spondylolisthesis", location="L5")], "Anterolisthesis of L5 on S1.", "supported"),
+        ([fact("spondylolisthesis", location="L5")], "Anterolisthesis of L4 on L5.", "contradicted"),
+        ([fact("white_matter_lesions", location="periventricular")], "T2/FLAIR hyperintense lesions.", "supported"),
         # everywhere but there
         (UPPER, "A nodule in the left upper lobe; no nodules outside the left upper lobe.", "supported"),
         (UPPER, "A nodule in the left upper lobe. No nodules elsewhere.", "supported"),
@@ -78,3 +82,23 @@ def test_a_text_of_margins_alone_is_judged(text, if_free, if_involved):
     for polarity, verdict in (("absent", if_free), ("present", if_involved), ("uncertain", "unknown")):
         facts = [fact("margin_involvement", polarity)]
         assert check(text, Known(facts, []), VOCABULARIES["pathology"]).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("domain", "concept", "text", "verdict"),
+    [
+        ("pathology", "dysplasia", "Indefinite for dysplasia.", "supported"),
+        ("pathology", "dysplasia", "Dysplasia is seen.", "unsupported"),
+        ("pathology", "follicular_lymphoma", "Features favor a follicular lymphoma.", "supported"),
+        ("medical", "pneumonia", "An opacity is felt to represent pneumonia.", "supported"),
+    ],
+)
+def test_a_doubt_is_not_said_too_firmly(domain, concept, text, verdict):
+    facts = [fact(concept, "uncertain"), fact("lung_opacity")]
+    assert check(text, Known(facts, []), VOCABULARIES[domain]).verdict == verdict
+
+
+def test_a_diagnosis_is_not_denied_with_the_marker_that_supports_it():
+    facts = [fact("p40", "absent", status="negative"), fact("lung_adenocarcinoma")]
+    text = "Negative for p40, supporting lung adenocarcinoma."
+    assert check(text, Known(facts, []), VOCABULARIES["pathology"]).verdict == "supported"

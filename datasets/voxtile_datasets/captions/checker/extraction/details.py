@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -15,6 +16,7 @@ from voxtile_datasets.captions.checker.extraction.statements import Statement
 from voxtile_datasets.captions.checker.parts import named_organs, named_parts, organs_in
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 
+_LEVEL = re.compile(r"[ctls]\d{1,2}").fullmatch
 _OUTSIDE = frozenset(["outside", "beyond"])
 _WHICH = frozenset(["the", "of", "this", "that"])
 _ONLY_NEAR = 3
@@ -57,6 +59,7 @@ def found_details(statement: Statement, vocabulary: Vocabulary, taken: frozenset
         found += _positions(statement, in_pictures=vocabulary.is_about_patients)
     if vocabulary.has_sides:
         places = _named(statement, "place", vocabulary.places.find(words.words), set())
+        places = [item for item in places if not _is_what_it_slips_on(words.words, item.start)]
         inside = {p for item in places if item.detail.value.startswith(("left", "right")) for p in _range(item)}
         sides = [side for side in grammar.sides.find(words.words) if side.start not in inside]
         sides = [s for s in sides if not _is_of_each(s, sides)]
@@ -79,6 +82,11 @@ def found_details(statement: Statement, vocabulary: Vocabulary, taken: frozenset
         found += _named(statement, "severity", grammar.grades.find(words.words), used)
         found += _named(statement, "change", grammar.changes.find(words.words), used)
     return _outside(sorted(found, key=lambda item: item.start), words.words)
+
+
+def _is_what_it_slips_on(words: tuple[str, ...], position: int) -> bool:
+    """Whether a vertebra is that on which another slips, which says where: "anterolisthesis of L5 on S1"."""
+    return position > 1 and words[position - 1] == "on" and _LEVEL(words[position - 2]) is not None
 
 
 def _outside(found: Sequence[Found], words: tuple[str, ...]) -> list[Found]:

@@ -8,7 +8,6 @@ and give way as blocks do; who has one open goes on reading it.
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import hashlib
 import os
 import re
@@ -20,6 +19,7 @@ from dataclasses import astuple, dataclass
 from pathlib import Path
 from typing import Any
 
+from voxtile.corpus.drafts import try_lock
 from voxtile.corpus.remote.address import Address
 from voxtile.corpus.remote.block_cache import CacheSpace, cache_root, disk_error
 from voxtile.corpus.remote.objects import Identity
@@ -155,7 +155,7 @@ class ObjectCopies:
         path = self._drafts / secrets.token_hex(8)
         handle = self._space.on_disk(lambda: os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o600))
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX)
+            try_lock(handle)  # nobody else has its name
             yield path, handle
         finally:
             os.close(handle)
@@ -194,7 +194,7 @@ def _remove_abandoned(folder: Path) -> None:
                 continue
             handle = os.open(path, os.O_RDWR)
             try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                path.unlink()
+                if try_lock(handle):
+                    path.unlink()
             finally:
                 os.close(handle)

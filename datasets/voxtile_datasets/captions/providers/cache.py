@@ -7,7 +7,6 @@ the replies that it has not yet returned, and nothing else; LMDB needs no repair
 from __future__ import annotations
 
 import asyncio
-import fcntl
 import json
 import os
 from collections.abc import Collection, Iterator
@@ -18,6 +17,7 @@ from typing import IO, Any
 
 import pyarrow as pa
 
+from voxtile.corpus.drafts import try_lock
 from voxtile.errors import ConfigError, required
 from voxtile_datasets.captions.providers.provider import ProviderError
 from voxtile_datasets.captions.providers.request import Reply
@@ -191,13 +191,11 @@ def _locked(folder: Path) -> IO[str]:
         lock = open(folder / "writer.lock", "a")  # noqa: SIM115 -- open as long as the cache is
     except OSError as error:
         raise ConfigError(f"the reply cache '{folder}' cannot be written: {error.strerror}") from error
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
+    if not try_lock(lock.fileno()):
         lock.close()
         raise ConfigError(
             f"another run uses the reply cache '{folder}'; wait for it, or give another folder with --replies"
-        ) from error
+        )
     return lock
 
 

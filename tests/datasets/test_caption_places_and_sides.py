@@ -102,3 +102,16 @@ def test_a_diagnosis_is_not_denied_with_the_marker_that_supports_it():
     facts = [fact("p40", "absent", status="negative"), fact("lung_adenocarcinoma")]
     text = "Negative for p40, supporting lung adenocarcinoma."
     assert check(text, Known(facts, []), VOCABULARIES["pathology"]).verdict == "supported"
+
+
+@pytest.mark.parametrize(
+    ("text", "verdict"),
+    [
+        ("Melanoma, Breslow thickness 1.2 mm, ulceration absent.", "supported"),
+        ("Melanoma and ulceration absent.", "contradicted"),
+        ("Melanoma, ulceration are absent.", "contradicted"),
+    ],
+)
+def test_absent_alone_is_said_of_its_own_part(text, verdict):
+    facts = [fact("melanoma"), fact("ulceration", "absent"), fact("breslow_thickness", value=1.2, unit="mm")]
+    assert check(text, Known(facts, []), VOCABULARIES["pathology"]).verdict == verdict

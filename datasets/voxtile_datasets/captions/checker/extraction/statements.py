@@ -27,8 +27,7 @@ _WHERE = frozenset(
     ["on", "over", "near", "beside", "by", "along", "around", "behind", "between", "inside", "within", "under", "above",
      "below", "next", "at", "across", "in", "after", "following", "before", "during"]
 )  # fmt: skip
-# Of these nothing is named: "nothing stands in the fields".
-_NOBODY = frozenset(["nothing", "nobody", "none", "no one", "no one has"])
+_NOBODY = frozenset(["nothing", "nobody", "none", "no one", "no one has"])  # "nothing stands in the fields"
 # Words that take "with" to themselves: "never fitted with a pacing device" denies the device.
 _TAKING_WITH = frozenset(
     ["fitted", "equipped", "provided", "associated", "diagnosed", "implanted", "furnished", "affected", "burdened",
@@ -377,7 +376,7 @@ class Statement:
     def _back(self, counts: list[int], start: int, *, is_of_one: bool = False) -> None:
         """Apply a cue that stands after what it is said of, to its whole subject.
 
-        "A, some B, and C is missing" says it of C alone: its verb is of one thing.
+        "A, some B, and C is missing" says it of C alone: its verb is of one thing; so does "A, B absent".
         """
         number = self._item_at[start] if start < len(self._item_at) else -1
         if number < 0:
@@ -386,7 +385,8 @@ class Statement:
                 return
         item = self.items[number]
         self._add(counts, item.start, min(start, item.end))
-        if self._has_verb(item.start, min(start, item.end)):
+        is_bare = self.words.words[start : start + 1] == ("absent",) and item.separator == ","
+        if is_bare or self._has_verb(item.start, min(start, item.end)):
             return
         while number > 0 and self.items[number - 1].clause == item.clause and self.items[number].separator != "break":
             if is_of_one and self.items[number].separator == "and":

@@ -71,6 +71,8 @@ ANSWERS = (
     "fit -c medical/ctt",
     "fit -c medical/ct --data.corpsu x",
     "fit -c medical/ct --trainer.max_epochs many",
+    "fit -c medical/ct --data.unit stduy",
+    "fit -c medical/ct --model.encoder.image.class_path voxtile.models.NoTower",
     "fit -c medical/ct --model.optimizer.lrr 1",
     "fit -c medical/ct --print_config",
     "plan medical/ct",

@@ -2,13 +2,16 @@
 
 import numpy as np
 import pytest
+import rasterio
 import xarray as xr
+from rasterio.transform import from_origin
 
 from voxtile.errors import CorpusError
 from voxtile.formats.geotiff import checked_crs
 from voxtile.formats.pictures.map_tiles import _placed
 from voxtile_remote_sensing.scenes.gridded.axes import find_axes
-from voxtile_remote_sensing.scenes.protocol import SceneError
+from voxtile_remote_sensing.scenes.protocol import SceneError, SceneOptions
+from voxtile_remote_sensing.scenes.raster import read_header
 from voxtile_remote_sensing.scenes.sidecar import _crs
 
 WKT = 'GEOGCS["WGS 84",DATUM["WGS_1984",SPHEROID["WGS 84",6378137,298.257223563]]]'
@@ -54,3 +57,19 @@ def test_a_gridded_dataset_names_no_address(attribute):
     )
     with pytest.raises(SceneError, match="not a coordinate reference system"):
         find_axes(dataset, "a.nc", crs=None)
+
+
+def test_an_aux_file_that_names_one_costs_its_row(tmp_path):
+    """GDAL asks none there; what it said was an unexpected error."""
+    place = {
+        "transform": from_origin(600_000, 5_300_000, 10, 10),
+        "height": 8,
+        "width": 8,
+        "count": 1,
+        "dtype": "uint8",
+    }
+    with rasterio.open(tmp_path / "a.tif", "w", driver="GTiff", **place) as file:
+        file.write(np.zeros((1, 8, 8), np.uint8))
+    (tmp_path / "a.tif.aux.xml").write_text("<PAMDataset><SRS>http://127.0.0.1:9/x</SRS></PAMDataset>")
+    with pytest.raises(SceneError, match=r"aux\.xml"):
+        read_header(str(tmp_path / "a.tif"), tmp_path, SceneOptions())

@@ -5,6 +5,8 @@ import time
 import pytest
 
 from voxtile.data.sentences import split_sentences
+from voxtile_datasets.captions.checker.check import Known, check
+from voxtile_datasets.captions.checker.vocabulary import installed_vocabularies
 from voxtile_datasets.captions.context.beside_picture import _plain
 from voxtile_datasets.captions.providers.structured import unfenced
 from voxtile_datasets.plain_text import plain_text
@@ -69,3 +71,9 @@ def test_a_code_of_a_letter_with_thousands_of_digits_is_no_number(wrap):
 
 def test_such_a_code_beside_a_picture_of_the_web_is_none_either():
     assert _plain("a &amp; b &#" + "9" * 5000 + ";") == "a & b �"
+
+
+def test_a_caption_of_a_megabyte_is_told_unread():
+    verdict = check("carcinoma " * 100_000, Known([], []), installed_vocabularies()["medical"])
+    assert verdict.verdict == "unknown"
+    assert [fault.kind for fault in verdict.faults] == ["too-long"]

@@ -32,6 +32,7 @@ from voxtile_datasets.captions.checker.verdict import ORDER, Fault, Verdict, wor
 from voxtile_datasets.captions.checker.vocabulary import Vocabulary
 
 NAME = "claims"
+_LONGEST = 20_000  # characters; claims are compared with each other, and the longest reports have half of that
 VERSION = "3"
 
 __all__ = ["NAME", "VERSION", "Fault", "Known", "Verdict", "check"]
@@ -73,6 +74,9 @@ def check(text: str, known: Known, vocabulary: Vocabulary) -> Verdict:
         vocabulary: what captions of the domain can claim.
     """
     facts = known.read(vocabulary)
+    if len(text) > _LONGEST:
+        why = f"The text has more than {_LONGEST:,} characters and is not read."
+        return _unread(Fault("too-long", "unknown", text[:80], 0, len(text), why), facts)
     claims = claims_of(
         text,
         vocabulary,
@@ -97,13 +101,17 @@ def check(text: str, known: Known, vocabulary: Vocabulary) -> Verdict:
     faults, is_of_specimen = with_margins_and_nodes(faults, text, known.facts)
     if not claims and not is_of_specimen:
         why = "The text says nothing that can be checked in English: no word of it is in the vocabulary."
-        fault = Fault("nothing-said", "unknown", text[:80], 0, len(text), why)
-        nothing = completeness((), facts)
-        return Verdict("unknown", (fault,), (), nothing.share, nothing.left_out)
+        return _unread(Fault("nothing-said", "unknown", text[:80], 0, len(text), why), facts)
     faults.sort(key=lambda fault: -ORDER.index(fault.judgement))
     told = completeness(claims, facts)
     judgement = worst([f.judgement for f in faults]) if faults else "supported"
     return Verdict(judgement, tuple(faults), claims, told.share, told.left_out)
+
+
+def _unread(fault: Fault, facts: Facts) -> Verdict:
+    """Of a text in which nothing can be judged."""
+    nothing = completeness((), facts)
+    return Verdict("unknown", (fault,), (), nothing.share, nothing.left_out)
 
 
 def _is_of_unnamed(fault: Fault, text: str, claims: Sequence[Claim], facts: Facts) -> bool:

@@ -34,7 +34,7 @@ from voxtile_datasets.captions.providers.http.address import is_remote
 from voxtile_datasets.captions.providers.spend import spend_table
 
 _COLOURS = {"supported": "green", "unknown": "default", "unsupported": "yellow", "contradicted": "red"}
-_UNREADABLE = ("nothing-said", "language", "opinion-unread")
+_UNREADABLE = ("nothing-said", "too-long", "language", "opinion-unread")
 _UNREAD = "opinion unread"  # of the verdict `unknown`, in a column of its own
 
 

@@ -10,8 +10,8 @@ from voxtile_datasets.captions.checker.extraction.claims import Claim
 
 Judgement: TypeAlias = Literal["supported", "contradicted", "unsupported", "unknown"]
 # polarity, concept, side, place, number, count, colour, severity, change, position, relation, date, identity, cause,
-# advice, prognosis, history, second-opinion, opinion-unread, nothing-said, language, and aspects of vocabularies
-# (modality, …).
+# advice, prognosis, history, second-opinion, opinion-unread, nothing-said, too-long, language, and aspects of
+# vocabularies (modality, …).
 FaultKind: TypeAlias = str
 # From the best to the worst.
 ORDER: tuple[Judgement, ...] = ("supported", "unknown", "unsupported", "contradicted")

@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+from rasterio._err import CPLE_BaseError
 from rasterio.control import GroundControlPoint
 from rasterio.crs import CRS
 from rasterio.enums import ColorInterp, MaskFlags
@@ -182,6 +183,11 @@ def read_header(path: str, root: Path, options: SceneOptions, *, crs: CRS | None
         except UnicodeDecodeError as error:
             raise SceneError(
                 f"{Path(path).name}: what it calls its bands is no text in UTF-8; write it again with gdal_translate"
+            ) from error
+        except CPLE_BaseError as error:  # an address for a coordinate system among others, which GDAL does not ask
+            raise SceneError(
+                f"{Path(path).name}: what it says of itself, or the .aux.xml beside it, cannot be read; write it again "
+                "with gdal_translate"
             ) from error
 
 

@@ -21,11 +21,10 @@ def in_place_of_another(fault: Fault, claims: Sequence[Claim], facts: Facts) -> 
     if fault.judgement != "unknown" or fault.kind != "concept" or claim is None or claim.polarity != "present":
         return fault
     vocabulary = facts.vocabulary
+    named = {name for other in claims if other.kind == "concept" for name in other.concepts}
     said = {
         c
-        for other in claims
-        if other.kind == "concept"
-        for name in other.concepts
+        for name in named
         for c in (vocabulary.related(name) if not _is_wide(name, vocabulary) else vocabulary.above(name))
     }
     if name := _of_same_size(claim, said, facts):

@@ -124,9 +124,9 @@ def _step(values: npt.NDArray[np.float64], axis: str, where: str) -> float:
 
 def _crs(dataset: xr.Dataset, x: str, where: str) -> CRS | None:
     try:
-        for held in (dataset, *dataset.variables.values()):
-            for name in _CRS_ATTRIBUTES & held.attrs.keys():
-                checked_crs(str(held.attrs[name]))
+        for attributes in (dataset.attrs, *(variable.attrs for variable in dataset.variables.values())):
+            for name in _CRS_ATTRIBUTES & attributes.keys():
+                checked_crs(str(attributes[name]))
         found = dataset.rio.crs
     except (CRSError, ProjError, CorpusError, ValueError, KeyError) as error:
         raise SceneError(f"{where}: its grid_mapping is not a coordinate reference system; mend it") from error

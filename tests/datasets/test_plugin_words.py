@@ -13,8 +13,10 @@ from voxtile.domain import Domain, discover
 from voxtile.errors import ConfigError
 from voxtile.testing.contract import DomainContract
 from voxtile_datasets.captions.checker import choose as choosing
+from voxtile_datasets.captions.checker import task
 from voxtile_datasets.captions.checker.vocabulary import installed_vocabularies, vocabulary_digests
 from voxtile_datasets.captions.context import prompts
+from voxtile_datasets.captions.guards import stray_words
 from voxtile_datasets.captions.wordings import bank_for, installed_banks
 from voxtile_datasets.instruct import questions
 
@@ -41,11 +43,15 @@ def install(monkeypatch, tmp_path):
         found = ({"a_em": plugin, **discover()[0]}, ())
         for module in ("wordings", "checker.choose", "checker.vocabulary"):
             monkeypatch.setattr(f"voxtile_datasets.captions.{module}.discover", lambda: found)
-        choosing._by_modality.cache_clear()
+        forget()
         return plugin
 
+    def forget():
+        for kept in (choosing._by_modality, stray_words._vocabularies, task._vocabularies):
+            kept.cache_clear()
+
     yield make
-    choosing._by_modality.cache_clear()
+    forget()
 
 
 def test_sound_words_are_those_of_its_own_modality(install):

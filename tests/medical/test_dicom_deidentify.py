@@ -254,8 +254,8 @@ def test_people_that_the_split_file_and_the_source_do_not_share_are_counted(tmp_
     convert_dicom(tmp_path / "source", tmp_path / "corpus", splits=splits, engine="inline")
     said = " ".join(capsys.readouterr().out.split())
     assert (
-        f"'{splits}' names 2 subjects of whom nothing is converted (row 2 is the first) and does not name 2 of the 3 "
-        "that are, whose splits come from --split-fractions"
+        f"'{splits}' names 2 subjects or files of whom nothing is converted (row 2 is the first) and does not name 2 "
+        "of the 3 that are, whose splits come from --split-fractions"
     ) in said
     assert "person" not in said.lower()
     splits.write_text("subject,split\nperson-0,test\nperson-1,val\nperson-2,val\n")

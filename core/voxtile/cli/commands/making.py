@@ -40,7 +40,7 @@ MAKING: Mapping[str, Entry | Group] = {
     "import": Group(
         CORPUS,
         "import NAME SOURCE CORPUS",
-        "existing image-text pairs to a corpus, image bytes as they are; or vectors of its patches",
+        "image-text pairs to a corpus, bytes as they are; vectors of its patches",
         "voxtile import wds pairs/ corpus",
         "importer",
         imports,

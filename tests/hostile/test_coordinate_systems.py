@@ -31,6 +31,13 @@ def test_an_address_or_a_path_is_refused_before_gdal_sees_it(text):
         _crs(text, "a.yaml")
 
 
+def test_a_file_of_the_current_folder_is_no_coordinate_system(tmp_path, monkeypatch):
+    (tmp_path / "private.wkt").write_text(WKT)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(CorpusError, match="not a coordinate reference system"):
+        checked_crs("private.wkt")
+
+
 def test_a_mapping_in_a_sidecar_names_no_address_either():
     with pytest.raises(SceneError):
         _crs({"wkt": "http://127.0.0.1:9/x"}, "a.yaml")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -65,7 +66,7 @@ def checked_crs(text: str) -> str:
     Raises:
         CorpusError: it is an address, a path, or JSON, which may hold one.
     """
-    if _WKT.match(text) is None and _READ.match(text):
+    if _WKT.match(text) is None and (_READ.match(text) or os.path.exists(text)):
         raise CorpusError(f"'{text[:60]}' is not a coordinate reference system; write e.g. EPSG:32632")
     return text
 

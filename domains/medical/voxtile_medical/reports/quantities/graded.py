@@ -57,7 +57,8 @@ def graded(
         elif kind == attribute and value in named and (attribute == "laterality" or match.start >= end):
             last = [value] if is_said else [*last, value]
             is_said = False
-            found[value] = replace(whole, severity=grade, **{attribute: value})
+            placed = replace(whole, location=value) if attribute == "location" else replace(whole, laterality=value)
+            found[value] = replace(placed, severity=grade)
         elif match in bracketed:
             found.update({place: replace(found[place], laterality=value) for place in last})
     is_graded = found.keys() == named and len({one.severity for one in found.values()}) > 1

@@ -20,8 +20,12 @@ _NEAR, _FAR = 10, 14  # words between a quality and the structure after it, befo
 _APART = frozenset(["below", "above", "beneath", "beside", "behind", "near", "between", "beyond", "than"])
 _WITHIN = frozenset(["in", "at", "within", "on", "near", "beside"])
 _GOING_ON = ((",",), ("and",), ("or",), ("nor",), (".",), ())
-_EXCEPTING = (("apart", "from"), ("aside", "from"), ("except", "for"), ("except",), ("besides",), ("save", "for"))
-_EXCEPTING += (("other", "than"), ("exception", "of"))
+_EXCEPTING = tuple(
+    tuple(words.split())
+    for words in (
+        "apart from", "aside from", "except for", "except", "besides", "save for", "other than", "exception of",
+    )
+)  # fmt: skip
 _TRIED = 3  # structures before or after a quality of which it may be said
 _MANY = frozenset(["are", "were", "and", "or", "nor", "&", "look", "appear", "all", "have", "show", ":", "=", "both"])
 _OF_THE = 3  # words of "CT of the" between the picture and what it is of

@@ -17,7 +17,7 @@ from voxtile.errors import ConfigError
 from voxtile.evaluation.options import Options, checked_options
 from voxtile.evaluation.tasks.choices import RERANK, checked_changes, checked_protocols, checked_scorers
 from voxtile.evaluation.tasks.file import load_tasks
-from voxtile.inference.names import check_model_name
+from voxtile.inference.names import STORED, check_model_name
 from voxtile.models.flattening import RED_GREEN_BLUE, SLICES, Flattening
 
 if TYPE_CHECKING:
@@ -117,6 +117,8 @@ def evaluate(
     with ExitStack() as held:
         slots = None
         if engine == "ray":
+            if stored := next((spec for spec in specs if spec.startswith(STORED)), None):
+                raise ConfigError(f"'{stored}' are vectors of the corpus, which need no cluster; leave out --engine")
             from voxtile.engine.ray_cluster.slots import joined
 
             slots = held.enter_context(joined(workers, uses_gpu=True))

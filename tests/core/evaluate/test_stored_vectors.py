@@ -36,11 +36,11 @@ def corpus(tmp_path_factory):
     return root / "corpus"
 
 
-def evaluate(corpus, model, task, tmp_path):
+def evaluate(corpus, model, task, tmp_path, *more):
     (tmp_path / "t.yaml").write_text(task.replace("classes.yaml", str(tmp_path / "classes.yaml")))
     (tmp_path / "classes.yaml").write_text(ZERO_SHOT)
     words = [model, str(tmp_path / "t.yaml"), "--corpus", str(corpus), "--out", str(tmp_path / "out")]
-    return main(["evaluate", *words, "--bootstrap", "100"])
+    return main(["evaluate", *words, "--bootstrap", "100", *more])
 
 
 def test_a_probe_of_stored_vectors_reads_those_of_its_own_samples(corpus, tmp_path):
@@ -63,3 +63,8 @@ def test_a_probe_of_stored_vectors_reads_those_of_its_own_samples(corpus, tmp_pa
 def test_what_stored_vectors_cannot_answer_is_refused(corpus, tmp_path, capsys, model, task, sentence):
     assert evaluate(corpus, model, task, tmp_path) == 2
     assert sentence in " ".join(capsys.readouterr().err.split())
+
+
+def test_stored_vectors_are_looked_for_on_no_cluster(corpus, tmp_path, capsys):
+    assert evaluate(corpus, "stored:told", PROBE, tmp_path, "--engine", "ray") == 2
+    assert "leave out --engine" in " ".join(capsys.readouterr().err.split())

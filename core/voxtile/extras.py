@@ -38,10 +38,14 @@ def missing_extra(error: ImportError, wanted_by: str = "") -> MissingExtraError 
 
 
 def requirements() -> Iterator[tuple[str, str]]:
-    """Extra and package of everything that extras bring, in the order of the project's metadata."""
-    for line in importlib.metadata.requires("voxtile") or ():
-        if extra := re.search(r"extra == ['\"]([^'\"]+)['\"]", line):
-            yield extra[1], re.split(r"[\s<>=!~;\[]", line)[0]
+    """Extra and package of everything that extras alone bring, in the order of the project's metadata."""
+    always: set[str] = set()
+    for line in importlib.metadata.requires("voxtile") or ():  # those of no extra come first
+        package = re.split(r"[\s<>=!~;\[]", line)[0]
+        if not (extra := re.search(r"extra == ['\"]([^'\"]+)['\"]", line)):
+            always.add(package)
+        elif package not in always:
+            yield extra[1], package
 
 
 def _extras_of(package: str) -> tuple[str, ...]:

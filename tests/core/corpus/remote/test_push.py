@@ -8,6 +8,7 @@ import os
 import shutil
 from contextlib import contextmanager
 from pathlib import Path
+from uuid import uuid4
 
 import numpy as np
 import pytest
@@ -65,7 +66,7 @@ def voxtile(*words):
 
 @pytest.fixture
 def address(servers, place, tmp_path):
-    return place(servers("moto"), f"{tmp_path.name}/corpus")
+    return place(servers("moto"), f"{tmp_path.name}-{uuid4().hex}/corpus")
 
 
 def rows(corpus, name):

@@ -73,8 +73,9 @@ def detail_faults(claim: Claim, concept: str, facts: Facts) -> list[Fault]:
 
 
 def _lists(details: Sequence[Detail]) -> dict[str, list[Detail]]:
-    """Details of which a text gives several of a kind."""
+    """Details of which a text gives several of a kind; "the lower pole of the kidney" is one place."""
     found = {kind: [d for d in details if d.kind == kind] for kind in ("side", "place", "number")}
+    found["place"] = [d for d in found["place"] if not _is_organ(d)] or found["place"]
     return {kind: many for kind, many in found.items() if len(many) > 1}
 
 
@@ -196,6 +197,10 @@ def _share(concept: str, facts: Facts) -> float:
     return facts.share(concept) or max((facts.share(name) for name in general), default=0.0)
 
 
+def _is_organ(detail: Detail) -> bool:
+    return detail.dimension == PART and bool(organs_in((detail.value,)))
+
+
 def _is_any(detail: Detail) -> bool:
     """Whether a count says no more than that there is one: "at least one"."""
     return all(low <= 1 and math.isinf(high) for low, high in detail.bounds)
@@ -206,7 +211,7 @@ def _fault(detail: Detail, rows: Sequence[Fact], concept: str, facts: Facts) -> 
         _said(detail, row) for row in rows if detail.kind != "place" or agrees(detail, row, facts.vocabulary) is False
     ]
     known = list(dict.fromkeys(text for text in said if text))
-    if detail.dimension == PART and organs_in((detail.value,)) and not known:
+    if _is_organ(detail) and not known:
         return None  # where facts name no organ, any may be meant
     if detail.kind == "rank":
         known = ["another order of shares"] if facts.share_ranks(concept) else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy.typing as npt
 import pydicom
 import pytest
 from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 
 from voxtile.corpus.records import Sample
 from voxtile.engine.parallel import PlanReader
@@ -23,6 +24,7 @@ from voxtile_datasets.intake.splits_file import Splits
 from voxtile_medical.dicom.task import DicomTask
 
 AXIAL = (1.0, 0.0, 0.0, 0.0, 1.0, 0.0)
+_INSTANCES = itertools.count(10**9)  # of equal length: files of a series are taken in the order in which they were made
 
 
 def make_slice(pixels: npt.NDArray[Any], **values: Any) -> Dataset:
@@ -33,7 +35,7 @@ def make_slice(pixels: npt.NDArray[Any], **values: Any) -> Dataset:
     bits = pixels.dtype.itemsize * 8
     elements: dict[str, Any] = {
         "SOPClassUID": CTImageStorage,
-        "SOPInstanceUID": generate_uid(),
+        "SOPInstanceUID": f"1.2.826.0.1.3680043.8.498.{next(_INSTANCES)}",
         "StudyInstanceUID": "1.2.826.0.1.3680043.8.498.1",
         "SeriesInstanceUID": "1.2.826.0.1.3680043.8.498.2",
         "Modality": "CT",
@@ -63,7 +65,7 @@ def make_slice(pixels: npt.NDArray[Any], **values: Any) -> Dataset:
     dataset.PixelData = pixels.tobytes()
     dataset["PixelData"].VR = "OB" if bits == 8 else "OW"
     dataset.file_meta.MediaStorageSOPClassUID = dataset.get("SOPClassUID", CTImageStorage)
-    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.get("SOPInstanceUID", generate_uid())
+    dataset.file_meta.MediaStorageSOPInstanceUID = dataset.get("SOPInstanceUID", "1.2")
     return dataset
 
 

@@ -13,7 +13,7 @@ from voxtile.domain import Domain, discover
 from voxtile.errors import ConfigError
 from voxtile.testing.contract import DomainContract
 from voxtile_datasets.captions.checker import choose as choosing
-from voxtile_datasets.captions.checker import task
+from voxtile_datasets.captions.checker import task, vocabulary
 from voxtile_datasets.captions.checker.vocabulary import installed_vocabularies, vocabulary_digests
 from voxtile_datasets.captions.context import prompts
 from voxtile_datasets.captions.guards import stray_words
@@ -47,7 +47,14 @@ def install(monkeypatch, tmp_path):
         return plugin
 
     def forget():
-        for kept in (choosing._by_modality, stray_words._vocabularies, task._vocabularies):
+        """What is kept by name and path: pytest may give the folder of one test to the next."""
+        for kept in (
+            choosing._by_modality,
+            stray_words._vocabularies,
+            task._vocabularies,
+            vocabulary._joined,
+            vocabulary._load,
+        ):
             kept.cache_clear()
 
     yield make

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -115,8 +116,10 @@ def fact_of(row: Row, attributes: Row, vocabulary: Vocabulary) -> Fact:
         sides |= read.sides if not attributes.get("laterality") else frozenset()
         named |= read.places
         positions |= read.positions
-    if not named and row["concept"].endswith("_fracture"):  # a clavicle fracture is of the clavicle
-        named |= _place(row["concept"], vocabulary).places
+    name = row["concept"].replace("_", " ")
+    own = _place(name, vocabulary).places
+    if not named and (name.endswith(" fracture") or re.sub("^(left|right) ", "", name) in own):
+        named |= own  # a clavicle fracture is of the clavicle, and the left femur is the femur
     if isinstance(attributes.get("position"), str):
         positions.add(direction_of(attributes["position"]))
     return Fact(

@@ -32,6 +32,7 @@ UPPER = [fact("pulmonary_nodule", laterality="left", location="upper lobe")]
         (CLAVICLE, "Fracture of the right humerus.", "contradicted"),
         (HUMERUS, "Fracture of the proximal right humerus.", "supported"),
         (HUMERUS, "Fracture of the right femur.", "contradicted"),
+        ([fact("left_femur")], "The left femur is shown.", "supported"),
         (ABSCESS, "An abscess in the liver.", "supported"),
         (ABSCESS, "An abscess of the spleen.", "contradicted"),
         ([fact("abscess")], "An abscess of the spleen.", "supported"),

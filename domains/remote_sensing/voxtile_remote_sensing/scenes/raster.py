@@ -21,14 +21,10 @@ from rasterio.windows import Window
 
 from voxtile_remote_sensing.bands.registry import Band
 from voxtile_remote_sensing.scenes.access import fenced_gdal, opened
-from voxtile_remote_sensing.scenes.plausible import ImplausibleSceneError
 from voxtile_remote_sensing.scenes.protocol import MASK, Grid, Layer, SceneBand, SceneError, SceneMask, SceneOptions
+from voxtile_remote_sensing.scenes.raster_size import check_size, types_of
 from voxtile_remote_sensing.scenes.stated_nodata import stated_nodata
 from voxtile_remote_sensing.scenes.tiff_directory import block_bytes
-
-MAX_BLOCK_BYTES = 256 << 20
-MAX_EXPANSION = 20_000  # an empty 10980² JPEG 2000 band expands about 5,000 times; a header that lies, a million
-UNCHECKED_BYTES = 64 << 20  # less than this is read whatever the header claims
 
 
 @dataclass(frozen=True)
@@ -177,7 +173,7 @@ def read_header(path: str, root: Path, options: SceneOptions, *, crs: CRS | None
         SceneError: the file is missing, damaged, outside the input folder, or its header claims more than it can hold.
     """
     with open_raster(path, root, options) as dataset:
-        _check_size(dataset, path)
+        check_size(dataset, path)
         try:
             return _header(dataset, path, crs)
         except UnicodeDecodeError as error:
@@ -201,7 +197,7 @@ def _header(dataset: DatasetReader, path: str, crs: CRS | None) -> RasterHeader:
         driver=dataset.driver,
         grid=grid,
         shape=dataset.shape,
-        dtypes=_dtypes(dataset),
+        dtypes=types_of(dataset),
         nodata=_nodata(dataset, path),
         descriptions=tuple((text or "").strip() for text in dataset.descriptions),
         scales=tuple(dataset.scales),
@@ -328,67 +324,13 @@ def _open(path: str, root: Path, options: SceneOptions) -> DatasetReader:
         ) from error
 
 
-def _dtypes(dataset: DatasetReader) -> tuple[str, ...]:
-    """Types as pixels are read: numpy has none for complex integers."""
-    return tuple("complex64" if str(d) == "complex_int16" else str(d) for d in dataset.dtypes)
-
-
 def _nodata(dataset: DatasetReader, path: str) -> tuple[float | None, ...]:
     """GDAL's values; where it has none for integers, what the file states all the same."""
     values: tuple[float | None, ...] = tuple(dataset.nodatavals)
-    integers = all(np.dtype(d).kind in "iu" for d in _dtypes(dataset))
+    integers = all(np.dtype(d).kind in "iu" for d in types_of(dataset))
     if any(v is not None for v in values) or not integers or path.startswith("/vsi"):
         return values
     return (stated_nodata(Path(path), dataset.driver),) * int(dataset.count)
-
-
-def _check_size(dataset: DatasetReader, path: str) -> None:
-    name = Path(path).name
-    rows, columns = dataset.block_shapes[0]
-    itemsize = max(np.dtype(d).itemsize for d in _dtypes(dataset))
-    if rows * columns * itemsize > MAX_BLOCK_BYTES:
-        raise SceneError(
-            f"{name}: the header claims blocks of {rows}×{columns} pixels, more than {MAX_BLOCK_BYTES >> 20} MiB each; "
-            f"write it tiled with gdal_translate -co TILED=YES"
-        )
-    if path.startswith("/vsi") or dataset.driver == "VRT":
-        return
-    if dataset.driver == "GTiff":
-        _check_blocks(dataset, path)
-    claimed = math.prod(dataset.shape) * dataset.count * itemsize
-    held = Path(path).stat().st_size
-    if dataset.driver == "ENVI":
-        _check_raw(dataset, path, held)
-    if claimed > UNCHECKED_BYTES and claimed > held * MAX_EXPANSION:
-        raise SceneError(
-            f"{name}: the header claims {dataset.height}×{dataset.width} pixels in {dataset.count} bands "
-            f"({claimed / 2**30:,.0f} GiB), but the file has only {held:,} bytes; copy it again from its source"
-        )
-
-
-def _check_raw(dataset: DatasetReader, path: str, held: int) -> None:
-    """Raw values: GDAL reads zeros where the file has ended."""
-    tags = dataset.tags(ns="ENVI")
-    start = tags.get("header_offset", "")
-    needed = sum(np.dtype(d).itemsize for d in _dtypes(dataset)) * math.prod(dataset.shape)
-    if tags.get("file_compression", "0") == "0" and held < needed + (int(start) if start.isdecimal() else 0):
-        raise SceneError(
-            f"{Path(path).name}: the header says {dataset.height}×{dataset.width} pixels in {dataset.count} bands, "
-            f"{needed:,} bytes, but the file has only {held:,}; copy it again from its source"
-        )
-
-
-def _check_blocks(dataset: DatasetReader, path: str) -> None:
-    """Compare the blocks that the file lists with those that its size needs: a width that lies shows here."""
-    listed = block_bytes(Path(path))
-    rows, columns = dataset.block_shapes[0]
-    needed = math.ceil(dataset.height / rows) * math.ceil(dataset.width / columns)
-    if listed is not None and len(listed) < needed:
-        raise ImplausibleSceneError(
-            "implausible-size",
-            f"{Path(path).name}: the header claims {dataset.height}×{dataset.width} pixels in {needed:,} blocks of "
-            f"{rows}×{columns}, but the file lists {len(listed):,}; copy it again from its source",
-        )
 
 
 def _has_gaps(dataset: DatasetReader, path: str) -> bool:

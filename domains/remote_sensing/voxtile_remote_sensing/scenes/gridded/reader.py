@@ -26,7 +26,8 @@ from voxtile_remote_sensing.scenes.gridded.measured import Limits, beyond, store
 from voxtile_remote_sensing.scenes.gridded.safety import check_hdf5, check_zarr
 from voxtile_remote_sensing.scenes.listing import Found, Listing
 from voxtile_remote_sensing.scenes.protocol import Layer, Scene, SceneBand, SceneError, SceneRef
-from voxtile_remote_sensing.scenes.raster import MAX_BLOCK_BYTES, check_integers, check_nodata
+from voxtile_remote_sensing.scenes.raster import check_integers, check_nodata
+from voxtile_remote_sensing.scenes.raster_size import MAX_BLOCK_BYTES
 from voxtile_remote_sensing.scenes.sidecar import Sidecar, sidecar_of, sidecar_of_scene
 
 SUFFIXES = (".nc", ".nc4", ".cdf")

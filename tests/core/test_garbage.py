@@ -32,3 +32,15 @@ def test_collection_is_as_it_was_also_after_an_error(enabled):
         assert gc.isenabled() is enabled
     finally:
         gc.enable()
+
+
+def test_what_is_kept_is_counted_once_in_a_process(monkeypatch):
+    """It is walked through, which took most of the time of a command in a process that has read much."""
+    with nothing_collected(to_the_end=True):
+        pass
+    counted = []
+    monkeypatch.setattr(gc, "get_freeze_count", lambda: counted.append(1) or 0)
+    monkeypatch.setattr(gc, "freeze", lambda: counted.append(2))
+    with nothing_collected(to_the_end=True):
+        pass
+    assert counted == []

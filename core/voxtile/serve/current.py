@@ -124,12 +124,15 @@ class CurrentCorpus:
             began, now = time.monotonic(), self._folders()
             if began < next_look and now == folders:
                 continue  # one that was built anew may have forgotten somebody, which does not wait
-            folders = now
+            folders, share = now, _SHARE
             try:
                 self.refresh()
             except Exception as error:  # whatever it is, later changes are to be seen
                 note(f"the corpus has changed and cannot be opened again, what was there is served on: {error}")
-            next_look = time.monotonic() + _SHARE * (time.monotonic() - began)
+                share = 1
+            if self._said:  # it could not be read, perhaps for this moment alone
+                share = 1
+            next_look = time.monotonic() + share * (time.monotonic() - began)
 
     def _folders(self) -> list[tuple[int, int] | None]:
         """Which folders the corpora are now; None where there is none."""

@@ -8,7 +8,7 @@ from tests.core.serve.conftest import PICTURES, write_pictures
 
 from voxtile.cli.main import main
 from voxtile.corpus.writer import new_corpus
-from voxtile.errors import CheckpointError, ConfigError, PresetError
+from voxtile.errors import CheckpointError, ConfigError, CorpusError, PresetError
 
 pytest.importorskip("fastapi", reason="the extra serve is not installed")
 from voxtile.serve.current import CurrentCorpus
@@ -89,6 +89,33 @@ def test_who_is_forgotten_is_gone_at_the_next_look_and_an_error_ends_no_looking(
     current.stop()
     with pytest.raises(NoSuchSampleError):
         current.explored.row(f"{1:032x}")
+
+
+def test_what_was_built_anew_and_could_not_be_read_at_once_is_read_soon_after(root, monkeypatch):
+    monkeypatch.setattr("voxtile.serve.current._LOOKED_S", 0.01)
+    monkeypatch.setattr("voxtile.serve.current._SHARE", 1e9)
+    current, seen, looked, refused = CurrentCorpus([root]), threading.Event(), threading.Event(), threading.Event()
+    current.changed = lambda _: seen.set()
+    opened, now = current._opened, current._now
+
+    def refused_once():
+        if refused.is_set():
+            return opened()
+        refused.set()
+        raise CorpusError("its tables are being put in place")
+
+    def looked_at():
+        looked.set()
+        return now()
+
+    monkeypatch.setattr(current, "_opened", refused_once)
+    monkeypatch.setattr(current, "_now", looked_at)
+    current.watch()
+    assert looked.wait(60)
+    forget_subject(root, subject=(current.explored.row(f"{1:032x}")["subject"],))
+    assert seen.wait(60)
+    current.stop()
+    assert refused.is_set()
 
 
 def test_two_servers_on_one_corpus(root):

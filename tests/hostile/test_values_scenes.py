@@ -13,7 +13,7 @@ from rasterio.transform import from_origin
 from voxtile_pathology.slides import tiff_layout as layout
 from voxtile_pathology.slides.protocol import SlideError
 from voxtile_remote_sensing.scenes.plausible import ImplausibleSceneError, check_scene
-from voxtile_remote_sensing.scenes.protocol import Grid
+from voxtile_remote_sensing.scenes.protocol import Grid, SceneError
 from voxtile_remote_sensing.scenes.tiff_directory import block_bytes
 
 PIXEL_SCALE, TIE_POINT = 33550, 33922  # ModelPixelScaleTag, ModelTiepointTag (GeoTIFF 1.1)
@@ -87,6 +87,8 @@ def test_pixels_in_degrees_are_held_to_metres():
         ({"scale": INF}, "implausible-scale"),
         ({"corner": (2e8, 5e6)}, "implausible-place"),
         ({"corner": (6e5, -2e8)}, "implausible-place"),
+        ({"epsg": 4326, "pixel": 0.01, "corner": (20.0, 95.0)}, "implausible-place"),  # north of the pole
+        ({"epsg": 4326, "pixel": 0.01, "corner": (20.0, -91.0)}, "implausible-place"),
     ],
 )
 def test_a_scale_or_a_place_that_cannot_be_is_refused(numbers, reason):
@@ -94,6 +96,18 @@ def test_a_scale_or_a_place_that_cannot_be_is_refused(numbers, reason):
     with pytest.raises(ImplausibleSceneError) as refused:
         check_scene(scene(**numbers))
     assert refused.value.reason == reason
+
+
+def test_rows_centred_on_a_pole_and_grads_are_on_earth():
+    check_scene(scene(epsg=4326, pixel=0.25, corner=(-180.125, 90.125)))
+    check_scene(scene(epsg=4807, pixel=0.001, corner=(2.0, 99.0)))  # of 100 grads to the pole
+
+
+@pytest.mark.parametrize("epsg", [4978, 5800])
+def test_coordinates_of_no_map_are_refused_in_a_sentence(epsg):
+    """Geocentric, and an engineering site's own: both ended in an unexpected error of rasterio."""
+    with pytest.raises(SceneError, match="neither in degrees nor a projection"):
+        check_scene(scene(epsg=epsg))
 
 
 @pytest.mark.parametrize("tiled", [True, False])

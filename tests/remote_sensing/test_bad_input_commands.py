@@ -233,3 +233,12 @@ def test_a_product_without_its_granules_is_named_beside_whole_ones_and_alone(tmp
     assert sources == {whole.name}
     assert main(["convert", "geotiff", str(half), str(tmp_path / "other"), *OPTIONS]) == 2
     assert f"the product '{half.name}' lacks its images or its metadata" in " ".join(capsys.readouterr().err.split())
+
+
+def test_tiles_that_do_not_fit_into_blocks_are_told_with_their_scene(tmp_path, make_raster, capsys):
+    make_raster(tmp_path / "in/fine.tif", PIXELS)
+    make_raster(tmp_path / "in/coarse.tif", PIXELS, transform=Affine(9000, 0, 600_000, 0, -9000, 5_300_000))
+    (tmp_path / "in/bands.yaml").write_text(BANDS)
+    options = ["--size", "32px", "--engine", "inline"]
+    assert main(["convert", "geotiff", str(tmp_path / "in"), str(tmp_path / "corpus"), *options]) == 2
+    assert "(coarse.tif) do not fit into blocks of 20,000 m" in " ".join(capsys.readouterr().err.split())

@@ -346,10 +346,21 @@ def test_a_scene_stays_in_its_own_system_unless_asked(tmp_path):
     assert all(row["gsd_m"] == pytest.approx(11.132 * np.cos(np.radians(46)) ** 0.5, rel=0.01) for row in rows)
 
 
-@pytest.mark.parametrize(("crs", "left", "top"), [("EPSG:3857", 1_200_000, 9_000_000), ("EPSG:3413", 0, -3_000_000)])
-def test_resolution_is_that_on_the_ground_where_a_projection_stretches(tmp_path, crs, left, top):
+MOVED_POLE = "+proj=ob_tran +o_proj=longlat +o_lon_p=0 +o_lat_p=39.25 +lon_0=18 +datum=WGS84 +no_defs"
+
+
+@pytest.mark.parametrize(
+    ("crs", "left", "top", "res"),
+    [
+        ("EPSG:3857", 1_200_000, 9_000_000, 10),
+        ("EPSG:3413", 0, -3_000_000, 10),
+        (MOVED_POLE, -5, 5, 0.001),  # of models of the climate: its equator runs through Europe
+        ("EPSG:4807", 2, 54, 0.0001),  # grads
+    ],
+)
+def test_resolution_is_that_on_the_ground_where_a_projection_stretches(tmp_path, crs, left, top, res):
     """Web Mercator at 62.7° north shows 4.6 m as 10; the truth is the geodesic area of the footprint."""
-    write_raster(tmp_path / "in/scene.tif", landscape((200, 200)), left=left, top=top, crs=crs)
+    write_raster(tmp_path / "in/scene.tif", landscape((200, 200)), left=left, top=top, crs=crs, res=res)
     convert_geotiff(tmp_path / "in", tmp_path / "c", size="100px", split_by="none", **FAST)
     rows = [row for row, _ in tiles_of(tmp_path / "c")]
     assert len(rows) == 4

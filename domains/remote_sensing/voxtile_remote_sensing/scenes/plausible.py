@@ -9,11 +9,11 @@ import math
 from collections.abc import Mapping
 
 from rasterio.crs import CRS
-from rasterio.errors import CRSError
 
 from voxtile_remote_sensing.scenes.protocol import Grid, Scene, SceneBand, SceneError
 
 METRES_PER_DEGREE = 111_320.0  # of longitude at the equator, WGS 84
+_DEGREE = math.radians(1)
 
 # Least and largest side of a pixel on the ground in metres, by modality.
 GSD_M: Mapping[str, tuple[float, float]] = {
@@ -44,18 +44,28 @@ def check_scene(scene: Scene) -> None:
     """Refuse a scene with a band whose pixels cannot lie where and be as large as it says.
 
     Raises:
+        SceneError: its coordinate system is that of no map.
         ImplausibleSceneError: `implausible-gsd`, `implausible-place` or `implausible-scale`.
     """
     checked: set[Grid] = set()
     for band in scene.bands:
         if band.grid not in checked:
             checked.add(band.grid)
+            _check_system(band.grid.crs, f"{scene.id}, band {band.name}")
             _check_grid(band.grid, scene.modality, f"{scene.id}, band {band.name}")
         _check_scale(band, f"{scene.id}, band {band.name}")
 
 
+def _check_system(crs: CRS, where: str) -> None:
+    if not (crs.is_geographic or crs.is_projected):  # geocentric, or a site's own
+        raise SceneError(
+            f"{where}: its coordinate system is neither in degrees nor a projection, so that its pixels have no place "
+            "on a map; assign the right one, for example with gdal_translate -a_srs"
+        )
+
+
 def _check_grid(grid: Grid, modality: str, where: str) -> None:
-    metres = _metres_per_unit(grid.crs)
+    metres = metres_per_unit(grid.crs)
     least, most = GSD_M.get(modality, _OTHER_GSD_M)
     for size in grid.pixel_size:
         if not least <= size * metres <= most:
@@ -70,13 +80,28 @@ def _check_grid(grid: Grid, modality: str, where: str) -> None:
             "implausible-place",
             f"{where}: its corner lies at {left:g}, {top:g}, which is not on earth; write the file again",
         )
+    if grid.crs.is_geographic:
+        _check_latitudes(grid, where)
 
 
-def _metres_per_unit(crs: CRS) -> float:
-    try:
-        return METRES_PER_DEGREE if crs.is_geographic else float(crs.linear_units_factor[1])
-    except CRSError:  # a local system whose unit nobody knows
-        return 1.0
+def _check_latitudes(grid: Grid, where: str) -> None:
+    """Grids of the world whose rows are centred on the poles reach half a pixel beyond them; no place lies there."""
+    _, bottom, _, top = grid.bounds
+    pole = math.pi / 2 / grid.crs.units_factor[1]
+    if max(top, -bottom) > pole + max(grid.pixel_size):
+        raise ImplausibleSceneError(
+            "implausible-place",
+            f"{where}: it reaches from {bottom:g} to {top:g} in latitude, and a pole is at {pole:g}; if longitude and "
+            "latitude are exchanged, write the file again with its true transform",
+        )
+
+
+def metres_per_unit(crs: CRS) -> float:
+    """Length of the crs's unit in metres; degrees (or grads) are those of the equator."""
+    if crs.is_geographic:
+        unit = float(crs.units_factor[1])
+        return METRES_PER_DEGREE if math.isclose(unit, _DEGREE) else METRES_PER_DEGREE * unit / _DEGREE
+    return float(crs.linear_units_factor[1])
 
 
 def _check_scale(band: SceneBand, where: str) -> None:

@@ -14,16 +14,18 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import overload
 
+import pyproj
 from affine import Affine
-from pyproj import Proj
+from pyproj import Geod, Proj, Transformer
 from rasterio.crs import CRS
 from rasterio.windows import Window
 
 from voxtile.errors import ConfigError
+from voxtile_remote_sensing.scenes.plausible import METRES_PER_DEGREE, metres_per_unit
 from voxtile_remote_sensing.scenes.protocol import Grid, SceneError
 
-METRES_PER_DEGREE = 111_320.0  # of longitude at the equator, WGS 84
 MAX_TILES = 4_000_000  # of one scene: a Sentinel-2 scene has 1,849 of 256 pixels
+_ELLIPSOID = Geod(ellps="WGS84")
 _AREA_TOLERANCE = 0.01  # UTM is off by 0.2 % at most
 _TOLERANCE_PX = 1e-3  # half-pixel offsets between sensors must round one way on every tile
 _LENGTH = re.compile(r"\s*([0-9]*\.?[0-9]+)\s*(px|km|m)?\s*")
@@ -70,13 +72,6 @@ def parse_length(text: str, option: str, *, default_unit: str = "px", may_be_zer
     return Length(value, unit)
 
 
-def metres_per_unit(crs: CRS) -> float:
-    """Length of the crs's unit in metres; degrees are those of the equator."""
-    if crs.is_geographic:
-        return METRES_PER_DEGREE
-    return float(crs.linear_units_factor[1])
-
-
 def ground_sampling_distance(grid: Grid, longitude: float, latitude: float) -> float:
     """Side of a pixel on the ground in metres at a place in degrees; the geometric mean of both where they differ.
 
@@ -85,10 +80,30 @@ def ground_sampling_distance(grid: Grid, longitude: float, latitude: float) -> f
     width, height = grid.pixel_size
     side = math.sqrt(width * height) * metres_per_unit(grid.crs)
     if grid.crs.is_geographic:
+        if (unusual := _unusual_degrees(grid.crs_text)) is not None:
+            return _measured_side(grid, unusual, longitude, latitude)
         return side * math.sqrt(max(1e-6, math.cos(math.radians(latitude))))
     area_scale = _projection(grid.crs_text).get_factors(longitude, latitude).areal_scale
     is_true = not math.isfinite(area_scale) or abs(area_scale - 1) < _AREA_TOLERANCE
     return side if is_true else side / math.sqrt(area_scale)
+
+
+def _measured_side(grid: Grid, transformer: Transformer, longitude: float, latitude: float) -> float:
+    x, y = transformer.transform(longitude, latitude, direction="INVERSE")
+    width, height = grid.pixel_size
+    xs, ys = [x - width / 2, x + width / 2, x, x], [y, y, y - height / 2, y + height / 2]
+    longitudes, latitudes = transformer.transform(xs, ys)
+    _, _, lengths = _ELLIPSOID.inv(longitudes[::2], latitudes[::2], longitudes[1::2], latitudes[1::2])
+    return math.sqrt(lengths[0] * lengths[1])
+
+
+@lru_cache(maxsize=64)
+def _unusual_degrees(crs: str) -> Transformer | None:
+    """To longitude and latitude from a system whose angles are others: of a pole that was moved, or in grads."""
+    system = pyproj.CRS(crs)
+    if not system.is_derived and system.axis_info[0].unit_name == "degree":
+        return None
+    return Transformer.from_crs(system, "EPSG:4326", always_xy=True)
 
 
 @lru_cache(maxsize=64)
@@ -245,7 +260,8 @@ def _name(grid: Grid, extent: tuple[float, float], left: float, bottom: float) -
 
 @lru_cache(maxsize=256)
 def _prefix(crs: CRS, size: str) -> str:
-    unit = "deg" if crs.is_geographic else "m" if metres_per_unit(crs) == 1 else "u"
+    metres = metres_per_unit(crs)
+    unit = "m" if metres == 1 else "deg" if metres == METRES_PER_DEGREE else "u"
     return f"{crs_name(crs)}-{size}{unit}"
 
 

@@ -45,11 +45,12 @@ class BlockSettings:
         """The blocks."""
         return BlockSplits(BlockGrid(self.block_m), self.fractions, self.buffer_m)
 
-    def check(self, radius_m: float) -> None:
+    def check(self, radius_m: float, scene: str) -> None:
         """Refuse blocks that hold hardly a tile, of which the buffer would leave none.
 
         Args:
             radius_m: half the diagonal of a tile.
+            scene: whose tile it is, for the message: the largest of all.
 
         Raises:
             ConfigError: a block is smaller than one and a half tiles and the buffer.
@@ -58,8 +59,8 @@ class BlockSettings:
         if self.block_m < 1.5 * side + self.buffer_m:
             better = math.ceil((10 * side + self.buffer_m) / 1000)
             raise ConfigError(
-                f"tiles of {side:,.0f} m do not fit into blocks of {self.block_m:,.0f} m; take a larger --block, such "
-                f"as {better}km, a smaller --size, or --split-by none"
+                f"tiles of {side:,.0f} m ({scene}) do not fit into blocks of {self.block_m:,.0f} m; take a larger "
+                f"--block, such as {better}km, a smaller --size, or --split-by none"
             )
 
 
@@ -115,9 +116,10 @@ class GeotiffTask:
         opened = _to_open(refs)
         found = self.reader.map(partial(survey, settings=self.settings), opened, title="reading headers")
         surveys = {ref.id: known for ref, known in zip(opened, found, strict=True) if not isinstance(known, Failure)}
-        radius = max((known.radius_m for known in surveys.values()), default=0.0)
-        if self.blocks is not None:
-            self.blocks.check(radius)
+        coarsest = max(surveys, key=lambda scene: surveys[scene].radius_m, default=None)
+        radius = surveys[coarsest].radius_m if coarsest is not None else 0.0
+        if self.blocks is not None and coarsest is not None:
+            self.blocks.check(radius, coarsest)
         return [
             item
             for ref, told in zip(refs, scene_contents(refs), strict=True)

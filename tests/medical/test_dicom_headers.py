@@ -74,6 +74,27 @@ def test_nested_sequences_are_skipped(tmp_path_factory, depth, undefined, implic
     assert skimmed.values["Rows"] == (7,)
 
 
+@pytest.mark.parametrize("entries", [0, 16, 60_000])
+@pytest.mark.parametrize("undefined", [False, True])
+@pytest.mark.parametrize("implicit", [False, True])
+def test_that_there_is_a_table_of_values_is_seen_however_it_is_written(tmp_path, implicit, undefined, entries):
+    table = Dataset()
+    table.LUTData = bytes(2 * entries)
+    table["LUTData"].VR = "OW"
+    whole = Dataset()
+    whole.SOPClassUID = whole.SOPInstanceUID = "1.2.840.10008.5.1.4.1.1.2"
+    whole.ModalityLUTSequence = [table] if entries else []
+    whole["ModalityLUTSequence"].is_undefined_length = undefined
+    whole.RescaleType = "HU"
+    whole.file_meta = pydicom.dataset.FileMetaDataset()
+    whole.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2" if implicit else "1.2.840.10008.1.2.1"
+    whole.save_as(tmp_path / "x", enforce_file_format=True)
+    skimmed, parsed = both(tmp_path / "x") or (None, None)
+    assert skimmed is not None
+    assert skimmed == parsed
+    assert ("ModalityLUTSequence" in skimmed.values) == bool(entries)
+
+
 @pytest.mark.parametrize(
     ("keyword", "raw", "expected"),
     [

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from pydicom.uid import MRImageStorage
 from scipy.signal import find_peaks
 from tests.medical.test_dicom_pixels import enhanced
+from tests.medical.test_film_sign import RISING, table
 
 from voxtile_medical.dicom_planes.ct_numbers import ct_numbers, prominences
 from voxtile_medical.dicom_planes.stored import Scale
@@ -53,6 +54,13 @@ def test_a_ct_is_hu_and_says_where_air_fat_and_water_are(tmp_path, dicom, rescal
     found = attributes["ct_numbers"]
     assert sorted(found) == ["air", "fat", "water"]
     assert [found[name] for name in ("air", "fat", "water")] == pytest.approx([-1000, -100, 45], abs=6)
+
+
+@pytest.mark.parametrize("modality", ["CT", "MR"])
+def test_values_behind_a_table_are_not_taken_for_measured_ones(tmp_path, dicom, noise, modality):
+    elements = {"Modality": modality, "ModalityLUTSequence": table(RISING), "RescaleSlope": None}
+    dicom.write(tmp_path, noise(4, 6, 7), RescaleIntercept=None, **elements)
+    assert dicom.convert(tmp_path).verdicts == ["modality-lut"]
 
 
 @pytest.mark.parametrize(

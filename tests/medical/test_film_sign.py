@@ -74,6 +74,12 @@ def test_density_of_a_film_stays_physical_and_its_window_too(tmp_path, dicom, no
     assert attributes["window"] == pytest.approx([2, 1])
 
 
+def test_a_window_behind_a_table_is_not_one_of_the_values_before_it(tmp_path, dicom, noise):
+    own = {"ModalityLUTSequence": table(RISING), "RescaleSlope": None, "RescaleIntercept": None}
+    _, attributes, _ = one(dicom, tmp_path, noise(6, 7), **own, WindowCenter=30000, WindowWidth=60000)
+    assert "window" not in attributes
+
+
 @pytest.mark.parametrize(
     "values",
     [

@@ -84,7 +84,8 @@ def _picture(
     if context.instances:
         attributes["instance"] = context.instances[number]
     scale, spacing = check_picture(header)
-    window = window_of(header)
+    # Behind a table it is one of the table's values (PS3.3 C.11.2.1.2), and pixels are stored as they are before it.
+    window = None if "ModalityLUTSequence" in header.values else window_of(header)
     padding = None if layout.is_colour else padding_mask(header.values, layout, pixels)
     modality = modality_of(header)
     fault = None

@@ -133,6 +133,9 @@ def _frames(context: SeriesContext) -> tuple[list[PixelLayout], list[Frame]]:
             why = f"the planes differ in number type ({types}: PixelRepresentation, BitsAllocated or BitsStored)"
             raise Verdict("inconsistent-type", f"{why}; write them again alike (dcmdjpeg, gdcmconv or pydicom)")
         check_length(header, layout)
+        if "ModalityLUTSequence" in header.values:
+            why = "measured values are those of a table (ModalityLUTSequence), which is not applied"
+            raise Verdict("modality-lut", f"{why}; write the files again with RescaleSlope and RescaleIntercept")
     refuse_if_too_large(sum(layout.nbytes for layout in layouts))
     frames: list[Frame] = []
     for file, (header, layout) in enumerate(zip(context.headers, layouts, strict=True)):

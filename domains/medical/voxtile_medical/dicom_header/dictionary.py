@@ -118,6 +118,7 @@ ELEMENTS: Mapping[str, tuple[int, str]] = {
     "RescaleSlope": (0x00281053, "DS"),
     "RescaleType": (0x00281054, "LO"),
     "LossyImageCompression": (0x00282110, "CS"),
+    "ModalityLUTSequence": (0x00283000, "SQ"),
     "RequestingPhysician": (0x00321032, "PN"),
     "Units": (0x00541001, "CS"),
     "SUVType": (0x00541006, "CS"),

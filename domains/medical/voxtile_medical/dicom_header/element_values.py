@@ -32,8 +32,9 @@ def interpret(
     """Values of a raw element by the dictionary's value representation.
 
     Returns:
-        The values, at most `MAX_VALUES`; None where the element is blank; and an empty tuple where it is to hold
-        numbers and one of them is none, or not finite: there is something, so that no default may stand for it.
+        The values, at most `MAX_VALUES` (of a sequence only that it is there); None where the element is blank; and an
+        empty tuple where it is to hold numbers and one of them is none, or not finite: there is something, so that no
+        default may stand for it.
     """
     read = _interpret_cached if len(raw) <= MAX_CACHED_BYTES else _interpret
     return read(keyword, raw, charset, big_endian)
@@ -41,6 +42,8 @@ def interpret(
 
 def _interpret(keyword: str, raw: bytes, charset: bytes | None, big_endian: bool) -> tuple[Value, ...] | None:
     vr = VRS[keyword]
+    if vr == "SQ":
+        return (1,)
     if vr == "US or SS":
         vr = "US"
     if vr in _NUMERIC:

@@ -23,7 +23,7 @@ from voxtile_medical.dicom_header.dictionary import (
 from voxtile_medical.dicom_header.element_values import Values, interpret
 from voxtile_medical.dicom_header.pydicom_warnings import quiet_pydicom
 from voxtile_medical.dicom_header.skim import LONG_PREFIX_BYTES, MAX_ELEMENT_BYTES, PREFIX_BYTES, Skimmed, Unusual
-from voxtile_medical.dicom_header.tags import PIXEL_DATA, TAGS
+from voxtile_medical.dicom_header.tags import PIXEL_DATA, SEQUENCES, TAGS
 from voxtile_medical.verdicts import Verdict
 
 if TYPE_CHECKING:  # ordinary headers are read without pydicom, whose import takes half a second
@@ -298,9 +298,13 @@ def _values(dataset: Dataset, big_endian: bool) -> Values:
     for tag in dataset.keys():  # noqa: SIM118  (iterating a Dataset converts its elements)
         keyword = TAGS.get(tag)
         try:
-            element = dataset.get_item(tag)
+            element = dataset.get_item(tag, keep_deferred=tag in SEQUENCES)
         except MemoryError as error:  # pydicom reads a long element when it is asked for, as long as it says it is
             raise Verdict("truncated", "an element claims more than memory holds; copy the file again") from error
+        if keyword is not None and tag in SEQUENCES:
+            if element.length if isinstance(element, RawDataElement) else len(element.value):
+                found[keyword] = (1,)
+            continue
         if keyword is None or not isinstance(element, RawDataElement) or not element.value:
             continue
         if len(element.value) < element.length:

@@ -18,7 +18,7 @@ from voxtile_medical.dicom_header.dictionary import (
     EXPLICIT_BIG_ENDIAN,
     IMPLICIT_LITTLE_ENDIAN,
 )
-from voxtile_medical.dicom_header.tags import PIXEL_DATA
+from voxtile_medical.dicom_header.tags import PIXEL_DATA, SEQUENCES
 
 PREFIX_BYTES = (1 << 14, 1 << 18)  # most headers are shorter than the first, nearly all than the second
 LONG_PREFIX_BYTES = (1 << 22, 1 << 26)  # headers of thousands of frames; the walk over the longest takes seconds
@@ -120,12 +120,14 @@ class Skimmed:
                 return
             if length == _UNDEFINED:
                 position = _skip_sequence(data, value, implicit, 0)
+                if tag in SEQUENCES and position > value + 8:  # more than its end
+                    elements[tag] = b"\1"
                 continue
             position = value + length
             if tag in wanted:
                 if position > end:
                     raise Unusual
-                if 0 < length < MAX_ELEMENT_BYTES:
+                if 0 < length < MAX_ELEMENT_BYTES or (length and tag in SEQUENCES):
                     elements[tag] = data[value:position]
         if position != size:
             raise Unusual

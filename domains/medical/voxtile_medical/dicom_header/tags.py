@@ -54,6 +54,7 @@ VALUES = (
     "RescaleSlope",
     "RescaleIntercept",
     "RescaleType",
+    "ModalityLUTSequence",
     "Units",
     "SUVType",
     "WindowCenter",
@@ -146,4 +147,5 @@ KEYWORDS = (*GROUPING, *PIXELS, *GEOMETRY, *VALUES, *DIMENSIONS, *ACQUISITION, *
 
 TAGS: Mapping[int, str] = {ELEMENTS[keyword][0]: keyword for keyword in KEYWORDS}
 VRS: Mapping[str, str] = {keyword: ELEMENTS[keyword][1] for keyword in KEYWORDS}
+SEQUENCES = frozenset(tag for tag, keyword in TAGS.items() if VRS[keyword] == "SQ")  # whether they are there
 PIXEL_DATA = frozenset({0x7FE00008, 0x7FE00009, 0x7FE00010})  # float, double float and integer pixel data

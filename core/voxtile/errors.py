@@ -118,8 +118,9 @@ def cause_of(error: Exception) -> str:
 
 def nearest(name: str, known: Iterable[str]) -> str:
     """The question whether one of the known names was meant, to be put behind a sentence; empty where none is near."""
-    close = difflib.get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return f"; did you mean '{close[0]}'?" if close else ""
+    words = {word.lstrip("-"): word for word in known}  # the dashes of options say nothing of how near they are
+    close = difflib.get_close_matches(name.lstrip("-"), words, n=1, cutoff=0.6)
+    return f"; did you mean '{words[close[0]]}'?" if close else ""
 
 
 def own_cause(error: BaseException) -> VoxtileError | None:

@@ -148,11 +148,20 @@ def _split(signature: Signature, name: str, argv: Sequence[str]) -> _Split:
     except click.NoSuchOption as error:
         word = next((word for word in argv if word.startswith(error.option_name)), error.option_name).partition("=")[0]
         known = sorted({*map(_dashed, options), *map(_negated, flags), *EVERYWHERE})
-        raise ConfigError(f"'{name}' has no option '{word}'{nearest(_dashed(word), known) or see}") from None
+        hint = _argument_hint(signature, name, word) or nearest(_dashed(word), known) or see
+        raise ConfigError(f"'{name}' has no option '{word}'{hint}") from None
     if context.args:
         raise ConfigError(f"'{name}' takes no further argument '{context.args[0]}'{see}")
     given = {key: value for key, value in context.params.items() if value not in (None, ())}
     return _Split(given, given.pop(_CONFIG, ()), given.pop(_PRINT))
+
+
+def _argument_hint(signature: Signature, name: str, word: str) -> str:
+    """What to write where an argument is given as if it were an option; empty where it is none."""
+    arguments = [p.name for p in signature.parameters if not p.is_option]
+    if _dashed(word).lstrip("-").replace("-", "_") not in arguments:
+        return ""
+    return f"; its value is written in its place, without a name: {' '.join([name, *map(str.upper, arguments)])}"
 
 
 def _spelled_out(argv: Sequence[str], options: Collection[str], flags: Collection[str]) -> Iterator[str]:

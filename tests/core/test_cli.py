@@ -268,7 +268,7 @@ def test_options_come_from_yaml_and_from_the_environment_and_the_command_line_wi
         (["in", "out", "--reprots", "x"], "no option '--reprots'; did you mean '--reports'?"),
         (["in", "out", "--report", "x"], "no option '--report'; did you mean '--reports'?"),
         (["in", "out", "--hlep"], "no option '--hlep'; did you mean '--help'?"),
-        (["in", "out", "--modl"], "no option '--modl'; see '"),  # dashes make no word near
+        (["in", "out", "--xelx"], "no option '--xelx'; see '"),  # dashes make no word near
         (["in", "--corpus", "out"], "no option '--corpus'; its value is written in its place, without a name: "),
         (["in", "out", "--log-levl", "info"], "no option '--log-levl'; did you mean '--log-level'?"),
         (["in", "out", "--kind", "hrad"], "--kind must be one of soft, hard, not 'hrad'; did you mean 'hard'?"),

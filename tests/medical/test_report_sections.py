@@ -24,6 +24,7 @@ def concepts(report: str) -> dict[str, str]:
         "EXAM: CT for pneumothorax.\nCOMPARISON: Effusion last year.\nFINDINGS: Cardiomegaly.",
         "FAMILY HISTORY: aortic aneurysm.\nCONCLUSION: Cardiomegaly.",
         "FINDINGS: Cardiomegaly.\nRECOMMENDATION: CT to look for a nodule.\n",
+        "Fragestellung: pneumothorax?\nVoruntersuchung: effusion.\nBefund: Cardiomegaly.\nEmpfehlung: a nodule?",
         "Cardiomegaly.\nElectronically signed by: Dr. A. Nodule",
         "Cardiomegaly.",
         "Cardiomegaly. History of pneumonia. Family history of aortic aneurysm.",

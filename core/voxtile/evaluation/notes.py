@@ -17,7 +17,7 @@ _PLURAL = {"sample": "samples", "study": "studies"}
 
 
 def evidence_notes(task: EvaluationTask, table: FigureTable, split: str) -> list[str]:
-    """Sentences about classes without enough evidence, which are left out of the averages."""
+    """Sentences about classes without enough evidence, which no average is of, and about units without a label."""
     notes = []
     for name, counts in table.counts.items():
         if counts.enough:
@@ -29,6 +29,12 @@ def evidence_notes(task: EvaluationTask, table: FigureTable, split: str) -> list
             notes.append(f"{name}: refused, {_few(counts, side)}; a figure needs {MINIMUM}")
     if notes and table.reported:
         notes.append(f"averages are over the other {len(table.reported)} of {len(table.counts)} classes")
+    if table.unlabelled and table.reported:
+        total = table.unlabelled + table.size["units"]
+        notes.append(
+            f"{table.unlabelled:,} of {total:,} {_PLURAL[task.unit]} of '{split}' have no label of these classes, and "
+            "count in no figure"
+        )
     return notes
 
 

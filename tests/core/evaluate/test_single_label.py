@@ -130,3 +130,6 @@ def test_a_picture_of_two_classes_has_no_label(pictures, tmp_path):
     place = list(after.units.names).index(uid) if uid in after.units.names else None
     assert place is None or (after.labels[place] == -1).all()
     assert {row["n"] for row in rows if row["average"] == "macro"} == {119}
+    assert after.sizes["test"] == {"units": 119, "subjects": 60}, "the headline is of what figures are of"
+    assert "1 of 120 samples of 'test' have no label of these classes, and count in no figure" in after.notes
+    assert not any("no label" in note for note in before.notes)

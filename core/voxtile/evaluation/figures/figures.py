@@ -129,6 +129,12 @@ class FigureTable:
         bootstrap: the draws, of the same subjects.
         exclusive: the classes exclude each other (single-label of three or more): balanced accuracy is then the mean
             recall over classes and has no value for one class.
+
+    Attributes:
+        counts: the evidence for each class.
+        reported: names of the classes with enough of it.
+        size: `units` and `subjects` that figures are of: those with a label of a reported class.
+        unlabelled: how many units have none.
     """
 
     def __init__(
@@ -147,6 +153,9 @@ class FigureTable:
         self._quarter = bootstrap.quarter()
         self._column = {name: k for k, name in enumerate(classes)}
         self._subjects = len(np.unique(subjects))
+        known = (labels[:, [self._column[name] for name in self.reported]] >= 0).any(axis=1)
+        self.size = {"units": int(known.sum()), "subjects": len(np.unique(subjects[known]))}
+        self.unlabelled = len(labels) - self.size["units"]
         self._macro_auroc: dict[tuple[str, ScoreKind], Floats] = {}
 
     @property

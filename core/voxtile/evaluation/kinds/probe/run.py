@@ -134,7 +134,7 @@ def run_probe(model: EvaluationModel, corpus: Corpus, task: ProbeTask, options: 
         rows=tuple(rows),
         notes=(*source.notes, *notes, *probe.notes),
         units=units["reported"],
-        sizes=sizes(units, split),
+        sizes={**sizes(units, split), split: table.size},
         differences=tuple(
             found
             for b in probe.budgets

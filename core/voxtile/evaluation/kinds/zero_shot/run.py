@@ -140,7 +140,7 @@ def run_task(model: EvaluationModel, corpus: Corpus, task: EvaluationTask, optio
         sensitivity=prompt_sensitivity(
             task, prompts, data.encoded["reported"], model.logit_scale, labels["reported"], table.reported
         ),
-        sizes=sizes(units, split),
+        sizes={**sizes(units, split), split: table.size},
         figures=table.reported,
         validation=scored[1],
         data=data,

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from voxtile_medical.reports.text.lines import DENIED, Span, blocks
 
 # Sections by the ACR practice parameter for communication of diagnostic imaging findings; forms from RSNA RadReport
-# templates and from the College of American Pathologists' protocols.
+# templates and from the College of American Pathologists' protocols. German ones head English texts, too.
 _HEADINGS = {
     "findings": """findings|finding|observations|result|results|report|chest|abdomen|pelvis|abdomen and pelvis|
         abdomen/pelvis|thorax|head|neck|chest, abdomen and pelvis|findings and impression|findings/impression|
@@ -19,7 +19,7 @@ _HEADINGS = {
         mammogram|mammography|tomosynthesis|pet|pet/ct|pet-ct|scan|cta|mra|mrcp|ctpa|echo|doppler|
         microscopy|microscopic description|microscopic findings|gross description|macroscopy|
         body of report|description|report text|report body|prelim|preliminary|preliminary report|preliminary read|
-        wet read|interpretation and findings|fndgs|fdgs""",
+        wet read|interpretation and findings|fndgs|fdgs|befund|befunde""",
     "impression": """impression|impressions|conclusion|conclusions|opinion|summary|assessment|diagnosis|final diagnosis|
         imp|concl|interpretation|radiological diagnosis|final impression|overall impression|comment|comments|
         conclusion/opinion|key findings|bottom line|impression and plan|impression/plan|radiologic impression|
@@ -34,7 +34,8 @@ _HEADINGS = {
         indication for exam|indications for exam|indication/history|history/indication|order diagnosis|
         preoperative diagnosis|pre-op diagnosis|question|query|request|requested|symptoms|signs and symptoms|
         clinical profile|clinical picture|clinical features|klinik|fragestellung|c/o|c/f|k/c/o|anamnesis and question|
-        chief complaint|presenting complaint|presentation|complaint|ind|indic|rfe|referring diagnosis""",
+        klinische angaben|indikation|chief complaint|presenting complaint|presentation|complaint|ind|indic|rfe|
+        referring diagnosis""",
     "history": """history|clinical history|past history|medical history|past medical history|family history|pmh|pmhx|
         hx|fhx|fh|psh|pshx|surgical history|past surgical history|prior surgery|previous surgery|surgeries|
         social history|medications|history of present illness|hpi|anamnesis|background|oncologic history|
@@ -43,13 +44,13 @@ _HEADINGS = {
     "comparison": """comparison|comparisons|comparison study|comparison studies|comparison exam|comparison film|
         comparison films|prior|priors|prior study|prior studies|prior exam|previous|previous study|previous studies|
         prior imaging|previous imaging|compared with|compared to|comp|compare|correlation|relevant priors|
-        previous examinations|prior examinations|previous exam""",
+        previous examinations|prior examinations|previous exam|vergleich|voruntersuchung|voruntersuchungen""",
     "technique": """technique|techniques|procedure|procedures|protocol|exam|examination|exams|contrast|contrast media|
         exam type|type of exam|study|study type|examination technique|technical factors|scan technique|views|
         radiation dose|dose|ctdi|acquisition|modality|exam date|date of exam|procedure description|sequences|method|
-        methods|methodology|limitations|study quality|image quality|technical quality|tech|scanner""",
+        methods|methodology|limitations|study quality|image quality|technical quality|tech|scanner|technik""",
     "recommendation": """recommendation|recommendations|plan|follow-up|follow up|followup|advice|suggestion|
-        suggestions|adv|advised|recommended follow-up|management|recs|rec|next steps|further management""",
+        suggestions|adv|advised|recommended follow-up|management|recs|rec|next steps|further management|empfehlung""",
     "signature": """signed|signed by|electronically signed by|electronically signed|dictated by|reported by|
         transcribed by|attending|radiologist|verified by|approved by|addendum by|read by|resident|
         communication|communicated to|notification|results communicated|critical result""",

@@ -75,6 +75,51 @@ def test_each_time_step_is_a_scene_of_its_own(tmp_path):
             assert scene.datetime == time.strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
+def test_an_axis_of_dates_by_another_name_is_one_of_time_steps(tmp_path):
+    """ERA5 has `valid_time`, beside a run and an ensemble's number without an axis."""
+    values = RNG.integers(0, 9000, (2, 40, 50)).astype(np.int16)
+    times = pd.to_datetime(["2020-06-01T10:00", "NaT"])
+    dataset = _dataset({"t2m": (("valid_time", "y", "x"), values)}, valid_time=times, number=0)
+    _write(dataset, tmp_path / "a.nc")
+    for ref, expected, moment in zip(find_scenes(tmp_path), values, ["2020-06-01T10:00:00Z", None], strict=True):
+        with open_scene(ref) as scene:
+            assert np.array_equal(scene.read(["t2m"])[0], expected)
+            assert scene.datetime == moment
+
+
+@pytest.mark.parametrize(
+    ("coordinates", "attributes", "moment"),
+    [
+        ({"valid": ((), pd.Timestamp("2021-05-06"), {"standard_name": "time"})}, {}, "2021-05-06T00:00:00Z"),
+        ({"forecast_reference_time": ((), pd.Timestamp("2021-05-06"))}, {}, None),
+        ({}, {"time_coverage_start": "2021-05-06T01:02:03+02:00"}, "2021-05-05T23:02:03Z"),
+        ({}, {"time_coverage_start": "in May"}, None),
+    ],
+)
+def test_the_date_of_a_dataset_without_time_steps(tmp_path, coordinates, attributes, moment):
+    _write(_dataset({"red": (("y", "x"), RED)}, **coordinates).assign_attrs(attributes), tmp_path / "a.nc")
+    with open_scene(find_scenes(tmp_path)[0]) as scene:
+        assert scene.datetime == moment
+
+
+@pytest.mark.parametrize(("units", "calendar"), [("days since 2020-01-01", "noleap"), ("lunes since x", "standard")])
+@pytest.mark.parametrize("name", ["a.nc", "a.zarr"])
+def test_times_that_are_no_dates_are_refused_by_their_reason(tmp_path, name, units, calendar):
+    """They were called a damaged file, to be copied again."""
+    time = ("time", [59, 60], {"units": units, "calendar": calendar})
+    _write(_dataset({"red": (("time", "y", "x"), np.stack([RED, RED]))}, time=time), tmp_path / name)
+    with pytest.raises(SceneError, match=f"its times 'time' .'{units}', calendar '{calendar}'. are no dates"):
+        open_scene(find_scenes(tmp_path)[0])
+
+
+def test_bands_of_a_store_come_in_one_order_wherever_it_lies(tmp_path):
+    """A folder lists its arrays in an order of the file system's own."""
+    names = ["green", "b8", "red", "nir", "b12", "blue", "swir"]
+    _write(_dataset({name: (("y", "x"), RED) for name in names}), tmp_path / "a.zarr")
+    with open_scene(find_scenes(tmp_path)[0]) as scene:
+        assert [band.name for band in scene.bands] == sorted(names)
+
+
 def test_labels_name_the_layers_of_a_cube(tmp_path):
     values = RNG.integers(0, 9000, (3, 40, 50)).astype(np.uint16)
     dataset = _dataset({"reflectance": (("band", "y", "x"), values)}, band=["B04", "B03", "B02"])

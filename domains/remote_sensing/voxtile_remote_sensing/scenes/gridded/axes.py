@@ -84,7 +84,15 @@ def find_axes(dataset: xr.Dataset, where: str, *, crs: CRS | None) -> Axes:
     top = max(ys[0], ys[-1]) + abs(step_y) / 2
     transform = Affine(step_x, 0.0, xs[0] - step_x / 2, 0.0, -abs(step_y), top)
     grid = Grid(known, transform, (len(ys), len(xs)))
-    return Axes(x, y, "time" if "time" in dataset.dims else "", bool(step_y > 0), grid)
+    return Axes(x, y, time_axis(dataset), bool(step_y > 0), grid)
+
+
+def time_axis(dataset: xr.Dataset) -> str:
+    """The axis of time steps, by its name or as the only one that holds dates (`valid_time`, `t`); "" where none is."""
+    if "time" in dataset.dims:
+        return "time"
+    dated = [str(d) for d in dataset.dims if d in dataset.coords and dataset.coords[d].dtype.kind == "M"]
+    return dated[0] if len(dated) == 1 else ""
 
 
 def _axis(dataset: xr.Dataset, standard: tuple[str, ...], names: tuple[str, ...]) -> str | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -24,6 +25,7 @@ from voxtile_remote_sensing.scenes.access import check_inside
 from voxtile_remote_sensing.scenes.gridded.axes import Axes, find_axes
 from voxtile_remote_sensing.scenes.gridded.measured import Limits, beyond, stored_range, stored_type
 from voxtile_remote_sensing.scenes.gridded.safety import check_hdf5, check_zarr
+from voxtile_remote_sensing.scenes.gridded.times import check_times, moment_of, number_of_times
 from voxtile_remote_sensing.scenes.listing import Found, Listing
 from voxtile_remote_sensing.scenes.protocol import Layer, Scene, SceneBand, SceneError, SceneRef
 from voxtile_remote_sensing.scenes.raster import check_integers, check_nodata
@@ -32,7 +34,6 @@ from voxtile_remote_sensing.scenes.sidecar import Sidecar, sidecar_of, sidecar_o
 
 SUFFIXES = (".nc", ".nc4", ".cdf")
 NANOMETRES = {"nm": 1.0, "nanometer": 1.0, "nanometre": 1.0, "nanometers": 1.0, "um": 1e3, "µm": 1e3, "micrometer": 1e3}
-MAX_TIMES = 100_000
 
 
 class GriddedReader:
@@ -50,7 +51,7 @@ class GriddedReader:
             first = listing.ref(self.name, path, used)
             try:
                 with opened(first) as dataset:
-                    times = _times(dataset)
+                    times = number_of_times(dataset)
             except SceneError:
                 times = 0
             parts = [""] if times < 2 else [f"{n:05d}" for n in range(times)]
@@ -73,7 +74,7 @@ class GriddedReader:
                 for band in bands
                 if (ends := stored_range(dataset[band.layer.variable])) is not None and band.nodata is not None
             }
-            moment = _moment(dataset, step)
+            moment = moment_of(dataset, step)
             attributes = {
                 key: str(dataset.attrs[key]) for key in ("title", "source", "Conventions") if key in dataset.attrs
             }
@@ -168,16 +169,18 @@ def opened(ref: SceneRef) -> xr.Dataset:
         if engine == "h5netcdf":
             check_hdf5(path, ref.id)
     extra = {"consolidated": False} if engine == "zarr" else {}  # one truth: each array's own metadata
+    opening = partial(
+        xr.open_dataset,
+        path,
+        engine=engine,
+        mask_and_scale=False,
+        decode_timedelta=False,
+        decode_coords="all",
+        cache=False,
+        backend_kwargs=extra,
+    )
     try:
-        return xr.open_dataset(
-            path,
-            engine=engine,
-            mask_and_scale=False,
-            decode_timedelta=False,
-            decode_coords="all",
-            cache=False,
-            backend_kwargs=extra,
-        )
+        return check_times(opening, ref.id)
     except (OSError, ValueError, KeyError, TypeError, RuntimeError) as error:
         raise SceneError(f"{ref.id}: not a readable NetCDF or Zarr dataset; copy it again from its source") from error
 
@@ -195,7 +198,9 @@ def _datasets(listing: Listing) -> dict[str, list[str]]:
 
 
 def _bands(ref: SceneRef, dataset: xr.Dataset, axes: Axes, sidecar: Sidecar) -> Iterator[SceneBand]:
-    for name, array in dataset.data_vars.items():
+    # Without consolidated metadata a store's arrays come as its folder lists them, which differs by file system.
+    is_store = ref.location.is_dir()
+    for name, array in sorted(dataset.data_vars.items()) if is_store else dataset.data_vars.items():
         if axes.y not in array.dims or axes.x not in array.dims:
             continue
         other = [axis for axis in array.dims if axis not in (axes.y, axes.x, axes.time)]
@@ -295,17 +300,3 @@ def _block(array: xr.DataArray, axes: Axes) -> tuple[int, int]:
     sizes = dict(zip(array.dims, stored, strict=False)) | dict(chunks)
     rows, columns = sizes.get(axes.y, 1), sizes.get(axes.x, array.sizes[axes.x])
     return int(rows), int(columns)
-
-
-def _times(dataset: xr.Dataset) -> int:
-    times = int(dataset.sizes.get("time", 1))
-    if times > MAX_TIMES:
-        raise SceneError(f"{times} time steps in one file; split it")
-    return times
-
-
-def _moment(dataset: xr.Dataset, step: int) -> str | None:
-    if "time" not in dataset.coords or dataset.coords["time"].dtype.kind != "M":
-        return None
-    value = np.atleast_1d(dataset.coords["time"].values)[step]
-    return f"{np.datetime_as_string(value, unit='s')}Z"

@@ -1,5 +1,6 @@
-"""SIGKILL at random moments of a fit: after resuming, every weight is bit-identical to an undisturbed run's."""
+"""A fit that is killed, or told to end: after resuming, every weight is bit-identical to an undisturbed run's."""
 
+import csv
 import os
 import random
 import signal
@@ -45,8 +46,8 @@ def last(folder):
     return read_checkpoint(found[-1]) if found else None
 
 
-def assert_equal(a, b):
-    assert a["global_step"] == b["global_step"] == STEPS
+def assert_equal(a, b, steps=STEPS):
+    assert a["global_step"] == b["global_step"] == steps
     assert a["voxtile_tokenizer"] == b["voxtile_tokenizer"]
     assert a["CorpusDataModule"] == b["CorpusDataModule"]
     for name, value in a["state_dict"].items():
@@ -82,3 +83,54 @@ def test_killed_and_resumed_equals_undisturbed(wanted, nursery, xray_corpus, tmp
                 resumed_at.append(checkpoint["global_step"])
         assert_equal(last(undisturbed), last(folder))
     assert any(0 < step < STEPS for step in resumed_at), f"no run was resumed in its middle: {resumed_at}"
+
+
+# In the second batch of the second validation the run is told to end; each validation has three.
+TOLD = """
+import signal
+torch.set_num_threads(1)
+from voxtile.training import module
+made = module.ContrastiveModule.validation_step
+
+def told(self, batch, batch_idx):
+    with open(f"seen-{self.global_step}", "a") as file:
+        file.write(f"{batch_idx} ")
+    if self.global_step == 8 and batch_idx == 1 and not os.path.exists("told"):
+        open("told", "w").close()
+        os.kill(os.getpid(), signal.SIGTERM)
+    made(self, batch, batch_idx)
+
+def run(argv):
+    if "--ckpt_path" in argv or "--told" in argv:
+        module.ContrastiveModule.validation_step = told
+    voxtile.cli.lightning.main([word for word in argv if word != "--told"])
+    return 0
+"""
+
+
+def figures(folder):
+    """Step → the figures of its validation, over all starts of a run."""
+    found = {}
+    for path in sorted(folder.glob("runs/tiny/version_*/metrics.csv")):
+        for row in csv.DictReader(path.read_text().splitlines()):
+            if row.get("val/loss"):
+                found.setdefault(row["step"], []).append({k: v for k, v in row.items() if k.startswith("val/")})
+    return found
+
+
+def test_sigterm_in_a_validation_is_answered_there_and_the_validation_made_anew(nursery, xray_corpus, tmp_path):
+    told, undisturbed = tmp_path / "told", tmp_path / "undisturbed"
+    argv = ["fit", "-c", CONFIG, "--data.corpus", xray_corpus, "--trainer.max_epochs", 1]
+    argv += ["--trainer.val_check_interval", 4, "--checkpoint.every_n_train_steps", 8]
+    statuses = []
+    for folder, more in ((undisturbed, []), (told, ["--told"]), (told, ["--ckpt_path", "last"])):
+        folder.mkdir(exist_ok=True)
+        nursery.start(folder, [*argv, *more], TOLD)
+        statuses.append(nursery.wait())
+        if "--told" in more:
+            assert (told / "seen-8").read_text() == "0 1 "
+    assert statuses == [0, 128 + signal.SIGTERM, 0], nursery.said()
+    assert (told / "seen-8").read_text() == "0 1 0 1 2 "
+    assert figures(told) == figures(undisturbed)
+    assert set(figures(told)) == {"3", "7"}
+    assert_equal(last(undisturbed), last(told), 10)

@@ -40,10 +40,10 @@ class RunCheckpoint(Checkpoint):
         """Save the final state."""
         self.save(trainer)
 
-    def save(self, trainer: pl.Trainer) -> None:
-        """Save the state after this step, once."""
+    def save(self, trainer: pl.Trainer, *, again: bool = False) -> None:
+        """Save the state after this step, once, or `again` where it says more than before."""
         step = trainer.global_step
-        if trainer.log_dir is None or getattr(trainer, "fast_dev_run", False) or step == self._saved:
+        if trainer.log_dir is None or getattr(trainer, "fast_dev_run", False) or (step == self._saved and not again):
             return
         folder = Path(trainer.log_dir) / "checkpoints"
         trainer.save_checkpoint(folder / "last.ckpt", weights_only=False)

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 import torch
 from lightning.fabric.plugins.environments.slurm import SLURMEnvironment
+from lightning.pytorch.trainer.states import TrainerFn
 from lightning.pytorch.utilities.exceptions import SIGTERMException
 
 from voxtile.training.callbacks import preemption
@@ -29,7 +30,9 @@ def test_a_run_of_slow_steps_ends_with_the_step(monkeypatch, seconds, slowest, l
 
     monkeypatch.setattr(preemption.time, "monotonic", lambda: now[0])
     monkeypatch.setattr(preemption.dist, "all_reduce", reduced)
-    trainer = SimpleNamespace(world_size=2, global_step=0, checkpoint_callbacks=[], is_global_zero=False)
+    trainer = SimpleNamespace(
+        world_size=2, global_step=0, checkpoint_callbacks=[], is_global_zero=False, validating=False
+    )
     module, watch = SimpleNamespace(device=torch.device("cpu")), Preemption()
     watch._next = 1
     for step in range(1, 40):
@@ -42,6 +45,26 @@ def test_a_run_of_slow_steps_ends_with_the_step(monkeypatch, seconds, slowest, l
             break
     assert trainer.global_step == left
     assert asked_at[:2] == [1, 2]
+
+
+def test_processes_agree_between_batches_of_a_validation(monkeypatch):
+    """Asked in batch 2 of one: all leave at its end, whatever the step; a check of the loader before has no answer."""
+    asked_at = []
+    monkeypatch.setattr(preemption.dist, "all_reduce", lambda told, op: asked_at.append(told[0].item()))
+    trainer = SimpleNamespace(
+        world_size=2, global_step=700, checkpoint_callbacks=[], is_global_zero=False, validating=True
+    )
+    trainer.state, trainer.sanity_checking = SimpleNamespace(fn=TrainerFn.FITTING), True
+    module, watch = SimpleNamespace(device=torch.device("cpu")), Preemption()
+    watch.on_validation_batch_end(trainer, module, None, None, 0)
+    trainer.sanity_checking = False
+    watch.on_validation_start(trainer, module)
+    watch.on_validation_batch_end(trainer, module, None, None, 0)
+    watch._asked = True
+    with pytest.raises(SIGTERMException):
+        watch.on_validation_batch_end(trainer, module, None, None, 1)
+    assert asked_at == [0.0, 1.0]
+    assert watch.state_dict() == {"left_validation": True}
 
 
 @pytest.mark.parametrize("asking", [signal.SIGTERM, signal.SIGUSR1])

@@ -68,8 +68,9 @@ def test_a_block_that_was_never_written_is_no_data(scenes):
 def scene(*, epsg=32632, pixel=10.0, corner=(600_000.0, 5_300_000.0), scale=1e-4, offset=0.0):
     """A scene of one band, as far as its numbers are asked."""
     grid = Grid(CRS.from_epsg(epsg), from_origin(*corner, pixel, pixel), (10, 10))
+    band = SimpleNamespace(wavelength_nm=None)
     return SimpleNamespace(
-        id="s", modality="MSI", bands=[SimpleNamespace(name="b", grid=grid, scale=scale, offset=offset)]
+        id="s", modality="MSI", bands=[SimpleNamespace(name="b", grid=grid, scale=scale, offset=offset, band=band)]
     )
 
 

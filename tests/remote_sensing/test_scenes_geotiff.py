@@ -210,6 +210,12 @@ def test_scale_offset_unit_and_nodata_of_the_file_are_kept(tmp_path, make_raster
         ("bands: [{nmae: a}, b, c]", "every band needs a name"),
         ("colour: red", "unknown keys: colour; known are"),
         ("bands: [a, b, c]\nscale: big", "'scale' is 'big', not a number"),
+        ("bands: [{name: a, wavelength_nm: red}, b, c]", "band a: 'wavelength_nm' is 'red', not a number"),
+        ("bands: [{name: a, scale: [1]}, b, c]", "band a: 'scale' is '.1.', not a number"),
+        ("bands: [{name: a, unit: [K]}, b, c]", "band a: 'unit' is '..K..', not a text"),
+        ("bands: [a, b, c]\nlicence: [CC-BY-4.0]", "'licence' is '..CC-BY-4.0..', not a text"),
+        ("bands: [null, null, null]", "'bands' is a list in the order of the file"),
+        ("bands: [{name: a, wavelength_nm: 0.65}, b, c]", "a wavelength of 0.65 nm cannot be"),
         ("bands: [a, b, c]\ndatetime: yesterday", "not an ISO 8601 time"),
         ("bands: [a, b, c]\ncrs: EPSG:1", "not a coordinate reference system"),
         ("bands: [a, b, c]\nmasks: SCL", "'masks' is a list like"),
@@ -234,6 +240,21 @@ def test_a_mask_beside_a_raster_is_a_mask_and_no_scene(tmp_path, make_raster):
     with _only(tmp_path) as scene:
         assert np.array_equal(scene.read_mask("SCL"), scl)
         assert scene.mask("SCL").grid.pixel_size == (20, 20)
+
+
+def test_a_band_of_the_raster_may_be_its_mask_by_the_files_name(tmp_path, make_raster):
+    """The scene was taken for a mask of itself, and left out without a word."""
+    make_raster(tmp_path / "a.tif", PIXELS)
+    (tmp_path / "a.yaml").write_text("bands: [a, b, null]\nmasks: [{file: '{stem}.tif', kind: valid, band: 3}]\n")
+    with _only(tmp_path) as scene:
+        assert np.array_equal(scene.read_mask("valid"), PIXELS[2])
+
+
+def test_a_scale_without_a_point_is_a_number(tmp_path, make_raster):
+    make_raster(tmp_path / "a.tif", PIXELS)
+    (tmp_path / "a.yaml").write_text("bands: [a, {name: b, scale: 1e-3}, c]\nscale: 1e-4\n")
+    with _only(tmp_path) as scene:
+        assert [band.scale for band in scene.bands] == [1e-4, 1e-3, 1e-4]
 
 
 def test_no_crs_is_refused_unless_a_sidecar_states_it(tmp_path, make_raster):

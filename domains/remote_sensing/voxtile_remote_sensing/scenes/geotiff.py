@@ -257,7 +257,7 @@ def _mask_files(path: str, masks: tuple[SidecarMask, ...], listing: Listing) -> 
     """Files that are masks of a raster: they are no scenes."""
     pure = PurePosixPath(path)
     names = {(pure.parent / mask.file.replace("{stem}", pure.stem)).as_posix() for mask in masks if mask.file}
-    return {name for name in names if name in listing.sizes}
+    return {name for name in names if name in listing.sizes and name != path}  # a band of its own may be one
 
 
 def _tiff_datetime(header: RasterHeader) -> str | None:

@@ -30,6 +30,8 @@ _OTHER_GSD_M = (1e-3, 5e5)
 MOST_COORDINATE_M = 1e8
 # Products scale by 1e-10 (radiance in W/cm²) to 1e4; the corpus's columns are doubles, but a preset's are floats.
 SCALE = (1e-20, 1e20)
+# Of ultraviolet light to radar's longest waves (P band, 1 m). What lies below is mostly micrometres.
+WAVELENGTH_NM = (100.0, 1e9)
 
 
 class ImplausibleSceneError(SceneError):
@@ -45,7 +47,7 @@ def check_scene(scene: Scene) -> None:
 
     Raises:
         SceneError: its coordinate system is that of no map.
-        ImplausibleSceneError: `implausible-gsd`, `implausible-place` or `implausible-scale`.
+        ImplausibleSceneError: `implausible-gsd`, `implausible-place`, `implausible-scale` or `implausible-wavelength`.
     """
     checked: set[Grid] = set()
     for band in scene.bands:
@@ -54,6 +56,7 @@ def check_scene(scene: Scene) -> None:
             _check_system(band.grid.crs, f"{scene.id}, band {band.name}")
             _check_grid(band.grid, scene.modality, f"{scene.id}, band {band.name}")
         _check_scale(band, f"{scene.id}, band {band.name}")
+        _check_wavelength(band, f"{scene.id}, band {band.name}")
 
 
 def _check_system(crs: CRS, where: str) -> None:
@@ -110,4 +113,13 @@ def _check_scale(band: SceneBand, where: str) -> None:
             "implausible-scale",
             f"{where}: physical = stored · {band.scale:g} + {band.offset:g} cannot be; state scale and offset in a "
             "sidecar YAML",
+        )
+
+
+def _check_wavelength(band: SceneBand, where: str) -> None:
+    length = band.band.wavelength_nm
+    if length is not None and not WAVELENGTH_NM[0] <= length <= WAVELENGTH_NM[1]:
+        raise ImplausibleSceneError(
+            "implausible-wavelength",
+            f"{where}: a wavelength of {length:g} nm cannot be; state it in nanometres (0.65 µm is 650)",
         )

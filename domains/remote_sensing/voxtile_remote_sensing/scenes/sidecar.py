@@ -33,6 +33,7 @@ from voxtile_remote_sensing.scenes.protocol import SceneError, SceneRef
 FOLDER_FILE = "bands.yaml"
 MAX_BYTES = 1 << 20
 EXAMPLE = "bands: [{name: B2, common_name: blue}, {name: B3, common_name: green}, {name: B4, common_name: red}]"
+_MAY_BE_NULL = ("nodata", "wavelength_nm", "width_nm", "resolution_m")
 _BAND_KEYS = frozenset({f.name for f in fields(Band)} - {"source", "aliases"})
 
 
@@ -105,7 +106,9 @@ class Sidecar:
                 f"{', '.join(sorted(COMMON_NAMES))}"
             )
         band = self._of_sensor(str(values["name"]))
-        return replace(band, **{**self.common, **{k: v for k, v in values.items() if k != "name"}})
+        where = f"{self.where}: band {values['name']}"
+        own = {key: _checked(key, value, where) for key, value in values.items() if key not in ("name", "common_name")}
+        return replace(band, **{**self.common, **own, **{k: v for k, v in values.items() if k == "common_name"}})
 
     def _of_sensor(self, name: str) -> Band:
         if self.sensor is None:
@@ -195,7 +198,7 @@ def read_sidecar(file: Path, where: str) -> Sidecar:
         raise SceneError(f"{where}: unknown keys: {', '.join(sorted(map(str, unknown)))}; known are "
                          f"{', '.join(sorted(known | common))}")  # fmt: skip
     bands = values.get("bands")
-    if bands is not None and (not isinstance(bands, list) or not bands):
+    if bands is not None and (not isinstance(bands, list) or all(entry is None for entry in bands)):
         raise SceneError(f"{where}: 'bands' is a list in the order of the file; for example {EXAMPLE}")
     sensor = values.get("sensor")
     if sensor is not None:
@@ -206,16 +209,16 @@ def read_sidecar(file: Path, where: str) -> Sidecar:
     return Sidecar(
         where=where,
         sensor=sensor,
-        product=values.get("product"),
-        platform=values.get("platform"),
-        modality=values.get("modality"),
+        product=_text("product", values.get("product"), where),
+        platform=_text("platform", values.get("platform"), where),
+        modality=_text("modality", values.get("modality"), where),
         datetime=_datetime(values.get("datetime"), where),
-        licence=values.get("licence"),
-        synthetic=None if values.get("synthetic") is None else str(values["synthetic"]),
+        licence=_text("licence", values.get("licence"), where),
+        synthetic=_text("synthetic", values.get("synthetic"), where),
         crs=_crs(values.get("crs"), where),
         sun_elevation=_degrees(values.get("sun_elevation"), where),
         bands=None if bands is None else tuple(bands),
-        common={key: _number(key, values[key], where) for key in sorted(common & set(values))},
+        common={key: _checked(key, values[key], where) for key in sorted(common & set(values))},
         masks=_masks(values.get("masks", []), where),
     )
 
@@ -259,14 +262,25 @@ def _crs(value: object, where: str) -> CRS | None:
         raise SceneError(f"{where}: '{value}' is not a coordinate reference system; write e.g. EPSG:32632") from error
 
 
-def _number(key: str, value: object, where: str) -> float | str | None:
-    if key == "unit":
-        return str(value)
-    if key == "nodata" and value is None:
+def _checked(key: str, value: object, where: str) -> float | str | None:
+    return _text(key, value, where) or "1" if key == "unit" else _number(key, value, where)
+
+
+def _text(key: str, value: object, where: str) -> str | None:
+    if isinstance(value, list | dict):
+        raise SceneError(f"{where}: '{key}' is '{value}', not a text")
+    return None if value is None else str(value)
+
+
+def _number(key: str, value: object, where: str) -> float | None:
+    if value is None and key in _MAY_BE_NULL:
         return None
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        raise SceneError(f"{where}: '{key}' is '{value}', not a number")
-    return float(value)
+    try:
+        if isinstance(value, bool):
+            raise TypeError
+        return float(value)  # type: ignore[arg-type]  # YAML 1.1 has 1e-4 as text, and 1.0e-4 as a number
+    except (TypeError, ValueError):
+        raise SceneError(f"{where}: '{key}' is '{value}', not a number") from None
 
 
 def _degrees(value: object, where: str) -> float | None:

@@ -283,3 +283,45 @@ def test_a_folder_lists_damaged_slides_too_so_that_a_run_names_them(slide_writer
         "good.svs",
         "sub/without_suffix",
     ]
+
+
+SCALE = {"PhysicalSizeX": 0.5, "PhysicalSizeY": 0.5}
+STAINED, TINTED = {"Channel": {"Name": ["DAPI", "FITC", "TRITC"]}}, {"Channel": {"EmissionWavelength": [450, 520, 580]}}
+BACKWARDS = {"Channel": {"Name": ["Blue", "Green", "Red"]}}
+
+
+@pytest.mark.parametrize(
+    ("metadata", "said"),
+    [
+        ({"axes": "ZYX"}, "axes ZYX"),
+        ({"axes": "TYX"}, "axes TYX"),
+        ({"axes": "CYX", **STAINED}, "the channels DAPI, FITC, TRITC; only RGB"),
+        ({"axes": "CYX", **TINTED}, "the channels fluorescence; only RGB"),
+        ({"axes": "CYX", **BACKWARDS}, "the channels Blue, Green, Red; only RGB"),
+    ],
+)
+def test_three_planes_of_an_ome_tiff_that_are_no_colours_are_refused(tmp_path, metadata, said):
+    """Three focal planes were stored as the red, green and blue of one picture."""
+    planes = np.random.default_rng(0).integers(0, 255, (3, 64, 64), np.uint8)
+    tifffile.imwrite(tmp_path / "a.ome.tif", planes, photometric="minisblack", metadata={**SCALE, **metadata})
+    with pytest.raises(SlideError, match=said):
+        open_slide(tmp_path / "a.ome.tif")
+
+
+@pytest.mark.parametrize("names", [None, ["Red", "Green", "Blue"], ["C0", "C1", "C2"], ["R", "G", "B"]])
+def test_three_planes_of_an_ome_tiff_that_are_colours_are_one_picture(tmp_path, names):
+    planes = np.random.default_rng(0).integers(0, 255, (3, 64, 64), np.uint8)
+    metadata = {"axes": "CYX", **SCALE, **({"Channel": {"Name": names}} if names else {})}
+    tifffile.imwrite(tmp_path / "a.ome.tif", planes, photometric="minisblack", metadata=metadata)
+    with open_slide(tmp_path / "a.ome.tif") as slide:
+        assert np.array_equal(slide.read(0, (0, 0, 64, 64)), np.moveaxis(planes, 0, -1))
+
+
+@pytest.mark.parametrize(("shape", "photometric"), [((4, 64, 64), "minisblack"), ((2, 64, 64, 3), "rgb")])
+def test_a_plain_tiff_of_several_planes_is_refused(tmp_path, shape, photometric):
+    """The first was the slide, and the others were left out without a word."""
+    planes = np.random.default_rng(0).integers(0, 255, shape, np.uint8)
+    scale = {"resolution": (20_000, 20_000), "resolutionunit": "CENTIMETER"}
+    tifffile.imwrite(tmp_path / "a.tif", planes, photometric=photometric, metadata=None, **scale)
+    with pytest.raises(SlideError, match=f"a.tif holds {shape[0]} planes of 64 x 64 pixels"):
+        open_slide(tmp_path / "a.tif")

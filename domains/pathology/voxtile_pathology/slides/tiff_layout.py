@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 import struct
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from xml.etree import ElementTree
@@ -24,6 +24,9 @@ _REDUCED = 1
 _ICC_PROFILE = 34675  # TIFF/EP and ICC.1 annex B.4
 _MICROMETRES = {2: 25_400.0, 3: 10_000.0}  # of TIFF's resolution units: inch and centimetre
 _LENGTHS = {"nm": 1e-3, "µm": 1.0, "μm": 1.0, "um": 1.0, "mm": 1e3, "cm": 1e4, "m": 1e6}
+_COLOURS = ("red", "green", "blue")
+_NUMBERED = r"(?i:(c|ch|channel)?[ :_-]*[0-9](:[0-9])?)"  # a name that a program gave
+_FLUORESCENCE = {"Fluor", "EmissionWavelength", "ExcitationWavelength"}  # of OME's Channel
 _MAX_DESCRIPTION = 64 << 20
 
 
@@ -129,6 +132,13 @@ def _qptiff(path: Path, file: tifffile.TiffFile) -> TiffLayout:
 def _generic(path: Path, file: tifffile.TiffFile) -> TiffLayout:
     pages = _pages(path, file)
     first = pages[0]
+    size = (first.imagewidth, first.imagelength)
+    planes = [page for page in pages if (page.imagewidth, page.imagelength) == size]
+    if len(planes) > 1:
+        raise SlideError(
+            f"{path.name} holds {len(planes)} planes of {size[0]} x {size[1]} pixels (channels, focal planes) "
+            "and does not say which is the slide; write the one to read as a file of its own"
+        )
     reduced = [*pages[1:], *(_sub_pages(first))]
     shape = first.imagewidth / first.imagelength
     levels = [[first]] + [
@@ -157,21 +167,42 @@ def _ome(path: Path, file: tifffile.TiffFile) -> TiffLayout:
         raise SlideError(f"{path.name}: its OME-XML takes pixels from other files; write it as one OME-TIFF")
     largest = max(range(len(series)), key=lambda index: series[index].keyframe.imagewidth)
     main = series[largest]
+    # Without the namespace, whose year changes.
+    images = [element for element in root.iter() if element.tag.rpartition("}")[2] == "Image"]
+    described = images[largest] if largest < len(images) else root
+    pixels = next((element for element in described if element.tag.endswith("}Pixels")), None)
+    if len(main.pages) > 1:
+        _check_colours(path, main, [element for element in pixels or () if element.tag.endswith("}Channel")])
     levels = [_ome_pages(path, level) for level in main.levels]
     associated: dict[str, Pages] = {}
     for index, one in enumerate(series):
         if index != largest:
             words = re.findall(r"label|macro|thumbnail|overview", one.name.lower())
             associated.setdefault(words[0] if words else one.name or f"image-{index}", _ome_pages(path, one))
-    # Without the namespace, whose year changes.
-    images = [element for element in root.iter() if element.tag.rpartition("}")[2] == "Image"]
-    described = images[largest] if largest < len(images) else root
-    pixels = next((element for element in described if element.tag.endswith("}Pixels")), None)
     attributes = pixels.attrib if pixels is not None else {}
     objectives = [element.attrib for element in root.iter() if element.tag.endswith("}Objective")]
     objective = next((_number(o.get("NominalMagnification")) for o in objectives), None)
     mpp = (_ome_length(attributes, "X"), _ome_length(attributes, "Y"))
     return TiffLayout("ome", levels, associated, mpp, objective, _tag_properties(file.pages.first))
+
+
+def _check_colours(path: Path, series: tifffile.TiffPageSeries, channels: Sequence[ElementTree.Element]) -> None:
+    """Refuse three planes that are no red, green and blue: focal planes, times, fluorescence.
+
+    Raises:
+        SlideError: the axes or the channels' own words say so.
+    """
+    if not {"C", "S"} & set(series.axes):
+        raise SlideError(
+            f"{path.name} holds axes {series.axes} of {series.shape}; only single-plane grey and RGB slides are read"
+        )
+    names = [channel.get("Name", "").strip() for channel in channels]
+    are_colours = all(name.lower() in ("", colour, colour[0]) for name, colour in zip(names, _COLOURS, strict=False))
+    if any(_FLUORESCENCE & channel.attrib.keys() for channel in channels) or not (
+        are_colours or all(re.fullmatch(_NUMBERED, name) for name in names)
+    ):
+        said = ", ".join(filter(None, names)) or "fluorescence"
+        raise SlideError(f"{path.name} holds the channels {said}; only RGB slides are read")
 
 
 def _ome_pages(path: Path, series: tifffile.TiffPageSeries) -> Pages:

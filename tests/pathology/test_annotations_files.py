@@ -4,6 +4,7 @@ import gzip
 import json
 import math
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -21,6 +22,7 @@ from voxtile_pathology.annotations.model import (
     read_annotations,
     write_geojson,
 )
+from voxtile_pathology.convert.plan import _told_once
 
 ASAP = """<?xml version="1.0"?>
 <ASAP_Annotations>
@@ -264,6 +266,35 @@ def test_annotations_are_found_by_the_slides_name(tmp_path):
     assert find_annotations(tmp_path, tmp_path / "slides/case1.svs") == tmp_path / "case1.xml"
     assert find_annotations(tmp_path, tmp_path / "slides/case2.svs") == tmp_path / "case2.svs.geojson"
     assert find_annotations(tmp_path, tmp_path / "slides/case3.svs") is None
+
+
+def test_annotations_are_found_by_the_names_that_qupath_gives_images_of_ome_tiff(tmp_path):
+    for name in ("case1.ome.tif - Image0", "case2", "case3.scn - Series 1", "case3.scn - Series 2"):
+        write(tmp_path / f"{name}.geojson", {"type": "FeatureCollection", "features": []})
+    assert find_annotations(tmp_path, Path("slides/case1.ome.tif")) == tmp_path / "case1.ome.tif - Image0.geojson"
+    assert find_annotations(tmp_path, Path("slides/case2.OME.tiff")) == tmp_path / "case2.geojson"
+    assert find_annotations(tmp_path, Path("slides/case3.scn")) is None, "nothing says of which image the slide is"
+
+
+def test_what_qupath_computed_or_ignores_was_not_drawn(tmp_path):
+    cell = feature({"type": "Polygon", "coordinates": [square(0, 0, 4)]}, "Tumor: Positive")
+    cell["properties"]["objectType"] = "cell"
+    drawn, ignored = (feature({"type": "Polygon", "coordinates": [square(0, 0, 9)]}, n) for n in ("Tumor", "Ignore*"))
+    content = {"type": "FeatureCollection", "features": [cell, drawn, cell, ignored]}
+    found = read_annotation_file(write(tmp_path / "a.geojson", content))
+    assert [annotation.label for annotation in found.annotations] == ["Tumor"]
+    assert [note.split(", ")[0].split(":")[0] for note in found.notes] == [
+        "2 of the objects are cells",
+        "1 annotation called 'Ignore*'",
+    ]
+
+
+def test_sentences_that_many_slides_share_are_said_once():
+    odd = [(f"{n}.svs", f"{n + 5} of the objects are cells") for n in range(6)] + [("7.svs", "no scale")]
+    assert list(_told_once(odd)) == [
+        "0.svs: 5 of the objects are cells (5 more such, of 1.svs, 2.svs, 3.svs and 2 more slides)",
+        "7.svs: no scale",
+    ]
 
 
 BOMB = '<!DOCTYPE x [<!ENTITY a "aaaaaaaaaa"><!ENTITY b "&a;&a;&a;&a;">]><Annotations>&b;</Annotations>'

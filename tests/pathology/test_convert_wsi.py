@@ -450,6 +450,7 @@ def test_annotations_that_belong_to_no_slide_are_refused(slides, tmp_path):
 def test_reports_belong_to_the_study_and_cases_keep_slides_together(slides, tmp_path):
     for number in range(3):
         slides.pyramid(f"s{number}.tif", [tissue_picture(number)[300:900, 400:1000]], mpp=0.5, photometric="rgb")
+    (slides.folder / "s2.tif").rename(slides.folder / "s2.ome.tif")  # the table has its name without either ending
     (tmp_path / "cases.csv").write_text("slide,subject,study\ns0.tif,P1,E1\ns1,P1,E1\n")
     (tmp_path / "reports.csv").write_text(
         'case,text\nP1,"P1 seen on 12/03/2020: carcinoma."\ns2,"No tumour."\nnobody,"Lost."\n'

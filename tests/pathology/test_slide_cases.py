@@ -32,6 +32,13 @@ def test_what_does_not_match_is_counted(tmp_path):
     assert Cases(SLIDES, "slide", None).what_does_not_match() == ""
 
 
+def test_an_ome_tiff_is_called_by_its_name_without_both_endings():
+    slides = ("a/001.ome.tif", "002.ome.tif", "002.svs")
+    found = Cases(slides, "slide", None)
+    assert [found.short_names_of(slide) for slide in slides] == [("001.ome", "001"), ("002.ome",), ("002",)]
+    assert "001" in found.names_of(slides[0])
+
+
 def splits_of(slide_writer, texture, text):
     """Subject → split of three slides, two of them of one patient, with a table as CLAM writes it."""
     folder = slide_writer.folder = slide_writer.folder / "slides"

@@ -19,6 +19,8 @@ from voxtile_pathology.annotations.annotation import Annotation, AnnotationError
 from voxtile_pathology.annotations.repair import MAX_COORDINATE, ring, valid_polygon
 
 _CLASS_KEYS = ("name", "names")
+_COMPUTED = ("detection", "cell", "tile")  # https://qupath.readthedocs.io/en/stable/docs/concepts/objects.html
+_IGNORED = "Ignore*"
 
 
 def is_geojson(content: object) -> bool:
@@ -29,12 +31,32 @@ def is_geojson(content: object) -> bool:
 
 
 def parse_geojson(content: Any, notes: list[str]) -> Iterator[Annotation]:  # noqa: ANN401
-    """Annotations of parsed GeoJSON; a feature that cannot be used becomes a note."""
+    """Annotations of parsed GeoJSON; a feature that cannot be used becomes a note.
+
+    What QuPath computed (cells, tiles) was not drawn, and what is called `Ignore*` does not count: neither is read.
+    """
+    computed = ignored = 0
     for number, feature in enumerate(_features(content), start=1):
         try:
-            yield _annotation(feature, f"annotation {number}", notes)
+            if _object_type(feature) in _COMPUTED:
+                computed += 1
+                continue
+            annotation = _annotation(feature, f"annotation {number}", notes)
         except AnnotationError as error:
             notes.append(f"{error}; it is left out")
+            continue
+        if annotation.label == _IGNORED:
+            ignored += 1
+        else:
+            yield annotation
+    if computed:
+        notes.append(
+            f"{computed:,} of the objects are cells, tiles or other detections, which QuPath computed and nobody drew: "
+            "left out; make annotations of them in QuPath if they are to be regions"
+        )
+    if ignored:
+        what = "annotation" if ignored == 1 else "annotations"
+        notes.append(f"{ignored:,} {what} called '{_IGNORED}', as QuPath calls what does not count: left out")
 
 
 def write_geojson(path: Path, annotations: Iterable[Annotation]) -> None:
@@ -50,6 +72,11 @@ def _features(content: Any) -> list[Any]:  # noqa: ANN401
     if not isinstance(content, list):
         raise AnnotationError("the FeatureCollection has no list 'features'")
     return content
+
+
+def _object_type(feature: Any) -> object:  # noqa: ANN401
+    properties = feature.get("properties") if isinstance(feature, dict) else None
+    return properties.get("objectType") if isinstance(properties, dict) else None
 
 
 def _annotation(feature: Any, what: str, notes: list[str]) -> Annotation:  # noqa: ANN401

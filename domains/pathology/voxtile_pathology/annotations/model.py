@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import glob
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePath
 from xml.etree.ElementTree import Element
 
 from shapely.geometry import box
@@ -16,10 +17,11 @@ from voxtile_pathology.annotations.geojson import is_geojson, parse_geojson, wri
 from voxtile_pathology.annotations.source import parse_json, parse_xml, read_source
 
 __all__ = [
-    "Annotation", "AnnotationError", "AnnotationFile", "find_annotations", "outside", "read_annotation_file",
-    "read_annotations", "unused_files", "write_geojson",
+    "Annotation", "AnnotationError", "AnnotationFile", "find_annotations", "name_without_ending", "outside",
+    "read_annotation_file", "read_annotations", "unused_files", "write_geojson",
 ]  # fmt: skip
 
+_OME = ".ome"
 SUFFIXES = (".geojson", ".geojson.gz", ".json", ".json.gz", ".xml")
 _XML: Mapping[str, Callable[[Element, list[str]], Iterator[Annotation]]] = {
     asap.ROOT: asap.parse_asap,
@@ -68,9 +70,23 @@ def read_annotation_file(path: Path, *, image: str | None = None) -> AnnotationF
 
 
 def find_annotations(folder: Path, slide: Path) -> Path | None:
-    """The annotation file of a slide in a folder: the slide's name, or its stem, with one of `SUFFIXES`."""
-    candidates = (folder / f"{name}{suffix}" for name in (slide.name, slide.stem) for suffix in SUFFIXES)
-    return next((path for path in candidates if path.is_file()), None)
+    """The annotation file of a slide in a folder: the slide's name, or what is left of it, with one of `SUFFIXES`.
+
+    QuPath calls an image of a file that can hold several `FILE - IMAGE`: it is the slide's where there is one such.
+    """
+    names = (slide.name, slide.stem, name_without_ending(slide.name))
+    candidates = (folder / f"{name}{suffix}" for name in names for suffix in SUFFIXES)
+    found = next((path for path in candidates if path.is_file()), None)
+    if found is None:
+        images = [p for s in SUFFIXES for p in folder.glob(f"{glob.escape(slide.name)} - *{s}")]
+        return images[0] if len(images) == 1 else None
+    return found
+
+
+def name_without_ending(slide: str) -> str:
+    """A slide's file name without its ending, which OME-TIFF writes in two parts: `case` for `case.ome.tif`."""
+    stem = PurePath(slide).stem
+    return stem[: -len(_OME)] if stem.lower().endswith(_OME) else stem
 
 
 def unused_files(folder: Path, used: Iterable[Path]) -> str:

@@ -13,6 +13,7 @@ from voxtile.errors import InputError
 from voxtile.stages.ingest.table import composed, file_key
 from voxtile_datasets.intake.reports_file import STUDY_COLUMNS, SUBJECT_COLUMNS, text_column
 from voxtile_datasets.intake.tables import read_table
+from voxtile_pathology.annotations.model import name_without_ending
 
 StudyUnit: TypeAlias = Literal["slide", "case"]
 
@@ -45,7 +46,7 @@ class Cases:
 
     def __init__(self, slides: Sequence[str], unit: StudyUnit, table: Path | None) -> None:
         self._unit = unit
-        self._names = _short_names(slides)
+        self._names, self._plain = _short_names(slides), _plain_names(slides)
         self._path, self._table = table, _read(table) if table else {}
         self._used = {slide: key for slide in slides if (key := self._key(slide)) is not None}
         if self._table and not self._used:
@@ -77,9 +78,13 @@ class Cases:
         )
 
     def names_of(self, slide: str) -> tuple[str, ...]:
-        """What a table may call a slide: its path, its file name with and without suffix, its short name."""
+        """What a table may call a slide: its path, its file name with and without suffix, its short names."""
         path = PurePosixPath(slide)
-        return slide, path.name, path.stem, self._names[slide]
+        return slide, path.name, path.stem, *self.short_names_of(slide)
+
+    def short_names_of(self, slide: str) -> tuple[str, ...]:
+        """Its short name, and for `case.ome.tif` also `case`, where no other slide is called so."""
+        return self._names[slide], *self._plain[slide]
 
     def _key(self, slide: str) -> str | None:
         """By which of its names the table knows a slide; None for none."""
@@ -95,6 +100,12 @@ def _short_names(slides: Sequence[str]) -> Mapping[str, str]:
         slide: path.stem if stems[path.stem] == 1 else path.with_suffix("").as_posix()
         for slide, path in ((slide, PurePosixPath(slide)) for slide in slides)
     }
+
+
+def _plain_names(slides: Sequence[str]) -> Mapping[str, tuple[str, ...]]:
+    names = {slide: (PurePosixPath(slide).stem, name_without_ending(slide)) for slide in slides}
+    count = Counter(name for both in names.values() for name in set(both))
+    return {slide: (plain,) if plain != stem and count[plain] == 1 else () for slide, (stem, plain) in names.items()}
 
 
 def _read(path: Path) -> Mapping[str, SlideCase]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
@@ -29,6 +30,7 @@ from voxtile_pathology.convert.survey import Patch, Refusal, Survey, survey_slid
 from voxtile_pathology.coordinates.files import find_coordinates
 from voxtile_pathology.slides.open import find_slides
 
+_MOST_NAMED = 3  # slides that a sentence about several names
 _PICTURES = (".jpg", ".jpeg", ".png", ".webp", ".bmp", ".gif", ".jp2")
 _DOCUMENTS = (".pdf", ".doc", ".docx", ".odt", ".rtf")
 _MADE_OF_PICTURES = (".vms", ".vmu")  # Hamamatsu: JPEG files beside the one that names them
@@ -242,11 +244,13 @@ def _texts(planner: Planner, cases: Cases, name: str, told: set[str]) -> list[st
     case = cases.of(name)
     if planner.reports is None or case.study in told:
         return []
-    known = (case.study, cases.name_of(name), name, Path(name).name)
-    reports = planner.reports.of(known, case.subject)
+    names = cases.short_names_of(name)
+    reports = planner.reports.of((case.study, *names, name, Path(name).name), case.subject)
+    if case.subject in names:  # a slide that is its own subject has all its names as one
+        reports = next(filter(None, [reports, *(planner.reports.of((), own) for own in names)]), [])
     if reports:
         told.add(case.study)
-    numbers = (case.subject, case.study, cases.name_of(name))
+    numbers = (case.subject, case.study, *names)
     return list(dict.fromkeys(planner.texts(reports, case.subject, numbers=numbers)))
 
 
@@ -267,17 +271,31 @@ def _warn(names: list[str], surveys: list[Survey | Refusal], settings: WsiSettin
             f"and each patch states its own scale; --mpp-tolerance 0 resamples them"
         )
         console.print(sentence, style="yellow", markup=False, highlight=False)
+    odd: list[tuple[str, str]] = []
     for name, survey in zip(names, surveys, strict=True):
         if isinstance(survey, Refusal):
             continue
-        for _, detail in survey.warnings:
-            console.print(f"{name}: {detail}", style="yellow", markup=False, highlight=False)
+        odd += [(name, detail) for _, detail in survey.warnings]
         if settings.pass_through and not survey.is_tiled:
-            sentence = (
-                f"{name}: its JPEG tiles are not patches of {settings.patch_px} px at this scale; "
+            detail = (
+                f"its JPEG tiles are not patches of {settings.patch_px} px at this scale; "
                 f"patches are encoded as {settings.codec}"
             )
-            console.print(sentence, style="yellow", markup=False, highlight=False)
+            odd.append((name, detail))
+    for sentence in _told_once(odd):
+        console.print(sentence, style="yellow", markup=False, highlight=False)
+
+
+def _told_once(odd: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """Sentences about slides, of those that differ in their numbers alone the first, and where the others are."""
+    alike: dict[str, list[tuple[str, str]]] = {}
+    for name, detail in odd:
+        alike.setdefault(re.sub(r"[\d.,]+", "0", detail), []).append((name, detail))
+    for (name, detail), *others in alike.values():
+        slides = list(dict.fromkeys(other for other, _ in others))
+        more = f" and {len(slides) - _MOST_NAMED:,} more slides" if len(slides) > _MOST_NAMED else ""
+        where = f"{', '.join(slides[:_MOST_NAMED])}{more}"
+        yield f"{name}: {detail}" + (f" ({len(others):,} more such, of {where})" if others else "")
 
 
 def canonical(values: Mapping[str, Any]) -> str:

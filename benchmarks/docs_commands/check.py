@@ -24,6 +24,7 @@ _ADDS = {
 }
 # What a command may say that adds nothing, where the very same one was run before; another one asks for something new.
 _NOTHING_NEW = re.compile(r"nothing to do|already|up to date|0 inputs|from earlier runs")
+_REPLACED = re.compile(r"texts of [\d,]+ samples are replaced")  # by as many rows as there were
 _SHOWN = re.compile(r"roles of the series")  # `facts --from series` shows the roles that `convert` wrote
 
 
@@ -92,6 +93,8 @@ def _added(done: Done, tables: tuple[str, ...]) -> str:
     found = {table: count for table, count in new.items() if count > 0}
     if not found and (_SHOWN.search(done.said) or (done.command in done.earlier and _NOTHING_NEW.search(done.said))):
         return "had been done before, and shows it"
+    if not found and "--replace-reports" in done.command and (replaced := _REPLACED.search(done.said)):
+        return replaced.group()
     assert found, f"no row was added to {' or '.join(tables)}"
     return ", ".join(f"+{count} {table}" for table, count in found.items())
 

@@ -1,7 +1,8 @@
 """Small inputs that no command of voxtile makes; run by the Python of the environment under test.
 
 made.py uid CORPUS | subject CORPUS | rows CORPUS | embedded CORPUS | xrays | chest | captioner | tokens | volumes |
-        timm | few CORPUS | exportable CORPUS | vision-model | photographs | shards
+        timm | few CORPUS | exportable CORPUS | vision-model | photographs | shards |
+        two-volumes
 """
 
 from __future__ import annotations
@@ -186,6 +187,30 @@ def volumes() -> None:
     entry = {"image": "case.nii.gz", "label": "case_seg.nii.gz", "fold": 0}
     listed = {"training": [entry], "modality": {"0": "CT"}, "labels": {"1": "liver"}}
     Path("volumes/dataset_0.json").write_text(json.dumps(listed), encoding="utf-8")
+
+
+def two_volumes() -> None:
+    """`timed`, a series of CT that shows one place at two times."""
+    import numpy as np
+    from pydicom.dataset import Dataset, FileMetaDataset
+    from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+
+    Path("timed").mkdir()
+    study, series, frame, rng = generate_uid(), generate_uid(), generate_uid(), np.random.default_rng(0)
+    for number in range(10):
+        time, plane = divmod(number, 5)
+        image = Dataset()
+        image.file_meta = FileMetaDataset()
+        image.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
+        image.SOPClassUID, image.SOPInstanceUID, image.Modality = CTImageStorage, generate_uid(), "CT"
+        image.StudyInstanceUID, image.SeriesInstanceUID, image.FrameOfReferenceUID = study, series, frame
+        image.PatientID, image.InstanceNumber, image.AcquisitionNumber = "invented", number + 1, time + 1
+        image.AcquisitionTime, image.ImageType = f"1200{time:02d}", ["ORIGINAL", "PRIMARY", "AXIAL"]
+        image.ImageOrientationPatient, image.ImagePositionPatient = [1, 0, 0, 0, 1, 0], [0, 0, 3 * plane]
+        image.PixelSpacing, image.SliceThickness = [2, 2], 3
+        image.RescaleIntercept, image.RescaleSlope = -1024, 1
+        image.set_pixel_data(rng.integers(0, 2048, (16, 16)).astype(np.uint16), "MONOCHROME2", 12)
+        image.save_as(f"timed/{number}.dcm", enforce_file_format=True)
 
 
 def shards() -> None:

@@ -361,8 +361,15 @@ DOCS = {
     ),
     ("docs/medical-facts.md", "Measurements"): Scene(),
     ("docs/medical-facts.md", "Series and studies"): Scene(
-        given={"corpus": CT_CORPUS},
-        run_as={r"^voxtile extract CORPUS (.*) --series$": r"voxtile extract corpus \1 --series --out series"},
+        given={
+            "corpus": CT_CORPUS,
+            "timed": Shell("made two-volumes"),
+            "times": Shell("voxtile convert dicom timed times"),
+        },
+        run_as={
+            r"^voxtile extract CORPUS .* --series$": "voxtile extract times $(made uid times) --to nifti --series "
+            "--out times.nii.gz"
+        },
         spans=("voxtile facts corpus --from series", "voxtile extract CORPUS UID --to nifti --series"),
     ),
     ("docs/medical-facts.md", "MR"): Scene(),

@@ -51,8 +51,8 @@ ADVICE: Mapping[str, str] = {
     LEFT_WITH_DUPLICATE: "these inputs repeat samples that the corpus has from other inputs, and the texts, outlines "
     "or facts that they bring are left out, the same ones or others; where they differ, give each to the input that is "
     "stored, in a new corpus",
-    CONVERTED_BEFORE: "an earlier run stored these samples under other options, and they stay as they are; to have "
-    "other subjects, splits, licences or pixels, convert into a new corpus",
+    CONVERTED_BEFORE: "an earlier run stored these samples under other options or with other tables, and their "
+    "subjects, splits, licences and pixels stay as they are; to have others, convert into a new corpus",
 }
 """Reason → what it means for the corpus, and what to do."""
 

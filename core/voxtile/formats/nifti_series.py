@@ -40,7 +40,7 @@ def write_nifti_series(corpus: Corpus, sample: StoredSample, out: Path) -> list[
     """
     suffix = next((suffix for suffix in _SUFFIXES if out.name.endswith(suffix)), None)
     if suffix is None:
-        raise ConfigError(f"'{out}' is no name of a NIfTI file; end it with .nii.gz or .nii")
+        raise ConfigError(f"--out '{out}' is no name of a NIfTI file; end it with .nii.gz or .nii")
     rows = _volumes(corpus, sample.meta)
     affine = volume_affine(rows[0])
     if affine is None:

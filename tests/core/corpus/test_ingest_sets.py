@@ -1,6 +1,7 @@
 """Importing sets whose folders and files say splits, classes and captions, as CLIP_benchmark and Hugging Face do."""
 
 import io
+import re
 import tarfile
 
 import numpy as np
@@ -25,12 +26,19 @@ def write_set(folder, first, kind, members):
     """A shard as `clip_benchmark.webdataset_builder` writes it, and the number of its shards."""
     folder.mkdir(parents=True)
     (folder / "nshards.txt").write_text("1")
-    with tarfile.open(folder / "0.tar", "w") as tar:
-        for number, data in enumerate(members, first):
-            for name, content in ((kind, data), ("png", picture(number))):
-                info = tarfile.TarInfo(f"s{number:07d}.{name}")
-                info.size = len(content)
-                tar.addfile(info, io.BytesIO(content))
+    numbered = enumerate(members, first)
+    pairs = [
+        (f"s{n:07d}.{name}", content) for n, data in numbered for name, content in ((kind, data), ("png", picture(n)))
+    ]
+    write_tar(folder / "0.tar", pairs)
+
+
+def write_tar(path, members):
+    with tarfile.open(path, "w") as tar:
+        for name, content in members:
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
 
 
 def by_source(root, table):
@@ -116,6 +124,47 @@ def test_files_of_hugging_face_say_their_split(tmp_path):
         pq.write_table(table, tmp_path / f"data/{name}.parquet")
     import_parquet(tmp_path, tmp_path / "corpus", engine="inline")
     assert sorted(splits(tmp_path / "corpus").values()) == ["train", "train", "val"]
+
+
+def rows(folder, subjects, splits, name="pairs.parquet", kind=None):
+    columns = {"subject_id": pa.array(subjects, kind), "Split": pa.array(splits)}
+    pictures = [picture(number) for number in range(len(subjects))]
+    pq.write_table(pa.table({"image": pictures, "caption": ["text"] * len(subjects), **columns}), folder / name)
+
+
+@pytest.mark.parametrize(("subjects", "kind"), [(["7", "7", "8", None], None), ([7, 7, 8, None], pa.float64())])
+def test_parquet_subjects_and_splits_are_used(tmp_path, subjects, kind):
+    rows(tmp_path, subjects, ["test", "test", "validation", "train"], kind=kind)
+    import_parquet(tmp_path / "pairs.parquet", tmp_path / "corpus", engine="inline")
+    found = dict(Corpus(tmp_path / "corpus").splits())
+    assert (found.pop("7"), found.pop("8"), list(found.values())) == ("test", "val", ["train"])
+
+
+def test_a_row_says_its_split_better_than_its_file(tmp_path):
+    for name in ("train-0.parquet", "test-0.parquet"):
+        rows(tmp_path, [name], ["val"], name)
+    import_parquet(tmp_path, tmp_path / "corpus", engine="inline")
+    assert set(splits(tmp_path / "corpus").values()) == {"val"}
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [(["train", "test"], "puts a subject into the split 'test'"), (["train", "restval"], "another split ('restval')")],
+)
+def test_parquet_that_says_what_cannot_be_makes_nothing(tmp_path, given, message):
+    rows(tmp_path, ["p1", "p1"], given)
+    with pytest.raises(InputError, match=re.escape(message)):
+        import_parquet(tmp_path / "pairs.parquet", tmp_path / "corpus", engine="inline")
+    assert not (tmp_path / "corpus").exists()
+
+
+def test_two_pictures_of_one_name_in_a_row_are_no_pair(tmp_path):
+    named = [("a.png", picture(0)), ("a.txt", b"first"), ("a.png", picture(1)), ("a.txt", b"second")]
+    write_tar(tmp_path / "0.tar", [*named, ("b.txt", b"one"), ("b.png", picture(2)), ("b.txt", b"two")])
+    with pytest.raises(RunFailedError):
+        import_wds(tmp_path / "0.tar", tmp_path / "corpus", engine="inline")
+    told = by_source(tmp_path / "corpus", "captions")
+    assert {name: sorted(row["text"] for row in texts) for name, texts in told.items()} == {"0.tar/b": ["one", "two"]}
 
 
 @pytest.mark.parametrize(

@@ -90,8 +90,8 @@ def import_parquet(
 ) -> None:
     """Import Parquet files with image bytes (img2dataset, Hugging Face) or with paths of images beside them.
 
-    Rows that have only a URL are dropped by name: import never uses the network. Folders, and beginnings of file names,
-    that are train, validation and test are splits.
+    Rows that have only a URL are dropped by name: import never uses the network. Columns `subject` and `split` are used
+    where they are present; folders, and beginnings of file names, that are train, validation and test are splits.
 
     Args:
         source: a Parquet file, or a folder of them.

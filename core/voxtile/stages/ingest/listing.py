@@ -15,10 +15,8 @@ from voxtile.file_edges import file_sha256
 from voxtile.stages.ingest.pairs import Pair, PairTask
 from voxtile.stages.ingest.paths import local_file
 from voxtile.stages.ingest.picture import PictureError
-from voxtile.stages.ingest.rows import PATH_COLUMNS, TEXT_COLUMNS
+from voxtile.stages.ingest.rows import PATH_COLUMNS, SPLIT_COLUMNS, SUBJECT_COLUMNS, TEXT_COLUMNS
 from voxtile.stages.ingest.table import Table, composed, delimited_rows, is_missing
-
-_SUBJECT_COLUMNS = ("subject", "patient", "subject_id", "patient_id")
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,7 @@ class CsvTask(PairTask):
             header.need([self.image_column] if self.image_column else PATH_COLUMNS, "image path")
         )
         text = header.columns.index(header.need([self.text_column] if self.text_column else TEXT_COLUMNS, "text"))
-        extra = {key: header.find(names) for key, names in (("subject", _SUBJECT_COLUMNS), ("split", ("split",)))}
+        extra = {key: header.find(names) for key, names in (("subject", SUBJECT_COLUMNS), ("split", SPLIT_COLUMNS))}
         images: dict[str, dict[str, Any]] = {}
         splits: dict[str, str] = {}
         for number, row in enumerate(rows, start=2):

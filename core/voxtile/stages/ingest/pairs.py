@@ -15,7 +15,7 @@ from typing import Any
 
 from voxtile.corpus.identity import sample_uid
 from voxtile.corpus.records import Row, Sample
-from voxtile.corpus.splits import split_of
+from voxtile.corpus.splits import SPLIT_NAMES, split_of
 from voxtile.engine.parallel import PlanReader
 from voxtile.engine.task import Item, Outcome, Status
 from voxtile.errors import InputError
@@ -219,7 +219,7 @@ class PairTask(ABC):
 
 
 def placed(pairs: Iterable[Pair], splits: Mapping[str, str]) -> Iterator[Pair]:
-    """Pairs with the splits of their files.
+    """Pairs with the splits of their files, unless they say their own.
 
     Args:
         pairs: each with its `file` in `where`.
@@ -227,7 +227,27 @@ def placed(pairs: Iterable[Pair], splits: Mapping[str, str]) -> Iterator[Pair]:
     """
     for pair in pairs:
         split = splits.get(pair.where["file"])
-        yield pair if split is None else replace(pair, where={**pair.where, "split": split})
+        is_settled = split is None or "split" in pair.where
+        yield pair if is_settled else replace(pair, where={**pair.where, "split": split})
+
+
+def of_one_split(pairs: Iterable[Pair]) -> Iterator[Pair]:
+    """The pairs, where their splits are known ones and no subject is in two.
+
+    Raises:
+        InputError: another split, or a subject in two.
+    """
+    splits: dict[str, str] = {}
+    for pair in pairs:
+        subject, split = pair.where.get("subject"), pair.where.get("split")
+        if split is not None and split not in SPLIT_NAMES.values():
+            raise InputError(f"'{pair.source}' is of another split ('{split}'); use train, val or test")
+        if subject and split and splits.setdefault(subject, split) != split:
+            raise InputError(
+                f"'{pair.source}' puts a subject into the split '{split}', and an earlier row into "
+                f"'{splits[subject]}'; put all its images into one"
+            )
+        yield pair
 
 
 def files_under(source: Path, suffixes: frozenset[str]) -> list[Path]:

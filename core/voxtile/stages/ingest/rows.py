@@ -13,18 +13,20 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from voxtile.corpus.identity import edge_digest
-from voxtile.corpus.splits import splits_of_files
+from voxtile.corpus.splits import SPLIT_NAMES, splits_of_files
 from voxtile.engine.failure import LOST, Failure, how_lost
 from voxtile.errors import InputError
-from voxtile.stages.ingest.pairs import NO_IMAGE, Pair, PairTask, files_under, placed
+from voxtile.stages.ingest.pairs import NO_IMAGE, Pair, PairTask, files_under, of_one_split, placed
 from voxtile.stages.ingest.paths import local_file
 from voxtile.stages.ingest.picture import PictureError
-from voxtile.stages.ingest.table import column_key
+from voxtile.stages.ingest.table import as_text, column_key, composed, is_missing
 
 IMAGE_COLUMNS = ("jpg", "jpeg", "png", "webp", "image", "image_bytes", "bytes", "img")
 PATH_COLUMNS = ("filepath", "path", "file", "file_name", "filename", "image_path", "image")
 URL_COLUMNS = ("url", "image_url")
 TEXT_COLUMNS = ("caption", "captions", "text", "texts", "txt", "title", "sentence", "report")
+SUBJECT_COLUMNS = ("subject", "patient", "subject_id", "patient_id")
+SPLIT_COLUMNS = ("split",)
 
 
 MAX_FOOTER_BYTES = 1 << 20  # that the planning process parses itself; a thousand columns and groups have less
@@ -38,6 +40,8 @@ class Columns:
     path: str | None
     url: str | None
     text: str
+    subject: str | None = None
+    split: str | None = None
 
 
 @dataclass(frozen=True)
@@ -61,7 +65,7 @@ class ParquetTask(PairTask):
         root = Path(self.root)
         files = files_under(root, frozenset({".parquet"}))
         names = [path.name if path == root else path.relative_to(root).as_posix() for path in files]
-        return placed(self._rows_of(files, names), splits_of_files(names))
+        return of_one_split(placed(self._rows_of(files, names), splits_of_files(names)))
 
     def _rows_of(self, files: Sequence[Path], names: Sequence[str]) -> Iterator[Pair]:
         groups: list[Group] = []
@@ -165,6 +169,7 @@ def rows_of(group: Group) -> Iterator[Pair]:
     for row in range(table.num_rows):
         where: dict[str, Any] = {"file": group.name, "group": group.number, "row": row, "path": None}
         source = f"{group.name}/{group.number}/{row}"
+        where |= _placing(columns, table, row)
         try:
             data = _planned(group.path, columns, table, row, where)
         except UnicodeDecodeError:
@@ -173,6 +178,16 @@ def rows_of(group: Group) -> Iterator[Pair]:
             yield Pair(source, {**where, "unreadable": str(error).replace(str(group.path.parent), ".")})
         else:
             yield _pair(source, where, data, _told(table[columns.text][row]))
+
+
+def _placing(columns: Columns, table: pa.Table, row: int) -> dict[str, str]:
+    """What the row says of its subject and its split; nothing where it has no such columns or they are blank."""
+    found: dict[str, str] = {}
+    for key, column in (("subject", columns.subject), ("split", columns.split)):
+        value = None if column is None else as_text(table[column][row].as_py())
+        if value is not None and not is_missing(value):
+            found[key] = SPLIT_NAMES.get(value.lower(), value) if key == "split" else composed(value)
+    return found
 
 
 def _pair(source: str, where: dict[str, Any], data: bytes | None, told: str) -> Pair:
@@ -230,7 +245,21 @@ def find_columns(path: Path, image_column: str | None, text_column: str | None) 
             f"'{path}' has no column with the {what}; name it with --{option}-column; "
             f"its columns are: {', '.join(schema.names)}"
         )
-    return Columns(image, path_column, url, text)
+    return Columns(
+        image, path_column, url, text, *(_plain(schema, by_key, n) for n in (SUBJECT_COLUMNS, SPLIT_COLUMNS))
+    )
+
+
+def _plain(schema: pa.Schema, by_key: Mapping[str, str], names: Sequence[str]) -> str | None:
+    """The column of one of the names whose cells are texts or numbers."""
+    found = (by_key[column_key(name)] for name in names if column_key(name) in by_key)
+    return next((name for name in found if _is_plain(schema.field(name).type)), None)
+
+
+def _is_plain(kind: pa.DataType) -> bool:
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    tests = (pa.types.is_string, pa.types.is_large_string, pa.types.is_integer, pa.types.is_floating)
+    return any(test(kind) for test in tests)
 
 
 def _row_group(path: Path, group: int, columns: Columns) -> pa.Table:
@@ -240,7 +269,8 @@ def _row_group(path: Path, group: int, columns: Columns) -> pa.Table:
 
 @lru_cache(maxsize=1)
 def _read_group(path: Path, group: int, columns: Columns, _state: tuple[int, ...]) -> pa.Table:
-    wanted = [name for name in (columns.image, columns.path, columns.text) if name is not None]
+    used = (columns.image, columns.path, columns.text, columns.subject, columns.split)
+    wanted = [name for name in used if name is not None]
     return pq.ParquetFile(path).read_row_group(group, columns=wanted)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import posixpath
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
@@ -104,8 +105,19 @@ def pairs_of(tar: tuple[Path, str]) -> Iterator[Pair]:
         if isinstance(group, Damage):
             sentence = group.sentence.replace(str(path), name)
             yield Pair(name, {"file": name, "nbytes": path.stat().st_size}, broken=sentence)
+        elif (twice := _twice(group)) is not None:
+            key = _split(group[0].name)[0]
+            where = {"file": name, "key": key, "nbytes": path.stat().st_size}
+            sentence = f"two {twice} members in a row are called '{key}', so that nothing says whose a text is"
+            yield Pair(f"{name}/{key}", where, broken=f"{sentence}; give each pair a name of its own")
         else:
             yield _pair(path, name, group)
+
+
+def _twice(members: Iterable[Member]) -> str | None:
+    """The kind of picture of which a key has two, as no WebDataset may; several texts are captions of one."""
+    kinds = Counter(_split(member.name)[1] for member in members)
+    return next((kind for kind in _IMAGES if kinds[kind] > 1), None)
 
 
 def _splits_of_sets(tars: Iterable[tuple[Path, str]]) -> dict[str, str]:

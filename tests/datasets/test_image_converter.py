@@ -279,3 +279,24 @@ def test_a_folder_without_pictures_is_refused(tmp_path):
     for source in (tmp_path / "in", tmp_path / "none"):
         with pytest.raises(InputError):
             convert(source, tmp_path / "corpus")
+
+
+def test_texts_are_replaced_those_of_a_repeated_picture_included(tmp_path, capsys):
+    for name, seed in (("a.png", 0), ("b.png", 1), ("copy.png", 0)):
+        write(tmp_path / "in" / name, seed)
+    root, table = tmp_path / "corpus", tmp_path / "texts.csv"
+
+    def told(texts, **options):
+        table.write_text("file,text\n" + "".join(f"{name}.png,{text}\n" for name, text in texts.items()))
+        convert(tmp_path / "in", root, reports=table, **options)
+        return sorted((row["caption_id"], row["text"]) for row in rows(root, "captions"))
+
+    first = {"a": "Right.", "b": "Clear.", "copy": "Of both."}
+    before = told(first)
+    corrected = told({"a": "Left."}, replace_reports=True)
+    assert sorted(text for _, text in corrected) == ["Clear.", "Left."]
+    assert told({"a": "Left."}, replace_reports=True) == corrected
+    assert told(first, replace_reports=True) == before
+    assert capsys.readouterr().err.count("report texts of 1 samples are replaced") == 2
+    with pytest.raises(ConfigError, match="give the corrected table"):
+        convert(tmp_path / "in", root, replace_reports=True)

@@ -20,7 +20,7 @@ from voxtile.corpus.forgotten import FORGOTTEN_FILE
 from voxtile.corpus.header import CORPUS_FILE, check_corpus, corpus_root, new_corpus
 from voxtile.corpus.packing.reading import packed_files
 from voxtile.corpus.parts import table_folder
-from voxtile.corpus.records import Record, read_record, record_paths
+from voxtile.corpus.records import Record, read_record, record_paths, recorded_files
 from voxtile.corpus.remote.address import Address, draft_marker, parse_address, refuse_remote
 from voxtile.corpus.remote.client import create, stored_digest, stored_names
 from voxtile.corpus.remote.draft import stored_in
@@ -171,6 +171,7 @@ class _Push(Pushed):
         records = sorted((read_record(self.root, path) for path in done), key=_adds_to_others)
         self._check_sizes()
         fresh = [record for record in records if not self._has(record)]
+        self._check_replaced(record for record in records if record not in fresh)
         self._put(CORPUS_FILE)
         self.check_conditions()
         self._claim(fresh, {name for record in records if record not in fresh for name in record.files})
@@ -252,6 +253,24 @@ class _Push(Pushed):
             )
         return True
 
+    def _check_replaced(self, records: Iterable[Record]) -> None:
+        """Rows that were replaced here stay as they were in a store, whose manifests must not say otherwise.
+
+        Args:
+            records: of jobs that the store has.
+        """
+        vouched = recorded_files(self.root)
+        for record in records:
+            for name, before in record.files.items():
+                now = vouched.get(name, before)
+                if now[0] == before[0] or name in self.same:
+                    continue
+                if name not in self.there or stored_digest(self.target, name) != now[0]:
+                    raise CorpusError(
+                        f"'{self.target.url}' has '{name}' as it was before its rows were replaced in '{self.root}' "
+                        "(--replace-reports), and what a store has stays as it is: push to a new prefix"
+                    )
+
     def _claim(self, records: Iterable[Record], settled: set[str]) -> None:
         """Claim what is new of samples and splits; of a draft, jobs that clash with others count as never done."""
         try:
@@ -278,13 +297,13 @@ class _Push(Pushed):
             self._put(record.name)
 
     def _packed(self) -> dict[str, list[str]]:
-        """Names of packed files, and of the parts that they hold."""
+        """Names of packed files, and of the parts that come with them: one that is a file, too, counts as that."""
         found = {}
         for table in (*TABLES, "ledger"):
             for packed in packed_files(table_folder(self.root, table)):
                 folder = packed.path.parent.relative_to(self.root).as_posix()
                 names = [f"{folder}/{stem}.parquet" for stem in packed.members]
-                found[f"{folder}/{packed.path.name}"] = names
+                found[f"{folder}/{packed.path.name}"] = [name for name in names if not (self.root / name).is_file()]
         return found
 
     def check_packed(self) -> None:

@@ -22,11 +22,11 @@ from voxtile.corpus.records import Row, Sample
 from voxtile.corpus.splits import parse_fractions, split_of
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.engine.task import Item, Outcome
-from voxtile.errors import InputError
+from voxtile.errors import ConfigError, InputError
 from voxtile.file_edges import file_sha256
 from voxtile.stages.ingest.duplicates import Duplicates, First
 from voxtile.stages.ingest.picture import PictureError, read_picture
-from voxtile.stages.ingest.text import caption_rows, check_texts
+from voxtile.stages.ingest.text import Texts, caption_rows, check_texts
 from voxtile_datasets.converters import folders
 from voxtile_datasets.converters.metadata import without_metadata
 from voxtile_datasets.converters.modalities import note_unknown
@@ -120,11 +120,8 @@ class ImageTask:
         except PictureError as error:
             return Outcome("failed", error.reason, str(error))
         uid = sample_uid(hashlib.sha256(data).hexdigest())
-        texts = check_texts(about["texts"])
-        tables = {
-            **self._labels(uid, about["classes"]),
-            "captions": caption_rows(uid, texts.accepted, source=item.source),
-        }
+        captions, texts = _captions(uid, item)
+        tables = {**self._labels(uid, about["classes"]), "captions": captions}
         parts = texts.left_out(uid)
         if "first" in item.inputs:
             detail = f"the same picture as {item.inputs['first']}, which got its labels and texts"
@@ -189,6 +186,7 @@ def convert_image(
     label_separator: str = "|",
     class_folders: Literal["auto", "yes", "no"] = "auto",
     reports: Path | None = None,
+    replace_reports: bool = False,
     subject_column: str | None = None,
     subject_pattern: str | None = None,
     splits: Path | None = None,
@@ -213,6 +211,8 @@ def convert_image(
         label_separator: between several labels in one cell.
         class_folders: whether folder names are classes; auto decides by their number.
         reports: CSV, XLSX or Parquet with a column `text` and one of `file`, `study`, `subject`.
+        replace_reports: replace stored texts that --reports or --labels has otherwise by those of the table; texts of
+            pictures that it does not name stay. What was read from the old ones has to be retracted first.
         subject_column: column of `labels` with the subject (patient, slide, place), the unit of splitting.
         subject_pattern: regular expression that finds the subject in a file's relative path, e.g. '(\d+)_'. Without a
             subject every picture is its own.
@@ -235,6 +235,8 @@ def convert_image(
     """
     options = RunOptions(**run)
     note_unknown(modality)
+    if replace_reports and reports is None and labels is None:
+        raise ConfigError("--replace-reports replaces texts by those of --reports; give the corrected table")
     if not source.is_dir():
         raise InputError(f"'{source}' is not a folder; give the folder that holds the pictures")
     files = folders.list_files(source)
@@ -285,7 +287,32 @@ def convert_image(
         fractions=parse_fractions(split_fractions),
         hasher=_hasher(pictures, corpus, key_file, write=not options.dry_run) if deidentify else None,
     )
+    if replace_reports:
+        from voxtile_datasets.intake.replaced_reports import replace_reports as replace_texts
+
+        replace_texts(corpus, task.items(), dry_run=options.dry_run, stored=PictureTexts())
     run_task(task, corpus, options).raise_if_failed()
+
+
+class PictureTexts:
+    """Texts of pictures: those of a repeated picture are about the first one."""
+
+    def is_one(self, part: Path, row: Mapping[str, str]) -> bool:
+        """Of this converter alone: pairs that were imported say the same of themselves."""
+        return row["provider"] == "import" and part.stem.rpartition("-")[0] == "image"
+
+    def source(self, item: Item) -> str:
+        """Of the picture, or of the first that is the same."""
+        return str(item.inputs.get("first", item.source))
+
+    def rows(self, uid: str, items: Sequence[Item]) -> list[Row]:
+        """As a conversion writes them."""
+        return [row for item in items for row in _captions(uid, item)[0]]
+
+
+def _captions(uid: str, item: Item) -> tuple[list[Row], Texts]:
+    texts = check_texts(item.inputs["about"]["texts"] if "about" in item.inputs else ())
+    return caption_rows(uid, texts.accepted, source=item.source), texts
 
 
 def _folder_rule(class_folders: Literal["auto", "yes", "no"], *, plain: bool) -> str:

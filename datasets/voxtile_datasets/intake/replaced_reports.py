@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import time
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -17,6 +18,8 @@ from voxtile.corpus.packing.exchange import Exchange, begin_exchange, finish_exc
 from voxtile.corpus.packing.reading import locate
 from voxtile.corpus.parts import part_paths, part_table, read_parts, table_schema
 from voxtile.corpus.records import Hashes, Row, recorded_files, require_as_written
+from voxtile.corpus.remote.address import draft_marker
+from voxtile.corpus.remote.mirror import Mirror
 from voxtile.corpus.storage import storage_errors, sync, temporary_path
 from voxtile.corpus.writer import write_part
 from voxtile.engine.commit import read_done, remove_leftovers
@@ -36,6 +39,35 @@ _ABOUT = (("verdicts", "caption_id"), ("instructions", "caption_id"), ("scores",
 _READ_STUDIES = ("mentions",)  # stages whose inputs are studies, with all their texts
 
 
+class StoredTexts(Protocol):
+    """How a converter stores the texts of its inputs."""
+
+    def is_one(self, part: Path, row: Mapping[str, str]) -> bool:
+        """Whether a raw caption of a part is such a text."""
+
+    def source(self, item: Item) -> str:
+        """Of the sample that an input's texts are about."""
+
+    def rows(self, uid: str, items: Sequence[Item]) -> list[Row]:
+        """Captions of a sample, by the inputs whose texts are about it."""
+
+
+class ReportTexts:
+    """Texts of examinations: each once, whichever file of its study they came with (`texts` of an item's inputs)."""
+
+    def is_one(self, part: Path, row: Mapping[str, str]) -> bool:
+        """Whatever converter wrote it."""
+        return row["provider"] == "reports"
+
+    def source(self, item: Item) -> str:
+        """Without the place of one image of a file."""
+        return item.source.partition("#")[0]
+
+    def rows(self, uid: str, items: Sequence[Item]) -> list[Row]:
+        """As converters of examinations write them."""
+        return raw_captions(uid, [text for item in items for text in item.inputs.get("texts") or ()])
+
+
 @dataclass(frozen=True)
 class Outdated:
     """Texts that the corpus has and the table has otherwise.
@@ -43,68 +75,80 @@ class Outdated:
     Attributes:
         ids: of the captions.
         parts: of the table of captions that hold them.
-        texts: sample → its texts by the table.
+        rows: sample → its captions by the table.
     """
 
     ids: frozenset[str]
     parts: tuple[Path, ...]
-    texts: Mapping[str, Collection[str]]
+    rows: Mapping[str, Sequence[Row]]
 
 
-def replace_reports(root: Path, items: Iterable[Item], *, dry_run: bool = False) -> None:
+def replace_reports(
+    root: Path, items: Iterable[Item], *, dry_run: bool = False, stored: StoredTexts | None = None
+) -> None:
     """Replace the report texts of samples whose inputs have other ones now; samples without a text stay as they are.
 
     Args:
         root: the corpus.
-        items: of the conversion's plan, with the texts of each input in `texts`.
+        items: of the conversion's plan.
         dry_run: say what would go, and write nothing.
+        stored: how the converter stores texts; `ReportTexts` where left out.
 
     Raises:
-        CorpusError: facts, verdicts or captions were made of a text that would go, or the corpus is in use, damaged or
-            cannot be written to. Nothing has changed.
+        CorpusError: facts, verdicts or captions were made of a text that would go, or the corpus is in use, damaged, in
+            a store or cannot be written to. Nothing has changed.
     """
     if not (root / CORPUS_FILE).exists():
         return
+    if draft_marker(root).is_file():
+        raise CorpusError(
+            f"'{Mirror.read(root).address.url}' keeps the texts that it has, since nothing is replaced in a store; "
+            "give --replace-reports for a copy of the corpus in a folder, and push that to a new prefix"
+        )
+    stored = stored or ReportTexts()
     if dry_run:
-        found = _outdated(root, items)
+        found = _outdated(root, items, stored)
         _refuse_left_behind(root, found)
     else:
         with storage_errors(root), corpus_lock(root):
             remove_leftovers(root)
-            found = _outdated(root, items)
+            found = _outdated(root, items, stored)
             _refuse_left_behind(root, found)
             if found.ids:
                 _replace(root, found)
     if found.ids:
         what = "would be" if dry_run else "are"
         note(
-            f"report texts of {len(found.texts)} samples {what} replaced by those of the table; views, captions and "
+            f"report texts of {len(found.rows)} samples {what} replaced by those of the table; views, captions and "
             "figures that were made of the old ones stay: make them again"
         )
 
 
-def _outdated(root: Path, items: Iterable[Item]) -> Outdated:
-    now: dict[str, dict[str, None]] = defaultdict(dict)
+def _outdated(root: Path, items: Iterable[Item], stored: StoredTexts) -> Outdated:
+    now: dict[str, list[Item]] = defaultdict(list)
     for item in items:
-        now[item.source.partition("#")[0]].update(dict.fromkeys(item.inputs.get("texts") or ()))
+        now[stored.source(item)].append(item)
     samples = read_parts(part_paths(root, "samples"), table_schema("samples"), ["uid", "source"])
-    texts = {
-        uid: now[source.partition("#")[0]]
+    told = {
+        uid: rows
         for uid, source in zip(samples["uid"].to_pylist(), samples["source"].to_pylist(), strict=True)
-        if source and now.get(source.partition("#")[0])
+        if source and (rows := stored.rows(uid, now.get(source.partition("#")[0], [])))
     }
-    stored: dict[str, set[str]] = defaultdict(set)
-    rows = [(part, row) for part in part_paths(root, "captions") for row in _reports(part) if row["uid"] in texts]
-    for _, row in rows:
-        stored[row["uid"]].add(row["text"])
-    changed = {uid: tuple(texts[uid]) for uid, found in stored.items() if found != texts[uid].keys()}
-    gone = [(part, row["caption_id"]) for part, row in rows if row["uid"] in changed]
+    has: dict[str, set[str]] = defaultdict(set)
+    found = [
+        (part, row) for part in part_paths(root, "captions") for row in _raw(part)
+        if row["uid"] in told and stored.is_one(part, row)
+    ]  # fmt: skip
+    for _, row in found:
+        has[row["uid"]].add(row["text"])
+    changed = {uid: told[uid] for uid, texts in has.items() if texts != {row["text"] for row in told[uid]}}
+    gone = [(part, row["caption_id"]) for part, row in found if row["uid"] in changed]
     return Outdated(frozenset(name for _, name in gone), tuple(dict.fromkeys(part for part, _ in gone)), changed)
 
 
-def _reports(part: Path) -> Iterator[Mapping[str, str]]:
+def _raw(part: Path) -> Iterator[Mapping[str, str]]:
     for row in part_table(part, ["caption_id", "uid", "text", "kind", "provider"]).to_pylist():
-        if (row["kind"], row["provider"]) == ("raw", "reports"):
+        if row["kind"] == "raw":
             yield row
 
 
@@ -145,7 +189,7 @@ def _part_read(source: str) -> str | None:
 def _replace(root: Path, found: Outdated) -> None:
     """Each part is written again, as a file under its name, which goes before the same part in a packed file."""
     started = time.monotonic()
-    left, recorded = dict(found.texts), recorded_files(root)
+    left, recorded = dict(found.rows), recorded_files(root)
     with exchange_drafts() as ready:
         files: Hashes = {}
         for part in found.parts:
@@ -155,7 +199,7 @@ def _replace(root: Path, found: Outdated) -> None:
                 if row["caption_id"] not in found.ids:
                     rows.append(row)
                 else:  # the first of a sample's texts stands for all of them
-                    rows += raw_captions(row["uid"], left.pop(row["uid"], ()))
+                    rows += left.pop(row["uid"], ())
             draft = temporary_path(part)
             ready[draft] = part
             write_part(draft, table_schema("captions"), rows)

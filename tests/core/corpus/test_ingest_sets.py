@@ -1,6 +1,7 @@
 """Importing sets whose folders and files say splits, classes and captions, as CLIP_benchmark and Hugging Face do."""
 
 import io
+import json
 import re
 import tarfile
 
@@ -165,6 +166,24 @@ def test_two_pictures_of_one_name_in_a_row_are_no_pair(tmp_path):
         import_wds(tmp_path / "0.tar", tmp_path / "corpus", engine="inline")
     told = by_source(tmp_path / "corpus", "captions")
     assert {name: sorted(row["text"] for row in texts) for name, texts in told.items()} == {"0.tar/b": ["one", "two"]}
+
+
+def test_subjects_of_json_members_are_used_and_are_in_one_split(tmp_path):
+    def shard(folder, first, *records):
+        (tmp_path / folder).mkdir(parents=True)
+        members = [(f"{n}.json", json.dumps(record).encode()) for n, record in enumerate(records)]
+        pictures = [(f"{n}.png", picture(first + n)) for n in range(len(records))]
+        write_tar(tmp_path / folder / "0.tar", [m for pair in zip(pictures, members, strict=True) for m in pair])
+
+    told = {"caption": "text"}
+    shard("in/train", 0, {**told, "subject": "p1"}, {**told, "patient_id": 7}, {**told, "subject": None}, told)
+    import_wds(tmp_path / "in", tmp_path / "corpus", engine="inline")
+    subjects = [row["subject"] for row in Corpus(tmp_path / "corpus").table("samples").to_pylist()]
+    assert [name for name in sorted(subjects) if len(name) < 32] == ["7", "p1"]
+    assert len(set(subjects)) == 4
+    shard("in/test", 9, {**told, "subject": "p1"})
+    with pytest.raises(InputError, match=re.escape("puts a subject into the split")):
+        import_wds(tmp_path / "in", tmp_path / "other", engine="inline")
 
 
 @pytest.mark.parametrize(

@@ -64,8 +64,9 @@ def import_wds(
 
     Members are read by offset and never extracted by name. JPEG and PNG bytes are copied untouched, EXIF included; WebP
     becomes PNG with the same pixels. The same image a second time is dropped, and its captions go to the first one.
-    Folders named train, val and test are splits. In a set of CLIP_benchmark a cls member is a class of its
-    classnames.txt, and of a set for retrieval each line is a caption.
+    Folders named train, val and test are splits, and `subject` (or `patient_id`) in a json member says whose a picture
+    is. In a set of CLIP_benchmark a cls member is a class of its classnames.txt, and of a set for retrieval each line
+    is a caption.
 
     Args:
         source: a tar, or a folder of tars, with jpg, jpeg, png or webp members and txt or json beside them.

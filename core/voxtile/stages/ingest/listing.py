@@ -15,8 +15,8 @@ from voxtile.file_edges import file_sha256
 from voxtile.stages.ingest.pairs import Pair, PairTask
 from voxtile.stages.ingest.paths import local_file
 from voxtile.stages.ingest.picture import PictureError
-from voxtile.stages.ingest.rows import PATH_COLUMNS, SPLIT_COLUMNS, SUBJECT_COLUMNS, TEXT_COLUMNS
-from voxtile.stages.ingest.table import Table, composed, delimited_rows, is_missing
+from voxtile.stages.ingest.rows import PATH_COLUMNS, SPLIT_COLUMNS, TEXT_COLUMNS
+from voxtile.stages.ingest.table import SUBJECT_COLUMNS, Table, composed, delimited_rows, is_missing
 
 
 @dataclass(frozen=True)

@@ -19,13 +19,12 @@ from voxtile.errors import InputError
 from voxtile.stages.ingest.pairs import NO_IMAGE, Pair, PairTask, files_under, of_one_split, placed
 from voxtile.stages.ingest.paths import local_file
 from voxtile.stages.ingest.picture import PictureError
-from voxtile.stages.ingest.table import as_text, column_key, composed, is_missing
+from voxtile.stages.ingest.table import SUBJECT_COLUMNS, as_text, column_key, composed, is_missing
 
 IMAGE_COLUMNS = ("jpg", "jpeg", "png", "webp", "image", "image_bytes", "bytes", "img")
 PATH_COLUMNS = ("filepath", "path", "file", "file_name", "filename", "image_path", "image")
 URL_COLUMNS = ("url", "image_url")
 TEXT_COLUMNS = ("caption", "captions", "text", "texts", "txt", "title", "sentence", "report")
-SUBJECT_COLUMNS = ("subject", "patient", "subject_id", "patient_id")
 SPLIT_COLUMNS = ("split",)
 
 

@@ -20,6 +20,7 @@ import pyarrow as pa
 from voxtile.errors import InputError
 from voxtile.stages.ingest.outside_parquet import read_outside_parquet
 
+SUBJECT_COLUMNS = ("subject", "patient", "subject_id", "patient_id")  # whose an imported picture is
 _LONGEST_FIELD = 64 * 2**20  # bytes; longer fields are a broken quote, which would otherwise swallow the file
 _PARQUET_SUFFIXES = frozenset({".parquet", ".pq"})
 # How R, pandas, databases and spreadsheets (in English and German) write that nothing is known.

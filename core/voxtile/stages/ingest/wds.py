@@ -15,8 +15,9 @@ from voxtile.bounded_text import load_json
 from voxtile.corpus.identity import EDGE, edge_digest
 from voxtile.corpus.splits import SPLIT_NAMES, splits_of_files
 from voxtile.engine.failure import Failure, how_lost
-from voxtile.stages.ingest.pairs import NO_IMAGE, Pair, PairTask, files_under, placed
+from voxtile.stages.ingest.pairs import NO_IMAGE, Pair, PairTask, files_under, of_one_split, placed
 from voxtile.stages.ingest.picture import PictureError
+from voxtile.stages.ingest.table import SUBJECT_COLUMNS, as_text, composed, is_missing
 from voxtile.stages.ingest.tar import Damage, Member, read_range, scan_tar
 
 _IMAGES = ("jpg", "jpeg", "png", "webp")
@@ -44,7 +45,8 @@ class WdsTask(PairTask):
             (path, path.name if path == root else path.relative_to(root).as_posix())
             for path in files_under(root, frozenset({".tar"}))
         ]
-        return placed(self._listed(tars), _splits_of_sets(tars) | splits_of_files(name for _, name in tars))
+        splits = _splits_of_sets(tars) | splits_of_files(name for _, name in tars)
+        return of_one_split(placed(self._listed(tars), splits))
 
     def _listed(self, tars: Sequence[tuple[Path, str]]) -> Iterator[Pair]:
         for (path, name), found in zip(tars, self.reader.map(pairs_of, tars, title="listing tars"), strict=True):
@@ -186,6 +188,8 @@ def _pair(path: Path, name: str, members: list[Member]) -> Pair:
         where["lines"] = True
     if "cls" in extensions and _words_of_set(str(path.parent), CLASS_NAMES) is not None:
         where["class"] = [extensions["cls"].offset, min(extensions["cls"].nbytes, _LONGEST_NUMBER)]
+    if "json" in extensions and (subject := _subject_in_json(path, extensions["json"])) is not None:
+        where["subject"] = subject
     source = f"{name}/{key}"
     told = hashlib.sha256()
     for _, offset, nbytes in where["texts"]:
@@ -198,6 +202,22 @@ def _pair(path: Path, name: str, members: list[Member]) -> Pair:
     full_hash = partial(_range_sha256, path, image.offset, image.nbytes)
     edges = edge_digest(image.nbytes, head, tail)
     return Pair(source, where, image.nbytes, edges, full_hash, told=told.hexdigest())
+
+
+def _subject_in_json(path: Path, member: Member) -> str | None:
+    """Who or what a JSON member says its picture is of, as `voxtile export-wds` writes it; None where it does not."""
+    if member.nbytes > _LONGEST_TEXT:
+        return None
+    data = read_range(path, member.offset, member.nbytes)
+    if not any(b'"%s"' % name.encode() in data for name in SUBJECT_COLUMNS):
+        return None
+    try:
+        record = load_json(data)
+    except ValueError:
+        return None
+    given = [record.get(name) for name in SUBJECT_COLUMNS] if isinstance(record, dict) else []
+    names = [as_text(value) for value in given if isinstance(value, str | int | float)]
+    return next((composed(name) for name in names if name is not None and not is_missing(name)), None)
 
 
 def _range_sha256(path: Path, offset: int, nbytes: int) -> str:

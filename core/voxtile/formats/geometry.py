@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import json
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -55,6 +56,15 @@ def channel_scaling(row: Mapping[str, Any], channel: int = 0) -> tuple[float, fl
     entry = channels[channel] if channel < len(channels) else {}
     scale, offset = entry.get("scale"), entry.get("offset")
     return (1.0 if scale is None else float(scale)), (0.0 if offset is None else float(offset))
+
+
+def channel_nodata(row: Mapping[str, Any], channel: int = 0) -> float | None:
+    """The stored value of a channel that means no value, as the converter noted it: one for all or one each."""
+    attributes = json.loads(row.get("attributes") or "{}")
+    value = attributes.get("nodata") if isinstance(attributes, dict) else None
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        value = value[channel] if channel < len(value) else None
+    return float(value) if isinstance(value, int | float) else None
 
 
 def physical(values: npt.NDArray[Any], row: Mapping[str, Any], channel: int = 0) -> npt.NDArray[np.float32]:

@@ -1,11 +1,12 @@
-"""A georeferenced tile as GeoTIFF: stored values unchanged, scale, offset and band names in its metadata."""
+"""A georeferenced tile as GeoTIFF: stored values unchanged, scale, offset, nodata and band names in its metadata."""
 
 from __future__ import annotations
 
 import os
 import re
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -14,8 +15,11 @@ from voxtile.corpus.shards.codecs import decode_picture
 from voxtile.corpus.source import StoredSample
 from voxtile.corpus.storage import write_atomically
 from voxtile.errors import CorpusError
-from voxtile.formats.geometry import channel_scaling
+from voxtile.formats.geometry import channel_nodata, channel_scaling
 from voxtile.formats.optional import require
+
+if TYPE_CHECKING:
+    from rasterio.io import DatasetWriter
 
 SUFFIX = ".tif"
 _TRANSFORM_NUMBERS = 6
@@ -43,7 +47,8 @@ def write_geotiff(sample: StoredSample, out: Path) -> list[Path]:
     bands = _bands(sample)
     profile = {"driver": "GTiff", "count": len(bands), "height": bands.shape[1], "width": bands.shape[2]}
     try:
-        with rasterio.MemoryFile() as memory:
+        # Its mask inside the file: beside it, it would be lost.
+        with rasterio.Env(GDAL_TIFF_INTERNAL_MASK=True), rasterio.MemoryFile() as memory:
             place = {"crs": checked_crs(row["crs"]), "transform": rasterio.Affine(*row["transform"])}
             with memory.open(**profile, **place, dtype=bands.dtype.name, compress="deflate") as file:
                 file.write(bands)
@@ -51,11 +56,32 @@ def write_geotiff(sample: StoredSample, out: Path) -> list[Path]:
                 for number, channel in enumerate((row.get("channels") or [])[: len(bands)], start=1):
                     file.set_band_description(number, channel.get("name") or "")
                     file.set_band_unit(number, channel.get("unit") or "")
+                _write_nodata(file, row, bands)
             content = bytes(memory.read())
+        with rasterio.MemoryFile(content) as memory, memory.open() as written:
+            if written.crs is None:  # GDAL writes what GeoTIFF has no words for beside the file
+                raise CorpusError(
+                    f"the sample {row['uid']} cannot be a GeoTIFF, which has no words for its coordinate system (of a "
+                    "pole that was moved, for example); use --to png or nifti"
+                )
     except (rasterio.errors.RasterioError, rasterio.errors.CRSError, TypeError) as error:
         raise CorpusError(f"the sample {row['uid']} cannot be a GeoTIFF: {error}; use --to png") from error
     write_atomically(out, content)
     return [out]
+
+
+def _write_nodata(file: DatasetWriter, row: Mapping[str, Any], bands: npt.NDArray[Any]) -> None:
+    """One value for all bands as GeoTIFF has it; where they differ, a mask of where no band was measured."""
+    values = [channel_nodata(row, number) for number in range(len(bands))]
+    if len(set(values)) == 1:
+        file.nodata = values[0]
+        return
+    empty = np.ones(bands.shape[1:], bool)
+    for number, (band, value) in enumerate(zip(bands, values, strict=True), start=1):
+        empty &= np.isnan(band) if value is None and band.dtype.kind == "f" else band == value
+        if value is not None:
+            file.update_tags(number, nodata=f"{value:.17g}")
+    file.write_mask(~empty)
 
 
 def checked_crs(text: str) -> str:

@@ -212,6 +212,38 @@ def test_geotiff_by_rasterio(store):
         assert file.offsets == (-0.1,) * 3
 
 
+PLACE = {"kind": "tile", "axes": "CYX", "crs": "EPSG:32631", "transform": [10.0, 0, 600000.0, 0, -10.0, 5700000.0]}
+
+
+def test_geotiff_says_which_stored_value_is_no_data(store):
+    """QGIS showed it as a measurement."""
+    array = volume(np.int16, 0, 100, (2, 20, 30))
+    array[:, :5] = -9999
+    with rasterio.open(store(array, **PLACE, attributes='{"nodata": -9999.0}')("geotiff", "t.tif")) as file:
+        assert file.nodata == -9999
+        np.testing.assert_array_equal(file.read(masked=True).mask, array == -9999)
+
+
+def test_geotiff_of_bands_with_other_nodata_masks_what_none_measured(store):
+    array = volume(np.uint8, 1, 250, (3, 20, 30))
+    array[0, :5], array[1, :3], array[2, :2] = 0, 255, 7
+    with rasterio.open(store(array, **PLACE, attributes='{"nodata": [0, 255, null]}')("geotiff", "t.tif")) as file:
+        assert file.nodata is None
+        assert [file.tags(band).get("nodata") for band in (1, 2, 3)] == ["0", "255", None]
+        assert file.dataset_mask().all()  # the third has no value for it
+        np.testing.assert_array_equal(file.read(), array)
+    with rasterio.open(store(array[:2], **PLACE, attributes='{"nodata": [0, 255]}')("geotiff", "u.tif")) as file:
+        np.testing.assert_array_equal(file.dataset_mask() == 0, (array[0] == 0) & (array[1] == 255))
+
+
+def test_geotiff_that_could_not_hold_its_crs_is_refused(store):
+    """GDAL puts it into a file beside the GeoTIFF, which went lost."""
+    moved = "+proj=ob_tran +o_proj=longlat +o_lon_p=0 +o_lat_p=39.25 +lon_0=18 +datum=WGS84 +no_defs"
+    row = PLACE | {"crs": rasterio.crs.CRS.from_string(moved).to_wkt(), "transform": [0.1, 0, 5.0, 0, -0.1, 5.0]}
+    with pytest.raises(CorpusError, match="no words for its coordinate system"):
+        store(volume(np.uint16, 0, 100, (3, 20, 30)), **row)("geotiff", "t.tif")
+
+
 def test_geotiff_of_a_picture(store):
     pixels = np.random.default_rng(0).integers(0, 255, (20, 30, 3)).astype(np.uint8)
     stream = io.BytesIO()

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ import numpy.typing as npt
 
 from voxtile.corpus.source import StoredSample
 from voxtile.errors import ConfigError
-from voxtile.formats.geometry import channel_scaling
+from voxtile.formats.geometry import channel_nodata, channel_scaling
 
 Floats = npt.NDArray[np.float32]
 _LEADING = "TC"  # axes of which one place is shown at a time
@@ -55,7 +54,7 @@ def physical(meta: Mapping[str, Any], stored: npt.NDArray[Any], channel: int = 0
     scale, offset = channel_scaling(meta, channel)
     raw = np.abs(stored) if np.iscomplexobj(stored) else stored
     values = raw.astype(np.float32) * np.float32(scale) + np.float32(offset)
-    empty = _nodata(meta, channel)
+    empty = channel_nodata(meta, channel)
     if empty is not None:
         values[stored == empty] = np.nan
     return values
@@ -84,12 +83,3 @@ def channel_part(source: StoredSample, channel: int, rows: slice, columns: slice
         chosen["C"] = channel
     stored = source.array(box(meta, **chosen, Y=rows, X=columns))
     return physical(meta, stored.reshape(rows.stop - rows.start, columns.stop - columns.start), channel)
-
-
-def _nodata(meta: Mapping[str, Any], channel: int) -> float | None:
-    """The stored value that means no value; the converter noted it in `attributes`, one for all or one a channel."""
-    attributes = json.loads(meta.get("attributes") or "{}")
-    value = attributes.get("nodata") if isinstance(attributes, dict) else None
-    if isinstance(value, Sequence) and not isinstance(value, str):
-        value = value[channel] if channel < len(value) else None
-    return float(value) if isinstance(value, int | float) else None

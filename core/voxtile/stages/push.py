@@ -32,19 +32,23 @@ from voxtile.engine.commit import withdraw
 from voxtile.engine.lock import corpus_lock
 from voxtile.errors import ConfigError, CorpusError
 from voxtile.file_edges import file_sha256
-from voxtile.stages.claims import ClashError, claim
+from voxtile.stages.claims import Claimed, ClashError, claim, release_old_claims
 from voxtile.stages.pushed_references import notes_on_references
 
 _MOST_PUT = 5 << 30  # bytes; https://docs.aws.amazon.com/AmazonS3/latest/userguide/upload-objects.html
 _TRIES = 20  # for the number of a manifest, while others write theirs
 
 
-def push_corpus(corpus: Path, address: str, *, dry_run: bool = False, json: bool = False) -> None:
+def push_corpus(
+    corpus: Path, address: str, *, release_claims: float | None = None, dry_run: bool = False, json: bool = False
+) -> None:
     """Copy what a local corpus has and a remote one lacks, while others may do the same from elsewhere.
 
     Args:
         corpus: folder of the local corpus; or the address once more, for the views that were curated of it here.
         address: of the remote one, s3://BUCKET/PREFIX or gs://BUCKET/PREFIX; nothing need be there yet.
+        release_claims: samples that pushes claimed so many hours ago, and did not put there, are free again; such a
+            push ends before its next job if it still goes on.
         dry_run: say what would be copied, and copy nothing.
         json: print one JSON object: address, jobs, files and bytes that were copied.
 
@@ -56,6 +60,8 @@ def push_corpus(corpus: Path, address: str, *, dry_run: bool = False, json: bool
     target = parse_address(address)
     if target is None or not target.is_listable:
         raise ConfigError(f"'{address}' is no store to write to; name s3://BUCKET/PREFIX or gs://BUCKET/PREFIX")
+    if release_claims is not None:
+        release_old_claims(target, release_claims, dry_run=dry_run)
     notes: list[str] = []
     if parse_address(corpus) == target:
         push = push_views(target, dry_run=dry_run)
@@ -163,6 +169,7 @@ class _Push(Pushed):
     there: set[str]
     same: frozenset[str] = frozenset()
     _seen: set[str] = field(default_factory=set)
+    _claimed: Claimed | None = None
 
     def run(self) -> None:
         """Copy in the order of commits."""
@@ -185,7 +192,7 @@ class _Push(Pushed):
             self._put(name)
         for record in fresh:  # what their rows are packed in is there now
             if within.intersection(record.files):
-                self._put(record.name)
+                self._put_done(record)
         pending = {f"{path.stem}" for path in (self.root / "done").glob("*.pending")}
         for name in self._others(records, pending):
             self._put(name)
@@ -254,11 +261,7 @@ class _Push(Pushed):
         return True
 
     def _check_replaced(self, records: Iterable[Record]) -> None:
-        """Rows that were replaced here stay as they were in a store, whose manifests must not say otherwise.
-
-        Args:
-            records: of jobs that the store has.
-        """
+        """Rows of jobs that the store has stay there as they were, and its manifests must not say otherwise."""
         vouched = recorded_files(self.root)
         for record in records:
             for name, before in record.files.items():
@@ -274,7 +277,7 @@ class _Push(Pushed):
     def _claim(self, records: Iterable[Record], settled: set[str]) -> None:
         """Claim what is new of samples and splits; of a draft, jobs that clash with others count as never done."""
         try:
-            claim(self.root, self.target, self.there, settled | self.same, dry_run=self.dry_run)
+            self._claimed = claim(self.root, self.target, self.there, settled | self.same, dry_run=self.dry_run)
         except ClashError as clash:
             if not draft_marker(self.root).is_file():
                 raise CorpusError(f"{clash}; convert each input on one machine, or push to a new prefix") from None
@@ -294,7 +297,13 @@ class _Push(Pushed):
         for name in sorted(set(record.files) - within):
             self._put(name)
         if not within.intersection(record.files):
-            self._put(record.name)
+            self._put_done(record)
+
+    def _put_done(self, record: Record) -> None:
+        """Let a job count, whose rows nobody else may have brought since they were claimed."""
+        if self._claimed is not None:
+            self._claimed.require()
+        self._put(record.name)
 
     def _packed(self) -> dict[str, list[str]]:
         """Names of packed files, and of the parts that come with them: one that is a file, too, counts as that."""

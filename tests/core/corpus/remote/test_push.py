@@ -178,21 +178,6 @@ def test_of_pushes_of_the_same_samples_at_once_one_is_refused(address, made, mon
     assert_holds(address, made / "one", *(made / name for name in before))
 
 
-def test_what_a_push_claims_nobody_else_puts_until_it_goes_on(servers, place, made, tmp_path):
-    server, other = servers("moto"), tmp_path / "other"
-    imported(shutil.copytree(made / "one-pictures", tmp_path / "again"), other, "--licence", "CC0-1.0")
-    with proxy(server) as network:
-        address = place(server, f"{tmp_path.name}/corpus", network)
-        refused_after(network, 5)  # header, its condition, what it brings, the claim, the announcement
-        with pytest.raises(CorpusError, match="have expired"):
-            push_corpus(made / "one", address)
-        network.answer_put = lambda: None
-        with pytest.raises(CorpusError, match=r"is just now given 4 samples of '.*other' from another run"):
-            push_corpus(other, address)
-        push_corpus(made / "one", address)
-        assert_holds(address, made / "one")
-
-
 def test_a_subject_that_another_run_has_in_another_split_is_refused(address, made, tmp_path):
     for name, split in (("one", "train"), ("two", "test")):
         source = shutil.copytree(made / f"{name}-pictures", tmp_path / f"{name}-pictures")

@@ -1,4 +1,7 @@
-"""Regions of a sample as GeoJSON, as QuPath reads and writes it: one feature a region, masks as polygons."""
+"""Regions of a sample as GeoJSON: one feature a region, masks as polygons.
+
+Of a tile with a place on Earth in longitude and latitude (RFC 7946), else in pixels, as QuPath reads and writes it.
+"""
 
 from __future__ import annotations
 
@@ -13,6 +16,8 @@ import numpy.typing as npt
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.storage import write_atomically
 from voxtile.errors import CorpusError, required
+from voxtile.formats.geotiff import checked_crs
+from voxtile.formats.optional import require
 
 if TYPE_CHECKING:
     from shapely.geometry.base import BaseGeometry
@@ -21,10 +26,11 @@ SUFFIX = ".geojson"
 
 
 def write_geojson(corpus: Corpus, row: Mapping[str, Any], out: Path) -> list[Path]:
-    """Write the regions of a sample, x to the right and y downwards.
+    """Write the regions of a sample.
 
-    Coordinates are level-0 pixels of the slide where the sample says what it covers of one (`level0_box`), else pixels
-    of the sample. A mask becomes the outline of its pixels, whatever grid it is on; a region without a mask its box.
+    Coordinates are longitude and latitude where the sample has a place on Earth (`crs`, `transform`), level-0 pixels of
+    the slide where it says what it covers of one (`level0_box`), else pixels of the sample, y downwards. A mask becomes
+    the outline of its pixels, whatever grid it is on; a region without a mask its box, turned by its angle.
 
     Args:
         corpus: where the sample is.
@@ -32,8 +38,8 @@ def write_geojson(corpus: Corpus, row: Mapping[str, Any], out: Path) -> list[Pat
         out: the file.
 
     Raises:
-        CorpusError: the sample has no region, or is not two-dimensional.
-        MissingExtraError: shapely is not installed.
+        CorpusError: the sample has no region, is not two-dimensional, or its place is none.
+        MissingExtraError: shapely, or of a tile with a place rasterio, is not installed.
     """
     axes = str(row.get("axes"))
     if "Z" in axes or "Y" not in axes:
@@ -61,14 +67,31 @@ def _feature(corpus: Corpus, row: Mapping[str, Any], region: Mapping[str, Any]) 
         shape = affinity.scale(outline(mask > 0), *grid, origin=(0, 0))
     elif region["box"] and len(region["box"]) == 4:
         y0, x0, y1, x1 = region["box"]
-        shape = box(x0, y0, x1, y1)
+        shape = affinity.rotate(box(x0, y0, x1, y1), -(region["angle"] or 0.0), origin="centroid")  # y points down
     else:
         return None
     if row.get("level0_box"):
         x0, y0, x1, y1 = row["level0_box"]
         shape = affinity.affine_transform(shape, [(x1 - x0) / size[0], 0, 0, (y1 - y0) / size[1], x0, y0])
     properties = {"objectType": "annotation", "classification": {"name": region["phrase"] or "region"}}
-    return {"type": "Feature", "id": region["region_id"], "geometry": mapping(shape), "properties": properties}
+    place = _on_earth(row, shape) if row.get("crs") and row.get("transform") else mapping(shape)
+    return {"type": "Feature", "id": region["region_id"], "geometry": place, "properties": properties}
+
+
+def _on_earth(row: Mapping[str, Any], shape: BaseGeometry) -> dict[str, Any]:
+    """A shape in pixels of a tile in longitude and latitude, cut at the dateline."""
+    rasterio = require("rasterio", "remote-sensing")
+    from rasterio.warp import transform_geom
+    from shapely import affinity
+    from shapely.geometry import mapping
+
+    a, b, c, d, e, f = row["transform"]  # x = a·column + b·row + c, y = d·column + e·row + f
+    placed = mapping(affinity.affine_transform(shape, [a, b, d, e, c, f]))
+    try:
+        turned: dict[str, Any] = transform_geom(checked_crs(row["crs"]), "EPSG:4326", placed, antimeridian_cutting=True)
+    except (rasterio.errors.RasterioError, rasterio.errors.CRSError) as error:
+        raise CorpusError(f"the regions of the sample {row['uid']} have no place on Earth: {error}") from error
+    return turned
 
 
 def _size(row: Mapping[str, Any]) -> tuple[int, int]:

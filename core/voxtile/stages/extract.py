@@ -67,7 +67,8 @@ def extract_sample(
         uid: the sample; `voxtile inspect` lists them.
         to: nifti for volumes, geotiff for georeferenced tiles, dicom for CT, MR and PET volumes, dicom-seg for the
             masks of a volume, dicom-sr for its findings as a measurement report (TID 1500), png for anything, geojson
-            for the regions of a picture (of a slide's overview: its tissue mask), as QuPath reads it.
+            for the regions of a picture (of a slide's overview: its tissue mask), as QuPath reads it, or, of a tile
+            with a place on Earth, in longitude and latitude.
         out: file to write (for dicom a folder); by default the uid and the format's suffix, here.
         window: low and high value, in the sample's units, that become black and white in a png.
         originals: for dicom-seg and dicom-sr, folder of the DICOM series that the sample was converted from; masks and

@@ -1,20 +1,24 @@
 """One writer a corpus: a lock file that the system releases however the run ends.
 
 Where the file system knows no locks (Lustre without its option `flock`, stores that are mounted), a file stands for the
-lock that one process alone can make. It stays where that process was killed: on its own machine that is seen, from
-elsewhere somebody has to remove it.
+lock that one process alone can make. It stays where that process was killed. On its own machine that is seen. From
+elsewhere its holder is known to live by a file beside it, which it writes anew every ten seconds: where that stands
+still for a minute the lock can be released, and a holder that lives all the same ends when it sees that.
 """
 
 from __future__ import annotations
 
 import errno
 import fcntl
+import itertools
 import os
 import re
 import socket
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from datetime import datetime
 from pathlib import Path
 
 from voxtile.console import note
@@ -25,9 +29,11 @@ from voxtile.errors import CorpusError
 
 LOCK = ".lock"
 HELD = ".lock.held"
+BEAT = ".lock.beat"
 _NO_LOCKS = {errno.ENOSYS, errno.EOPNOTSUPP, errno.ENOLCK}
 GONE_PATIENCE_S = 60.0  # at least, for workers that have not noticed yet that their run was killed
 _MOMENT_S = 2.0  # of waiting, of which nothing is said
+_BEAT_S = 10.0
 
 
 @contextmanager
@@ -44,8 +50,9 @@ def corpus_lock(root: Path) -> Iterator[None]:
         os.ftruncate(handle, 0)
         os.pwrite(handle, _own_name().encode(), 0)
         try:
-            finish_exchange(root)
-            yield
+            with _beating(root):
+                finish_exchange(root)
+                yield
         finally:
             os.ftruncate(handle, 0)
     finally:
@@ -67,6 +74,72 @@ def writer_of(root: Path) -> str:
         os.close(handle)
 
 
+def release_lock(root: Path) -> str:
+    """Take the file that stands for the lock from a process of another machine that shows no sign of life.
+
+    Returns:
+        That process and since when it held the corpus; empty where no such file is there.
+
+    Raises:
+        CorpusError: the process lives, or cannot show whether it does.
+    """
+    holder = _holder_of(root / HELD)
+    if not holder:
+        return ""
+    said = f"{holder}, since {datetime.fromtimestamp((root / HELD).stat().st_mtime):%Y-%m-%d %H:%M}"
+    if _is_of_here(holder):
+        if not _is_gone(holder):
+            raise CorpusError(f"the corpus '{root}' is held by {said}, which lives; wait until it ends, or end it")
+    else:
+        before = _holder_of(root / BEAT)
+        if not before.startswith(f"{holder}\n"):
+            raise CorpusError(
+                f"the corpus '{root}' is held by {said}, of a version that shows no sign of life; if that process is "
+                f"no more, remove '{root / HELD}'"
+            )
+        note(f"the corpus '{root}' is held by {said}; whether it lives is seen within {GONE_PATIENCE_S:g} s")
+        started = time.monotonic()
+        while time.monotonic() - started < GONE_PATIENCE_S:
+            time.sleep(min(1.0, GONE_PATIENCE_S))
+            if _holder_of(root / BEAT) != before:
+                raise CorpusError(f"the corpus '{root}' is held by {said}, which lives; wait until it ends, or end it")
+    if _holder_of(root / HELD) == holder:
+        (root / HELD).unlink(missing_ok=True)
+    return said
+
+
+@contextmanager
+def _beating(root: Path) -> Iterator[None]:
+    """Show that this process lives, where a file stands for the lock, and end it where somebody took that away."""
+    if _holder_of(root / HELD) != _own_name():
+        yield
+        return
+    begun, ended = root.stat(), threading.Event()
+
+    def beat() -> None:
+        for number in itertools.count():
+            with suppress(OSError):
+                if os.path.samestat(root.stat(), begun):  # and else this command has put a new folder in its place
+                    if _holder_of(root / HELD) != _own_name():
+                        note(
+                            f"the corpus '{root}' was released for other commands (voxtile gc --release-lock), so that "
+                            "this one ends; run it again when no other one writes"
+                        )
+                        os._exit(1)
+                    (root / BEAT).write_text(f"{_own_name()}\n{number}")
+            if ended.wait(_BEAT_S):
+                return
+
+    thread = threading.Thread(target=beat, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        ended.set()
+        thread.join()
+        (root / BEAT).unlink(missing_ok=True)
+
+
 def _acquired(root: Path) -> int:
     """The open lock file, locked; it is the one that has the name now, which others wait for."""
     started, patience, is_said = time.monotonic(), writer_patience(), False
@@ -85,7 +158,8 @@ def _acquired(root: Path) -> int:
             continue
         waited, longest = time.monotonic() - started, max(patience, GONE_PATIENCE_S * _is_gone(holder))
         if waited > longest:
-            left = f"; if that process is no more, remove '{root / HELD}'" if (root / HELD).exists() else ""
+            released = f"; if that process is no more, run 'voxtile gc {root} --release-lock'"
+            left = released if (root / HELD).exists() else ""
             raise CorpusError(
                 f"the corpus '{root}' is being written by {holder}; wait until it ends, or have this command wait "
                 f"longer than {longest:g} s by {WRITER_VARIABLE}{left}"
@@ -130,6 +204,10 @@ def _holder_of(held: Path) -> str:
 
 def _own_name() -> str:
     return f"process {os.getpid()} on {socket.gethostname()}"
+
+
+def _is_of_here(holder: str) -> bool:
+    return holder.endswith(f" on {socket.gethostname()}")
 
 
 def _is_gone(holder: str) -> bool:

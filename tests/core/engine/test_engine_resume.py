@@ -4,7 +4,6 @@ import errno
 import json
 import os
 import shutil
-import socket
 
 import pytest
 from fault_task import FaultTask
@@ -15,7 +14,7 @@ from voxtile.engine import job as job_module
 from voxtile.engine.commit import write_ledger
 from voxtile.engine.inline import InlineEngine
 from voxtile.engine.job import Setup, run_job
-from voxtile.engine.lock import HELD, corpus_lock, writer_of
+from voxtile.engine.lock import corpus_lock
 from voxtile.engine.plan import TaskIdentity, plan_jobs
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.errors import ConfigError, CorpusError
@@ -206,26 +205,6 @@ def test_a_run_waits_for_another_one_that_writes_and_says_so(tmp_path, monkeypat
     assert capsys.readouterr().err.count("waiting for it, 50 s at most") == 1
     monkeypatch.setenv("VOXTILE_WRITER_WAIT_S", "soon")
     with pytest.raises(ConfigError, match="VOXTILE_WRITER_WAIT_S is 'soon', which is no number"):
-        run_task(FaultTask(("ok-3",)), tmp_path, INLINE)
-
-
-def test_where_the_file_system_knows_no_locks_there_is_one_writer_all_the_same(tmp_path, monkeypatch):
-    def no_locks(*_):
-        raise OSError(errno.ENOSYS, "Function not implemented")
-
-    monkeypatch.setattr("fcntl.flock", no_locks)
-    monkeypatch.setattr("voxtile.corpus.drafts.WRITER_PATIENCE_S", 0.0)
-    assert run_task(FaultTask(("ok-1",)), tmp_path, INLINE).used == 1
-    held = tmp_path / HELD
-    with corpus_lock(tmp_path):
-        assert writer_of(tmp_path) == held.read_text() == f"process {os.getpid()} on {socket.gethostname()}"
-        with pytest.raises(CorpusError, match=r"being written by process \d+ .*; if that process is no more, remove"):
-            run_task(FaultTask(("ok-2",)), tmp_path, INLINE)
-    assert not held.exists()
-    held.write_text(f"process {2**22 + 1} on {socket.gethostname()}")  # it was killed
-    assert run_task(FaultTask(("ok-2",)), tmp_path, INLINE).used == 1
-    held.write_text("process 1 on another-machine")
-    with pytest.raises(CorpusError, match="being written by process 1 on another-machine"):
         run_task(FaultTask(("ok-3",)), tmp_path, INLINE)
 
 

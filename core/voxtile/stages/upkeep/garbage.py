@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from voxtile.bounded_text import read_json
-from voxtile.console import output
+from voxtile.console import note, output
 from voxtile.corpus.drafts import BUILDING_SUFFIX, TEMPORARY_SUFFIX, remove_dead_draft, remove_dead_folder
 from voxtile.corpus.header import check_corpus
 from voxtile.corpus.packing.whole_folder import left_beside
@@ -25,6 +25,7 @@ from voxtile.corpus.view.selection import SUFFIX, Selection
 from voxtile.corpus.view.view import view_lock
 from voxtile.engine.commit import DONE, files_of
 from voxtile.engine.lock import corpus_lock
+from voxtile.engine.lock import release_lock as released
 from voxtile.errors import ConfigError
 
 _HOUR, _DAY = 3600.0, 86400.0
@@ -32,7 +33,12 @@ _SHOWN = 20
 
 
 def collect_garbage(
-    corpus: Path, *, dry_run: bool = False, older_than_hours: float = 1.0, views_unused_days: float = 7.0
+    corpus: Path,
+    *,
+    dry_run: bool = False,
+    older_than_hours: float = 1.0,
+    views_unused_days: float = 7.0,
+    release_lock: bool = False,
 ) -> None:
     """Remove what nothing in a corpus names: files of runs that were killed, shards without rows, outdated views.
 
@@ -46,6 +52,8 @@ def collect_garbage(
         older_than_hours: leave files alone that were written later than so many hours ago.
         views_unused_days: leave outdated compiled views alone that were read within so many days: a training may hold
             them. Those that are up to date stay in any case.
+        release_lock: first take the corpus from a process of another machine that shows no sign of life for a minute
+            (where the file system knows no locks).
 
     Raises:
         ConfigError: a time is below 0.
@@ -56,6 +64,8 @@ def collect_garbage(
             raise ConfigError(f"'{name}' must be 0 or more, not {value}")
     refuse_remote(corpus, "written to")
     check_corpus(corpus)
+    if release_lock and (holder := released(corpus)):
+        note(f"'{corpus}' is no longer held by {holder}")
     ages = Ages(older_than_hours * _HOUR, views_unused_days * _DAY)
     if dry_run:
         _say(corpus, list(find_garbage(corpus, ages)), "would go")

@@ -146,6 +146,14 @@ def test_wrong_rasters_and_legends(tmp_path):
     real = write_raster(tmp_path / "c.tif", np.full((50, 50), 10, np.float32), place, "EPSG:32633")
     with pytest.raises(InputError, match="whole numbers"):
         facts_from_landcover(root, raster=real, legend="worldcover", engine="inline")
+    with rasterio.open(tmp_path / "e.tif", "w", **(rasterio.open(good).profile | {"count": 3})) as picture:
+        picture.write(np.full((3, 50, 50), 10, np.uint8))
+    with pytest.raises(InputError, match="has 3 bands, and nobody says which"):
+        facts_from_landcover(root, raster=tmp_path / "e.tif", legend="worldcover", engine="inline")
+    far = Affine(10, 0, 100_000, 0, -10, 1_000_000)
+    far = write_raster(tmp_path / "f.tif", np.full((50, 50), 10, np.uint8), far, "EPSG:32633")
+    with pytest.raises(InputError, match=r"no tile of .* lies on the raster"):
+        facts_from_landcover(root, raster=far, legend="worldcover", engine="inline")
     (tmp_path / "d.tif").write_bytes(b"II*\x00 nothing")
     with pytest.raises(InputError, match=r"d\.tif"):
         facts_from_landcover(root, raster=tmp_path / "d.tif", legend="worldcover", engine="inline")

@@ -132,6 +132,9 @@ def test_what_cannot_be_used_is_refused_in_a_sentence(corpus, tmp_path):
         facts_from_places(corpus, places=bare, **RUN)
     with pytest.raises(ConfigError, match="no column 'kind'; it has: height"):
         facts_from_places(corpus, places=bare, class_column="kind", **RUN)
+    empty = places(tmp_path / "empty.gpkg", [Point(LEFT + 1, TOP - 1)], label=[None])
+    with pytest.raises(InputError, match=r"no place of .*empty.gpkg' has anything in the column 'label'"):
+        facts_from_places(corpus, places=empty, **RUN)
     with pytest.raises(InputError, match="does not exist"):
         facts_from_places(corpus, places=tmp_path / "none.gpkg", **RUN)
     (tmp_path / "text.geojson").write_text("no json")

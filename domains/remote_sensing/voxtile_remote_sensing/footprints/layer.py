@@ -103,6 +103,12 @@ def read_layer(
         places.append(PlaceLabel(place, labels, texts))
     if not places:
         raise InputError(f"'{path}' holds no place with a geometry")
+    if not any(place.labels or place.texts for place in places):
+        used = " and ".join(f"'{column}'" for column in chosen if column)
+        raise InputError(
+            f"no place of '{path}' has anything in the column {used}; name another with --class-column or "
+            f"--text-column (it has: {', '.join(columns)})"
+        )
     return Layer(tuple(places), tuple(sorted({label for place in places for label in place.labels})), chosen)
 
 

@@ -154,7 +154,8 @@ def facts_from_landcover(
 
     Raises:
         ConfigError: no such legend.
-        InputError: the raster is damaged, has no CRS, or values that the legend does not know.
+        InputError: the raster is damaged, has no CRS, several bands, or values that the legend does not know, or no
+            tile lies on it.
     """
     if not 0 < min_share <= 1:
         raise ConfigError(f"--min-share must be more than 0 and at most 1, not {min_share}")
@@ -163,7 +164,10 @@ def facts_from_landcover(
     crs = _raster_crs(raster)
     _check_places(store.table("samples", ["crs"])["crs"].to_pylist(), corpus)
     task = LandCoverTask(str(corpus), str(raster), file_sha256(raster), crs, chosen, min_share)
-    run_task(task, corpus, RunOptions(**run)).raise_if_failed()
+    summary = run_task(task, corpus, RunOptions(**run))
+    summary.raise_if_failed()
+    if summary.dropped and not summary.used:
+        raise InputError(f"no tile of '{corpus}' lies on the raster '{raster}'; check the CRS of both, and their place")
 
 
 def _raster_crs(path: Path) -> str:
@@ -174,6 +178,11 @@ def _raster_crs(path: Path) -> str:
             raise InputError(f"the raster '{path}' has no CRS; write it with one")
         if dataset.dtypes[0].startswith(("float", "complex")):
             raise InputError(f"the raster '{path}' holds {dataset.dtypes[0]}; a class raster holds whole numbers")
+        if dataset.count > 1:  # Dynamic World's classes are the last of ten, a picture of a map has three
+            raise InputError(
+                f"the raster '{path}' has {dataset.count} bands, and nobody says which holds the classes; write that "
+                "one alone, for example with gdal_translate -b 1"
+            )
         code = dataset.crs.to_epsg()
         return f"EPSG:{code}" if code else str(dataset.crs.to_wkt())
 

@@ -68,6 +68,23 @@ def test_points_belong_to_the_tile_that_holds_them(corpus, tmp_path):
     assert all(s["closed"] and s["concepts"] == ["crop", "tree", "water"] for s in scopes)
 
 
+def test_of_several_layers_one_is_chosen_and_of_several_dates_those_that_it_holds_for(corpus, tmp_path):
+    for layer, name in (("lb_2021", "forest"), ("lb_2022", "clearing")):
+        points = [Point(LEFT + 10, TOP - 10), Point(LEFT + 700, TOP - 700)]
+        gpd.GeoDataFrame({"name": [name] * 2}, geometry=points, crs=32632).to_file(tmp_path / "p.gpkg", layer=layer)
+    for layer, told in ((None, "has 2 layers of places"), ("2021", "no layer of places '2021'")):
+        with pytest.raises(InputError, match=rf"{told}.*lb_2021, lb_2022"):
+            facts_from_places(corpus, places=tmp_path / "p.gpkg", layer=layer, **RUN)
+    options = {"places": tmp_path / "p.gpkg", **RUN}
+    first = f"{0:032x}"
+    facts_from_places(corpus, layer="lb_2021", where=f"uid = '{first}'", **options)
+    assert labels(corpus) == {0: {"forest"}}
+    facts_from_places(corpus, layer="lb_2022", where=f"uid <> '{first}'", **options)
+    assert labels(corpus) == {0: {"forest"}, 4: {"clearing"}}
+    with pytest.raises(InputError, match="look at --where"):
+        facts_from_places(corpus, layer="lb_2022", where="modality = 'SAR'", **options)
+
+
 @pytest.mark.parametrize(("least", "expected"), [(0.5, {0, 1}), (0.2, {0, 1, 2}), (1.0, {0})])
 def test_polygons_belong_to_tiles_they_cover_enough_of(corpus, tmp_path, least, expected):
     shape = box(LEFT - 1, TOP - SIDE - 1, LEFT + SIDE + 0.7 * SIDE, TOP + 1).union(

@@ -26,7 +26,7 @@ def evidence_notes(task: EvaluationTask, table: FigureTable, split: str) -> list
         if counts.effective == 0:
             notes.append(f"{name}: refused, no {side} among {counts.n} labelled {_PLURAL[task.unit]} of '{split}'")
         else:
-            notes.append(f"{name}: refused, {_few(counts, side)}; a figure needs {MINIMUM}")
+            notes.append(f"{name}: refused, {_few(counts, side)}; a figure needs {MINIMUM} subjects")
     if notes and table.reported:
         notes.append(f"averages are over the other {len(table.reported)} of {len(table.counts)} classes")
     if table.unlabelled and table.reported:

@@ -20,6 +20,7 @@ from voxtile.engine.run import RunOptions, run_task
 from voxtile.engine.task import Item, Outcome
 from voxtile.errors import ConfigError, InputError
 from voxtile.stages.ingest.text import caption_rows, check_texts
+from voxtile_datasets.captions.context.selection import chosen_samples
 from voxtile_remote_sensing.footprints.layer import Layer, read_layer
 
 RULE = "places@1"
@@ -109,12 +110,14 @@ def facts_from_places(
     closed: bool = True,
     vocabulary: str | None = None,
     vector_crs: str | None = None,
+    where: str | None = None,
     **run: Any,  # noqa: ANN401
 ) -> None:
     """Give the labels and captions of places (GeoJSON, GeoPackage, Shapefile) to the tiles that lie there.
 
     A point belongs to the tile that holds it. A polygon belongs to every tile of which it covers at least
-    `--min-overlap`. A tile with several places gets the labels of all.
+    `--min-overlap`. A tile with several places gets the labels of all. Tiles of all dates get them: of a map that holds
+    for some, say with --where for which.
 
     Args:
         corpus: the corpus to add to; its samples need footprints (`voxtile convert geotiff` writes them).
@@ -127,6 +130,7 @@ def facts_from_places(
         closed: whether a class that no place on a tile names is absent from it.
         vocabulary: name of the scope; the file's name if not given.
         vector_crs: coordinate system of a file that does not state one, e.g. EPSG:32632.
+        where: only tiles for which this SQL condition holds, such as "datetime LIKE '2021%'" for a map of that year.
         run: options of the run.
 
     Raises:
@@ -145,6 +149,9 @@ def facts_from_places(
         crs=vector_crs,
     )
     parts, footprints = _footprints(store, corpus)
+    if where is not None:
+        chosen = set(chosen_samples(corpus, where, None)["uid"].to_pylist())
+        footprints = {uid: shape for uid, shape in footprints.items() if uid in chosen}
     told = join_places(footprints, read, min_overlap)
     if not told:
         raise InputError(
@@ -153,7 +160,8 @@ def facts_from_places(
         )
     task = PlacesTask(
         sha256=_sha256(places),
-        settings={"columns": list(read.columns), "layer": layer, "min_overlap": min_overlap, "crs": vector_crs},
+        settings={"columns": list(read.columns), "layer": layer, "min_overlap": min_overlap, "crs": vector_crs}
+        | ({} if where is None else {"where": where}),
         parts=parts,
         told=told,
         classes=read.classes,

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import geopandas as gpd
+import pyogrio
 from shapely import GEOSException, make_valid
 from shapely.geometry.base import BaseGeometry
 
@@ -119,11 +120,26 @@ def _frame(path: Path, layer: str | None) -> gpd.GeoDataFrame:
         if path.suffix.lower() in _GEOJSON_SUFFIXES:
             return _geojson(load_json(path.read_text("utf-8-sig")))
         check_vector_file(path)
-        return gpd.read_file(path, layer=layer) if layer else gpd.read_file(path)
+        return gpd.read_file(path, layer=_layer(path, layer))
     except InputError:
         raise
     except Exception as error:  # pyogrio, fiona and pyproj raise many types
         raise InputError(f"'{path}' cannot be read as vectors: {' '.join(str(error).split())[:200]}") from error
+
+
+def _layer(path: Path, wanted: str | None) -> str:
+    """The layer that is asked for, or the only one that has places.
+
+    Raises:
+        InputError: there are several, none, or none of this name.
+    """
+    names = [str(name) for name, kind in pyogrio.list_layers(path) if kind is not None]
+    listed = ", ".join(names) or "none"
+    if wanted is not None and wanted not in names:
+        raise InputError(f"'{path}' has no layer of places '{wanted}'; it has: {listed}")
+    if wanted is None and len(names) != 1:
+        raise InputError(f"'{path}' has {len(names)} layers of places ({listed}); choose one with --layer")
+    return wanted if wanted is not None else names[0]
 
 
 def _geojson(content: Any) -> gpd.GeoDataFrame:  # noqa: ANN401 - JSON

@@ -13,6 +13,7 @@ input folder. Example, for a Landsat crop whose file holds blue, green, red in t
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import UTC, date, datetime
@@ -29,6 +30,7 @@ from voxtile.formats.geotiff import checked_crs
 from voxtile_remote_sensing.bands.registry import COMMON_NAMES, Band, load_sensor
 from voxtile_remote_sensing.scenes.landsat_level import level_1_without_mtl
 from voxtile_remote_sensing.scenes.protocol import SceneError, SceneRef
+from voxtile_remote_sensing.scenes.time_in_name import expression_of, time_in_name
 
 FOLDER_FILE = "bands.yaml"
 MAX_BYTES = 1 << 20
@@ -64,6 +66,7 @@ class Sidecar:
         platform: spacecraft or aircraft.
         modality: MSI, HSI, SAR or RGB.
         datetime: ISO 8601 in UTC.
+        datetime_in_name: how the names of files say it, by strftime's directives: `%Y-%m-%d`.
         licence: of the data.
         synthetic: what made the file, where no device measured it.
         crs: for files without one.
@@ -80,6 +83,7 @@ class Sidecar:
     platform: str | None = None
     modality: str | None = None
     datetime: str | None = None
+    datetime_in_name: str | None = None
     licence: str | None = None
     synthetic: str | None = None
     crs: CRS | None = None
@@ -158,12 +162,31 @@ def sidecar_of_scene(ref: SceneRef) -> Sidecar:
     """
     own = next((f for f in ref.files if f.endswith(".yaml")), None)
     if own is not None:
-        return read_sidecar(ref.root / own, own)
+        return _with_time_of(ref, read_sidecar(ref.root / own, own))
     if ref.options.sidecar is not None:
         if not ref.options.sidecar.is_file():
             raise SceneError(f"the sidecar '{ref.options.sidecar.name}' does not exist")
-        return read_sidecar(ref.options.sidecar, ref.options.sidecar.name)
+        return _with_time_of(ref, read_sidecar(ref.options.sidecar, ref.options.sidecar.name))
     return Sidecar()
+
+
+def _with_time_of(ref: SceneRef, sidecar: Sidecar) -> Sidecar:
+    """The sidecar with the time that the name of the scene's file says, where it tells how.
+
+    Raises:
+        SceneError: the name says none.
+    """
+    pattern = sidecar.datetime_in_name
+    if pattern is None or sidecar.datetime is not None:
+        return sidecar
+    moment = time_in_name(PurePosixPath(ref.path).name, pattern)
+    if moment is None:
+        raise SceneError(
+            f"{ref.id}: its name has no time such as '{pattern}', which {sidecar.where} says of names; write "
+            f"{PurePosixPath(ref.path).stem}.yaml with 'datetime' beside it"
+        )
+    is_day = not {"%H", "%M", "%S"} & set(re.findall("%.", pattern))
+    return replace(sidecar, datetime=moment.date().isoformat() if is_day else iso_utc(moment))
 
 
 def sidecar_digest(ref: SceneRef) -> str | None:
@@ -190,8 +213,8 @@ def read_sidecar(file: Path, where: str) -> Sidecar:
         raise SceneError(f"{where}: not valid YAML: {str(error).splitlines()[0]}") from error
     if not isinstance(values, dict):
         raise SceneError(f"{where}: a sidecar is a mapping; for example {EXAMPLE}")
-    known = {"sensor", "product", "platform", "modality", "datetime", "licence", "synthetic", "crs", "bands", "masks",
-             "sun_elevation"}  # fmt: skip
+    known = {"sensor", "product", "platform", "modality", "datetime", "datetime_in_name", "licence", "synthetic", "crs",
+             "bands", "masks", "sun_elevation"}  # fmt: skip
     common = {"scale", "offset", "nodata", "unit", "resolution_m"}
     unknown = set(values) - known - common
     if unknown:
@@ -213,6 +236,7 @@ def read_sidecar(file: Path, where: str) -> Sidecar:
         platform=_text("platform", values.get("platform"), where),
         modality=_text("modality", values.get("modality"), where),
         datetime=_datetime(values.get("datetime"), where),
+        datetime_in_name=_pattern(values.get("datetime_in_name"), where),
         licence=_text("licence", values.get("licence"), where),
         synthetic=_text("synthetic", values.get("synthetic"), where),
         crs=_crs(values.get("crs"), where),
@@ -251,6 +275,16 @@ def _datetime(value: object, where: str) -> str | None:
     if isinstance(value, date):
         return value.isoformat()
     raise SceneError(f"{where}: '{value}' is not an ISO 8601 time like 2020-05-18T13:30:00Z")
+
+
+def _pattern(value: object, where: str) -> str | None:
+    text = _text("datetime_in_name", value, where)
+    if text is not None:
+        try:
+            expression_of(text)
+        except ValueError as error:
+            raise SceneError(f"{where}: 'datetime_in_name' is '{text}', but {error}; for example '%Y-%m-%d'") from error
+    return text
 
 
 def _crs(value: object, where: str) -> CRS | None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,6 +18,10 @@ from voxtile_remote_sensing.tiles.grid import parse_length
 from voxtile_remote_sensing.tiles.settings import parse_settings
 from voxtile_remote_sensing.tiles.task import BlockSettings, GeotiffTask
 from voxtile_remote_sensing.tiles.undeclared_nodata import REASON, sentence
+from voxtile_remote_sensing.tiles.unstated import MASK_BAND, NO_DATE
+from voxtile_remote_sensing.tiles.unstated import sentence as sentence_of
+
+_NOTES = {REASON: sentence, **{reason: partial(sentence_of, reason) for reason in (NO_DATE, MASK_BAND)}}
 
 
 def convert_geotiff(
@@ -95,8 +101,10 @@ def convert_geotiff(
     summary = run_task(task, corpus, options)
     if task.blocks is not None and not options.dry_run:
         _say_where_all_lie(corpus, task.blocks)
-    if not options.dry_run and summary.left_out[REASON]:
-        _say_what_nothing_declares(corpus)
+    if not options.dry_run:
+        for reason, sentence in _NOTES.items():
+            if summary.left_out[reason]:
+                _say_what_nothing_states(corpus, reason, sentence)
     summary.raise_if_failed()
 
 
@@ -116,11 +124,11 @@ def _say_where_all_lie(corpus: Path, blocks: BlockSettings) -> None:
         )
 
 
-def _say_what_nothing_declares(corpus: Path) -> None:
-    """A note on values that files have where nothing was measured."""
+def _say_what_nothing_states(corpus: Path, reason: str, sentence: Callable[[list[str]], str]) -> None:
+    """A note on what files have and nothing states: values where nothing was measured, days, masks."""
     from voxtile.corpus.reader import Corpus  # late: a plan needs no database
 
-    note(sentence([row["uid"] for row in Corpus(corpus).ledger().to_pylist() if row["reason"] == REASON]))
+    note(sentence([row["uid"] for row in Corpus(corpus).ledger().to_pylist() if row["reason"] == reason]))
 
 
 def _blocks(block: str, buffer: str, fractions: str) -> BlockSettings:

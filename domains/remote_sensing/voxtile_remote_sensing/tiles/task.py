@@ -22,6 +22,7 @@ from voxtile_remote_sensing.tiles.content_id import scene_contents
 from voxtile_remote_sensing.tiles.cut import cut
 from voxtile_remote_sensing.tiles.settings import TileSettings
 from voxtile_remote_sensing.tiles.strips import Strip, Survey, rows_of, survey
+from voxtile_remote_sensing.tiles.unstated import parts_of_names
 
 UNOPENED_BYTES = 1 << 22  # scenes of less are not opened by the plan: they are patches, of one strip
 MOST_OPENED = 256  # of those, to learn how large tiles are
@@ -185,8 +186,10 @@ class GeotiffTask:
                 licence=self.licence,
                 producer=f"{self.name}@{self.version}",
             )
-            absent = () if first or tiles.start or self.settings.bands else _absent(scene)
-            return replace(outcome, parts=(*absent, *outcome.parts))
+            is_first = not first and not tiles.start  # what is said of a scene is said of its first strip
+            absent = _absent(scene) if is_first and not self.settings.bands else ()
+            told = parts_of_names(scene) if is_first else ()
+            return replace(outcome, parts=(*absent, *told, *outcome.parts))
 
     def _ref(self, inputs: Mapping[str, Any]) -> SceneRef:
         source = self.source.absolute()

@@ -67,7 +67,7 @@ class RecallTable:
         """Why there is no figure, or None."""
         if self._effective >= MINIMUM:
             return None
-        return f"refused, the queries come from only {self._effective} subjects; a figure needs {MINIMUM}"
+        return f"refused, the queries come from only {self._effective} subjects; a figure needs {MINIMUM} subjects"
 
     def rows(self, recalls: Recalls) -> list[Row]:
         """Rows of every k, direction and rule, then of their mean under each rule."""

@@ -22,7 +22,7 @@ from datetime import datetime
 from pathlib import Path
 
 from voxtile.console import note
-from voxtile.corpus.drafts import WRITER_VARIABLE, is_same_file, try_lock, writer_patience
+from voxtile.corpus.drafts import TEMPORARY_SUFFIX, WRITER_VARIABLE, is_same_file, try_lock, writer_patience
 from voxtile.corpus.packing.exchange import finish_exchange
 from voxtile.corpus.packing.same_folder import require_same_folder
 from voxtile.errors import CorpusError
@@ -114,30 +114,42 @@ def _beating(root: Path) -> Iterator[None]:
     if _holder_of(root / HELD) != _own_name():
         yield
         return
-    begun, ended = root.stat(), threading.Event()
+    begun, shown, ended = root.stat(), threading.Event(), threading.Event()
+    draft = root / f"{BEAT}{TEMPORARY_SUFFIX}"
 
     def beat() -> None:
         for number in itertools.count():
+            if ended.wait(_BEAT_S * bool(number)):
+                return
             with suppress(OSError):
                 if os.path.samestat(root.stat(), begun):  # and else this command has put a new folder in its place
-                    if _holder_of(root / HELD) != _own_name():
+                    if not _holds(root / HELD):
                         note(
                             f"the corpus '{root}' was released for other commands (voxtile gc --release-lock), so that "
                             "this one ends; run it again when no other one writes"
                         )
                         os._exit(1)
-                    (root / BEAT).write_text(f"{_own_name()}\n{number}")
-            if ended.wait(_BEAT_S):
-                return
+                    draft.write_text(f"{_own_name()}\n{number}")
+                    draft.replace(root / BEAT)  # so that nobody reads half of it
+            shown.set()
 
     thread = threading.Thread(target=beat, daemon=True)
     thread.start()
+    shown.wait()
     try:
         yield
     finally:
         ended.set()
         thread.join()
         (root / BEAT).unlink(missing_ok=True)
+
+
+def _holds(held: Path) -> bool:
+    """Whether this process has the lock; a file that cannot be read just now says nothing, and raises."""
+    try:
+        return held.read_text(errors="replace") == _own_name()
+    except FileNotFoundError:
+        return False
 
 
 def _acquired(root: Path) -> int:

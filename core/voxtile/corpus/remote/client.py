@@ -157,7 +157,7 @@ def _ask(request: Mapping[str, Any]) -> dict[str, Any]:
             if last:
                 raise StoreError(
                     "the process that reads remote corpora ended; run the same command again, and see whether the "
-                    "machine has memory left"
+                    "machine has memory left and the store does not say that it sends more than there can be"
                 ) from error
         else:
             answer: dict[str, Any] = json.loads(reply)

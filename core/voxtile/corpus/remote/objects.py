@@ -18,6 +18,8 @@ _SMALL = re.compile(
     r"|(?:ledger|tables/[a-z_]+)/[^/\\\0]+\.parquet|views/[^/\\\0]+\.selection/[^/\\\0]+\.(?:parquet|json)"
 )
 _RECORDS = re.compile(r"(?:manifests|done)/[^/]+\.json")
+_LONGEST_NAME = 200  # bytes of a part of a name: file systems know 255, and drafts add to it
+_LARGEST = 1 << 50  # bytes of a file; stores end below
 
 
 class Identity(NamedTuple):
@@ -46,9 +48,10 @@ class Recorded:
 
 
 def is_wanted(name: str) -> bool:
-    """Whether an object is part of a corpus as it is read; hidden files are not."""
-    if any(part.startswith(".") for part in name.split("/")):
-        return False
+    """Whether an object is part of a corpus as it is read; hidden files and names that no file can have are not."""
+    for part in name.split("/"):
+        if part.startswith(".") or len(part.encode("utf-8", "surrogatepass")) > _LONGEST_NAME:
+            return False
     return bool(SHARD.fullmatch(name) or _SMALL.fullmatch(name))
 
 
@@ -66,12 +69,19 @@ def recorded_in(name: str, content: bytes) -> dict[str, Recorded]:
     try:
         files = load_json(content)["files"]
         return {
-            str(file): Recorded(str(entry["sha256"]), int(entry["bytes"]))
+            str(file): Recorded(str(entry["sha256"]), _size(entry["bytes"]))
             for file, entry in files.items()
             if is_wanted(str(file))
         }
     except (ValueError, OverflowError, KeyError, TypeError, AttributeError) as error:
         raise CorpusError(f"'{name}' of the remote corpus is damaged ({type(error).__name__})") from error
+
+
+def _size(value: Any) -> int:  # noqa: ANN401 - of JSON
+    size = int(value)
+    if not 0 <= size <= _LARGEST:
+        raise ValueError(f"{size} bytes")
+    return size
 
 
 def removed_files(root: Path) -> set[str]:

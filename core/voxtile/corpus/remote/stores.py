@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import itertools
 import os
+import re
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
@@ -18,15 +19,20 @@ from obstore.store import GCSStore, HTTPStore, S3Store
 
 from voxtile.corpus.drafts import seconds_given
 from voxtile.corpus.remote.address import LOOPBACK, Address, endpoint_of, endpoint_variables
+from voxtile.corpus.remote.endless import TooSlowError, ending
 from voxtile.corpus.remote.objects import Identity, identity_of, identity_unknown
 from voxtile.errors import CorpusError
 
 PATIENCE_VARIABLE = "VOXTILE_REMOTE_PATIENCE_S"
-MOST_BYTES = 1 << 30  # of an object that is read in one piece: headers and records
+MOST_OBJECTS = 10_000_000  # under an address: a million jobs have some seven million
 ATTEMPTS = 6  # of one request, beside those that obstore makes again itself
 _PATIENCE_S = 180.0  # for a store that has answered before; one that never did is more likely a wrong address
 _FIRST_PAUSE_S, _LONGEST_PAUSE_S = 0.1, 10.0
-_PART_BYTES = 32 << 20  # of what is read for its digest
+_PART_BYTES = 32 << 20  # of an object that is read in one piece; what is larger is read in parts
+_ANSWER_S, _SLOWEST_READ = 120, 8_000  # seconds of a request that reads, and bytes per second that add to them
+_PAGE = 1000  # objects of a list that are handed on at once, as many as a page of S3 has
+_PAGE_S = 300  # until the next ones: a store may send empty pages without end
+_PAGE_BYTES = 1 << 30  # by which a page may let this process grow; nothing else is under way while a corpus is listed
 # 32 requests of 8 MB that share a line are done in time from 0.25 MB/s on; one whose bytes stop coming is cut off.
 _READING: Any = {"connect_timeout": "10s", "read_timeout": "120s", "timeout": "1200s", "pool_idle_timeout": "20s"}
 _WRITING: Any = {"connect_timeout": "10s", "pool_idle_timeout": "20s"}
@@ -40,6 +46,7 @@ _EXPIRED = ("ExpiredToken", "TokenRefreshRequired", "InvalidToken")
 _SKEWED = "RequestTimeTooSkewed"
 _NO_BUCKET = "NoSuchBucket"  # S3 and the XML interface of Google, in the body of their answer; a HEAD has none
 _DENIED = ("status code: 403", "status code: 401")  # of a list, which has no error of its own kind
+_ODD_NAME = re.compile(r"Error parsing Path \"(.{,300}?)\":|Path \"(.{,300}?)\" contained empty", re.DOTALL)
 _WHOLE = "non-partial response"
 _LASTING = ("status code: 4", _WHOLE, "without LOCATION")  # a later request meets the same
 _PASSING = ("status code: 408", "status code: 429")
@@ -67,7 +74,7 @@ class NotAllowedError(CorpusError):
     """The rights do not allow it; many web servers also say so of what is not there."""
 
 
-class _TooLargeError(CorpusError):
+class TooLargeError(CorpusError):
     """An object is larger than what is read in one piece."""
 
     def __init__(self, message: str, identity: Identity) -> None:
@@ -104,7 +111,22 @@ class Store:
         return await self._asked(all_pages, "", "listed")
 
     async def _pages(self) -> AsyncIterator[Any]:
-        async for page in obstore.list(self._store):
+        pages, count, url = obstore.list(self._store, chunk_size=_PAGE), 0, self.address.url
+        while True:
+            try:
+                page = await ending(pages.__anext__(), url, _PAGE_S, _PAGE_BYTES)
+            except StopAsyncIteration:
+                return
+            except TooSlowError as error:
+                raise CorpusError(
+                    f"the list that the store gives of '{url}' goes on without naming an object; ask who runs the "
+                    "store, or copy the corpus to a folder"
+                ) from error
+            if (count := count + len(page)) > MOST_OBJECTS:
+                raise CorpusError(
+                    f"the list that the store gives of '{url}' has more than {MOST_OBJECTS:,} objects, and no corpus "
+                    "has so many; name the prefix of the corpus, or ask who runs the store"
+                )
             for meta in page:
                 yield meta
 
@@ -117,12 +139,12 @@ class Store:
         """
 
         async def head() -> Identity:
-            return identity_of(await obstore.head_async(self._store, name))
+            return identity_of(await self._answer(obstore.head_async(self._store, name), name))
 
         return await self._asked(head, name)
 
     async def read(
-        self, name: str, known: Identity, part: tuple[int, int] | None = None, *, most: int = MOST_BYTES
+        self, name: str, known: Identity, part: tuple[int, int] | None = None, *, most: int | None = None
     ) -> tuple[bytes, Identity]:
         """An object or a part of it, and what it is; all of the bytes or none.
 
@@ -130,11 +152,12 @@ class Store:
             name: of the object.
             known: what it was before; its content is refused where it is another one now.
             part: first byte and the one behind the last; all of it for None.
-            most: bytes of an object that is read as a whole.
+            most: bytes of an object that is read as a whole; as many as a part has where left out.
 
         Raises:
             FileNotFoundError: there is no such object.
             ChangedError: it is another one than before.
+            TooLargeError: it has more bytes than are read as a whole; says what it is.
             CorpusError: the store refuses or does not answer.
         """
         options: Any = {} if part is None else {"range": part}
@@ -142,23 +165,24 @@ class Store:
             options["if_match"] = known.tag
 
         async def get() -> tuple[bytes, Identity]:
-            found = await obstore.get_async(self._store, name, options=options)
+            found = await self._answer(obstore.get_async(self._store, name, options=options), name)
             identity = identity_of(found.meta)
             if (known.size >= 0 and identity.size != known.size) or (known.tag and identity.tag != known.tag):
                 raise self._changed(name)
-            if part is None and identity.size > most:
-                raise _TooLargeError(
+            if part is None and identity.size > (bound := _PART_BYTES if most is None else most):
+                raise TooLargeError(
                     f"'{self.address.url}/{name}' has {identity.size:,} bytes, and no such file has more than "
-                    f"{most:,}; it is not read",
+                    f"{bound:,}; it is not read",
                     identity,
                 )
-            data = bytes(await found.bytes_async())
             wanted = identity.size if part is None else part[1] - part[0]
-            if len(data) != wanted:
-                raise OSError(f"{len(data)} bytes came of {wanted}")
-            return data, identity
+            return await self._answer(_all_bytes(found, wanted), name, wanted), identity
 
         return await self._asked(get, name)
+
+    async def _answer(self, request: Awaitable[T], name: str, nbytes: int = 0) -> T:
+        """What comes of a request for so many bytes, which ends."""
+        return await ending(request, f"{self.address.url}/{name}", _ANSWER_S + nbytes / _SLOWEST_READ)
 
     async def digest(self, name: str) -> str:
         """Sha-256 of an object, which is read for it; a large one in parts.
@@ -168,9 +192,9 @@ class Store:
             CorpusError: the store refuses or does not answer, or the object changes meanwhile.
         """
         try:
-            content, _ = await self.read(name, identity_unknown(), most=_PART_BYTES)
+            content, _ = await self.read(name, identity_unknown())
             return hashlib.sha256(content).hexdigest()
-        except _TooLargeError as error:
+        except TooLargeError as error:
             known, digest = error.identity, hashlib.sha256()
         for start in range(0, known.size, _PART_BYTES):
             content, _ = await self.read(name, known, (start, min(known.size, start + _PART_BYTES)))
@@ -272,6 +296,11 @@ class Store:
         denied = isinstance(error, exceptions.PermissionDeniedError | exceptions.UnauthenticatedError)
         if denied or any(word in said for word in _DENIED):
             raise NotAllowedError(f"'{where}' may not be {purpose} with these rights{advice}") from error
+        if purpose == "listed" and (odd := _ODD_NAME.search(said)):
+            raise CorpusError(
+                f"'{where}' holds an object of the name {odd[1] or odd[2]!r}, which is no path of a file, and cannot "
+                "be listed by that; rename or remove it, or name a prefix that holds the corpus alone"
+            ) from error
         if isinstance(error, exceptions.NotSupportedError) or (attempt + 1 >= ATTEMPTS and _WHOLE in said):
             raise CorpusError(
                 f"the server of '{where}' answers with whole files where parts are asked for (it passes over the "
@@ -290,6 +319,22 @@ class Store:
         return not self._has_answered or (
             any(word in said for word in _LASTING) and not any(word in said for word in _PASSING)
         )
+
+
+async def _all_bytes(found: Any, wanted: int) -> bytes:  # noqa: ANN401 - obstore's GetResult
+    """The body of an answer, read no further than it may be long: its length says nothing of what was asked for.
+
+    Raises:
+        OSError: it has another number of bytes.
+    """
+    pieces, came = [], 0
+    async for piece in found.stream():
+        pieces.append(memoryview(piece))
+        if (came := came + len(piece)) > wanted:
+            raise OSError(f"more than {wanted} bytes came")
+    if came != wanted:
+        raise OSError(f"{came} bytes came of {wanted}")
+    return b"".join(pieces)
 
 
 def _open(address: Address, options: Any) -> Any:  # noqa: ANN401 - one of obstore's classes

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from voxtile.bounded_text import LARGEST_RECORD
 from voxtile.corpus.drafts import wait_for_lock
 from voxtile.corpus.remote.block_cache import CacheSpace, disk_error
 from voxtile.corpus.remote.mirror import Mirror
@@ -24,14 +26,18 @@ from voxtile.corpus.remote.objects import (
     recorded_in,
     removed_files,
 )
-from voxtile.corpus.remote.stores import NotAllowedError, Store
+from voxtile.corpus.remote.stores import NotAllowedError, Store, TooLargeError
 from voxtile.errors import CorpusError
 from voxtile.file_edges import file_sha256
 
 _AT_ONCE = 32
 _PART_BYTES = 32 << 20  # of a table that are fetched by one request
 _HASHED_BYTES = 1 << 30  # of a mirror's files that are hashed when it is opened: a second or two, whatever the corpus
+_HEADER_BYTES = 1 << 20  # of corpus.json, which has some fifty
 _MANIFESTS = "manifests/"
+_MOST_MANIFESTS = 100_000  # runs of stages; a server may have an answer for each number
+_MOST_UNTOLD = 1 << 30  # bytes of a file of a web server that no record tells of
+_SHARE_OF_FREE_DISK = 0.9  # that tables and records may take
 _LISTINGS = 5  # until no run has committed anything in between
 
 
@@ -42,7 +48,7 @@ async def fetch_header(store: Store, mirror: Mirror) -> None:
         CorpusError: there is none, or the store refuses.
     """
     try:
-        data, _ = await store.read(HEADER, identity_unknown())
+        data, _ = await store.read(HEADER, identity_unknown(), most=_HEADER_BYTES)
     except FileNotFoundError:
         url = mirror.address.url
         raise CorpusError(f"'{url}' is not a corpus (it has no {HEADER}); check the address") from None
@@ -121,6 +127,7 @@ class _Work:
             )
         shards = {name: known for name, known in found.items() if SHARD.fullmatch(name)}
         small = {name: known for name, known in found.items() if name not in shards}
+        self._require_room(known.size for known in small.values())
         fetched = await self._fetch_records({n: known for n, known in small.items() if n.startswith(_MANIFESTS)})
         fetched |= await self._fetch_records({n: known for n, known in small.items() if n.startswith("done/")})
         fetched |= await self._fetch({name: known for name, known in small.items() if not is_record(name)})
@@ -140,6 +147,11 @@ class _Work:
                 self._check_gaps(names, found)
                 break
             number += _AT_ONCE
+            if number > _MOST_MANIFESTS or len({(self._before.root / name).read_bytes() for name in there}) == 1:
+                raise CorpusError(
+                    f"'{self._before.address.url}' has a manifest for whichever number it is asked for; a "
+                    "server must answer 404 for what is not there"
+                )
         if not self._records:
             raise CorpusError(
                 f"'{self._before.address.url}' has no manifests/0001.json, which says what else there is; a web server "
@@ -148,6 +160,7 @@ class _Work:
         gone = removed_files(self._before.root)
         names = [name for name in self._records if name not in fetched and name not in gone]
         small = {name: self._known(name) for name in names if not SHARD.fullmatch(name)}
+        self._require_room(self._records[name].size for name in small)
         fetched |= await self._fetch_records({name: known for name, known in small.items() if is_record(name)})
         fetched |= await self._fetch({name: known for name, known in small.items() if not is_record(name)})
         for optional in ("forgotten.json",):
@@ -186,11 +199,25 @@ class _Work:
         self._note(fetched)
         return fetched
 
+    def _require_room(self, sizes: Iterable[int]) -> None:
+        """Refuse tables and records that the disk has no room for, before any is fetched."""
+        total, folder = sum(sizes), self._before.root
+        free = shutil.disk_usage(folder).free + sum(known.size for known in self._before.small.values())
+        if total > _SHARE_OF_FREE_DISK * free:
+            raise CorpusError(
+                f"the tables and records of '{self._before.address.url}' have {total / 1e9:,.1f} GB, and the disk of "
+                f"'{folder}' has {free / 1e9:,.1f} GB for them; free space there, or name another folder by "
+                "VOXTILE_CACHE"
+            )
+
     def _note(self, names: Iterable[str]) -> None:
         """Note what records say of files; the newest manifest counts, in whichever order they came."""
-        self._sayers |= {name for name in names if is_record(name)}
-        self._records = {}
-        for name in sorted(self._sayers, key=lambda name: (name.startswith(_MANIFESTS), len(name), name)):
+        new = sorted((name for name in names if is_record(name)), key=_age)
+        if new and any(_age(name) > _age(new[0]) for name in self._sayers):  # what is newer is heard again
+            new = sorted({*self._sayers, *new}, key=_age)
+            self._records = {}
+        self._sayers.update(new)
+        for name in new:
             try:
                 self._records.update(recorded_in(name, (self._before.root / name).read_bytes()))
             except CorpusError as error:
@@ -235,16 +262,22 @@ class _Work:
     async def _download(self, name: str, known: Identity, path: Path) -> Identity:
         """Fetch a file in parts, so that neither memory nor a request that fails depends on its size."""
         digest, start = hashlib.sha256(), 0
-        with _draft(path) as stream:
-            while known.size < 0 or start < known.size:
-                part = None if known.size < 0 else (start, min(known.size, start + _PART_BYTES))
-                async with self._slots:
-                    data, known = await self._store.read(name, known, part)
-                self._space.make_room(len(data))
-                stream.write(data)
-                digest.update(data)
-                start += len(data)
-            self._check_content(name, digest.hexdigest())
+        async with self._slots:  # before it is made: a process may open a thousand files, and a corpus has more
+            with _draft(path) as stream:
+                while known.size < 0 or start < known.size:
+                    self._check_size(name, known.size)
+                    part = None if known.size < 0 else (start, min(known.size, start + _PART_BYTES))
+                    try:
+                        data, known = await self._store.read(name, known, part)
+                    except TooLargeError as error:
+                        known = error.identity
+                        continue
+                    self._check_size(name, known.size)
+                    self._space.make_room(len(data))
+                    stream.write(data)
+                    digest.update(data)
+                    start += len(data)
+                self._check_content(name, digest.hexdigest())
         return known
 
     def _check_own(self, name: str, path: Path) -> None:
@@ -255,13 +288,27 @@ class _Work:
                 f"of the same name now; move the folder '{path.parent}' away to read that one"
             )
 
+    def _check_size(self, name: str, size: int) -> None:
+        """Refuse what is larger than it may be before it is fetched."""
+        recorded, url = self._records.get(name), self._before.address.url
+        if recorded is not None and size >= 0 and size != recorded.size:
+            raise self._changed(name)
+        bound = LARGEST_RECORD if name.endswith(".json") else _MOST_UNTOLD
+        if size > bound and (name.endswith(".json") or not (recorded or self._before.address.is_listable)):
+            raise CorpusError(
+                f"'{url}/{name}' has {size:,} bytes, and no such file has more than {bound:,}; it is not read"
+            )
+
     def _check_content(self, name: str, sha256: str) -> None:
         recorded = self._records.get(name)
         if recorded is not None and sha256 != recorded.sha256:
-            raise CorpusError(
-                f"'{self._before.address.url}/{name}' is not as the corpus records it; somebody changed it, or it was "
-                "copied in part: copy it again from where the corpus was made"
-            )
+            raise self._changed(name)
+
+    def _changed(self, name: str) -> CorpusError:
+        return CorpusError(
+            f"'{self._before.address.url}/{name}' is not as the corpus records it; somebody changed it, or it was "
+            "copied in part: copy it again from where the corpus was made"
+        )
 
     def _finish(self, shards: dict[str, Identity], small: dict[str, Identity]) -> Mirror:
         contents = {name: self._records[name].sha256 for name in shards if name in self._records}
@@ -269,6 +316,11 @@ class _Work:
         mirror.write()
         _remove(mirror.root, self._before.small.keys() - small.keys())
         return mirror
+
+
+def _age(name: str) -> tuple[bool, int, str]:
+    """Orders records: done files, then manifests by their number."""
+    return name.startswith(_MANIFESTS), len(name), name
 
 
 def _is_commit(name: str) -> bool:

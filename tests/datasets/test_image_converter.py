@@ -172,6 +172,20 @@ def test_deep_pngs_become_arrays_and_other_files_are_named(tmp_path):
     np.testing.assert_array_equal(Corpus(root).source(deep).array(), values)
 
 
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
+@pytest.mark.parametrize("orientation", [1, 6])
+@pytest.mark.parametrize("deidentify", [False, True])
+def test_pictures_that_exif_turns_are_told(tmp_path, capsys, suffix, orientation, deidentify):
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    write(tmp_path / f"in/a.{suffix}", 0, exif=exif)
+    convert(tmp_path / "in", tmp_path / "corpus", deidentify=deidentify)
+    assert rows(tmp_path / "corpus")[0]["shape"][:2] == [20, 24]
+    is_told = orientation != 1
+    assert ("turned-by-exif" in [row["reason"] for row in Corpus(tmp_path / "corpus").ledger().to_pylist()]) == is_told
+    assert ("EXIF asks viewers to turn" in " ".join(capsys.readouterr().err.split())) == is_told
+
+
 def test_deidentified_corpus_holds_no_identifier(tmp_path):
     text = PngImagePlugin.PngInfo()
     text.add_text("Author", SECRET)

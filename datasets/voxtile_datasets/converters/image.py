@@ -25,7 +25,7 @@ from voxtile.engine.task import Item, Outcome
 from voxtile.errors import ConfigError, InputError
 from voxtile.file_edges import file_sha256
 from voxtile.stages.ingest.duplicates import Duplicates, First
-from voxtile.stages.ingest.picture import PictureError, read_picture
+from voxtile.stages.ingest.picture import TOLD_OF_TURNED, TURNED, PictureError, read_picture, turned_by_exif
 from voxtile.stages.ingest.text import Texts, caption_rows, check_texts
 from voxtile_datasets.converters import folders
 from voxtile_datasets.converters.metadata import without_metadata
@@ -138,6 +138,7 @@ class ImageTask:
             "attributes": json.dumps({"body_part": self.body_part}) if self.body_part else None,
         }
         tables["splits"] = [{"scheme": "default", "subject": about["subject"], "split": about["split"]}]
+        parts = (*parts, *turned_by_exif(uid, data))
         return Outcome("used", samples=(Sample(row, picture.payload, picture.preview),), tables=tables, parts=parts)
 
     def hidden(self, kind: str, value: str) -> str:
@@ -291,7 +292,10 @@ def convert_image(
         from voxtile_datasets.intake.replaced_reports import replace_reports as replace_texts
 
         replace_texts(corpus, task.items(), dry_run=options.dry_run, stored=PictureTexts())
-    run_task(task, corpus, options).raise_if_failed()
+    summary = run_task(task, corpus, options)
+    if summary.left_out[TURNED]:
+        note(TOLD_OF_TURNED)
+    summary.raise_if_failed()
 
 
 class PictureTexts:

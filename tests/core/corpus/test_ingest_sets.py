@@ -168,6 +168,18 @@ def test_two_pictures_of_one_name_in_a_row_are_no_pair(tmp_path):
     assert {name: sorted(row["text"] for row in texts) for name, texts in told.items()} == {"0.tar/b": ["one", "two"]}
 
 
+def test_pictures_that_exif_turns_are_told(tmp_path, capsys):
+    turned, exif = io.BytesIO(), Image.Exif()
+    exif[0x0112] = 3
+    Image.fromarray(np.zeros((8, 9, 3), np.uint8)).save(turned, "JPEG", exif=exif)
+    write_tar(
+        tmp_path / "0.tar", [("a.jpg", turned.getvalue()), ("a.txt", b"one"), ("b.png", picture(0)), ("b.txt", b"two")]
+    )
+    import_wds(tmp_path / "0.tar", tmp_path / "corpus", engine="inline")
+    assert [row["reason"] for row in Corpus(tmp_path / "corpus").ledger().to_pylist()].count("turned-by-exif") == 1
+    assert "EXIF asks viewers to turn" in " ".join(capsys.readouterr().err.split())
+
+
 def test_subjects_of_json_members_are_used_and_are_in_one_split(tmp_path):
     def shard(folder, first, *records):
         (tmp_path / folder).mkdir(parents=True)

@@ -12,6 +12,7 @@ from voxtile.engine.run import RunOptions, run_task
 from voxtile.stages.ingest.deidentifier import installed_deidentifier
 from voxtile.stages.ingest.listing import CsvTask
 from voxtile.stages.ingest.pairs import NO_CAPTION, NO_IMAGE, PairOptions, PairTask
+from voxtile.stages.ingest.picture import TOLD_OF_TURNED, TURNED
 from voxtile.stages.ingest.rows import ParquetTask
 from voxtile.stages.ingest.wds import WdsTask
 
@@ -146,4 +147,6 @@ def _run(task: PairTask, corpus: Path, options: ImportOptions) -> None:
     dropped = summary.reasons["dropped"]
     if not summary.used and not summary.failed and len(dropped) == 1 and (advice := _ADVICE.get(next(iter(dropped)))):
         note(advice)
+    if summary.left_out[TURNED]:
+        note(TOLD_OF_TURNED)
     summary.raise_if_failed()

@@ -21,7 +21,7 @@ from voxtile.engine.task import Item, Outcome, Status
 from voxtile.errors import InputError
 from voxtile.stages.ingest.deidentifier import without_identifiers
 from voxtile.stages.ingest.duplicates import Duplicates, First
-from voxtile.stages.ingest.picture import Picture, PictureError, read_picture
+from voxtile.stages.ingest.picture import Picture, PictureError, read_picture, turned_by_exif
 from voxtile.stages.ingest.text import Texts, caption_rows, check_texts
 
 SPLIT_SCHEME = "default"
@@ -174,7 +174,7 @@ class PairTask(ABC):
             "used",
             samples=(Sample(row, picture.payload, picture.preview),),
             tables={**told, "splits": [split]},
-            parts=texts.left_out(uid),
+            parts=(*texts.left_out(uid), *turned_by_exif(uid, data)),
         )
 
     def _told(self, where: Mapping[str, Any]) -> Texts:

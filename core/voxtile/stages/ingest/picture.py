@@ -17,11 +17,19 @@ from PIL import Image
 
 from voxtile.corpus.records import Row
 from voxtile.corpus.shards.codecs import MAX_PICTURE_PIXELS, decode_picture
+from voxtile.engine.task import Part
 from voxtile.errors import InputError, VoxtileError
 from voxtile.stages.ingest.png import decode_deep_png
 
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _JPEG_NO_LENGTH = frozenset({0x01, *range(0xD0, 0xD9)})  # ITU-T T.81 table B.1: TEM, RSTn, SOI stand alone
+_EXIF_MARKS = (b"Exif\0\0", b"eXIf", b"EXIF")  # of JPEG, PNG and WebP
+_ORIENTATION = 0x0112  # EXIF 2.3, table 4; 1 is as the picture lies in the file
+TURNED = "turned-by-exif"
+TOLD_OF_TURNED = (
+    f"{TURNED}: EXIF asks viewers to turn or mirror these pictures; they are stored and trained on as they lie in the "
+    "file, so turn the files (exiftran -a, ImageMagick's mogrify -auto-orient) and convert them into a new corpus"
+)
 _JPEG_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}  # SOFn without DHT, JPG, DAC
 
 
@@ -130,6 +138,24 @@ def read_header(data: bytes) -> Header:
             ) from error
     what = "is empty" if not data else "is not a JPEG, PNG or WebP picture, whatever its name says"
     raise PictureError("not-a-picture", f"the file {what}; remove it or convert it")
+
+
+def turned_by_exif(uid: str, data: bytes) -> list[Part]:
+    """The row of a picture that viewers turn or mirror and decoders here do not; none of others.
+
+    Args:
+        uid: of its sample.
+        data: of a picture that decodes.
+    """
+    if not any(mark in data for mark in _EXIF_MARKS):
+        return []
+    try:
+        with Image.open(io.BytesIO(data)) as image:
+            orientation = image.getexif().get(_ORIENTATION, 1)
+    except (OSError, ValueError, SyntaxError, KeyError, struct.error, Image.DecompressionBombError):
+        return []
+    is_turned = isinstance(orientation, int) and 1 < orientation <= 8
+    return [Part(uid, "dropped", TURNED, "EXIF turns it; it is stored as it lies in the file")] if is_turned else []
 
 
 def scale_to_8_bit(values: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:

@@ -166,7 +166,7 @@ class _Sentences:
             raise self._of_status(error.response.status_code) from None
         if isinstance(error, requests.Timeout):
             raise PassingError(f"{begin} did not answer in time when asked for {self.what}; run it again") from None
-        if isinstance(error, ValueError):
+        if isinstance(error, ValueError | RecursionError):  # the latter of JSON that is nested without end
             raise ServerError(
                 f"{begin} answered the question for {self.what} with something else than DICOMweb does; "
                 "check that the address is that of its DICOMweb service"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack
@@ -141,7 +142,8 @@ def _retrieve(server: Server, one: RemoteSeries, target: Path) -> None:
             answer.raise_for_status()
             boundary = boundary_of(answer.headers.get("Content-Type"))
             pieces = answer.iter_content(_CHUNK)
-            number = save_parts(pieces, boundary, part, most=one.instances or 1_000_000)
+            save_parts(pieces, boundary, part, most=one.instances or 1_000_000)
+        number = sum(1 for _ in part.iterdir())  # a part that came twice is one file
         if number == 0 or (one.instances is not None and number < one.instances):
             raise ServerError(f"the server sent {number} of the {one.instances} instances that it lists of a series")
         with storage_errors(target):
@@ -175,13 +177,14 @@ def _is_whole(target: Path, one: RemoteSeries) -> bool:
 def _pages(server: Server, search: Any, what: str) -> Iterator[Mapping[str, Any]]:  # noqa: ANN401
     """All rows of a search, also where the server gives so many at a time."""
     seen = 0
-    known: set[str] = set()
+    known: set[bytes] = set()
     while seen < _MOST_SERIES:
         rows = server.ask(partial(search, limit=_PAGE, offset=seen), what)
         if not isinstance(rows, list) or not all(isinstance(row, dict) for row in rows):
             raise ServerError(f"the server {server.address.host} answered the question for {what} with no list")
-        fresh = [row for row in rows if repr(row) not in known]
-        known.update(map(repr, fresh))
+        named = {hashlib.sha256(repr(row).encode()).digest(): row for row in rows}
+        fresh = [row for digest, row in named.items() if digest not in known]
+        known.update(named)
         yield from fresh
         seen += len(rows)
         if not fresh or len(rows) < _PAGE:
@@ -202,7 +205,7 @@ def _count(row: Mapping[str, Any]) -> int | None:
     """NumberOfSeriesRelatedInstances."""
     try:
         return int(row["00201209"]["Value"][0])
-    except (KeyError, IndexError, TypeError, ValueError):
+    except (KeyError, IndexError, TypeError, ValueError, OverflowError):
         return None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -80,13 +79,15 @@ def _store(server: Server, path: Path) -> None:
         answer.raise_for_status()
 
 
-def _check_taken(answer: Mapping[str, Any]) -> None:
-    """Raise ServerError where the answer says that an object was not stored."""
-    failed = answer.get(_FAILED, {}).get("Value", []) if isinstance(answer, dict) else []
-    if failed:
-        number = (failed[0].get(_REASON) or {}).get("Value", [0])[0]
-        why = _REASONS.get(int(number), f"its reason is {int(number):04X}")
-        raise ServerError(f"the server did not store the object: {why}")
+def _check_taken(answer: Any) -> None:  # noqa: ANN401 - whatever the server says
+    """Raise ServerError where the answer says that an object was not stored, ValueError where it is none of STOW-RS."""
+    try:
+        failed = answer.get(_FAILED, {}).get("Value", [])
+        number = int((failed[0].get(_REASON) or {}).get("Value", [0])[0]) if failed else None
+    except (AttributeError, LookupError, TypeError, OverflowError) as error:
+        raise ValueError("no answer to a storage (PS3.18 section 10.5.3)") from error
+    if number is not None:
+        raise ServerError(f"the server did not store the object: {_REASONS.get(number, f'its reason is {number:04X}')}")
 
 
 def _files(source: Path) -> list[Path]:

@@ -205,3 +205,27 @@ def test_the_mask_of_an_asset_says_where_it_was_measured(tmp_path, make_raster):
     with open_scene(find_scenes(tmp_path)[0]) as scene:
         assert [(m.name, m.kind) for m in scene.masks] == [("image mask", "valid")]
         assert np.array_equal(scene.read_mask("image mask"), seen)
+
+
+@pytest.mark.parametrize(
+    ("dates", "moment"),
+    [
+        ({"datetime": "2021-05-06T10:11:12.024Z"}, "2021-05-06T10:11:12.024Z"),
+        ({"datetime": "2021-05-06T00:11:12+02:00"}, "2021-05-05T22:11:12Z"),  # another day
+        ({"datetime": None, "start_datetime": "2021-05-06T00:00:00Z", "end_datetime": "2021-05-07T00:00:00Z"},
+         "2021-05-06T00:00:00Z"),
+    ],
+)  # fmt: skip
+def test_the_date_of_an_item_is_in_utc(tmp_path, make_raster, dates, moment):
+    _raster(make_raster, tmp_path / "red.tif")
+    _item(tmp_path, {"red": _asset("red.tif", **EO)}, platform="drone-7", **dates)
+    with open_scene(find_scenes(tmp_path)[0]) as scene:
+        assert scene.datetime == moment
+
+
+def test_nanometres_where_micrometres_are_asked_for_are_refused(tmp_path, make_raster):
+    _raster(make_raster, tmp_path / "red.tif")
+    bands = [{"name": "r", "common_name": "red", "center_wavelength": 665}]
+    _item(tmp_path, {"red": _asset("red.tif", **{"eo:bands": bands})}, platform="drone-7")
+    with pytest.raises(SceneError, match="a wavelength of 665000 nm cannot be"):
+        open_scene(find_scenes(tmp_path)[0])

@@ -29,7 +29,7 @@ from voxtile.corpus.shards.tar import DeterministicTar
 from voxtile.corpus.storage import StorageError, publish_all, storage_errors, temporary_path
 from voxtile.errors import CorpusError
 
-__all__ = ["JobWriter", "StorageError", "append_rows", "new_corpus", "write_part"]
+__all__ = ["JobWriter", "StorageError", "UnfitRowError", "append_rows", "new_corpus", "write_part"]
 
 _UID = re.compile(r"[0-9A-Za-z_-]{1,80}")  # no dot and no slash: it is the WebDataset key of the shard's members
 _STEM = re.compile(r"[0-9A-Za-z_][0-9A-Za-z._-]{0,120}")
@@ -37,6 +37,21 @@ _PREVIEW_QUALITY = 85
 _BUFFER = 1 << 20  # bytes: tiles are smaller than a write to the disk should be
 MASK_SUFFIX = "mask.b2nd"
 MASK_TYPES = ("bool", "uint8")
+
+
+class UnfitRowError(CorpusError):
+    """A value of a row is of another kind than its column.
+
+    Attributes:
+        table: its name; empty where it is not known.
+        number: of the row in its part, from 0.
+    """
+
+    reason = "unfit-row"
+
+    def __init__(self, sentence: str, table: str, number: int) -> None:
+        super().__init__(sentence)
+        self.table, self.number = table, number
 
 
 class JobWriter:
@@ -123,10 +138,15 @@ class JobWriter:
         checked = [_check_row(table, row) for row in rows]
         self._rows.setdefault(table, []).extend(checked)
 
+    def sizes(self) -> dict[str, int]:
+        """How many rows each table has so far."""
+        return {table: len(rows) for table, rows in self._rows.items()}
+
     def publish(self) -> list[Path]:
         """Write everything to its final place and return the files; nothing is written for an empty job.
 
         Raises:
+            UnfitRowError: a value is of another kind than its column; no file of this job is left behind.
             StorageError: the disk is full or the folder not writable; no file of this job is left behind.
         """
         tables = sorted((name for name, rows in self._rows.items() if rows), key=lambda name: (name == "samples", name))
@@ -195,28 +215,41 @@ def append_rows(root: Path, table: str, stem: str, rows: Iterable[Row]) -> Path 
     return published[0] if published else None
 
 
-def write_part(path: Path, schema: pa.Schema, rows: list[Row]) -> None:
+def write_part(path: Path, schema: pa.Schema, rows: list[Row], table: str = "") -> None:
     """Write rows as one Parquet file with the format's version, and GeoParquet metadata if there is geometry.
 
     The bytes depend on the rows alone. The file is written in place: give a temporary path.
 
     Raises:
-        CorpusError: a value does not fit its column.
+        UnfitRowError: a value does not fit its column.
     """
     metadata = {VERSION_KEY: SCHEMA_VERSION.encode()}
     try:
         geometries = [row["geometry"] for row in rows if row.get("geometry")] if "geometry" in schema.names else []
         if geometries:
             metadata[GEO_KEY] = geo_metadata(geometries)
-        table = pa.Table.from_pylist(rows, schema=schema.with_metadata(metadata))
-    except (pa.ArrowException, ValueError, TypeError) as error:
-        raise CorpusError(f"a row does not fit the table of '{path.name}': {error}") from error
-    pq.write_table(table, path, compression="zstd")
+        made = pa.Table.from_pylist(rows, schema=schema.with_metadata(metadata))
+    except (pa.ArrowException, ValueError, TypeError, OverflowError) as error:
+        number, column = _unfit(schema, rows)
+        sentence = f"a row does not fit the table '{table or path.name}' (column {column!r}): {error}"
+        raise UnfitRowError(sentence, table, number) from error
+    pq.write_table(made, path, compression="zstd")
+
+
+def _unfit(schema: pa.Schema, rows: list[Row]) -> tuple[int, str]:
+    """Number and column of the first value that is of another kind than its column; -1 where all are of theirs."""
+    for number, row in enumerate(rows):
+        for field in schema:
+            try:
+                pa.array([row.get(field.name)], field.type)
+            except (pa.ArrowException, ValueError, TypeError, OverflowError):
+                return number, field.name
+    return -1, "geometry"
 
 
 def _part(root: Path, table: str, stem: str, rows: list[Row]) -> tuple[Path, Callable[[Path], None]]:
     def fill(target: Path) -> None:
-        write_part(target, TABLES[table], rows)
+        write_part(target, TABLES[table], rows, table)
 
     return root / "tables" / table / f"{stem}.parquet", fill
 

@@ -97,6 +97,11 @@ class _Draft:
     items: list[DoneItem] = field(default_factory=list)
     uids: dict[str, None] = field(default_factory=dict)
     failures: list[tuple[str, Failure]] = field(default_factory=list)
+    sizes: list[dict[str, int]] = field(default_factory=list)  # rows of each table after each item
+
+    def item_of(self, table: str, number: int) -> int | None:
+        """Position of the item that gave a row of a table."""
+        return next((n for n, sizes in enumerate(self.sizes) if 0 <= number < sizes.get(table, 0)), None)
 
 
 def run_job(setup: Setup, job: Job, rulings: Mapping[int, Ruling], taken: frozenset[str], report: Report) -> JobResult:
@@ -239,6 +244,7 @@ def _record(
         reason = (outcome.reason or "dropped") if status == "dropped" else _reason_of_use(outcome)
         draft.uids.update(dict.fromkeys([*stored, *added_to]))
         draft.failures.extend((item.source, failure) for failure in _failed_parts(outcome))
+    draft.sizes.append(writer.sizes())
     draft.items.append(_done_item(job.digests[index], item.source, outcome, status, reason, len(stored)))
     draft.ledger.append(_ledger_row(item, job, status, reason, next(iter([*stored, *added_to]), None), error_class))
     if isinstance(outcome, Outcome):
@@ -292,6 +298,19 @@ def _store(writer: JobWriter, outcome: Outcome) -> None:
 def _publish(writer: JobWriter, setup: Setup, job: Job, draft: _Draft) -> JobResult:
     with leased(setup.lease):
         announce(setup.root, job)
-        files = [*writer.publish(), write_ledger(setup.root, job.stem, draft.ledger)]
+        files = [*_published(writer, draft), write_ledger(setup.root, job.stem, draft.ledger)]
         done = commit(setup.root, TaskIdentity.of(setup.task), job, draft.items, files)
     return JobResult(job, done.items, tuple(draft.uids), tuple(draft.failures))
+
+
+def _published(writer: JobWriter, draft: _Draft) -> list[Path]:
+    """What the writer publishes; a row that does not fit its table costs the item that gave it."""
+    from voxtile.corpus.writer import UnfitRowError
+
+    try:
+        return writer.publish()
+    except UnfitRowError as error:
+        index = draft.item_of(error.table, error.number)
+        if index is None:
+            raise
+        raise _WriteFailedError(index, failure_of(error)) from error

@@ -30,8 +30,10 @@ _OTHER_GSD_M = (1e-3, 5e5)
 MOST_COORDINATE_M = 1e8
 # Products scale by 1e-10 (radiance in W/cm²) to 1e4; the corpus's columns are doubles, but a preset's are floats.
 SCALE = (1e-20, 1e20)
-# Of ultraviolet light to radar's longest waves (P band, 1 m). What lies below is mostly micrometres.
-WAVELENGTH_NM = (100.0, 1e9)
+# Of ultraviolet to far infrared, and to radar's longest waves (P band, 1 m). What lies below is mostly in micrometres,
+# what lies above in nanometres where micrometres are asked for (STAC).
+WAVELENGTH_NM = (100.0, 1e5)
+_WAVE_OF_RADAR_NM = 1e9
 
 
 class ImplausibleSceneError(SceneError):
@@ -56,7 +58,7 @@ def check_scene(scene: Scene) -> None:
             _check_system(band.grid.crs, f"{scene.id}, band {band.name}")
             _check_grid(band.grid, scene.modality, f"{scene.id}, band {band.name}")
         _check_scale(band, f"{scene.id}, band {band.name}")
-        _check_wavelength(band, f"{scene.id}, band {band.name}")
+        _check_wavelength(band, scene.modality, f"{scene.id}, band {band.name}")
 
 
 def _check_system(crs: CRS, where: str) -> None:
@@ -116,10 +118,10 @@ def _check_scale(band: SceneBand, where: str) -> None:
         )
 
 
-def _check_wavelength(band: SceneBand, where: str) -> None:
-    length = band.band.wavelength_nm
-    if length is not None and not WAVELENGTH_NM[0] <= length <= WAVELENGTH_NM[1]:
+def _check_wavelength(band: SceneBand, modality: str, where: str) -> None:
+    length, (least, most) = band.band.wavelength_nm, WAVELENGTH_NM
+    if length is not None and not least <= length <= (_WAVE_OF_RADAR_NM if modality == "SAR" else most):
         raise ImplausibleSceneError(
             "implausible-wavelength",
-            f"{where}: a wavelength of {length:g} nm cannot be; state it in nanometres (0.65 µm is 650)",
+            f"{where}: a wavelength of {length:g} nm cannot be; state it in its own unit (red is 650 nm or 0.65 µm)",
         )

@@ -24,6 +24,7 @@ from voxtile_remote_sensing.scenes.access import inside, is_remote, without_quer
 from voxtile_remote_sensing.scenes.listing import Found, Listing
 from voxtile_remote_sensing.scenes.protocol import MissingBand, Scene, SceneBand, SceneError, SceneMask, SceneRef
 from voxtile_remote_sensing.scenes.raster import RasterPixels, read_header
+from voxtile_remote_sensing.scenes.sidecar import iso_utc_text
 from voxtile_remote_sensing.scenes.stac.assets import AssetUse, assets_of
 from voxtile_remote_sensing.scenes.stac.bands import Product, asset_bands, named_band, product_of
 
@@ -104,7 +105,7 @@ class StacReader:
             modality=sensor.modality if sensor else modality_of((b.band for b in bands), (b.dtype for b in bands)),
             product=product.name or "",
             platform=properties.get("platform"),
-            datetime=properties.get("datetime") or properties.get("start_datetime"),
+            datetime=_moment(properties.get("datetime") or properties.get("start_datetime"), ref.id),
             bands=tuple(bands),
             pixels=RasterPixels(ref.root, ref.options),
             masks=tuple(masks),
@@ -112,6 +113,11 @@ class StacReader:
             attributes={name: properties[key] for key, name in ATTRIBUTES.items() if key in properties},
             licence=properties.get("license") or (sensor.licence if sensor else None),
         )
+
+
+def _moment(text: str | None, where: str) -> str | None:
+    """As the item has it where that is UTC, else in UTC."""
+    return text if text is None or text.endswith("Z") else iso_utc_text(text, where)
 
 
 def _item(ref: SceneRef) -> pystac.Item:

@@ -1,6 +1,7 @@
 """`voxtile caption template|model|checkpoint`, and the form with `--provider` that means one of them."""
 
 import inspect
+import re
 
 import pytest
 
@@ -8,9 +9,12 @@ from voxtile.cli import caption_form
 from voxtile.cli.main import main
 from voxtile.cli.table import COMMANDS
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.writer import append_rows, new_corpus
 from voxtile.errors import ConfigError
 from voxtile.phantom.xrays import write_xrays
 from voxtile_datasets.captions import command
+from voxtile_datasets.captions.added import say_names_alone
+from voxtile_datasets.captions.wordings import installed_banks
 from voxtile_datasets.recipes.medmnist import build_medmnist
 
 
@@ -108,3 +112,21 @@ def test_helps_and_mistakes(capsys, tmp_path, monkeypatch):
 def test_each_way_has_its_own_options_and_the_function_takes_those_of_all():
     options = {way: set(inspect.signature(f).parameters) - {"corpus", "run"} for way, f in command.WAYS.items()}
     assert {way: len(names) for way, names in options.items()} == {"template": 16, "model": 30, "checkpoint": 15}
+
+
+def test_classes_that_no_bank_words_are_named(tmp_path, capsys):
+    new_corpus(tmp_path / "corpus")
+    told = [("Wald", "places@1"), ("Wald", "places@1"), ("Acker", "labels@1"), ("water", "places@1")]
+    told += [("rare_thing", "reports@5"), ("Wald", "places@1+template@3")]  # by a reader, and by a caption
+    rows = [
+        {"uid": f"{n:032x}", "concept": name, "polarity": "present", "source": source}
+        for n, (name, source) in enumerate(told)
+    ]
+    append_rows(tmp_path / "corpus", "facts", "made", [*rows, {**rows[0], "concept": "Fels", "polarity": "absent"}])
+    for source, named in (
+        (None, "2 concepts are in no wording bank, .* Wald \\(2\\), Acker \\(1\\); "),
+        ("reports", None),
+    ):
+        say_names_alone(tmp_path / "corpus", installed_banks(), source)
+        said = capsys.readouterr().err
+        assert re.search(named, said) if named else not said

@@ -14,7 +14,7 @@ from voxtile.corpus.reader import Corpus
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.errors import ConfigError
 from voxtile_datasets.captions.absences import absences_for
-from voxtile_datasets.captions.added import counted_captions
+from voxtile_datasets.captions.added import counted_captions, say_names_alone
 from voxtile_datasets.captions.known_facts import disputed, findings_of, listed, unknown_concepts
 from voxtile_datasets.captions.phrase_bank.bank_file import find_phrase_bank, is_phrase_bank, load_phrase_bank
 from voxtile_datasets.captions.phrase_bank.compose import Composition
@@ -127,7 +127,9 @@ def caption_by_template(
     with counted_captions(corpus):
         summary = run_task(task, corpus, RunOptions(**run))
     _say_disputed(corpus, sources, facts_source)
-    if composition is not None:
+    if composition is None:
+        say_names_alone(corpus, banks, facts_source)
+    else:
         _say_changed(composition)
         _say_fallbacks(corpus, composition, banks, facts_source)
     summary.raise_if_failed()

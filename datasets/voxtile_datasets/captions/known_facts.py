@@ -16,6 +16,7 @@ WORDED = "+template@"  # in the source of facts that say again, with its sentenc
 FACT_COLUMNS = ("uid", "concept", "polarity", "value", "unit", "attributes", "source")
 SCOPE_COLUMNS = ("uid", "closed", "concepts")
 _VOCABULARY = "vocabulary"
+_GIVEN = "labels,annotations,places"  # sources of facts whose concepts are named by people
 
 
 def facts_and_scopes(
@@ -56,6 +57,19 @@ def findings_of(root: Path, source: str | None) -> list[dict[str, str]]:
     return found
 
 
+def present_classes(root: Path, source: str | None) -> dict[str, int]:
+    """Classes that somebody gave, drew or placed, with the number of facts that state them, the most frequent first.
+
+    Args:
+        root: the corpus.
+        source: see `facts_and_scopes`.
+    """
+    facts = read_parts(part_paths(root, "facts"), table_schema("facts"), ["concept", "polarity", "source"])
+    given = _findings(_findings(facts, _GIVEN), source)
+    present = given.filter(pc.equal(pc.field("polarity"), "present"))
+    return _by_count(present["concept"])
+
+
 def unknown_concepts(root: Path, names: Sequence[str]) -> tuple[list[str], str]:
     """Those of some concepts of which no fact of a corpus is, and a sentence that names them and what facts are of.
 
@@ -86,7 +100,12 @@ def disputed(root: Path, source: str | None) -> dict[str, int]:
     facts = _findings(facts, source).filter(pc.is_in(pc.field("polarity"), pa.array(["present", "absent"])))
     counted = facts.group_by(["uid", "concept"]).aggregate([("polarity", "count_distinct")])
     differing = counted.filter(pc.greater(counted["polarity_count_distinct"], 1))
-    pairs = differing["concept"].value_counts().to_pylist()
+    return _by_count(differing["concept"])
+
+
+def _by_count(values: pa.ChunkedArray) -> dict[str, int]:
+    """How often each value stands there, the most frequent first."""
+    pairs = values.value_counts().to_pylist()
     return {
         pair["values"]: pair["counts"] for pair in sorted(pairs, key=lambda pair: (-pair["counts"], pair["values"]))
     }

@@ -106,7 +106,8 @@ def test_the_page_of_a_volume(corpus, tmp_path):
 
 def test_planes_are_cut_through_the_finding_and_keep_true_proportions(corpus):
     page = sample_page(Corpus(corpus), VOLUME)
-    assert [row.title.split(":")[0] for row in page.rows] == ["lung nodule"] * 3  # one row a window
+    windows = ("soft tissue, -160 to 240", "lung, -1,350 to 150", "bone, -450 to 1,050")
+    assert [row.title for row in page.rows] == [f"lung nodule: {window} HU" for window in windows]
     axial, coronal, _ = page.rows[0].planes
     assert axial.caption == "axial, 6 of 10"
     assert coronal.caption == "coronal, 8 of 20"
@@ -150,6 +151,20 @@ def test_of_several_facts_of_one_sentence_the_strongest_colours_it():
     assert [p.polarity for p in pieces] == ["present", None, "present"]
     assert pieces[0].concepts == "a absent, b present"
     assert marked("Nothing here.", facts)[0].polarity is None
+
+
+def test_sentences_of_labelled_lines_and_tables_are_coloured_under_their_label():
+    report = "LIVER: Normal. No lesion.\nKIDNEYS\tNo lesion.\nBones: Normal."
+    facts = [
+        fact("renal_lesion", "uncertain", evidence=["kidneys: No lesion."]),
+        fact("fracture", "present", evidence=["bones: Normal."]),
+        fact("liver_lesion", "absent", evidence=["liver: Normal.", "liver: No lesion."]),
+        fact("cyst", "absent", evidence=["spleen: Normal.", "Other sentence."]),
+    ]
+    assert [(piece.text, piece.polarity) for piece in marked(report, facts)] == [
+        ("LIVER: ", None), ("Normal.", "absent"), (" ", None), ("No lesion.", "absent"),
+        ("\nKIDNEYS\t", None), ("No lesion.", "uncertain"), ("\nBones: ", None), ("Normal.", "present"),
+    ]  # fmt: skip
 
 
 def test_a_picture_shows_its_boxes(corpus, tmp_path):

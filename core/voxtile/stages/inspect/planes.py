@@ -67,9 +67,14 @@ def volume_rows(source: StoredSample, regions: Sequence[ShownRegion]) -> list[Pl
     windows = windows_of(meta.get("units"), _physical(meta, source.array((slice(None, None, step),)))[:, ::2, ::2])
     first = placed[0] if placed else None
     start = f"{first.phrase}: " if first else ""
-    rows = [PlaneRow(start + window.text, _three(source, shape, first, window, regions)) for window in windows]
+    unit = meta.get("units") or ""
+    titles = [f"{window.text} {unit}".strip() for window in windows]
+    rows = [
+        PlaneRow(start + title, _three(source, shape, first, window, regions))
+        for title, window in zip(titles, windows, strict=True)
+    ]
     rows += [
-        PlaneRow(f"{region.phrase}: {windows[0].text}", _three(source, shape, region, windows[0], regions))
+        PlaneRow(f"{region.phrase}: {titles[0]}", _three(source, shape, region, windows[0], regions))
         for region in placed[1:_MOST_REGIONS]
     ]
     return rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -62,7 +62,11 @@ def _verdict(row: Mapping[str, Any]) -> str:
 
 
 def marked(text: str, facts: Sequence[Mapping[str, Any]]) -> tuple[Piece, ...]:
-    """Cut a text at the sentences that facts name as their evidence; white space may differ."""
+    """Cut a text at the sentences that facts name as their evidence; white space may differ.
+
+    A sentence of a line or a table has its label in front (`lungs: No effusion.`), which need not stand beside it in
+    the text: of `LUNGS: Clear. No effusion.` the second sentence is marked.
+    """
     stated: dict[str, list[tuple[str, str]]] = {}
     for fact in facts:
         evidence = json.loads(fact["attributes"] or "{}").get("evidence")
@@ -90,6 +94,24 @@ def marked(text: str, facts: Sequence[Mapping[str, Any]]) -> tuple[Piece, ...]:
 def _spots(text: str, stated: Mapping[str, Any]) -> list[tuple[int, int, str]]:
     found = []
     for sentence in sorted(stated, key=len, reverse=True):
-        pattern = r"\s+".join(map(re.escape, sentence.split(" ")))
-        found += [(m.start(), m.end(), sentence) for m in re.finditer(pattern, text)]
+        spots = [m.span() for m in _found(sentence, text)] or _under_label(sentence, text)
+        found += [(start, stop, sentence) for start, stop in spots]
     return sorted(found, key=lambda spot: (spot[0], -spot[1]))
+
+
+def _under_label(sentence: str, text: str) -> list[tuple[int, int]]:
+    """Where what follows a sentence's label stands: behind the label in any case, and there the nearest to it."""
+    label, _, rest = sentence.partition(": ")
+    if not rest:
+        return []
+    labels = [m.end() for m in _found(label, text, re.IGNORECASE)]
+    behind = []
+    for found in _found(rest, text):
+        ends = [end for end in labels if end <= found.start()]
+        if ends:
+            behind.append((found.start() - max(ends), found.span()))
+    return [min(behind)[1]] if behind else []
+
+
+def _found(words: str, text: str, how: re.RegexFlag = re.NOFLAG) -> Iterator[re.Match[str]]:
+    return re.finditer(r"\s+".join(map(re.escape, words.split(" "))), text, how)

@@ -289,3 +289,18 @@ def test_the_caption_under_a_picture_is_its_own_and_no_sentence_that_cites_it(tm
     writer.publish()
     previews = make_previews(Corpus(root), uids)
     assert [preview.text for preview in previews] == [f"Figure of {number}." for number in range(6)]
+
+
+def test_a_finding_with_a_number_is_present_and_no_measurement(corpus):
+    uid = f"{0:032x}"
+    told = [
+        ("liver_lesion", "reports@9", 21.0, "mm"), ("forest", "landcover@1", 0.8, None),
+        ("volume", "measurements/volume@1", 3.0, "ml"),
+    ]  # fmt: skip
+    rows = [
+        {"uid": uid, "concept": c, "polarity": "present", "source": s, "value": v, "unit": u} for c, s, v, u in told
+    ]
+    append_rows(corpus, "facts", "sizes", rows)
+    (preview,) = make_previews(Corpus(corpus), [uid])
+    assert {("liver_lesion", "present"), ("forest", "present")} <= set(preview.facts)
+    assert list(preview.measured) == ["volume"]

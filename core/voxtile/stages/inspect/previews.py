@@ -12,7 +12,7 @@ from PIL import Image
 
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.reference_roots import ON_A_PAGE, OutsideCorpusError
-from voxtile.corpus.schema import ROLE
+from voxtile.corpus.schema import MEASURED, ROLE
 from voxtile.corpus.shards.codecs import decode_picture
 from voxtile.corpus.source import REFERENCE_CODEC
 from voxtile.errors import StopRunError, VoxtileError
@@ -34,7 +34,7 @@ class Preview:
         is_wide: it gets two columns, as do the three planes of a volume side by side.
         facts: (concept, polarity) of what is present or uncertain.
         absent: concepts that are stated to be absent.
-        measured: concepts that are numbers, such as a volume.
+        measured: what was measured of regions, such as a volume; a finding that has a size is present.
     """
 
     uid: str
@@ -77,7 +77,7 @@ def make_previews(corpus: Corpus, uids: Sequence[str]) -> list[Preview]:
     try:
         chosen = "SELECT unnest(?::VARCHAR[])"
         facts = connection.execute(
-            f"""SELECT uid, concept, polarity, bool_and(value IS NOT NULL) FROM facts
+            f"""SELECT uid, concept, polarity, bool_and(starts_with(coalesce(source, ''), '{MEASURED}')) FROM facts
             WHERE uid IN ({chosen}) AND concept <> '{ROLE}' GROUP BY ALL ORDER BY 2, 3""",
             [uids],
         ).fetchall()

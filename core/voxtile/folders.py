@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import stat
 from contextlib import suppress
@@ -56,3 +57,16 @@ def _refuse_others(folder: Path, status: os.stat_result) -> None:
 def under_output_root(path: Path) -> Path:
     """A path to write to: a relative one lies under VOXTILE_OUTPUT_ROOT, else in the working folder."""
     return Path(os.environ.get(OUTPUT_ROOT) or ".").expanduser() / path
+
+
+def unused_folder(name: str) -> Path:
+    """Where a command writes that was told no folder: one of this name under the output root, or with the next number.
+
+    >>> import tempfile, contextlib
+    >>> with tempfile.TemporaryDirectory() as here, contextlib.chdir(here):
+    ...     Path("report").mkdir()
+    ...     print(unused_folder("report"))
+    report-2
+    """
+    named = itertools.chain([name], (f"{name}-{number}" for number in itertools.count(2)))
+    return next(path for path in map(under_output_root, map(Path, named)) if not os.path.lexists(path))

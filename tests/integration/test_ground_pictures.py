@@ -66,6 +66,17 @@ def open_clip_folder(tmp_path_factory):
     return folder
 
 
+def test_what_is_found_lies_in_a_new_folder_here_where_none_is_named(tmp_path, monkeypatch):
+    preset = ImagePreset(size=(32, 32), modalities=("DX",), **PLAIN)
+    monkeypatch.setattr(load, "load_model", lambda spec, *_: Bright(preset))
+    monkeypatch.chdir(tmp_path)
+    pixels = np.zeros((32, 32), np.uint8)
+    pixels[8:20, 8:20] = 255
+    Image.fromarray(pixels).save("a.png")
+    assert main(["ground", "m.ckpt", "a.png", "bright"]) == 0
+    assert (tmp_path / "found" / "a.geojson").is_file()
+
+
 @pytest.mark.parametrize("name", ["wide.png", "grey.png", "deep.png", "wide.jpg"])
 def test_a_picture_comes_back_in_its_own_pixels(tmp_path, monkeypatch, name):
     """The middle of a wide picture is what the model sees, at half its size."""

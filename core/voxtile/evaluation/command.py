@@ -17,6 +17,7 @@ from voxtile.errors import ConfigError
 from voxtile.evaluation.options import Options, checked_options
 from voxtile.evaluation.tasks.choices import RERANK, checked_changes, checked_protocols, checked_scorers
 from voxtile.evaluation.tasks.file import load_tasks
+from voxtile.folders import unused_folder
 from voxtile.inference.names import STORED, check_model_name
 from voxtile.models.flattening import RED_GREEN_BLUE, SLICES, Flattening
 
@@ -29,7 +30,7 @@ def evaluate(
     model: str,
     *tasks: str,
     corpus: Path,
-    out: Path,
+    out: Path | None = None,
     split: str | None = None,
     batch_size: int = 32,
     bootstrap: int = 1000,
@@ -62,7 +63,7 @@ def evaluate(
             a class of your own.
         tasks: names such as medical/ct-findings, or paths of task files.
         corpus: folder of the corpus.
-        out: folder of the report; made if it does not exist.
+        out: folder of the report; made if it does not exist. A new one here, `report`, when left out.
         split: the split to report; each task's own (test) when left out.
         batch_size: images a batch.
         bootstrap: replicates of the bootstrap over subjects.
@@ -111,6 +112,7 @@ def evaluate(
         raise ConfigError(
             "no task was named; for example: voxtile evaluate MODEL medical/ct-findings --corpus … --out …"
         )
+    folder = out or unused_folder("report")
     load_tasks(tasks)  # a typing error should not cost the time to load a model
     console = Console(quiet=True) if json else output()
     specs = [model, *_listed(also)]
@@ -123,12 +125,12 @@ def evaluate(
 
             slots = held.enter_context(joined(workers, uses_gpu=True))
             slots.start()
-        evaluations = _evaluated(specs, tasks, corpus, out, options, trust_package, slots)
+        evaluations = _evaluated(specs, tasks, corpus, folder, options, trust_package, slots)
     from voxtile.evaluation.run import report
 
-    results = report(evaluations[0], out, console, *evaluations[1:], references=references)
+    results = report(evaluations[0], folder, console, *evaluations[1:], references=references)
     if json:
-        print_json({"out": str(out), **read_json(results)})
+        print_json({"out": str(folder), **read_json(results)})
 
 
 def _evaluated(

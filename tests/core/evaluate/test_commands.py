@@ -61,6 +61,17 @@ def test_the_command_writes_the_report(offered, block_corpus, task_path, tmp_pat
     assert "results.json" in capsys.readouterr().out
 
 
+def test_a_report_without_a_folder_is_a_new_one_here(offered, block_corpus, task_path, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "report").mkdir()
+    given = arguments(block_corpus, task_path, tmp_path, "--bootstrap", "100", "--json")
+    del given[given.index("--out") : given.index("--out") + 2]
+    assert main(given) == 0
+    assert json.loads(capsys.readouterr().out)["out"] == "report-2"
+    assert (tmp_path / "report-2" / "results.json").is_file()
+    assert not list((tmp_path / "report").iterdir())
+
+
 def test_the_answer_is_what_the_report_holds_where_json_is_asked_for(
     offered, block_corpus, task_path, tmp_path, capsys
 ):

@@ -24,6 +24,7 @@ from voxtile.data.presets.image import ImagePreset
 from voxtile.data.presets.roles import StudyReader
 from voxtile.data.regions.masks import joined_mask, nodata_regions
 from voxtile.errors import ConfigError
+from voxtile.folders import unused_folder
 from voxtile.grounding.sliding_windows import ground_sample
 from voxtile.inference.similarity.model import SimilarityModel
 from voxtile.models.flattening import Flattening
@@ -62,7 +63,7 @@ def ground(
     model: str,
     image: Path,
     *phrases: str,
-    out: Path,
+    out: Path | None = None,
     to: Form = "auto",
     threshold: float = 0.5,
     presence: float = 0.5,
@@ -93,7 +94,7 @@ def ground(
         image: DICOM file or folder (of a study, where the model reads those), NIfTI file, georeferenced raster, whole
             slide, picture (PNG, JPEG, WebP), or a file that an installed plugin reads (`Domain.endings`).
         phrases: what to look for.
-        out: folder to write to; made if it does not exist.
+        out: folder to write to; made if it does not exist. A new one here, `found`, when left out.
         to: dicom-seg, nifti, geojson or geopackage; auto takes the one of the image's own field.
         threshold: probability from which a voxel belongs to the target.
         presence: probability from which there is a target at all; 0 shows every phrase.
@@ -141,17 +142,18 @@ def ground(
     check_form(kind, form, boxes, loaded.preset)
     if modality is not None and kind != "nifti":
         raise ConfigError(f"--modality goes with NIfTI files; '{image}' says it itself, leave it out")
-    prepare(out)
+    target = out or unused_folder("found")
+    prepare(target)
     settings = _Settings(threshold, presence, overlap, boxes, on)
     patches = SlidePatches(mpp, patch_px, assume_mpp, overlap)
     wanted = list(dict.fromkeys(phrases))
     with tempfile.TemporaryDirectory(prefix="voxtile-ground-") as folder:
         corpus = own_corpus(kind, image, Path(folder) / "corpus", loaded.preset, patches, modality)
         if kind == "wsi":
-            _on_slide(shows, corpus, wanted, settings, out / image.stem, Path(folder))
+            _on_slide(shows, corpus, wanted, settings, target / image.stem, Path(folder))
             return
         found = _grounded(shows, corpus, wanted, settings, flattening)
-        files = write_found(corpus, found, image, out, form=form, asked=to, boxes=boxes)
+        files = write_found(corpus, found, image, target, form=form, asked=to, boxes=boxes)
     _report(found, files, output())
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -18,9 +17,16 @@ from voxtile_medical.reports.quantities.graded import graded
 from voxtile_medical.reports.quantities.levels import DISCS, is_level, levels
 from voxtile_medical.reports.quantities.one_by_one import segments
 from voxtile_medical.reports.quantities.sizes import Size
-from voxtile_medical.reports.sides import displaced_to, ends_at, is_of_displacement, taken_back
+from voxtile_medical.reports.sides import (
+    both_of_one,
+    compared_side,
+    displaced_to,
+    ends_at,
+    is_of_displacement,
+    taken_back,
+)
+from voxtile_medical.reports.territories import size_owners, territories, word_at
 
-_PREPOSITIONS = frozenset(["in", "on", "of", "at", "within", "measuring", "near", "along", "throughout", "is", "are"])
 # "Apical pneumothorax" says where it is; "diffuse" in the name of a disease says nothing of it.
 _OTHER_SIDE = {"left": "right", "right": "left"}
 _SAME_SIDE = "same side"  # weaker than a side that is named
@@ -29,7 +35,6 @@ _NEAR_NAME = 4  # words from "consistent with" to the other name
 _LONGEST_LABEL = 6  # words
 _SIDED = ("laterality", LOBE_SIDE)
 _WITHIN_NAMES = frozenset([*_SIDED, "location"])
-_LISTED = frozenset([",", "and", "&", "/", "of", "the", "appearance", "stable", "level", "to", "through", "-", "–"])
 _BORDERLINE = ("severity", "borderline")
 
 
@@ -144,32 +149,49 @@ def attributes_of(
         return [replace(NONE, laterality=mention.side) for mention in mentions]
     modifiers = _modifiers(statement, side_before)
     there = said_of_what_is_there(statement, modifiers, {i for start, end in anchors for i in range(start, end)})
-    territories = dict(zip(anchors, _territories(statement, anchors), strict=True))
+    around = dict(zip(anchors, territories(statement, anchors), strict=True))
     found = []
     adrift, common = _adrift(statement, anchors, sizes), _common(statement, modifiers)
-    moved = displaced_to(statement) | ends_at(statement)
+    moved, owners = displaced_to(statement) | ends_at(statement), size_owners(statement, anchors, sizes)
     for mention in mentions:
-        territory = territories.get((mention.start, mention.end))
+        territory = around.get((mention.start, mention.end))
         if mention.is_closed or territory is None:
             found.append(replace(NONE, laterality=mention.side))
             continue
         known = there if mention.polarity != "absent" else modifiers
         own = [m for m in known if territory[0] <= m.start < territory[1]]
         own = [m for m in own if m.end <= mention.start or m.start >= mention.end or _within_name(m, statement)]
+        own = _closer_than_label(own, statement)
         if not is_of_displacement(statement, mention.start, mention.end):
             own = [m for m in own if m.start not in moved]
-        within = [s for s in sizes if territory[0] <= _word_at(statement, s.start) < territory[1]]
+        within = [
+            size
+            for size, at in ((s, word_at(statement, s.start)) for s in sizes)
+            if owners.get(size.start, (mention.start, mention.end)) == (mention.start, mention.end)
+            and (size.start in owners or territory[0] <= at < territory[1])
+        ]
         if mention.polarity == "absent":  # the size of something else: "no stone; the duct measures 5 mm"
             within = [
-                s for s in within if statement.part_of(_word_at(statement, s.start)) == statement.part_of(mention.start)
+                s for s in within if statement.part_of(word_at(statement, s.start)) == statement.part_of(mention.start)
             ]
         else:
             within = within or adrift.get((mention.start, mention.end), [])
         whole = _chosen(statement, mention, own, within, concepts[mention.concept], common)
+        if whole.laterality is None and mention.side and concepts[mention.concept].has_side:
+            whole = replace(whole, laterality=mention.side)
         listed = _each(statement, mention, territory[1], own, within, concepts, whole)
         each = listed or graded(statement.words.words, mention.start, mention.end, own, whole)
         found.append(replace(whole, each=each))
-    return _renamed(statement, mentions, found, concepts)
+    return _renamed(statement, mentions, _of_one_side(mentions, found, common), concepts)
+
+
+def _of_one_side(mentions: Sequence[Mention], found: Sequence[Attributes], common: _Common) -> list[Attributes]:
+    """The attributes, without both sides of a label where the same finding is said to be on one of them."""
+    one_sided = {m.concept for m, a in zip(mentions, found, strict=True) if a.laterality in _OTHER_SIDE}
+    return [
+        replace(a, laterality=None) if a.laterality == common.side == "bilateral" and m.concept in one_sided else a
+        for m, a in zip(mentions, found, strict=True)
+    ]
 
 
 def _each(
@@ -182,7 +204,7 @@ def _each(
     whole: Attributes,
 ) -> tuple[Attributes, ...]:
     """Each of several findings: "three nodules: 4 mm RUL, 6 mm lingula and 9 mm LLL"; empty where none are listed."""
-    at = [_word_at(statement, size.start) for size in sizes]
+    at = [word_at(statement, size.start) for size in sizes]
     placed = [m.start for m in modifiers if m.payload[0] in _WITHIN_NAMES and m.start >= mention.end]
     concept, side = concepts[mention.concept], whole.laterality if whole.laterality in _OTHER_SIDE else None
     if mention.polarity != "present" or not concept.has_size:
@@ -204,7 +226,7 @@ def _adrift(
     named = {clauses[start] for start, _ in anchors}
     found: dict[tuple[int, int], list[Size]] = defaultdict(list)
     for size in sizes:
-        at = _word_at(statement, size.start)
+        at = word_at(statement, size.start)
         before = [anchor for anchor in anchors if anchor[1] <= at]
         if before and clauses[at] not in named:
             found[before[-1]].append(size)
@@ -221,7 +243,8 @@ def _renamed(
         after = [i for i, m in enumerate(mentions) if phrase.end <= m.start < phrase.end + _NEAR_NAME]
         if not before or statement.clauses[mentions[before[-1]].start] != statement.clauses[phrase.start]:
             continue
-        first = completed[before[-1]]
+        things = [i for i in before if not is_of_displacement(statement, mentions[i].start, mentions[i].end)]
+        first = completed[things[-1]] if things else NONE
         for i in after:
             concept, own = concepts[mentions[i].concept], completed[i]
             if mentions[i].polarity == "absent" or mentions[i].is_closed:
@@ -243,10 +266,23 @@ class _Common:
     places: tuple[str, ...]
 
 
+def _label_end(statement: Statement) -> int:
+    """The word after the label that a sentence stands under; 0 where there is none."""
+    return next((i for i, word in enumerate(statement.words.words[: _LONGEST_LABEL + 1]) if word == ":"), 0)
+
+
+def _closer_than_label(own: Sequence[Match[Modifier]], statement: Statement) -> list[Match[Modifier]]:
+    """What is said of a finding, without the sides of its label where it has its own: "both legs: left-sided clot"."""
+    end = _label_end(statement)
+    sided = [m for m in own if m.payload[0] == "laterality"]
+    is_nearer = any(m.start >= end and m.payload[1] in _OTHER_SIDE for m in sided)
+    return [m for m in own if not (is_nearer and m in sided and m.end <= end)]
+
+
 def _common(statement: Statement, modifiers: Sequence[Match[Modifier]]) -> _Common:
     """What a sentence's label says ("Left side: …", "T5: …"), and the side of "all on the right"."""
     words = statement.words.words
-    colon = next((i for i, word in enumerate(words[: _LONGEST_LABEL + 1]) if word == ":"), 0)
+    colon = _label_end(statement)
     said = [(m.payload, m.end <= colon or words[max(0, m.start - 3) : m.start] in _ALL_ON) for m in modifiers]
     sides = [value for (kind, value), holds in said if kind in _SIDED and holds]
     places = [m.payload[1] for m in modifiers if m.payload[0] == "location" and m.end <= colon]
@@ -271,8 +307,8 @@ def _modifiers(statement: Statement, side_before: str | None) -> list[Match[Modi
     """What a sentence says of sides, places and the rest, each vertebra and rib one by one."""
     found: list[Match[Modifier]] = []
     side = side_before
-    gone = taken_back(statement)
-    for match in statement.modifiers:
+    gone = taken_back(statement) | both_of_one(statement)
+    for match in (compared_side(statement, match) for match in statement.modifiers):
         kind, value = match.payload
         if kind in _SIDED:
             side = value if value in _OTHER_SIDE else side
@@ -308,7 +344,7 @@ def _chosen(
     if mention.polarity == "absent" and side == "bilateral":
         side = None  # "no effusion on either side" denies it altogether
     places = _places([value for _, value in values["location"]] or common.places, concept)
-    size = min(sizes, key=lambda s: abs(_word_at(statement, s.start) - mention.start), default=None)
+    size = min(sizes, key=lambda s: abs(word_at(statement, s.start) - mention.start), default=None)
     count = count_of(statement, mention.start, mention.end, sizes) if mention.polarity != "absent" else None
     return Attributes(
         laterality=side,
@@ -325,44 +361,6 @@ def _same_size(one: tuple[float, ...], two: tuple[float, ...]) -> bool:
     if not one or not two or one == two:
         return True
     return (len(one) == 1 and one[0] == max(two)) or (len(two) == 1 and two[0] == max(one))
-
-
-def _territories(statement: Statement, anchors: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
-    """For each place that names findings, the words around it that are said of it, half-open."""
-    clauses, words = statement.clauses, statement.words.words
-    borders = [_border(statement, left, right) for left, right in itertools.pairwise(anchors)]
-    bounds = []
-    for index, (start, end) in enumerate(anchors):
-        low = 0 if index == 0 else borders[index - 1]
-        high = len(words) if index + 1 == len(anchors) else borders[index]
-        while clauses[low] != clauses[start]:
-            low += 1
-        while high > end and clauses[high - 1] != clauses[start]:
-            high -= 1
-        bounds.append((low, max(high, end)))
-    return bounds
-
-
-def _border(statement: Statement, left: tuple[int, int], right: tuple[int, int]) -> int:
-    """The word at which what is said of the left place ends and what is said of the right one begins."""
-    words, clauses = statement.words.words, statement.clauses
-    if clauses[left[1] - 1] != clauses[right[0]]:
-        return next(i for i in range(left[1], right[0] + 1) if clauses[i] == clauses[right[0]])
-    part = statement.parts[statement.part_of(right[0])]
-    if part.start >= left[1]:
-        return _with_levels(statement, left[1], part.start)
-    between = words[left[1] : right[0]]
-    return right[0] if any(word in _PREPOSITIONS for word in between) else max(left[1], left[0] + 1)
-
-
-def _with_levels(statement: Statement, first: int, border: int) -> int:
-    """The border before the levels that an enumeration puts before a finding: "…, T9 and T12 fractures"."""
-    places = {match.start for match in levels(statement.words) if first <= match.start < border}
-    if not places:
-        return border
-    start = min(places)
-    is_listed = all(i in places or statement.words.words[i] in _LISTED for i in range(start, border))
-    return start if is_listed and statement.part_of(start) != statement.part_of(max(first - 1, 0)) else border
 
 
 def _within_name(match: Match[Modifier], statement: Statement) -> bool:
@@ -384,8 +382,3 @@ def _side(sides: Sequence[str]) -> str | None:
     if not distinct:
         return None
     return distinct.pop() if len(distinct) == 1 else "bilateral"
-
-
-def _word_at(statement: Statement, character: int) -> int:
-    starts = statement.words.starts
-    return next((i for i in range(len(starts)) if starts[i] >= character), len(starts) - 1)

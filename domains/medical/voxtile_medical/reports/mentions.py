@@ -9,7 +9,7 @@ from voxtile.words.phrases import Match
 from voxtile_medical.reports.assertion.statements import Polarity, Statement
 from voxtile_medical.reports.lexicon import Lexicon
 from voxtile_medical.reports.names import SIDES, completed_by_head, operations_in, organs_of, with_sides_within
-from voxtile_medical.reports.organ_of_quality import PREPOSITIONS, SEPARATING, organs_said_of
+from voxtile_medical.reports.organ_of_quality import PREPOSITIONS, SEPARATING, THINGS, organs_said_of
 
 _PARTICIPLES = ("ed", "ic")
 # Findings that have a name of their own in an organ: "coarse calcification" of the pancreas.
@@ -17,6 +17,8 @@ _OF_NO_ORGAN = frozenset(["calcification", "mass", "cystic_lesion", "hypodensity
     "edema", "laceration", "malignancy", "wall_thickening", "stricture", "calculus"
 }  # fmt: skip
 _UNLESS_WORDS = 4
+# What a lump looks like is said of it and not of the organ that it is in.
+_LOOKS = frozenset(["heterogeneous", "echogenic", "hypervascular", "hyperintense"])
 # An organ of which these alone are normal can still hold a stone or a cyst.
 _OF_ONE_QUALITY = frozenset(
     ["enhancement", "perfusion", "uptake", "excretion", "nephrogram", "flow", "vascularity", "waveform"]
@@ -35,6 +37,8 @@ _BEARERS = frozenset(
     ["it", "this", "these", "they", "which", "lesion", "mass", "tumor", "cyst", "collection", "nodule", "component",
      "content", "wall", "material", "debris", "node", "marrow"]
 )  # fmt: skip
+_SEEN_IF_ENLARGED = {"lymph_node": "lymphadenopathy"}
+_ADJECTIVES_OF_ORGAN = 2
 _WHOLE = frozenset(["no", "without", "any", "other", "of", "further", "additional", "significant"])
 
 
@@ -48,7 +52,7 @@ class Mention:
         start, end: words that name it, half-open; of an organ and a quality the quality.
         is_closed: denied by a statement of normality and not by name.
         is_part: one of those that were just named: "the largest".
-        side: of the organ that is normal, where one is said.
+        side: of the organ that is normal or that has it, where one is said.
     """
 
     concept: str
@@ -67,7 +71,7 @@ def mentions(statement: Statement, lexicon: Lexicon) -> list[Mention]:
         words, lexicon, statement.grammar.modifiers, lexicon.terms.find_reaching(words, statement.grammar.adjectives)
     )
     named = [_changed(statement, lexicon, match) for match in named]
-    organs = [organ for organ in organs_of(words, lexicon) if not _is_adjective(organ, named)]
+    organs = [o for o in organs_of(words, lexicon) if not _is_adjective(o, named, words, statement.grammar.verbs)]
     organs = sorted([*organs, *completed_by_head(words, lexicon.organs, organs)], key=lambda organ: organ.start)
     found: dict[tuple[str, int], Mention] = {}
     paired: dict[int, Match[str]] = {}
@@ -84,7 +88,9 @@ def mentions(statement: Statement, lexicon: Lexicon) -> list[Mention]:
     for closing in _of_normality(statement, lexicon, organs, named):
         found.setdefault((closing.concept, closing.start), closing)
     several = (_of_some(statement, found.values(), lexicon), _elsewhere(statement, found.values()))
-    for more in (*several[0], *several[1], *_lingering(statement, found.values())):
+    unnamed = [organ for organ in organs if not any(n.start <= organ.start < n.end for n in named)]
+    several = (*several, _none_at_all(statement, unnamed, lexicon))
+    for more in (*several[0], *several[2], *several[1], *_lingering(statement, found.values())):
         found.setdefault((more.concept, more.start), more)
     said = [_borne(mention, found.values(), words, lexicon) for mention in found.values()]
     return sorted(said, key=lambda named: (named.start, named.concept))
@@ -162,6 +168,22 @@ def _elsewhere(statement: Statement, found: Iterable[Mention]) -> Iterator[Menti
             yield Mention(last.concept, "absent", cue.start, cue.end)
 
 
+def _none_at_all(statement: Statement, organs: Iterable[Match[str]], lexicon: Lexicon) -> Iterator[Mention]:
+    """What is only spoken of where it is enlarged, denied by its name alone: "no pelvic lymph nodes"."""
+    words = statement.words.words
+    for organ in organs:
+        concept = _SEEN_IF_ENLARGED.get(organ.payload)
+        cue = next((c for c in statement.cues if c.payload == "negation_before" and c.end <= organ.start), None)
+        if concept not in lexicon.concepts or concept is None or cue is None:
+            continue
+        between = words[cue.end : organ.start]
+        is_bare = len(between) <= _ADJECTIVES_OF_ORGAN and all(map(str.isalpha, between))
+        after = words[organ.end] if organ.end < len(words) else ","
+        ends = after in PREPOSITIONS | SEPARATING | _CLOSING | statement.grammar.tails
+        if is_bare and ends and statement.polarity(organ.start, organ.end) == "absent":
+            yield Mention(concept, "absent", organ.start, organ.end)
+
+
 def _lingering(statement: Statement, found: Iterable[Mention]) -> Iterator[Mention]:
     """What has gone at one side or place and is still at another: "cleared on the left but lingers on the right"."""
     words = statement.words.words
@@ -198,9 +220,15 @@ def _judged(statement: Statement, lexicon: Lexicon, concept: str, start: int, en
     return None if polarity is None else Mention(concept, polarity, start, end)
 
 
-def _is_adjective(organ: Match[str], named: Iterable[Match[str]]) -> bool:
-    """Whether an organ stands inside the name of a finding ("liver lesion") and is not its noun ("calcified aorta")."""
-    return any(name.start <= organ.start and organ.end < name.end for name in named)
+def _is_adjective(
+    organ: Match[str], named: Iterable[Match[str]], words: tuple[str, ...], verbs: frozenset[str]
+) -> bool:
+    """Whether an organ stands inside the name of a finding ("liver lesion") and is not its noun ("calcified aorta").
+
+    Nor is the subject of one an adjective: "the liver is enlarged and there is a cyst".
+    """
+    inside = any(name.start <= organ.start and organ.end < name.end for name in named)
+    return inside and words[organ.end] not in verbs
 
 
 def _is_part(statement: Statement, quality: Match[str], named: Iterable[Match[str]]) -> bool:
@@ -237,18 +265,19 @@ def _of_qualities(
                 continue  # "heart: effusion, increased" is not said of the heart
             for concept in lexicon.pairs.get((organ.payload, quality.payload), ()):
                 if (mention := _judged(statement, lexicon, concept, quality.start, quality.end)) is not None:
-                    yield mention, quality
+                    yield replace(mention, side=_side_of([organ], statement.words.words)), quality
             for concept in lexicon.borderline.get((organ.payload, quality.payload), ()):
                 if statement.polarity(quality.start, quality.end) in ("present", "uncertain"):
                     yield Mention(concept, "uncertain", quality.start, quality.end), quality
 
 
 def _describes(statement: Statement, quality: Match[str], noun: Match[str]) -> bool:
-    """Whether a quality stands before a noun of the same kind: "hypoattenuating gallbladder mass" is one finding."""
+    """Whether a quality stands before a noun: "hypoattenuating gallbladder mass", "heterogeneous nodule"."""
     words = statement.words.words
     between = words[quality.end : noun.start]
     parting = statement.grammar.verbs | PREPOSITIONS | SEPARATING | {":", ";", "("} | {words[noun.start]}
-    return quality.payload == noun.payload and not parting & {*words[quality.start : quality.end], *between}
+    is_of_noun = quality.payload == noun.payload or (quality.payload in _LOOKS and noun.payload in THINGS)
+    return is_of_noun and not parting & {*words[quality.start : quality.end], *between}
 
 
 def _is_attributive(statement: Statement, quality: Match[str], named: list[Match[str]]) -> bool:

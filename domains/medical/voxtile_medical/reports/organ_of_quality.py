@@ -27,6 +27,8 @@ _OPENS = 2  # words before the organ that a clause is about: "both kidneys", "th
 # Subjects that stand for the organs of the clause before: "the vertebrae are sclerotic, though none has collapsed".
 _PRONOUNS = frozenset(["none", "it", "they", "both", "neither", "all", "each", "which", "these", "this", "one"])
 _SUBJECT_WORDS = 3
+# These are things of their own, however much is said of the organ before: "no stone, and at its lower pole a cyst".
+THINGS = frozenset(["cystic", "cystic_mass", "stone", "lesion", "nodular", "polyp", "hemangioma", "metastatic"])
 
 
 def organs_said_of(
@@ -53,7 +55,10 @@ def organs_said_of(
     gap_after = _without_numbers(words[quality.end : after[0].start]) if after else ()
     if after and (len(gap_after) > _FURTHEST_AFTER or _is_beside(gap_after) or _blocks(gap_after, statement, lexicon)):
         after = []
-    if before and SEPARATING & set(gap_before) and any(n.start <= before[-1].start < n.end for n in named):
+    is_subject = bool(before) and before[-1].start <= _OPENS and words[before[-1].end] in statement.grammar.verbs
+    is_thing = is_subject and quality.payload in THINGS  # "the gallbladder is distended and there is a stone"
+    is_named = any(n.start <= before[-1].start < n.end for n in named) if before and not is_thing else False
+    if is_named and SEPARATING & set(gap_before):
         before = []  # of "degenerative change of the spine, fracture" the fracture is not said to be of the spine
     if before and len(gap_before) + 4 * gap_before.count(",") > _FURTHEST_BEFORE:
         before = []
@@ -101,7 +106,7 @@ def _only_one(
     fitting = {organ.payload for organ in organs if organ.end <= quality.start}
     if len(fitting) != 1 or len({organ.payload for organ in organs}) != 1 or organs[0].start > _OPENS:
         return []
-    if any(name.end <= quality.start for name in named):
+    if quality.payload not in THINGS and any(name.end <= quality.start for name in named):
         return []
     return [organs[0]] if _fits(lexicon, organs[0], quality) else []
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from voxtile.words.phrases import Match
+from voxtile_medical.reports.assertion.grammar import Modifier
 from voxtile_medical.reports.assertion.statements import Statement
 
 _BEFORE_SIDE = frozenset(["on", "in", "at", "of", "to", "the", "its", "from"])  # between "not" and the side it denies
@@ -12,6 +14,29 @@ _ENDS = frozenset(["tip", "lead", "terminate", "terminating", "end", "ending"])
 _INTO = frozenset(["in", "at", "within", "into", "near", "over", "to"])
 _EITHER = frozenset([("left",), ("right",)])
 _FURTHEST = 8  # words from what displaces to the side
+# "Both columns of the left acetabulum" are of one side, whatever stands between; others where nothing does.
+_OF_ONE = frozenset(
+    [
+        "column",
+        "condyle",
+        "malleolus",
+        "malleoli",
+        "meniscus",
+        "menisci",
+        "cruciate",
+        "ramus",
+        "rami",
+        "plateau",
+        "horn",
+    ]
+)
+_IF_BARE = frozenset(
+    ["bone", "cortex", "cortices", "bundle", "wall", "pole", "limb", "surface", "end", "layer", "compartment",
+     "endplate", "fragment", "phase", "view", "sequence", "projection", "plane", "component", "lesion",
+     "nodule", "mass", "cyst", "stone", "calculus", "calculi", "aspect", "level", "fracture"]
+)  # fmt: skip
+_MORE, _AGAIN = frozenset(["more", "worse", "greater"]), frozenset(["once", "no", "not", "any", "never"])
+_UP_TO_NOUN = 3  # words: "both of the malleoli"
 
 
 def taken_back(statement: Statement) -> set[int]:
@@ -26,6 +51,28 @@ def taken_back(statement: Statement) -> set[int]:
         else:
             gone |= {i for i in same if i < match.start}
     return gone
+
+
+def both_of_one(statement: Statement) -> set[int]:
+    """Where "both" counts what one side has two of: "both columns", "both malleoli"."""
+    words = statement.words.words
+    return {
+        i
+        for i, word in enumerate(words)
+        if word == "both"
+        and (
+            not _OF_ONE.isdisjoint(words[i + 1 : i + 1 + _UP_TO_NOUN]) or not _IF_BARE.isdisjoint(words[i + 1 : i + 2])
+        )
+    }
+
+
+def compared_side(statement: Statement, match: Match[Modifier]) -> Match[Modifier]:
+    """A side that is the worse of both, as that side alone where nothing is compared: "once more on the right"."""
+    words = statement.words.words
+    is_compared = match.payload[1] == "bilateral" and words[match.end - 1] in _SIDES and words[match.start] in _MORE
+    if is_compared and words[max(0, match.start - 1)] in _AGAIN:
+        return Match(match.end - 1, match.end, ("laterality", words[match.end - 1]))
+    return match
 
 
 def displaced_to(statement: Statement) -> frozenset[int]:

@@ -17,6 +17,11 @@ CLAUSE_ENDS = frozenset(";()[]|")
 _RANK = {"start": 0, ",": 1, "and": 2, "or": 3, "break": 4}
 BEFORE = frozenset({"negation_before", "doubt_before", "history", "condition"})
 FURTHEST_TREATED = 4
+_UNITS, _LONGEST_NOTE = frozenset({"mm", "cm"}), 8  # words of a bracket
+_SAYING = frozenset(
+    {"left", "right", "bilateral", "both", "mm", "cm", "no", "not", "none", "previously", "prior", "was"}
+)
+_IMAGES = frozenset({"im", "img", "image", "series", "se", "slice", "frame"})
 _OF_SIDES = frozenset(["on", "at", "the", ",", "and"])
 
 
@@ -58,19 +63,30 @@ class Clauses:
     def numbers(self) -> list[int]:
         """Number of the clause of each word; a new one begins at a semicolon and at a strong break ("but").
 
-        A bracket that holds a grade alone begins none: "stenosis at L3-L4 (mild), L4-L5 (moderate)".
+        A bracket that holds a grade or where it was measured alone begins none: "stenosis at L3-L4 (mild), L4-L5".
         """
         numbers, number, position = [], 0, 0
         words = self.words.words
         while position < len(words):
             end = self.breaks.get(position, position + 1)
-            if (grade := self._bracketed_grade(position)) is not None:
-                end = grade
+            if (inside := self._bracketed_grade(position) or self._bracketed_note(position)) is not None:
+                end = inside
             elif words[position] in CLAUSE_ENDS or words[position:end] in self.grammar.strong:
                 number += 1
             numbers.extend([number] * (end - position))
             position = end
         return numbers
+
+    def _bracketed_note(self, position: int) -> int | None:
+        """The word after a bracket behind a size that only says how or where it was measured: "8 mm (series 4)"."""
+        words = self.words.words
+        is_of_size = words[position - 1] in _UNITS or words[position - 1][-1:].isdigit()
+        if words[position] != "(" or not (is_of_size or _IMAGES.intersection(words[position + 1 : position + 2])):
+            return None
+        end = next((i for i in range(position + 1, min(position + _LONGEST_NOTE, len(words))) if words[i] == ")"), None)
+        if end is None or not all(word.isalnum() or word in ",/:" for word in words[position + 1 : end]):
+            return None
+        return None if _SAYING.intersection(words[position + 1 : end]) else end + 1
 
     def _bracketed_grade(self, position: int) -> int | None:
         """The word after a bracket that opens here and holds a grade alone, or one of a side: "(mild on the left)"."""

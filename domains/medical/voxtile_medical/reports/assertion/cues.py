@@ -25,6 +25,9 @@ _WEIGHING = frozenset(
          "suspicious", "concerning", "representative", "in"),
     )
 )  # fmt: skip
+_VERSUS, _UNITS = frozenset(["versus", "vs"]), frozenset(["mm", "cm"])
+_BEFORE_SIZES = frozenset([".", "a", "the", "about", "approximately"])
+_PRIORS = frozenset(["prior", "previous", "previously", "preceding", "baseline"])
 _FURTHEST_WEIGHED = 8  # words
 _INSTEAD = frozenset({("rather", "than"), ("instead", "of")})
 _POSSIBLE = frozenset({"could", "may", "might", "can", "possible", "possibly", "perhaps", "maybe", "conceivably"})
@@ -47,7 +50,16 @@ def _found(words: tuple[str, ...], grammar: Grammar) -> list[Match[str]]:
     """The cues of a sentence, found as if adverbs were not there."""
     passed = {position for position, word in enumerate(words) if grammar.is_adverb(word)}
     found = grammar.cues.find_passing(words, passed) if passed else grammar.cues.find(words)
+    found = [cue for cue in found if not _is_of_sizes(cue, words)]
     return sorted([*found, *_weighed(words, found)], key=lambda cue: cue.start)
+
+
+def _is_of_sizes(cue: Match[str], words: tuple[str, ...]) -> bool:
+    """Whether two sizes or dates are compared, and no two findings: "31 mm vs 25 mm", "stable vs prior"."""
+    if words[cue.start] not in _VERSUS:
+        return False
+    following = next((word for word in words[cue.end : cue.end + 3] if word not in _BEFORE_SIZES), "")
+    return words[cue.start - 1] in _UNITS or (following[:1].isdigit() and cue.start > 0) or following in _PRIORS
 
 
 def _weighed(words: tuple[str, ...], found: list[Match[str]]) -> Iterator[Match[str]]:

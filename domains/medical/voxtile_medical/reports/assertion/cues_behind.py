@@ -29,6 +29,7 @@ _VAIN = frozenset({"vain", "success", "avail"})
 # "Effusion and consolidation is absent" says it of the last alone where a comma stands before.
 _SINGULAR = frozenset({"is", "was", "has", "does"})
 MOST_OF_A_NAME = 3
+_JOINED = frozenset({"with", "and", "or", "of", "for", ","})
 _ANSWERS = frozenset({"yes", "no", "y", "n"})
 _LONGEST_ENTRY = 6  # words of a name in a form, its mark and its answer
 
@@ -104,7 +105,7 @@ class CuesBehind:
         near = NEAR.get(words[cue.start])
         if near is not None:
             return len(between) <= near and not set(between) & {",", ";", ":"}
-        if is_relative_clause(between, self._grammar.verbs):
+        if is_relative_clause(between, self._grammar.verbs) or self._is_of_relative(between, cue):
             return True
         if between and between[-1] in self._grammar.parts_of_things:
             return False  # "tube with its tip not seen"
@@ -130,6 +131,13 @@ class CuesBehind:
                 return True
             return self._is_one_subject(first, last, cue)
         return True
+
+    def _is_of_relative(self, between: tuple[str, ...], cue: Match[str]) -> bool:
+        """Whether the name is what a relative clause says has gone: "dilatation on the right which did not persist"."""
+        if not between or between[-1] not in ("which", "that") or cue.payload != "negation_after":
+            return False
+        name = between[:-2] if between[-2:-1] == (",",) else between[:-1]
+        return not set(name) & (self._grammar.verbs | MARKS | _JOINED)
 
     def _is_all_of_it(self, cue: Match[str]) -> bool:
         """Whether a cue denies all that was listed before it: "none of these"."""

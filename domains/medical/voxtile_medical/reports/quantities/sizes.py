@@ -10,19 +10,46 @@ _UNITS_MM = {"mm": 1.0, "cm": 10.0, "m": 1000.0, "km": 1e6, "um": 1e-3, "µm": 1
 _UNIT_NAMES = {
     "millimeter": "mm", "millimeters": "mm", "millimetre": "mm", "millimetres": "mm",
     "centimeter": "cm", "centimeters": "cm", "centimetre": "cm", "centimetres": "cm",
-    "inch": "in", "inches": "in", "meter": "m", "meters": "m", "metre": "m", "metres": "m",
+    "mms": "mm", "cms": "cm", "inch": "in", "inches": "in", "meter": "m", "meters": "m", "metre": "m", "metres": "m",
 }  # fmt: skip
-_NUMBER = r"\d{1,6}(?:[.,]\d{1,4})?"
-_UNIT = r"(?:mm|cm|km|µm|um|m|millimet(?:er|re)s?|centimet(?:er|re)s?|met(?:er|re)s?|inch(?:es)?)(?![\w/²³^])"
-_JOIN = r"\s{0,2}(?:[x×*]|by)\s{0,2}"
+_NUMBER = r"(?:\d{1,6}(?:[.,]\d{1,4})?|\.\d{1,4})"
+_UNIT = r"(?:mms?|cms?|km|µm|um|m|millimet(?:er|re)s?|centimet(?:er|re)s?|met(?:er|re)s?|inch(?:es)?)(?![\w/²³^])"
+# Which diameter it is, before or behind its number: "3.2 (AP) x 2.8 (TR) x 2.5 cm (CC)", "AP 3.2 x TR 2.8 cm".
+_AXIS = (
+    r"\(?(?:AP|TR|TRV|TV|TRANS|CC|SI|ML|LL|LR|RL|HF|IS|CR|W|L|H|D|transverse|trans|craniocaudal|cranio-caudal"
+    r"|anteroposterior|antero-posterior|sagittal|coronal|axial|long|wide|high|deep|length|width|height|depth)\b\)?"
+)
+_BEHIND = rf"(?:\s{{0,2}}{_AXIS})?"
+_JOIN = rf"{_BEHIND}\s{{0,2}}(?:[x×*]|by)\s{{0,2}}(?:{_AXIS}\s{{0,2}})?"
 _SIZE = re.compile(
     rf"(?<![\w.,])(?P<a>{_NUMBER})[\s-]{{0,2}}(?P<ua>{_UNIT})?"
     rf"(?:{_JOIN}(?P<b>{_NUMBER})[\s-]{{0,2}}(?P<ub>{_UNIT})?)?"
     rf"(?:{_JOIN}(?P<c>{_NUMBER})[\s-]{{0,2}}(?P<uc>{_UNIT})?)?",
     re.IGNORECASE,
 )
+# "12/9 mm" is long and short axis; "1/2 cm" and "3 1/2 cm" are a share of one.
+_SLASHED = re.compile(rf"(?<![\w.,/])(?P<a>{_NUMBER})\s?/\s?(?P<b>{_NUMBER})\s?(?P<unit>{_UNIT})", re.IGNORECASE)
+_SHARED = re.compile(
+    r"(?<![\w.,/])(?:(?P<whole>\d{1,2})(?:\s|-| and ))?(?P<part>[1-7])/(?P<of>[248])\s?-?(?P<unit>cms?|inch(?:es)?)\b",
+    re.IGNORECASE,
+)
 _RANGE = re.compile(
-    rf"(?<![\w.,])(?P<a>{_NUMBER})\s{{0,2}}(?:-|–|to)\s{{0,2}}(?P<b>{_NUMBER})\s?(?P<unit>{_UNIT})", re.IGNORECASE
+    rf"(?<![\w.,])(?P<a>{_NUMBER})\s{{0,2}}(?P<first>{_UNIT})?\s{{0,2}}(?:-|–|to)\s{{0,2}}(?P<b>{_NUMBER})"
+    rf"\s?(?P<unit>{_UNIT})",
+    re.IGNORECASE,
+)
+# By how much it has changed, which is no size: "grown by 3 mm to 8 mm", "a 2 mm increase".
+_BY = re.compile(
+    r"\b(?:(?:gr[eo]w\w*|increas\w+|decreas\w+|enlarg\w+|shr[aiu]nk\w*|reduc\w+|diminish\w+|progress\w+|larger|smaller"
+    r"|bigger|longer|shorter|thicker|thinner)(?:\s+(?:in|of)\s+\w+)?\s+by"
+    r"|(?:has|have)\s+(?:grown|increased|decreased|shrunk|enlarged)(?:\s+in\s+\w+)?)"
+    r"\s+(?:about|approximately|approx\.?|circa|another|some|only|~)?\s{0,2}$",
+    re.IGNORECASE,
+)
+_MORE = re.compile(
+    r"^[\s-]{0,2}(?:(?:interval|net)\s)?(?:increase|decrease|growth|reduction)\b|^\s{0,2}(?:larger|smaller|bigger|longer"
+    r"|shorter|thicker|thinner|more|less)\s(?:than|since|compared)\b",
+    re.IGNORECASE,
 )
 # How far a size may be off, which is no size: "20 ± 5 mm", "20 mm (+/- 5 mm)".
 _MARGIN = re.compile(
@@ -37,15 +64,16 @@ _DISTANCE = re.compile(
 _MEASURED = re.compile(r"(?:measur\w+|diameter of|size of|up to|size:)\s*(?:approximately |about )?$", re.I)
 # What was measured at an earlier examination, by the words before or after it; the weak ones only beside another size.
 _EARLIER = re.compile(
-    r"(?:prior|previous(?:ly)?|earlier|formerly|before|baseline|having been|had been|used to be|compared (?:to|with)"
-    r"|vs\.?|versus|last (?:time|exam|scan|study|week|month|year)|initially|originally|old|nadir)[\s:(]{0,2}"
-    r"(?:measure[ds]?|measuring|measurement|size|of|at|was|up to|approximately|about|approx\.?|study|scan|exam|ct|mr|~"
-    r"|[\s:(]){0,4}$",
+    r"(?:prior|previous(?:ly)?|prev\.?|earlier|formerly|before|baseline|having been|had been|used to be"
+    r"|compared (?:to|with)|vs\.?|versus|last (?:time|exam|scan|study|week|month|year)|initially|originally|old|nadir)"
+    r"[\s:(]{0,2}(?:measure[ds]?|measuring|measurement|size|of|at|was|up to|approximately|about|approx\.?|study|scan"
+    r"|exam|ct|mr|~|[\s:(]){0,4}$",
     re.IGNORECASE,
 )
 _EARLIER_AFTER = re.compile(
     r"^\s{0,2}(?:-{1,2}>|=>|→)|^[\s,(]{0,2}(?:(?:which (?:it )?)?(?:was|were) )?(?:at baseline|yesterday"
-    r"|on (?:the )?(?:prior|previous|last|earlier)|in (?:\w+ )?(?:19|20)\d\d"
+    r"|(?:on|at) (?:the )?(?:prior|previous|last|earlier|first|initial|preceding)"
+    r"|(?:prior|prev\.?|previous|old)(?=\s?[)\]])|in (?:\w+ )?(?:19|20)\d\d"
     r"|last (?:week|month|year|time)|on admission|(?:\w+ ){1,2}ago"
     r"|(?:previously|before|earlier|formerly|initially|originally)"
     r"(?!\W{0,3}(?:(?:measur\w+|at|was|of|size|about|approximately)\W+)?\d))\b",
@@ -116,6 +144,8 @@ def _is_earlier(sentence: str, size: Size, before: re.Pattern[str], after: re.Pa
 def _found(sentence: str) -> Iterator[Size]:
     taken = 0
     ranges = {match.start(): match for match in _RANGE.finditer(sentence)}
+    slashed = {match.start(): match for match in _SLASHED.finditer(sentence)}
+    shared = {match.start(): match for match in _SHARED.finditer(sentence)}
     for match in _SIZE.finditer(sentence):
         if match.start() < taken:
             continue
@@ -125,6 +155,13 @@ def _found(sentence: str) -> Iterator[Size]:
             is_change = _CHANGED.search(upto) is not None and _RANGING.search(upto) is None
             first, last = _number(span["a"]), _number(span["b"])
             unit, numbers, end = span["unit"], [last if is_change else max(first, last)], span.end()
+            if span["first"] and _length(first, span["first"]) > _length(last, unit) and not is_change:
+                unit, numbers = span["first"], [first]
+        elif part := shared.get(match.start()):
+            unit, end = part["unit"], part.end()
+            numbers = [int(part["whole"] or 0) + int(part["part"]) / int(part["of"])]
+        elif both := slashed.get(match.start()):
+            unit, numbers, end = both["unit"], [_number(both["a"]), _number(both["b"])], both.end()
         else:
             numbers = [_number(match[name]) for name in "abc" if match[name]]
             unit = next((match[name] for name in ("uc", "ub", "ua") if match[name]), None)
@@ -132,6 +169,12 @@ def _found(sentence: str) -> Iterator[Size]:
         if margin := _MARGIN.match(sentence, end):
             unit, end = unit or (margin["unit"] if margin["unit"] != "%" else None), margin.end()
         if _DISTANCE.match(sentence[end : end + 24]):
+            continue
+        if unit and _BY.search(sentence[max(0, match.start() - _LOOK_BACK) : match.start()]):
+            taken = span.start("b") if span else end  # "grown by 3 mm to 8 mm"
+            continue
+        if unit and not span and _MORE.match(sentence[end : end + _LOOK_BACK]):
+            taken = end
             continue
         if unit is None:
             if len(numbers) > 1 or _MEASURED.search(sentence[max(0, match.start() - 30) : match.start()]):
@@ -142,11 +185,15 @@ def _found(sentence: str) -> Iterator[Size]:
 
 
 def _judged(start: int, end: int, numbers: list[float], unit: str) -> Size:
-    name = unit.lower()
-    scale = _UNITS_MM[_UNIT_NAMES.get(name, name)]
-    mm = tuple(round(number * scale, 4) for number in numbers)
+    mm = tuple(round(_length(number, unit), 4) for number in numbers)
     absurd = not all(SMALLEST_MM <= length <= LARGEST_MM for length in mm)
     return Size(start, end, mm, "absurd-size" if absurd else None)
+
+
+def _length(number: float, unit: str) -> float:
+    """A length in millimetres."""
+    name = unit.lower()
+    return number * _UNITS_MM[_UNIT_NAMES.get(name, name)]
 
 
 def _number(text: str) -> float:

@@ -74,24 +74,29 @@ def _feature(corpus: Corpus, row: Mapping[str, Any], region: Mapping[str, Any]) 
         x0, y0, x1, y1 = row["level0_box"]
         shape = affinity.affine_transform(shape, [(x1 - x0) / size[0], 0, 0, (y1 - y0) / size[1], x0, y0])
     properties = {"objectType": "annotation", "classification": {"name": region["phrase"] or "region"}}
-    place = _on_earth(row, shape) if row.get("crs") and row.get("transform") else mapping(shape)
-    return {"type": "Feature", "id": region["region_id"], "geometry": place, "properties": properties}
+    if row.get("crs") and row.get("transform"):
+        a, b, c, d, e, f = row["transform"]  # x = a·column + b·row + c, y = d·column + e·row + f
+        shape = on_earth(affinity.affine_transform(shape, [a, b, d, e, c, f]), row["crs"])
+    return {"type": "Feature", "id": region["region_id"], "geometry": mapping(shape), "properties": properties}
 
 
-def _on_earth(row: Mapping[str, Any], shape: BaseGeometry) -> dict[str, Any]:
-    """A shape in pixels of a tile in longitude and latitude, cut at the dateline."""
+def on_earth(shape: BaseGeometry, crs: str) -> BaseGeometry:
+    """A shape in longitude and latitude, cut at the dateline (RFC 7946, section 3.1.9).
+
+    Raises:
+        CorpusError: the coordinate reference system is none, or the shape has no place in it.
+        MissingExtraError: rasterio is not installed.
+    """
     rasterio = require("rasterio", "remote-sensing")
     from rasterio.warp import transform_geom
-    from shapely import affinity
     from shapely.geometry import mapping
+    from shapely.geometry import shape as shaped
 
-    a, b, c, d, e, f = row["transform"]  # x = a·column + b·row + c, y = d·column + e·row + f
-    placed = mapping(affinity.affine_transform(shape, [a, b, d, e, c, f]))
     try:
-        turned: dict[str, Any] = transform_geom(checked_crs(row["crs"]), "EPSG:4326", placed, antimeridian_cutting=True)
+        placed = transform_geom(checked_crs(crs), "EPSG:4326", mapping(shape), antimeridian_cutting=True)
     except (rasterio.errors.RasterioError, rasterio.errors.CRSError) as error:
-        raise CorpusError(f"the regions of the sample {row['uid']} have no place on Earth: {error}") from error
-    return turned
+        raise CorpusError(f"a region has no place on Earth: {error}") from error
+    return shaped(placed)
 
 
 def _size(row: Mapping[str, Any]) -> tuple[int, int]:

@@ -18,7 +18,7 @@ from voxtile.corpus.source import StoredSample
 from voxtile.corpus.storage import write_atomically
 from voxtile.errors import ConfigError
 from voxtile.formats.dicom_seg import write_dicom_seg
-from voxtile.formats.geojson import outline
+from voxtile.formats.geojson import on_earth, outline
 from voxtile.formats.geometry import volume_affine
 from voxtile.formats.optional import require
 from voxtile.grounding.boxes import long_side_angle, rotated_outline
@@ -96,12 +96,12 @@ def as_geojson(corpus: Corpus, found: Sequence[Found], image: Path, out: Path, b
         features = [_pixel_feature(part) for part in found if part.mask.any()]
         write_atomically(target, json.dumps({"type": "FeatureCollection", "features": features}).encode())
         return [target]
-    return _saved(found, out / f"{image.stem}.geojson", "GeoJSON", "EPSG:4326", boxes)
+    return _saved(found, out / f"{image.stem}.geojson", "GeoJSON", boxes)
 
 
 def as_geopackage(corpus: Corpus, found: Sequence[Found], image: Path, out: Path, boxes: str = "none") -> list[Path]:
     """One GeoPackage in the scene's own CRS, a feature a phrase."""
-    return _saved(found, out / f"{image.stem}.gpkg", "GPKG", None, boxes)
+    return _saved(found, out / f"{image.stem}.gpkg", "GPKG", boxes)
 
 
 def is_volume(sample: StoredSample) -> bool:
@@ -131,7 +131,7 @@ def _pixel_feature(part: Found) -> dict[str, Any]:
     return {"type": "Feature", "geometry": mapping(outline(part.mask)), "properties": properties}
 
 
-def _saved(found: Sequence[Found], target: Path, driver: str, crs: str | None, boxes: str) -> list[Path]:
+def _saved(found: Sequence[Found], target: Path, driver: str, boxes: str) -> list[Path]:
     """Outlines of all tiles, joined where they touch, or the boxes of their parts.
 
     The angle of a rotated box is that of its longer side, in degrees counter-clockwise from the x axis of the CRS.
@@ -158,7 +158,9 @@ def _saved(found: Sequence[Found], target: Path, driver: str, crs: str | None, b
         frame["geometry"] = [rotated_outline(g, pixel) for g in frame.geometry] if turned else frame.envelope
         frame["angle"] = [long_side_angle(g) for g in frame.geometry] if turned else 0.0
     target.unlink(missing_ok=True)
-    (frame.to_crs(crs) if crs else frame).to_file(target, driver=driver)
+    if driver == "GeoJSON":  # to_crs would lay a shape that crosses the dateline once round the earth
+        frame = frame.set_geometry([on_earth(g, own) for g in frame.geometry], crs="EPSG:4326")
+    frame.to_file(target, driver=driver)
     return [target]
 
 

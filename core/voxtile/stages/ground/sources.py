@@ -146,7 +146,7 @@ def own_corpus(
     options: dict[str, Any] = {"engine": "inline"}
     if kind == "geotiff":
         size = getattr(preset, "size", (256, 256))
-        options |= {"size": f"{size[0]}px", "previews": False, "min_valid": 0.0}
+        options |= {"size": f"{size[0]}px", "previews": False, "min_valid": 0.0, "split_by": "none"}  # all of it
     elif kind == "wsi":
         options |= {"deidentify": False, "coords_only": True, "min_tissue": _LEAST_TISSUE, "mpp": patches.mpp}
         options |= {"patch_px": patches.patch_px, "overlap": int(patches.patch_px * patches.overlap)}

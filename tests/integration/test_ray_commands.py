@@ -127,6 +127,32 @@ def converted(head, tmp_path_factory):
     return folder
 
 
+def test_a_cluster_that_a_command_starts_is_reached_from_this_machine_alone(ray, tmp_path):
+    (tmp_path / "in").mkdir()
+    for number in range(60):
+        Image.fromarray(np.full((24, 24), number, np.uint8)).save(tmp_path / f"in/{number}.png")
+    words, alone = ["convert", "image", "in", "out", "--engine", "ray", "--workers", "1"], os.environ.copy()
+    alone.pop("RAY_ADDRESS", None)
+    command = subprocess.Popen(
+        [*COMMAND, *words], cwd=tmp_path, env=alone, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    )
+    listeners, parent = {}, psutil.Process(command.pid)
+    while command.poll() is None:
+        try:
+            for one in (parent, *parent.children(recursive=True)):
+                listens = [each for each in one.net_connections() if each.status == psutil.CONN_LISTEN]
+                listeners |= {each.laddr.ip: one.name() for each in listens}
+        except psutil.Error:
+            continue
+        time.sleep(0.1)
+    said = command.stderr.read().decode()
+    if command.returncode and ("timed out" in said or "Failed to connect to GCS" in said):
+        pytest.skip(TOO_BUSY)
+    assert command.returncode == 0, said
+    assert listeners
+    assert all(ip.removeprefix("::ffff:").startswith("127.") for ip in listeners), listeners
+
+
 def test_a_conversion_is_the_same_bytes_as_here(converted):
     assert snapshot(converted / "ray") == snapshot(converted / "local")
     assert len(Corpus(converted / "ray").table("samples")) == 19

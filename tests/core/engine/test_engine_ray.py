@@ -275,6 +275,21 @@ def test_a_cluster_that_is_slow_to_start_here_is_started_again(monkeypatch):
         connection.connect(2)
 
 
+def test_a_cluster_that_is_made_here_listens_on_this_machine_alone(ray, monkeypatch):
+    from ray._private import services
+
+    variable = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"
+    monkeypatch.setattr(ray._private.worker, "_global_node", None)  # whose address would be told
+    monkeypatch.delenv(variable, raising=False)
+    seen, elsewhere = [], services.get_node_ip_address()
+    init = lambda **_: seen.append((services.get_node_ip_address(), os.environ.get(variable)))  # noqa: E731
+    ours = SimpleNamespace(init=init, _private=ray._private)
+    connection._start(ours, {})
+    monkeypatch.setenv(variable, "1")
+    connection._start(ours, {})
+    assert seen == [("127.0.0.1", "0"), (elsewhere, "1")]
+
+
 def raise_any(fault):
     if fault is not None:
         raise fault

@@ -20,6 +20,7 @@ from voxtile.errors import ConfigError, CorpusError, MissingExtraError
 _REACH_S = 10.0  # to reach the head of a cluster
 _TRIES = "2"  # of Ray at a head that listens and does not answer, 40 s each; by itself it tries 20 times
 _STARTS = 3  # of a cluster made here, before it is said that none answers
+_LISTENS_ELSEWHERE = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # Ray's variable: 1 lets other machines reach a cluster
 _LOOK_S = 2.0  # how often it is seen whether the head of the cluster is there
 GONE_S = 10.0  # so long nobody may be found there; Ray itself ends the program after a minute, without a word
 WENT_AWAY = (
@@ -181,11 +182,33 @@ def _muted(ray: Any) -> Callable[[], None]:  # noqa: ANN401 - the module
     return lambda: setattr(worker, "print_to_stdstream", prints)
 
 
+@contextmanager
+def _for_this_machine(ray: Any) -> Iterator[None]:  # noqa: ANN401 - the module
+    """A Ray that is started meanwhile listens on 127.0.0.1, as on macOS, and not on all addresses of the machine.
+
+    Whoever reaches its ports may run what they like as this user, where releases know no token or it was switched off.
+    A variable of Ray's that is set already stays.
+    """
+    constants = getattr(getattr(ray, "_private", None), "ray_constants", None)
+    before = getattr(constants, "ENABLE_RAY_CLUSTER", None)
+    if _LISTENS_ELSEWHERE in os.environ or before is None:
+        yield
+        return
+    os.environ[_LISTENS_ELSEWHERE] = "0"  # for the processes that are started
+    vars(constants)["ENABLE_RAY_CLUSTER"] = False  # read from the environment when Ray is imported
+    try:
+        yield
+    finally:
+        del os.environ[_LISTENS_ELSEWHERE]
+        vars(constants)["ENABLE_RAY_CLUSTER"] = before
+
+
 def _start(ray: Any, options: Mapping[str, Any]) -> None:  # noqa: ANN401 - the module
     """Start a cluster here; Ray gives its processes half a minute, which a busy machine may not keep."""
     for attempt in range(_STARTS):
         try:
-            ray.init(address="local", **options)
+            with _for_this_machine(ray):
+                ray.init(address="local", **options)
         except Exception as error:  # Ray has no class for it
             if attempt + 1 == _STARTS or "timed out" not in str(error).lower():
                 raise

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 import pytest
-from growing_corpus import killed_at
+from growing_corpus import add, killed_at, state
 from tests.compatibility.formats.figures import figures
 
 from voxtile.cli.main import main
@@ -75,6 +75,36 @@ def test_migrate_changes_the_version_and_nothing_that_it_says(old, capsys):
     assert "there is nothing to migrate" in capsys.readouterr().out
     compact_corpus(old)
     assert as_json(old) == recorded()
+
+
+def seen(root):
+    """Rows, names of parts and pixels in a reader's order, without the places of arrays in shards."""
+    rows, names, pixels, _ = state(root)
+    places = {"shard", "offset", "nbytes", "sha256", "mask_offset", "mask_nbytes"}
+    rows = {table: [{k: v for k, v in row.items() if k not in places} for row in rows[table]] for table in rows}
+    return rows, names, pixels
+
+
+def test_a_corpus_that_was_packed_before_is_migrated_too(old, capsys):
+    add(old, 1, 2)
+    compact_corpus(old)
+    said, before = seen(old), compile_view(Corpus(old), "all").key
+    migrate_corpus(old, dry_run=True)
+    assert "is of format version 3.0 and would be of 3.0: 1 shards" in capsys.readouterr().out
+    assert is_sealed(old) == {False, True}
+    migrate_corpus(old)
+    assert "lie alone again" in capsys.readouterr().out
+    for _ in range(2):
+        assert is_sealed(old) == {True}
+        assert seen(old) == said
+        assert verify(old).problems == []
+        compact_corpus(old)
+    assert compile_view(Corpus(old), "all").key != before
+    capsys.readouterr()
+    migrate_corpus(old)
+    assert "there is nothing to migrate" in capsys.readouterr().out
+    add(old, 1, 2)  # which are done
+    assert seen(old) == said
 
 
 @pytest.mark.parametrize("domain", OF_TWO)

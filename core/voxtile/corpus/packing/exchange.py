@@ -13,7 +13,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from voxtile.bounded_text import read_json
+from voxtile.bounded_text import load_json, read_json
 from voxtile.corpus.storage import storage_errors, sync, write_atomically
 from voxtile.errors import CorpusError
 
@@ -53,6 +53,17 @@ def begin_exchange(root: Path, exchange: Exchange) -> None:
 def is_exchanging(root: Path) -> bool:
     """Whether an exchange was begun and not ended."""
     return (root / EXCHANGE_FILE).is_file()
+
+
+def exchanging_task(root: Path) -> str:
+    """Which task began an exchange that was not ended, as its manifest says; empty where there is none.
+
+    Raises:
+        CorpusError: the list is damaged.
+    """
+    if not is_exchanging(root):
+        return ""
+    return next((str(load_json(text.encode())["task"]) for text in _read(root).then.values()), "")
 
 
 def finish_exchange(root: Path) -> bool:

@@ -9,6 +9,7 @@ import tarfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -20,6 +21,7 @@ from voxtile.bounded_text import read_json
 from voxtile.console import output
 from voxtile.corpus.drafts import draft_folder
 from voxtile.corpus.header import CORPUS_FILE, check_corpus, corpus_version, header_bytes
+from voxtile.corpus.packing.reading import is_packed_name, packed_members
 from voxtile.corpus.packing.rebuild_lock import rebuild_lock
 from voxtile.corpus.packing.whole_folder import (
     aside_of,
@@ -30,6 +32,7 @@ from voxtile.corpus.packing.whole_folder import (
     put_back,
     sync_folder,
 )
+from voxtile.corpus.parts import part_table
 from voxtile.corpus.records import Hashes, recorded_files, require_as_written
 from voxtile.corpus.remote.address import refuse_remote
 from voxtile.corpus.schema import SCHEMA_VERSION, VERSION_KEY
@@ -71,7 +74,7 @@ def migrate_corpus(corpus: Path, *, dry_run: bool = False) -> None:
     put_back(root)
     check_corpus(root)
     version = corpus_version(root)
-    if _major(version) >= _major(SCHEMA_VERSION):
+    if _major(version) >= _major(SCHEMA_VERSION) and not _was_packed_before(root, version):
         if left_beside(root) and not dry_run:  # a run that was killed after its end
             with storage_errors(root), corpus_lock(root), draft_folder(root):
                 pass
@@ -81,16 +84,18 @@ def migrate_corpus(corpus: Path, *, dry_run: bool = False) -> None:
         shards = [path for path in sorted((root / "shards").glob("*.tar")) if _has_bare_arrays(path)]
         size = sum(path.stat().st_size for path in shards)
         _print(
-            f"'{corpus}' is of format version {version} and would be of {SCHEMA_VERSION}: {len(shards):,} shards of "
+            f"'{corpus}' is of format version {version} and would be of {_newer(version)}: {len(shards):,} shards of "
             f"{size:,} bytes would be written again, with checksums in their arrays"
         )
         return
     with storage_errors(root), corpus_lock(root), rebuild_lock(root):
         changes = _migrate(root)
     _print(
-        f"'{corpus}' is of format version {SCHEMA_VERSION} now, it was of {version}: {changes.arrays:,} arrays of "
+        f"'{corpus}' is of format version {_newer(version)} now, it was of {version}: {changes.arrays:,} arrays of "
         f"{len(changes.places):,} shards have checksums, their values are the same"
     )
+    if changes.unpacked:
+        _print("  the parts that say where these are lie alone again; 'voxtile compact' packs them")
     for view in changes.views:
         _print(f"  '{view}' is removed, because places in shards have moved; the next training makes it again")
 
@@ -100,6 +105,7 @@ class _Changes:
     places: dict[str, Places] = field(default_factory=dict)
     files: Hashes = field(default_factory=dict)
     views: list[str] = field(default_factory=list)
+    unpacked: list[str] = field(default_factory=list)  # packed files that are gone
     arrays: int = 0
 
 
@@ -119,6 +125,7 @@ def _migrate(root: Path) -> _Changes:
                 counts={"arrays": changes.arrays, "shards": len(changes.places)},
                 reasons={},
                 files=changes.files,
+                removed=changes.unpacked,
                 seconds=time.monotonic() - started,
             )
             sync_folder(building)
@@ -144,7 +151,7 @@ def _build(root: Path, target: Path) -> _Changes:
         (target / name).parent.mkdir(parents=True, exist_ok=True)
         if name != CORPUS_FILE and not _written_again(root, target, name, known, changes):
             link_file(root / name, target / name)
-    (target / CORPUS_FILE).write_bytes(header_bytes(SCHEMA_VERSION))
+    (target / CORPUS_FILE).write_bytes(header_bytes(_newer(corpus_version(root))))
     _note(target, CORPUS_FILE, changes)
     _done_again(root, target, changes)
     return changes
@@ -158,12 +165,23 @@ def _written_again(root: Path, target: Path, name: str, known: Hashes, changes: 
         changes.arrays += sum(1 for place in changes.places[name].values() if place[2])
     elif folder in ("tables/samples", "tables/regions") and file.endswith(".parquet"):
         require_as_written(root, name, known, "migrated")
-        if not _moved_part(root / name, target / name, changes):
+        if is_packed_name(file):
+            return _unpacked(root, target, name, changes)
+        if not _moved_part(pq.ParquetFile(root / name).read(), target / name, changes):
             return False
     else:
         return False
     _note(target, name, changes)
     return True
+
+
+def _was_packed_before(root: Path, version: str) -> bool:
+    """Whether the corpus was packed with arrays of 1.x in it; a shard is all of one version, as its first array is."""
+    return _major(version) > _major(SCHEMA_VERSION) and any(
+        not array_in(memoryview(data), name).is_sealed
+        for shard in sorted((root / "shards").glob("*.tar"))
+        for name, data, _ in islice((member for member in _members(shard) if _is_array(member[0])), 1)
+    )
 
 
 def _has_bare_arrays(shard: Path) -> bool:
@@ -202,14 +220,32 @@ def _members(shard: Path) -> Iterator[tuple[str, bytes, int]]:
         raise CorpusError(f"'{shard}' is damaged ({error}); run 'voxtile verify' on the corpus") from error
 
 
-def _moved_part(old: Path, new: Path, changes: _Changes) -> bool:
+def _unpacked(root: Path, target: Path, name: str, changes: _Changes) -> bool:
+    """Write the parts of a packed file alone, where any of their rows has moved; whether one has.
+
+    What a packed file says of its parts is of the files that they were, which these are no more.
+    """
+    folder = (root / name).parent
+    parts = [folder / f"{stem}.parquet" for stem, at in packed_members(folder).items() if at.path == root / name]
+    parts = [part for part in parts if not part.is_file()]
+    shard = "shard" if folder.name == "samples" else "mask_shard"
+    if not any(changes.places.keys() & set(part_table(part, [shard])[shard].to_pylist()) for part in parts):
+        return False
+    for part in parts:
+        own = part.relative_to(root).as_posix()
+        if not _moved_part(part_table(part), target / own, changes):
+            pq.write_table(part_table(part), target / own, compression="zstd")
+        _note(target, own, changes)
+    changes.unpacked.append(name)
+    return True
+
+
+def _moved_part(table: pa.Table, new: Path, changes: _Changes) -> bool:
     """Write a part of `samples` or `regions` again with the new places; whether any changes."""
     columns = ("mask_shard", "mask_offset", "mask_nbytes", None)
-    if old.parent.name == "samples":
+    if new.parent.name == "samples":
         columns = ("shard", "offset", "nbytes", "sha256")  # type: ignore[assignment]
     shard, offset, nbytes, sha256 = columns
-    with pq.ParquetFile(old) as file:
-        table = file.read()
     rows = table.select([name for name in columns if name]).to_pylist()
     moved = False
     for row in rows:
@@ -253,6 +289,11 @@ def _is_of_compiled_view(name: str) -> bool:
 
 def _is_array(name: str) -> bool:
     return name.endswith(_ARRAY)
+
+
+def _newer(version: str) -> str:
+    """What a corpus of this version is of when it is migrated: packed files need theirs."""
+    return max(version, SCHEMA_VERSION, key=_major)
 
 
 def _major(version: str) -> int:

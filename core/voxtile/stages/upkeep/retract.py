@@ -12,9 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from voxtile.bounded_text import read_json
-from voxtile.console import output
+from voxtile.console import note, output
 from voxtile.corpus.header import check_corpus
-from voxtile.corpus.packing.exchange import Exchange, begin_exchange, finish_exchange
+from voxtile.corpus.packing.exchange import Exchange, begin_exchange, exchanging_task, finish_exchange
 from voxtile.corpus.packing.reading import packed_files
 from voxtile.corpus.parts import part_paths, part_rows, read_parts, table_folder, table_schema
 from voxtile.corpus.records import Hashes, recorded_files, require_as_written
@@ -70,9 +70,16 @@ def retract_runs(
     if dry_run:
         _say(corpus, find_rows(corpus, run, stage), "would go")
         return
+    is_begun = exchanging_task(corpus) == NAME  # by a run that met a full disk, say; holding the corpus ends it
     with storage_errors(corpus), corpus_lock(corpus):
         remove_leftovers(corpus)
-        gone = find_rows(corpus, run, stage)
+        try:
+            gone = find_rows(corpus, run, stage)
+        except ConfigError:
+            if not is_begun:
+                raise
+            note(f"what an earlier command began to take back is gone from '{corpus}'")
+            return
         _take_back(corpus, gone)
     _say(corpus, gone, "gone")
 

@@ -206,6 +206,22 @@ def test_what_cannot_be_taken_back_is_refused_and_nothing_changes(root):
     assert state(root) == before
 
 
+def test_the_same_command_ends_what_a_full_disk_interrupted(root, monkeypatch, capsys):
+    def full(_):
+        raise CorpusError("no space is left")
+
+    run(labels("present"), root)
+    with monkeypatch.context() as before:
+        before.setattr("voxtile.stages.upkeep.retract.finish_exchange", full)
+        with pytest.raises(CorpusError, match="no space is left"):
+            retract_runs(root, stage=("labels",))
+    retract_runs(root, stage=("labels",))
+    assert "what an earlier command began to take back is gone" in " ".join(capsys.readouterr().err.split())
+    assert verify(root).problems == []
+    with pytest.raises(ConfigError, match="no run of 'labels'"):
+        retract_runs(root, stage=("labels",))
+
+
 @pytest.mark.parametrize(
     "every", [13, pytest.param(5, marks=pytest.mark.sweep(ci=True)), pytest.param(1, marks=pytest.mark.sweep)]
 )

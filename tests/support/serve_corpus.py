@@ -74,7 +74,8 @@ def write_served_corpus(root: Path) -> None:
     flat[5:15, 10:30] = True
     writer.add_mask(Mask({"region_id": "r2", "uid": PATCH, "phrase": SCRIPT, "box": [5.0, 10.0, 15.0, 30.0]}, flat))
     writer.add_rows("facts", [
-        _fact("nodule", "present", attributes=json.dumps({"evidence": "There is a nodule in the left lung."})),
+        _fact("nodule", "present", value=12.0, unit="mm",
+              attributes=json.dumps({"evidence": "There is a nodule in the left lung."})),
         _fact("effusion", "absent", attributes=json.dumps({"evidence": "No effusion.", "note": SCRIPT})),
         _fact(SCRIPT, "present"),
         {**_fact("gland", "present"), "uid": PATCH},

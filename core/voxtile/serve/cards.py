@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import pyarrow as pa
 from pydantic import BaseModel
 
-from voxtile.corpus.schema import ROLE, STRUCTURE
+from voxtile.corpus.schema import MEASURED, ROLE, STRUCTURE
 from voxtile.serve.explored import Explored
 
 _COLUMNS = ("uid", "kind", "modality", "units", "shape", "subject", "study", "datetime")
@@ -69,7 +69,8 @@ def _texts(explored: Explored, numbers: Sequence[int]) -> dict[str, str]:
 def _facts(explored: Explored, numbers: Sequence[int]) -> dict[tuple[str, str], list[str]]:
     """Concepts by uid and polarity; measurements and what describes a region are left out."""
     found: dict[tuple[str, str], list[str]] = defaultdict(list)
-    for row in explored.tables.of_samples("facts", numbers, "uid, polarity, concept, value IS NULL AS stated"):
-        if row["stated"] and row["concept"] not in (ROLE, STRUCTURE):
+    measured = f"starts_with(coalesce(source, ''), '{MEASURED}') AS measured"
+    for row in explored.tables.of_samples("facts", numbers, f"uid, polarity, concept, {measured}"):
+        if not row["measured"] and row["concept"] not in (ROLE, STRUCTURE):
             found[row["uid"], row["polarity"]].append(row["concept"])
     return found

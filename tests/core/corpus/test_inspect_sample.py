@@ -100,7 +100,9 @@ def test_the_page_of_a_volume(corpus, tmp_path):
     assert OTHER in rest
     assert "PT · volume · pet-ac" in rest
     assert "series role" not in page
-    assert PRIOR in rest[rest.index("Other studies of the subject") :]
+    earlier = rest[rest.index("Other studies of the subject") :]
+    assert PRIOR in earlier
+    assert "2019-01-01" in earlier, "studies are told apart by their day"
     assert PICTURE not in page
 
 

@@ -40,6 +40,8 @@ def test_neighbours_of_a_sample_leave_it_out(client):
 
 def test_facts_conditions_and_words_go_together(client):
     assert found(client, facts=[{"concept": "nodule"}]) == [VOLUME]
+    (card,) = client.post("/api/search", json={"facts": [{"concept": "nodule"}]}).json()["samples"]
+    assert "nodule" in card["present"], "a finding with a size is no measurement"
     assert found(client, facts=[{"concept": "effusion", "polarity": "absent"}]) == [VOLUME]
     assert found(client, facts=[{"concept": "effusion"}]) == []
     assert found(client, where="modality = 'CT'", words="land") == [VOLUME, OTHER]

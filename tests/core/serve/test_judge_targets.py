@@ -45,7 +45,8 @@ def test_facts_come_one_after_the_other_and_are_counted_by_who_says_so(judge, ro
         told[found["words"]] = found
         verdict = "wrong" if found["uid"] == PATCH else "right"
         assert give(judge, found["target"], verdict, kind="fact", uid=found["uid"]).status_code == 200
-    assert set(told) == {"nodule: present", f"effusion: absent, note: {SCRIPT}", f"{SCRIPT}: present", "gland: present"}
+    words = {"nodule: present, 12 mm", f"effusion: absent, note: {SCRIPT}", f"{SCRIPT}: present", "gland: present"}
+    assert set(told) == words
     assert {row["kind"] for row in stored(root)} == {"fact"}
     every = lines(judge)
     assert every["fact", "all"]["share"] == 0.25

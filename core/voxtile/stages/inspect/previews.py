@@ -143,7 +143,8 @@ def _preview(
     except (VoxtileError, OSError, ValueError) as error:
         problem = picture_problem(row, error)
     shape = " × ".join(str(size) for size in row["shape"] or ())
-    details = [shape, row["units"] if row["units"] != "a.u." else None, split]
+    day = (row["datetime"] or "")[:10]  # a place and a patient have several
+    details = [shape, row["units"] if row["units"] != "a.u." else None, day, split]
     return Preview(
         uid=row["uid"],
         title=" · ".join(part for part in (row["modality"], row["kind"], *roles) if part),

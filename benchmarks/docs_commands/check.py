@@ -77,6 +77,7 @@ def checked(done: Done) -> str:
     is_shown = (command == "inspect" and "--html" not in words) or (command == "config" and ">" not in words)
     is_shown |= words[1:3] == ["caption", "sign"] and "--by" not in words  # who signed what; nobody signs now
     is_shown |= words[1:3] == ["subjects", "find"] or (command == "retract" and len(words) == 3)
+    is_shown |= command == "report" and "--out" not in words
     if is_shown or command in ("verify", "domains", "doctor", "plan", "ask", "calibrate"):
         return _said(done)
     return _written(done, words)

@@ -1,6 +1,7 @@
 """`voxtile ground`: what is found lies where the image has it, in the files that other programs open."""
 
 import json
+import re
 import uuid
 
 import geopandas
@@ -335,6 +336,18 @@ def test_a_slide_comes_back_in_its_own_pixels(tmp_path, model, capsys):
     inside, outside = (overlay[int(y / step), int(x / step)].astype(int) for y, x in ((200, 200), (450, 600)))
     assert inside[0] > inside[2] + 20, "orange over pink"
     assert outside[2] > outside[1], "the box keeps its own colour"
+
+
+def test_ink_on_a_slide_is_said_since_nothing_is_looked_for_there(tmp_path, model, capsys):
+    model(ImagePreset(size=(64, 64), mean=(0.0,) * 3, std=(1.0,) * 3, modalities=("SM",)))
+    picture = np.full((512, 512, 3), 245, np.uint8)
+    picture[64:448, 64:448] = (225, 150, 190)
+    picture[128:320, 128:192] = (20, 40, 200)  # a marker's blue, over three patches
+    scale = {"resolution": (2e4, 2e4), "resolutionunit": "CENTIMETER"}
+    tifffile.imwrite(tmp_path / "a.tif", picture, tile=(128, 128), photometric="rgb", **scale)
+    command = ["ground", "any", str(tmp_path / "a.tif"), "bright tissue", "--out", str(tmp_path / "out")]
+    assert main([*command, "--patch-px", "64", "--mpp", "0.5"]) == 0
+    assert re.search(r"a\.tif: ink covers \d+ patches of it, where nothing was looked for", capsys.readouterr().err)
 
 
 def test_wrong_inputs_are_one_sentence(tmp_path, model, capsys):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import struct
 from collections.abc import Sequence
 from contextlib import redirect_stdout
@@ -10,6 +11,8 @@ from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
 from typing import Any
+
+from rich.console import Console
 
 from voxtile.corpus.identity import sample_uid
 from voxtile.corpus.reader import Corpus
@@ -170,7 +173,23 @@ def own_corpus(
         raise InputError(f"'{image}' holds no image that the model can read{why}; give another")
     if kind == "nifti" and read and _UNKNOWN in found:
         raise InputError(f"'{image}' does not say its modality; give --modality, one of {', '.join(read)}")
+    if kind == "wsi":
+        _say_where_ink_lies(opened, image)
     return opened
+
+
+def _say_where_ink_lies(corpus: Corpus, image: Path) -> None:
+    """Patches under a marker's ink are not read; people draw round what they look for."""
+    rows = corpus.table("samples", columns=["attributes"])["attributes"].to_pylist()
+    counts = [json.loads(attributes or "{}").get("counts") or {} for attributes in rows]
+    if inked := sum(int(count.get("pen") or 0) for count in counts):
+        what = "1 patch" if inked == 1 else f"{inked} patches"
+        Console(stderr=True).print(
+            f"{image.name}: ink covers {what} of it, where nothing was looked for",
+            highlight=False,
+            markup=False,
+            soft_wrap=True,
+        )
 
 
 def _of_picture(image: Path, corpus: Path, preset: object) -> Corpus:

@@ -2,7 +2,7 @@
 
 made.py uid CORPUS | subject CORPUS | rows CORPUS | embedded CORPUS | xrays | chest | captioner | tokens | volumes |
         timm | few CORPUS | exportable CORPUS | vision-model | photographs | shards |
-        two-volumes
+        two-volumes | rows-of-pictures
 """
 
 from __future__ import annotations
@@ -211,6 +211,24 @@ def two_volumes() -> None:
         image.RescaleIntercept, image.RescaleSlope = -1024, 1
         image.set_pixel_data(rng.integers(0, 2048, (16, 16)).astype(np.uint16), "MONOCHROME2", 12)
         image.save_as(f"timed/{number}.dcm", enforce_file_format=True)
+
+
+def rows_of_pictures() -> None:
+    """`ROWS`, a folder with a Parquet file of pictures and texts as Hugging Face has them."""
+    import io
+
+    import numpy as np
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+    from PIL import Image
+
+    Path("ROWS").mkdir()
+    rng, rows = np.random.default_rng(0), []
+    for number in range(8):
+        picture = io.BytesIO()
+        Image.fromarray(rng.integers(0, 256, (32, 32, 3), dtype=np.uint8)).save(picture, "PNG")
+        rows.append({"image": {"bytes": picture.getvalue(), "path": f"{number}.png"}, "text": f"picture {number}"})
+    pq.write_table(pa.Table.from_pylist(rows), "ROWS/train-00000-of-00001.parquet")
 
 
 def shards() -> None:

@@ -183,6 +183,9 @@ DOCS = {
         exits={r"--model practice": 1},  # it repeats the prompt, and no opinion is read from that
     ),
     ("docs/clusters.md", "Corpora and evaluations on Ray"): Scene(given={"phantom": Phantom("ct", 24)}),
+    ("docs/corpus-life.md", "Studies that arrive later"): Scene(
+        given={"corpus": CT_CORPUS}, spans=("voxtile gc corpus --release-lock",)
+    ),
     ("docs/corpus-life.md", "What was wrong"): Scene(
         given={
             "corpus": CT_CORPUS,
@@ -213,9 +216,13 @@ DOCS = {
     **{
         ("docs/remote-corpora.md", section): Scene(
             skipped={r"s3://": "needs a bucket; tests/core/corpus/remote runs the same on a server of this machine"},
-            spans=("voxtile push s3://bucket/ct s3://bucket/ct",) if section == "What happens" else (),
+            spans=spans,
         )
-        for section in ("Corpora in object stores", "What happens", "Putting a corpus there")
+        for section, spans in {
+            "Corpora in object stores": (),
+            "What happens": ("voxtile push s3://bucket/ct s3://bucket/ct",),
+            "Putting a corpus there": ("voxtile push corpus s3://bucket/ct --release-claims 24",),
+        }.items()
     },
     ("docs/figure-archives.md", "Figures of articles"): Scene(),
     ("docs/figure-archives.md", "Concepts"): Scene(
@@ -229,9 +236,9 @@ DOCS = {
     ),
     ("docs/medical-sources.md", "DICOMweb"): Scene(),
     ("docs/corpus.md", "What you have from other tools"): Scene(
-        given={"FOLDER": Shell("made shards")},
-        run_as={r"CORPUS$": "imported"},
-        spans=("voxtile import wds FOLDER CORPUS",),
+        given={"FOLDER": Shell("made shards"), "ROWS": Shell("made rows-of-pictures")},
+        run_as={r"parquet FOLDER CORPUS$": "parquet ROWS of-rows", r"CORPUS$": "imported"},
+        spans=("voxtile import wds FOLDER CORPUS", "voxtile import parquet FOLDER CORPUS"),
     ),
     ("docs/corpus.md", "Damage"): Scene(
         given={"corpus": CT_CORPUS},

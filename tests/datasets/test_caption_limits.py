@@ -100,6 +100,40 @@ def test_what_a_denial_leaves_out_is_there(text, wanted):
 
 
 @pytest.mark.parametrize(
+    ("side", "text", "wanted"),
+    [
+        ("right", "Effusion on the right, none on the left.", "supported"),
+        ("right", "Right effusion but none on the left.", "supported"),
+        ("bilateral", "Effusion on the right, none on the left.", "contradicted"),
+        ("left", "Effusion on the right and none on the left.", "contradicted"),
+    ],
+)
+def test_none_on_a_side_denies_that_side_alone(side, text, wanted):
+    known = Known([fact("pleural_effusion", attributes={"laterality": side})], ())
+    assert check(text, known, MEDICAL).verdict == wanted
+
+
+@pytest.mark.parametrize(
+    ("domain", "row", "text", "wanted"),
+    [
+        ("medical", ("pancreatic_mass", {"location": "head"}), "A tail of pancreas mass.", "contradicted"),
+        ("medical", ("pancreatic_mass", {"location": "head"}), "A head of pancreas mass.", "supported"),
+        ("medical", ("intracranial_haemorrhage", {"location": "thalamus"}), "Bleed in the putamen.", "contradicted"),
+        ("pathology", ("lymph_node_metastasis", None), "Lymph node metastasis.", "contradicted"),
+        ("pathology", ("nodal_metastasis", None), "Metastatic carcinoma in a lymph node.", "contradicted"),
+        ("pathology", ("lymph_node_metastasis", None), "No metastasis in this lymph node.", "supported"),
+        ("pathology", ("steatosis", 0.4), "Fatty change in 80% of hepatocytes.", "contradicted"),
+        ("pathology", ("steatosis", 0.4), "Fatty change in 40% of hepatocytes.", "supported"),
+    ],
+)
+def test_a_place_a_node_and_a_share_are_known_by_further_names(domain, row, text, wanted):
+    concept, said = row
+    share = {"value": said, "unit": "1"} if isinstance(said, float) else {"attributes": said}
+    known = Known([fact(concept, "present" if said else "absent", **share)], ())
+    assert check(text, known, installed_vocabularies()[domain]).verdict == wanted
+
+
+@pytest.mark.parametrize(
     ("text", "truth"),
     [
         ("Fewer than {} buildings.", lambda n: n > 12),

@@ -14,6 +14,7 @@ _EXCEPT = frozenset(["except", "besides"])
 _EXCEPT_OF_TWO = frozenset([("except", "for"), ("other", "than"), ("apart", "from"), ("aside", "from")])
 _PLACING = (("on",), ("in",), ("at",), ("within",))
 _TO_ONE = 4  # words to "one" in "except a very small one"
+_BEFORE_NONE = ((",",), (";",), ("and",), ("but",), ("with",), ("while",))
 _TO_SIDE = 3  # words from "none" to its side
 
 
@@ -50,7 +51,7 @@ def _with_other_sides(cues: Sequence[Match[str]], words: tuple[str, ...], gramma
     sides = grammar.sides.find(words)
     changed = []
     for cue in cues:
-        is_none = words[cue.start : cue.end] == ("none",) and words[cue.start - 1 : cue.start] in ((",",), ("and",))
+        is_none = words[cue.start : cue.end] == ("none",) and words[cue.start - 1 : cue.start] in _BEFORE_NONE
         is_of_side = any(cue.end < side.start <= cue.end + _TO_SIDE for side in sides)
         begins = is_none and is_of_side and words[cue.end] in ("on", "in") and any(s.end <= cue.start for s in sides)
         changed.append(replace(cue, payload="breaks") if begins else cue)

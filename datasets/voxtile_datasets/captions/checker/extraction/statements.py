@@ -73,8 +73,7 @@ class Statement:
     def __init__(self, words: Words, grammar: Grammar) -> None:
         self.words = words
         self.grammar = grammar
-        size = len(words.words)
-        read = grammar.cues.find(words.words)
+        size, read = len(words.words), grammar.cues.find(words.words)
         self._seen = {cue.start for cue in read if cue.payload == "denies_seen"}
         found = [Match(c.start, c.end, "denies") if c.payload == "denies_seen" else c for c in read]
         found = with_exceptions(found, words.words, grammar)
@@ -83,9 +82,10 @@ class Statement:
         inside = {i for cue in self._cues for i in range(cue.start + 1, cue.end)}
         self._cue_starts |= {i for i in inside if words.words[i] == "no"}  # within "shows no"
         self._covered = {i for cue in found if cue.payload == "harmless" for i in range(cue.start, cue.end)}
-        backward = [cue for cue in self._cues if cue.payload == "denied"]
-        self.verbal = frozenset(i for cue in backward for i in range(cue.start, cue.end))  # of "are not met"
-        self.items = self._split([cue for cue in found if cue.payload == "breaks"])
+        self.verbal = frozenset(i for c in self._cues if c.payload == "denied" for i in range(c.start, c.end))
+        breaks = [cue for cue in found if cue.payload == "breaks"]
+        self._none = [(c.start, c.end) for c in breaks if words.words[c.start : c.end] == ("none",)]
+        self.items = self._split(breaks)
         self._item_at = [-1] * size
         for number, item in enumerate(self.items):
             self._item_at[item.start : item.end] = [number] * (item.end - item.start)
@@ -160,9 +160,9 @@ class Statement:
 
     @property
     def denials(self) -> list[tuple[int, int]]:
-        """Words of the denials that stand before what they deny, half-open."""
-        found = ((cue.start, cue.end) for cue in self._cues if cue.payload == "denies")
-        return [span for span in found if not self._covered.intersection(range(*span))]
+        """Words of the denials that stand before what they deny, half-open; "none on the left" denies that side."""
+        found = [(cue.start, cue.end) for cue in self._cues if cue.payload == "denies"]
+        return [span for span in (*found, *self._none) if not self._covered.intersection(range(*span))]
 
     def is_denied_within(self, position: int, end: int) -> bool:
         """Whether a denial of the same part of the enumeration, or of a row of "nor", reaches words from outside."""

@@ -20,9 +20,9 @@ from rasterio.errors import RasterioError
 from rasterio.warp import calculate_default_transform, transform_bounds
 from rasterio.windows import Window
 
+from voxtile_remote_sensing.scenes.plausible import metres_per_unit
 from voxtile_remote_sensing.scenes.protocol import Grid, Scene, SceneBand, SceneError
 from voxtile_remote_sensing.tiles.footprint import transformer_of
-from voxtile_remote_sensing.tiles.grid import metres_per_unit
 from voxtile_remote_sensing.tiles.settings import TileSettings
 from voxtile_remote_sensing.tiles.warping import EDGE_POINTS, source_window, transformer_between, warp
 

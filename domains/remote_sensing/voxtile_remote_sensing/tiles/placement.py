@@ -9,11 +9,12 @@ import numpy as np
 from rasterio.windows import Window
 
 from voxtile.engine.task import Part
+from voxtile_remote_sensing.scenes.plausible import metres_per_unit
 from voxtile_remote_sensing.scenes.protocol import Grid
 from voxtile_remote_sensing.splits.blocks import BlockSplits
 from voxtile_remote_sensing.tiles.band_groups import Group
 from voxtile_remote_sensing.tiles.footprint import Footprint, footprints
-from voxtile_remote_sensing.tiles.grid import Cell, corners_of, metres_per_unit, window_of
+from voxtile_remote_sensing.tiles.grid import Cell, corners_of, window_of
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,10 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from voxtile_remote_sensing.scenes.open import open_scene
+from voxtile_remote_sensing.scenes.plausible import metres_per_unit
 from voxtile_remote_sensing.scenes.protocol import SceneRef
 from voxtile_remote_sensing.tiles.band_groups import Group, groups_of
-from voxtile_remote_sensing.tiles.grid import Cell, cell_rows, metres_per_unit, window_of
+from voxtile_remote_sensing.tiles.grid import Cell, cell_rows, window_of
 from voxtile_remote_sensing.tiles.settings import TileSettings
 
 STRIP_BYTES = 1 << 29

@@ -89,6 +89,7 @@ def on_earth(shape: BaseGeometry, crs: str) -> BaseGeometry:
     """
     rasterio = require("rasterio", "remote-sensing")
     from rasterio.warp import transform_geom
+    from shapely import affinity
     from shapely.geometry import mapping
     from shapely.geometry import shape as shaped
 
@@ -96,7 +97,10 @@ def on_earth(shape: BaseGeometry, crs: str) -> BaseGeometry:
         placed = transform_geom(checked_crs(crs), "EPSG:4326", mapping(shape), antimeridian_cutting=True)
     except (rasterio.errors.RasterioError, rasterio.errors.CRSError) as error:
         raise CorpusError(f"a region has no place on Earth: {error}") from error
-    return shaped(placed)
+    found: BaseGeometry = shaped(placed)
+    if found.bounds[0] >= 180:  # of a grid from 0° to 360°
+        found = affinity.translate(found, -360)
+    return found
 
 
 def _size(row: Mapping[str, Any]) -> tuple[int, int]:

@@ -52,6 +52,11 @@ def test_regions_across_the_dateline_are_cut_there(regions):
     assert sum(part.bounds[2] - part.bounds[0] for part in found["cloud"].geoms) < 1
 
 
+def test_a_grid_from_0_to_360_degrees_lies_where_others_do(regions):
+    found = regions(crs="EPSG:4326", transform=[0.01, 0.0, 200.0, 0.0, -0.01, 10.0])
+    np.testing.assert_allclose(found["cloud"].bounds, (-159.95, 9.8, -159.55, 9.9))
+
+
 def test_a_turned_box_stays_turned(regions):
     """By 30 degrees counter-clockwise as seen on the picture, whose rows run down."""
     ship = regions()["ship"]

@@ -23,6 +23,21 @@ def _read(text: str) -> dict[str, SlideFact]:
         ("HER2 equivocal (2+); FISH: not amplified, ratio 1.2.", "her2_amplification", "absent", {"ratio": 1.2}),
         ("Grade Group: 3 (4+3=7)", "grade_group", "present", {"grade": "3"}),
         ("Steatohepatitis, fibrosis stage 2 of 4.", "fibrosis", "present", {"grade": "2"}),
+        (
+            "Lymph nodes: 14 examined, 3 positive.",
+            "lymph_node_metastasis",
+            "present",
+            {"positive": 3.0, "examined": 14.0},
+        ),
+        (
+            "3 nodes positive, 14 nodes examined.",
+            "lymph_node_metastasis",
+            "present",
+            {"positive": 3.0, "examined": 14.0},
+        ),
+        ("Lymph nodes: 14 examined, none positive.", "lymph_node_metastasis", "absent", {"examined": 14.0}),
+        ("Nodes examined: 14. Nodes positive: 3.", "lymph_node_metastasis", "present", {"positive": 3.0}),
+        ("Nodes involved: 0. Nodes examined: 11.", "lymph_node_metastasis", "absent", {"positive": 0.0}),
         ("3 pelvic nodes of 15 positive.", "lymph_node_metastasis", "present", {"positive": 3.0, "examined": 15.0}),
         (
             "Hepatocellular carcinoma, moderately differentiated.",
@@ -63,3 +78,11 @@ def test_the_size_of_a_tumour_is_no_distance_of_its_margins() -> None:
 def test_a_size_before_the_type_is_the_tumours() -> None:
     report = "Tumor Size: 3.8 cm\nHistologic Type: Adenocarcinoma\nMargins: Negative"
     assert _read(report)["adenocarcinoma"].attributes.size_mm == (38.0,)
+
+
+def test_nodes_free_on_one_side_and_not_on_the_other_are_told_apart() -> None:
+    reading = read_slide_report(
+        "Left obturator nodes free of tumor, right obturator nodes with metastasis.", load_lexicon()
+    )
+    nodes = [fact for fact in reading.facts if fact.concept == "lymph_node_metastasis"]
+    assert {(fact.polarity, fact.attributes.laterality) for fact in nodes} == {("present", "right"), ("absent", "left")}

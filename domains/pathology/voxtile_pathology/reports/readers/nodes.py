@@ -41,6 +41,18 @@ _OF_ALL = re.compile(
     rf"|involved|positive))",
     re.IGNORECASE,
 )
+# "14 examined, 3 positive", "3 positive, 14 examined" under a label of nodes.
+_SOUGHT = (
+    r"\s+(?:lymph\s+)?(?:nodes?\s+)?(?:were\s+)?(?:examined|sampled|retrieved|identified|found"
+    r"|dissected|harvested|total)"
+)
+_HELD = (
+    r"\s+(?:lymph\s+)?(?:nodes?\s+)?(?:(?:is|are|was|were)\s+)?(?:positive|involved|metastatic"
+    r"|with\s+(?:metasta|tumou?r|carc))"
+)
+_GAP = r"[\s,;()]{1,3}(?:(?:and|of\s+which|of\s+these|with)\s+)?"
+_ALL, _SOME = rf"\b(?P<b>\d{{1,3}}|{_NUMBERS}){_SOUGHT}", rf"\b(?P<a>\d{{1,3}}|{_NUMBERS}|none|no){_HELD}"
+_COUNTED = (re.compile(f"{_ALL}{_GAP}{_SOME}", re.IGNORECASE), re.compile(f"{_SOME}{_GAP}{_ALL}", re.IGNORECASE))
 _COUNT_LABEL = re.compile(
     r"\b(?:number|no\.?|total|#)?\s*(?:of\s+)?(?:regional\s+|sentinel\s+"
     r"|lymph\s+)*nodes?\s+(?:(?P<positive>involved|positive|with\s+(?:\w+\s+){0,2}(?:metasta\w+|tumou?r"
@@ -63,7 +75,8 @@ _FREE = re.compile(
 _HOLDS = re.compile(
     r"\b(?:positive|pos|involved|metasta\w+|replaced by)\b|\(\+\)|(?<=\w)\s?\+(?=\s*(?:$|[,.;]))", re.IGNORECASE
 )
-_SIDE = re.compile(r"\b(?:left|right|bilateral|lt|rt|L|R)\b")
+_SIDES = {"l": "left", "r": "right", "b": "bilateral"}
+_SIDE = re.compile(r"\b(?:[Ll]eft|[Rr]ight|[Bb]ilateral|[Ll]t|[Rr]t|L|R)\b")
 
 
 def is_about_nodes(clause: Clause) -> bool:
@@ -108,12 +121,12 @@ def node_counts(clause: Clause) -> Iterator[SlideFact]:
     if not (is_about_nodes(clause) or stage):
         return
     label = _COUNT_LABEL.search(clause.label) or _SHORT_LABEL.search(clause.label)
-    if label is not None and (count := number(re.split(r"[\s(,]", clause.rest.strip(), maxsplit=1)[0])) is not None:
+    if label is not None and (count := number(re.split(r"[\s(,.;]", clause.rest.strip(), maxsplit=1)[0])) is not None:
         words = clause.take(0, len(clause.text))
         if label["positive"]:
             yield _fact(clause, count, None, words, None)
         return
-    for match in _OF_ALL.finditer(clause.rest):
+    for match in (match for pattern in (_OF_ALL, *_COUNTED) for match in pattern.finditer(clause.rest)):
         examined, involved = number(match["b"]), number({"none": "0", "no": "0"}.get(match["a"].lower(), match["a"]))
         if examined is not None and involved is not None and involved <= examined:
             yield _fact(clause, involved, examined, clause.take(match.start(), match.end()), _station("", clause))
@@ -201,7 +214,8 @@ def of_nodes(
     if said or counted:
         if counted:
             said = []
-        return [*rest, *said[:1], *[fact for fact in said[1:] if fact.polarity != said[0].polarity]]
+        others = [fact for fact in said[1:] if fact.polarity != said[0].polarity]
+        return [*rest, *(_placed(fact, clause) if others else fact for fact in (*said[:1], *others))]
     polarity = _bare(clause)
     if polarity is not None and not any(
         fact.polarity == "present" and fact.concept != "isolated_tumor_cells" for fact in found
@@ -216,6 +230,22 @@ def of_nodes(
             )
         )
     return rest
+
+
+def _placed(fact: SlideFact, clause: Clause) -> SlideFact:
+    """What is said of some nodes, with their side and station: "left nodes free of tumor, right nodes with …"."""
+    at = max(clause.text.find(fact.words), 0)
+    before = re.split(r"(?i)\b(?:lymph\s+)?nodes?\b", re.split(r"[,;]", clause.text[:at])[-1])[0]
+    side, where = _SIDE.search(before), _station(_SIDE.sub("", before), clause)
+    known = fact.attributes
+    return replace(
+        fact,
+        attributes=replace(
+            known,
+            laterality=_SIDES[side.group()[0].lower()] if side is not None else known.laterality,
+            location=known.location or where,
+        ),
+    )
 
 
 def _is_spread(fact: SlideFact, kinds: dict[str, frozenset[str]]) -> bool:

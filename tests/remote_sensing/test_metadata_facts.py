@@ -5,6 +5,7 @@ import re
 from datetime import UTC, datetime, timedelta
 
 import numpy as np
+import pandas as pd
 import pytest
 from astral import Observer
 from astral.sun import elevation as astral_elevation
@@ -160,6 +161,7 @@ def places_file(tmp_path_factory):
         ("name,lat,lon\nA,north,2\n", "no number of degrees"),
         ("name,lat,lon\nA,4500000,2\n", "no degrees"),
         ("name,lat,lon\n,,\n", "no row with a name"),
+        ("name,lat,lon\nA,nan,2\n", "no row with a name"),
     ],
 )
 def test_gazetteers_that_do_not_fit(tmp_path, text, message):
@@ -167,3 +169,13 @@ def test_gazetteers_that_do_not_fit(tmp_path, text, message):
     (tmp_path / "g.csv").write_text(text)
     with pytest.raises(InputError, match=message):
         facts_from_metadata(root, gazetteer=tmp_path / "g.csv", engine="inline")
+
+
+def test_a_place_without_coordinates_is_passed_over(tmp_path):
+    """As blank cells of a data frame are; one such row was the nearest of all, and no tile had a place."""
+    pd.DataFrame({"name": ["Nowhere", "Erding"], "lat": [np.nan, 48.3], "lon": [11.0, 11.9]}).to_parquet(
+        tmp_path / "g.parquet"
+    )
+    assert load_gazetteer(tmp_path / "g.parquet").nearest(48.25, 11.6).name == "Erding"
+    (tmp_path / "g.csv").write_text("name,lat,lon\nNowhere,nan,11\nErding,48.3,11.9\n")
+    assert load_gazetteer(tmp_path / "g.csv").nearest(48.25, 11.6).name == "Erding"

@@ -15,6 +15,7 @@ _NAME = ("name", "asciiname", "place", "city", "label")
 _LATITUDE = ("latitude", "lat", "y")
 _LONGITUDE = ("longitude", "lon", "lng", "long", "x")
 _COUNTRY = ("country", "country_name", "country code", "iso2")
+_NAN = "nan"
 _EARTH_KM = 6371.0088  # mean radius, IUGG
 
 
@@ -75,7 +76,7 @@ def load_gazetteer(path: Path) -> Gazetteer:
     rows = [
         (name, land, lat, lon)
         for name, land, lat, lon in zip(names, countries, *columns, strict=True)
-        if name and lat and lon
+        if name and lat and lon and _NAN not in (lat.strip().lower(), lon.strip().lower())  # as pandas writes a blank
     ]
     if not rows:
         raise InputError(f"the gazetteer '{path}' has no row with a name, a latitude and a longitude")

@@ -42,7 +42,7 @@ def test_english_is_not_taken_for_another_language(text: str):
     assert other_language(text, load_lexicon().words()) is None
 
 
-def test_bad_reports_are_rows_of_the_ledger_and_the_rest_is_read(tmp_path: Path):
+def test_bad_reports_are_rows_of_the_ledger_and_the_rest_is_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]):
     corpus = tmp_path / "corpus"
     new_corpus(corpus)
     texts = {
@@ -60,6 +60,7 @@ def test_bad_reports_are_rows_of_the_ledger_and_the_rest_is_read(tmp_path: Path)
     start = time.process_time()
     facts_from_reports(corpus, engine="inline")
     assert time.process_time() - start < 10
+    assert "the reports of 1 sample are in another language than English, and nothing" in capsys.readouterr().err
     facts = Corpus(corpus).table("facts").to_pylist()
     assert {(f["uid"], f["concept"], f["value"]) for f in facts} == {
         ("absurd", "pulmonary_nodule", None),

@@ -16,6 +16,7 @@ from voxtile_datasets.report_reading.stored import BESIDE_MODEL, StoredRows
 
 # No report of an examination is longer; a text that is has been joined wrongly, and would take minutes to read.
 LONGEST_REPORT = 200_000
+NOT_ENGLISH = "report-not-english"
 
 
 @dataclass(frozen=True)
@@ -84,5 +85,5 @@ def refusal(uid: str, text: str, of: str, language: Callable[[str], str | None])
         return Part(uid, "dropped", "report-too-long", detail)
     other = language(text)
     if other is not None:
-        return Part(uid, "dropped", "report-not-english", f"the text is in {other}; only English reports are read")
+        return Part(uid, "dropped", NOT_ENGLISH, f"the text is in {other}; only English reports are read")
     return None

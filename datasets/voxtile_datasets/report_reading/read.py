@@ -9,10 +9,10 @@ from pathlib import Path
 from rich.markup import escape
 from rich.table import Table
 
-from voxtile.console import output
+from voxtile.console import note, output
 from voxtile.corpus.reader import Corpus
 from voxtile.engine.run import run_task
-from voxtile_datasets.report_reading.by_rules import RuleReportTask
+from voxtile_datasets.report_reading.by_rules import NOT_ENGLISH, RuleReportTask
 from voxtile_datasets.report_reading.listing import check_listing, listed_unread, say_unread
 from voxtile_datasets.report_reading.options import ReadingOptions
 from voxtile_datasets.report_reading.rules import RULES_SOURCE, Polarity, RuleReader
@@ -44,6 +44,12 @@ def read_reports(corpus: Path, rules: RuleReader, options: ReadingOptions, table
     if options.dry_run:
         return
     output().print(table())
+    if foreign := summary.left_out[NOT_ENGLISH]:
+        note(
+            f"the reports of {foreign:,} {'sample' if foreign == 1 else 'samples'} are in another language than English, and nothing is read in them "
+            f"('{NOT_ENGLISH}' in the ledger); translate them, or give their findings as a table with 'voxtile facts "
+            "CORPUS --from labels --labels FILE'"
+        )
     say_unread(listed_unread(corpus, lambda report: rules.rows("", report).unread), options.listing)
     summary.raise_if_failed()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Literal
@@ -21,7 +21,10 @@ from voxtile_remote_sensing.tiles.undeclared_nodata import REASON, sentence
 from voxtile_remote_sensing.tiles.unstated import MASK_BAND, NO_DATE
 from voxtile_remote_sensing.tiles.unstated import sentence as sentence_of
 
-_NOTES = {REASON: sentence, **{reason: partial(sentence_of, reason) for reason in (NO_DATE, MASK_BAND)}}
+_NOTES: Mapping[str, Callable[[Sequence[str]], str]] = {
+    REASON: sentence,
+    **{reason: partial(sentence_of, reason) for reason in (NO_DATE, MASK_BAND)},
+}
 
 
 def convert_geotiff(
@@ -124,7 +127,7 @@ def _say_where_all_lie(corpus: Path, blocks: BlockSettings) -> None:
         )
 
 
-def _say_what_nothing_states(corpus: Path, reason: str, sentence: Callable[[list[str]], str]) -> None:
+def _say_what_nothing_states(corpus: Path, reason: str, sentence: Callable[[Sequence[str]], str]) -> None:
     """A note on what files have and nothing states: values where nothing was measured, days, masks."""
     from voxtile.corpus.reader import Corpus  # late: a plan needs no database
 

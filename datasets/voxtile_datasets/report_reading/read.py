@@ -45,8 +45,9 @@ def read_reports(corpus: Path, rules: RuleReader, options: ReadingOptions, table
         return
     output().print(table())
     if foreign := summary.left_out[NOT_ENGLISH]:
+        samples = "1 sample" if foreign == 1 else f"{foreign:,} samples"
         note(
-            f"the reports of {foreign:,} {'sample' if foreign == 1 else 'samples'} are in another language than English, and nothing is read in them "
+            f"the reports of {samples} are in another language than English, and nothing is read in them "
             f"('{NOT_ENGLISH}' in the ledger); translate them, or give their findings as a table with 'voxtile facts "
             "CORPUS --from labels --labels FILE'"
         )

@@ -1,6 +1,7 @@
 """Facts of masks in a corpus: hand-worked anatomy, bad masks, real label maps, and what the phantom knows of itself."""
 
 import json
+import shutil
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -326,6 +327,18 @@ def test_a_sample_without_geometry_is_refused_in_a_sentence(
         facts_from_masks(tmp_path / "corpus", **INLINE)
     assert sentence in " ".join(capfd.readouterr().out.split())
     assert facts_of(tmp_path / "corpus") == []
+
+
+def test_a_corpus_that_is_made_anew_at_its_place_is_read_anew(tmp_path: Path) -> None:
+    """The parts of both have the same names, as those of a job that is done again have."""
+    said = []
+    for scale in (1.0, 2.0):
+        affine = np.diag([2.0 * scale, 2.0 * scale, 5.0 * scale, 1.0]).reshape(-1).tolist()
+        run_task(Masks({"liver": PANCREAS}, VALUES, affine=affine), tmp_path / "corpus", RunOptions(**INLINE))
+        facts_from_masks(tmp_path / "corpus", **INLINE)
+        said.append(only(facts_of(tmp_path / "corpus"), "volume", "liver")["value"])
+        shutil.rmtree(tmp_path / "corpus")
+    assert said[1] == pytest.approx(8 * said[0], rel=1e-3)
 
 
 def test_no_masks_and_bad_options_are_refused(tmp_path: Path) -> None:

@@ -268,8 +268,14 @@ def test_scores_name_the_representative_patches(corpus, capsys):
     assert main([*words, "hf:org/model", "--clusters", "3", "--count", "4"]) == 0
     assert len(Corpus(corpus).table("scores")) == 3
     assert "several choices" not in capsys.readouterr().err
-    for clusters, count, several in ((3, 3, False), (3, 2, True), (3, 3, False), (2, 3, True)):
-        assert main([*words, "hf:org/model", "--clusters", str(clusters), "--count", str(count)]) == 0
+    embed(corpus, np.array([[1, 0, 0], [0, 1, 0], [1, 0, 0], [1, 0, 0]], np.float16), "hf:org/second")
+    for choice, several in (
+        ("hf:org/model --clusters 3 --count 3", False),
+        ("hf:org/model --clusters 3 --count 2", True),
+        ("hf:org/model --clusters 3 --count 3", False),
+        ("hf:org/second --clusters 2 --count 3", True),  # p1 stands second
+    ):
+        assert main([*words, *choice.split()]) == 0
         said = " ".join(capsys.readouterr().err.split())
         assert ("1 slides have representatives of several choices" in said) == several
     ranks = {(row["uid"], row["value"]) for row in Corpus(corpus).table("scores").to_pylist()}

@@ -59,6 +59,17 @@ def part_paths(root: Path, name: str) -> list[Path]:
     return sorted(path for path in all_parts(root, name) if path.stem not in hidden)
 
 
+def changed_at(root: Path, name: str) -> int:
+    """When a part of a table last came, went or was written again, in nanoseconds; 0 where it has none.
+
+    For what is kept by the names of parts: a job that is done again writes under the names that it wrote before.
+    """
+    try:
+        return table_folder(root, name).stat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
+
+
 def all_parts(root: Path, name: str) -> list[Path]:
     """Parts of a table in name order, also those of jobs that are not committed.
 

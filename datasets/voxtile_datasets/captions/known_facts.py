@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from voxtile.corpus.parts import part_paths, read_parts, table_schema
+from voxtile.corpus.parts import changed_at, part_paths, read_parts, table_schema
 from voxtile.corpus.schema import DESCRIPTIVE, MEASURED
 
 WORDED = "+template@"  # in the source of facts that say again, with its sentence as evidence, what a caption states
@@ -142,10 +142,10 @@ def rows_of(root: Path, name: str, uids: pa.Array, columns: tuple[str, ...]) -> 
         uids: of the samples.
         columns: those to read; `uid` must be among them.
     """
-    table = _whole_table(tuple(part_paths(root, name)), name, columns)
+    table = _whole_table(tuple(part_paths(root, name)), name, columns, changed_at(root, name))
     return table.filter(pc.is_in(table["uid"], uids))
 
 
 @lru_cache(maxsize=4)
-def _whole_table(paths: tuple[Path, ...], name: str, columns: tuple[str, ...]) -> pa.Table:
+def _whole_table(paths: tuple[Path, ...], name: str, columns: tuple[str, ...], _changed: int) -> pa.Table:
     return read_parts(paths, table_schema(name), columns)

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow.compute as pc
 
-from voxtile.corpus.parts import part_paths
+from voxtile.corpus.parts import changed_at, part_paths
 from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import Row
 from voxtile.corpus.schema import STRUCTURE
@@ -219,11 +219,12 @@ class _Tables:
 
 
 @lru_cache(maxsize=1)
-def _tables_of(root: Path, parts: tuple[str, ...]) -> _Tables:
-    """Read once a worker; `parts` are the parts that it was read from."""
+def _tables_of(root: Path, _parts: tuple[str, ...], _changed: tuple[int, ...]) -> _Tables:
+    """Read once a worker, and anew where its parts have changed."""
     return _Tables(root)
 
 
 def _tables(root: Path) -> _Tables:
-    parts = [path.name for name in ("samples", "regions") for path in part_paths(root, name)]
-    return _tables_of(root, tuple(parts))
+    names = ("samples", "regions")
+    parts = [path.name for name in names for path in part_paths(root, name)]
+    return _tables_of(root, tuple(parts), tuple(changed_at(root, name) for name in names))

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from voxtile.corpus.parts import part_paths, read_parts, table_schema
+from voxtile.corpus.parts import changed_at, part_paths, read_parts, table_schema
 from voxtile.corpus.records import Row
 from voxtile.engine.task import Item, Outcome
 from voxtile.errors import InputError
@@ -121,7 +121,7 @@ class ComposeTask:
     def _rows(self, root: Path, path: Path) -> tuple[list[str], list[Row]]:
         """Uids of a part of the samples table, and the facts about them that can be worded, in a fixed order."""
         uids = read_parts([path], table_schema("samples"), ["uid"])["uid"].combine_chunks()
-        table = _facts_table(tuple(part_paths(root, "facts")))
+        table = _facts_table(tuple(part_paths(root, "facts")), changed_at(root, "facts"))
         table = table.filter(pc.is_in(table["uid"], uids))
         sources = pc.fill_null(table["source"], "")
         table = table.filter(pc.invert(pc.match_substring(sources, WORDED)))
@@ -138,7 +138,7 @@ class ComposeTask:
 
 
 @lru_cache(maxsize=2)
-def _facts_table(paths: tuple[Path, ...]) -> pa.Table:
+def _facts_table(paths: tuple[Path, ...], _changed: int) -> pa.Table:
     return read_parts(paths, table_schema("facts"), _COLUMNS)
 
 

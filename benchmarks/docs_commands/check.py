@@ -20,6 +20,7 @@ _ADDS = {
     "describe": ("captions",),
     "embed": ("embeddings",),
     "build": ("samples",),
+    "import": ("samples", "captions", "embeddings"),
     "convert": ("samples", "captions", "facts", "regions"),
 }
 # What a command may say that adds nothing, where the very same one was run before; another one asks for something new.

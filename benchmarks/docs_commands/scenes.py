@@ -506,6 +506,7 @@ DOCS = {
     ),
     ("docs/remote-sensing.md", "Photographs with class names"): Scene(
         given={"DOWNLOAD": Shell("made photographs"), "FOLDERS": Shell("cp -r DOWNLOAD/RSSCN7 FOLDERS")},
+        run_as={r"^(voxtile build rsscn7 .*)$": r"\1 --split-fractions 0.2,0.1,0.7"},
     ),
     ("docs/tiles.md", "From scenes to tiles"): Scene(given={"products": Phantom("sentinel2", 20, "scenes")}),
     ("docs/models.md", "Published models"): Scene(

@@ -18,7 +18,7 @@ from voxtile.engine.commit import take_back
 from voxtile.engine.job import Setup
 from voxtile.engine.local import JobCommitted
 from voxtile.engine.plan import TaskIdentity, plan_jobs
-from voxtile.engine.ray_cluster import connection, jobs
+from voxtile.engine.ray_cluster import connection, jobs, slots
 from voxtile.engine.ray_cluster.connection import versions, wrong_version
 from voxtile.engine.ray_cluster.jobs import _SEEN, _JobRunner, _RaySession
 from voxtile.engine.ray_cluster.on_node import OnNode
@@ -170,6 +170,59 @@ def test_a_slot_lives_as_long_as_its_lease_is_written_anew(tmp_path, monkeypatch
     session._leases.clear()
     assert not after(0, beat=False)
     assert after(jobs.STILL_S + 1, beat=False)
+
+
+class Reader:
+    """A slot of a cluster that is none; the first that gets a call of `stops` stands still at it, or behind it."""
+
+    def __init__(self, stops, stopped, behind):
+        self.stops, self.stopped, self.behind = stops, stopped, behind
+        self.call = SimpleNamespace(options=lambda **_: SimpleNamespace(remote=self.answers))
+
+    def answers(self, method, arguments):
+        if is_still := arguments[0] in self.stops:
+            self.stops.clear()
+            self.stopped.append(self)
+        return self.Answers([("done", arguments[0] * 10)], (self.behind if is_still else 2))
+
+    class Answers:
+        def __init__(self, found, come):
+            self.found, self.come = found, come
+
+        @property
+        def is_ready(self):
+            return self.come > 0
+
+        def __next__(self):
+            self.come -= 1
+            if not self.found:
+                raise StopIteration
+            return self.found.pop()
+
+
+@pytest.mark.parametrize(("still", "behind"), [(0, 0), (7, 0), (3, 1), (7, 1), (None, 0)])
+def test_what_a_reader_that_stands_still_does_not_read_another_one_reads(monkeypatch, capsys, still, behind):
+    """It has no lease, since it writes nothing: the plan waited for it without end."""
+    now, ended, stopped = [0.0], [], []
+    stops = {still}
+
+    def wait(streams, **_):
+        now[0] += 40
+        return [stream for stream in streams if stream.is_ready][:1], []
+
+    errors = SimpleNamespace(RayActorError=ConnectionError, ObjectLostError=ConnectionError)
+    ray = SimpleNamespace(wait=wait, get=lambda found: found, kill=ended.append, exceptions=errors)
+    monkeypatch.setattr(slots.time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(Slots, "__post_init__", lambda self: None)
+    lent = Slots(SimpleNamespace(ray=ray, look=lambda: None, is_lost=False), 2)
+    lent._idle = [Reader(stops, stopped, behind) for _ in range(2)]
+    assert list(lent.ordered((("read", (n,)) for n in range(8)), "headers")) == [n * 10 for n in range(8)]
+    assert ended == stopped
+    assert len(stopped) == (still is not None)
+    said = " ".join(capsys.readouterr().err.split())
+    assert ("far longer than others; another one does the same beside it" in said) is (still is not None and not behind)
+    assert not lent._busy
+    assert len(lent._idle) == (2 if still is None else 1)
 
 
 def test_a_slot_shows_that_it_lives_until_its_lease_is_taken_back(run):

@@ -12,7 +12,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import voxtile.errors
@@ -28,6 +28,9 @@ MOST_LOST_STARTING = 8  # in a row, beyond one a slot: a node that is lost takes
 PATIENCE_S = 600.0  # how long a cluster may have no room at all; one that grows on demand needs minutes
 NOTE_S = 15.0  # after so long it is said what is waited for
 _TICK_S = 0.5
+LAGGING_S = 300.0  # after so long a call of `ordered` is made a second time, where a slot has nothing else to do
+_LAGGING = 3  # and after so many times the longest call of them that ended
+_ENDS_S = 10.0  # for a slot to say that a call is over, when its result is here
 _AHEAD = 2  # results that are kept until one before them comes, and calls under way, for each slot
 
 
@@ -41,6 +44,9 @@ class Call:
         arguments: of it.
         title: what it is about, for a sentence.
         lost: slots that it was lost with.
+        begun: when a slot got it (seconds).
+        is_repeated: it is made twice.
+        done: when what it returned came (seconds); 0 before.
     """
 
     key: Any
@@ -48,6 +54,9 @@ class Call:
     arguments: tuple[Any, ...]
     title: str
     lost: int = 0
+    begun: float = 0.0
+    is_repeated: bool = False
+    done: float = 0.0
 
 
 @dataclass(eq=False)
@@ -109,20 +118,23 @@ class Slots(Closing):
         """Queue a call, also while events are read."""
         self._queue.append(call)
 
-    def events(self, stands_still: Callable[[Call], bool] = lambda _: False) -> Iterator[tuple[Call, str, Any]]:
+    def events(
+        self, stands_still: Callable[[Call], bool] = lambda _: False, is_enough: Callable[[], bool] = lambda: False
+    ) -> Iterator[tuple[Call, str, Any]]:
         """Call, kind ('part', 'done', or 'lost' with its slot) and content, until nothing is queued or running.
 
         A call that was lost is given to another slot after that is read.
 
         Args:
             stands_still: whether the slot of a call is to be given up though Ray knows of nothing; asked often.
+            is_enough: whether nothing is waited for any more; asked as often.
 
         Raises:
             ConfigError: a node is of another version, or does not see the corpus, or the cluster has no room.
             CorpusError: the cluster went away, or a call was lost with its slot several times.
             VoxtileError: what a call raised.
         """
-        while self._queue or self._busy:
+        while (self._queue or self._busy) and not is_enough():
             self._assign()
             for stream in self._look():
                 yield from self._read(stream)
@@ -134,12 +146,16 @@ class Slots(Closing):
     def ordered(self, calls: Iterable[tuple[str, tuple[Any, ...]]], title: str) -> Iterator[Any]:
         """Results of calls in their order; calls are drawn as slots fall free, never more than a few ahead.
 
+        Such calls read and write nothing, so that one that takes far longer than all others (its process or its file
+        system stands still) is made by another slot too; what comes first counts.
+
         Args:
             calls: method and arguments of each.
             title: what they are about, for a sentence.
         """
         source, found = enumerate(calls), dict[int, Any]()
         drawn = given = 0
+        longest = 0.0
 
         def draw() -> int:
             nonlocal drawn
@@ -149,14 +165,40 @@ class Slots(Closing):
                 drawn = number + 1
             return drawn
 
+        def is_enough() -> bool:
+            self._repeat_one(max(LAGGING_S, _LAGGING * longest))
+            return not self._queue and all(
+                call.key < given and (call.is_repeated if not call.done else time.monotonic() - call.done > _ENDS_S)
+                for _, call in self._busy.values()
+            )
+
         draw()
-        for call, kind, content in self.events():
+        for call, kind, content in self.events(is_enough=is_enough):
             if kind == "done":
-                found[call.key] = content
+                call.done = time.monotonic()
+                longest = max(longest, call.done - call.begun)
+                if call.key >= given:
+                    found[call.key] = content
             while given in found:
                 yield found.pop(given)
                 given += 1
             draw()
+        for slot, _ in self._busy.values():  # which stand still, and whose results have come
+            self._end(slot)
+        self._busy = {}
+
+    def _repeat_one(self, after_s: float) -> None:
+        """Queue a call a second time that takes so long, where a slot has nothing to do."""
+        now = time.monotonic()
+        for _, call in self._busy.values() if self._idle and not self._queue else ():
+            if not call.is_repeated and not call.done and now - call.begun > after_s:
+                call.is_repeated = True
+                note(
+                    f"a worker of the Ray cluster has been at '{call.title}' for {now - call.begun:.0f} s, far longer "
+                    "than others; another one does the same beside it"
+                )
+                self.submit(replace(call, lost=0))
+                return
 
     def close(self) -> None:
         """End all slots, and the connection where it is ours."""
@@ -188,6 +230,7 @@ class Slots(Closing):
         """Give calls to idle slots, and start slots for the rest. One that has no room yet holds no call."""
         while self._queue and self._idle:
             slot, call = self._idle.pop(), self._queue.popleft()
+            call.begun = time.monotonic()
             stream = slot.call.options(num_returns="streaming").remote(call.method, call.arguments)
             self._busy[stream] = (slot, call)
         wanted = min(len(self._queue), self.count - len(self._busy))

@@ -182,7 +182,20 @@ def attributes_of(
         listed = _each(statement, mention, territory[1], own, within, concepts, whole)
         each = listed or graded(statement.words.words, mention.start, mention.end, own, whole)
         found.append(replace(whole, each=each))
-    return _renamed(statement, mentions, _of_one_side(mentions, found, common), concepts)
+    said = _renamed(statement, mentions, _of_one_side(mentions, found, common), concepts)
+    return [_explained(i, mentions, said, concepts) for i in range(len(said))]
+
+
+def _explained(
+    index: int, mentions: Sequence[Mention], said: Sequence[Attributes], concepts: Mapping[str, Concept]
+) -> Attributes:
+    """Attributes; what is only thought of has the side of what it explains: "left basal opacity, pneumonia likely"."""
+    own, concept = said[index], concepts[mentions[index].concept]
+    before = [i for i in range(index) if mentions[i].polarity == "present" and not mentions[i].is_closed]
+    sides = {said[i].laterality for i in before if concepts[mentions[i].concept].region == concept.region}
+    if own.laterality or mentions[index].polarity != "uncertain" or not concept.has_side or len(sides) != 1:
+        return own
+    return replace(own, laterality=sides.pop())
 
 
 def _of_one_side(mentions: Sequence[Mention], found: Sequence[Attributes], common: _Common) -> list[Attributes]:

@@ -87,10 +87,9 @@ def mentions(statement: Statement, lexicon: Lexicon) -> list[Mention]:
                 found.setdefault((mention.concept, mention.start), mention)
     for closing in _of_normality(statement, lexicon, organs, named):
         found.setdefault((closing.concept, closing.start), closing)
-    several = (_of_some(statement, found.values(), lexicon), _elsewhere(statement, found.values()))
     unnamed = [organ for organ in organs if not any(n.start <= organ.start < n.end for n in named)]
-    several = (*several, _none_at_all(statement, unnamed, lexicon))
-    for more in (*several[0], *several[2], *several[1], *_lingering(statement, found.values())):
+    some = [*_of_some(statement, found.values(), lexicon), *_elsewhere(statement, found.values())]
+    for more in (*some, *_none_at_all(statement, unnamed, lexicon), *_lingering(statement, found.values())):
         found.setdefault((more.concept, more.start), more)
     said = [_borne(mention, found.values(), words, lexicon) for mention in found.values()]
     return sorted(said, key=lambda named: (named.start, named.concept))

@@ -4,6 +4,7 @@ import ast
 import re
 import sys
 import tomllib
+from functools import cache
 from importlib.metadata import PackageNotFoundError, packages_distributions, requires
 from pathlib import Path
 
@@ -34,12 +35,18 @@ EXTRAS = {
 }
 
 
+@cache  # several tests ask for every file
 def _imports(path):
+    found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
-            yield from (alias.name.split(".")[0] for alias in node.names)
+            found.update(alias.name.split(".")[0] for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            yield node.module.split(".")[0]
+            found.add(node.module.split(".")[0])
+    return found
+
+
+_providers = cache(packages_distributions)  # reads what all installed packages hold
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -89,7 +96,7 @@ def _brought(extras):
 @pytest.mark.parametrize("package", EXTRAS)
 def test_what_a_package_imports_comes_with_its_extras(package):
     """Also what came by way of another package, which may cease to bring it, as h5netcdf did with h5py."""
-    brought, provided = _brought(EXTRAS[package]), packages_distributions()
+    brought, provided = _brought(EXTRAS[package]), _providers()
     names = {name for path in PACKAGES[package].rglob("*.py") for name in _imports(path)}
     others = names - set(PACKAGES) - sys.stdlib_module_names
     assert others

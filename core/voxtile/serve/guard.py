@@ -25,6 +25,7 @@ _MOST_IMAGE = 256 << 20  # bytes of an image that is searched by, which goes to 
 _IMAGES = "/api/images"
 _CHATS = PREFIX + "chat/completions"  # whose images stand in the request
 _MOST_ADDRESS = 8 * 1024
+_DIGITS = 18  # of a length; Python makes no number of 5,000
 _PROTECTED, _SESSION = ("/api/", PREFIX), "/api/session"
 # Scripts and styles are files of this server alone. NiiVue decodes in workers that it makes of its own text, holds its
 # letters as data, and sets styles by CSSOM, which needs no exception. The hash is that of an empty style, by which the
@@ -92,7 +93,7 @@ class Guard:
         if len(scope.get("raw_path") or b"") + len(scope["query_string"]) > _MOST_ADDRESS:
             return 414
         length = headers.get("content-length", "0")
-        if not length.isascii() or not length.isdigit() or int(length) > most_body(scope):
+        if not length.isascii() or not length.isdigit() or len(length) > _DIGITS or int(length) > most_body(scope):
             return 413
         path = str(scope["path"])
         if self._access.token and path.startswith(_PROTECTED) and path != _SESSION and not self._is_known(headers):
@@ -106,10 +107,11 @@ class Guard:
         origin = headers.get("origin")
         if origin is None:
             return True
-        return urlsplit(origin).netloc.lower() == headers.get("host", "").lower() and urlsplit(origin).scheme in (
-            "http",
-            "https",
-        )
+        try:
+            parts = urlsplit(origin)
+        except ValueError:  # a bracket that is left open
+            return False
+        return parts.netloc.lower() == headers.get("host", "").lower() and parts.scheme in ("http", "https")
 
     def _is_known(self, headers: Headers) -> bool:
         scheme, _, given = headers.get("authorization", "").partition(" ")

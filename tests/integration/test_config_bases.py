@@ -154,6 +154,16 @@ def test_other_commands_read_bases_too(tmp_path, capsys):
     assert yaml.safe_load(capsys.readouterr().out) == read_config(discover()[0]["medical"].configs()["ct"])
 
 
+def test_a_base_is_a_preset_by_its_name_with_or_without_the_domain():
+    named = read_preset("ctclip")
+    assert named == read_preset("medical/ctclip")
+    assert (named["init_args"]["shape"], named["init_args"]["spacing"]) == ([240, 480, 480], [1.5, 0.75, 0.75])
+    with pytest.raises(ConfigError, match="holds no preset"):
+        read_preset("medical/ct-phantom")
+    with pytest.raises(ConfigError, match="no config named 'ctclop'"):
+        read_preset("ctclop")
+
+
 def test_names_of_bases_are_those_of_the_core_of_plugins_and_their_configs():
     names = named_bases()
     assert {"base", "small", "gpu", "medical/ct-input", "medical/ct", "medical/ct-vit"} < set(names)

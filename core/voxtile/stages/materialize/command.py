@@ -61,7 +61,8 @@ def materialize_corpus(
     Args:
         corpus: folder of the corpus to read; it is not changed.
         out: folder of the derived corpus; the same command again adds what is new.
-        preset: a YAML file or config name (medical/ct) with the preset, or its description in braces.
+        preset: a YAML file, config (medical/ct) or base of configs (ctclip) with the preset, or its description in
+            braces.
         references: folder whose files may be copied where samples are references to them.
         trust_package: package of your own whose classes the preset's description may name; repeat it for further ones.
         run: how to run: workers, on_error, retry, dry_run, …

@@ -17,7 +17,9 @@ from voxtile_medical.archives.entries import ArchiveFault
 from voxtile_medical.archives.single_pass import read_once
 from voxtile_medical.archives.stored import list_archive, open_stored
 from voxtile_medical.dicomweb.address import PassingError, ServerError
+from voxtile_medical.dicomweb.fetch import _count, _uid
 from voxtile_medical.dicomweb.multipart import boundary_of, save_parts
+from voxtile_medical.dicomweb.send import _check_taken
 from voxtile_medical.figures.article import ArticleFault as FigureFault
 from voxtile_medical.figures.bioc import is_bioc, read_bioc_json, read_bioc_xml
 from voxtile_medical.figures.file_list import read_file_list, read_metadata
@@ -84,6 +86,14 @@ def _multipart(data: bytes) -> None:
     save_parts([body[:40], body[40:]], boundary_of(head.decode("latin-1")), folder, most=10)
     for path in folder.iterdir():
         path.unlink()
+
+
+def _listed_series(data: bytes) -> None:
+    rows = json.loads(data)
+    for row in rows if isinstance(rows, list) else ():
+        if isinstance(row, dict):
+            _uid(row, "0020000E")
+            _count(row)
 
 
 def _niftis() -> Iterator[bytes]:
@@ -180,5 +190,17 @@ TARGETS = (
         _multipart,
         lambda: [_PART.encode() + bytes(128) + b"DICM" + b"\r\n--b--\r\n"],
         (ServerError, PassingError),
+    ),
+    Target(
+        "list of series of DICOMweb",
+        _listed_series,
+        texts('[{"0020000E": {"Value": ["1.2.3"]}, "00201209": {"Value": [12]}}, {"0020000E": {"Value": ["1.2.4"]}}]'),
+        (ServerError, ValueError, RecursionError),
+    ),
+    Target(
+        "answer to a storage by DICOMweb",
+        lambda data: _check_taken(json.loads(data)),
+        texts("{}", '{"00081198": {"Value": []}, "00081199": {"Value": [{"00081155": {"Value": ["1.2"]}}]}}'),
+        (ServerError, ValueError, RecursionError),
     ),
 )

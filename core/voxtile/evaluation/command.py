@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Literal
 
 from rich.console import Console
 
-from voxtile.bounded_text import read_json
-from voxtile.console import output, print_json
+from voxtile.bounded_text import load_config, read_json
+from voxtile.console import note, output, print_json
 from voxtile.corpus.remote.address import parse_address
 from voxtile.errors import ConfigError
 from voxtile.evaluation.options import Options, checked_options
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 def evaluate(
     model: str,
     *tasks: str,
-    corpus: Path,
+    corpus: Path | None = None,
     out: Path | None = None,
     split: str | None = None,
     batch_size: int = 32,
@@ -62,7 +62,8 @@ def evaluate(
             folder of one of these, stored:NAME, vectors that the corpus has, or class:package.module.Class[:ARGUMENT],
             a class of your own.
         tasks: names such as medical/ct-findings, or paths of task files.
-        corpus: folder of the corpus.
+        corpus: folder of the corpus. That of the run whose checkpoint is evaluated, as its config.yaml names it, when
+            left out.
         out: folder of the report; made if it does not exist. A new one here, `report`, when left out.
         split: the split to report; each task's own (test) when left out.
         batch_size: images a batch.
@@ -113,6 +114,7 @@ def evaluate(
             "no task was named; for example: voxtile evaluate MODEL medical/ct-findings --corpus … --out …"
         )
     folder = out or unused_folder("report")
+    corpus = corpus or _corpus_of_run(model)
     load_tasks(tasks)  # a typing error should not cost the time to load a model
     console = Console(quiet=True) if json else output()
     specs = [model, *_listed(also)]
@@ -131,6 +133,27 @@ def evaluate(
     results = report(evaluations[0], folder, console, *evaluations[1:], references=references)
     if json:
         print_json({"out": str(folder), **read_json(results)})
+
+
+def _corpus_of_run(model: str) -> Path:
+    """The corpus that a checkpoint was trained on, by the config of its run: runs/NAME/version_N/config.yaml.
+
+    Raises:
+        ConfigError: it names none that is here.
+    """
+    config, named = Path(model).absolute().parent.parent / "config.yaml", None
+    if Path(model).suffix == ".ckpt" and config.is_file():
+        content = load_config(config)
+        data = content.get("data") if isinstance(content, Mapping) else None
+        named = data.get("corpus") if isinstance(data, Mapping) else None
+    if isinstance(named, str) and (parse_address(named) is not None or Path(named).is_dir()):
+        note(f"the corpus is that of the run, '{named}'; --corpus names another")
+        return Path(named)
+    found = f", and the run of '{model}' names none that is here" if config.is_file() else ""
+    raise ConfigError(
+        f"'voxtile evaluate' needs --corpus{found}; for example: voxtile evaluate last.ckpt medical/ct-findings "
+        "--corpus corpus --out report"
+    )
 
 
 def _evaluated(

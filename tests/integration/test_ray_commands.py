@@ -28,6 +28,7 @@ from tests.datasets.test_curation_command import write
 
 from voxtile.cli.main import main
 from voxtile.corpus.reader import Corpus
+from voxtile.engine.ray_cluster.connection import is_slow_start
 from voxtile.engine.run import RunOptions, run_task
 from voxtile.errors import ConfigError
 from voxtile.packaged_models import GEMMA
@@ -87,12 +88,12 @@ def head(ray):
             capture_output=True, text=True,
             env=os.environ | {"RAY_USAGE_STATS_ENABLED": "0", "RAY_AUTH_MODE": "disabled"},  # read once, at import
         )  # fmt: skip
-        if started.returncode == 0 or "timed out during startup" not in started.stderr:
+        if started.returncode == 0 or not is_slow_start(started.stderr):
             break
         end(folder)
     if started.returncode:
         shutil.rmtree(folder, ignore_errors=True)
-        if "timed out during startup" in started.stderr:
+        if is_slow_start(started.stderr):
             pytest.skip(TOO_BUSY)
         pytest.fail(started.stderr)
     with pytest.MonkeyPatch.context() as patch:
@@ -146,11 +147,12 @@ def test_a_cluster_that_a_command_starts_is_reached_from_this_machine_alone(ray,
             continue
         time.sleep(0.1)
     said = command.stderr.read().decode()
-    if command.returncode and ("timed out" in said or "Failed to connect to GCS" in said):
+    # Also of a Ray that came too late: what it had opened until then is no less open.
+    assert all(ip.removeprefix("::ffff:").startswith("127.") for ip in listeners), listeners
+    if command.returncode and is_slow_start(said):
         pytest.skip(TOO_BUSY)
     assert command.returncode == 0, said
     assert listeners
-    assert all(ip.removeprefix("::ffff:").startswith("127.") for ip in listeners), listeners
 
 
 def test_a_conversion_is_the_same_bytes_as_here(converted):

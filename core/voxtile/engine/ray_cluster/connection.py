@@ -20,6 +20,7 @@ from voxtile.errors import ConfigError, CorpusError, MissingExtraError
 _REACH_S = 10.0  # to reach the head of a cluster
 _TRIES = "2"  # of Ray at a head that listens and does not answer, 40 s each; by itself it tries 20 times
 _STARTS = 3  # of a cluster made here, before it is said that none answers
+_SLOW = ("timed out", "failed to connect to gcs", "failed to start gcs")  # of Ray 2.60, where its processes come late
 _LISTENS_ELSEWHERE = "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER"  # Ray's variable: 1 lets other machines reach a cluster
 _LOOK_S = 2.0  # how often it is seen whether the head of the cluster is there
 GONE_S = 10.0  # so long nobody may be found there; Ray itself ends the program after a minute, without a word
@@ -203,14 +204,19 @@ def _for_this_machine(ray: Any) -> Iterator[None]:  # noqa: ANN401 - the module
         vars(constants)["ENABLE_RAY_CLUSTER"] = before
 
 
+def is_slow_start(said: str) -> bool:
+    """Whether Ray says that its own processes did not come in time, for which it has no class."""
+    return any(words in said.lower() for words in _SLOW)
+
+
 def _start(ray: Any, options: Mapping[str, Any]) -> None:  # noqa: ANN401 - the module
     """Start a cluster here; Ray gives its processes half a minute, which a busy machine may not keep."""
     for attempt in range(_STARTS):
         try:
             with _for_this_machine(ray):
                 ray.init(address="local", **options)
-        except Exception as error:  # Ray has no class for it
-            if attempt + 1 == _STARTS or "timed out" not in str(error).lower():
+        except Exception as error:
+            if attempt + 1 == _STARTS or not is_slow_start(str(error)):
                 raise
             ray.shutdown()
         else:

@@ -157,13 +157,24 @@ class _Sentences:
         import requests
         import urllib3
 
+        from voxtile_medical.dicomweb.session import EndlessAnswerError
+
         if error is None or isinstance(error, ServerError) or not isinstance(error, Exception):
             return
         begin = f"the server {self.host}"
-        if isinstance(error, requests.TooManyRedirects | requests.exceptions.ContentDecodingError):
+        if isinstance(error, requests.TooManyRedirects | EndlessAnswerError):
             raise ServerError(f"{begin}, asked for {self.what}, {error}") from None
+        if isinstance(error, requests.exceptions.ContentDecodingError):
+            raise ServerError(
+                f"{begin}, asked for {self.what}, sent what is not packed as it says; ask its administrator"
+            ) from None
         if isinstance(error, requests.HTTPError) and error.response is not None:
             raise self._of_status(error.response.status_code) from None
+        if isinstance(error, requests.exceptions.SSLError) and "CERTIFICATE_VERIFY_FAILED" in str(error):
+            raise ServerError(
+                f"{begin} shows no certificate that this machine trusts; set REQUESTS_CA_BUNDLE to the file of its "
+                "authority"
+            ) from None
         if isinstance(error, requests.Timeout):
             raise PassingError(f"{begin} did not answer in time when asked for {self.what}; run it again") from None
         if isinstance(error, ValueError | RecursionError):  # the latter of JSON that is nested without end

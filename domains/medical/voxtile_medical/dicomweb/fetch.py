@@ -27,7 +27,7 @@ _PAGE = 500
 _MOST_SERIES = 1_000_000
 _IN_A_ROW = 3  # series that fail one after the other end a run: the server is away
 _ACCEPT = 'multipart/related; type="application/dicom"; transfer-syntax=*'
-_CHUNK = 1 << 20
+_MOST_BYTES = 64 << 30  # of a series
 
 
 @dataclass(frozen=True)
@@ -133,16 +133,19 @@ def fetch(server: Server, series: list[RemoteSeries], folder: Path) -> Fetched:
 
 
 def _retrieve(server: Server, one: RemoteSeries, target: Path) -> None:
+    from voxtile_medical.dicomweb.session import pieces  # of the extra
+
     with ExitStack() as stack:
         with storage_errors(target.parent):
             target.parent.mkdir(parents=True, exist_ok=True)
             part = stack.enter_context(draft_folder(target))
         url = f"{server.address.base}/studies/{one.study}/series/{one.series}"
-        with server.session.get(url, headers={"Accept": _ACCEPT}, stream=True, timeout=TIMEOUT_S) as answer:
+        headers = {"Accept": _ACCEPT, "Accept-Encoding": "identity"}  # pixels hardly pack, and a bomb may
+        with server.session.get(url, headers=headers, stream=True, timeout=TIMEOUT_S) as answer:
             answer.raise_for_status()
             boundary = boundary_of(answer.headers.get("Content-Type"))
-            pieces = answer.iter_content(_CHUNK)
-            save_parts(pieces, boundary, part, most=one.instances or 1_000_000)
+            body = pieces(answer, _MOST_BYTES, "ask its administrator whether that is one series")
+            save_parts(body, boundary, part, most=one.instances or 1_000_000)
         number = sum(1 for _ in part.iterdir())  # a part that came twice is one file
         if number == 0 or (one.instances is not None and number < one.instances):
             raise ServerError(f"the server sent {number} of the {one.instances} instances that it lists of a series")

@@ -49,7 +49,8 @@ def units(count):
 
 
 def samples(attributes):
-    return [{"uid": f"u{i}", "modality": "CT", "attributes": json.dumps(a)} for i, a in enumerate(attributes)]
+    columns = {"modality": "CT", "licence": None, "kind": "volume", "units": "HU"}
+    return [{"uid": f"u{i}", **columns, "attributes": json.dumps(a)} for i, a in enumerate(attributes)]
 
 
 def test_groups_come_from_attributes_columns_and_facts():
@@ -70,6 +71,22 @@ def test_a_property_that_nobody_has_or_that_is_no_grouping_is_refused():
         group_names(corpus, units(40), "sec")
     with pytest.raises(EvaluationError, match="has 40 values"):
         group_names(corpus, units(40), "kvp_text")
+
+
+def test_of_properties_that_have_no_value_here_none_is_suggested():
+    """`--subgroups scanner` on de-identified radiographs answered "did you mean 'scanner'?"."""
+    corpus = Tables(samples([{"sex": "F", "view": ["AP"]}, {"sex": "M", "place": "Ulm"}]))
+    with pytest.raises(EvaluationError, match=r"property 'scanner'; valid: kind, modality, sex, units$"):
+        group_names(corpus, units(1), "scanner")
+    with pytest.raises(EvaluationError, match="property 'view'; valid"):
+        group_names(corpus, units(1), "view")
+    assert group_names(corpus, units(2), "place") == [None, "Ulm"]
+
+
+def test_numbers_with_a_point_are_groups_as_whole_ones_are():
+    corpus = Tables(samples([{"kvp": 120.0, "tesla": 3}, {"kvp": 87.5, "tesla": 1}]))
+    assert group_names(corpus, units(2), "kvp") == ["120", "87.5"]
+    assert group_names(corpus, units(2), "tesla") == ["3", "1"]
 
 
 def test_figures_are_those_of_the_part_and_refused_under_ten_positives():

@@ -25,6 +25,7 @@ KINDS: Mapping[str, str] = {"season": "season", "place": "place"}
 """Properties that facts state: those whose attributes hold this `kind`; the concept is the group."""
 
 _MOST = 30  # groups of one property
+_GROUPS = (str, int, float, bool)  # values that name a group; lists and mappings do not
 
 
 def group_names(corpus: Corpus, units: Units, attribute: str) -> list[str | None]:
@@ -39,8 +40,9 @@ def group_names(corpus: Corpus, units: Units, attribute: str) -> list[str | None
         names[owner] = names[owner] or known.get(uid)
     found = {name for name in names if name}
     if not found:
-        there = sorted({*COLUMNS, *ATTRIBUTES, *KINDS, *_keys(corpus)})
-        raise EvaluationError(f"no unit of the split has the property '{attribute}'; {nearest(attribute, there)}")
+        there = sorted(_there(corpus, set(units.uids)) - {attribute})
+        hint = nearest(attribute, there) if there else "it has none; leave subgroups out"
+        raise EvaluationError(f"no unit of the split has the property '{attribute}'; {hint}")
     if len(found) > _MOST:
         raise EvaluationError(
             f"the property '{attribute}' has {len(found)} values, which is no grouping; take one with at most {_MOST}"
@@ -59,9 +61,9 @@ def _of_samples(corpus: Corpus, units: Units, attribute: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for uid, text in zip(table["uid"].to_pylist(), table["attributes"].to_pylist(), strict=True):
         content = json.loads(text) if text and uid in wanted else {}
-        value = next((content[key] for key in keys if isinstance(content.get(key), str | int | bool)), None)
+        value = next((content[key] for key in keys if isinstance(content.get(key), _GROUPS)), None)
         if value is not None:
-            found[uid] = str(value)
+            found[uid] = f"{value:g}" if isinstance(value, float) else str(value)
     return found or _of_facts(corpus, wanted, attribute)
 
 
@@ -79,8 +81,15 @@ def _of_facts(corpus: Corpus, wanted: set[str], attribute: str) -> dict[str, str
     return found
 
 
-def _keys(corpus: Corpus) -> set[str]:
-    """Keys of `attributes` in the first thousand samples."""
+def _there(corpus: Corpus, wanted: set[str]) -> set[str]:
+    """Properties that some of these samples have, as far as the first thousand of them tell."""
     with closing(corpus.connection()) as connection:
-        rows = connection.execute("SELECT attributes FROM samples WHERE attributes IS NOT NULL LIMIT 1000").fetchall()
-    return {key for (text,) in rows for key in json.loads(text)}
+        rows = connection.execute(
+            f"SELECT attributes, {', '.join(COLUMNS)} FROM samples WHERE uid IN (SELECT unnest(?)) LIMIT 1000",
+            [sorted(wanted)],
+        ).fetchall()
+    columns = {name for _, *values in rows for name, value in zip(COLUMNS, values, strict=True) if value is not None}
+    contents = [json.loads(text) for text, *_ in rows if text]
+    keys = {key for content in contents for key, value in content.items() if isinstance(value, _GROUPS)}
+    aliases = {name for name, names in ATTRIBUTES.items() if keys.intersection(names)}
+    return columns | keys | aliases | {kind for kind in KINDS if _of_facts(corpus, wanted, kind)}

@@ -41,6 +41,16 @@ class Schedule:
         raise NotImplementedError
 
 
+def _check_factors(schedule: Schedule, *names: str) -> None:
+    """Refuse factors of the learning rate with which a run would climb, stand still or break."""
+    for name in names:
+        value = getattr(schedule, name)
+        if not 0 <= value < math.inf:
+            raise ConfigError(
+                f"{type(schedule).__name__}.{name} is a factor of optimizer.lr, at least 0, not {value}; 0.1 is a tenth"
+            )
+
+
 @dataclass(frozen=True)
 class CosineWarmup(Schedule):
     """Linear warm-up, then a half cosine (Loshchilov and Hutter 2017, SGDR, eq. 5 without restarts).
@@ -58,6 +68,11 @@ class CosineWarmup(Schedule):
 
     warmup_steps: int = 100
     final: float = 0.0
+
+    def __post_init__(self) -> None:
+        if self.warmup_steps < 0:
+            raise ConfigError(f"CosineWarmup.warmup_steps must be at least 0, not {self.warmup_steps}")
+        _check_factors(self, "final")
 
     def factor(self, step: int, total: int) -> float:
         """See `Schedule`."""
@@ -86,6 +101,11 @@ class OneCycle(Schedule):
     rise: float = 0.25
     initial: float = 0.04
     final: float = 1e-4
+
+    def __post_init__(self) -> None:
+        if not 0 <= self.rise <= 1:
+            raise ConfigError(f"OneCycle.rise is a share of the run, from 0 to 1, not {self.rise}")
+        _check_factors(self, "initial", "final")
 
     def factor(self, step: int, total: int) -> float:
         """See `Schedule`."""

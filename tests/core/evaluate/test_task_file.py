@@ -61,6 +61,14 @@ def test_binary_reports_the_positive_class_and_averages_prompts_as_embeddings(tm
         ({"classes": {"effusion": {"prompts": ["x"]}}}, "belongs to the other kind of task; use 'wordings'"),
         ({"classes": {"a": {"wordings": [{"present": "x"}]}}}, r"wordings\.0: the pair has no text for 'absent'"),
         ({"classes": {"a": {"wordings": [{"present": "x", "abset": "y"}]}}}, r"did you mean 'absent'\?"),
+        (
+            {"classes": {"a": {"wordings": [{"present": "x", "absent": "x "}]}}},
+            r"wordings\.0: 'present' and 'absent' are the same text",
+        ),
+        (
+            {"kind": "zero-shot-singlelabel", "classes": {"a": {"prompts": ["x"]}, "b": {"prompts": ["x"]}}},
+            "at classes.b: the prompts are those of 'a'",
+        ),
         ({"unit": "studdy"}, r"at unit: 'studdy' is not a choice; did you mean 'study'\?"),
         ({"uncertain": "maybe"}, "at uncertain: 'maybe' is not a choice; valid: ignore, positive, negative"),
         ({"averaging": {"words": "scores"}}, r"at averaging: unknown key 'words'"),

@@ -52,6 +52,13 @@ def rates(share):
     return image, other
 
 
+def test_a_run_without_an_end_is_refused(monkeypatch):
+    """`--trainer.max_epochs -1` alone was an OverflowError."""
+    monkeypatch.setattr(Clock, "estimated_stepping_batches", float("inf"))
+    with pytest.raises(ConfigError, match="a run needs an end: give"):
+        rates(1.0)
+
+
 def test_the_tower_has_one_cycle_and_the_rest_two():
     cycle, rest = OneCycle(rise=0.25), TOTAL - LOCK
     image, other = rates(0.6)

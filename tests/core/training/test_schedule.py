@@ -7,6 +7,7 @@ import pytest
 import torch
 from torch import nn
 
+from voxtile.errors import ConfigError
 from voxtile.training.optimisers import AdamW, Constant, CosineWarmup, OneCycle
 from voxtile.training.step.held_out import recall_at_1
 from voxtile.training.step.seeds import step_seed
@@ -45,6 +46,23 @@ def test_short_runs_and_constants():
     for schedule in (OneCycle(), CosineWarmup(warmup_steps=100)):
         for total in (1, 2, 3):
             assert all(0 <= schedule.factor(step, total) <= 1 for step in range(total + 2))
+
+
+@pytest.mark.parametrize(
+    ("schedule", "settings", "said"),
+    [
+        (OneCycle, {"rise": 3}, "OneCycle.rise is a share of the run, from 0 to 1, not 3"),
+        (OneCycle, {"rise": math.nan}, "not nan"),
+        (OneCycle, {"initial": -0.1}, "OneCycle.initial is a factor of optimizer.lr, at least 0, not -0.1"),
+        (OneCycle, {"final": math.inf}, "OneCycle.final"),
+        (CosineWarmup, {"final": -1}, "CosineWarmup.final"),
+        (CosineWarmup, {"warmup_steps": -5}, "warmup_steps must be at least 0, not -5"),
+    ],
+)
+def test_a_schedule_that_would_climb_or_never_reach_its_peak_is_refused(schedule, settings, said):
+    """A share of 3 never reached the peak, and a negative factor went up the loss, without a word."""
+    with pytest.raises(ConfigError, match=said):
+        schedule(**settings)
 
 
 class Net(nn.Module):

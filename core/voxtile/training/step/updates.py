@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -48,6 +49,7 @@ class Updates:
             encoder: its towers.
 
         Raises:
+            ConfigError: the run has no end.
             CheckpointError: the run goes on from one that learned other weights, by other settings, or by a schedule
                 of another length.
         """
@@ -57,7 +59,10 @@ class Updates:
         for stored in self._stored_optimizers:
             check_groups(optimizer, group_sizes(stored))
             check_rates(optimizer.param_groups, stored["param_groups"])
-        total = int(module.trainer.estimated_stepping_batches)
+        steps = module.trainer.estimated_stepping_batches
+        if steps == math.inf:  # the schedule, the lock of the tower and `--ckpt_path last` go by the length of the run
+            raise ConfigError("a run needs an end: give --trainer.max_steps N, or a --trainer.max_epochs above 0")
+        total = int(steps)
         self._planned = Planned(total, int(getattr(module.trainer.datamodule, "batch_size", 0)))  # type: ignore[attr-defined]
         check_planned(self._planned, self._stored_planned)
         rates = learning_rates(optimizer, self.schedule, self.lock_step(total), total)

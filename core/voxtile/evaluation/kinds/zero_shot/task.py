@@ -149,6 +149,10 @@ def _classes(place: Place, value: object, task: Mapping[str, Any], *, multilabel
         )
     if not multilabel and len(classes) < 2:
         raise place.error("a single-label task needs at least two classes")
+    asked: dict[tuple[Wording, ...], str] = {}
+    for found in () if multilabel else classes:
+        if (other := asked.setdefault(found.wordings, found.name)) != found.name:
+            raise place.at(found.name).error(f"the prompts are those of '{other}', so that neither wins; change one")
     return tuple(classes)
 
 
@@ -162,6 +166,8 @@ def _pairs(place: Place, value: object) -> tuple[Wording, ...]:
         present, absent = here.text(fields, "present", ""), here.text(fields, "absent", "")
         if not present or not absent:
             raise here.error(f"the pair has no text for '{'absent' if present else 'present'}'")
+        if present.strip() == absent.strip():
+            raise here.error("'present' and 'absent' are the same text, which tells no image from another; change one")
         pairs.append(Wording(present, absent))
     return tuple(pairs)
 

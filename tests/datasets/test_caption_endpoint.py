@@ -17,10 +17,11 @@ from voxtile_datasets.captions.providers.http.chat_api import Dialect
 from voxtile_datasets.captions.providers.http.concurrency import Gate
 from voxtile_datasets.captions.providers.http.faulty_endpoint import INJECTION, KEY, running
 from voxtile_datasets.captions.providers.http.openai import OpenAIProvider
-from voxtile_datasets.captions.providers.http.refusals import retry_after
+from voxtile_datasets.captions.providers.http.refusals import Place, retry_after
 from voxtile_datasets.captions.providers.prices import Price
 from voxtile_datasets.captions.providers.provider import ProviderError, ReplyError
 from voxtile_datasets.captions.providers.request import Reply, Request
+from voxtile_datasets.captions.strategies.retries import best_of
 
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
 
@@ -128,6 +129,7 @@ def test_a_budget_is_passed_by_no_more_than_the_requests_in_flight(hostile, tmp_
         ("needs-key", "sk-a-wrong-key", "refused the key in PRACTICE_KEY"),
         ("unknown", "", "has no model 'unknown'; it offers: practice, other"),
         ("web-page", "", "answers with a web page, not with an API; --base-url usually ends in /v1"),
+        ("streams", "", "streams its replies although none asked for that; turn streaming off"),
     ],
 )
 def test_what_no_request_survives_is_said_once_in_a_sentence(endpoint, tmp_path, monkeypatch, model, key, sentence):
@@ -221,6 +223,48 @@ def test_an_endpoint_with_newer_names_is_understood(endpoint, tmp_path):
     assert asyncio.run(all_of(provider, [Request("hello")]))[0].text == "hello"
 
 
+def test_a_model_with_a_sampling_of_its_own_is_asked_without_ours(endpoint, tmp_path):
+    provider = open_provider("openai", model="own-sampling", base_url=endpoint, cache=tmp_path / "c")
+    assert asyncio.run(all_of(provider, [Request("hello")]))[0].text == "hello"
+    assert provider.inner.left_out == {"top_p", "temperature"}
+    both = "`temperature` and `top_p` cannot both be specified for this model. Please use only one."
+    assert Dialect().simpler(both, Request("hello")).left_out == {"top_p"}
+
+
+def test_a_refused_field_or_picture_is_no_missing_model(endpoint, tmp_path):
+    provider = open_provider("openai", model="blind", base_url=endpoint, cache=tmp_path / "c")
+    (outcome,) = asyncio.run(all_of(provider, [Request("look")]))
+    assert isinstance(outcome, ReplyError)
+    assert outcome.reason == "refused"
+    assert "image_url is only supported by certain models" in str(outcome)
+    place = Place("http://here/v1", "m", "KEY", with_key=False)
+    for said in (b'{"message": "Invalid model: m"}', b'{"error": {"message": "Model Not Exist"}}'):
+        assert "has no model 'm'" in str(place.refusal(400, {}, said))
+
+
+def test_an_error_that_comes_with_status_200_is_said_and_costs_nothing(endpoint, tmp_path):
+    inner = OpenAIProvider(endpoint, "passes-on", backoff_s=0.001, tries=2)
+    provider = wrapped(inner, tmp_path / "c", budget=Budget(max_tokens=1000))
+    (outcome,) = asyncio.run(all_of(provider, [Request("hello")]))
+    assert outcome.reason == "endpoint-error"
+    assert "503 Provider returned error" in str(outcome)
+    assert provider.budget.tokens == 0
+
+
+def test_a_refusal_of_the_model_is_told_in_its_words(endpoint, tmp_path):
+    provider = open_provider("openai", model="declines", base_url=endpoint, cache=tmp_path / "c")
+
+    async def tried():
+        make, judge = (lambda tried: Request("hello", attempt=tried.number)), (lambda text: "no")
+        with pytest.raises(ReplyError, match=r"is empty\. \(the model gave a refusal: I can't help with that\.\)"):
+            await best_of(make, provider.ask, judge, tries=2)
+        await provider.close()
+
+    asyncio.run(tried())
+    cut = Reply("", 1, 1, 0.0, 0.0, False, "", "length").cut_short
+    assert "--max-reply-tokens raises that" in cut
+
+
 def test_the_body_of_a_request_is_that_of_the_api():
     request = Request(
         "what is it?", system="be brief", images=(b"\x89PNG\r\n", b"\xff\xd8"), stop=("\n",), schema=SCHEMA
@@ -232,7 +276,7 @@ def test_the_body_of_a_request_is_that_of_the_api():
     assert body["messages"][1]["content"][1]["image_url"]["url"] == "data:image/jpeg;base64,/9g="
     assert body["response_format"]["json_schema"]["schema"] == SCHEMA
     assert body["stop"] == ["\n"]
-    base = json.loads(Dialect(chat=False, seed=False).body("m", Request("once", system="tell")))
+    base = json.loads(Dialect(chat=False, left_out=frozenset({"seed"})).body("m", Request("once", system="tell")))
     assert base == {"model": "m", "max_tokens": 128, "temperature": 0.7, "top_p": 1.0, "prompt": "tell\n\nonce"}
 
 

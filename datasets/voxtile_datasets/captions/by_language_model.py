@@ -180,6 +180,8 @@ def _caption(
         with counted_captions(corpus):
             summary = run_task(task, corpus, settings)
         Console(stderr=True).print(spend_table([provider.spend]))
+        if "temperature" in getattr(provider.inner, "left_out", ()):
+            note(f"the model '{provider.model}' takes no temperature: it answered by its own, not by --temperature")
         _say_repeated(told.counts[REPEATS])
         if summary.reasons["dropped"][NO_FACTS] == len(chosen):
             note(why_nothing_is_worded(corpus, options.facts_source))

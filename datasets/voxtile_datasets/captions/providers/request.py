@@ -12,6 +12,8 @@ from voxtile.errors import ConfigError
 
 HOTTEST = 2.0
 """Greatest temperature that is asked for."""
+REFUSAL = "refusal: "
+"""So begins `Reply.finish` where the model would not answer; its words follow."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ class Reply:
         latency_s: seconds from sending to the whole reply, the first time.
         cached: it came from the cache and cost nothing now.
         request_sha: key of the request.
-        finish: why it ended: `stop`, `length`, …; None where the model does not say.
+        finish: why it ended: `stop`, `length`, …, or `refusal: ` and the model's words; None where it does not say.
         created: when the reply came, ISO 8601 in UTC; a cached one keeps it, so that reruns write the same rows.
     """
 
@@ -105,3 +107,10 @@ class Reply:
     request_sha: str
     finish: str | None
     created: str = ""
+
+    @property
+    def cut_short(self) -> str:
+        """In brackets, for whoever reads of a reply that will not do: how it ended before it was one; else empty."""
+        if self.finish == "length":
+            return " (it ended at the longest length; --max-reply-tokens raises that, for a model that thinks first)"
+        return f" (the model gave a {self.finish})" if self.finish and self.finish.startswith(REFUSAL) else ""

@@ -107,7 +107,7 @@ async def best_of(
         verdict = fault or judge(text)
         if isinstance(verdict, str):
             reason = verdict.reason if isinstance(verdict, NamedFault) else "malformed" if fault else "unfit"
-            last = ReplyError(reason, f"the model's text will not do: {verdict}")
+            last = ReplyError(reason, f"the model's text will not do: {verdict}{reply.cut_short}")
             attempt = Try(attempt.number + 1, text, verdict)
             continue
         missing = left_out(text, verdict) if left_out and verdict.verdict in enough else ()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -11,10 +12,13 @@ from typing import Any
 from voxtile.bounded_text import load_json
 from voxtile_datasets.captions.providers.estimate import guess_tokens_in
 from voxtile_datasets.captions.providers.http.refusals import TryError
-from voxtile_datasets.captions.providers.request import Request
+from voxtile_datasets.captions.providers.request import REFUSAL, Request
 from voxtile_datasets.captions.providers.structured import asked_in_words
 
 _MOST_TOKENS = 10_000_000
+# In the order in which they are given up: where two exclude each other, the temperature is what was asked for.
+_OPTIONAL = ("seed", "top_p", "temperature")
+_FIELD = r"(?<![a-z_]){}(?![a-z_])"
 
 
 @dataclass(frozen=True)
@@ -25,13 +29,13 @@ class Dialect:
         chat: chat completions; False for completions of a text.
         schema: how a JSON schema is passed: `json_schema`, `json_object` with the schema in words, or `words` alone.
         length: name of the field for the longest reply.
-        seed: a seed is understood.
+        left_out: fields that the model refuses, as reasoning models do those of sampling; its own are taken.
     """
 
     chat: bool = True
     schema: str = "json_schema"
     length: str = "max_tokens"
-    seed: bool = True
+    left_out: frozenset[str] = frozenset()
 
     def simpler(self, complaint: str, request: Request) -> Dialect | None:
         """The dialect to go on with after a refusal, or None where the refusal is about something else.
@@ -48,8 +52,9 @@ class Dialect:
         )
         if request.schema is not None and self.schema != "words" and about_schema:
             return replace(self, schema="json_object" if self.schema == "json_schema" else "words")
-        if self.seed and "seed" in said:
-            return replace(self, seed=False)
+        for name in _OPTIONAL:
+            if name not in self.left_out and re.search(_FIELD.format(name), said):
+                return replace(self, left_out=self.left_out | {name})
         return None
 
     @property
@@ -67,8 +72,9 @@ class Dialect:
         }
         if request.stop:
             content["stop"] = list(request.stop)
-        if self.seed:
-            content["seed"] = request.draw
+        content["seed"] = request.draw
+        for name in self.left_out:
+            content.pop(name, None)
         prompt = request.prompt
         if request.schema is not None:
             if self.schema == "json_schema":
@@ -151,6 +157,7 @@ def answer_of(content: Any, request: Request) -> Answer:  # noqa: ANN401
     text = message.get("content") if isinstance(message, Mapping) else choice.get("text")
     if isinstance(text, list):
         text = "".join(str(part.get("text", "")) for part in text if isinstance(part, Mapping))
+    refused = message.get("refusal") if isinstance(message, Mapping) else None
     if text is None and isinstance(message, Mapping):
         text = ""  # a refusal, or all tokens went into reasoning
     if not isinstance(text, str):
@@ -159,6 +166,8 @@ def answer_of(content: Any, request: Request) -> Answer:  # noqa: ANN401
     usage = content.get("usage")
     counts = usage if isinstance(usage, Mapping) else {}
     finish = choice.get("finish_reason")
+    if not text and isinstance(refused, str) and refused:
+        finish = REFUSAL + " ".join(refused.encode("utf-8", "replace").decode().split())[:200]
     return Answer(
         text.strip(),
         _count(counts.get("prompt_tokens"), guess_tokens_in(request)),

@@ -4,8 +4,9 @@
 
 It prints its address and answers chat completions with the prompt. Some models behave in a way of their own:
 `needs-key` wants the key `sk-practice`, `web-page` speaks HTML, `unknown` does not exist, `short` takes 200 tokens,
-`no-schema` and `new-fields` refuse fields that others take, `echo-key` says the caller's key, `silent` says only {},
-`fault:huge` and the like have that fault every time.
+`no-schema`, `new-fields` and `own-sampling` refuse fields that others take, `blind` pictures, `passes-on` says with
+status 200 that whom it asks has too much to do, `streams` sends events, `declines` refuses to answer, `echo-key` says
+the caller's key, `silent` says only {}, `fault:huge` and the like have that fault every time.
 """
 
 from __future__ import annotations
@@ -181,6 +182,14 @@ def _special(question: Mapping[str, Any], prompt: str, key: str) -> bytes | None
         return reply(200, b"<!doctype html><title>Welcome</title>", kind=b"text/html")
     if model == "silent":
         return reply(200, {})
+    if model == "passes-on":
+        return reply(200, {"error": {"message": "Provider returned error", "code": 503}})
+    if model == "streams":
+        return reply(200, b'data: {"choices": []}\n\ndata: [DONE]\n\n', kind=b"text/event-stream")
+    if model == "declines":
+        said = completion("", "declines")
+        said["choices"][0]["message"] = {"role": "assistant", "content": None, "refusal": "I can't help with that."}
+        return reply(200, said)
     refusal: tuple[int, str] | None = None
     if model == "needs-key" and key != KEY:
         refusal = 401, f"Incorrect API key provided: {key}" if key else "You didn't provide an API key."
@@ -192,9 +201,16 @@ def _special(question: Mapping[str, Any], prompt: str, key: str) -> bytes | None
         refusal = 400, "'response_format' is not supported with this model."
     elif model == "new-fields" and "max_tokens" in question:
         refusal = 400, "Unsupported parameter: 'max_tokens'. Use 'max_completion_tokens' instead."
+    elif model == "own-sampling" and question.get("top_p") is not None:
+        refusal = 400, "Unsupported parameter: 'top_p' is not supported with this model."
+    elif model == "own-sampling" and question.get("temperature", 1) != 1:
+        refusal = 400, "'temperature' does not support 0.7 with this model. Only the default (1) value is supported."
+    elif model == "blind":
+        refusal = 400, "Invalid content type. image_url is only supported by certain models."
     elif model == "echo-key":
         return reply(200, completion(f"your key is {key}", "echo"))
-    return reply(refusal[0], {"error": {"message": refusal[1]}}) if refusal else None
+    kind = {"code": "unsupported_value", "type": "invalid_request_error"} if refusal and refusal[0] == 400 else {}
+    return reply(refusal[0], {"error": {"message": refusal[1], **kind}}) if refusal else None
 
 
 def options_of(argv: list[str]) -> argparse.Namespace:

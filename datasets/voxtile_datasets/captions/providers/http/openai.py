@@ -6,6 +6,7 @@ import asyncio
 import random
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from voxtile.bounded_text import load_json
@@ -14,11 +15,18 @@ from voxtile_datasets.captions.providers.http.address import checked_base_url
 from voxtile_datasets.captions.providers.http.chat_api import Dialect, read_answer
 from voxtile_datasets.captions.providers.http.concurrency import Gate
 from voxtile_datasets.captions.providers.http.connection import Answered, Connection
-from voxtile_datasets.captions.providers.http.refusals import Place, TryError, UnknownModelError, message_of
+from voxtile_datasets.captions.providers.http.refusals import (
+    Place,
+    TryError,
+    UnknownModelError,
+    message_of,
+    stated_status,
+)
 from voxtile_datasets.captions.providers.provider import ProviderError, ReplyError
 from voxtile_datasets.captions.providers.request import Reply, Request
 
 _LONGEST_BACKOFF_S = 30.0
+_STREAM = "text/event-stream"
 _FIRST_TRIES = 3  # at an address that has never answered
 _PATIENCE = 4  # times as many tries where the endpoint only says that it has too much to do
 _NEVER_BACK = 20  # requests in a row that finally failed without a word from the endpoint
@@ -67,6 +75,11 @@ class OpenAIProvider:
         self._silent = 0
         self._over: ProviderError | None = None
 
+    @property
+    def left_out(self) -> frozenset[str]:
+        """Fields of a request that the model there does not take, so that it answers by its own."""
+        return self._dialect.left_out
+
     def __repr__(self) -> str:
         return f"OpenAIProvider({self.base_url!r}, {self.model!r})"
 
@@ -105,6 +118,7 @@ class OpenAIProvider:
             begun = time.perf_counter()
             answered = await self._connection.post(dialect.path, dialect.body(self.model, request))
             seconds = time.perf_counter() - begun
+            answered = self._as_stated(answered)
             if answered.status == 200:
                 break
             simpler = dialect.simpler(message_of(answered.body), request) if answered.status in (400, 422) else None
@@ -121,11 +135,18 @@ class OpenAIProvider:
             created=datetime.now(UTC).isoformat(timespec="seconds"),
         )  # fmt: skip
 
+    @staticmethod
+    def _as_stated(answered: Answered) -> Answered:
+        """A refusal that came with status 200, as of services that pass requests on, with the status that it states."""
+        return replace(answered, status=stated_status(answered.body)) if answered.status == 200 else answered
+
     def _refusal(self, answered: Answered) -> Exception:
         body = self._connection.hide_key(answered.body.decode(errors="replace")).encode()
         return self._place.refusal(answered.status, answered.headers, body)
 
     def _refuse_page(self, answered: Answered) -> None:
+        if answered.body.startswith(b"data:") and answered.headers.get("content-type", "").startswith(_STREAM):
+            raise self._place.stream()
         if answered.body.lstrip()[:1] == b"<":
             if not self._answered:
                 raise self._place.web_page()

@@ -17,8 +17,11 @@ _TOO_LONG = re.compile(
     r"context[ _](?:length|size|window)|exceed_context|maximum context|too many tokens|prompt is too long",
     re.IGNORECASE,
 )
+# Within one sentence, and not by OpenAI's type of error `invalid_request_error`: "… not supported with this model." is
+# about a field or a picture, and names no model that is missing.
 _NO_MODEL = re.compile(
-    r"model.{0,80}(?:not[ _]found|(?:does not|doesn't|not) exist|unknown|invalid)|(?:no such|unknown|invalid) model",
+    r"model(?:(?![.!?](?:\s|$)).){0,80}(?:not[ _]found|(?:does not|doesn't|not) exist|unknown|invalid(?!_request))"
+    r"|(?:no such|unknown|invalid) model",
     re.IGNORECASE | re.DOTALL,
 )
 _NO_CREDIT = re.compile(
@@ -95,6 +98,13 @@ class Place:
             f"{self.base_url} answers with a web page, not with an API; --base-url usually ends in /v1"
         )
 
+    def stream(self) -> ProviderError:
+        """The endpoint sends events, which nobody asked for."""
+        return ProviderError(
+            f"{self.base_url} streams its replies although none asked for that; turn streaming off there, or give "
+            "another endpoint"
+        )
+
     def unreachable(self, why: str) -> ProviderError:
         """Nothing answers at the address."""
         return ProviderError(f"nothing answers at {self.base_url} ({why}); is the server running, is --base-url right?")
@@ -124,6 +134,21 @@ def message_of(body: bytes) -> str:
     except ValueError:
         text = "a web page" if text.lstrip()[:1] == "<" else text
     return " ".join(text.split())[:300]
+
+
+def stated_status(body: bytes) -> int:
+    """The status of a reply that came with 200: what its error states where it is one, 502 of one that states none."""
+    if b'"error"' not in body:
+        return 200
+    try:
+        content = load_json(body)
+    except ValueError:
+        return 200
+    error = content.get("error") if isinstance(content, Mapping) else None
+    if not error or content.get("choices"):
+        return 200
+    code = error.get("code") if isinstance(error, Mapping) else None
+    return code if isinstance(code, int) and 400 <= code < 600 else 502
 
 
 def retry_after(headers: Mapping[str, str]) -> float:

@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from voxtile.assist.planning.language_sizes import PUBLISHED
 from voxtile.console import logging_level
 from voxtile.errors import ConfigError, MissingExtraError, required
+from voxtile.models.tokenizer import refuse_undecoded
 from voxtile.models.tower import full_precision
 from voxtile.packaged_models import GEMMA, PackagedModel
 
@@ -238,6 +239,7 @@ class HubWords:
 
     def encode(self, text: str) -> list[int]:
         """The tokens of a text."""
+        refuse_undecoded([text])
         return list(self._tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def decode(self, tokens: Sequence[int]) -> str:

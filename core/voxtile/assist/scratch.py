@@ -10,6 +10,7 @@ from tokenizers import decoders, models, pre_tokenizers, trainers
 
 from voxtile.assist.language import Language
 from voxtile.errors import CheckpointError, ConfigError, required
+from voxtile.models.tokenizer import refuse_undecoded
 
 _SPECIAL = ("<pad>", "<start>", "<end>")
 
@@ -119,6 +120,7 @@ class TrainedWords:
 
     def encode(self, text: str) -> list[int]:
         """The tokens of a text."""
+        refuse_undecoded([text])
         return list(self._tokenizer.encode(text, add_special_tokens=False).ids)
 
     def decode(self, tokens: Sequence[int]) -> str:

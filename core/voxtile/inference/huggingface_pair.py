@@ -14,6 +14,7 @@ from voxtile.bounded_text import load_json
 from voxtile.data.presets.image import ImageAugment, ImagePreset
 from voxtile.errors import CheckpointError, ConfigError, required
 from voxtile.models.hub.reachable import hub_or_copy
+from voxtile.models.tokenizer import refuse_undecoded
 from voxtile.models.tower import require_phrases
 
 CONFIG = "config.json"
@@ -58,6 +59,7 @@ class HuggingFacePair:
     @torch.no_grad()
     def encode_texts(self, texts: Sequence[str]) -> Tensor:
         """T texts to [T, D] normalised embeddings; texts beyond the context are cut."""
+        refuse_undecoded(texts)
         tokens = self._tokenizer(
             list(texts), padding=self._padding, truncation=True, max_length=self._context, return_tensors="pt"
         ).to(self.device)

@@ -15,7 +15,7 @@ from voxtile.bounded_text import load_json
 from voxtile.data.presets.base import Preset
 from voxtile.data.presets.load import preset_from_config
 from voxtile.errors import CheckpointError, ConfigError, ExportError, MissingExtraError
-from voxtile.models.tokenizer import CHARACTERS_A_TOKEN
+from voxtile.models.tokenizer import CHARACTERS_A_TOKEN, refuse_undecoded
 from voxtile.written_by import newer, refuse_newer
 
 IMAGE, TEXT = "image", "text"
@@ -170,6 +170,7 @@ def _encoder(folder: Path, settings: dict[str, Any]) -> Any:  # noqa: ANN401 - a
     limit: int | None = settings.get("longest_text", older)
 
     def encode(texts: Sequence[str]) -> Any:  # noqa: ANN401 - an array
+        refuse_undecoded(texts)
         return np.array([e.ids for e in own.encode_batch([text[:limit] for text in texts])], np.int64)
 
     return encode

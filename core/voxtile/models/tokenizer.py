@@ -23,6 +23,20 @@ Beyond = Literal["cut", "refuse"]
 """What becomes of a text longer than the context: it is cut there and counted, or refused."""
 
 
+def refuse_undecoded(texts: Sequence[str]) -> None:
+    """Refuse texts that no tokenizer takes: arguments of a command in another encoding, halves of characters in JSON.
+
+    Raises:
+        ConfigError: the first that is one.
+    """
+    for text in texts:
+        try:
+            text.encode()
+        except UnicodeEncodeError:
+            shown = " ".join(text[:60].encode(errors="backslashreplace").decode().split())
+            raise ConfigError(f"the text '{shown}' holds what is no character of Unicode; write it in UTF-8") from None
+
+
 def refuse_longer(texts: Sequence[str], longer: Sequence[bool], context: int) -> None:
     """Refuse texts that are longer than a context.
 
@@ -102,6 +116,7 @@ class SubwordTokenizer:
         """
         if self._tokenizer is None:
             raise ConfigError(_NO_VOCABULARY)
+        refuse_undecoded(texts)
         limit = self.context * CHARACTERS_A_TOKEN
         encodings = self._tokenizer.encode_batch([text[:limit] for text in texts])
         longer = [bool(e.overflowing) or len(t) > limit for e, t in zip(encodings, texts, strict=True)]

@@ -90,7 +90,7 @@ def serve_from_now_on(app: FastAPI, explored: Explored) -> None:
 
 def _said(_: Request, error: Exception) -> Response:
     """What the viewer asked for cannot be, in the words of the command line; they name no file."""
-    return JSONResponse({"error": str(error)}, 422)
+    return JSONResponse({"error": str(error).encode(errors="backslashreplace").decode()}, 422)
 
 
 def _absent(_: Request, error: Exception) -> Response:

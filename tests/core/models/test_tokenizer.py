@@ -80,6 +80,18 @@ def test_texts_of_open_clip_are_counted_only_beyond_the_context():
         OpenClipTokenizer("ViT-B-32", "refuse").encode(words)
 
 
+@pytest.mark.parametrize("text", ["gr\udcf6sse", "half \ud83d"], ids=["another encoding", "half of a character"])
+def test_what_is_no_text_is_refused_by_a_sentence(trained, text):
+    from voxtile.assist.scratch import TrainedWords
+    from voxtile.models.hub.openclip import OpenClipTokenizer
+
+    for encode in (trained.encode, OpenClipTokenizer("ViT-B-32").encode):
+        with pytest.raises(ConfigError, match=r"'(gr.udcf6sse|half .ud83d)' holds what is no character .* in UTF-8"):
+            encode(["nodule", text])
+    with pytest.raises(ConfigError, match="holds what is no character"):
+        TrainedWords(trained._tokenizer).encode(text)
+
+
 def test_case_is_folded(trained):
     a, b = trained.encode(["Pleural Effusion", "pleural effusion"])[0]
     assert a.equal(b)

@@ -76,6 +76,19 @@ def test_a_question_of_another_form_and_one_too_large_are_refused(client):
     assert client.post("/api/search", json={"like": "no-such"}).status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("question", "said"),
+    [
+        (r'{"where": "subject = 7 || \ud800"}', r"\ud800"),
+        (r'{"like": "VOLUME", "box": [NaN, 0, 0, 9, 9, 9]}', "another form"),
+    ],
+)
+def test_halves_of_characters_and_numbers_that_are_none_are_answered_by_a_sentence(client, question, said):
+    json = {"content-type": "application/json"}
+    answer = client.post("/api/search", content=question.replace("VOLUME", VOLUME), headers=json)
+    assert (answer.status_code, said in answer.json()["error"]) == (422, True)
+
+
 def test_search_is_exact(tmp_path):
     """Against float64 over the same vectors, with ties, absent rows and many that are nearly alike."""
     from voxtile.serve.search.vectors import VectorFile

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from voxtile.errors import CheckpointError, ConfigError, required
 from voxtile.models.hub.weights import LoadReport, load_report, read_weights
-from voxtile.models.tokenizer import Beyond, refuse_longer
+from voxtile.models.tokenizer import Beyond, refuse_longer, refuse_undecoded
 from voxtile.models.tower import ImageTower, TextTower
 from voxtile.types import Encoded
 
@@ -131,6 +131,7 @@ class ConchTokenizer:
         Raises:
             ConfigError: one was, and `beyond` is `refuse`.
         """
+        refuse_undecoded(texts)
         longer = [len(ids) > _CONTEXT for ids in self._tokenizer(list(texts), verbose=False)["input_ids"]]
         if self.beyond == "refuse":
             refuse_longer(texts, longer, _CONTEXT)

@@ -16,7 +16,7 @@ from voxtile.models.hub.names import SCHEMAS, unknown_to_open_clip
 from voxtile.models.hub.safe_loading import load_failure
 from voxtile.models.openclip_tokens import image_with_tokens, text_with_tokens
 from voxtile.models.padding import encode_text
-from voxtile.models.tokenizer import Beyond, refuse_longer
+from voxtile.models.tokenizer import Beyond, refuse_longer, refuse_undecoded
 from voxtile.models.tower import ImageTower, TextTower, expected_size, weights_by_name
 from voxtile.types import Encoded
 
@@ -170,6 +170,7 @@ class OpenClipTokenizer:
         Raises:
             ConfigError: one is, and `beyond` is `refuse`.
         """
+        refuse_undecoded(texts)
         tokens = self.swapped(self._tokenizer(list(texts)))
         longer = (tokens[:, -1] != 0).tolist()
         if any(longer):  # full, or beyond: with room for one more only these fill it

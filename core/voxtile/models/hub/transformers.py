@@ -17,7 +17,7 @@ from voxtile.errors import CheckpointError, ConfigError
 from voxtile.formats.optional import require
 from voxtile.models.hub.reachable import hub_or_copy
 from voxtile.models.hub.weights import LoadReport
-from voxtile.models.tokenizer import Beyond, refuse_longer
+from voxtile.models.tokenizer import Beyond, refuse_longer, refuse_undecoded
 from voxtile.models.tower import ImageTower, TextTower, expected_size, masked_mean
 from voxtile.types import Encoded
 
@@ -80,6 +80,7 @@ class HuggingFaceTokenizer:
         Raises:
             ConfigError: one was, and `beyond` is `refuse`.
         """
+        refuse_undecoded(texts)
         # Every text by itself first, so that it is known which were cut.
         whole = self._tokenizer(list(texts), verbose=False)["input_ids"]
         longer = [len(ids) > self.context for ids in whole]

@@ -67,7 +67,7 @@ class AskedClasses(BaseModel):
     """Classes, each with the texts that stand for it, and what logits are divided by."""
 
     model_config = ConfigDict(extra="forbid")
-    classes: dict[str, list[str]] = Field(max_length=_MOST_CLASSES)
+    classes: dict[Annotated[str, Field(max_length=2000)], list[str]] = Field(max_length=_MOST_CLASSES)
     temperature: float = 1.0
 
 

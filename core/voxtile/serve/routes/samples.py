@@ -6,7 +6,7 @@ import time
 from typing import Literal
 
 from fastapi import APIRouter
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat
 
 from voxtile.formats.pictures.planes import PlaneName
 from voxtile.serve.cards import Card, cards
@@ -32,7 +32,7 @@ class Asked(BaseModel):
     model_config = ConfigDict(extra="forbid")
     words: str = ""
     like: str = Field("", max_length=200)
-    box: list[float] = Field(default_factory=list, max_length=6)
+    box: list[FiniteFloat] = Field(default_factory=list, max_length=6)
     plane: PlaneName | None = None
     plane_at: int = Field(0, ge=0)
     image: str = Field("", max_length=64)

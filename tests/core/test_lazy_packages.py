@@ -55,11 +55,7 @@ print(json.dumps([loaded, regions, boto3.session.Session is boto3.Session]))
 
 
 COMPILED = """
-import json, sys
-from voxtile.lazy_packages import defer_packages
-defer_packages()
 import inspect
-import torch
 from lightning.pytorch.utilities.compile import OptimizedModule
 from torch import _dynamo as compiler
 traced = []
@@ -92,10 +88,30 @@ print(json.dumps({
 """
 
 
-def test_the_compiler_is_there_when_something_is_compiled_and_traces_nothing_that_it_was_to_keep_away_from():
-    done = subprocess.run([sys.executable, "-P", "-c", COMPILED], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout) == {
+@pytest.fixture(scope="module")
+def said_by(make_nursery, tmp_path_factory):
+    """What code prints in a process that has PyTorch and Lightning and nothing of the compiler: a fork, as both take
+    seconds to import."""
+    imports = """
+import json
+from voxtile.lazy_packages import defer_packages
+defer_packages()
+import lightning.pytorch, torch
+assert "torch._dynamo.utils" not in sys.modules
+"""
+    nursery, folder = make_nursery(imports, "0"), tmp_path_factory.mktemp("said")
+
+    def run(code):
+        said = folder / f"by {len(list(folder.iterdir()))}"
+        nursery.start(folder, [], code, said)
+        assert nursery.wait() == 0, said.read_text()
+        return said.read_text()
+
+    return run
+
+
+def test_the_compiler_is_there_when_something_is_compiled_and_traces_nothing_that_it_was_to_keep_away_from(said_by):
+    assert json.loads(said_by(COMPILED).splitlines()[-1]) == {
         "loaded": False,
         "asked": [True, False],
         "same": True,
@@ -106,24 +122,18 @@ def test_the_compiler_is_there_when_something_is_compiled_and_traces_nothing_tha
     }
 
 
-def test_a_part_of_the_compiler_may_be_the_first_that_is_asked_for():
+def test_a_part_of_the_compiler_may_be_the_first_that_is_asked_for(said_by):
     """Its modules are a circle, which begins at the package, and there is one of each."""
     code = """
-from voxtile.lazy_packages import defer_packages
-defer_packages()
 import torch._dynamo.source as first
 from torch._dynamo import exc, source, utils
 print(first is source, exc.counters is utils.counters, first.__spec__.origin == first.__file__)
 """
-    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False)
-    assert done.stdout == "True True True\n", done.stderr
+    assert said_by(code) == "True True True\n"
 
 
-def test_torchvision_asks_the_compiler_nothing_before_it_has_to():
+def test_torchvision_asks_the_compiler_nothing_before_it_has_to(said_by):
     code = """
-import sys
-from voxtile.lazy_packages import defer_packages
-defer_packages()
 from torchvision.ops.roi_align import is_compile_supported
 loaded = "torch._dynamo.eval_frame" in sys.modules
 import torch._dynamo.utils as first
@@ -131,8 +141,7 @@ from torch._dynamo import exc, utils
 print(loaded, first is utils, exc.counters is utils.counters, first.__spec__.origin == first.__file__)
 print(is_compile_supported("cpu") is utils.is_compile_supported("cpu") is True, is_compile_supported("meta"))
 """
-    done = subprocess.run([sys.executable, "-P", "-c", code], capture_output=True, text=True, check=False)
-    assert done.stdout == "False True True True\nTrue False\n", done.stderr
+    assert said_by(code) == "False True True True\nTrue False\n"
 
 
 def test_rasterio_is_imported_without_boto3_which_is_there_when_asked_for():

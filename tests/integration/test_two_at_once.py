@@ -1,8 +1,6 @@
 """Two commands at once: what one read before another built the corpus anew, and folders that both would write to."""
 
 import io
-import subprocess
-import sys
 from contextvars import Context
 from functools import partial
 
@@ -244,14 +242,18 @@ def test_runs_of_one_name_that_start_at_once_have_folders_of_their_own(tmp_path,
     assert not (tmp_path / "ct" / "version_9").exists(), "the first rank makes it"
 
 
-def test_a_run_that_fails_before_it_writes_leaves_the_number_to_the_next(tmp_path):
+def test_a_run_that_fails_before_it_writes_leaves_the_number_to_the_next(tmp_path, training_nursery):
     code = (
-        "from voxtile.lazy_packages import defer_packages; defer_packages()\n"
+        "import atexit\n"
         "from pathlib import Path; from voxtile.training.run_folder import RunLogger\n"
-        "failed, used = RunLogger('.', name='failed'), RunLogger('.', name='used')\n"
-        "assert failed.version == used.version == 0 and Path(failed.log_dir).is_dir()\n"
-        "Path(used.log_dir, 'config.yaml').touch()"
+        "def run(_):\n"
+        "    failed, used = RunLogger('.', name='failed'), RunLogger('.', name='used')\n"
+        "    assert failed.version == used.version == 0 and Path(failed.log_dir).is_dir()\n"
+        "    Path(used.log_dir, 'config.yaml').touch()\n"
+        "    atexit._run_exitfuncs()\n"  # a fork of the nursery ends without
+        "    return 0"
     )
-    subprocess.run([sys.executable, "-P", "-c", code], cwd=tmp_path, check=True)
+    training_nursery.start(tmp_path, [], code)
+    assert training_nursery.wait() == 0, training_nursery.said()
     assert not list((tmp_path / "failed").iterdir())
     assert (tmp_path / "used" / "version_0" / "config.yaml").exists()

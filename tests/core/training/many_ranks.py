@@ -102,7 +102,7 @@ GO_ON = {  # each way once, over the kinds of training; the sweep has all of all
 }
 # Ways of the suite, and of CI after it; the sweep makes all trainings by both. What a training is made of stands in
 # several of them.
-FEW = {"last_n": ("fsdp2",), "lora": ("ddp",), "cached, recompute": ("fsdp2",)}
+FEW = {"last_n": ("fsdp2",), "lora": ("ddp",)}
 GO_ON_FEW = {"last_n": [("alone", "fsdp2", 2), ("fsdp2", "auto", 1)]}
 SOME = {
     "full": ("ddp", "fsdp2"),

@@ -36,7 +36,7 @@ def check(tables, trainings):
 
 
 @pytest.mark.parametrize(
-    ("which", "trainings"), [("few", 3 + 2), pytest.param("some", 11 + 6, marks=pytest.mark.sweep(ci=True))]
+    ("which", "trainings"), [("few", 2 + 2), pytest.param("some", 11 + 6, marks=pytest.mark.sweep(ci=True))]
 )
 def test_weights_and_their_average_are_those_of_one_process(training_nursery, tmp_path, which, trainings):
     check(trained(training_nursery, tmp_path, which), trainings)

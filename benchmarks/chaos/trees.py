@@ -11,13 +11,13 @@ import pyarrow.parquet as pq
 
 PLACES = ("shard", "offset", "mask_shard", "mask_offset")
 FREE = (
-    "`created` and `seconds` of a manifest",
+    "`created` and `seconds` of a manifest, and the hash that it ends with",
     "the name of the process in `.lock`",
     "where --retry tried an input again: names of files and places in shards, which are those of one job more; not a "
     "row of a table, nor the bytes of a sample",
     "of a training: its logs, the version's number, and of `last.ckpt` all but weights, optimiser, step and cursor",
 )
-_TIMES = ("created", "seconds")
+_TIMES = ("created", "seconds", "sha256")  # the last one of the others
 _STATE = ("state_dict", "optimizer_states", "lr_schedulers", "global_step", "epoch", "CorpusDataModule")
 
 

@@ -169,10 +169,20 @@ def read_json(path: Path) -> Any:  # noqa: ANN401 - whatever it holds
         json.JSONDecodeError: it is no JSON.
         OSError: it cannot be read, or is no ordinary file.
     """
+    return load_json(record_bytes(path))
+
+
+def record_bytes(path: Path) -> bytes:
+    """The bytes of such a file.
+
+    Raises:
+        BoundsError: it is larger than `LARGEST_RECORD`.
+        OSError: it cannot be read, or is no ordinary file.
+    """
     with open_ordinary(path) as file:
         if os.fstat(file.fileno()).st_size > LARGEST_RECORD:
             raise BoundsError(f"'{path.name}' has more than {LARGEST_RECORD >> 20} MiB")
-        return load_json(file.read(LARGEST_RECORD))
+        return file.read(LARGEST_RECORD)
 
 
 def check_plain(value: object, most: int) -> None:

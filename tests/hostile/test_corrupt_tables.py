@@ -24,6 +24,8 @@ from voxtile.errors import CorpusError
 from voxtile.stages.verify.corpus import verify
 from voxtile_datasets.converters.image import convert_image
 
+PRESET = '{"class_path": "voxtile.data.presets.image.ImagePreset", "init_args": {"size": [16, 16]}}'
+
 
 def _pictures(folder, names):
     folder.mkdir(exist_ok=True)
@@ -104,6 +106,40 @@ def test_a_run_that_was_killed_before_its_manifest(root):
         Corpus(root).table("captions")
 
 
+def test_a_stage_does_not_work_on_what_is_left_of_a_table(root):
+    """Captions were made of the facts that were left, and nothing was said."""
+    part = _part(root, "captions")
+    part.unlink()
+    with pytest.raises(CorpusError, match=f"{part.name}' is missing"):
+        run_task(FaultTask(("ok-1",)), root, RunOptions(engine="inline"))
+    assert len(list((root / "manifests").iterdir())) == 1
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("export-wds", "ROOT", "OUT"),
+        ("materialize", "ROOT", "OUT", "--preset", PRESET, "--engine", "inline"),
+        ("curate", "ROOT", "--view", "good", "--dedup", "text"),
+    ],
+    ids=lambda words: words[0],
+)
+def test_what_is_made_of_tables_is_made_of_what_was_written(root, tmp_path, capfd, words):
+    """It stays when the part is restored; a lost part of the splits put test subjects among the others."""
+    out = tmp_path / "out"
+    command = [{"ROOT": str(root), "OUT": str(out)}.get(word, word) for word in words]
+    part = _part(root, "splits")
+    rows = pq.read_table(part)
+    for said in ("is not as it was written", "is missing"):
+        pq.write_table(rows.slice(1), part)
+        if said == "is missing":
+            part.unlink()
+        assert main(command) == 2
+        assert f"{part.name}' {said}" in capfd.readouterr().err
+        assert not out.exists()
+        assert not (root / "views").exists()
+
+
 @pytest.mark.parametrize("table", ["samples", "captions"])
 def test_a_changed_part_is_no_source_of_a_view(root, table):
     """A letter of a caption or a number of a sample: sound Parquet, and not what was written."""
@@ -112,6 +148,31 @@ def test_a_changed_part_is_no_source_of_a_view(root, table):
     pq.write_table(rows.slice(0, rows.num_rows - 1), part)
     with pytest.raises(CorpusError, match=f"{part.name}' is not as it was written"):
         compile_view(Corpus(root))
+
+
+def test_a_manifest_that_is_not_what_was_written_is_named(root):
+    """No other file vouches for it: a licence of another letter, and a run whose manifest is gone, were not noticed."""
+    path = root / "manifests/0001.json"
+    sound = path.read_text()
+    for changed in (sound.replace('"used": 10', '"used": 11'), sound.replace(": null", ": true"), f"{sound} "):
+        assert changed != sound
+        path.write_text(changed)
+        with pytest.raises(CorpusError, match=r"0001\.json' is damaged"):
+            Corpus(root).table("samples")
+        assert verify(root).problems[0].where == "manifests/0001.json"
+    old = json.loads(sound)
+    del old["sha256"]
+    path.write_text(json.dumps(old))
+    assert not verify(root).problems, "earlier versions wrote none"
+
+
+def test_manifests_are_numbered_without_gaps(root, capfd):
+    path = root / "manifests/0001.json"
+    path.rename(root / "manifests/0003.json")
+    assert [one.where for one in verify(root).problems] == ["manifests/0001.json", "manifests/0002.json"]
+    assert main(["verify", str(root), "--accept-missing"]) == 0
+    assert "noted as removed: manifests/0001.json, manifests/0002.json" in capfd.readouterr().out
+    assert not verify(root).problems
 
 
 @pytest.mark.parametrize("name", ["corpus.json", "done", "manifests"])

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Sequence
+import json
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -11,7 +13,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from voxtile.bounded_text import read_json
+from voxtile.bounded_text import load_json, record_bytes
 from voxtile.corpus.parts import uncommitted_stems
 from voxtile.errors import CorpusError
 
@@ -90,6 +92,8 @@ Hashes: TypeAlias = dict[str, tuple[str, int]]
 
 STEM_DIGITS = 16  # 64 bits of a job's id in the names of its files; the whole id is in the done file
 REMOVED = "removed"  # field of a manifest: paths that are gone for good
+_SEAL = "sha256"  # last field of a manifest: hash of all bytes before it, since no other file vouches for them
+_SEALED = re.compile(rb',\n "sha256": "([0-9a-f]{64})"\n}\Z')
 
 
 @dataclass(frozen=True)
@@ -117,7 +121,10 @@ def read_record(root: Path, path: Path) -> Record:
     """
     name = path.relative_to(root).as_posix()
     try:
-        content: dict[str, Any] = read_json(path)
+        raw = record_bytes(path)
+        content: dict[str, Any] = load_json(raw)
+        if _SEAL in content:
+            _check_seal(raw)
         files = {file: (str(entry["sha256"]), int(entry["bytes"])) for file, entry in content["files"].items()}
         gone = frozenset(map(str, content.get(REMOVED, ())))
         return Record(name, files, frozenset(content.get("jobs", ())), gone)
@@ -126,6 +133,35 @@ def read_record(root: Path, path: Path) -> Record:
             f"'{root / name}' is damaged ({type(error).__name__}); restore it from a copy, "
             "then run 'voxtile verify' on the corpus"
         ) from error
+
+
+def sealed(content: Mapping[str, Any]) -> str:
+    """Text of a manifest that ends with the hash of what stands before."""
+    text = json.dumps({key: value for key, value in content.items() if key != _SEAL}, indent=1, ensure_ascii=False)
+    before = text.removesuffix("\n}")
+    return f'{before},\n "{_SEAL}": "{hashlib.sha256(before.encode()).hexdigest()}"\n}}'
+
+
+def _check_seal(raw: bytes) -> None:
+    end = _SEALED.search(raw)
+    if end is None or hashlib.sha256(raw[: end.start()]).hexdigest() != end[1].decode():
+        raise ValueError("it is not what was written")
+
+
+def missing_manifests(root: Path) -> list[str]:
+    """Paths of manifests that are gone, since manifests are numbered without gaps, and not noted as removed."""
+    _, paths = record_paths(root)
+    numbers = {int(path.stem) for path in paths if path.stem.isdecimal()}
+    gone = (f"manifests/{n:04d}.json" for n in range(1, max(numbers, default=0)) if n not in numbers)
+    noted = {name for path in paths for name in _noted(root, path)}
+    return [name for name in gone if name not in noted]
+
+
+def _noted(root: Path, path: Path) -> frozenset[str]:
+    try:
+        return read_record(root, path).removed
+    except CorpusError:  # is told of by itself
+        return frozenset()
 
 
 def record_paths(root: Path) -> tuple[list[Path], list[Path]]:

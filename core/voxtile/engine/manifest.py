@@ -14,7 +14,7 @@ from typing import Any, Required, TypedDict, Unpack
 import voxtile
 from voxtile.bounded_text import read_json
 from voxtile.corpus.confidentiality import FIELD
-from voxtile.corpus.records import REMOVED
+from voxtile.corpus.records import REMOVED, sealed
 from voxtile.corpus.schema import SCHEMA_VERSION
 from voxtile.corpus.storage import write_atomically
 from voxtile.engine.plan import TaskIdentity
@@ -109,7 +109,7 @@ def compose_manifest(
     content |= {FIELD: [code.to_json() for code in identity.codes]} if identity.codes else {}
     gone = sorted(removed)
     content |= {REMOVED: gone} if gone else {}
-    return f"{FOLDER}/{_next_number(root):04d}.json", json.dumps(content, indent=1, ensure_ascii=False)
+    return f"{FOLDER}/{_next_number(root):04d}.json", sealed(content)
 
 
 def library_versions() -> dict[str, str]:

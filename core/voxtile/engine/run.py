@@ -10,8 +10,9 @@ from typing import TypeAlias
 
 from voxtile.corpus.forgotten import ForgottenSubjects
 from voxtile.corpus.header import CORPUS_FILE, is_corpus_or_free, new_corpus
-from voxtile.corpus.records import recorded_files
+from voxtile.corpus.records import check_recorded_parts, recorded_files
 from voxtile.corpus.remote.address import refuse_remote
+from voxtile.corpus.schema import TABLES
 from voxtile.engine.commit import DONE, read_done, remove_leftovers, remove_scratch
 from voxtile.engine.earlier_runs import converted_again, facts_otherwise, save_earlier_rows, save_known_splits
 from voxtile.engine.failure import Failure
@@ -103,6 +104,8 @@ class _Run:
         """Do what is left, then report on the whole plan."""
         started = time.monotonic()
         remove_leftovers(self.root)
+        # Tasks read parts one by one, and would take what is left of a table for all of it.
+        check_recorded_parts(self.root, (*TABLES, "ledger"))
         done = _done(self.root, self.identity)
         pending = pending_jobs(self.identity, self.planned, done, retry=self.options.retry)
         rewritten = self._rewritten(done)

@@ -18,7 +18,9 @@ from voxtile.corpus.drafts import draft_folder
 from voxtile.corpus.packing.rebuild_lock import rebuild_lock
 from voxtile.corpus.packing.same_folder import noted_folders, require_same_folder
 from voxtile.corpus.reader import Corpus
+from voxtile.corpus.records import check_recorded_parts
 from voxtile.corpus.storage import storage_errors
+from voxtile.corpus.view.key import INPUT_TABLES
 from voxtile.corpus.view.selection import EVERYTHING, SUFFIX
 from voxtile.corpus.view.view import compile_view, view_label
 from voxtile.errors import ConfigError
@@ -46,6 +48,8 @@ from voxtile_datasets.curation.weights import Mixture, Weights, mixed, parse_mix
 
 if TYPE_CHECKING:
     from voxtile.engine.ray_cluster.slots import Slots
+
+_READ = (*INPUT_TABLES, "scores", "embeddings")
 
 
 @dataclass(frozen=True)
@@ -167,6 +171,8 @@ def curate_corpus(
     give_freed_memory_back()
     store, other = Corpus(*corpus), Corpus(*plan.against) if plan.against else None
     folder = store.roots[0] / "views" / f"{view_label(store.roots, view)}{SUFFIX}"
+    for root in (*store.roots, *(other.roots if other else ())):  # a view stays, when what was damaged is restored
+        check_recorded_parts(root, _READ, contents=True)
     with noted_folders(store.roots), _slots(engine, workers, plan.dedup) as slots, _draft(folder) as scratch:
         run = _Run(plan, store, other, scratch, memory_mb, pictures if explain else 0, slots)
         with contextlib.closing(run):

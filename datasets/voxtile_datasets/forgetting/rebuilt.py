@@ -12,7 +12,7 @@ from voxtile.bounded_text import load_json
 from voxtile.corpus.forgotten import FORGOTTEN, FORGOTTEN_FILE, ForgottenSubjects
 from voxtile.corpus.packing.reading import is_packed_name
 from voxtile.corpus.packing.whole_folder import corpus_files, link_file, sync_folder
-from voxtile.corpus.records import recorded_files
+from voxtile.corpus.records import recorded_files, sealed
 from voxtile.corpus.view.selection import ABOUT, SUFFIX, Selection, write_selection
 from voxtile.engine.commit import DONE
 from voxtile.engine.manifest import FOLDER as MANIFESTS
@@ -134,7 +134,7 @@ def _rewritten(root: Path, target: Path, name: str, gone: Belongings, needles: N
                 _note(changes, root, target, name)
             return True
     elif top == MANIFESTS and name.endswith(".json") and needles.found_in_file(root / name):
-        _write_json(target / name, _blanked(_json(root / name), needles))
+        (target / name).write_text(sealed(_blanked(_json(root / name), needles)), "utf-8")
         return True
     return False
 

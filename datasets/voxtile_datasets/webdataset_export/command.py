@@ -14,9 +14,10 @@ from rich.table import Table
 
 from voxtile.console import output
 from voxtile.corpus.header import corpus_root
+from voxtile.corpus.records import check_recorded_parts
 from voxtile.corpus.reference_roots import named_roots, only_references_in
 from voxtile.corpus.storage import storage_errors, write_atomically
-from voxtile.corpus.view.key import ViewChoice, view_key
+from voxtile.corpus.view.key import INPUT_TABLES, ViewChoice, view_key
 from voxtile.corpus.view.selection import EVERYTHING
 from voxtile.engine.lock import LOCK, corpus_lock
 from voxtile.engine.report import Progress
@@ -128,6 +129,7 @@ def export_wds(
 def _key(corpus: Path, settings: ExportSettings) -> str:
     curated = curated_view(corpus, settings)
     chosen = ViewChoice(settings.scheme, settings.where, selection=curated.key if curated else None)
+    check_recorded_parts(corpus, INPUT_TABLES, contents=True)  # as of a view that is compiled
     tables = view_key([corpus], chosen)
     text = json.dumps([tables, settings.to_json()], sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()

@@ -20,9 +20,9 @@ from voxtile.corpus.header import corpus_home, corpus_root
 from voxtile.corpus.packing.same_folder import BuiltAnewError, noted_folders, require_same_folder
 from voxtile.corpus.parts import part_batches, part_paths, read_parts, table_schema
 from voxtile.corpus.reader import Corpus
-from voxtile.corpus.records import Row, Sample
+from voxtile.corpus.records import Row, Sample, check_recorded_parts
 from voxtile.corpus.reference_roots import named_roots, only_references_in
-from voxtile.corpus.schema import SAMPLES
+from voxtile.corpus.schema import SAMPLES, TABLES
 from voxtile.corpus.source import StoredSample
 from voxtile.corpus.writer import append_rows
 from voxtile.engine.task import Item, Outcome
@@ -92,6 +92,7 @@ def materialize_corpus(
     task = MaterializeTask(corpus_home(corpus), json.dumps(description, sort_keys=True), json.dumps(_terms(corpus)))
     task = replace(task, references=tuple(map(str, named_roots(references))), trusted=trusted)
     with noted_folders([corpus]):
+        check_recorded_parts(corpus, tuple(TABLES), contents=True)  # what is carried over gets valid hashes there
         summary = run_task(task, out, options, finish=lambda _: _finish(corpus, out))
     if summary.reasons["dropped"].get(_UNFIT) and (refusal := task.first_refusal()):
         output().print(f"{_UNFIT}: {refusal}", markup=False, highlight=False, soft_wrap=True)

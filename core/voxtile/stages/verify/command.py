@@ -33,8 +33,8 @@ def verify_corpus(
 
     Args:
         corpus: folder of the corpus, or the address of a remote one, all of which is then read.
-        accept_missing: parts of tables that are missing were removed on purpose: note that in the corpus, which is then
-            read without them.
+        accept_missing: parts of tables, or records of runs, that are missing were removed on purpose: note that in the
+            corpus, which is then read without them.
         memory_limit_gb: memory that the check may take, in GiB.
         time_limit_s: time that reading one part of a table may take, in seconds.
         json: print one JSON object instead of tables: corpus, ok, rows (of each table), shards, bytes, removed, and

@@ -10,7 +10,7 @@ from pathlib import Path
 from voxtile.corpus.drafts import TEMPORARY_SUFFIX
 from voxtile.corpus.packing.exchange import EXCHANGE_FILE, is_exchanging
 from voxtile.corpus.parts import uncommitted_stems
-from voxtile.corpus.records import missing_parts, read_record, record_paths, recorded_files
+from voxtile.corpus.records import missing_manifests, missing_parts, read_record, record_paths, recorded_files
 from voxtile.corpus.shards.memory_maps import map_shard
 from voxtile.engine.lock import corpus_lock
 from voxtile.engine.manifest import write_manifest
@@ -54,6 +54,8 @@ def read_records(root: Path) -> Recorded:
         except CorpusError as error:
             name, cause = path.relative_to(root).as_posix(), type(error.__cause__).__name__
             advice = "restore it from a copy, or delete it and run the same conversion again"
+            if path.parent.name != "done":
+                advice = "restore it from a copy, or delete it and run 'voxtile verify CORPUS --accept-missing'"
             recorded.problems.append(Problem(name, f"the record is damaged ({cause})", advice))
             continue
         recorded.files.update(record.files)
@@ -61,6 +63,9 @@ def read_records(root: Path) -> Recorded:
             recorded.files.pop(gone, None)
         if path.parent.name == "done":
             recorded.jobs.update(dict.fromkeys(record.files, record.name))
+    what = "the record is missing: what its run wrote, and under which terms, nothing else says in full"
+    advice = "restore it from a copy, or note that it is gone with 'voxtile verify CORPUS --accept-missing'"
+    recorded.problems.extend(Problem(name, what, advice) for name in missing_manifests(root))
     return recorded
 
 
@@ -134,12 +139,12 @@ def _size_and_hash(path: Path, expected: int) -> tuple[int, str]:
 
 
 def note_removed(root: Path) -> list[str]:
-    """Write a manifest that says which recorded parts of tables are gone for good; their paths.
+    """Write a manifest that says which recorded parts of tables, and which manifests, are gone for good; their paths.
 
     Raises:
         CorpusError: a record is damaged, or the corpus cannot be written to.
     """
-    gone = list(missing_parts(root, recorded_files(root)))
+    gone = [*missing_parts(root, recorded_files(root)), *missing_manifests(root)]
     if gone:
         with corpus_lock(root):
             write_manifest(

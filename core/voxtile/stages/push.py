@@ -20,7 +20,7 @@ from voxtile.corpus.forgotten import FORGOTTEN_FILE
 from voxtile.corpus.header import CORPUS_FILE, check_corpus, corpus_root, new_corpus
 from voxtile.corpus.packing.reading import packed_files
 from voxtile.corpus.parts import table_folder
-from voxtile.corpus.records import Record, read_record, record_paths, recorded_files
+from voxtile.corpus.records import Hashes, Record, read_record, record_paths, recorded_files, require_as_written
 from voxtile.corpus.remote.address import Address, draft_marker, parse_address, refuse_remote
 from voxtile.corpus.remote.client import create, stored_digest, stored_names
 from voxtile.corpus.remote.draft import stored_in
@@ -170,6 +170,7 @@ class _Push(Pushed):
     same: frozenset[str] = frozenset()
     _seen: set[str] = field(default_factory=set)
     _claimed: Claimed | None = None
+    _written: Hashes = field(default_factory=dict)
 
     def run(self) -> None:
         """Copy in the order of commits."""
@@ -177,6 +178,7 @@ class _Push(Pushed):
         done, manifests = record_paths(self.root)
         records = sorted((read_record(self.root, path) for path in done), key=_adds_to_others)
         self._check_sizes()
+        self._written = recorded_files(self.root)
         fresh = [record for record in records if not self._has(record)]
         self._check_replaced(record for record in records if record not in fresh)
         self._put(CORPUS_FILE)
@@ -359,6 +361,8 @@ class _Push(Pushed):
             raise CorpusError(f"'{path}' is missing or no file of a corpus; run 'voxtile verify' on '{self.root}'")
         if name not in self.there:
             self.files, self.nbytes = self.files + 1, self.nbytes + path.stat().st_size
+            if not self.dry_run and name.startswith(("shards/", "tables/", "ledger/")):  # what is there once stays
+                require_as_written(self.root, name, self._written, "put there of it")
             if self.dry_run or create(self.target, name, path):
                 return
         if stored_digest(self.target, name) != file_sha256(path):

@@ -98,6 +98,20 @@ def test_a_dry_run_copies_nothing(address, made, servers):
     assert "Contents" not in servers("moto").client.list_objects_v2(Bucket=BUCKET, Prefix=prefix)
 
 
+def test_a_file_that_is_not_as_it_was_written_is_not_put(address, made, tmp_path):
+    """What a store has stays: a bit that flipped here was there for good, and refused by every reader."""
+    corpus = shutil.copytree(made / "one", tmp_path / "damaged")
+    [shard, *_] = sorted((corpus / "shards").iterdir())
+    sound = shard.read_bytes()
+    shard.write_bytes(sound[:-1] + b"\1")
+    with pytest.raises(CorpusError, match=f"{shard.name}' is not as it was written, and nothing was put there of it"):
+        push_corpus(corpus, address)
+    assert not Corpus(address).table("captions").num_rows
+    shard.write_bytes(sound)
+    push_corpus(corpus, address)
+    assert_holds(address, made / "one")
+
+
 def refused_after(network, writes):
     """The store takes so many objects more, and then says that the credentials have expired."""
     left = iter(range(writes))

@@ -271,7 +271,7 @@ def test_croissant_says_what_may_be_done_and_by_whom_it_was_made(written):
         (["{full}"], "exists and holds other files; name a new one, or --overwrite"),
         (["{file}"], "is a file; name a folder"),
         (["{new}", "--published", "yesterday"], "is no date; write it as 2026-01-31"),
-        (["{new}", "--name", "a/b"], "the name 'a/b' cannot be used"),
+        (["{new}", "--name", "a/b"], "the name 'a/b' cannot be used; name the data set with --name"),
         (["{new}", "--examples", "-1"], "must be 0 or more"),
     ],
 )
@@ -285,6 +285,12 @@ def test_bad_input_is_one_sentence(corpus, tmp_path, capsys, arguments, complain
     assert complaint in capsys.readouterr().err
     assert not (tmp_path / "new").exists()
     assert [path.name for path in full.iterdir()] == ["thesis.tex"]
+
+
+def test_a_name_with_accents_apart_is_a_name(corpus, tmp_path):
+    """As folders of macOS have it."""
+    assert main(["card", str(corpus), str(tmp_path / "out"), "--name", "Gro\u0308\u00dfe", "--examples", "0"]) == 0
+    assert json.loads((tmp_path / "out/croissant.json").read_text())["name"] == "Gr\u00f6\u00dfe"
 
 
 def guarded(root, licence):

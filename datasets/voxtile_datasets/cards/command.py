@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import unicodedata
 from collections.abc import Sequence
 from datetime import date
 from functools import partial
@@ -130,8 +131,12 @@ def _is_card(out: Path) -> bool:
 
 
 def _checked_name(name: str) -> str:
+    name = unicodedata.normalize("NFC", name)  # of folders by macOS letters and accents are apart
     if not _NAME.fullmatch(name):
-        raise ConfigError(f"the name '{name}' cannot be used; take letters, digits, spaces, '-', '_' and '.'")
+        raise ConfigError(
+            f"the name '{name}' cannot be used; name the data set with --name: at most 100 letters, digits, spaces, "
+            "'-', '_' and '.'"
+        )
     return name
 
 

@@ -174,6 +174,15 @@ def test_an_address_that_is_none_is_refused(tmp_path, address):
     assert "pw" not in str(caught.value).replace("password", "")
 
 
+def test_the_address_of_a_deployment_is_answered_with_the_one_to_give(tmp_path):
+    address = "https://x.openai.azure.com/openai/deployments/d/chat/completions?api-key=hush"
+    with pytest.raises(ConfigError, match=r"of Azure it is https://NAME\.openai\.azure\.com/openai/v1") as caught:
+        open_provider("openai", model="m", base_url=address, cache=tmp_path / "c")
+    assert "hush" not in str(caught.value)
+    said = b'{"error": {"code": "DeploymentNotFound", "message": "The API deployment does not exist."}}'
+    assert "has no model 'm'" in str(Place("http://here/v1", "m", "KEY", with_key=False).refusal(404, {}, said))
+
+
 def test_a_key_that_cannot_be_one_is_refused_without_being_shown(tmp_path, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-one\nsk-two")
     with pytest.raises(ConfigError, match="OPENAI_API_KEY holds characters that no key has") as caught:

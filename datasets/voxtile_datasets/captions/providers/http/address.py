@@ -27,6 +27,10 @@ def checked_base_url(base_url: str | None, *, with_key: bool) -> str:
         host, secret = None, None
     if secret:
         raise ConfigError("--base-url holds a user name or password; give keys in the environment only")
+    if host and parts.query:
+        azure = "https://NAME.openai.azure.com/openai/v1 with the deployment as --model"
+        before = base_url.split("?")[0]  # behind it may stand a key
+        raise ConfigError(f"--base-url takes no '?' and what follows, as after '{before}'; of Azure it is {azure}")
     if not host or parts.scheme not in ("http", "https") or parts.query or parts.fragment:
         raise ConfigError(f"--base-url must be like http://127.0.0.1:8000/v1, not '{base_url}'")
     if with_key and parts.scheme == "http" and is_remote(base_url):

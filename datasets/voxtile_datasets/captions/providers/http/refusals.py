@@ -21,7 +21,7 @@ _TOO_LONG = re.compile(
 # about a field or a picture, and names no model that is missing.
 _NO_MODEL = re.compile(
     r"model(?:(?![.!?](?:\s|$)).){0,80}(?:not[ _]found|(?:does not|doesn't|not) exist|unknown|invalid(?!_request))"
-    r"|(?:no such|unknown|invalid) model",
+    r"|(?:no such|unknown|invalid) model|DeploymentNotFound",
     re.IGNORECASE | re.DOTALL,
 )
 _NO_CREDIT = re.compile(

@@ -16,7 +16,8 @@ import torch
 from voxtile.training.checkpoint import read_checkpoint
 
 CONFIG = Path(__file__).with_name("tiny.yaml")
-EPOCHS, STEPS = 3, 39  # 160 pictures in batches of 12
+EPOCHS, IN_EPOCH = 3, 13  # 160 pictures in batches of 12
+STEPS = EPOCHS * IN_EPOCH
 
 # Each rank is a fork of a process that has imported everything; Lightning finds its rank in the environment, as it
 # does where a cluster starts it. Every rank notes what it was given at each step, before it is made: a step that rank 0
@@ -73,9 +74,9 @@ def nursery(training_nursery):
     return training_nursery
 
 
-def fit(nursery, corpus, folder, ranks, *extra, strategy="ddp", kill_when=None, by=signal.SIGKILL):
+def fit(nursery, corpus, folder, ranks, *extra, strategy="ddp", epochs=EPOCHS, kill_when=None, by=signal.SIGKILL):
     argv = [ranks, "fit", "-c", CONFIG, "--data.corpus", corpus, "--data.batch_size", 12, "--trainer.devices", ranks]
-    argv += ["--trainer.strategy", strategy if ranks > 1 else "auto", "--trainer.max_epochs", EPOCHS]
+    argv += ["--trainer.strategy", strategy if ranks > 1 else "auto", "--trainer.max_epochs", epochs]
     argv += ["--trainer.limit_val_batches", 0, "--checkpoint.every_n_train_steps", 2, *extra]
     child = nursery.start(folder, argv, RANKS)
     start = time.perf_counter()
@@ -106,9 +107,9 @@ def last(folder):
     return read_checkpoint(found[-1]) if found else None
 
 
-def assert_same_batches(folder, expected):
+def assert_same_batches(folder, expected, steps=STEPS):
     """By however many ranks a step was made, each rank's draws are its part of the one global batch."""
-    assert set(noted(folder)) == set(expected) == set(range(1, STEPS + 1))
+    assert set(noted(folder)) == set(expected) == set(range(1, steps + 1))
     for step, by_rank in noted(folder).items():
         whole, seen = [draw for rank in sorted(expected[step]) for draw in expected[step][rank][0]], set()
         for rank, part in ((rank, part) for rank, parts in by_rank.items() for part in parts):
@@ -118,11 +119,16 @@ def assert_same_batches(folder, expected):
 
 
 @pytest.fixture
-def undisturbed(nursery, xray_corpus, tmp_path):
+def epochs():
+    return EPOCHS
+
+
+@pytest.fixture
+def undisturbed(nursery, xray_corpus, tmp_path, epochs):
     folder = tmp_path / "undisturbed"
     folder.mkdir()
     start = time.perf_counter()
-    assert fit(nursery, xray_corpus, folder, 2) == 0, nursery.said()
+    assert fit(nursery, xray_corpus, folder, 2, epochs=epochs) == 0, nursery.said()
     return folder, time.perf_counter() - start
 
 
@@ -135,28 +141,28 @@ WENT_ON = {
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "went_on",
+    ("went_on", "epochs"),
     [
-        {"fewer": [("ddp", 1)], "same": [("ddp", 2)]},
-        pytest.param(WENT_ON, marks=pytest.mark.sweep(ci=True)),
+        ({"fewer": [("ddp", 1)], "same": [("ddp", 2)]}, 2),  # stopped in the first, and on into the second
+        pytest.param(WENT_ON, EPOCHS, marks=pytest.mark.sweep(ci=True)),
     ],
     ids=["few", "all"],
 )
-def test_stopped_and_resumed_with_another_number_of_ranks(nursery, xray_corpus, tmp_path, undisturbed, went_on):
+def test_stopped_and_resumed_with_another_number_of_ranks(nursery, xray_corpus, tmp_path, undisturbed, went_on, epochs):
     expected = noted(undisturbed[0])
     whole = last(undisturbed[0])
-    assert whole["global_step"] == STEPS
+    assert whole["global_step"] == epochs * IN_EPOCH
     begun = tmp_path / "begun"
     begun.mkdir()
-    assert fit(nursery, xray_corpus, begun, 2, kill_when=reached(7)) == -signal.SIGKILL, nursery.said()
+    assert fit(nursery, xray_corpus, begun, 2, epochs=epochs, kill_when=reached(7)) == -signal.SIGKILL, nursery.said()
     for name, ways in went_on.items():
         folder = shutil.copytree(begun, tmp_path / name)
         for place, (strategy, ranks) in enumerate(ways):
             stop = None if place == len(ways) - 1 else reached(23)
-            options = ["--ckpt_path", "last"]
-            status = fit(nursery, xray_corpus, folder, ranks, *options, strategy=strategy, kill_when=stop)
+            how = {"strategy": strategy, "epochs": epochs, "kill_when": stop}
+            status = fit(nursery, xray_corpus, folder, ranks, "--ckpt_path", "last", **how)
             assert status == (0 if stop is None else -signal.SIGKILL), nursery.said()
-        assert_same_batches(folder, expected)
+        assert_same_batches(folder, expected, epochs * IN_EPOCH)
     for name, value in last(tmp_path / "same")["state_dict"].items():
         assert torch.equal(value, whole["state_dict"][name]), name
     for name in went_on:

@@ -172,6 +172,21 @@ def test_what_cannot_be_compared_is_said(reports, tmp_path, capsys):
     assert "cannot be paired" in refused(*reports)
 
 
+@pytest.mark.cases(4)
+def test_scores_beside_figures_of_something_else_are_refused(reports, capsys):
+    path = reports[0] / "results.json"
+    text = path.read_text()
+    for changed, said in (
+        (text[: len(text) // 2], "results.json' is damaged"),
+        ("[]", "results.json' is damaged"),
+        (text.replace("voxtile.results/1", "voxtile.results/9"), "is not of this version of voxtile"),
+        (text.replace('"blocks"', '"later"'), "are not those behind its results.json, which does not have 'blocks'"),
+    ):
+        path.write_text(changed)
+        assert main(["compare", *map(str, reports)]) == 2
+        assert said in " ".join(capsys.readouterr().err.split())
+
+
 def table(scores, labels, subjects):
     names = [f"u{n:03d}" for n in range(len(labels))]
     columns = [["t"] * len(labels), ["test"] * len(labels), ["m"] * len(labels), ["c"] * len(labels), names, subjects]

@@ -18,7 +18,7 @@ from voxtile.console import output
 from voxtile.corpus.drafts import only_writer
 from voxtile.errors import ConfigError
 from voxtile.evaluation.comparison.compare import Contrast, compare_scores
-from voxtile.evaluation.comparison.scores_file import read_scores
+from voxtile.evaluation.comparison.scores_file import check_figures, read_scores
 from voxtile.evaluation.figures.baselines import TRIVIALS
 from voxtile.evaluation.results import prepare_folder, write_text
 
@@ -53,11 +53,13 @@ def compare(
 
     Raises:
         ConfigError: fewer than 100 replicates.
-        EvaluationError: a report without scores, or reports that cannot be paired.
+        EvaluationError: a report without scores or with figures that are not of them, or reports that cannot be paired.
     """
     if bootstrap < 100:
         raise ConfigError(f"--bootstrap must be at least 100 for a standard error, not {bootstrap}")
     tables = read_scores(first), read_scores(second)
+    for report, table in zip((first, second), tables, strict=True):
+        check_figures(report, table)
     models = _model(tables[0], first_model, first), _model(tables[1], second_model, second)
     contrasts = compare_scores(*tables, models, replicates=bootstrap, seed=seed)
     labels = models if models[0] != models[1] else (str(first), str(second))

@@ -9,11 +9,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from voxtile.bounded_text import read_json
 from voxtile.corpus.drafts import draft
 from voxtile.errors import EvaluationError
 from voxtile.evaluation.comparison.report_folder import NAME, scores_file
 from voxtile.evaluation.figures.baselines import TRIVIALS
 from voxtile.evaluation.result import ClassScores, Result
+from voxtile.evaluation.results import SCHEMA as FIGURES
 from voxtile.evaluation.results import Evaluation
 
 SCHEMA = pa.schema(
@@ -78,6 +80,36 @@ def read_scores(report: Path) -> pa.Table:
     if table.schema.names != SCHEMA.names:
         raise EvaluationError(f"'{path}' has other columns than {', '.join(SCHEMA.names)}; evaluate the model again")
     return table
+
+
+def check_figures(report: Path, scores: pa.Table) -> None:
+    """Refuse scores that are not those behind the figures beside them, such as where an evaluation was killed.
+
+    Args:
+        report: its folder, or a file in it; scores that lie alone are taken as they are.
+        scores: of `read_scores`.
+
+    Raises:
+        EvaluationError: `results.json` is damaged, of another version, or of other models.
+    """
+    path = scores_file(report).with_name("results.json")
+    if not path.exists():
+        return
+    try:
+        content = read_json(path)
+        schema = content["schema"]
+        named = {row["model"] for row in content["rows"]} if schema == FIGURES else set()
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise EvaluationError(f"'{path}' is damaged; evaluate the model again") from error
+    if schema != FIGURES:
+        raise EvaluationError(
+            f"'{path}' is not of this version of voxtile ({FIGURES}); evaluate the model again with it"
+        )
+    if other := sorted(set(pc.unique(scores["model"]).to_pylist()) - named - set(TRIVIALS)):
+        raise EvaluationError(
+            f"the scores in '{path.parent}' are not those behind its results.json, which does not have '{other[0]}'; "
+            "evaluate the model again"
+        )
 
 
 def _tables(result: Result, found: ClassScores) -> Iterator[pa.Table]:

@@ -108,35 +108,53 @@ def unaugmented(checkpoint, path):
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, corpus):
-    """Checkpoints of a tower that grounds, of an assistant on it, and of the same stopped halfway and resumed.
-
-    `kept` learns no masks, and its tower reads each scan once; `looked` is the same with a tower that reads scans
-    without augmentation at every step.
-    """
+    """Checkpoints of a tower that grounds, of an assistant on it, and of the same stopped halfway and resumed."""
     folder, found = tmp_path_factory.mktemp("assist-regions"), {}
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("tower", "whole", "resumed", "kept", "kept-resumed", "looked"):
-            (folder / name).mkdir()
-            patch.chdir(folder / name)
-            if name == "tower":
-                made = config(corpus, objectives={"shows": GROUNDING})
-            else:
-                made = config(corpus, objectives={"answering": ANSWERING}, freeze_encoder=True)
-                made["model"]["pretrained"] = str(found["tower"])
-                made["data"]["dialogues"] = {"per_item": 2, "marked": True}
-            if name in ("kept", "kept-resumed", "looked"):
-                learned = ANSWERING["init_args"] | {"place": 0, "connector": {"kind": "mlp", "pooled": 1, "hidden": 16}}
-                made["model"]["objectives"] = {"answering": ANSWERING | {"init_args": learned}}
-                made["model"]["cache_locked"] = name != "looked"
-            if name == "looked":
-                made["data"]["preset"]["init_args"].pop("augment")
-                made["model"]["pretrained"] = str(unaugmented(found["tower"], folder / "tower.ckpt"))
-            Path("config.yaml").write_text(yaml.safe_dump(made))
-            before = {"resumed": "whole", "kept-resumed": "kept"}.get(name)
-            middle = [] if before is None else ["--ckpt_path", *map(str, (folder / before).rglob("step-2.ckpt"))]
-            assert lightning_main(["fit", "-c", "config.yaml", *middle]) == 0
-            (found[name],) = (folder / name).rglob("last.ckpt")
+    for name in ("tower", "whole", "resumed"):
+        if name == "tower":
+            made = config(corpus, objectives={"shows": GROUNDING})
+        else:
+            made = assistant_config(corpus, found["tower"])
+        found[name] = fitted(folder, name, made, before={"resumed": "whole"}.get(name))
     return found
+
+
+@pytest.fixture(scope="module")
+def kept(tmp_path_factory, corpus, trained):
+    """Assistants that learn no masks: their tower reads each scan once; the same resumed; one that reads at every step.
+
+    The last is without augmentation, as if its images had never been moved.
+    """
+    folder, found = tmp_path_factory.mktemp("assist-kept"), {}
+    for name in ("kept", "kept-resumed", "looked"):
+        made = assistant_config(corpus, trained["tower"])
+        learned = ANSWERING["init_args"] | {"place": 0, "connector": {"kind": "mlp", "pooled": 1, "hidden": 16}}
+        made["model"]["objectives"] = {"answering": ANSWERING | {"init_args": learned}}
+        made["model"]["cache_locked"] = name != "looked"
+        if name == "looked":
+            made["data"]["preset"]["init_args"].pop("augment")
+            made["model"]["pretrained"] = str(unaugmented(trained["tower"], folder / "tower.ckpt"))
+        found[name] = fitted(folder, name, made, before={"kept-resumed": "kept"}.get(name))
+    return found
+
+
+def assistant_config(corpus, tower):
+    made = config(corpus, objectives={"answering": ANSWERING}, freeze_encoder=True)
+    made["model"]["pretrained"] = str(tower)
+    made["data"]["dialogues"] = {"per_item": 2, "marked": True}
+    return made
+
+
+def fitted(folder, name, made, before):
+    """Checkpoint of a run in a folder of its own, from the middle of the run `before` on."""
+    (folder / name).mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder / name)
+        Path("config.yaml").write_text(yaml.safe_dump(made))
+        middle = [] if before is None else ["--ckpt_path", *map(str, (folder / before).rglob("step-2.ckpt"))]
+        assert lightning_main(["fit", "-c", "config.yaml", *middle]) == 0
+    (last,) = (folder / name).rglob("last.ckpt")
+    return last
 
 
 @pytest.fixture(scope="module")
@@ -162,17 +180,16 @@ def test_a_resumed_run_is_the_undisturbed_one_and_the_decoder_that_was_taken_sta
     assert all(not torch.equal(whole[name], before[name]) for name in learned)
 
 
-def test_a_tower_that_reads_each_scan_once_teaches_what_one_that_reads_it_at_every_step_does(trained):
-    kept, resumed, looked = (
-        read_checkpoint(trained[name])["state_dict"] for name in ("kept", "kept-resumed", "looked")
-    )
-    for name, part in kept.items():
+@pytest.mark.sweep(ci=True)  # three trainings; test_assist_named and test_assist have others whose tower reads once
+def test_a_tower_that_reads_each_scan_once_teaches_what_one_that_reads_it_at_every_step_does(kept):
+    once, resumed, looked = (read_checkpoint(kept[name])["state_dict"] for name in ("kept", "kept-resumed", "looked"))
+    for name, part in once.items():
         assert torch.equal(part, resumed[name]), name
         torch.testing.assert_close(part, looked[name], rtol=1e-4, atol=1e-6, msg=name)
-    (first,) = trained["kept"].parent.glob("step-2.ckpt")
+    (first,) = kept["kept"].parent.glob("step-2.ckpt")
     before = read_checkpoint(first)["state_dict"]
-    learned = [name for name in kept if ".ask." in name or ".regions." in name]
-    assert all(not torch.equal(kept[name], before[name]) for name in learned)
+    learned = [name for name in once if ".ask." in name or ".regions." in name]
+    assert all(not torch.equal(once[name], before[name]) for name in learned)
 
 
 def asking_as(monkeypatch, phrase):

@@ -116,6 +116,7 @@ def written_otherwise(files):
             files[name] = stream.getvalue()
         elif name.endswith(".json"):
             record = json.loads(old)
+            record.pop("sha256", None)  # of a manifest's own bytes
             for file, entry in record["files"].items():
                 entry |= hashes.get(file, {})
             files[name] = json.dumps(record).encode()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -21,7 +20,7 @@ from voxtile.corpus.reader import Corpus
 from voxtile.corpus.records import check_recorded_parts
 from voxtile.corpus.storage import storage_errors
 from voxtile.corpus.view.key import INPUT_TABLES
-from voxtile.corpus.view.selection import EVERYTHING, SUFFIX
+from voxtile.corpus.view.selection import SUFFIX
 from voxtile.corpus.view.view import compile_view, view_label
 from voxtile.errors import ConfigError
 from voxtile.folders import OutputFile
@@ -42,6 +41,7 @@ from voxtile_datasets.curation.dedup import Context, apply_rule, parse_rules
 from voxtile_datasets.curation.explain import write_explanation
 from voxtile_datasets.curation.funnel import Funnel, Step
 from voxtile_datasets.curation.memory import give_freed_memory_back
+from voxtile_datasets.curation.plan import Plan
 from voxtile_datasets.curation.publish import publish
 from voxtile_datasets.curation.vectors import nearest_of_clusters, stored_vectors
 from voxtile_datasets.curation.weights import Mixture, Weights, mixed, parse_mixture, weighted_by
@@ -50,46 +50,6 @@ if TYPE_CHECKING:
     from voxtile.engine.ray_cluster.slots import Slots
 
 _READ = (*INPUT_TABLES, "scores", "embeddings")
-
-
-@dataclass(frozen=True)
-class Plan:
-    """What is asked for; the fields are the options of `voxtile curate`."""
-
-    view: str
-    scheme: str
-    where: str | None
-    where_captions: str | None
-    dedup: str | None
-    against: tuple[Path, ...]
-    prefer: str | None
-    clusters: int
-    per_cluster: int
-    embedding: str | None
-    balance: str | None
-    tail: float
-    entries: Path | None
-    unmatched: bool
-    as_weights: bool
-    place_degrees: float
-    mixture: str | None
-    weight: str | None
-    seed: int
-
-    def __post_init__(self) -> None:
-        if self.view == EVERYTHING:
-            raise ConfigError(f"--view: '{EVERYTHING}' is the view that takes everything; give another name")
-        for option, value in (("--clusters", self.clusters), ("--per-cluster", self.per_cluster)):
-            if value < 0:
-                raise ConfigError(f"{option} must be 0 (none) or more, not {value}")
-        if self.per_cluster and not self.clusters:
-            raise ConfigError("--per-cluster is the budget of each cluster; say how many there are with --clusters")
-        if not 0 < self.tail < 1:
-            raise ConfigError(f"--tail is a share between 0 and 1, not {self.tail:g}")
-        if self.place_degrees <= 0:
-            raise ConfigError(f"--place-degrees must be greater than 0, not {self.place_degrees:g}")
-        if self.against and not self.dedup:
-            raise ConfigError("--against compares by the rules of --dedup; give at least one, such as --dedup minhash")
 
 
 def curate_corpus(
